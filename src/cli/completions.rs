@@ -1,0 +1,17 @@
+//! `mai completions SHELL`: prints the completion script of a shell.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The shell to complete for
+    shell: Shell,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "mai", &mut std::io::stdout());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,32 @@
+//! The command line: one file per verb, and nothing here but parsing and dispatch.
+
+mod completions;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// One private AI assistant per client company, declared in YAML.
+#[derive(Debug, Parser)]
+#[command(name = "mai", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print shell completions
+    Completions(completions::Args),
+}
+
+/// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
+pub fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.verb {
+        Verb::Completions(args) => completions::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("mai: {error:#}");
+        ExitCode::FAILURE
+    })
+}

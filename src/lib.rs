@@ -1,0 +1,23 @@
+//! mAI operator: one private AI assistant per client company, declared in YAML.
+//!
+//! # Layout
+//!
+//! * [`cli`]: one file per verb of the `mai` binary.
+//! * [`api`]: the `MaiInstance` document: types, defaults, rules and conditions. No I/O.
+//! * [`source`]: where documents and secrets come from; today a watched directory.
+//! * [`state`]: what has to survive a restart where there is no cluster to keep it.
+//! * [`reconcile`]: the brain (`decide`, pure) and the one loop that runs it.
+//! * [`runtime`]: the hands that observe and apply; today supervised child processes.
+//! * [`openrouter`]: typed client of the upstream, and a mock of it for trying out and for tests.
+//! * [`server`]: the per-client chat server that runs inside an instance.
+//!
+//! The server and the reconciler never import each other; they meet over environment variables, `/health`, `/ready` and the data directory.
+
+pub mod api;
+pub mod cli;
+pub mod openrouter;
+pub mod reconcile;
+pub mod runtime;
+pub mod server;
+pub mod source;
+pub mod state;

@@ -1,0 +1,1 @@
+//! The hands behind one trait: they observe and apply, and know nothing of schedules or upgrades.

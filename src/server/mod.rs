@@ -1,0 +1,1 @@
+//! The per-client chat server: accounts, chat, usage, pages. Configured by environment alone.
