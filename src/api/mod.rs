@@ -1,1 +1,52 @@
 //! The `MaiInstance` document: types, defaults, rules and conditions. No I/O, no clients.
+//!
+//! The same types are a Kubernetes custom resource and a file in a directory. What a field means is said once, in its
+//! doc comment: it becomes the CRD's description and so `kubectl explain`. What a field may hold is said once, as a CEL
+//! rule beside it: the API server and `mai validate` evaluate the same rule and answer with the same words.
+
+mod access;
+mod backup;
+mod condition;
+mod duration;
+mod expose;
+mod health;
+mod instance;
+mod quantity;
+mod resources;
+mod schema;
+mod secret_ref;
+mod server;
+mod status;
+mod storage;
+mod upgrade;
+mod upstream;
+
+pub use access::{Access, Admin, Signup};
+pub use backup::{ArchiveFormat, Backup, Destination, Drill, Encryption, LocalDestination, Retention, S3Destination};
+pub use condition::{ConditionKind, Conditions, Reason};
+pub use duration::{DurationError, parse_duration};
+pub use expose::{Expose, Gateway, Ingress};
+pub use health::Health;
+pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
+pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
+pub use resources::{ResourceAmounts, Resources};
+pub use schema::{Finding, check};
+pub use secret_ref::SecretRef;
+pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
+pub use status::{MaiInstanceStatus, UsageStatus};
+pub use storage::{Storage, Volume};
+pub use upgrade::{MaintenanceWindow, Upgrade, Weekday};
+pub use upstream::{Ollama, OpenRouter};
+
+/// The API group of every document.
+pub const GROUP: &str = "mai.dev";
+/// The one version served and stored.
+pub const VERSION: &str = "v1alpha1";
+/// What a document says in its `apiVersion`.
+pub const API_VERSION: &str = "mai.dev/v1alpha1";
+/// While this finalizer is on an instance, its workload has not been torn down yet.
+pub const FINALIZER: &str = "mai.dev/teardown";
+/// Set by a source on an instance whose newest document is broken: the sentence that says what is wrong with it.
+pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
+/// Set by a source that reads files: the file an instance was read from.
+pub const DOCUMENT_FILE: &str = "mai.dev/document-file";

@@ -1,1 +1,62 @@
 //! Where documents and secrets come from.
+//!
+//! A source gives a watch stream of `MaiInstance` documents, exactly as a cluster's watch would, and the values of the secrets they
+//! refer to. An instance that is to go is first shown with a deletion timestamp and [`crate::api::FINALIZER`]; it leaves the stream
+//! when the loop has said that its workload is gone ([`Source::release`]).
+
+pub mod directory;
+
+use std::future::Future;
+
+use futures::stream::BoxStream;
+use kube::runtime::watcher;
+use secrecy::SecretString;
+
+use crate::api::{MaiInstance, SecretRef};
+
+/// The stream that a source gives.
+pub type Documents = BoxStream<'static, Result<watcher::Event<MaiInstance>, watcher::Error>>;
+
+/// What the loop asks of a source beside the stream.
+pub trait Source: Send + Sync + 'static {
+    /// The value a reference points to, as it is now.
+    fn secret(
+        &self,
+        namespace: &str,
+        reference: &SecretRef,
+    ) -> impl Future<Output = Result<SecretString, SecretError>> + Send;
+
+    /// Emits whenever any secret may have changed; may be taken once.
+    fn secret_changes(&self) -> BoxStream<'static, ()>;
+
+    /// The workload of a deleted instance is gone: lets the document go.
+    fn release(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Why a secret has no value. Never holds one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the sentences say it")]
+pub enum SecretError {
+    #[error(
+        "Secret {name} is not there; add a document of kind Secret named {name}, for instance as secrets/{name}.yaml with mode 0600"
+    )]
+    Missing { name: String },
+    #[error("Secret {name} has no key {key}; it has {known}")]
+    NoKey { name: String, key: String, known: String },
+    #[error("environment variable {variable} is not set for mai; set it and restart mai, or use a Secret")]
+    NoVariable { variable: String },
+    #[error("Secret {name} in {file} cannot be used: {problem}")]
+    Unusable { name: String, file: String, problem: String },
+}
+
+/// Why a source could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the sentences say it")]
+pub enum SourceError {
+    #[error("{0} is not a directory; name the directory that holds the MaiInstance documents")]
+    NotADirectory(String),
+    #[error("watching {path} failed: {source}")]
+    Watch { path: String, source: notify::Error },
+    #[error(transparent)]
+    State(#[from] crate::state::StateError),
+}

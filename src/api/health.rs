@@ -1,0 +1,95 @@
+//! `spec.health`: how readiness is probed.
+
+use std::time::Duration;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::parse_duration;
+
+/// How readiness is probed and when a server counts as unhealthy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("!self.timeout.matches('^[0-9]+(ms|s|m|h)$') || !self.interval.matches('^[0-9]+(ms|s|m|h)$') || duration(self.timeout) <= duration(self.interval)")
+        .message("health.timeout may not exceed health.interval")
+)]
+pub struct Health {
+    /// Path that answers 200 when the server is ready.
+    #[serde(default = "default_path")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^/[^ ]*$')").message("health.path must start with / and hold no spaces"))]
+    #[schemars(length(max = 256))]
+    pub path: String,
+
+    /// Time between two probes, such as 30s.
+    #[serde(default = "default_interval")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && !self.matches('^(0+(ms|s|m|h))+$')").message("health.interval must be a duration above 0 such as 30s"))]
+    #[schemars(length(max = 32))]
+    pub interval: String,
+
+    /// Time a probe may take, such as 10s.
+    #[serde(default = "default_timeout")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && !self.matches('^(0+(ms|s|m|h))+$')").message("health.timeout must be a duration above 0 such as 10s"))]
+    #[schemars(length(max = 32))]
+    pub timeout: String,
+
+    /// Failed probes in a row until the server counts as unhealthy and is restarted. 1 to 100.
+    #[serde(default = "default_retries")]
+    #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 100").message("health.retries must be 1 to 100"))]
+    pub retries: i32,
+
+    /// Time a server may take to become ready after it was started, such as 60s.
+    #[serde(default = "default_start_period")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && !self.matches('^(0+(ms|s|m|h))+$')").message("health.startPeriod must be a duration above 0 such as 60s"))]
+    #[schemars(length(max = 32))]
+    pub start_period: String,
+}
+
+impl Health {
+    /// Time between two probes.
+    pub fn interval(&self) -> Duration {
+        parse_duration(&self.interval).unwrap_or(Duration::from_secs(30))
+    }
+
+    /// Time a probe may take.
+    pub fn timeout(&self) -> Duration {
+        parse_duration(&self.timeout).unwrap_or(Duration::from_secs(10))
+    }
+
+    /// Time a server may take to become ready after it was started.
+    pub fn start_period(&self) -> Duration {
+        parse_duration(&self.start_period).unwrap_or(Duration::from_secs(60))
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            path: default_path(),
+            interval: default_interval(),
+            timeout: default_timeout(),
+            retries: default_retries(),
+            start_period: default_start_period(),
+        }
+    }
+}
+
+fn default_path() -> String {
+    "/ready".to_owned()
+}
+
+fn default_interval() -> String {
+    "30s".to_owned()
+}
+
+fn default_timeout() -> String {
+    "10s".to_owned()
+}
+
+fn default_retries() -> i32 {
+    3
+}
+
+fn default_start_period() -> String {
+    "60s".to_owned()
+}

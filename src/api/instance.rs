@@ -1,0 +1,135 @@
+//! `MaiInstance`: what a provider writes for one client company.
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Resources, Server, Storage, Upgrade,
+};
+
+/// One client company's private AI assistant: the workload, its volumes, its address, its secrets and its backups are kept as declared here.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "mai.dev",
+    version = "v1alpha1",
+    kind = "MaiInstance",
+    plural = "maiinstances",
+    shortname = "mai",
+    category = "mai",
+    namespaced,
+    status = "MaiInstanceStatus",
+    derive = "PartialEq",
+    selectable = ".spec.expose.host",
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the instance answers its people"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "Version of the server that runs"),
+    printcolumn(name = "Users", type_ = "integer", json_path = ".status.usage.users", description = "Accounts in use"),
+    printcolumn(name = "Spend", type_ = "string", json_path = ".status.usage.monthSpendUsd", description = "USD spent at the upstream this month"),
+    printcolumn(name = "Backup", type_ = "date", json_path = ".status.lastVerifiedBackup", description = "Last backup that was read back, restored and checked"),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.address", description = "Where people open it"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be at most 40 lower-case letters, digits and dashes, start with a letter and end with a letter or digit; it names containers, volumes and services")
+)]
+#[x_kube(
+    validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && has(self.ollama))")
+        .message("openRouter.mock answers every model itself: remove ollama or set openRouter.mock to false"),
+    validation = kube::core::Rule::new("!(self.deletionPolicy == 'Delete' && self.server.kind == 'Custom')")
+        .message("deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain")
+)]
+pub struct MaiInstanceSpec {
+    /// The company's name as its people see it, in the pages and in mail. 1 to 80 characters.
+    #[x_kube(validation = kube::core::Rule::new("self.size() >= 1 && self.size() <= 80").message("displayName must have 1 to 80 characters"))]
+    #[schemars(length(max = 200))]
+    pub display_name: String,
+
+    /// Container image of the server, with a tag or digest. Not used by the process runtime, which runs its own binary.
+    #[serde(default = "default_image")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9][a-zA-Z0-9._/:@-]*$')").message("image must be an image reference such as mai-production:1.4.0 or registry.example.com/mai@sha256:..."))]
+    #[schemars(length(max = 512))]
+    pub image: String,
+
+    /// When to pull the image. `Always` also follows a tag that moves.
+    #[serde(default)]
+    pub image_pull_policy: PullPolicy,
+
+    /// Names of Secrets with registry credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub image_pull_secrets: Vec<String>,
+
+    /// The program inside the instance and what it is told by its environment.
+    #[serde(default)]
+    pub server: Server,
+
+    /// Who may have an account.
+    #[serde(default)]
+    pub access: Access,
+
+    /// The upstream that answers: OpenRouter, or any endpoint that speaks its dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_router: Option<OpenRouter>,
+
+    /// A local Ollama beside or instead of OpenRouter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ollama: Option<Ollama>,
+
+    /// Volumes of the instance. They outlive it unless deletionPolicy says otherwise.
+    #[serde(default)]
+    pub storage: Storage,
+
+    /// CPU and memory, reserved and at most.
+    #[serde(default)]
+    pub resources: Resources,
+
+    /// Where the instance can be reached.
+    #[serde(default)]
+    pub expose: Expose,
+
+    /// How readiness is probed and when a server counts as unhealthy.
+    #[serde(default)]
+    pub health: Health,
+
+    /// Scheduled backups. Absent means none are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+
+    /// What happens when the image changes.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+
+    /// Stops the workload and keeps everything else; false starts it again.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// What happens to the volumes when the document is removed.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// When to pull the image.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Pull when the engine does not have it.
+    #[default]
+    IfNotPresent,
+    /// Pull at every start and look for a moved tag at an interval.
+    Always,
+    /// Use what the engine has.
+    Never,
+}
+
+/// What happens to an instance's volumes when its document is removed.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// The workload goes, data and backups stay and are taken up again by a document of the same name.
+    #[default]
+    Retain,
+    /// Data and backups go with the workload.
+    Delete,
+}
+
+fn default_image() -> String {
+    "mai-production:latest".to_owned()
+}

@@ -1,0 +1,360 @@
+//! Checks a document as the API server would, with no API server: structure first, then defaults, then every CEL rule.
+//!
+//! All findings are reported at once, each with the path of its field, so that a source can name file and line.
+
+use std::sync::LazyLock;
+
+use kube::CustomResourceExt;
+use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
+use serde_json::{Map, Value};
+
+use super::{API_VERSION, MaiInstance};
+
+/// One thing that is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The field, such as `spec.expose.port` or `spec.server.env[0].name`; empty for the document itself.
+    pub path: String,
+    /// What is wrong and how to mend it, as a sentence without the path.
+    pub message: String,
+}
+
+struct Schemas {
+    open_api: Value,
+    compiled: CompiledSchema,
+}
+
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
+    let mut crd = serde_json::to_value(MaiInstance::crd()).unwrap_or_default();
+    let open_api = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].take();
+    Schemas { compiled: compile_schema(&open_api), open_api }
+});
+
+/// Checks `document` (a whole `MaiInstance` as JSON), against `old` too where one stands and its fields may not change freely.
+///
+/// Returns the document with its defaults filled in, or all that is wrong with it.
+pub fn check(document: &Value, old: Option<&Value>) -> Result<Value, Vec<Finding>> {
+    let mut findings = Vec::new();
+    check_identity(document, &mut findings);
+    let properties = &SCHEMAS.open_api["properties"];
+    match document.get("spec") {
+        Some(spec) => check_structure(&properties["spec"], spec, "spec", &mut findings),
+        None => findings.push(Finding { path: String::new(), message: "spec is missing".to_owned() }),
+    }
+    if let Some(Value::Object(fields)) = Some(document) {
+        for key in
+            fields.keys().filter(|key| !["apiVersion", "kind", "metadata", "spec", "status"].contains(&key.as_str()))
+        {
+            findings.push(unknown_field(key, key, ["apiVersion", "kind", "metadata", "spec"].into_iter()));
+        }
+    }
+    if !findings.is_empty() {
+        return Err(findings);
+    }
+
+    let full = apply_defaults(&SCHEMAS.open_api, document);
+    if let Err(errors) = Validator::new().validate_compiled(&SCHEMAS.compiled, &full, old) {
+        findings.extend(errors.into_vec().into_iter().map(from_rule));
+    }
+    check_schedules(&full, &mut findings);
+    if findings.is_empty() { Ok(full) } else { Err(findings) }
+}
+
+fn check_identity(document: &Value, findings: &mut Vec<Finding>) {
+    let mut expect = |path: &str, expected: &str| match document.pointer(&format!("/{path}")).and_then(Value::as_str) {
+        Some(found) if found == expected => {}
+        Some(found) => {
+            findings.push(Finding { path: path.to_owned(), message: format!("is {found:?}; write {expected}") })
+        }
+        None => {
+            findings.push(Finding { path: path.to_owned(), message: format!("is missing; write {path}: {expected}") })
+        }
+    };
+    expect("apiVersion", API_VERSION);
+    expect("kind", "MaiInstance");
+    if document.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
+        findings.push(Finding {
+            path: "metadata.name".to_owned(),
+            message: "is missing; every instance needs a name of its own".to_owned(),
+        });
+    }
+}
+
+fn from_rule(error: ValidationError) -> Finding {
+    let message = match error.kind {
+        ErrorKind::ValidationFailure => error.message,
+        _ => format!("the rule `{}` could not be evaluated: {}", error.rule, error.message),
+    };
+    Finding { path: error.field_path, message }
+}
+
+/// Types, required and unknown fields, enumerations and lengths, all the way down.
+fn check_structure(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+    if value.is_null() && schema["nullable"] == true {
+        return;
+    }
+    let mut report = |message: String| findings.push(Finding { path: path.to_owned(), message });
+    match (schema["type"].as_str().unwrap_or_default(), value) {
+        ("object", Value::Object(fields)) => check_object(schema, fields, path, findings),
+        ("array", Value::Array(items)) => {
+            if let Some(most) = schema["maxItems"].as_u64().filter(|most| items.len() as u64 > *most) {
+                report(format!("has {} entries; at most {most} are allowed", items.len()));
+            }
+            for (index, item) in items.iter().enumerate() {
+                check_structure(&schema["items"], item, &format!("{path}[{index}]"), findings);
+            }
+        }
+        ("string", Value::String(text)) => {
+            if let Some(most) = schema["maxLength"].as_u64().filter(|most| text.chars().count() as u64 > *most) {
+                report(format!("is longer than {most} characters"));
+            }
+            if let Some(choices) = schema["enum"].as_array().filter(|choices| !choices.contains(value)) {
+                let choices: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
+                let hint = nearest(text, choices.iter().copied())
+                    .map(|near| format!("; did you mean {near}?"))
+                    .unwrap_or_default();
+                report(format!("{text:?} is not one of {}{hint}", choices.join(", ")));
+            }
+        }
+        ("integer", Value::Number(number)) if number.is_i64() => {}
+        ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) | ("", _) => {}
+        (wanted, found) => report(format!("must be {}, not {}", article(wanted), describe(found))),
+    }
+}
+
+fn check_object(schema: &Value, fields: &Map<String, Value>, path: &str, findings: &mut Vec<Finding>) {
+    if let Some(most) = schema["maxProperties"].as_u64().filter(|most| fields.len() as u64 > *most) {
+        findings.push(Finding {
+            path: path.to_owned(),
+            message: format!("has {} entries; at most {most} are allowed", fields.len()),
+        });
+    }
+    let additional = &schema["additionalProperties"];
+    if additional.is_object() {
+        for (key, value) in fields {
+            check_structure(additional, value, &format!("{path}.{key}"), findings);
+        }
+        return;
+    }
+    let Some(known) = schema["properties"].as_object() else { return };
+    for (key, value) in fields {
+        match known.get(key) {
+            Some(inner) => check_structure(inner, value, &format!("{path}.{key}"), findings),
+            None => findings.push(unknown_field(&format!("{path}.{key}"), key, known.keys().map(String::as_str))),
+        }
+    }
+    for required in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !fields.contains_key(required) {
+            findings.push(Finding { path: path.to_owned(), message: format!("{required} is missing") });
+        }
+    }
+}
+
+fn unknown_field<'a>(path: &str, key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Finding {
+    let message = match nearest(key, known.clone()) {
+        Some(near) => format!("unknown field {key:?}; did you mean {near}?"),
+        None => format!("unknown field {key:?}; known here are {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Finding { path: path.to_owned(), message }
+}
+
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// What no rule of the schema can say: that a schedule and a time zone exist in the calendar.
+fn check_schedules(document: &Value, findings: &mut Vec<Finding>) {
+    let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
+    if let Some(schedule) = document.pointer("/spec/backup/schedule").and_then(Value::as_str)
+        && let Err(error) = schedule.parse::<croner::Cron>()
+    {
+        report("spec.backup.schedule", format!("{schedule:?} is not a schedule: {error}"));
+    }
+    for (pointer, path) in [
+        ("/spec/backup/timeZone", "spec.backup.timeZone"),
+        ("/spec/upgrade/window/timeZone", "spec.upgrade.window.timeZone"),
+    ] {
+        if let Some(zone) = document.pointer(pointer).and_then(Value::as_str)
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            report(path, format!("{zone:?} is not a known time zone; write an IANA name such as Europe/Warsaw"));
+        }
+    }
+}
+
+fn article(wanted: &str) -> String {
+    match wanted {
+        "object" => "a mapping".to_owned(),
+        "array" => "a list".to_owned(),
+        "integer" => "a whole number".to_owned(),
+        "string" => "text (put it in quotes)".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        other => format!("a {other}"),
+    }
+}
+
+fn describe(found: &Value) -> String {
+    match found {
+        Value::Null => "empty".to_owned(),
+        Value::Bool(flag) => format!("the truth value {flag}"),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the text {text:?}"),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn document(spec: Value) -> Value {
+        json!({"apiVersion": API_VERSION, "kind": "MaiInstance", "metadata": {"name": "companyabc"}, "spec": spec})
+    }
+
+    fn findings(spec: Value) -> Vec<String> {
+        match check(&document(spec), None) {
+            Ok(_) => Vec::new(),
+            Err(findings) => {
+                findings.into_iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_document_is_filled_with_defaults() {
+        let full = check(&document(json!({"displayName": "Company ABC"})), None).unwrap();
+        assert_eq!(full["spec"]["access"]["maxUsers"], 20);
+        assert_eq!(full["spec"]["storage"]["data"]["size"], "10Gi");
+        serde_json::from_value::<MaiInstance>(full).unwrap();
+    }
+
+    #[test]
+    fn every_rule_compiles() {
+        fn walk(schema: &CompiledSchema) {
+            assert!(!schema.has_errors(), "{:?}", schema.compilation_errors());
+        }
+        walk(&SCHEMAS.compiled);
+        let text = SCHEMAS.open_api.to_string();
+        assert!(text.matches("x-kubernetes-validations").count() > 30, "the rules are in the schema");
+    }
+
+    #[test]
+    fn each_rule_answers_with_its_own_words() {
+        let cases = [
+            (json!({"displayName": ""}), "spec.displayName: displayName must have 1 to 80 characters"),
+            (
+                json!({"displayName": "A", "expose": {"port": 70000}}),
+                "spec.expose.port: expose.port must be 1 to 65535",
+            ),
+            (
+                json!({"displayName": "A", "expose": {"prot": 1}}),
+                "spec.expose.prot: unknown field \"prot\"; did you mean port?",
+            ),
+            (
+                json!({"displayName": "A", "expose": {"port": "80"}}),
+                "spec.expose.port: must be a whole number, not the text \"80\"",
+            ),
+            (
+                json!({"displayName": "A", "deletionPolicy": "retain"}),
+                "spec.deletionPolicy: \"retain\" is not one of Retain, Delete; did you mean Retain?",
+            ),
+            (
+                json!({"displayName": "A", "storage": {"data": {"size": "ten"}}}),
+                "spec.storage.data.size: a volume's size must be a quantity above 0 such as 10Gi",
+            ),
+            (
+                json!({"displayName": "A", "openRouter": {"mock": true, "apiKeySecretRef": {"name": "s", "key": "k"}}}),
+                "spec.openRouter: openRouter.mock and a key exclude each other: remove mock to use the real upstream, or the key to try things out",
+            ),
+            (
+                json!({"displayName": "A", "openRouter": {"apiKeySecretRef": {"name": "s"}}}),
+                "spec.openRouter.apiKeySecretRef: a secret reference needs name and key, or name: \"env:VARIABLE\" alone",
+            ),
+            (
+                json!({"displayName": "A", "openRouter": {"markup": "0.0"}}),
+                "spec.openRouter.markup: openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\"",
+            ),
+            (
+                json!({"displayName": "A", "access": {"signup": "Closed"}}),
+                "spec.access: access.signup Closed needs access.admin: without a declared admin nobody could ever sign in",
+            ),
+            (
+                json!({"displayName": "A", "health": {"timeout": "60s"}}),
+                "spec.health: health.timeout may not exceed health.interval",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"schedule": "often"}}),
+                "spec.backup.schedule: backup.schedule must be a cron line",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"schedule": "99 2 * * *"}}),
+                "spec.backup.schedule: \"99 2 * * *\" is not a schedule",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"timeZone": "Europe/Krakow"}}),
+                "spec.backup.timeZone: \"Europe/Krakow\" is not a known time zone",
+            ),
+            (
+                json!({"displayName": "A", "resources": {"requests": {"memory": "4Gi"}, "limits": {"memory": "2Gi"}}}),
+                "spec.resources: resources.requests.memory may not exceed resources.limits.memory",
+            ),
+            (
+                json!({"displayName": "A", "server": {"env": [{"name": "PORT", "value": "1"}]}}),
+                "spec.server.env: server.env may not set PORT",
+            ),
+            (
+                json!({"displayName": "A", "expose": {"ingress": {}, "gateway": {"name": "g"}, "host": "a.example"}}),
+                "spec.expose: expose.ingress and expose.gateway exclude each other",
+            ),
+            (
+                json!({"displayName": "A", "expose": {"address": "localhost"}}),
+                "spec.expose.address: expose.address must be an IP address",
+            ),
+            (
+                json!({"displayName": "A", "storage": {"data": {"size": "1Gi", "hostPath": "/a", "volumeName": "b"}}}),
+                "spec.storage.data: a volume takes at most one of hostPath, volumeName and storageClassName",
+            ),
+            (
+                json!({"displayName": "A", "upgrade": {"window": {"start": "25:00", "duration": "1h"}}}),
+                "spec.upgrade.window.start: upgrade.window.start must be a time in quotes",
+            ),
+        ];
+        for (spec, expected) in cases {
+            let found = findings(spec);
+            assert!(found.iter().any(|line| line.starts_with(expected)), "expected {expected:?}, found {found:#?}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_change_is_compared_with_what_stood() {
+        let old = check(&document(json!({"displayName": "A", "storage": {"data": {"size": "10Gi"}}})), None).unwrap();
+        for (spec, expected) in [
+            (
+                json!({"displayName": "A", "storage": {"data": {"size": "5Gi"}}}),
+                "a volume's size may grow and never shrink",
+            ),
+            (json!({"displayName": "A", "server": {"kind": "OpenWebUI"}}), "server.kind cannot change"),
+        ] {
+            let Err(found) = check(&document(spec), Some(&old)) else { panic!("{expected} was not said") };
+            assert!(found.iter().any(|finding| finding.message.starts_with(expected)), "{found:?}");
+        }
+        assert!(
+            check(&document(json!({"displayName": "A", "storage": {"data": {"size": "20Gi"}}})), Some(&old)).is_ok()
+        );
+    }
+
+    #[test]
+    fn a_name_must_fit_what_is_named_after_it() {
+        for name in ["Company", "1abc", "a_b", "a-", &"a".repeat(41)] {
+            let document = json!({"apiVersion": API_VERSION, "kind": "MaiInstance", "metadata": {"name": name}, "spec": {"displayName": "A"}});
+            assert!(check(&document, None).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A reference to one value of a Secret.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// One value of a Secret: `{name: openrouter, key: api-key}`, or `{name: "env:VARIABLE"}` for an environment variable of
+/// the reconciler where documents are read from a directory.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("self.name.startsWith('env:') != has(self.key)")
+        .message("a secret reference needs name and key, or name: \"env:VARIABLE\" alone")
+)]
+pub struct SecretRef {
+    /// Name of the Secret beside the instance, or `env:VARIABLE`.
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^(env:[A-Za-z_][A-Za-z0-9_]*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$')").message("must be the name of a Secret (lower-case letters, digits, dashes, dots) or env:VARIABLE"))]
+    #[schemars(length(max = 253))]
+    pub name: String,
+
+    /// Key inside the Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be a key of the Secret: letters, digits, dashes, dots, underscores"))]
+    #[schemars(length(max = 253))]
+    pub key: Option<String>,
+}
+
+impl SecretRef {
+    /// The environment variable this refers to, if it refers to one.
+    pub fn variable(&self) -> Option<&str> {
+        self.name.strip_prefix("env:")
+    }
+}
+
+impl std::fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{}/{key}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `spec.server`: the program inside the instance.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+
+/// The program inside the instance and what it is told by its environment.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Server {
+    /// Which program the image holds. It cannot change afterwards, since each keeps its own database.
+    #[serde(default)]
+    #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("server.kind cannot change: each kind keeps its own database; create another instance"))]
+    pub kind: ServerKind,
+
+    /// `prod` for clients; `dev` serves the interactive API pages and more detailed errors.
+    #[serde(default)]
+    pub environment: Environment,
+
+    /// Language of the pages for people who have not chosen one.
+    #[serde(default)]
+    pub locale: Locale,
+
+    /// Further environment variables, after those the instance sets itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(
+        merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]),
+        validation = kube::core::Rule::new("self.all(e, !(e.name in ['PORT', 'HOST', 'DATA_DIR', 'WEBUI_SECRET_KEY', 'WEBUI_NAME', 'OPENAI_API_KEY', 'MAI_EXIT_WITH_STDIN']))")
+            .message("server.env may not set PORT, HOST, DATA_DIR, WEBUI_NAME, WEBUI_SECRET_KEY, OPENAI_API_KEY or MAI_EXIT_WITH_STDIN: fields of the spec set them")
+    )]
+    #[schemars(length(max = 64))]
+    pub env: Vec<EnvVar>,
+
+    /// The key that signs sessions and seals stored keys. Made once and kept outside the data volume when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretRef>,
+}
+
+/// One environment variable: a value, or a reference to a Secret.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("has(self.value) != has(self.secretRef)").message("an environment variable needs either value or secretRef")
+)]
+pub struct EnvVar {
+    /// Name of the variable.
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[A-Za-z_][A-Za-z0-9_]*$')").message("must be letters, digits and underscores, and not start with a digit"))]
+    #[schemars(length(max = 128))]
+    pub name: String,
+
+    /// Its value, for what is not secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub value: Option<String>,
+
+    /// Where its value is kept, for what is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretRef>,
+}
+
+/// Which program the image holds.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerKind {
+    /// `mai serve`.
+    #[default]
+    Mai,
+    /// Open WebUI's own image.
+    OpenWebUI,
+    /// Another image that keeps the same contract.
+    Custom,
+}
+
+/// What the server is run for.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// For clients.
+    #[default]
+    Prod,
+    /// For trying out.
+    Dev,
+}
+
+impl Environment {
+    /// The value of `ENV`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prod => "prod",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// Language of the pages.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Locale {
+    /// English.
+    #[default]
+    En,
+    /// Polish.
+    Pl,
+}
+
+impl Locale {
+    /// The value of `DEFAULT_LOCALE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Pl => "pl",
+        }
+    }
+}

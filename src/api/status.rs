@@ -1,0 +1,56 @@
+//! `status`: what is, as far as it is known.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is, as far as it is known. Nothing in it moves when nothing has changed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MaiInstanceStatus {
+    /// Generation of the spec this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, Reconciling and Stalled as kstatus defines them, and further ones by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// Where people open the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+
+    /// Version of the server that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+
+    /// How often in a row the server ended by itself; 0 once it has been ready for a while.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: i32,
+
+    /// Accounts and spend, as the server last reported them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
+
+    /// When the newest backup was read back, restored and checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_verified_backup: Option<Time>,
+}
+
+/// Accounts and spend of an instance.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageStatus {
+    /// Accounts in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<i32>,
+
+    /// USD spent at the upstream in the current calendar month, as a decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month_spend_usd: Option<String>,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,68 @@
+//! `spec.openRouter` and `spec.ollama`: who answers.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+
+/// The upstream that answers: OpenRouter, or any endpoint that speaks its dialect.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("!self.mock || (!has(self.apiKeySecretRef) && !has(self.managementKeySecretRef))")
+        .message("openRouter.mock and a key exclude each other: remove mock to use the real upstream, or the key to try things out")
+)]
+pub struct OpenRouter {
+    /// Base URL of the API.
+    #[serde(default = "default_base_url")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[^ /]+[^ ]*$')").message("openRouter.baseUrl must be an http or https URL such as https://openrouter.ai/api/v1"))]
+    #[schemars(length(max = 2048))]
+    pub base_url: String,
+
+    /// The client's key. Absent: the admin enters one in the pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_secret_ref: Option<SecretRef>,
+
+    /// A management key with which the client's own key is made, limited and rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management_key_secret_ref: Option<SecretRef>,
+
+    /// Models the client may use; empty means all that the upstream offers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(validation = kube::core::Rule::new("self.all(m, m.matches('^[^ ,]+$'))").message("openRouter.models must hold model ids such as anthropic/claude-sonnet-4, without spaces or commas"))]
+    #[schemars(length(max = 200), inner(length(max = 200)))]
+    pub models: Vec<String>,
+
+    /// Most the client may spend at the upstream in a calendar month, in whole USD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000000").message("openRouter.monthlyLimitUsd must be 1 to 1000000 (USD)"))]
+    pub monthly_limit_usd: Option<i64>,
+
+    /// What the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds 30 %.
+    #[serde(default = "default_markup")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9]{1,2}([.][0-9]{1,4})?$') && !self.matches('^0+([.]0*)?$')").message("openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\""))]
+    #[schemars(length(max = 8))]
+    pub markup: String,
+
+    /// Answers from a mock upstream inside the instance: no key, no cost, nothing leaves the machine. For trying out.
+    #[serde(default)]
+    pub mock: bool,
+}
+
+/// A local Ollama.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ollama {
+    /// Base URL as the instance reaches it.
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^https?://[^ /]+[^ ]*$')").message("ollama.baseUrl must be an http or https URL such as http://host.docker.internal:11434"))]
+    #[schemars(length(max = 2048))]
+    pub base_url: String,
+}
+
+fn default_base_url() -> String {
+    "https://openrouter.ai/api/v1".to_owned()
+}
+
+fn default_markup() -> String {
+    "1.3".to_owned()
+}

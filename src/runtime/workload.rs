@@ -1,0 +1,79 @@
+//! What a runtime is asked to run: plain data, the same for every runtime.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// Which instance. The uid tells apart what once had the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId {
+    /// Namespace; `default` where documents are files.
+    pub namespace: String,
+    /// Name of the `MaiInstance`.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl std::fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// One declared server.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Whose it is.
+    pub id: InstanceId,
+    /// Container image, where the runtime uses one.
+    pub image: String,
+    /// The whole environment the server is told.
+    pub env: BTreeMap<String, EnvValue>,
+    /// Where it listens (process) or is published (Docker).
+    pub listen: SocketAddr,
+    /// Directory of the data, when the spec names one.
+    pub data_path: Option<PathBuf>,
+    /// Directory of the backups, when the spec names one.
+    pub backups_path: Option<PathBuf>,
+    /// What it may use at most.
+    pub limits: Limits,
+    /// How it is asked whether it is ready.
+    pub probe: Probe,
+    /// How long it may take to end after SIGTERM.
+    pub stop_grace: Duration,
+    /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
+    pub hash: String,
+}
+
+/// One environment value. `Debug` never shows a secret one.
+#[derive(Clone, Debug)]
+pub enum EnvValue {
+    /// For what is not secret.
+    Plain(String),
+    /// For what is.
+    Secret(SecretString),
+}
+
+/// What a workload may use at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Thousandths of a core.
+    pub cpu_millis: Option<u64>,
+    /// Bytes of memory.
+    pub memory_bytes: Option<u64>,
+}
+
+/// How a server is asked whether it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Path that answers 200.
+    pub path: String,
+    /// Time between two probes once it is ready.
+    pub interval: Duration,
+    /// Time a probe may take.
+    pub timeout: Duration,
+}
