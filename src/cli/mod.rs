@@ -1,6 +1,11 @@
 //! The command line: one file per verb, and nothing here but parsing and dispatch.
 
 mod completions;
+mod compose;
+mod down;
+mod logs;
+mod state_dir;
+mod status;
 
 use std::process::ExitCode;
 
@@ -16,6 +21,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Keep the instances of a directory running as declared
+    Compose(compose::Args),
+    /// Show how the instances of a directory stand
+    Status(status::Args),
+    /// Stop the servers that `mai compose --detach` left running; data stays
+    Down(down::Args),
     /// Print shell completions
     Completions(completions::Args),
 }
@@ -23,6 +34,9 @@ enum Verb {
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
+        Verb::Compose(args) => compose::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Down(args) => down::run(&args),
         Verb::Completions(args) => completions::run(&args),
     };
     outcome.unwrap_or_else(|error| {

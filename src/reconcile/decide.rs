@@ -25,7 +25,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let verdict = match facts.observed {
         Err(problem) => Verdict::unknown(problem),
         Ok(observed) => {
-            count_exit(&mut memory, observed);
+            count_exit(&mut memory, observed, facts.now);
             if facts.instance.metadata.deletion_timestamp.is_some() {
                 deleting(facts, observed)
             } else if facts.instance.spec.suspend {
@@ -66,10 +66,11 @@ impl Verdict {
     }
 }
 
-/// A run that ended without being asked to counts once, whoever sees it and however often.
-fn count_exit(memory: &mut Memory, observed: &Observed) {
+/// A run that ended without being asked to counts once, whoever sees it and however often. A clock that was set back does not
+/// hide later ends behind an earlier one.
+fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
     let Some(exit) = &observed.last_exit else { return };
-    if memory.counted_exit.is_none_or(|counted| exit.at > counted) {
+    if memory.counted_exit.is_none_or(|counted| exit.at > counted || (counted > now && exit.at != counted)) {
         memory.counted_exit = Some(exit.at);
         memory.failures = memory.failures.saturating_add(1);
         memory.ready_since = None;
@@ -81,7 +82,7 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
     match &observed.presence {
         Presence::Running { .. } => Verdict::stop("the document was removed", picture),
         Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
-        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete => {
+        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
             Verdict::new(Step::RemoveData, picture, None)
         }
         Presence::Absent => Verdict::new(Step::Release, picture, None),
@@ -128,7 +129,13 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &M
     if let Some(holder) = &observed.port_holder {
         return Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN);
     }
-    let starting = || Verdict::new(Step::Start, Picture::working(Reason::Starting, "the server is being started"), None);
+    let starting = || {
+        let picture = match observed.last_exit.as_ref().filter(|_| memory.failures > 0) {
+            Some(exit) => Picture::working(Reason::Restarting, describe(exit)),
+            None => Picture::working(Reason::Starting, "the server is being started"),
+        };
+        Verdict::new(Step::Start, picture, None)
+    };
     let Some(ended) = memory.counted_exit.filter(|_| memory.failures > 0) else { return starting() };
     let wait = restart_delay(memory.failures).saturating_sub(since(ended, facts.now));
     if wait.is_zero() {

@@ -73,7 +73,7 @@ impl Scene {
     }
 
     fn failures(mut self, failures: u32, counted_ago: i64) -> Self {
-        self.memory = Memory { failures, counted_exit: Some(at(counted_ago)), ready_since: None };
+        self.memory = Memory { failures, counted_exit: Some(at(counted_ago)), ready_since: None, data_removed: false };
         self
     }
 
@@ -116,10 +116,10 @@ fn each_scene_has_one_next_step() {
         ("probe fails once", Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99), Step::Wait, "False", "Unhealthy"),
         ("probe fails thrice", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
         ("spec changed", Scene::running(ready(), 99).spec(json!({"displayName": "B"})), stop("the declared server differs from the one that runs"), "False", "Replacing"),
-        ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Starting"),
+        ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Restarting"),
         ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
         ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
-        ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Starting"),
+        ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Restarting"),
         ("data directory not writable", Scene::new(Presence::Absent).failures(1, 50).exited(0, 73), Step::Wait, "False", "DataNotWritable"),
         ("data directory in use", Scene::new(Presence::Absent).failures(1, 50).exited(0, 75), Step::Wait, "False", "DataInUse"),
         ("exit already counted", Scene::new(Presence::Absent).failures(4, 1).exited(1, 1), Step::Wait, "False", "CrashLoop"),
@@ -202,7 +202,7 @@ fn a_second_decision_on_the_same_facts_changes_nothing() {
 #[test]
 fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
     let mut scene = Scene::running(ready(), 99);
-    scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)) };
+    scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), data_removed: false };
     let decision = scene.decide();
     assert_eq!((decision.memory.failures, decision.wake), (2, Some(Duration::from_secs(1))));
     scene.memory.ready_since = Some(at(60));
@@ -215,6 +215,12 @@ fn a_clock_that_jumps_back_does_not_hold_up_a_restart_for_longer_than_its_delay(
     let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(-3600, 1);
     let decision = scene.decide();
     assert!(decision.wake.unwrap() <= Duration::from_secs(1), "{:?}", decision.wake);
+
+    // Ends after the jump are counted although they are earlier than the last one before it.
+    let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(0, 1);
+    let decision = scene.decide();
+    assert_eq!(decision.memory.failures, 4);
+    assert_eq!(Scene { memory: decision.memory.clone(), ..scene }.decide().memory.failures, 4);
 }
 
 #[test]

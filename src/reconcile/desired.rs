@@ -66,7 +66,8 @@ pub fn desired(
     Ok(workload)
 }
 
-fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
+/// Where an instance listens on a server without a cluster.
+pub(super) fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
     let expose = &instance.spec.expose;
     let port = expose.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
         Blocked::new(Reason::UnsupportedByRuntime, "expose.port is missing; on a server without a cluster each instance needs a port of its own")

@@ -34,4 +34,6 @@ pub struct Memory {
     pub counted_exit: Option<Timestamp>,
     /// Since when it has been ready without a break.
     pub ready_since: Option<Timestamp>,
+    /// The deleted instance's data is gone.
+    pub data_removed: bool,
 }

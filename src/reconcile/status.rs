@@ -95,13 +95,20 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, failures: u32) -> Mai
     status
 }
 
-/// Notes that a step could not be done, on top of the status that was decided.
-pub(super) fn with_failure(status: &MaiInstanceStatus, generation: Option<i64>, reason: Reason, message: &str, now: Timestamp) -> MaiInstanceStatus {
-    let mut conditions = Conditions::from(&status.conditions, generation, now);
+/// The decided status of a step that could not be done. Goes on from the conditions that stood before, so that a failure that
+/// repeats moves nothing.
+pub(super) fn with_failure(
+    previous: &MaiInstanceStatus,
+    decided: &MaiInstanceStatus,
+    reason: Reason,
+    message: &str,
+    now: Timestamp,
+) -> MaiInstanceStatus {
+    let mut conditions = Conditions::from(&previous.conditions, decided.observed_generation, now);
     conditions.set(ConditionKind::Ready, Some(false), reason, message);
-    conditions.set(ConditionKind::Stalled, Some(true), reason, message);
     conditions.set(ConditionKind::Reconciling, Some(false), Reason::Ready, "");
-    MaiInstanceStatus { conditions: conditions.into_vec(), ..status.clone() }
+    conditions.set(ConditionKind::Stalled, Some(true), reason, message);
+    MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
 }
 
 /// What a status says of readiness: reason and message of its `Ready` condition.
