@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::backoff::restart_delay;
 use super::status::{self, Picture};
+use super::facts::Rejected;
 use super::{Blocked, Decision, Facts, Memory, Step};
 use crate::api::{DeletionPolicy, Reason};
-use crate::runtime::{Exit, Observed, Presence, Readiness, Workload};
+use crate::runtime::{Change, Drift, Exit, Observed, Presence, Readiness, Workload};
 
 /// A server that has been ready for this long has left its earlier failures behind.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -82,10 +83,11 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
     match &observed.presence {
         Presence::Running { .. } => Verdict::stop("the document was removed", picture),
         Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
+        Presence::Absent | Presence::Stopped { .. } if !facts.memory.removed => Verdict::new(Step::Remove, picture, None),
         Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
             Verdict::new(Step::RemoveData, picture, None)
         }
-        Presence::Absent => Verdict::new(Step::Release, picture, None),
+        Presence::Absent | Presence::Stopped { .. } => Verdict::new(Step::Release, picture, None),
     }
 }
 
@@ -95,7 +97,7 @@ fn suspended(observed: &Observed) -> Verdict {
             Verdict::stop("spec.suspend is true", Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"))
         }
         Presence::Stopping => Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN),
-        Presence::Absent => Verdict::wait(Picture::Suspended, None),
+        Presence::Absent | Presence::Stopped { .. } => Verdict::wait(Picture::Suspended, None),
     }
 }
 
@@ -112,10 +114,25 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
         Presence::Stopping => {
             Verdict::wait(Picture::working(Reason::Stopping, "the former server is ending"), ENDING_AGAIN)
         }
-        Presence::Absent => start(facts, workload, observed, memory),
-        Presence::Running { hash, .. } if *hash != workload.hash => replace(workload, observed),
-        Presence::Running { since, readiness, .. } => keep(facts, *since, readiness, memory),
+        Presence::Absent | Presence::Stopped { .. } => start(facts, workload, observed, memory),
+        Presence::Running { drift: Drift::Replace(_), since, readiness } if rejected(workload, memory).is_some() => {
+            keep_former(facts, workload, observed, *since, readiness, memory)
+        }
+        Presence::Running { drift: Drift::Replace(changes), .. } => replace(workload, observed, changes),
+        Presence::Running { drift: Drift::InPlace(changes), readiness, .. } => {
+            let picture = match readiness {
+                Readiness::Ready { version } => Picture::Ready { version: version.clone() },
+                _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+            };
+            Verdict::new(Step::Update(changes.clone()), picture, None)
+        }
+        Presence::Running { drift: Drift::None, since, readiness } => keep(facts, workload, observed, *since, readiness, memory),
     }
+}
+
+/// Why this very workload was rolled back, if it was.
+fn rejected<'a>(workload: &Workload, memory: &'a Memory) -> Option<&'a str> {
+    memory.rejected.as_ref().filter(|rejected| rejected.hash == workload.hash).map(|rejected| rejected.why.as_str())
 }
 
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
@@ -125,40 +142,99 @@ fn port_taken(workload: &Workload, holder: &str) -> Picture {
     }
 }
 
-fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &Memory) -> Verdict {
+fn prepare(missing: &str) -> Verdict {
+    Verdict::new(Step::Prepare(missing.to_owned()), Picture::working(Reason::Preparing, format!("getting {missing}")), None)
+}
+
+fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
+    if observed.former.is_some() && memory.failures > 0 {
+        let why = observed.last_exit.as_ref().map_or_else(|| "the replacement ended".to_owned(), describe);
+        return roll_back(workload, memory, why);
+    }
+    let step = match &observed.presence {
+        Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => Step::Replace(changes.clone()),
+        Presence::Stopped { .. } => Step::Resume,
+        _ => Step::Start,
+    };
+    if let Some(missing) = observed.missing.as_ref().filter(|_| step != Step::Resume) {
+        return prepare(missing);
+    }
     if let Some(holder) = &observed.port_holder {
         return Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN);
     }
-    let starting = || {
-        let picture = match observed.last_exit.as_ref().filter(|_| memory.failures > 0) {
-            Some(exit) => Picture::working(Reason::Restarting, describe(exit)),
-            None => Picture::working(Reason::Starting, "the server is being started"),
-        };
-        Verdict::new(Step::Start, picture, None)
-    };
-    let Some(ended) = memory.counted_exit.filter(|_| memory.failures > 0) else { return starting() };
-    let wait = restart_delay(memory.failures).saturating_sub(since(ended, facts.now));
-    if wait.is_zero() {
-        return starting();
+    let failed = memory.counted_exit.filter(|_| memory.failures > 0);
+    let wait = failed.map_or(Duration::ZERO, |ended| restart_delay(memory.failures).saturating_sub(since(ended, facts.now)));
+    if !wait.is_zero() {
+        return Verdict::wait(after_exit(memory.failures, observed.last_exit.as_ref()), wait);
     }
-    let picture = after_exit(memory.failures, observed.last_exit.as_ref());
-    Verdict::wait(picture, wait)
+    let picture = match observed.last_exit.as_ref().filter(|_| failed.is_some()) {
+        Some(exit) => Picture::working(Reason::Restarting, describe(exit)),
+        None => Picture::working(Reason::Starting, "the server is being started"),
+    };
+    Verdict::new(step, picture, None)
 }
 
 /// Nothing is stopped for a workload that could not take its place.
-fn replace(workload: &Workload, observed: &Observed) -> Verdict {
+fn replace(workload: &Workload, observed: &Observed, changes: &[Change]) -> Verdict {
+    if let Some(missing) = &observed.missing {
+        return prepare(missing);
+    }
     match &observed.port_holder {
         Some(holder) => Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN),
-        None => Verdict::stop(
-            "the declared server differs from the one that runs",
+        None => Verdict::new(
+            Step::Replace(changes.to_vec()),
             Picture::working(Reason::Replacing, "the server is being replaced by what is declared now"),
+            None,
         ),
     }
 }
 
-fn keep(facts: &Facts<'_>, started: Timestamp, readiness: &Readiness, memory: &mut Memory) -> Verdict {
+fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
+    memory.rejected = Some(Rejected { hash: workload.hash.clone(), why: why.clone() });
+    memory.ready_since = None;
+    let picture = rolled_back(&why);
+    Verdict::new(Step::RollBack(why), picture, None)
+}
+
+/// The workload that was put back is looked after like any other; what is shown is that it is not what is declared.
+fn keep_former(
+    facts: &Facts<'_>,
+    workload: &Workload,
+    observed: &Observed,
+    started: Timestamp,
+    readiness: &Readiness,
+    memory: &mut Memory,
+) -> Verdict {
+    let standing = memory.rejected.clone();
+    let mut verdict = keep(facts, workload, observed, started, readiness, memory);
+    if let (Step::Wait, Some(rejected)) = (&verdict.step, &standing) {
+        verdict.picture = rolled_back(&rejected.why);
+    }
+    memory.rejected = standing;
+    verdict
+}
+
+fn rolled_back(why: &str) -> Picture {
+    Picture::Stalled {
+        reason: Reason::RolledBack,
+        message: format!("what is declared did not become ready ({why}); the server goes on with what was declared before; change the document to try again"),
+    }
+}
+
+fn keep(
+    facts: &Facts<'_>,
+    workload: &Workload,
+    observed: &Observed,
+    started: Timestamp,
+    readiness: &Readiness,
+    memory: &mut Memory,
+) -> Verdict {
     match readiness {
         Readiness::Ready { version } => {
+            memory.rejected = None;
+            if observed.former.is_some() {
+                return Verdict::new(Step::Commit, Picture::Ready { version: version.clone() }, None);
+            }
             let ready_since = *memory.ready_since.get_or_insert(facts.now);
             let settles_in = SETTLED.saturating_sub(since(ready_since, facts.now));
             if settles_in.is_zero() {
@@ -171,7 +247,8 @@ fn keep(facts: &Facts<'_>, started: Timestamp, readiness: &Readiness, memory: &m
             memory.ready_since = None;
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() {
-                return unhealthy(facts, memory, format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period));
+                let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
+                return if observed.former.is_some() { roll_back(workload, memory, why) } else { unhealthy(facts, memory, why) };
             }
             let picture = match memory.failures {
                 0..CRASH_LOOP => Picture::working(Reason::Starting, "the server was started and is not ready yet"),

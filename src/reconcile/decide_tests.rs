@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
 use crate::reconcile::desired;
-use crate::runtime::InstanceId;
+use crate::runtime::{Former, InstanceId};
 
 const NOW: i64 = 1_000_000;
 
@@ -32,6 +32,8 @@ fn workload(instance: &MaiInstance) -> Workload {
 struct Scene {
     instance: MaiInstance,
     presence: Presence,
+    former: Option<Former>,
+    missing: Option<String>,
     last_exit: Option<Exit>,
     port_holder: Option<String>,
     memory: Memory,
@@ -44,6 +46,8 @@ impl Scene {
         Self {
             instance: instance(json!({})),
             presence,
+            former: None,
+            missing: None,
             last_exit: None,
             port_holder: None,
             memory: Memory::default(),
@@ -53,8 +57,36 @@ impl Scene {
     }
 
     fn running(readiness: Readiness, started_ago: i64) -> Self {
-        let hash = workload(&instance(json!({}))).hash;
-        Self::new(Presence::Running { hash, since: at(started_ago), readiness })
+        Self::new(Presence::Running { drift: Drift::None, since: at(started_ago), readiness })
+    }
+
+    /// What runs or stands there differs from what is declared.
+    fn differs(mut self) -> Self {
+        match &mut self.presence {
+            Presence::Running { drift, .. } | Presence::Stopped { drift } => *drift = Drift::Replace(changes()),
+            other => panic!("{other:?} cannot differ"),
+        }
+        self
+    }
+
+    fn replaced(mut self) -> Self {
+        self.former = Some(Former { hash: "former".into() });
+        self
+    }
+
+    fn rejected(mut self) -> Self {
+        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).hash, why: "boom".into() });
+        self
+    }
+
+    fn removed(mut self) -> Self {
+        self.memory.removed = true;
+        self
+    }
+
+    fn missing(mut self) -> Self {
+        self.missing = Some("image a:1".into());
+        self
     }
 
     fn spec(mut self, spec: Value) -> Self {
@@ -73,14 +105,20 @@ impl Scene {
     }
 
     fn failures(mut self, failures: u32, counted_ago: i64) -> Self {
-        self.memory = Memory { failures, counted_exit: Some(at(counted_ago)), ready_since: None, data_removed: false };
+        self.memory = Memory { failures, counted_exit: Some(at(counted_ago)), ..Memory::default() };
         self
     }
 
     fn decide(&self) -> Decision {
         let workload = workload(&self.instance);
         let observed =
-            Observed { presence: self.presence.clone(), last_exit: self.last_exit.clone(), port_holder: self.port_holder.clone() };
+            Observed {
+                presence: self.presence.clone(),
+                missing: self.missing.clone(),
+                former: self.former.clone(),
+                last_exit: self.last_exit.clone(),
+                port_holder: self.port_holder.clone(),
+            };
         decide(&Facts {
             instance: &self.instance,
             desired: self.blocked.as_ref().map_or(Ok(&workload), Err),
@@ -90,6 +128,14 @@ impl Scene {
             now: at(0),
         })
     }
+}
+
+fn changes() -> Vec<Change> {
+    vec![Change { field: "image".into(), from: "a:1".into(), to: "a:2".into() }]
+}
+
+fn stopped() -> Presence {
+    Presence::Stopped { drift: Drift::None }
 }
 
 fn condition(decision: &Decision, kind: &str) -> (String, String) {
@@ -115,7 +161,20 @@ fn each_scene_has_one_next_step() {
         ("not ready in time", Scene::running(starting(), 61), stop("not ready 60s after its start: connection refused"), "False", "Unhealthy"),
         ("probe fails once", Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99), Step::Wait, "False", "Unhealthy"),
         ("probe fails thrice", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
-        ("spec changed", Scene::running(ready(), 99).spec(json!({"displayName": "B"})), stop("the declared server differs from the one that runs"), "False", "Replacing"),
+        ("spec changed", Scene::running(ready(), 99).differs(), Step::Replace(changes()), "False", "Replacing"),
+        ("spec changed, image not there", Scene::running(ready(), 99).differs().missing(), Step::Prepare("image a:1".into()), "False", "Preparing"),
+        ("spec changed and rejected before", Scene::running(ready(), 99).differs().rejected(), Step::Wait, "False", "RolledBack"),
+        ("put back, and failing", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99).differs().rejected(), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
+        ("image not there", Scene::new(Presence::Absent).missing(), Step::Prepare("image a:1".into()), "False", "Preparing"),
+        ("replacement ready", Scene::running(ready(), 5).replaced(), Step::Commit, "True", "Ready"),
+        ("replacement not ready yet", Scene::running(starting(), 5).replaced(), Step::Wait, "False", "Starting"),
+        ("replacement never ready", Scene::running(starting(), 61).replaced(), Step::RollBack("not ready 60s after its start: connection refused".into()), "False", "RolledBack"),
+        ("replacement ended", Scene::new(stopped()).replaced().exited(0, 1), Step::RollBack("the server ended with exit code 1; its last line was: boom".into()), "False", "RolledBack"),
+        ("stopped by hand", Scene::new(stopped()).exited(0, 0), Step::Resume, "False", "Restarting"),
+        ("stopped, then changed", Scene::new(stopped()).differs(), Step::Replace(changes()), "False", "Starting"),
+        ("put back, then stopped by hand", Scene::new(stopped()).differs().rejected(), Step::Resume, "False", "Starting"),
+        ("suspended, kept", Scene::new(stopped()).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
+        ("deleted, stopped", Scene::new(stopped()).deleted(), Step::Remove, "False", "Deleting"),
         ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Restarting"),
         ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
         ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
@@ -128,8 +187,8 @@ fn each_scene_has_one_next_step() {
         ("suspended, stopped", Scene::new(Presence::Absent).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
         ("deleted, runs", Scene::running(ready(), 9).deleted(), stop("the document was removed"), "False", "Deleting"),
         ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Step::Wait, "False", "Deleting"),
-        ("deleted, gone, data stays", Scene::new(Presence::Absent).deleted(), Step::Release, "False", "Deleting"),
-        ("deleted, gone, data goes", Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).deleted(), Step::RemoveData, "False", "Deleting"),
+        ("deleted, gone, data stays", Scene::new(Presence::Absent).removed().deleted(), Step::Release, "False", "Deleting"),
+        ("deleted, gone, data goes", Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).removed().deleted(), Step::RemoveData, "False", "Deleting"),
         ("deleted while suspended", Scene::running(ready(), 9).spec(json!({"suspend": true})).deleted(), stop("the document was removed"), "False", "Deleting"),
     ];
     for (name, scene, step, status, reason) in cases {
@@ -137,14 +196,13 @@ fn each_scene_has_one_next_step() {
         assert_eq!(decision.step, step, "{name}");
         assert_eq!(condition(&decision, "Ready"), (status.to_owned(), reason.to_owned()), "{name}");
         assert_eq!(decision.status.observed_generation, Some(3), "{name}");
-        assert!(decision.step != Step::Wait || decision.wake.is_some() || matches!(reason, "Ready" | "Suspended" | "Unhealthy"), "{name} would be forgotten");
+        assert!(decision.step != Step::Wait || decision.wake.is_some() || matches!(reason, "Ready" | "Suspended" | "Unhealthy" | "RolledBack"), "{name} would be forgotten");
     }
 }
 
 #[test]
 fn a_taken_port_stops_nothing_and_is_looked_at_again() {
-    for presence in [Presence::Absent, Scene::running(ready(), 9).presence] {
-        let mut scene = Scene::new(presence).spec(json!({"displayName": "B"}));
+    for mut scene in [Scene::new(Presence::Absent), Scene::new(stopped()), Scene::running(ready(), 9).differs()] {
         scene.port_holder = Some("nginx (pid 7)".into());
         let decision = scene.decide();
         assert_eq!(decision.step, Step::Wait);
@@ -202,7 +260,7 @@ fn a_second_decision_on_the_same_facts_changes_nothing() {
 #[test]
 fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
     let mut scene = Scene::running(ready(), 99);
-    scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), data_removed: false };
+    scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), ..Memory::default() };
     let decision = scene.decide();
     assert_eq!((decision.memory.failures, decision.wake), (2, Some(Duration::from_secs(1))));
     scene.memory.ready_since = Some(at(60));

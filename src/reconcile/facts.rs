@@ -34,6 +34,19 @@ pub struct Memory {
     pub counted_exit: Option<Timestamp>,
     /// Since when it has been ready without a break.
     pub ready_since: Option<Timestamp>,
+    /// Hash of a workload that was rolled back, and why: it is not tried again until something else is declared.
+    pub rejected: Option<Rejected>,
+    /// The deleted instance's workload is gone.
+    pub removed: bool,
     /// The deleted instance's data is gone.
     pub data_removed: bool,
+}
+
+/// A workload that was rolled back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// `Workload::hash`.
+    pub hash: String,
+    /// Why.
+    pub why: String,
 }

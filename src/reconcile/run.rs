@@ -203,10 +203,21 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 self.note(instance, id, &previous, &status, &memory).await;
                 return Ok(Some(wake.map_or_else(Action::await_change, Action::requeue)));
             }
-            Step::Start => {
-                // Without a workload the brain never says Start.
+            Step::Start | Step::Resume | Step::Update(_) | Step::Replace(_) | Step::Prepare(_) => {
+                // Without a workload the brain never says any of these.
                 let Ok(workload) = wanted else { return Ok(None) };
-                let outcome = runtime.start(&workload).await;
+                tracing::info!(instance = %id, "{step}");
+                if matches!(step, Step::Prepare(_) | Step::Replace(_)) {
+                    // These take a while, so people are told before.
+                    self.note(instance, id, &previous, &status, &memory).await;
+                }
+                let outcome = match step {
+                    Step::Prepare(_) => runtime.prepare(&workload).await,
+                    Step::Start => runtime.start(&workload).await,
+                    Step::Resume => runtime.resume(id).await,
+                    Step::Update(_) => runtime.update(&workload).await,
+                    _ => runtime.replace(&workload).await,
+                };
                 let status = match &outcome {
                     Ok(()) => status,
                     Err(error) => status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now()),
@@ -214,11 +225,26 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 self.note(instance, id, &previous, &status, &memory).await;
                 outcome?;
             }
+            Step::Commit => {
+                self.note(instance, id, &previous, &status, &memory).await;
+                runtime.commit(id).await?;
+            }
+            Step::RollBack(why) => {
+                tracing::warn!(instance = %id, "rolling back: {why}");
+                // Written down first: after a crash in the middle the rejected workload must not be taken for a new one.
+                self.note(instance, id, &previous, &status, &memory).await;
+                runtime.roll_back(id).await?;
+            }
             Step::Stop(why) => {
                 tracing::info!(instance = %id, "stopping: {why}");
                 self.note(instance, id, &previous, &status, &memory).await;
                 runtime.stop(id).await?;
                 memory.counted_exit = memory.counted_exit.max(Some(Timestamp::now()));
+                self.remember(id, &memory).await;
+            }
+            Step::Remove => {
+                runtime.remove(id).await?;
+                memory.removed = true;
                 self.remember(id, &memory).await;
             }
             Step::RemoveData => {
@@ -302,6 +328,8 @@ fn reason(error: &RuntimeError) -> Reason {
         RuntimeError::NotWritable { .. } => Reason::DataNotWritable,
         RuntimeError::PortTaken { .. } => Reason::PortTaken,
         RuntimeError::Unsupported(_) => Reason::UnsupportedByRuntime,
-        RuntimeError::Failed { .. } => Reason::ApplyFailed,
+        RuntimeError::Image { .. } => Reason::ImageUnavailable,
+        RuntimeError::NameTaken { .. } => Reason::NameTaken,
+        RuntimeError::Engine { .. } | RuntimeError::Failed { .. } => Reason::ApplyFailed,
     }
 }

@@ -1,6 +1,7 @@
 //! The hands behind one trait: they observe and apply, and know nothing of schedules, upgrades or back-off.
 
 mod observed;
+pub mod docker;
 pub mod process;
 mod workload;
 
@@ -8,23 +9,42 @@ use std::future::Future;
 
 use futures::stream::BoxStream;
 
-pub use observed::{Exit, Observed, Presence, Readiness};
+pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
 pub use workload::{EnvValue, InstanceId, Limits, Probe, Workload};
 
-/// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point.
+/// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.
 pub trait Runtime: Send + Sync + 'static {
-    /// Looks at what is there for an instance. `workload` is what should run, when that is known: its port is looked at too.
-    fn observe(
-        &self,
-        id: &InstanceId,
-        workload: Option<&Workload>,
-    ) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
+    /// Looks at what is there for an instance. `workload` is what should run, when that is known: what runs is compared with it, and its
+    /// port and image are looked at.
+    fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
 
-    /// Starts what is declared; nothing of the instance may be running. Returns when it was started, not when it is ready.
+    /// Gets what a start needs and may take long to get (an image), while what runs goes on.
+    fn prepare(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Makes and starts what is declared, where nothing is there. Returns when it was started, not when it is ready.
     fn start(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Starts what is there and does not run, as it is.
+    fn resume(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Changes what can change without a restart.
+    fn update(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Puts what is declared in the place of what runs, and keeps that where the runtime can until [`Runtime::commit`] or
+    /// [`Runtime::roll_back`]. Where it cannot, this is a stop and a start.
+    fn replace(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// The replacement answers: lets go of what it replaced.
+    fn commit(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// The replacement does not answer: removes it and starts what it replaced.
+    fn roll_back(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Stops what runs for the instance, forcibly once its grace period is over. Returns when nothing runs any more.
     fn stop(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Removes everything of a stopped instance but its volumes.
+    fn remove(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Removes data and backups of an instance that does not run.
     fn remove_data(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
@@ -32,6 +52,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// Names instances of which something may have changed: an exit, a probe with another outcome. Lossy and coalescing;
     /// may be taken once.
     fn changes(&self) -> BoxStream<'static, InstanceId>;
+
+    /// This program ends: attached servers are stopped, what outlives it goes on.
+    fn shutdown(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Why a runtime could not do what it was asked.
@@ -62,6 +85,34 @@ pub enum RuntimeError {
     /// The declared thing is not possible on this runtime.
     #[error("{0}")]
     Unsupported(String),
+    /// The image cannot be had.
+    #[error("image {image} of {instance} cannot be had: {said}; build or pull it on this server, or mend spec.image")]
+    Image {
+        /// The instance.
+        instance: String,
+        /// The image.
+        image: String,
+        /// What the engine said.
+        said: String,
+    },
+    /// Something of that name is there and is not ours.
+    #[error("{what} is there and does not belong to {instance}; rename or remove it, or rename the instance")]
+    NameTaken {
+        /// The instance.
+        instance: String,
+        /// The thing, such as "container mai-abc".
+        what: String,
+    },
+    /// The engine does not answer or answers with an error.
+    #[error("{action} of {instance}: the engine says: {said}")]
+    Engine {
+        /// What was tried, as a noun.
+        action: &'static str,
+        /// The instance.
+        instance: String,
+        /// Its own words.
+        said: String,
+    },
     /// Anything else the system refused.
     #[error("{action} of {instance} failed: {source}")]
     Failed {

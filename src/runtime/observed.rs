@@ -7,6 +7,10 @@ use jiff::Timestamp;
 pub struct Observed {
     /// The workload.
     pub presence: Presence,
+    /// What a start would need first and does not have, such as "image mai-production:1.4.0".
+    pub missing: Option<String>,
+    /// What was replaced and is kept until its replacement answers.
+    pub former: Option<Former>,
     /// How the last run ended, when it ended while this reconciler or its predecessor looked after it.
     pub last_exit: Option<Exit>,
     /// Who else listens on the declared port, when somebody does.
@@ -16,12 +20,17 @@ pub struct Observed {
 /// Whether something runs for an instance.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Presence {
-    /// Nothing runs.
+    /// Nothing is there.
     Absent,
+    /// Something is there that does not run and can be started as it is.
+    Stopped {
+        /// How it differs from what is declared.
+        drift: Drift,
+    },
     /// The server runs.
     Running {
-        /// `Workload::hash` it was started with.
-        hash: String,
+        /// How it differs from what is declared.
+        drift: Drift,
         /// When it was started.
         since: Timestamp,
         /// Whether it answers.
@@ -29,6 +38,41 @@ pub enum Presence {
     },
     /// It was told to stop, or ends with the reconciler that started it, and has not ended yet.
     Stopping,
+}
+
+/// How what runs differs from what is declared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drift {
+    /// Not at all, or what is declared is not known.
+    None,
+    /// In what can change while it runs.
+    InPlace(Vec<Change>),
+    /// In what cannot.
+    Replace(Vec<Change>),
+}
+
+/// One field that differs. A secret's value is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// The field, in the runtime's words: `env.WEBUI_NAME`, `image`, `memory`.
+    pub field: String,
+    /// What is.
+    pub from: String,
+    /// What should be.
+    pub to: String,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} -> {}", self.field, self.from, self.to)
+    }
+}
+
+/// A replaced workload that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// `Workload::hash` it was started with.
+    pub hash: String,
 }
 
 /// Whether a running server answers its probe.
