@@ -43,6 +43,8 @@ pub(super) struct Follower {
     missing: BTreeMap<Key, Instant>,
     /// Something could not be written to the state; the same tree has to be gone through again.
     unfinished: bool,
+    /// The stream has begun; before that, nothing may be shown one by one.
+    begun: bool,
     noted: BTreeSet<(String, String)>,
     problems: watch::Sender<Vec<Problem>>,
     output: mpsc::UnboundedSender<Event<MaiInstance>>,
@@ -67,6 +69,7 @@ impl Follower {
             tree: Arc::new(Tree::none()),
             missing: BTreeMap::new(),
             unfinished: true,
+            begun: false,
             noted: BTreeSet::new(),
             problems,
             output,
@@ -99,6 +102,7 @@ impl Follower {
             }
         }
         self.emit(Event::InitDone);
+        self.begun = true;
 
         let mut ears = Ears::open();
         ears.listen(&self.tree, &self.root);
@@ -181,7 +185,7 @@ impl Follower {
     /// Shows a row if it differs from what was shown.
     fn show(&mut self, key: Key, row: KnownDocument) {
         let is_news = self.known.get(&key).is_none_or(|known| known.resource_version != row.resource_version);
-        if is_news {
+        if is_news && self.begun {
             match object(&row) {
                 Ok(object) => self.emit(Event::Apply(object)),
                 Err(error) => unshowable(&row, &error),
