@@ -124,9 +124,12 @@ impl Follower {
                 tracing::error!(%error, "what changed in the directory could not be taken up; it is tried again");
                 self.unfinished = true;
             }
-            ears.listen(&self.tree, &self.root);
-            let believed = self.missing.values().min().map(|since| *since + BELIEF);
-            next_look = believed.unwrap_or_else(|| Instant::now() + POLL).min(Instant::now() + POLL);
+            next_look = Instant::now() + POLL;
+            if ears.listen(&self.tree, &self.root) {
+                next_look = Instant::now();
+            } else if let Some(since) = self.missing.values().min() {
+                next_look = next_look.min(*since + BELIEF);
+            }
         }
     }
 
@@ -251,8 +254,9 @@ impl Ears {
         Self { watcher, heard, _sender: sender, directories: BTreeSet::new(), links: BTreeSet::new(), warned: false }
     }
 
-    /// Listens to the directories of the tree, and where the links that lead to it stand.
-    fn listen(&mut self, tree: &Tree, root: &Path) {
+    /// Listens to the directories of the tree, and where the links that lead to it stand. True when some are new: what
+    /// happened in them between the scan and now was not heard.
+    fn listen(&mut self, tree: &Tree, root: &Path) -> bool {
         self.links.clone_from(&tree.links);
         let mut wanted = tree.directories.clone();
         // The parent as well: a directory that is replaced as a whole takes the watch on it along.
@@ -262,7 +266,7 @@ impl Ears {
             }
         }
         self.links.insert(root.to_owned());
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else { return false };
         for (path, _) in self.directories.difference(&wanted) {
             // It is usually gone, and its watch with it.
             let _ = watcher.unwatch(path);
@@ -277,7 +281,10 @@ impl Ears {
                 failed.insert((path.clone(), *inode));
             }
         }
-        self.directories = wanted.difference(&failed).cloned().collect();
+        wanted.retain(|directory| !failed.contains(directory));
+        let is_more = !wanted.is_subset(&self.directories);
+        self.directories = wanted;
+        is_more
     }
 
     /// Waits until something was heard and it is quiet again.
