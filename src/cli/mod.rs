@@ -6,6 +6,7 @@ mod down;
 mod logs;
 mod state_dir;
 mod status;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,9 @@ enum Verb {
     Status(status::Args),
     /// Stop the servers that `mai compose --detach` left running; data stays
     Down(down::Args),
+    /// Run the chat server of one client
+    // Boxed: the settings of a server are much bigger than any other verb's.
+    Serve(Box<serve::Args>),
     /// Print shell completions
     Completions(completions::Args),
 }
@@ -37,6 +41,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Compose(args) => compose::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Down(args) => down::run(&args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Completions(args) => completions::run(&args),
     };
     outcome.unwrap_or_else(|error| {
