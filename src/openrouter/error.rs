@@ -19,7 +19,9 @@ pub enum UpstreamError {
     #[error("the upstream key holds characters that cannot be sent; copy it again, without line breaks")]
     Key,
     /// No connection, or it broke before an answer came.
-    #[error("the upstream at {origin} could not be reached: {reason}; check the address and the network, then try again")]
+    #[error(
+        "the upstream at {origin} could not be reached: {reason}; check the address and the network, then try again"
+    )]
     Unreachable {
         /// Scheme, host and port.
         origin: String,
@@ -37,7 +39,9 @@ pub enum UpstreamError {
         words: String,
     },
     /// An answer that is not what this call is documented to give.
-    #[error("the upstream at {origin} gave an answer that is not understood: {reason}; is this an OpenAI-compatible address?")]
+    #[error(
+        "the upstream at {origin} gave an answer that is not understood: {reason}; is this an OpenAI-compatible address?"
+    )]
     Strange {
         /// Scheme, host and port.
         origin: String,
@@ -118,7 +122,11 @@ mod tests {
     #[test]
     fn the_upstreams_own_words_are_found_in_every_shape() {
         for (body, code, message) in [
-            (r#"{"error":{"code":402,"message":"Insufficient credits"},"user_id":"u"}"#, Some(402), "Insufficient credits"),
+            (
+                r#"{"error":{"code":402,"message":"Insufficient credits"},"user_id":"u"}"#,
+                Some(402),
+                "Insufficient credits",
+            ),
             (r#"{"error":{"code":"429","message":"Slow down"}}"#, Some(429), "Slow down"),
             (r#"{"error":{"code":"rate_limited","message":"Slow down"}}"#, None, "Slow down"),
             (r#"{"error":"model not loaded"}"#, None, "model not loaded"),

@@ -241,6 +241,11 @@ impl Pool {
         }
     }
 
+    /// How many connections are open and waiting for a request.
+    pub fn idle(&self) -> usize {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).values().map(Vec::len).sum()
+    }
+
     fn take(&self, to: &Endpoint) -> Option<Link> {
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let links = idle.get_mut(to.origin())?;
@@ -374,12 +379,14 @@ impl Answer {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
-        let silence = self
-            .silence
-            .get_or_insert_with(|| Silence { last: Instant::now(), alarm: Box::pin(tokio::time::sleep(SILENCE_TIMEOUT)) });
+        let silence = self.silence.get_or_insert_with(|| Silence {
+            last: Instant::now(),
+            alarm: Box::pin(tokio::time::sleep(SILENCE_TIMEOUT)),
+        });
         while silence.alarm.as_mut().poll(cx).is_ready() {
             if silence.last.elapsed() >= SILENCE_TIMEOUT {
-                let reason = format_args!("it fell silent for {} s in the middle of an answer", SILENCE_TIMEOUT.as_secs());
+                let reason =
+                    format_args!("it fell silent for {} s in the middle of an answer", SILENCE_TIMEOUT.as_secs());
                 return Poll::Ready(self.to.unreachable(reason));
             }
             let next = tokio::time::Instant::from_std(silence.last + SILENCE_TIMEOUT);
@@ -440,7 +447,10 @@ mod tests {
         assert_eq!(endpoint.target("/models"), "/api/v1/models");
         assert_eq!((endpoint.0.secure, endpoint.0.port), (true, 443));
         let endpoint = Endpoint::parse("http://[::1]:9400").unwrap();
-        assert_eq!((endpoint.0.host.as_str(), endpoint.0.port, endpoint.target("/key")), ("::1", 9400, "/key".to_owned()));
+        assert_eq!(
+            (endpoint.0.host.as_str(), endpoint.0.port, endpoint.target("/key")),
+            ("::1", 9400, "/key".to_owned())
+        );
         assert_eq!(endpoint.authority(), "[::1]:9400");
         for bad in ["", "openrouter.ai", "ftp://a", "https://user:pw@host/", "https://host/?key=1", "http://"] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");

@@ -61,7 +61,9 @@ impl Observed {
         if let Some(provider) = text(envelope.provider) {
             self.provider = Some(provider);
         }
-        if let Some(usage) = envelope.usage.and_then(|raw| serde_json::from_str::<Option<UsageObject>>(raw.get()).ok()?) {
+        if let Some(usage) =
+            envelope.usage.and_then(|raw| serde_json::from_str::<Option<UsageObject>>(raw.get()).ok()?)
+        {
             self.usage = Some(usage.into());
         }
         if let Some(words) = envelope.error.and_then(UpstreamWords::from_raw) {
@@ -258,7 +260,10 @@ mod tests {
 
     #[test]
     fn a_usage_chunk_without_a_last_line_end_counts() {
-        assert_eq!(scan([b"data: {\"id\":\"g\",\"usage\":{\"total_tokens\":1}}".as_slice()]).usage.unwrap().total_tokens, Some(1));
+        assert_eq!(
+            scan([b"data: {\"id\":\"g\",\"usage\":{\"total_tokens\":1}}".as_slice()]).usage.unwrap().total_tokens,
+            Some(1)
+        );
     }
 
     #[test]
@@ -285,7 +290,8 @@ mod tests {
     #[test]
     fn a_whole_answer_is_read_at_its_end() {
         let mut scanner = Scanner::whole();
-        for piece in br#"{"id":"gen-2","model":"m","provider":{"odd":1},"choices":[],"usage":{"cost":1e-06}}"#.chunks(7) {
+        for piece in br#"{"id":"gen-2","model":"m","provider":{"odd":1},"choices":[],"usage":{"cost":1e-06}}"#.chunks(7)
+        {
             scanner.feed(piece);
         }
         let seen = scanner.finish(true);

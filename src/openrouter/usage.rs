@@ -108,6 +108,9 @@ mod tests {
         let usage = read(r#"{"prompt_tokens":3,"completion_tokens":4,"cost":null,"prompt_tokens_details":null}"#);
         assert_eq!((usage.total_tokens, usage.cost, usage.cached_tokens), (Some(7), None, None));
         let usage = read(r#"{"prompt_tokens":"many","completion_tokens":-4,"total_tokens":5.0,"cost":"free"}"#);
-        assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cost), (None, None, Some(5), None));
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cost),
+            (None, None, Some(5), None)
+        );
     }
 }
