@@ -134,7 +134,7 @@ async fn a_stream_can_fail_and_break_in_the_middle() {
     assert_eq!(seen.error, Some(words));
     let (status, _, bytes) = ask(&client, "chunks=9 cut=2", true).await;
     assert_eq!(status, 200);
-    assert!(matches!(bytes, Err(UpstreamError::Unreachable { .. })), "{bytes:?}");
+    assert!(matches!(bytes, Err(UpstreamError::Broken { .. })), "{bytes:?}");
 }
 
 #[tokio::test]

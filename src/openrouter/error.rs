@@ -18,7 +18,7 @@ pub enum UpstreamError {
     /// The key holds characters that no header can carry; nothing was sent.
     #[error("the upstream key holds characters that cannot be sent; copy it again, without line breaks")]
     Key,
-    /// No connection, or it broke before an answer came.
+    /// No connection; nothing was sent.
     #[error(
         "the upstream at {origin} could not be reached: {reason}; check the address and the network, then try again"
     )]
@@ -26,6 +26,14 @@ pub enum UpstreamError {
         /// Scheme, host and port.
         origin: String,
         /// The network's or the TLS library's words.
+        reason: String,
+    },
+    /// The connection was lost after the request was sent; whether it was worked on (and charged) is not known.
+    #[error("the upstream at {origin} did not finish its answer: {reason}; try again")]
+    Broken {
+        /// Scheme, host and port.
+        origin: String,
+        /// The network's words.
         reason: String,
     },
     /// An answer with an error status.

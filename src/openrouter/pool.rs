@@ -101,6 +101,10 @@ impl Endpoint {
     fn unreachable(&self, reason: impl ToString) -> UpstreamError {
         UpstreamError::Unreachable { origin: self.origin().to_owned(), reason: reason.to_string() }
     }
+
+    fn broken(&self, reason: impl ToString) -> UpstreamError {
+        UpstreamError::Broken { origin: self.origin().to_owned(), reason: reason.to_string() }
+    }
 }
 
 /// A request body in up to three pieces, so that a large one is spliced without being copied.
@@ -234,9 +238,10 @@ impl Pool {
                 }
                 Ok(Err(mut error)) => match error.take_message() {
                     Some(unsent) if reused => request = unsent,
-                    _ => return Err(to.unreachable(told(error.error()))),
+                    None => return Err(to.broken(told(error.error()))),
+                    Some(_) => return Err(to.unreachable(told(error.error()))),
                 },
-                Err(_) => return Err(to.unreachable(format_args!("no answer within {} s", HEAD_TIMEOUT.as_secs()))),
+                Err(_) => return Err(to.broken(format_args!("no answer within {} s", HEAD_TIMEOUT.as_secs()))),
             }
         }
     }
@@ -386,8 +391,8 @@ impl Answer {
         while silence.alarm.as_mut().poll(cx).is_ready() {
             if silence.last.elapsed() >= SILENCE_TIMEOUT {
                 let reason =
-                    format_args!("it fell silent for {} s in the middle of an answer", SILENCE_TIMEOUT.as_secs());
-                return Poll::Ready(self.to.unreachable(reason));
+                    format_args!("it fell silent for {} s", SILENCE_TIMEOUT.as_secs());
+                return Poll::Ready(self.to.broken(reason));
             }
             let next = tokio::time::Instant::from_std(silence.last + SILENCE_TIMEOUT);
             silence.alarm.as_mut().reset(next);
@@ -413,7 +418,7 @@ impl Body for Answer {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.link = None;
-                Poll::Ready(Some(Err(this.to.unreachable(told(&error)))))
+                Poll::Ready(Some(Err(this.to.broken(told(&error)))))
             }
             Poll::Ready(None) => {
                 this.give_back();
