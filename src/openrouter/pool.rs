@@ -390,8 +390,7 @@ impl Answer {
         });
         while silence.alarm.as_mut().poll(cx).is_ready() {
             if silence.last.elapsed() >= SILENCE_TIMEOUT {
-                let reason =
-                    format_args!("it fell silent for {} s", SILENCE_TIMEOUT.as_secs());
+                let reason = format_args!("it fell silent for {} s", SILENCE_TIMEOUT.as_secs());
                 return Poll::Ready(self.to.broken(reason));
             }
             let next = tokio::time::Instant::from_std(silence.last + SILENCE_TIMEOUT);

@@ -107,6 +107,11 @@ impl Entry {
         self.free || self.row.generation_id.is_some()
     }
 
+    /// Whether the upstream has begun to work on it, as far as its id tells.
+    pub fn has_upstream_id(&self) -> bool {
+        self.row.generation_id.is_some()
+    }
+
     /// Closes the entry with what was learned from the answer.
     pub fn finish(mut self, status: Status, observed: Observed) {
         self.close(status, observed);

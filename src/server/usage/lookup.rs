@@ -49,7 +49,10 @@ pub(in crate::server) async fn take_up(db: &Database) -> Result<(), DatabaseErro
         })
         .await?;
     if interrupted > 0 {
-        tracing::warn!(generations = interrupted, "a former run ended in the middle of answers; asking for their usage");
+        tracing::warn!(
+            generations = interrupted,
+            "a former run ended in the middle of answers; asking for their usage"
+        );
     }
     Ok(())
 }
@@ -136,13 +139,16 @@ async fn ask(client: Result<Client, UpstreamError>, id: &str) -> Result<Option<G
 
 /// When to ask again, if ever.
 fn next_try(missing: &Missing, not_found: bool, now: i64) -> Option<i64> {
-    let given_up =
-        if not_found { missing.tries + 1 >= MOST_NOT_FOUND } else { now - missing.started_at > PATIENCE_MS };
+    let given_up = if not_found { missing.tries + 1 >= MOST_NOT_FOUND } else { now - missing.started_at > PATIENCE_MS };
     let delay = FIRST_DELAY_MS.saturating_mul(1 << missing.tries.clamp(0, 20)).min(LONGEST_DELAY_MS);
     (!given_up).then_some(now + delay)
 }
 
-async fn enter(app: &App, missing: Missing, told: Result<Option<Generation>, UpstreamError>) -> Result<(), DatabaseError> {
+async fn enter(
+    app: &App,
+    missing: Missing,
+    told: Result<Option<Generation>, UpstreamError>,
+) -> Result<(), DatabaseError> {
     let now = Timestamp::now().as_millisecond();
     let found = match told {
         Ok(Some(found)) => found,
@@ -213,7 +219,11 @@ mod tests {
         let delays: Vec<Option<i64>> = (0..12).map(|tries| next_try(&missing(tries), true, 0)).collect();
         assert_eq!(delays[..4], [Some(500), Some(1_000), Some(2_000), Some(4_000)]);
         assert_eq!(delays[9..], [Some(256_000), None, None]);
-        assert_eq!(next_try(&missing(40), false, 0), Some(LONGEST_DELAY_MS), "an upstream that is down is asked for longer");
+        assert_eq!(
+            next_try(&missing(40), false, 0),
+            Some(LONGEST_DELAY_MS),
+            "an upstream that is down is asked for longer"
+        );
         assert_eq!(next_try(&missing(40), false, PATIENCE_MS + 1), None);
     }
 }
