@@ -132,8 +132,15 @@ pub struct Scanner {
 
 #[derive(Debug)]
 enum Mode {
-    Events { lines: Lines, begun: bool, usage: Finder<'static>, error: Finder<'static> },
+    Events { lines: Lines, begun: bool, keys: Box<Keys> },
     Whole { body: Vec<u8>, oversized: bool },
+}
+
+/// The keys that make a line worth parsing, quotes included; built once a stream.
+#[derive(Debug)]
+struct Keys {
+    usage: Finder<'static>,
+    error: Finder<'static>,
 }
 
 impl Scanner {
@@ -142,8 +149,7 @@ impl Scanner {
         let mode = Mode::Events {
             lines: Lines::default(),
             begun: false,
-            usage: Finder::new(b"\"usage\""),
-            error: Finder::new(b"\"error\""),
+            keys: Box::new(Keys { usage: Finder::new(b"\"usage\""), error: Finder::new(b"\"error\"") }),
         };
         Self { observed: Observed::default(), mode }
     }
@@ -157,7 +163,7 @@ impl Scanner {
     pub fn feed(&mut self, piece: &[u8]) {
         let observed = &mut self.observed;
         match &mut self.mode {
-            Mode::Events { lines, begun, usage, error } => lines.feed(piece, |line| {
+            Mode::Events { lines, begun, keys } => lines.feed(piece, |line| {
                 let Some(data) = event_data(line) else { return };
                 if data.starts_with(b"[DONE]") {
                     observed.finished = true;
@@ -165,7 +171,7 @@ impl Scanner {
                     // The first chunk names the generation, which is all there is to go by when the rest never comes.
                     *begun = true;
                     observed.learn(data);
-                } else if usage.find(data).is_some() || error.find(data).is_some() {
+                } else if keys.usage.find(data).is_some() || keys.error.find(data).is_some() {
                     // Inside a JSON string the quotes would be escaped, so this is a key (or a short value) and never prose.
                     observed.learn(data);
                 }

@@ -27,13 +27,15 @@ const STORE_DELAY: Duration = Duration::from_millis(500);
 /// Distinct shapes of plain answers whose bytes are kept.
 const TEMPLATES: usize = 64;
 
+/// Model, chunks, and bytes of text in each.
+type Shape = (&'static str, usize, usize);
+
 /// A running mock.
 pub(super) struct Mock {
     options: MockOptions,
     records: Arc<Records>,
     serial: AtomicU64,
-    /// By model, chunks and size.
-    templates: Mutex<HashMap<(&'static str, usize, usize), Arc<Template>>>,
+    templates: Mutex<HashMap<Shape, Arc<Template>>>,
     openrouter_list: Bytes,
     ollama_list: Bytes,
 }
