@@ -6,6 +6,7 @@ mod down;
 mod logs;
 mod state_dir;
 mod status;
+mod mock_upstream;
 mod serve;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Verb {
     Serve(Box<serve::Args>),
     /// Print shell completions
     Completions(completions::Args),
+    /// Serve a mock of OpenRouter, to try the product without a key
+    MockUpstream(mock_upstream::Args),
 }
 
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
@@ -43,6 +46,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Down(args) => down::run(&args),
         Verb::Serve(args) => serve::run(*args),
         Verb::Completions(args) => completions::run(&args),
+        Verb::MockUpstream(args) => mock_upstream::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("mai: {error:#}");
