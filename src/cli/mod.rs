@@ -6,6 +6,8 @@ mod down;
 mod logs;
 mod state_dir;
 mod status;
+mod mock_upstream;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -27,8 +29,13 @@ enum Verb {
     Status(status::Args),
     /// Stop the servers that `mai compose --detach` left running; data stays
     Down(down::Args),
+    /// Run the chat server of one client
+    // Boxed: the settings of a server are much bigger than any other verb's.
+    Serve(Box<serve::Args>),
     /// Print shell completions
     Completions(completions::Args),
+    /// Serve a mock of OpenRouter, to try the product without a key
+    MockUpstream(mock_upstream::Args),
 }
 
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
@@ -37,7 +44,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Compose(args) => compose::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Down(args) => down::run(&args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Completions(args) => completions::run(&args),
+        Verb::MockUpstream(args) => mock_upstream::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("mai: {error:#}");

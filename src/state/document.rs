@@ -99,11 +99,11 @@ impl State {
         &self,
         namespace: &str,
         name: &str,
-        problem: Option<&str>,
+        problem: &str,
     ) -> Result<KnownDocument, StateError> {
         self.change(namespace, name, |standing| {
             standing.map(|mut next| {
-                next.problem = problem.map(str::to_owned);
+                next.problem = Some(problem.to_owned());
                 next.deleted_at = None;
                 next
             })
@@ -123,12 +123,14 @@ impl State {
         .await
     }
 
-    /// The workload of an instance is gone. Its row and its generated secrets stay, so that a document of the same name
-    /// finds its data readable.
+    /// The workload of a deleted instance is gone. Its row and its generated secrets stay, so that a document of the same
+    /// name finds its data readable. Changes nothing when its document came back meanwhile: look at `released_at`.
     pub async fn release(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
         self.change(namespace, name, |standing| {
             standing.map(|mut next| {
-                next.released_at = next.released_at.or_else(|| Some(now()));
+                if next.deleted_at.is_some() {
+                    next.released_at = next.released_at.or_else(|| Some(now()));
+                }
                 next
             })
         })
