@@ -8,8 +8,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::api::{MaiInstance, Reason, SecretRef, parse_bytes, parse_cpu_millis};
-use crate::runtime::{EnvValue, InstanceId, Limits, Probe, Workload};
+use crate::api::{MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis};
+use crate::runtime::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
@@ -49,7 +49,7 @@ pub fn desired(
     let spec = &instance.spec;
     let listen = listen(instance)?;
     let env = environment(instance, secrets, session_key)?;
-    let limits = limits(instance)?;
+    let limits = amounts("resources.limits", spec.resources.limits.as_ref())?;
     let mut workload = Workload {
         id,
         image: spec.image.clone(),
@@ -60,6 +60,7 @@ pub fn desired(
         limits,
         probe: Probe { path: spec.health.path.clone(), interval: spec.health.interval(), timeout: spec.health.timeout() },
         stop_grace: STOP_GRACE,
+        container: container(instance)?,
         hash: String::new(),
     };
     workload.hash = hash(&workload);
@@ -79,9 +80,30 @@ pub(super) fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
     Ok(SocketAddr::new(address, port))
 }
 
-fn limits(instance: &MaiInstance) -> Result<Limits, Blocked> {
-    let Some(amounts) = &instance.spec.resources.limits else { return Ok(Limits::default()) };
-    let wrong = |error: crate::api::QuantityError| Blocked::new(Reason::InvalidDocument, format!("resources.limits: {error}"));
+/// What means something to a container engine alone.
+fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
+    let spec = &instance.spec;
+    let ours = spec.server.kind == ServerKind::Mai;
+    Ok(Container {
+        secrets: if ours { SecretDelivery::File } else { SecretDelivery::Environment },
+        confined: ours,
+        pull: match spec.image_pull_policy {
+            PullPolicy::IfNotPresent => Pull::IfNotPresent,
+            PullPolicy::Always => Pull::Always,
+            PullPolicy::Never => Pull::Never,
+        },
+        data_volume: spec.storage.data.volume_name.clone(),
+        backups_volume: spec.storage.backups.volume_name.clone(),
+        networks: spec.expose.networks.clone(),
+        labels: spec.expose.labels.clone(),
+        reserved: amounts("resources.requests", spec.resources.requests.as_ref())?,
+        start_period: spec.health.start_period(),
+    })
+}
+
+fn amounts(field: &str, amounts: Option<&ResourceAmounts>) -> Result<Limits, Blocked> {
+    let Some(amounts) = amounts else { return Ok(Limits::default()) };
+    let wrong = |error: crate::api::QuantityError| Blocked::new(Reason::InvalidDocument, format!("{field}: {error}"));
     Ok(Limits {
         cpu_millis: amounts.cpu.as_deref().map(parse_cpu_millis).transpose().map_err(wrong)?,
         memory_bytes: amounts.memory.as_deref().map(parse_bytes).transpose().map_err(wrong)?,
@@ -159,6 +181,9 @@ fn hash(workload: &Workload) -> String {
         add(&path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
     }
     add(&format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes));
+    let Container { secrets, confined, data_volume, backups_volume, networks, labels, reserved, pull: _, start_period: _ } =
+        &workload.container;
+    add(&format!("{secrets:?} {confined} {data_volume:?} {backups_volume:?} {networks:?} {labels:?} {reserved:?}"));
     for (name, value) in &workload.env {
         add(name);
         add(match value {

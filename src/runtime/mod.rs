@@ -1,8 +1,12 @@
 //! The hands behind one trait: they observe and apply, and know nothing of schedules, upgrades or back-off.
 
-mod observed;
+mod changes;
 pub mod docker;
+mod log_tail;
+mod observed;
+mod probe;
 pub mod process;
+mod readiness;
 mod workload;
 
 use std::future::Future;
@@ -10,7 +14,7 @@ use std::future::Future;
 use futures::stream::BoxStream;
 
 pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
-pub use workload::{EnvValue, InstanceId, Limits, Probe, Workload};
+pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.
 pub trait Runtime: Send + Sync + 'static {

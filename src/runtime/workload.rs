@@ -45,8 +45,55 @@ pub struct Workload {
     pub probe: Probe,
     /// How long it may take to end after SIGTERM.
     pub stop_grace: Duration,
+    /// What only a container engine looks at.
+    pub container: Container,
     /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
     pub hash: String,
+}
+
+/// What is declared for a container and means nothing to a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// How secret values reach the server.
+    pub secrets: SecretDelivery,
+    /// Whether the image is known to run as another user than root, without capabilities and with nothing writable but its volumes.
+    pub confined: bool,
+    /// When its image is pulled.
+    pub pull: Pull,
+    /// Existing volume of the engine that holds the data; one of its own is made when there is none.
+    pub data_volume: Option<String>,
+    /// Existing volume of the engine that holds the backups.
+    pub backups_volume: Option<String>,
+    /// Existing networks it joins beside the shared one.
+    pub networks: Vec<String>,
+    /// Labels for reverse proxies.
+    pub labels: BTreeMap<String, String>,
+    /// What is reserved for it.
+    pub reserved: Limits,
+    /// How long it may take to become ready.
+    pub start_period: Duration,
+}
+
+/// How secret values reach a server in a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretDelivery {
+    /// In a file that is mounted and named by `MAI_SECRETS_FILE`: they do not show when the container is inspected.
+    File,
+    /// In its environment, for images that know nothing of such a file.
+    #[default]
+    Environment,
+}
+
+/// When an image is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pull {
+    /// When the engine does not have it.
+    #[default]
+    IfNotPresent,
+    /// Before every start, and at an interval, so that a tag that moves is followed.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// One environment value. `Debug` never shows a secret one.

@@ -1,1 +1,266 @@
-//! The Docker runtime: each instance is a container, its volumes and its place on a network. All state is in labels.
+//! The Docker runtime: each instance is a container of an engine that is spoken to over its socket.
+//!
+//! All that has to be known of a container stands in its name and its labels; what is kept in memory only makes that cheap. What is there
+//! is read from the engine and compared with what is declared field by field (`fields`), what takes the place of what is told by a
+//! function without memory (`dance`), and containers outlive this program.
+
+mod cache;
+mod cast;
+mod connect;
+mod dance;
+mod events;
+mod exits;
+mod fields;
+mod image;
+mod labels;
+mod logs;
+mod monitor;
+mod names;
+mod networks;
+mod observe;
+mod perform;
+mod ports;
+mod problem;
+mod secrets;
+mod spec;
+mod update;
+mod volumes;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bollard::Docker;
+use futures::stream::BoxStream;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::cache::Cache;
+use self::dance::Goal;
+use self::exits::Exits;
+use self::monitor::Monitor;
+use self::names::Names;
+use self::networks::Networks;
+use super::changes::Changes;
+use super::{EnvValue, InstanceId, Observed, Runtime, RuntimeError, Workload};
+
+/// An engine on two to four cores makes and starts containers fastest with this many at once.
+const AT_ONCE: usize = 8;
+/// The file that names a state directory, in it.
+const STATE_ID: &str = "engine-id";
+
+/// How containers are run.
+#[derive(Clone, Debug)]
+pub struct DockerOptions {
+    /// Where secrets of instances are kept, below `instances/`.
+    pub state_dir: PathBuf,
+    /// The engine's socket; else DOCKER_HOST, else Docker's usual socket, else Podman's.
+    pub socket: Option<PathBuf>,
+}
+
+/// Runs servers as containers, which go on when it is dropped.
+#[derive(Debug)]
+pub struct DockerRuntime {
+    hands: Arc<Hands>,
+    _events: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Hands {
+    docker: Docker,
+    /// Without symbolic links: the engine mounts files from below it.
+    state_dir: PathBuf,
+    /// Stands in the labels of volumes, so that two state directories do not share one by accident.
+    state_id: String,
+    /// Users inside containers are other users outside.
+    users_are_mapped: bool,
+    /// We run in a container ourselves: published ports and directories of the host are not ours to see.
+    inside: bool,
+    cache: Cache,
+    changes: Arc<Changes>,
+    monitor: Monitor,
+    exits: Exits,
+    networks: Networks,
+    turns: Semaphore,
+    known: Mutex<Known>,
+}
+
+/// What was seen of instances so far; worth nothing after a restart.
+#[derive(Debug, Default)]
+struct Known {
+    /// By uid.
+    instances: HashMap<String, InstanceId>,
+    /// By container.
+    owners: HashMap<String, InstanceId>,
+    /// Values that must not show in the end of a log, by uid.
+    secrets: HashMap<String, Vec<SecretString>>,
+}
+
+impl DockerRuntime {
+    /// Connects to the engine and begins to follow its events.
+    pub async fn open(options: DockerOptions) -> Result<Self, RuntimeError> {
+        let docker = connect::connect(options.socket.as_deref()).await?;
+        let unusable = |error: io::Error| RuntimeError::Unsupported(format!("{} cannot be used: {error}", options.state_dir.display()));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.state_dir).map_err(unusable)?;
+        let state_dir = options.state_dir.canonicalize().map_err(unusable)?;
+        let state_id = state_id(&state_dir).map_err(unusable)?;
+        let info = docker.info().await.map_err(|error| RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error))))?;
+        let security = info.security_options.unwrap_or_default();
+        let changes = Arc::new(Changes::default());
+        let hands = Arc::new(Hands {
+            docker,
+            state_dir,
+            state_id,
+            users_are_mapped: security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless")),
+            inside: ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists()),
+            cache: Cache::default(),
+            monitor: Monitor::new(Arc::clone(&changes)),
+            changes,
+            exits: Exits::default(),
+            networks: Networks::default(),
+            turns: Semaphore::new(AT_ONCE),
+            known: Mutex::default(),
+        });
+        let events = AbortOnDropHandle::new(tokio::spawn(events::follow(Arc::clone(&hands))));
+        Ok(Self { hands, _events: events })
+    }
+}
+
+/// The name of a state directory, made once and moved along with it.
+fn state_id(state_dir: &Path) -> io::Result<String> {
+    let file = state_dir.join(STATE_ID);
+    match std::fs::read_to_string(&file) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let unfinished = state_dir.join(".engine-id.new");
+    std::fs::write(&unfinished, &id)?;
+    std::fs::rename(&unfinished, &file)?;
+    Ok(id)
+}
+
+impl Runtime for DockerRuntime {
+    async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        self.hands.observe(id, workload).await
+    }
+
+    async fn prepare(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        let got = image::get(&self.hands.docker, workload).await;
+        self.hands.cache.forget();
+        got.inspect(|()| self.hands.cache.pulled(&workload.image))
+    }
+
+    async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        // Where nothing serves, taking its place is a start.
+        self.hands.perform_for(Goal::Replace, workload).await
+    }
+
+    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.hands.perform(Goal::Resume, id).await
+    }
+
+    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.hands.perform_for(Goal::Tidy, workload).await?;
+        self.hands.update(workload).await
+    }
+
+    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.hands.perform_for(Goal::Replace, workload).await
+    }
+
+    async fn commit(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.hands.perform(Goal::Commit, id).await?;
+        self.hands.tidy_secrets(id).await
+    }
+
+    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.hands.perform(Goal::RollBack, id).await?;
+        self.hands.tidy_secrets(id).await
+    }
+
+    async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.hands.perform(Goal::Stop, id).await
+    }
+
+    async fn remove(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.hands.say_what_stays(id).await?;
+        self.hands.perform(Goal::Remove, id).await?;
+        self.hands.tidy_secrets(id).await?;
+        self.hands.monitor.forget(id);
+        self.hands.forget(id);
+        Ok(())
+    }
+
+    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let names = Names::of(id)?;
+        volumes::remove(&self.hands.docker, id, &names, &self.hands.state_id).await?;
+        // Empty by now, unless another runtime kept something in it that is not ours to remove.
+        let _ = std::fs::remove_dir(self.hands.home(&names));
+        Ok(())
+    }
+
+    fn changes(&self) -> BoxStream<'static, InstanceId> {
+        Arc::clone(&self.hands.changes).read()
+    }
+
+    async fn shutdown(&self) {}
+}
+
+impl Hands {
+    fn home(&self, names: &Names) -> PathBuf {
+        self.state_dir.join("instances").join(&names.key)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in which instance it is asked about, and what must not show of it.
+    fn know(&self, id: &InstanceId, workload: Option<&Workload>) {
+        let mut known = self.known();
+        known.instances.insert(id.uid.clone(), id.clone());
+        if let Some(workload) = workload {
+            let secret = |value: &EnvValue| match value {
+                EnvValue::Secret(secret) => Some(secret.clone()),
+                EnvValue::Plain(_) => None,
+            };
+            known.secrets.insert(id.uid.clone(), workload.env.values().filter_map(secret).collect());
+        }
+    }
+
+    fn forget(&self, id: &InstanceId) {
+        let mut known = self.known();
+        known.instances.remove(&id.uid);
+        known.secrets.remove(&id.uid);
+        known.owners.retain(|_, owner| owner.uid != id.uid);
+    }
+
+    /// The instance a container belongs to, as far as it was seen.
+    fn owner_of(&self, container: &str) -> Option<InstanceId> {
+        self.known().owners.get(container).cloned()
+    }
+
+    fn note_exit_code(&self, container: &str, code: i64) {
+        self.exits.note_code(container, code);
+    }
+
+    fn wake(&self, uid: &str) {
+        let id = self.known().instances.get(uid).cloned();
+        if let Some(id) = id {
+            self.changes.name(&id);
+        }
+    }
+
+    fn wake_all(&self) {
+        self.cache.forget();
+        let all: Vec<InstanceId> = self.known().instances.values().cloned().collect();
+        for id in all {
+            self.changes.name(&id);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the engine said a moment ago, so that a pass over many instances asks once. Every event and every write forgets it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{ListContainersOptions, ListContainersOptionsBuilder};
+use tokio::sync::Mutex;
+
+use super::image::{self, FOLLOW_TAG, Image};
+
+/// How long an answer stands for the next question.
+const MOMENT: Duration = Duration::from_millis(250);
+
+/// Answers of a moment.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    /// Moves on with everything that may have changed the answers.
+    age: AtomicU64,
+    containers: Mutex<Option<Kept<Arc<Vec<ContainerSummary>>>>>,
+    images: StdMutex<HashMap<String, Kept<Option<Arc<Image>>>>>,
+    /// When images were pulled last.
+    pulled: StdMutex<HashMap<String, Instant>>,
+}
+
+#[derive(Clone, Debug)]
+struct Kept<T> {
+    asked: Instant,
+    age: u64,
+    answer: T,
+}
+
+impl Cache {
+    pub(super) fn forget(&self) {
+        self.age.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Every container there is, also those that are not ours: they may bear our names or hold our ports.
+    pub(super) async fn containers(&self, docker: &Docker) -> Result<Arc<Vec<ContainerSummary>>, Error> {
+        // Whoever comes while the question is asked waits for the answer.
+        let mut kept = self.containers.lock().await;
+        let age = self.age.load(Ordering::Acquire);
+        if let Some(kept) = kept.as_ref().filter(|kept| self.stands(kept.asked, kept.age)) {
+            return Ok(Arc::clone(&kept.answer));
+        }
+        let asked = Instant::now();
+        let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
+        let answer = Arc::new(docker.list_containers(Some(options)).await?);
+        *kept = Some(Kept { asked, age, answer: Arc::clone(&answer) });
+        Ok(answer)
+    }
+
+    /// The image the engine has under a reference.
+    pub(super) async fn image(&self, docker: &Docker, reference: &str) -> Result<Option<Arc<Image>>, Error> {
+        let age = self.age.load(Ordering::Acquire);
+        let known = self.images.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
+        if let Some(kept) = known.filter(|kept| self.stands(kept.asked, kept.age)) {
+            return Ok(kept.answer);
+        }
+        let asked = Instant::now();
+        let answer = image::local(docker, reference).await?.map(Arc::new);
+        let kept = Kept { asked, age, answer: answer.clone() };
+        self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.to_owned(), kept);
+        Ok(answer)
+    }
+
+    pub(super) fn pulled(&self, reference: &str) {
+        self.pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.to_owned(), Instant::now());
+    }
+
+    /// Whether an image was pulled so recently that its tag is not asked for again.
+    pub(super) fn is_fresh(&self, reference: &str) -> bool {
+        let pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner).get(reference).copied();
+        pulled.is_some_and(|pulled| pulled.elapsed() < FOLLOW_TAG)
+    }
+
+    fn stands(&self, asked: Instant, age: u64) -> bool {
+        asked.elapsed() < MOMENT && age == self.age.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,64 @@
+//! Finds the engine's socket and speaks the version of its API that it speaks.
+
+use std::path::{Path, PathBuf};
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::problem::said;
+use crate::runtime::RuntimeError;
+
+const TIMEOUT_SECONDS: u64 = 120;
+const USUAL: &str = "/var/run/docker.sock";
+
+/// Connects to `socket`, or to what DOCKER_HOST names, or to the usual socket of Docker, or to Podman's.
+pub(super) async fn connect(socket: Option<&Path>) -> Result<Docker, RuntimeError> {
+    let socket = match socket {
+        Some(socket) => socket.to_owned(),
+        None => usual_socket(std::env::var("DOCKER_HOST").ok().as_deref())?,
+    };
+    let refused = |error: bollard::errors::Error| {
+        RuntimeError::Unsupported(format!(
+            "no container engine answers at {} ({}); start Docker there, set DOCKER_HOST, or use --runtime process",
+            socket.display(),
+            said(&error)
+        ))
+    };
+    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), TIMEOUT_SECONDS, API_DEFAULT_VERSION).map_err(refused)?;
+    docker.negotiate_version().await.map_err(refused)
+}
+
+fn usual_socket(docker_host: Option<&str>) -> Result<PathBuf, RuntimeError> {
+    match docker_host.filter(|host| !host.is_empty()) {
+        Some(host) => host.strip_prefix("unix://").map(PathBuf::from).ok_or_else(|| {
+            RuntimeError::Unsupported(format!(
+                "DOCKER_HOST is {host}, and only unix:// sockets are spoken to: volumes and secrets of the instances are on this very machine"
+            ))
+        }),
+        None => {
+            let podman = std::env::var_os("XDG_RUNTIME_DIR").map(|directory| Path::new(&directory).join("podman/podman.sock"));
+            let candidates = [Some(PathBuf::from(USUAL)), podman, Some(PathBuf::from("/run/podman/podman.sock"))];
+            let found = candidates.into_iter().flatten().find(|socket| socket.exists());
+            Ok(found.unwrap_or_else(|| PathBuf::from(USUAL)))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sockets_of_this_machine_are_spoken_to() {
+        assert_eq!(usual_socket(Some("unix:///run/x.sock")).unwrap(), Path::new("/run/x.sock"));
+        let error = usual_socket(Some("tcp://10.0.0.1:2375")).unwrap_err().to_string();
+        assert!(error.contains("tcp://10.0.0.1:2375"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_not_there_is_said_with_what_to_do() {
+        let error = connect(Some(Path::new("/nonexistent/docker.sock"))).await.unwrap_err().to_string();
+        assert!(error.contains("no container engine answers at /nonexistent/docker.sock"), "{error}");
+        assert!(error.contains("DOCKER_HOST"), "{error}");
+    }
+}

@@ -1,0 +1,132 @@
+//! How one container takes the place of another: the next move, told from what is there. Nothing is remembered between two moves, so
+//! whoever is killed after any of them is followed by one who goes on from there.
+//!
+//! ```text
+//! replace    create next → stop active → active becomes former → next becomes active → start
+//! commit     remove former
+//! roll back  stop active → remove it → former becomes active → start
+//! ```
+
+use super::cast::{Cast, Part};
+
+/// What is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// What is asked for serves; what served before is kept.
+    Replace,
+    /// What was replaced is gone.
+    Commit,
+    /// What was replaced serves again.
+    RollBack,
+    /// What is there serves, as it is.
+    Resume,
+    /// Nothing runs.
+    Stop,
+    /// Nothing is there.
+    Remove,
+    /// Names and leftovers are in order; nothing starts or stops for it but strays.
+    Tidy,
+}
+
+/// The name a container is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Active,
+    Former,
+}
+
+/// One thing to ask of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Move {
+    /// Make the container that is asked for, under the name of the next one.
+    Create,
+    Start(Part),
+    Stop(Part),
+    Remove(Part),
+    Rename(Part, Role),
+    Done,
+}
+
+/// Which of the containers are what is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fits {
+    pub(super) active: bool,
+    pub(super) next: bool,
+}
+
+/// The next move towards `goal`.
+pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) -> Move {
+    match goal {
+        Goal::Stop => return cast.parts().find(|part| part.runs).map_or(Move::Done, |part| Move::Stop(part.clone())),
+        Goal::Remove => {
+            let first = cast.parts().find(|part| part.runs).map(|part| Move::Stop(part.clone()));
+            return first.or_else(|| cast.parts().next().map(|part| Move::Remove(part.clone()))).unwrap_or(Move::Done);
+        }
+        Goal::Replace | Goal::Commit | Goal::RollBack | Goal::Resume | Goal::Tidy => {}
+    }
+    // Two servers on one data directory are never good.
+    if let Some(stray) = cast.strays.first() {
+        return if stray.runs { Move::Stop(stray.clone()) } else { Move::Remove(stray.clone()) };
+    }
+    if let Some(active) = cast.active.as_ref().filter(|active| active.name != active_name) {
+        return Move::Rename(active.clone(), Role::Active);
+    }
+    match goal {
+        Goal::Replace => replace(cast, fits),
+        Goal::Commit => match cast.former.as_ref().or(cast.next.as_ref()) {
+            Some(part) => gone(part),
+            None => Move::Done,
+        },
+        Goal::RollBack => roll_back(cast),
+        Goal::Resume => match &cast.active {
+            Some(active) if !active.runs => Move::Start(active.clone()),
+            _ => Move::Done,
+        },
+        Goal::Tidy => match &cast.next {
+            Some(next) if fits.active => gone(next),
+            _ => Move::Done,
+        },
+        Goal::Stop | Goal::Remove => Move::Done,
+    }
+}
+
+fn gone(part: &Part) -> Move {
+    if part.runs { Move::Stop(part.clone()) } else { Move::Remove(part.clone()) }
+}
+
+fn replace(cast: &Cast, fits: Fits) -> Move {
+    if let Some(active) = cast.active.as_ref().filter(|_| fits.active) {
+        return match &cast.next {
+            Some(next) => gone(next),
+            None if active.runs => Move::Done,
+            None => Move::Start(active.clone()),
+        };
+    }
+    match &cast.next {
+        None => Move::Create,
+        Some(next) if !fits.next || next.runs => gone(next),
+        Some(next) => match (&cast.active, &cast.former) {
+            (Some(active), _) if active.runs => Move::Stop(active.clone()),
+            // What is active has never answered, or it would not have a former one: that one is worth more.
+            (Some(active), Some(_)) => Move::Remove(active.clone()),
+            (Some(active), None) => Move::Rename(active.clone(), Role::Former),
+            (None, _) => Move::Rename(next.clone(), Role::Active),
+        },
+    }
+}
+
+fn roll_back(cast: &Cast) -> Move {
+    if let Some(next) = &cast.next {
+        return gone(next);
+    }
+    match (&cast.active, &cast.former) {
+        (Some(active), Some(_)) => gone(active),
+        (None, Some(former)) => Move::Rename(former.clone(), Role::Active),
+        (Some(active), None) if !active.runs => Move::Start(active.clone()),
+        (Some(_) | None, None) => Move::Done,
+    }
+}
+
+#[cfg(test)]
+#[path = "dance_tests.rs"]
+mod tests;

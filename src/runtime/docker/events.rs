@@ -1,0 +1,74 @@
+//! Follows the engine's events and names the instances they are about; survives every restart of the engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::models::EventMessage;
+use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder};
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use super::Hands;
+use super::labels::read_owner;
+use super::problem::said;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Events are asked for again from a little before the last one that was seen: some may have been missed, and twice does no harm.
+const OVERLAP: i64 = 5;
+
+/// What may make an instance differ from what is declared. Others, such as those of every health check, are not asked for.
+const KINDS: [&str; 14] =
+    ["create", "start", "die", "stop", "kill", "oom", "pause", "unpause", "rename", "update", "destroy", "connect", "disconnect", "remove"];
+
+/// Runs until it is dropped.
+pub(super) async fn follow(hands: Arc<Hands>) {
+    let mut since = Timestamp::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let filters = HashMap::from([("type", vec!["container", "network"]), ("event", KINDS.to_vec())]);
+        let from = since.as_second().saturating_sub(OVERLAP).to_string();
+        let options: EventsOptions = EventsOptionsBuilder::new().since(&from).filters(&filters).build();
+        let mut events = Box::pin(hands.docker.events(Some(options)));
+        // Whatever happened while nobody listened is found by looking at everything.
+        hands.wake_all();
+        let ended = loop {
+            match events.next().await {
+                Some(Ok(event)) => {
+                    pause = FIRST_PAUSE;
+                    if let Some(time) = event.time.and_then(|time| Timestamp::from_second(time).ok()) {
+                        since = since.max(time);
+                    }
+                    take(&hands, &event);
+                }
+                Some(Err(error)) => break said(&error),
+                None => break "the stream ended".to_owned(),
+            }
+        };
+        tracing::warn!("the engine's events are not followed for {pause:?}: {ended}");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn take(hands: &Hands, event: &EventMessage) {
+    let Some(actor) = &event.actor else { return };
+    let none = HashMap::new();
+    let attributes = actor.attributes.as_ref().unwrap_or(&none);
+    let action = event.action.as_deref().unwrap_or_default();
+    let owner = match read_owner(attributes) {
+        Some(owner) => Some(owner),
+        // Events of networks name the container by its id alone.
+        None => attributes.get("container").and_then(|container| hands.owner_of(container)),
+    };
+    hands.cache.forget();
+    let Some(owner) = owner else { return };
+    if let Some(container) = &actor.id
+        && action == "die"
+        && let Some(code) = attributes.get("exitCode").and_then(|code| code.parse().ok())
+    {
+        hands.note_exit_code(container, code);
+    }
+    hands.wake(&owner.uid);
+}

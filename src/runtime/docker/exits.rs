@@ -1,0 +1,163 @@
+//! How runs of containers ended, looked up once for each.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use bollard::Docker;
+use bollard::models::{ContainerInspectResponse, ContainerState};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::logs;
+use crate::runtime::Exit;
+
+/// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
+const SIGNALS: i64 = 128;
+
+/// Ends that were looked up, and what events told of others.
+#[derive(Debug, Default)]
+pub(super) struct Exits {
+    /// By container: the last end.
+    looked_up: Mutex<HashMap<String, Exit>>,
+    /// By container: exit code of the last end. The engine forgets it when it starts the container again.
+    codes: Mutex<HashMap<String, i64>>,
+    /// By container: when a start of it was refused. It has never run, so the engine has no time for it.
+    refused: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Exits {
+    pub(super) fn note_code(&self, container: &str, code: i64) {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), code);
+    }
+
+    pub(super) fn note_refused(&self, container: &str) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), Timestamp::now());
+    }
+
+    pub(super) fn forget(&self, container: &str) {
+        for map in [&self.codes] {
+            map.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+        }
+        self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+    }
+
+    /// How the last run of a container ended, when one has.
+    pub(super) async fn of(&self, docker: &Docker, container: &ContainerInspectResponse, secrets: &[SecretString]) -> Option<Exit> {
+        let (id, state) = (container.id.as_deref()?, container.state.as_ref()?);
+        let end = self.end(id, container, state)?;
+        let known = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(known) = known.filter(|known| known.at == end.at) {
+            return Some(known);
+        }
+        let mut log_tail = if end.ran { logs::tail(docker, id, secrets).await } else { Vec::new() };
+        if state.oom_killed == Some(true) {
+            log_tail.push("the kernel ended it: it used more memory than resources.limits.memory".to_owned());
+        }
+        log_tail.extend(state.error.clone().filter(|error| !error.is_empty()));
+        let (code, signal) = read_code(end.code);
+        let exit = Exit { at: end.at, code, signal, log_tail };
+        self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), exit.clone());
+        Some(exit)
+    }
+
+    fn end(&self, id: &str, container: &ContainerInspectResponse, state: &ContainerState) -> Option<End> {
+        let ended = time(state.finished_at.as_deref());
+        let ran = time(state.started_at.as_deref()).is_some();
+        let waits = state.restarting == Some(true);
+        if state.running == Some(true) && !waits {
+            // The engine itself has started it again; when somebody does, this count begins anew.
+            return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
+                let code = self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+                End { at, code, ran: true }
+            });
+        }
+        match ended.filter(|_| ran) {
+            Some(at) => Some(End { at, code: state.exit_code, ran }),
+            // It was never started, or a start of it was refused.
+            None => {
+                let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+                let error = state.error.as_deref().is_some_and(|error| !error.is_empty());
+                let at = refused.or_else(|| created(container).filter(|_| error))?;
+                Some(End { at, code: state.exit_code.filter(|code| *code != 0), ran: false })
+            }
+        }
+    }
+}
+
+struct End {
+    at: Timestamp,
+    code: Option<i64>,
+    /// Whether it has run at all, and so may have written something.
+    ran: bool,
+}
+
+fn read_code(code: Option<i64>) -> (Option<i32>, Option<i32>) {
+    match code {
+        Some(code) if (SIGNALS + 1..SIGNALS + 32).contains(&code) => (None, i32::try_from(code - SIGNALS).ok()),
+        Some(code) => (i32::try_from(code).ok(), None),
+        None => (None, None),
+    }
+}
+
+fn created(container: &ContainerInspectResponse) -> Option<Timestamp> {
+    time(container.created.as_deref())
+}
+
+/// A time of the engine; the year 1 stands for never.
+pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
+    let time: Timestamp = text?.parse().ok()?;
+    (time > Timestamp::UNIX_EPOCH).then_some(time)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn container(state: serde_json::Value, restarts: i64) -> ContainerInspectResponse {
+        ContainerInspectResponse {
+            id: Some("c".into()),
+            created: Some("2026-05-01T08:00:00Z".into()),
+            state: Some(serde_json::from_value(state).unwrap()),
+            restart_count: Some(restarts),
+            ..ContainerInspectResponse::default()
+        }
+    }
+
+    fn end(exits: &Exits, container: &ContainerInspectResponse) -> Option<(String, Option<i64>)> {
+        exits.end("c", container, container.state.as_ref().unwrap()).map(|end| (end.at.to_string(), end.code))
+    }
+
+    const NEVER: &str = "0001-01-01T00:00:00Z";
+
+    #[test]
+    fn an_end_is_told_for_what_ended_by_itself_and_not_for_what_was_started_anew() {
+        let exits = Exits::default();
+        exits.note_code("c", 3);
+        let (start, finish) = ("2026-05-01T09:00:00.5Z", "2026-05-01T10:00:00.5Z");
+        let at = |code| Some((finish.to_owned(), code));
+        for (state, restarts, expected) in [
+            (serde_json::json!({"Running": true, "StartedAt": start, "FinishedAt": NEVER}), 0, None),
+            (serde_json::json!({"Running": false, "StartedAt": start, "FinishedAt": finish, "ExitCode": 137}), 0, at(Some(137))),
+            (serde_json::json!({"Running": true, "StartedAt": finish, "FinishedAt": finish}), 0, None),
+            (serde_json::json!({"Running": true, "StartedAt": finish, "FinishedAt": finish}), 2, at(Some(3))),
+            (serde_json::json!({"Running": true, "Restarting": true, "StartedAt": start, "FinishedAt": finish, "ExitCode": 1}), 2, at(Some(1))),
+            (serde_json::json!({"Running": false, "StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0}), 0, None),
+            (
+                serde_json::json!({"Running": false, "StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 127, "Error": "no such file"}),
+                0,
+                Some(("2026-05-01T08:00:00Z".to_owned(), Some(127))),
+            ),
+        ] {
+            assert_eq!(end(&exits, &container(state.clone(), restarts)), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn codes_above_128_are_signals() {
+        assert_eq!(read_code(Some(137)), (None, Some(9)));
+        assert_eq!(read_code(Some(1)), (Some(1), None));
+        assert_eq!(read_code(Some(255)), (Some(255), None));
+    }
+}

@@ -1,0 +1,124 @@
+//! Both forms of one container are the same text, and every hand-made difference is named.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn image() -> Image {
+    Image {
+        id: "sha256:aaaaaaaaaaaaaaaa".into(),
+        digest: "sha256:d".into(),
+        env: vec!["PATH=/bin".into()],
+        labels: HashMap::from([("maintainer".into(), "us".into())]),
+        entrypoint: vec!["/mai".into()],
+        command: vec!["serve".into()],
+        ..Image::default()
+    }
+}
+
+fn body() -> ContainerCreateBody {
+    serde_json::from_value(json!({
+        "Image": "mai:1", "User": "65532:65532", "Env": ["A=1", "KEY=s3cret"], "StopTimeout": 15,
+        "Labels": {"caddy": "abc.example.com", "mai.dev/hash": "h"},
+        "HostConfig": {
+            "Memory": 536870912, "NanoCpus": 500000000, "Init": true, "ReadonlyRootfs": true, "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"], "RestartPolicy": {"Name": "unless-stopped"},
+            "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8001"}]},
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+            "Mounts": [{"Type": "volume", "Source": "mai-abc-data", "Target": "/app/backend/data"}]
+        },
+        "NetworkingConfig": {"EndpointsConfig": {"mai": {}}}
+    }))
+    .unwrap()
+}
+
+/// As Docker 20.10 shows the container that was made from [`body`].
+fn shown() -> Value {
+    json!({
+        "Image": "sha256:aaaaaaaaaaaaaaaa",
+        "Config": {
+            "Image": "mai:1", "User": "65532:65532", "Env": ["KEY=s3cret", "A=1", "PATH=/bin"], "StopTimeout": 15,
+            "Entrypoint": ["/mai"], "Cmd": ["serve"],
+            "Labels": {"caddy": "abc.example.com", "maintainer": "us", "mai.dev/hash": "other"}
+        },
+        "HostConfig": {
+            "Memory": 536870912, "MemorySwap": 1073741824, "NanoCpus": 500000000, "CpuQuota": 0, "CpuShares": 0, "Init": true, "ReadonlyRootfs": true,
+            "CapAdd": null, "CapDrop": ["CAP_ALL"], "SecurityOpt": ["no-new-privileges:true"], "Privileged": false,
+            "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
+            "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8001"}]},
+            "LogConfig": {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}, "ExtraHosts": null, "Tmpfs": {}
+        },
+        "Mounts": [
+            {"Type": "volume", "Name": "mai-abc-data", "Source": "/var/lib/docker/volumes/mai-abc-data/_data", "Destination": "/app/backend/data", "RW": true},
+            {"Type": "volume", "Name": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Destination": "/cache", "RW": true}
+        ],
+        "NetworkSettings": {"Networks": {"mai": {"NetworkID": "n"}}}
+    })
+}
+
+fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) -> Vec<String> {
+    let container: ContainerInspectResponse = serde_json::from_value(shown).unwrap();
+    let same = image.is_some_and(|image| Some(&image.id) == container.image.as_ref());
+    let secrets = ["KEY".to_owned()].into();
+    Fields::shown(&container).differences(&Fields::asked(body, image, same), &secrets).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_container_that_was_just_made_does_not_differ() {
+    assert_eq!(differences(shown(), &body(), Some(&image())), [String::new(); 0]);
+    assert_eq!(differences(shown(), &body(), None), [String::new(); 0], "an image that was removed meanwhile");
+}
+
+#[test]
+fn every_difference_is_named_and_secrets_are_not_shown() {
+    let cases: [(&str, Value, &str); 16] = [
+        ("/HostConfig/Memory", json!(268435456), "memory: 256 MiB -> 512 MiB"),
+        ("/HostConfig/NanoCpus", json!(0), "cpus: none -> 0.5"),
+        ("/HostConfig/RestartPolicy/Name", json!("no"), "restart: no -> unless-stopped"),
+        ("/HostConfig/PortBindings/8080~1tcp/0/HostPort", json!("9"), "port.8080/tcp: 127.0.0.1 port 9 -> 127.0.0.1 port 8001"),
+        ("/HostConfig/PortBindings/8080~1tcp/0/HostIp", json!(""), "port.8080/tcp: 0.0.0.0 port 8001 -> 127.0.0.1 port 8001"),
+        ("/HostConfig/CapDrop", json!(null), "capabilities dropped: none -> ALL"),
+        ("/HostConfig/Privileged", json!(true), "privileged: true -> false"),
+        ("/Config/User", json!("0"), "user: 0 -> 65532:65532"),
+        ("/Config/Env/1", json!("A=2"), "env.A: 2 -> 1"),
+        ("/Config/Env/0", json!("KEY=older"), "env.KEY: (a secret) -> (changed)"),
+        ("/Config/Env/2", json!("PATH=/evil"), "env.PATH: /evil -> /bin"),
+        ("/Config/Cmd", json!(["sleep"]), "command: /mai sleep -> /mai serve"),
+        ("/Config/Labels/caddy", json!("x"), "label.caddy: x -> abc.example.com"),
+        ("/Mounts/0/Name", json!("other"), "mount./app/backend/data: volume other -> volume mai-abc-data"),
+        ("/Mounts/0/RW", json!(false), "mount./app/backend/data: volume mai-abc-data, read-only -> volume mai-abc-data"),
+        ("/NetworkSettings/Networks", json!({}), "network.mai: none -> connected"),
+    ];
+    for (path, value, expected) in cases {
+        let mut other = shown();
+        *other.pointer_mut(path).unwrap() = value;
+        assert_eq!(differences(other, &body(), Some(&image())), [expected], "{path}");
+    }
+    let mut more = shown();
+    more["Config"]["Env"].as_array_mut().unwrap().push(json!("B=1"));
+    more["NetworkSettings"]["Networks"]["web"] = json!({});
+    assert_eq!(differences(more, &body(), Some(&image())), ["env.B: 1 -> none", "network.web: connected -> none"]);
+}
+
+#[test]
+fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
+    let mut other = image();
+    other.id = "sha256:bbbbbbbbbbbbbbbb".into();
+    other.env = vec!["PATH=/new".into()];
+    assert_eq!(differences(shown(), &body(), Some(&other)), ["image: mai:1 (aaaaaaaaaaaa) -> mai:1 (bbbbbbbbbbbb)"]);
+    let renamed = ContainerCreateBody { image: Some("mai:latest".into()), ..body() };
+    assert_eq!(differences(shown(), &renamed, Some(&image())), [String::new(); 0], "another tag of the same image");
+    assert_eq!(differences(shown(), &renamed, None), ["image: mai:1 (aaaaaaaaaaaa) -> mai:latest"]);
+}
+
+#[test]
+fn limits_change_in_place_and_what_has_to_be_made_anew_does_not() {
+    let change = |field: &str, to: &str| Change { field: field.into(), from: "x".into(), to: to.into() };
+    assert_eq!(drift(vec![]), Drift::None);
+    for in_place in [change("memory", "1 MiB"), change("network.web", "none"), change("restart", "no"), change(NAME, "a")] {
+        assert!(matches!(drift(vec![in_place.clone()]), Drift::InPlace(_)), "{in_place}");
+        assert!(matches!(drift(vec![in_place.clone(), change("user", "0")]), Drift::Replace(_)), "{in_place}");
+    }
+    assert!(matches!(drift(vec![change("memory", "none")]), Drift::Replace(_)), "the engine cannot take a limit away");
+}

@@ -1,0 +1,114 @@
+//! Images: what the engine has, and getting what it has not.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::{HealthConfig, ImageInspect};
+use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
+use futures::StreamExt;
+
+use super::problem::{is_missing, said};
+use crate::runtime::{Pull, RuntimeError, Workload};
+
+/// How often it is looked whether a tag has moved, where it is to be followed.
+pub(super) const FOLLOW_TAG: Duration = Duration::from_secs(600);
+
+/// What an image that the engine has brings along.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Image {
+    pub(super) id: String,
+    /// Digest in its registry, or its id where it came from none.
+    pub(super) digest: String,
+    pub(super) env: Vec<String>,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) user: String,
+    pub(super) entrypoint: Vec<String>,
+    pub(super) command: Vec<String>,
+    pub(super) health: Option<HealthConfig>,
+}
+
+/// What the engine has under a reference.
+pub(super) async fn local(docker: &Docker, reference: &str) -> Result<Option<Image>, bollard::errors::Error> {
+    match docker.inspect_image(reference).await {
+        Ok(image) => Ok(Some(read(image))),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn read(image: ImageInspect) -> Image {
+    let config = image.config.unwrap_or_default();
+    let id = image.id.unwrap_or_default();
+    let registry_digest = image.repo_digests.iter().flatten().find_map(|digest| digest.split_once('@')).map(|(_, digest)| digest.to_owned());
+    Image {
+        digest: registry_digest.unwrap_or_else(|| id.clone()),
+        id,
+        env: config.env.unwrap_or_default(),
+        labels: config.labels.unwrap_or_default(),
+        user: config.user.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
+        health: config.healthcheck,
+    }
+}
+
+/// Gets the image of a workload as its policy says. With `Always`, a registry that does not answer holds nothing up while the engine has
+/// an image of that name.
+pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
+    let problem = |said: String| RuntimeError::Image { instance: workload.id.to_string(), image: workload.image.clone(), said };
+    let here = local(docker, &workload.image).await.map_err(|error| problem(said(&error)))?;
+    match (workload.container.pull, here) {
+        (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),
+        (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
+        (Pull::IfNotPresent, None) => pull(docker, &workload.image).await.map_err(|error| problem(said(&error))),
+        (Pull::Always, here) => match (pull(docker, &workload.image).await, here) {
+            (Err(error), Some(_)) => {
+                let why = said(&error);
+                tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled and the one that is here is used: {why}");
+                Ok(())
+            }
+            (outcome, _) => outcome.map_err(|error| problem(said(&error))),
+        },
+    }
+}
+
+async fn pull(docker: &Docker, reference: &str) -> Result<(), bollard::errors::Error> {
+    let (name, tag) = split(reference);
+    let options: CreateImageOptions = CreateImageOptionsBuilder::new().from_image(name).tag(tag).build();
+    let mut progress = docker.create_image(Some(options), None, None);
+    while let Some(message) = progress.next().await {
+        message?;
+    }
+    Ok(())
+}
+
+/// Name and tag or digest, as the engine wants them. Without a tag it would pull every tag there is.
+fn split(reference: &str) -> (&str, &str) {
+    if let Some((name, digest)) = reference.split_once('@') {
+        return (name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name), digest);
+    }
+    match reference.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_always_names_one_image() {
+        for (reference, parts) in [
+            ("mai", ("mai", "latest")),
+            ("mai:1.4.0", ("mai", "1.4.0")),
+            ("registry.example.com:5000/mai", ("registry.example.com:5000/mai", "latest")),
+            ("registry.example.com:5000/mai:1", ("registry.example.com:5000/mai", "1")),
+            ("mai@sha256:ab", ("mai", "sha256:ab")),
+            ("r:5000/mai:1@sha256:ab", ("r:5000/mai", "sha256:ab")),
+        ] {
+            assert_eq!(split(reference), parts, "{reference}");
+        }
+    }
+}

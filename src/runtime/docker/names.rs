@@ -1,0 +1,75 @@
+//! How the containers and volumes of an instance are called.
+//!
+//! No instance's name holds a dot or an underscore, so no two instances share one of these names.
+
+use crate::runtime::{InstanceId, RuntimeError};
+
+/// The network that all instances share.
+pub(super) const SHARED_NETWORK: &str = "mai";
+
+/// The names of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    /// What its files are kept under.
+    pub(super) key: String,
+    /// The container that serves.
+    pub(super) active: String,
+    /// The container that will take its place.
+    pub(super) next: String,
+    /// The container whose place was taken, kept until the new one answers.
+    pub(super) former: String,
+    /// The volume of the data.
+    pub(super) data: String,
+    /// The volume of the backups.
+    pub(super) backups: String,
+}
+
+impl Names {
+    pub(super) fn of(id: &InstanceId) -> Result<Self, RuntimeError> {
+        let plain = |text: &str| {
+            text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        if !plain(&id.name) || !plain(&id.namespace) {
+            return Err(RuntimeError::Unsupported(format!(
+                "{:?} in namespace {:?} cannot name a container; use letters, digits and '-' alone",
+                id.name, id.namespace
+            )));
+        }
+        let key = match id.namespace.as_str() {
+            "default" => id.name.clone(),
+            namespace => format!("{namespace}_{}", id.name),
+        };
+        let active = format!("mai-{key}");
+        Ok(Self {
+            next: format!("{active}.next"),
+            former: format!("{active}.former"),
+            data: format!("{active}-data"),
+            backups: format!("{active}-backups"),
+            active,
+            key,
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_instances_share_a_name_and_no_name_leads_out_of_a_directory() {
+        let id = |namespace: &str, name: &str| InstanceId { namespace: namespace.into(), name: name.into(), uid: "1".into() };
+        let mut seen = BTreeSet::new();
+        for (namespace, name) in [("default", "abc"), ("default", "abc-next"), ("default", "abc-former"), ("default", "abc-data"), ("team", "abc"), ("default", "team-abc")] {
+            let names = Names::of(&id(namespace, name)).unwrap();
+            for name in [names.active, names.next, names.former] {
+                assert!(seen.insert(name.clone()), "{name} names two containers");
+            }
+        }
+        for name in ["", "..", "a/b", "a_b", "a.b", "-a"] {
+            assert!(Names::of(&id("default", name)).is_err(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Networks: the one that all instances share, and existing ones that a document names.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bollard::Docker;
+use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use tokio::sync::Mutex;
+
+use super::names::SHARED_NETWORK;
+use super::problem::{engine, is_missing, said, status};
+use crate::runtime::{InstanceId, RuntimeError};
+
+/// Makes sure of networks.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    /// Engines let two networks of one name be made at the same time.
+    turn: Mutex<()>,
+}
+
+impl Networks {
+    /// Makes the shared network where it is missing; of the others it is only made sure that they are there.
+    pub(super) async fn ensure(&self, docker: &Docker, id: &InstanceId, names: &BTreeSet<String>) -> Result<(), RuntimeError> {
+        for name in names {
+            if name == SHARED_NETWORK {
+                self.ensure_shared(docker).await.map_err(engine("creation of the network mai", id))?;
+                continue;
+            }
+            match docker.inspect_network(name, None).await {
+                Ok(_) => {}
+                Err(error) if is_missing(&error) => {
+                    return Err(RuntimeError::Unsupported(format!(
+                        "network {name} of {id} is not there; create it (docker network create {name}) or take it out of expose.networks"
+                    )));
+                }
+                Err(error) => return Err(engine("look-up of a network", id)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ensure_shared(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
+        let _turn = self.turn.lock().await;
+        match docker.inspect_network(SHARED_NETWORK, None).await {
+            Err(error) if is_missing(&error) => {}
+            other => return other.map(drop),
+        }
+        let request = NetworkCreateRequest {
+            name: SHARED_NETWORK.to_owned(),
+            driver: Some("bridge".to_owned()),
+            // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
+            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+            labels: Some(HashMap::from([("mai.dev/shared".to_owned(), "true".to_owned())])),
+            ..NetworkCreateRequest::default()
+        };
+        match docker.create_network(request).await {
+            // Another one of us was faster.
+            Err(error) if status(&error) == Some(409) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// Brings a container into exactly these networks. New ones first, so that it is never in none.
+    pub(super) async fn join(
+        &self,
+        docker: &Docker,
+        id: &InstanceId,
+        container: &ContainerInspectResponse,
+        names: &BTreeSet<String>,
+    ) -> Result<(), RuntimeError> {
+        self.ensure(docker, id, names).await?;
+        let there = endpoints(container);
+        let target = container.id.as_deref().unwrap_or_default();
+        for name in names.iter().filter(|name| !there.contains_key(*name)) {
+            connect(docker, name, target).await.map_err(engine("joining of a network", id))?;
+        }
+        for name in there.keys().filter(|name| !names.contains(*name)) {
+            disconnect(docker, name, target).await.map_err(engine("leaving of a network", id))?;
+        }
+        Ok(())
+    }
+
+    /// A stopped container remembers networks by their ids: one that was removed and made again is joined anew.
+    pub(super) async fn rejoin(&self, docker: &Docker, id: &InstanceId, container: &ContainerInspectResponse) -> Result<(), RuntimeError> {
+        let target = container.id.as_deref().unwrap_or_default();
+        let names: BTreeSet<String> = endpoints(container).into_keys().collect();
+        self.ensure(docker, id, &names).await?;
+        for name in &names {
+            if let Err(error) = disconnect(docker, name, target).await {
+                tracing::debug!(instance = %id, network = %name, "leaving a network before joining it again: {}", said(&error));
+            }
+            connect(docker, name, target).await.map_err(engine("joining of a network", id))?;
+        }
+        Ok(())
+    }
+}
+
+fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
+    container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default()
+}
+
+async fn connect(docker: &Docker, network: &str, container: &str) -> Result<(), bollard::errors::Error> {
+    let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
+    match docker.connect_network(network, request).await {
+        // It is in already, which is what is wanted.
+        Err(error) if said(&error).contains("already exists in network") => Ok(()),
+        outcome => outcome,
+    }
+}
+
+async fn disconnect(docker: &Docker, network: &str, container: &str) -> Result<(), bollard::errors::Error> {
+    let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+    docker.disconnect_network(network, request).await
+}

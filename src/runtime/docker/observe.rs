@@ -1,0 +1,211 @@
+//! What is there for an instance, read from the engine and compared with what is declared. Reads alone.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::query_parameters::InspectContainerOptions;
+use jiff::Timestamp;
+
+use super::cast::{Cast, Part};
+use super::fields::{self, Fields};
+use super::labels::Labels;
+use super::monitor::RunKey;
+use super::names::{Names, SHARED_NETWORK};
+use super::problem::{engine, is_missing};
+use super::secrets::{IN_CONTAINER, SecretFile};
+use super::{Hands, exits, ports, spec};
+use crate::runtime::{Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload};
+
+impl Hands {
+    pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        self.know(id, workload);
+        let names = Names::of(id)?;
+        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+        let cast = Cast::of(id, &names, &all);
+        let active = match &cast.active {
+            Some(part) => self.inspect(id, part).await?,
+            None => None,
+        };
+        let missing = match workload {
+            Some(workload) => self.missing(workload).await?,
+            None => None,
+        };
+        let former = match &cast.former {
+            Some(part) => self.inspect(id, part).await?.map(|container| Former { hash: written_hash(&container) }),
+            None => None,
+        };
+        let (presence, last_exit) = match &active {
+            None => {
+                self.monitor.forget(id);
+                (Presence::Absent, None)
+            }
+            Some(container) => {
+                let presence = self.presence(id, workload, &names, &cast, container).await?;
+                let secrets = self.known().secrets.get(&id.uid).cloned();
+                let last_exit = match (&cast.next, secrets) {
+                    // It was stopped to make room for the next one, whoever did not live to see it through.
+                    (Some(_), _) if !matches!(presence, Presence::Running { .. }) => None,
+                    // Without knowing the secrets its log cannot be shown.
+                    (_, secrets) => self.exits.of(&self.docker, container, &secrets.unwrap_or_default()).await,
+                };
+                (presence, last_exit)
+            }
+        };
+        let own = active.as_ref().filter(|_| cast.active.as_ref().is_some_and(|part| part.runs)).and_then(ports::published);
+        let port_holder = workload
+            .filter(|workload| own != Some(workload.listen))
+            .and_then(|workload| ports::holder(workload.listen, own, &cast, &all));
+        self.learn(id, &cast);
+        Ok(Observed { presence, missing, former, last_exit, port_holder })
+    }
+
+    pub(super) async fn inspect(&self, id: &InstanceId, part: &Part) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
+        match self.docker.inspect_container(&part.id, None::<InspectContainerOptions>).await {
+            Ok(container) => Ok(Some(container)),
+            Err(error) if is_missing(&error) => {
+                self.cache.forget();
+                Ok(None)
+            }
+            Err(error) => Err(engine("look at its container", id)(error)),
+        }
+    }
+
+    async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
+        let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+        let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
+        Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
+    }
+
+    async fn presence(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+        names: &Names,
+        cast: &Cast,
+        container: &ContainerInspectResponse,
+    ) -> Result<Presence, RuntimeError> {
+        let state = container.state.clone().unwrap_or_default();
+        if matches!(state.status, Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::STOPPING)) {
+            return Ok(Presence::Stopping);
+        }
+        let running = state.running == Some(true);
+        let mut changes = match workload {
+            Some(workload) => self.differences(workload, names, container).await?,
+            None => Vec::new(),
+        };
+        if workload.is_some() {
+            changes.extend(out_of_order(names, cast, state.paused == Some(true)));
+        }
+        let drift = if running { fields::drift(changes) } else { lasting_only(changes) };
+        if !running {
+            self.monitor.forget(id);
+            return Ok(Presence::Stopped { drift });
+        }
+        let since = exits::time(state.started_at.as_deref()).unwrap_or_else(Timestamp::now);
+        let readiness = if state.restarting == Some(true) {
+            let detail = format!("it ended with exit code {} and the engine starts it again", state.exit_code.unwrap_or_default());
+            Readiness::Starting { detail }
+        } else {
+            match self.reachable(container) {
+                Some(target) => {
+                    let run = RunKey { container: container.id.clone().unwrap_or_default(), since };
+                    self.monitor.readiness(id, run, target, workload).await
+                }
+                None => Readiness::Starting { detail: "its container has no address to ask it at".to_owned() },
+            }
+        };
+        Ok(Presence::Running { drift, since, readiness })
+    }
+
+    /// Where its server is asked: at the published port, or, from inside another container, at its own address.
+    fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
+        if !self.inside {
+            return ports::published(container);
+        }
+        let networks = container.network_settings.as_ref()?.networks.as_ref()?;
+        let address = |name: &str| networks.get(name)?.ip_address.as_deref().filter(|ip| !ip.is_empty())?.parse().ok();
+        let ip = address(SHARED_NETWORK).or_else(|| networks.keys().find_map(|name| address(name)))?;
+        Some(SocketAddr::new(ip, 8080))
+    }
+
+    /// How a container differs from what its workload asks for.
+    pub(super) async fn differences(
+        &self,
+        workload: &Workload,
+        names: &Names,
+        container: &ContainerInspectResponse,
+    ) -> Result<Vec<Change>, RuntimeError> {
+        let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+        let values = spec::secret_values(workload);
+        let file = (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
+        let body = spec::container(workload, names, image.as_deref(), file.as_ref().map(|file| file.path.as_path()));
+        let same_image = image.as_ref().is_some_and(|image| Some(&image.id) == container.image.as_ref());
+        let asked = Fields::asked(&body, image.as_deref(), same_image);
+        let secret_names: BTreeSet<String> = values.keys().map(|name| (*name).to_owned()).collect();
+        let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
+        let tolerated = labels.and_then(Labels::read).map(|labels| labels.tolerated).unwrap_or_default();
+        let mut changes = Vec::new();
+        for change in Fields::shown(container).differences(&asked, &secret_names) {
+            if change.field == format!("mount.{IN_CONTAINER}") {
+                changes.extend(changed_secrets(container, file.as_ref()));
+            } else if !tolerated.contains(&change.field) {
+                changes.push(change);
+            }
+        }
+        if let Some(file) = file.filter(|file| !file.is_there() && mounted(container, IN_CONTAINER) == file.path.to_str()) {
+            let path = file.path.display().to_string();
+            changes.push(Change { field: fields::SECRETS_FILE.to_owned(), from: "missing".to_owned(), to: path });
+        }
+        Ok(changes)
+    }
+
+    fn learn(&self, id: &InstanceId, cast: &Cast) {
+        let mut known = self.known();
+        for part in cast.parts() {
+            known.owners.entry(part.id.clone()).or_insert_with(|| id.clone());
+        }
+    }
+}
+
+fn written_hash(container: &ContainerInspectResponse) -> String {
+    let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
+    labels.and_then(Labels::read).map(|labels| labels.hash).unwrap_or_default()
+}
+
+/// What can be put in order while the server runs.
+fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
+    let change = |field: &str, from: &str, to: &str| Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() };
+    let renamed = cast.active.iter().filter(|active| active.name != names.active).map(|active| change(fields::NAME, &active.name, &names.active));
+    let left = cast.next.iter().chain(&cast.strays).map(|part| change(fields::LEFT_OVER, &part.name, "removed"));
+    let paused = paused.then(|| change(fields::PAUSED, "paused", "running"));
+    renamed.chain(left).chain(paused).collect()
+}
+
+/// A container that does not run is started as it is, unless it has to be made anew.
+fn lasting_only(changes: Vec<Change>) -> Drift {
+    match fields::drift(changes) {
+        Drift::InPlace(changes) if changes.iter().any(|change| change.field == fields::SECRETS_FILE) => Drift::Replace(changes),
+        other => other,
+    }
+}
+
+fn mounted<'a>(container: &'a ContainerInspectResponse, target: &str) -> Option<&'a str> {
+    let mount = container.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(target))?;
+    mount.source.as_deref()
+}
+
+/// Which secrets differ, told by the file the container was started with; no value is shown.
+fn changed_secrets(container: &ContainerInspectResponse, asked: Option<&SecretFile>) -> Vec<Change> {
+    let old = mounted(container, IN_CONTAINER).map(Path::new).and_then(|path| std::fs::read_to_string(path).ok());
+    let names = match (&old, asked) {
+        (Some(old), Some(asked)) => asked.changed_from(old),
+        _ => Vec::new(),
+    };
+    let change = |field: String| Change { field, from: "(a secret)".to_owned(), to: "(changed)".to_owned() };
+    if names.is_empty() {
+        return vec![change("secrets".to_owned())];
+    }
+    names.into_iter().map(|name| change(format!("env.{name}"))).collect()
+}

@@ -1,0 +1,246 @@
+//! Does what `dance` says, one move at a time, looking anew after each.
+
+use std::path::PathBuf;
+
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateContainerOptionsBuilder, RemoveContainerOptions, RemoveContainerOptionsBuilder,
+    RenameContainerOptions, RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
+};
+
+use super::cast::{Cast, Part};
+use super::dance::{Fits, Goal, Move, Role, next_move};
+use super::fields::{self, Fields};
+use super::labels::Labels;
+use super::names::Names;
+use super::problem::{engine, is_missing, said, status, unless_missing};
+use super::secrets::{self, SecretFile};
+use super::{Hands, spec, volumes};
+use crate::runtime::{Drift, InstanceId, RuntimeError, SecretDelivery, Workload};
+
+/// More moves than any way takes.
+const MOVES: usize = 24;
+
+impl Hands {
+    /// Reaches a goal that needs no document.
+    pub(super) async fn perform(&self, goal: Goal, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.dance(goal, id, None).await
+    }
+
+    /// Reaches a goal with what `workload` asks for.
+    pub(super) async fn perform_for(&self, goal: Goal, workload: &Workload) -> Result<(), RuntimeError> {
+        self.know(&workload.id, Some(workload));
+        self.dance(goal, &workload.id, Some(workload)).await
+    }
+
+    async fn dance(&self, goal: Goal, id: &InstanceId, workload: Option<&Workload>) -> Result<(), RuntimeError> {
+        let names = Names::of(id)?;
+        for _ in 0..MOVES {
+            self.cache.forget();
+            let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+            let cast = Cast::of(id, &names, &all);
+            if goal != Goal::Stop && goal != Goal::Remove {
+                cast.own(id)?;
+            }
+            let fits = match workload {
+                Some(workload) => self.fits(workload, &names, &cast).await?,
+                None => Fits::default(),
+            };
+            let step = next_move(goal, &cast, &names.active, fits);
+            tracing::debug!(instance = %id, ?goal, "{step:?}");
+            match step {
+                Move::Done => return Ok(()),
+                Move::Create => {
+                    // The dance asks for it only where there is a workload.
+                    let Some(workload) = workload else { return Ok(()) };
+                    let _turn = self.turns.acquire().await;
+                    self.create(workload, &names).await?;
+                }
+                Move::Start(part) => {
+                    let _turn = self.turns.acquire().await;
+                    self.start(id, &part).await?;
+                }
+                Move::Stop(part) => self.stop(id, &part).await?,
+                Move::Remove(part) => self.remove(id, &part).await?,
+                Move::Rename(part, role) => {
+                    let name = match role {
+                        Role::Active => &names.active,
+                        Role::Former => &names.former,
+                    };
+                    self.rename(id, &part, name).await?;
+                }
+            }
+        }
+        let said = "its containers change faster than they can be put in order".to_owned();
+        Err(RuntimeError::Engine { action: "change", instance: id.to_string(), said })
+    }
+
+    async fn fits(&self, workload: &Workload, names: &Names, cast: &Cast) -> Result<Fits, RuntimeError> {
+        let mut fits = Fits::default();
+        for (part, fit) in [(&cast.active, &mut fits.active), (&cast.next, &mut fits.next)] {
+            let Some(part) = part else { continue };
+            let Some(container) = self.inspect(&workload.id, part).await? else { continue };
+            let changes = self.differences(workload, names, &container).await?;
+            *fit = !matches!(fields::drift(changes), Drift::Replace(_));
+        }
+        Ok(fits)
+    }
+
+    /// Makes the next container and everything it needs. Nothing is stopped for it, so whatever is missing is told in time.
+    async fn create(&self, workload: &Workload, names: &Names) -> Result<(), RuntimeError> {
+        let id = &workload.id;
+        let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", id))?;
+        let image = image.ok_or_else(|| RuntimeError::Image {
+            instance: id.to_string(),
+            image: workload.image.clone(),
+            said: "the engine does not have it".to_owned(),
+        })?;
+        let wanted_networks = spec::networks(workload);
+        self.networks.ensure(&self.docker, id, &wanted_networks).await?;
+        volumes::ensure(&self.docker, workload, names, &self.state_id, !self.inside).await?;
+        let file = self.write_secrets(workload, names)?;
+        let mut body = spec::container(workload, names, Some(&image), file.as_deref());
+        let asked = Fields::asked(&body, Some(&image), true);
+        let mut labels = Labels {
+            id: id.clone(),
+            hash: workload.hash.clone(),
+            recreate_hash: spec::recreate_hash(&asked),
+            state: self.state_id.clone(),
+            image_digest: image.digest.clone(),
+            tolerated: Default::default(),
+        };
+        spec::label(&mut body, &labels);
+        let part = self.create_next(workload, names, body.clone()).await?;
+        // An engine that makes something otherwise than asked would be asked again and again: what it cannot do is written down.
+        let Some(container) = self.inspect(id, &part).await? else { return Ok(()) };
+        let differences = self.differences(workload, names, &container).await?;
+        if !differences.is_empty() {
+            for change in &differences {
+                tracing::warn!(instance = %id, "this engine does not keep {change}; it goes on without");
+            }
+            self.remove(id, &part).await?;
+            labels.tolerated = differences.into_iter().map(|change| change.field).collect();
+            spec::label(&mut body, &labels);
+            self.create_next(workload, names, body).await?;
+        }
+        Ok(())
+    }
+
+    async fn create_next(&self, workload: &Workload, names: &Names, mut body: ContainerCreateBody) -> Result<Part, RuntimeError> {
+        let id = &workload.id;
+        // Engines before 25 take one network at first.
+        if let Some(endpoints) = body.networking_config.as_mut().and_then(|config| config.endpoints_config.as_mut()) {
+            endpoints.retain(|name, _| name == super::names::SHARED_NETWORK);
+        }
+        let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&names.next).build();
+        let created = self.docker.create_container(Some(options), body).await.map_err(|error| match status(&error) {
+            Some(409) => RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {}", names.next) },
+            _ => engine("creation of the container", id)(error),
+        })?;
+        let part = Part { id: created.id, name: names.next.clone(), runs: false };
+        self.known().owners.insert(part.id.clone(), id.clone());
+        if let Some(container) = self.inspect(id, &part).await? {
+            self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
+        }
+        if workload.container.confined {
+            volumes::give(&self.docker, id, &part.id).await?;
+        }
+        Ok(part)
+    }
+
+    pub(super) fn write_secrets(&self, workload: &Workload, names: &Names) -> Result<Option<PathBuf>, RuntimeError> {
+        if workload.container.secrets != SecretDelivery::File {
+            return Ok(None);
+        }
+        let file = SecretFile::new(&self.home(names), &spec::secret_values(workload));
+        file.write(self.users_are_mapped).map_err(|source| RuntimeError::NotWritable {
+            instance: workload.id.to_string(),
+            path: file.path.display().to_string(),
+            source,
+        })?;
+        Ok(Some(file.path))
+    }
+
+    async fn start(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+        let mut outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
+        if let Err(error) = &outcome
+            && is_missing(error)
+            && said(error).contains("network")
+            && let Some(container) = self.inspect(id, part).await?
+        {
+            self.networks.rejoin(&self.docker, id, &container).await?;
+            outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
+        }
+        self.cache.forget();
+        let Err(error) = outcome else { return Ok(()) };
+        if !is_missing(&error) {
+            self.exits.note_refused(&part.id);
+        }
+        let said = said(&error);
+        if said.contains("port is already allocated") || said.contains("address already in use") {
+            let port = self.inspect(id, part).await?.as_ref().and_then(super::ports::published).map_or(0, |address| address.port());
+            return Err(RuntimeError::PortTaken { instance: id.to_string(), port, holder: "another program".to_owned() });
+        }
+        Err(RuntimeError::Engine { action: "start", instance: id.to_string(), said })
+    }
+
+    async fn stop(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+        let mut outcome = self.docker.stop_container(&part.id, None::<StopContainerOptions>).await;
+        if outcome.as_ref().is_err_and(|error| said(error).contains("paused")) {
+            self.docker.unpause_container(&part.id).await.map_err(engine("end of its pause", id))?;
+            outcome = self.docker.stop_container(&part.id, None::<StopContainerOptions>).await;
+        }
+        unless_missing(outcome).map_err(engine("stop", id))
+    }
+
+    async fn remove(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+        // Anonymous volumes go along; named ones stay, with or without this.
+        let options: RemoveContainerOptions = RemoveContainerOptionsBuilder::new().v(true).build();
+        let outcome = self.docker.remove_container(&part.id, Some(options)).await;
+        self.exits.forget(&part.id);
+        match outcome {
+            // Somebody else is removing it.
+            Err(error) if status(&error) == Some(409) && said(&error).contains("already in progress") => {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                Ok(())
+            }
+            outcome => unless_missing(outcome).map_err(engine("removal of a container", id)),
+        }
+    }
+
+    async fn rename(&self, id: &InstanceId, part: &Part, name: &str) -> Result<(), RuntimeError> {
+        let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name(name).build();
+        self.docker.rename_container(&part.id, options).await.map_err(|error| match status(&error) {
+            Some(409) => RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {name}") },
+            _ => engine("renaming of a container", id)(error),
+        })
+    }
+
+    /// Removes files with secrets that no container of the instance needs.
+    pub(super) async fn tidy_secrets(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let names = Names::of(id)?;
+        self.cache.forget();
+        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+        let mut used = std::collections::BTreeSet::new();
+        for part in Cast::of(id, &names, &all).parts() {
+            let Some(container) = self.inspect(id, part).await? else { continue };
+            used.extend(container.mounts.iter().flatten().filter_map(|mount| mount.source.clone().map(PathBuf::from)));
+        }
+        secrets::tidy(&self.home(&names), &used);
+        Ok(())
+    }
+
+    /// Names the places of data that are not ours, before the only thing that knows them is removed.
+    pub(super) async fn say_what_stays(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let names = Names::of(id)?;
+        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+        if let Some(part) = Cast::of(id, &names, &all).active
+            && let Some(container) = self.inspect(id, &part).await?
+        {
+            for place in volumes::elsewhere(container.mounts.as_deref().unwrap_or_default(), &names) {
+                tracing::info!(instance = %id, "{place} stays: the document named it, so it is not removed with the instance");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Who holds a port: looked at among all containers and all listeners of the machine before anything is stopped for it.
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+
+use super::cast::{self, Cast};
+use super::spec::PORT;
+
+/// Where a container of ours publishes its server.
+pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAddr> {
+    let bindings = container.host_config.as_ref()?.port_bindings.as_ref()?.get(PORT)?.as_ref()?;
+    let binding = bindings.first()?;
+    let ip = binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
+    Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))
+}
+
+/// Who else holds `wanted`. `own` is where the instance publishes its server now: that is given back before it is needed.
+pub(super) fn holder(wanted: SocketAddr, own: Option<SocketAddr>, cast: &Cast, all: &[ContainerSummary]) -> Option<String> {
+    let ours = |container: &&ContainerSummary| cast.parts().any(|part| Some(&part.id) == container.id.as_ref());
+    let container = all.iter().filter(|container| cast::runs(container) && !ours(container)).find(|container| {
+        container.ports.iter().flatten().any(|port| {
+            let ip = port.ip.as_deref().and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::from([0, 0, 0, 0]));
+            port.public_port.is_some_and(|public| overlap(SocketAddr::new(ip, public), wanted))
+        })
+    });
+    if let Some(container) = container {
+        return Some(format!("container {}", cast::name(container).unwrap_or("without a name")));
+    }
+    if own.is_some_and(|own| overlap(own, wanted)) {
+        return None;
+    }
+    match TcpListener::bind(wanted) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Some("a program of this server".to_owned()),
+        // An address this machine does not have is nobody's; starting there says why.
+        _ => None,
+    }
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = |ip: IpAddr| ip.is_unspecified();
+    a.port() == b.port() && (any(a.ip()) || any(b.ip()) || a.ip().to_canonical() == b.ip().to_canonical())
+}

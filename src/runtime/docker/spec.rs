@@ -1,0 +1,175 @@
+//! The container a workload asks for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::fields::Fields;
+use super::image::Image;
+use super::labels::Labels;
+use super::names::{Names, SHARED_NETWORK};
+use super::secrets::IN_CONTAINER;
+use crate::runtime::{EnvValue, SecretDelivery, Workload};
+
+/// Where every server image listens.
+pub(super) const PORT: &str = "8080/tcp";
+/// Where every server image keeps its data.
+pub(super) const DATA: &str = "/app/backend/data";
+/// Where every server image finds its backups.
+pub(super) const BACKUPS: &str = "/app/backups";
+/// User and group of a confined server.
+pub(super) const USER: u32 = 65532;
+/// The engine's own check costs 30 ms of CPU a time: it is for other tools, and our own probes are the ones that count.
+const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
+
+/// The container that `workload` asks for, without labels of ours. `secrets` is the file with its secret values, where it reads one.
+pub(super) fn container(workload: &Workload, names: &Names, image: Option<&Image>, secrets: Option<&Path>) -> ContainerCreateBody {
+    let confined = workload.container.confined;
+    ContainerCreateBody {
+        image: Some(workload.image.clone()),
+        user: confined.then(|| format!("{USER}:{USER}")),
+        env: Some(environment(workload)),
+        labels: Some(workload.container.labels.clone().into_iter().collect()),
+        exposed_ports: Some(vec![PORT.to_owned()]),
+        stop_timeout: Some(i64::try_from(workload.stop_grace.as_secs()).unwrap_or(10).max(1)),
+        healthcheck: image.and_then(|image| health(workload, image)),
+        host_config: Some(HostConfig {
+            memory: positive(workload.limits.memory_bytes),
+            // As the engine would, but said, so that an update may raise both together.
+            memory_swap: positive(workload.limits.memory_bytes.map(|bytes| bytes.saturating_mul(2))),
+            nano_cpus: positive(workload.limits.cpu_millis.map(|millis| millis.saturating_mul(1_000_000))),
+            memory_reservation: positive(workload.container.reserved.memory_bytes),
+            cpu_shares: positive(workload.container.reserved.cpu_millis.map(weight)),
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
+            init: Some(true),
+            privileged: Some(false),
+            readonly_rootfs: Some(confined),
+            tmpfs: confined.then(|| HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned())])),
+            cap_drop: confined.then(|| vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            extra_hosts: Some(vec!["host.docker.internal:host-gateway".to_owned()]),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".to_owned()),
+                config: Some([("max-size", "10m"), ("max-file", "3")].map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+            }),
+            port_bindings: Some(HashMap::from([(
+                PORT.to_owned(),
+                Some(vec![PortBinding {
+                    host_ip: Some(workload.listen.ip().to_string()),
+                    host_port: Some(workload.listen.port().to_string()),
+                }]),
+            )])),
+            network_mode: Some(SHARED_NETWORK.to_owned()),
+            mounts: Some(mounts(workload, names, secrets)),
+            ..HostConfig::default()
+        }),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(networks(workload).into_iter().map(|name| (name, EndpointSettings::default())).collect()),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Puts our labels on a container.
+pub(super) fn label(body: &mut ContainerCreateBody, labels: &Labels) {
+    body.labels.get_or_insert_default().extend(labels.write());
+}
+
+/// Every network the container is to be in.
+pub(super) fn networks(workload: &Workload) -> BTreeSet<String> {
+    [SHARED_NETWORK.to_owned()].into_iter().chain(workload.container.networks.iter().cloned()).collect()
+}
+
+/// The secret values of a workload.
+pub(super) fn secret_values(workload: &Workload) -> BTreeMap<&str, &secrecy::SecretString> {
+    workload
+        .env
+        .iter()
+        .filter_map(|(name, value)| match value {
+            EnvValue::Secret(secret) => Some((name.as_str(), secret)),
+            EnvValue::Plain(_) => None,
+        })
+        .collect()
+}
+
+/// Hash over every field that cannot be changed afterwards.
+pub(super) fn recreate_hash(fields: &Fields) -> String {
+    let mut hasher = Sha256::new();
+    for (name, value) in fields.lasting() {
+        for text in [name, value] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+    }
+    hex::encode(hasher.finalize())
+}
+
+fn environment(workload: &Workload) -> Vec<String> {
+    let in_file = workload.container.secrets == SecretDelivery::File;
+    let values = workload.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Plain(text) => Some(format!("{name}={text}")),
+        EnvValue::Secret(_) if in_file => None,
+        EnvValue::Secret(text) => Some(format!("{name}={}", text.expose_secret())),
+    });
+    let named = in_file.then(|| format!("MAI_SECRETS_FILE={IN_CONTAINER}"));
+    values.chain(named).collect()
+}
+
+fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mount> {
+    let declared = &workload.container;
+    let volume = |target: &str, path: Option<&std::path::PathBuf>, volume: Option<&String>, own: &String| Mount {
+        target: Some(target.to_owned()),
+        source: Some(path.map_or_else(|| volume.unwrap_or(own).clone(), |path| path.display().to_string())),
+        typ: Some(if path.is_some() { MountType::BIND } else { MountType::VOLUME }),
+        ..Mount::default()
+    };
+    let file = secrets.map(|file| Mount {
+        target: Some(IN_CONTAINER.to_owned()),
+        source: Some(file.display().to_string()),
+        typ: Some(MountType::BIND),
+        read_only: Some(true),
+        ..Mount::default()
+    });
+    [
+        volume(DATA, workload.data_path.as_ref(), declared.data_volume.as_ref(), &names.data),
+        volume(BACKUPS, workload.backups_path.as_ref(), declared.backups_volume.as_ref(), &names.backups),
+    ]
+    .into_iter()
+    .chain(file)
+    .collect()
+}
+
+/// The image's own check, made rarer where it is frequent; for our own server one that asks the binary itself.
+fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
+    let own = image.health.clone().filter(|check| check.test.as_ref().is_some_and(|test| !test.is_empty()));
+    let mut check = match (own, image.entrypoint.as_slice()) {
+        (Some(check), _) => check,
+        (None, [program]) if workload.container.confined => HealthConfig {
+            test: Some(vec!["CMD".to_owned(), program.clone(), "health".to_owned()]),
+            timeout: Some(10_000_000_000),
+            retries: Some(3),
+            start_period: i64::try_from(workload.container.start_period.as_nanos()).ok().filter(|nanos| *nanos > 1_000_000),
+            ..HealthConfig::default()
+        },
+        (None, _) => return None,
+    };
+    check.interval = Some(check.interval.unwrap_or(0).max(LEAST_HEALTH_INTERVAL));
+    // An engine that knows a start interval would check every 5 s of a start; ours are the probes for that.
+    check.start_interval = None;
+    Some(check)
+}
+
+/// Weight among the others of the server when all want more CPU than there is: 1024 for a core, as Kubernetes has it.
+pub(super) fn weight(cpu_millis: u64) -> u64 {
+    (cpu_millis.saturating_mul(1024) / 1000).max(2)
+}
+
+fn positive(amount: Option<u64>) -> Option<i64> {
+    amount.and_then(|amount| i64::try_from(amount).ok()).filter(|amount| *amount > 0)
+}

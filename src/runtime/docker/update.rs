@@ -1,0 +1,55 @@
+//! Changes that need no restart: limits, restart policy, networks, a pause.
+
+use bollard::models::ContainerUpdateBody;
+
+use super::cast::Cast;
+use super::fields;
+use super::names::Names;
+use super::problem::engine;
+use super::{Hands, spec};
+use crate::runtime::{Drift, RuntimeError, Workload};
+
+impl Hands {
+    pub(super) async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        let id = &workload.id;
+        let names = Names::of(id)?;
+        self.cache.forget();
+        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+        let Some(active) = Cast::of(id, &names, &all).active else { return Ok(()) };
+        let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
+        self.write_secrets(workload, &names)?;
+        if container.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
+            self.docker.unpause_container(&active.id).await.map_err(engine("end of its pause", id))?;
+        }
+        let changes = self.differences(workload, &names, &container).await?;
+        let about = |field: &str| changes.iter().any(|change| change.field == field);
+        if ["memory", "memory reserved", "cpus", "cpu weight", "restart"].into_iter().any(about) {
+            let asked = spec::container(workload, &names, None, None).host_config.unwrap_or_default();
+            let update = ContainerUpdateBody {
+                memory: asked.memory,
+                memory_swap: asked.memory_swap,
+                memory_reservation: asked.memory_reservation,
+                nano_cpus: asked.nano_cpus,
+                cpu_shares: asked.cpu_shares,
+                restart_policy: asked.restart_policy,
+                ..ContainerUpdateBody::default()
+            };
+            self.docker.update_container(&active.id, update).await.map_err(engine("change of its limits", id))?;
+        }
+        if changes.iter().any(|change| change.field.starts_with("network.")) {
+            self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
+        }
+        self.cache.forget();
+        // What the engine took and did not keep would be tried again without end.
+        let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
+        match fields::drift(self.differences(workload, &names, &container).await?) {
+            Drift::InPlace(changes) => {
+                let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                let said = format!("it took a change and did not keep it: {}", kept.join(", "));
+                Err(RuntimeError::Engine { action: "change while running", instance: id.to_string(), said })
+            }
+            Drift::None | Drift::Replace(_) => Ok(()),
+        }
+    }
+}
+

@@ -1,0 +1,49 @@
+//! The end of a log, fit to be shown to people: short, printable, and without secrets.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// How many lines the end of a log has, at most.
+pub(super) const LINES: usize = 20;
+/// How many bytes the end of a log has, at most.
+pub(super) const BYTES: usize = 4 * 1024;
+/// A secret shorter than this is not looked for: it would be found everywhere.
+const SHORTEST_SECRET: usize = 4;
+
+/// The last lines of `text`: no control characters and none of `secrets`.
+pub(super) fn of(text: &[u8], secrets: &[SecretString]) -> Vec<String> {
+    let mut text = String::from_utf8_lossy(text).into_owned();
+    for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST_SECRET) {
+        text = text.replace(secret, "[secret]");
+    }
+    let mut left = BYTES;
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines().rev().map(printable).filter(|line| !line.trim().is_empty()).take(LINES) {
+        if line.len() > left {
+            // Of a single line that is too long its start is worth more than nothing.
+            if lines.is_empty() {
+                lines.push(line[..line.floor_char_boundary(left)].to_owned());
+            }
+            break;
+        }
+        left -= line.len();
+        lines.push(line);
+    }
+    lines.reverse();
+    lines
+}
+
+fn printable(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\x1b' && characters.next_if_eq(&'[').is_some() {
+            // A terminal sequence ends with its first letter or similar.
+            while characters.next().is_some_and(|character| !('@'..='~').contains(&character)) {}
+        } else if character == '\t' {
+            text.push(' ');
+        } else if !character.is_control() {
+            text.push(character);
+        }
+    }
+    text
+}
