@@ -1,6 +1,8 @@
 //! The command line: one file per verb, and nothing here but parsing and dispatch.
 
 mod completions;
+mod crd;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Say what is wrong with documents, by file and line
+    Validate(validate::Args),
+    /// Print the CustomResourceDefinition for a cluster
+    Crd,
     /// Print shell completions
     Completions(completions::Args),
 }
@@ -23,6 +29,8 @@ enum Verb {
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Crd => crd::run(),
         Verb::Completions(args) => completions::run(&args),
     };
     outcome.unwrap_or_else(|error| {
