@@ -8,6 +8,8 @@ mod state_dir;
 mod status;
 mod mock_upstream;
 mod serve;
+mod crd;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,10 @@ enum Verb {
     /// Run the chat server of one client
     // Boxed: the settings of a server are much bigger than any other verb's.
     Serve(Box<serve::Args>),
+    /// Say what is wrong with documents, by file and line
+    Validate(validate::Args),
+    /// Print the CustomResourceDefinition for a cluster
+    Crd,
     /// Print shell completions
     Completions(completions::Args),
     /// Serve a mock of OpenRouter, to try the product without a key
@@ -45,6 +51,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Status(args) => status::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Serve(args) => serve::run(*args),
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Crd => crd::run(),
         Verb::Completions(args) => completions::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
     };

@@ -38,10 +38,11 @@ pub(super) struct Plan {
     pub foreign: BTreeSet<(String, String)>,
 }
 
-struct Sighting<'a> {
-    file: &'a Path,
-    document: &'a Document,
-    value: &'a Value,
+/// A document that names an instance, and where it was seen.
+pub(super) struct Sighting<'a> {
+    pub file: &'a Path,
+    pub document: &'a Document,
+    pub value: &'a Value,
 }
 
 /// Decides what `tree` means. `missing` is what the plan before this one left in doubt.
@@ -191,7 +192,7 @@ fn stands(known: Option<&KnownDocument>, full: &Value, file: &str) -> bool {
 }
 
 /// One name in several documents: each is named, none is taken.
-fn doubled(key: &Key, seen: &[Sighting<'_>], problems: &mut Vec<Problem>) -> Vec<String> {
+pub(super) fn doubled(key: &Key, seen: &[Sighting<'_>], problems: &mut Vec<Problem>) -> Vec<String> {
     let at = |sighting: &Sighting<'_>| {
         format!("{}:{}", sighting.file.display(), sighting.document.place("metadata.name").line)
     };
@@ -217,7 +218,8 @@ fn doubled(key: &Key, seen: &[Sighting<'_>], problems: &mut Vec<Problem>) -> Vec
         .collect()
 }
 
-fn of_file(path: &Path, message: String) -> Problem {
+/// A problem of a file or folder as such.
+pub(super) fn of_file(path: &Path, message: String) -> Problem {
     Problem {
         file: path.display().to_string(),
         line: 0,
