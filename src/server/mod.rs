@@ -1,1 +1,3 @@
 //! The per-client chat server: accounts, chat, usage, pages. Configured by environment alone.
+
+mod markdown;
