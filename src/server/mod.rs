@@ -1,3 +1,4 @@
 //! The per-client chat server: accounts, chat, usage, pages. Configured by environment alone.
 
+mod i18n;
 mod markdown;
