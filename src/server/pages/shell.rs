@@ -15,7 +15,7 @@ use super::{
 };
 use crate::server::{
     App,
-    auth::{self, AuthError, CurrentUser},
+    auth::{self, AuthError, CurrentUser, Via},
     i18n::{Locale, Texts},
 };
 
@@ -181,11 +181,14 @@ impl FromRequestParts<App> for Guest {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match auth::authenticate(app, &parts.headers).await {
-            Ok(user) => Ok(Self { shell: Shell::of(app, parts, Some(&user)), user: Some(user) }),
+            // Pages are for people who signed in: a program's key must not be able to press their buttons.
+            Ok(user) if matches!(user.via, Via::Session(_)) => {
+                Ok(Self { shell: Shell::of(app, parts, Some(&user)), user: Some(user) })
+            }
             Err(AuthError::Database(error)) => {
                 Err(Refused::new(Shell::of(app, parts, None), Refusal::from(error)).into())
             }
-            Err(_) => Ok(Self { shell: Shell::of(app, parts, None), user: None }),
+            Ok(_) | Err(_) => Ok(Self { shell: Shell::of(app, parts, None), user: None }),
         }
     }
 }
