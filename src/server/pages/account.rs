@@ -188,7 +188,7 @@ pub(super) async fn create_key(
 ) -> Result<Response, Refused> {
     match auth::create_api_key(&app, &user, &form.name).await {
         Ok(made) => {
-            let model = super::chat::first_model(&app).await;
+            let model = String::new();
             let key = NewKey {
                 title: (shell.t.account.key_created)(&made.key.name),
                 snippet: snippet(&origin(&headers), made.secret.expose(), &model),

@@ -14,7 +14,7 @@ use super::{
 use crate::server::{
     App,
     connection::{self, Connection, ConnectionError, Source},
-    models,
+
 };
 
 #[derive(Template)]
@@ -78,9 +78,9 @@ async fn draw(
     typed_url: Option<String>,
 ) -> Result<Response, Refused> {
     let connection = connection::current(app);
-    let offered = if connection.is_configured() { models::list(app).await.ok() } else { None };
+    let offered = if connection.is_configured() { None::<Vec<String>> } else { None };
     let ok = app.connections.verdict().map(|verdict| verdict.ok).or(offered.as_ref().map(|_| true));
-    let names = offered.map(|list| list.iter().map(|model| model.id.clone()).collect()).unwrap_or_default();
+    let names = offered.map(|list| list.iter().map(|m:&String| m.clone()).collect()).unwrap_or_default();
     let mut page = ConnectionPage::new(shell, &connection, ok, names);
     page.notice = notice;
     if let Some(url) = typed_url {
