@@ -64,7 +64,7 @@ pub(super) const TEXTS: Texts = Texts {
         wrong: "That e-mail and password do not match. Check both and try again.",
         too_many_tries: "Too many tries. Wait a few minutes, then try again.",
         closed: "Registration is closed here. Ask your administrator to add you.",
-        privacy: "Everything you write stays on your company’s own instance.",
+        privacy: "Your chats are kept only on your company’s own instance.",
     },
     chat: ChatTexts {
         title: "Chat",

@@ -58,7 +58,7 @@ pub(super) const TEXTS: Texts = Texts {
         wrong: "Ten e-mail i hasło do siebie nie pasują. Sprawdź je i spróbuj ponownie.",
         too_many_tries: "Zbyt wiele prób. Odczekaj kilka minut i spróbuj ponownie.",
         closed: "Rejestracja jest tu zamknięta. Poproś administratora, aby Cię dodał.",
-        privacy: "Wszystko, co piszesz, zostaje w instancji Twojej firmy.",
+        privacy: "Twoje czaty są przechowywane tylko w instancji Twojej firmy.",
     },
     chat: ChatTexts {
         title: "Czat",
