@@ -27,6 +27,7 @@ mod lock;
 mod markdown;
 pub mod models;
 pub mod pages;
+mod request_log;
 mod route;
 mod run;
 mod secret_key;
@@ -59,7 +60,7 @@ pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
 
 /// The whole server over a started [`App`].
 pub fn router(app: App) -> Router {
-    Router::new()
+    let router = Router::new()
         .merge(api::routes())
         .merge(usage::routes())
         .merge(models::routes())
@@ -74,7 +75,9 @@ pub fn router(app: App) -> Router {
                 .layer(header_unless_set(header::REFERRER_POLICY, "no-referrer"))
                 .layer(csrf::CsrfForCookies),
         )
-        .with_state(app)
+        .with_state(app);
+    // Asked once: a server that doesn't log requests pays nothing for it.
+    if request_log::is_on() { router.layer(axum::middleware::from_fn(request_log::log)) } else { router }
 }
 
 /// Sets a response header a handler has not set itself.

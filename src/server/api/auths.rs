@@ -41,11 +41,10 @@ pub(super) struct SignUp {
 /// `POST /api/v1/auths/signup`
 pub(super) async fn sign_up(
     State(app): State<App>,
-    Peer(address): Peer,
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed_in = auth::register(&app, address, &body.name, &body.email, body.password).await?;
+    let signed_in = auth::register(&app, &body.name, &body.email, body.password).await?;
     Ok(session_of(&app, &headers, &signed_in))
 }
 

@@ -1,7 +1,5 @@
 //! Registering an account and changing its password.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
@@ -14,22 +12,19 @@ use crate::server::{
 
 /// Registers whoever comes and signs them in: the first person as admin, and later ones as users when
 /// [`Signup::Open`] lets them.
-pub async fn register(
-    app: &App,
-    address: Option<IpAddr>,
-    name: &str,
-    email: &str,
-    password: SecretString,
-) -> Result<SignedIn, AuthError> {
-    // Asked before anything is hashed, so that a closed server does no work for strangers. The statement that inserts
-    // asks again.
+pub async fn register(app: &App, name: &str, email: &str, password: SecretString) -> Result<SignedIn, AuthError> {
+    // Both asked before anything is hashed, so that a closed or full server does no work for strangers. The statement
+    // that inserts asks again.
     let somebody = users::anybody(&app.db).await?;
     let (role, when) = match (app.config.signup, somebody) {
         (Signup::Closed, _) | (Signup::FirstUserOnly, true) => return Err(AuthError::RegistrationClosed),
         (Signup::FirstUserOnly | Signup::Open, false) => (Role::Admin, When::Nobody),
         (Signup::Open, true) => (Role::User, When::Room),
     };
-    app.throttle.count("registration", address)?;
+    let most = app.config.max_users;
+    if users::count(&app.db).await? >= i64::from(most) {
+        return Err(UserError::Full(most).into());
+    }
     let new = NewUser { name: name.to_owned(), email: email.to_owned(), password, role };
     match users::insert(app, new.clone(), when).await {
         Ok(user) => sign_in::start_session(app, user.id, None).await,
@@ -44,17 +39,11 @@ pub async fn register(
 }
 
 /// Registers the first person as admin and signs them in; refused as soon as there is anybody.
-pub async fn register_first(
-    app: &App,
-    address: Option<IpAddr>,
-    name: &str,
-    email: &str,
-    password: SecretString,
-) -> Result<SignedIn, AuthError> {
+pub async fn register_first(app: &App, name: &str, email: &str, password: SecretString) -> Result<SignedIn, AuthError> {
     if users::anybody(&app.db).await? {
         return Err(AuthError::RegistrationClosed);
     }
-    register(app, address, name, email, password).await
+    register(app, name, email, password).await
 }
 
 /// Changes the caller's password and ends all their other sessions. API keys are their own credentials and stay.
