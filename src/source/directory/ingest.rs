@@ -238,3 +238,7 @@ fn repeated(sentences: &[String]) -> String {
         more => format!("{shown}; and {more} more"),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -250,7 +250,7 @@ impl Ears {
             // The follower is gone when nobody receives; the watcher goes with it.
             let _ = handler.send(paths);
         });
-        let watcher = watcher.inspect_err(|error| deaf(error)).ok();
+        let watcher = watcher.inspect_err(deaf).ok();
         Self { watcher, heard, _sender: sender, directories: BTreeSet::new(), links: BTreeSet::new(), warned: false }
     }
 
