@@ -1,9 +1,10 @@
 //! A directory of YAML files as a watch stream.
 //!
 //! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `ingest` decides what they mean
-//! for the instances that are known, `watch` follows the tree and feeds the stream, `secrets` keeps the values. `verdict` judges documents
+//! for the instances that are known, `watch` follows the tree and feeds the stream (`ears` tell it when), `secrets` keeps the values. `verdict` judges documents
 //! for `mai validate`, by the same rules.
 
+mod ears;
 mod ingest;
 mod line_map;
 mod object;
