@@ -2,16 +2,20 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, ServeError,
     auth::{PasswordHasher, SessionCache, Throttle},
+    chat::{self, Answers},
     connection::{self, Connections},
     database::Database,
-    secret_key, users,
+    models::{Models, Upstreams},
+    secret_key,
+    usage::{self, Ledger},
+    users,
 };
 
 /// The started server's shared state; cloning it copies one pointer.
@@ -38,7 +42,18 @@ pub struct Parts {
     pub closing: CancellationToken,
     /// When this process started.
     pub started_at: Timestamp,
-    // The room of `chat`, `models` and `usage`: their ledger, model list and upstream client go here.
+    /// Where every generation is entered.
+    pub ledger: Ledger,
+    /// The models on offer.
+    pub models: Models,
+    /// Clients of the upstreams.
+    pub upstreams: Upstreams,
+    /// Answers being written in stored chats.
+    pub answers: Answers,
+    /// Cancelled when answers being written have had their time to end.
+    pub(super) cutting: CancellationToken,
+    /// Whose midnights divide days and months of usage.
+    pub zone: TimeZone,
 }
 
 impl Deref for App {
@@ -55,7 +70,8 @@ impl App {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
         let db = Database::open(config.data_dir.join("mai.db")).await?;
-        let connections = connection::load(&config, &db, &secret).await?;
+        let mock = if config.mock_upstream { Some(connection::start_mock().await?) } else { None };
+        let connections = connection::load(&config, &db, &secret, mock).await?;
         let app = Self(Arc::new(Parts {
             sessions: SessionCache::new(),
             connections,
@@ -63,19 +79,27 @@ impl App {
             throttle: Throttle::new(),
             closing: CancellationToken::new(),
             started_at: Timestamp::now(),
+            ledger: Ledger::new(&db),
+            models: Models::default(),
+            upstreams: Upstreams::new(&config),
+            answers: Answers::default(),
+            cutting: CancellationToken::new(),
+            zone: config.time_zone()?,
             config,
             db,
             secret,
         }));
         users::create_declared_admin(&app).await?;
-        // The room of `chat`, `models` and `usage`: work to take up again after a restart starts here.
+        usage::take_up(&app.db).await?;
+        chat::close_interrupted(&app).await?;
+        tokio::spawn(usage::look_up(app.clone()));
         Ok(app)
     }
 
     /// Ends background work and closes the database; nothing may use the app afterwards.
     pub async fn close(&self) {
         self.closing.cancel();
-        // The room of `chat`, `models` and `usage`: what they have to finish before the database closes goes here.
+        chat::close(self).await;
         self.db.close().await;
     }
 }
