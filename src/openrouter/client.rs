@@ -1,0 +1,141 @@
+//! The upstream's calls: chat, models, key, generation.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+
+use super::error::{UpstreamError, UpstreamWords};
+use super::generation::Generation;
+use super::key::KeyInfo;
+use super::models::{Model, ModelList};
+use super::pool::{Answer, Endpoint, Pieces, Pool};
+
+/// The small calls are answered within this, or the upstream counts as unreachable.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The whole list of OpenRouter's models is about one MiB.
+const ANSWER_CAP: usize = 32 << 20;
+
+/// An upstream with the key to it. Cloning is cheap; the connections are the pool's.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pool: Pool,
+    endpoint: Endpoint,
+    /// Marked sensitive, so that no debug output holds the key.
+    authorization: Option<HeaderValue>,
+}
+
+/// What the small calls wrap their answer in.
+#[derive(serde::Deserialize)]
+struct Data<T> {
+    data: T,
+}
+
+impl Client {
+    /// For the upstream at this base URL; an upstream such as Ollama needs no key.
+    pub fn new(pool: &Pool, base_url: &str, key: Option<&SecretString>) -> Result<Self, UpstreamError> {
+        let authorization = match key {
+            Some(key) => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()))
+                    .map_err(|_| UpstreamError::Key)?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        Ok(Self { pool: pool.clone(), endpoint: Endpoint::parse(base_url)?, authorization })
+    }
+
+    /// Scheme, host and port of the upstream.
+    pub fn origin(&self) -> &str {
+        self.endpoint.origin()
+    }
+
+    /// `POST /chat/completions`: sends the body as it is and gives the answer as it comes, whatever its status.
+    ///
+    /// `headers` are sent along; the key, the host and the length are this client's own.
+    pub async fn chat(&self, headers: HeaderMap, body: Pieces) -> Result<Response<Answer>, UpstreamError> {
+        let mut request = self.request(Method::POST, "/chat/completions", body)?;
+        for (name, value) in &headers {
+            if !request.headers().contains_key(name) {
+                request.headers_mut().insert(name, value.clone());
+            }
+        }
+        request.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        self.pool.send(&self.endpoint, request).await
+    }
+
+    /// `GET /models`: everything the upstream offers.
+    pub async fn models(&self) -> Result<Vec<Model>, UpstreamError> {
+        Ok(self.get::<ModelList>("/models").await?.into_models())
+    }
+
+    /// `GET /key`: what the upstream says about our key.
+    pub async fn key(&self) -> Result<KeyInfo, UpstreamError> {
+        Ok(self.get::<Data<KeyInfo>>("/key").await?.data)
+    }
+
+    /// `GET /generation?id=`: what a generation used; `None` while (or because) the upstream does not know it.
+    pub async fn generation(&self, id: &str) -> Result<Option<Generation>, UpstreamError> {
+        let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        match self.get::<Data<Generation>>(&format!("/generation?id={id}")).await {
+            Ok(found) => Ok(Some(found.data)),
+            Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str, body: Pieces) -> Result<Request<Pieces>, UpstreamError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.endpoint.target(path))
+            .body(body)
+            .map_err(|error| self.strange(error))?;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.endpoint.authority().clone());
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, UpstreamError> {
+        let request = self.request(Method::GET, path, Pieces::default())?;
+        let call = async {
+            let answer = self.pool.send(&self.endpoint, request).await?;
+            let status = answer.status();
+            Ok((status, collect(answer.into_body(), ANSWER_CAP).await?))
+        };
+        let (status, body) = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| {
+            let reason = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
+            UpstreamError::Unreachable { origin: self.origin().to_owned(), reason }
+        })??;
+        if !status.is_success() {
+            let words = UpstreamWords::read(status, &body).message;
+            return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, words });
+        }
+        serde_json::from_slice(&body).map_err(|error| self.strange(error))
+    }
+
+    fn strange(&self, reason: impl ToString) -> UpstreamError {
+        UpstreamError::Strange { origin: self.origin().to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// Gathers an answer, up to `cap` bytes of it.
+pub async fn collect(mut answer: Answer, cap: usize) -> Result<Bytes, UpstreamError> {
+    let mut body = BytesMut::new();
+    while let Some(frame) = answer.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            let room = cap.saturating_sub(body.len());
+            body.extend_from_slice(data.get(..room).unwrap_or(&data));
+            if room <= data.len() {
+                break;
+            }
+        }
+    }
+    Ok(body.freeze())
+}

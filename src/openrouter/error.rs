@@ -1,0 +1,151 @@
+//! What can go wrong between us and the upstream, told in sentences; and the upstream's own words in an error body.
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A call to the upstream that did not bring what was asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    /// The base URL cannot be used; nothing was sent.
+    #[error("`{url}` is not an upstream address: {reason}; give one like https://openrouter.ai/api/v1")]
+    Address {
+        /// The address as it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The key holds characters that no header can carry; nothing was sent.
+    #[error("the upstream key holds characters that cannot be sent; copy it again, without line breaks")]
+    Key,
+    /// No connection; nothing was sent.
+    #[error(
+        "the upstream at {origin} could not be reached: {reason}; check the address and the network, then try again"
+    )]
+    Unreachable {
+        /// Scheme, host and port.
+        origin: String,
+        /// The network's or the TLS library's words.
+        reason: String,
+    },
+    /// The connection was lost after the request was sent; whether it was worked on (and charged) is not known.
+    #[error("the upstream at {origin} did not finish its answer: {reason}; try again")]
+    Broken {
+        /// Scheme, host and port.
+        origin: String,
+        /// The network's words.
+        reason: String,
+    },
+    /// An answer with an error status.
+    #[error("the upstream at {origin} refused: {words} (HTTP {status})")]
+    Refused {
+        /// Scheme, host and port.
+        origin: String,
+        /// The answer's status.
+        status: StatusCode,
+        /// The upstream's own words.
+        words: String,
+    },
+    /// An answer that is not what this call is documented to give.
+    #[error(
+        "the upstream at {origin} gave an answer that is not understood: {reason}; is this an OpenAI-compatible address?"
+    )]
+    Strange {
+        /// Scheme, host and port.
+        origin: String,
+        /// What was expected.
+        reason: String,
+    },
+}
+
+/// The upstream's own words about an error: `{"error":{"code","message"}}`, or any of the shapes seen in the wild.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamWords {
+    /// The numeric code inside the body; in a stream it stands where the HTTP status cannot.
+    pub code: Option<u16>,
+    /// The sentence.
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum ErrorObject {
+    Object {
+        #[serde(default)]
+        code: Option<serde_json::Value>,
+        message: String,
+    },
+    Text(String),
+}
+
+impl From<ErrorObject> for UpstreamWords {
+    fn from(object: ErrorObject) -> Self {
+        match object {
+            ErrorObject::Text(message) => Self { code: None, message },
+            ErrorObject::Object { code, message } => {
+                let code = code.and_then(|code| match code {
+                    serde_json::Value::Number(n) => n.as_u64(),
+                    serde_json::Value::String(s) => s.parse().ok(),
+                    _ => None,
+                });
+                Self { code: code.and_then(|code| u16::try_from(code).ok()), message }
+            }
+        }
+    }
+}
+
+impl UpstreamWords {
+    /// Reads the words out of an error body; a body that says nothing is named as such.
+    pub fn read(status: StatusCode, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Body<'a> {
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+            #[serde(borrow)]
+            detail: Option<&'a RawValue>,
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+        }
+        let told = serde_json::from_slice::<Body>(body).ok().and_then(|body| {
+            let raw = body.error.or(body.detail).or(body.message)?;
+            Self::from_raw(raw)
+        });
+        told.unwrap_or_else(|| Self {
+            code: None,
+            message: status.canonical_reason().unwrap_or("no reason was given").to_owned(),
+        })
+    }
+
+    /// Reads an `error` value: an object with a message, or a bare text.
+    pub(super) fn from_raw(raw: &RawValue) -> Option<Self> {
+        let words: Self = serde_json::from_str::<ErrorObject>(raw.get()).ok()?.into();
+        (!words.message.is_empty()).then_some(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upstreams_own_words_are_found_in_every_shape() {
+        for (body, code, message) in [
+            (
+                r#"{"error":{"code":402,"message":"Insufficient credits"},"user_id":"u"}"#,
+                Some(402),
+                "Insufficient credits",
+            ),
+            (r#"{"error":{"code":"429","message":"Slow down"}}"#, Some(429), "Slow down"),
+            (r#"{"error":{"code":"rate_limited","message":"Slow down"}}"#, None, "Slow down"),
+            (r#"{"error":"model not loaded"}"#, None, "model not loaded"),
+            (r#"{"detail":"Not authenticated"}"#, None, "Not authenticated"),
+            (r#"{"error":null,"message":"hello"}"#, None, "hello"),
+            ("<html>", None, "Bad Gateway"),
+            ("{}", None, "Bad Gateway"),
+            (r#"{"error":{"message":""}}"#, None, "Bad Gateway"),
+        ] {
+            let words = UpstreamWords::read(StatusCode::BAD_GATEWAY, body.as_bytes());
+            assert_eq!(words, UpstreamWords { code, message: message.to_owned() }, "{body}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A mock of OpenRouter, to try the product without a key and to test and measure against.
+//!
+//! It keeps to OpenRouter's documented shapes: streamed and whole chat completions, `X-Generation-Id`, usage with cost,
+//! `GET /generation` (404 for half a second after the end), `GET /key`, `GET /models`, and its errors. What it shall do
+//! is written in the request, see [`Behaviour`]. Below `/v1` instead of `/api/v1` it plays an Ollama: other models, no
+//! key, no cost.
+
+mod answer;
+mod behaviour;
+mod body;
+mod catalogue;
+mod handler;
+mod records;
+mod template;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use behaviour::Behaviour;
+
+/// How a mock is set up; what single requests want, they say themselves.
+#[derive(Debug, Clone)]
+pub struct MockOptions {
+    /// The only key it accepts; `None` accepts any.
+    pub key: Option<SecretString>,
+    /// Between two pieces of an answer, unless the request says otherwise.
+    pub delay: Duration,
+}
+
+impl Default for MockOptions {
+    fn default() -> Self {
+        Self { key: None, delay: Duration::from_millis(20) }
+    }
+}
+
+/// Serves the mock until the future is dropped, which also ends its connections.
+pub async fn serve(listener: TcpListener, options: MockOptions) -> io::Result<()> {
+    let mock = Arc::new(handler::Mock::new(options));
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted?.0,
+            Some(_) = connections.join_next() => continue,
+        };
+        stream.set_nodelay(true)?;
+        let mock = Arc::clone(&mock);
+        connections.spawn(async move {
+            let service = service_fn(|request| handler::handle(Arc::clone(&mock), request));
+            // A client that goes away or is cut off on purpose is no news.
+            let _ =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}

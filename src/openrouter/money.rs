@@ -1,0 +1,210 @@
+//! Money: whole micro-USD (a millionth of a US dollar), parsed from decimal text exactly, never through a float.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// An amount of US dollars in whole millionths. Sums of it are exact.
+///
+/// In JSON it is written as an integer of micro-USD. It is *read* from the upstream's decimal dollars (`0.0000415`,
+/// `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside a struct, [`dollars`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MicroUsd(i64);
+
+/// Why a text is no amount of money.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an amount in US dollars: a decimal number of at most nine trillion is needed")]
+pub struct NotMoney(String);
+
+impl MicroUsd {
+    /// Nothing owed: known to be free, which is not the same as unknown.
+    pub const ZERO: Self = Self(0);
+
+    /// An amount given in whole micro-USD.
+    pub const fn new(micro_usd: i64) -> Self {
+        Self(micro_usd)
+    }
+
+    /// The amount in whole micro-USD.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// The amount divided into equal parts, rounded half up; for averages. No parts give the whole amount.
+    pub fn per(self, parts: u32) -> Self {
+        let parts = i64::from(parts.max(1));
+        Self((self.0.saturating_mul(2).saturating_add(parts)).div_euclid(parts.saturating_mul(2)))
+    }
+}
+
+impl FromStr for MicroUsd {
+    type Err = NotMoney;
+
+    /// Reads decimal dollars, with or without exponent; what is below a micro-USD is rounded half away from zero.
+    fn from_str(text: &str) -> Result<Self, NotMoney> {
+        parse_scaled(text, 6).and_then(|n| i64::try_from(n).ok()).map(Self).ok_or_else(|| NotMoney(text.to_owned()))
+    }
+}
+
+/// Reads a decimal text as an integer of 10^-`decimals`, rounding half away from zero. `None` when it is no number or too large.
+pub(super) fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    // Digits beyond these cannot change the rounded result of any amount that fits.
+    let mut value: i128 = 0;
+    let mut scale = exponent.checked_add(decimals)?;
+    for (place, digit) in whole.bytes().chain(fraction.bytes()).enumerate() {
+        let digit = (digit as char).to_digit(10)?;
+        if value >= 10_i128.pow(36) {
+            // Too many digits to hold: dropping the rest of a fraction keeps the value, of a whole part scales it.
+            if place < whole.len() {
+                scale = scale.checked_add(1)?;
+            }
+            continue;
+        }
+        value = value * 10 + i128::from(digit);
+        if place >= whole.len() {
+            scale = scale.checked_sub(1)?;
+        }
+    }
+    let value = match scale {
+        _ if value == 0 => 0,
+        0.. => value.checked_mul(10_i128.checked_pow(u32::try_from(scale).ok()?)?)?,
+        // 10^38 is the largest power an i128 holds; anything divided by more rounds to nothing.
+        ..=-39 => 0,
+        _ => {
+            let divisor = 10_i128.pow(scale.unsigned_abs());
+            value / divisor + i128::from(value % divisor >= divisor - divisor / 2)
+        }
+    };
+    Some(if negative { -value } else { value })
+}
+
+impl fmt::Display for MicroUsd {
+    /// Dollars for people: six decimals below one cent, otherwise two (`$0.000415`, `$12.30`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let amount = self.0.unsigned_abs();
+        if amount == 0 || amount >= 10_000 {
+            let cents = (amount + 5_000) / 10_000;
+            write!(f, "{sign}${}.{:02}", cents / 100, cents % 100)
+        } else {
+            write!(f, "{sign}$0.{amount:06}")
+        }
+    }
+}
+
+impl Add for MicroUsd {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl AddAssign for MicroUsd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for MicroUsd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl Serialize for MicroUsd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}
+
+/// For `#[serde(deserialize_with)]`: optional decimal dollars, as a JSON number or string; null, absent or nonsense is `None`.
+///
+/// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide the tokens beside it.
+pub fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(raw.get().trim_matches('"').parse().ok())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_to_the_micro_dollar() {
+        for (text, micro) in [
+            ("0", 0),
+            ("0.0", 0),
+            ("1", 1_000_000),
+            ("12.34", 12_340_000),
+            ("0.000041", 41),
+            ("4.0999999999999994e-05", 41),
+            ("4.15E-5", 42),
+            ("0.0000005", 1),
+            ("0.00000049999999999999999999999999999999999999999999", 0),
+            ("1e-7", 0),
+            ("1e-300", 0),
+            ("1.5e+2", 150_000_000),
+            ("-0.25", -250_000),
+            ("0.1", 100_000),
+            ("9223372036854.775807", i64::MAX),
+        ] {
+            assert_eq!(text.parse::<MicroUsd>(), Ok(MicroUsd(micro)), "{text}");
+        }
+        for text in ["", "-", ".", "abc", "1.2.3", "0x10", "NaN", "9223372036854.775808", "1e400", "null", "1 "] {
+            assert!(text.parse::<MicroUsd>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn small_amounts_show_their_digits() {
+        for (micro, shown) in [
+            (0, "$0.00"),
+            (1, "$0.000001"),
+            (9_999, "$0.009999"),
+            (10_000, "$0.01"),
+            (12_345_678, "$12.35"),
+            (-415, "-$0.000415"),
+        ] {
+            assert_eq!(MicroUsd(micro).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn an_average_is_rounded_half_up() {
+        assert_eq!(MicroUsd(10).per(3), MicroUsd(3));
+        assert_eq!(MicroUsd(11).per(2), MicroUsd(6));
+        assert_eq!(MicroUsd(7).per(0), MicroUsd(7));
+    }
+
+    proptest! {
+        #[test]
+        fn any_amount_survives_being_written_in_dollars(micro in 0_i64..i64::MAX) {
+            let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+            prop_assert_eq!(text.parse::<MicroUsd>().unwrap(), MicroUsd(micro));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC*") {
+            let _ = text.parse::<MicroUsd>();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `/api/v1/auths/api_keys`: one's own API keys.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::JsonBody;
+use crate::server::{
+    ApiError, App,
+    auth::{self, ApiKey, Person},
+};
+
+fn shown(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "hint": key.hint,
+        "created_at": key.created_at.as_second(),
+        "last_used_at": key.last_used_at.map(|at| at.as_second()),
+    })
+}
+
+/// `GET /api/v1/auths/api_keys`
+pub(super) async fn list(State(app): State<App>, Person(user): Person) -> Result<Json<Value>, ApiError> {
+    let keys = auth::list_api_keys(&app, &user.id).await?;
+    Ok(Json(keys.iter().map(shown).collect()))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Create {
+    name: String,
+}
+
+/// `POST /api/v1/auths/api_keys`: the only answer that holds the key itself.
+pub(super) async fn create(
+    State(app): State<App>,
+    Person(user): Person,
+    JsonBody(body): JsonBody<Create>,
+) -> Result<Json<Value>, ApiError> {
+    let new = auth::create_api_key(&app, &user, &body.name).await?;
+    let mut answer = shown(&new.key);
+    answer["api_key"] = json!(new.secret.expose());
+    Ok(Json(answer))
+}
+
+/// `DELETE /api/v1/auths/api_keys/{id}`
+pub(super) async fn remove(
+    State(app): State<App>,
+    Person(user): Person,
+    Path(id): Path<String>,
+) -> Result<Json<bool>, ApiError> {
+    auth::remove_api_key(&app, &user.id, &id).await?;
+    Ok(Json(true))
+}

@@ -1,0 +1,173 @@
+//! `/api/v1/auths/…`: registering, signing in and out, and one's own account.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, FromRequestParts, State},
+    http::{HeaderMap, header, request::Parts},
+    response::IntoResponse,
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::JsonBody;
+use crate::server::{
+    ApiError, App,
+    auth::{self, Admin, CurrentUser, Person, SignedIn},
+    users::{self, NewUser, Role},
+};
+
+/// The address the caller's connection comes from. Behind a proxy that is the proxy: a header that names another one
+/// can be made up by anybody, so it isn't believed.
+pub struct Peer(pub Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())))
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct SignUp {
+    name: String,
+    email: String,
+    password: SecretString,
+}
+
+/// `POST /api/v1/auths/signup`
+pub(super) async fn sign_up(
+    State(app): State<App>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<SignUp>,
+) -> Result<impl IntoResponse, ApiError> {
+    let signed_in = auth::register(&app, &body.name, &body.email, body.password).await?;
+    Ok(session_of(&app, &headers, &signed_in))
+}
+
+#[derive(Deserialize)]
+pub(super) struct SignIn {
+    email: String,
+    password: SecretString,
+}
+
+/// `POST /api/v1/auths/signin`
+pub(super) async fn sign_in(
+    State(app): State<App>,
+    Peer(address): Peer,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<SignIn>,
+) -> Result<impl IntoResponse, ApiError> {
+    let signed_in = auth::sign_in(&app, address, &body.email, body.password).await?;
+    Ok(session_of(&app, &headers, &signed_in))
+}
+
+fn session_of(app: &App, headers: &HeaderMap, signed_in: &SignedIn) -> impl IntoResponse + use<> {
+    let user = &signed_in.user;
+    let body = json!({
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "role": user.role,
+        "token": signed_in.token.expose(),
+        "token_type": "Bearer",
+        "expires_at": signed_in.expires_at.as_second(),
+    });
+    (auth::set_cookie(&app.config, headers, signed_in), Json(body))
+}
+
+/// `POST /api/v1/auths/signout`: the session is over, wherever its token lies about.
+pub(super) async fn sign_out(State(app): State<App>, Person(user): Person) -> Result<impl IntoResponse, ApiError> {
+    auth::sign_out(&app, &user).await?;
+    Ok((auth::clear_cookie(), Json(json!({ "status": true }))))
+}
+
+/// `GET /api/v1/auths/`: whose session this is. The token is told again only to who sent it as a bearer; one that came
+/// by the cookie stays out of reach of scripts.
+pub(super) async fn session(Person(user): Person, headers: HeaderMap) -> Json<Value> {
+    let mut body = own(&user);
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(auth::bearer);
+    if let Some(token) = token {
+        body["token"] = json!(token);
+        body["token_type"] = json!("Bearer");
+    }
+    Json(body)
+}
+
+fn own(user: &CurrentUser) -> Value {
+    json!({
+        "id": user.id,
+        "name": &*user.name,
+        "email": &*user.email,
+        "role": user.role,
+        "locale": user.locale.as_deref(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Add {
+    name: String,
+    email: String,
+    password: SecretString,
+    role: Option<String>,
+}
+
+/// `POST /api/v1/auths/add` (admin)
+pub(super) async fn add(
+    State(app): State<App>,
+    Admin(_): Admin,
+    JsonBody(body): JsonBody<Add>,
+) -> Result<Json<Value>, ApiError> {
+    let role = body.role.map_or(Ok(Role::User), |role| role.parse())?;
+    let new = NewUser { name: body.name, email: body.email, password: body.password, role };
+    let user = users::create(&app, new).await?;
+    Ok(Json(super::users::shown(&user)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct UpdatePassword {
+    password: SecretString,
+    new_password: SecretString,
+}
+
+/// `POST /api/v1/auths/update/password`: ends all other sessions of the caller.
+pub(super) async fn update_password(
+    State(app): State<App>,
+    Person(user): Person,
+    JsonBody(body): JsonBody<UpdatePassword>,
+) -> Result<Json<bool>, ApiError> {
+    auth::change_password(&app, &user, body.password, body.new_password).await?;
+    Ok(Json(true))
+}
+
+#[derive(Deserialize)]
+pub(super) struct UpdateProfile {
+    name: Option<String>,
+    /// Absent: stays. `null`: back to the server's and the browser's choice.
+    #[serde(default, deserialize_with = "present")]
+    locale: Option<Option<String>>,
+}
+
+/// Tells a `null` from an absent field.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// `POST /api/v1/auths/update/profile`: one's own name and language.
+pub(super) async fn update_profile(
+    State(app): State<App>,
+    Person(user): Person,
+    JsonBody(body): JsonBody<UpdateProfile>,
+) -> Result<Json<Value>, ApiError> {
+    if let Some(name) = &body.name {
+        users::set_name(&app, &user.id, name).await?;
+    }
+    if let Some(locale) = &body.locale {
+        users::set_locale(&app, &user.id, locale.as_deref()).await?;
+    }
+    let user = users::get(&app, &user.id).await?;
+    Ok(Json(super::users::shown(&user)))
+}

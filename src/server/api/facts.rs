@@ -1,0 +1,61 @@
+//! What the server tells about itself: alive, ready, version, and what a sign-in page has to know.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde_json::{Value, json};
+
+use crate::server::{ApiError, App, Signup, auth, users};
+
+/// `GET /health`: alive; touches nothing.
+pub(super) async fn health() -> Json<Value> {
+    Json(json!({ "status": true }))
+}
+
+/// `GET /ready`: the database answers, and the server isn't on its way out.
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
+    let unready = |detail: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": false, "detail": detail })));
+    if app.closing.is_cancelled() {
+        return unready("The server is shutting down.");
+    }
+    let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(app.db.reader()).await;
+    match answer {
+        Ok(_) => (StatusCode::OK, Json(json!({ "status": true }))),
+        Err(error) => {
+            tracing::error!(%error, "not ready: the database does not answer");
+            unready("The database does not answer.")
+        }
+    }
+}
+
+/// `GET /api/version`
+pub(super) async fn version() -> Json<Value> {
+    Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /api/config`: what a client has to know before anybody signs in. `onboarding` is there, and true, only while
+/// there is nobody: the next to register becomes admin.
+pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
+    let nobody = !users::anybody(&app.db).await?;
+    let enable_signup = match app.config.signup {
+        Signup::Closed => false,
+        Signup::FirstUserOnly => nobody,
+        Signup::Open => nobody || users::count(&app.db).await? < i64::from(app.config.max_users),
+    };
+    let mut config = json!({
+        "status": true,
+        "name": app.config.webui_name,
+        "version": env!("CARGO_PKG_VERSION"),
+        "default_locale": app.config.default_locale.as_deref().unwrap_or(""),
+        "features": { "auth": true, "enable_signup": enable_signup, "enable_login_form": true, "enable_api_keys": true },
+    });
+    if nobody {
+        config["onboarding"] = Value::Bool(true);
+    }
+    if let Ok(user) = auth::authenticate(&app, &headers).await {
+        config["user"] = json!({ "id": user.id, "role": user.role });
+    }
+    Ok(Json(config))
+}

@@ -1,0 +1,96 @@
+//! `/api/v1/users/…`: the people of the client, for the admin.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{JsonBody, UrlQuery};
+use crate::server::{
+    ApiError, App,
+    auth::Admin,
+    users::{self, User, UserChange, UserId},
+};
+
+/// A user as the JSON API has them; times in epoch seconds.
+pub(super) fn shown(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "name": user.name,
+        "email": user.email,
+        "role": user.role,
+        "locale": user.locale,
+        "last_active_at": user.last_active_at.map(|at| at.as_second()),
+        "updated_at": user.updated_at.as_second(),
+        "created_at": user.created_at.as_second(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    #[serde(default)]
+    query: String,
+    #[serde(default = "first")]
+    page: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// `GET /api/v1/users/?query=&page=` (admin): 30 a page, newest first.
+pub(super) async fn list(
+    State(app): State<App>,
+    Admin(_): Admin,
+    UrlQuery(filter): UrlQuery<Filter>,
+) -> Result<Json<Value>, ApiError> {
+    let page = users::list(&app, &filter.query, filter.page).await?;
+    let users: Vec<Value> = page.users.iter().map(shown).collect();
+    Ok(Json(json!({ "users": users, "total": page.total })))
+}
+
+/// `GET /api/v1/users/{id}` (admin)
+pub(super) async fn show(
+    State(app): State<App>,
+    Admin(_): Admin,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(shown(&users::get(&app, &UserId::from(id)).await?)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Update {
+    name: Option<String>,
+    email: Option<String>,
+    role: Option<String>,
+    password: Option<SecretString>,
+}
+
+/// `POST /api/v1/users/{id}/update` (admin): any of name, email, role, password.
+pub(super) async fn update(
+    State(app): State<App>,
+    Admin(_): Admin,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<Update>,
+) -> Result<Json<Value>, ApiError> {
+    let change = UserChange {
+        name: body.name,
+        email: body.email,
+        role: body.role.map(|role| role.parse()).transpose()?,
+        password: body.password,
+    };
+    Ok(Json(shown(&users::update(&app, &UserId::from(id), change).await?)))
+}
+
+/// `DELETE /api/v1/users/{id}` (admin)
+pub(super) async fn remove(
+    State(app): State<App>,
+    Admin(by): Admin,
+    Path(id): Path<String>,
+) -> Result<Json<bool>, ApiError> {
+    users::remove(&app, &by, &UserId::from(id)).await?;
+    Ok(Json(true))
+}

@@ -1,0 +1,50 @@
+//! Slows down guessing: 15 tries in three minutes for one e-mail from one address.
+
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    middleware::NoOpMiddleware,
+    state::keyed::HashMapStateStore,
+};
+
+use super::AuthError;
+
+type Key = (String, Option<IpAddr>);
+type Limiter = RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
+
+/// Tries allowed at once.
+const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(14);
+/// One more try is allowed after so long: 15 in three minutes.
+const REFILL: Duration = Duration::from_secs(12);
+/// How many e-mail and address pairs are remembered before those whose tries are long past are forgotten.
+const SWEEP_ABOVE: usize = 1024;
+
+/// Counts tries in memory; a restart forgives.
+pub struct Throttle {
+    limiter: Limiter,
+    clock: MonotonicClock,
+}
+
+impl Throttle {
+    pub(in crate::server) fn new() -> Self {
+        // `MonotonicClock` rather than governor's default, which measures the processor's clock at start for some time.
+        let clock = MonotonicClock;
+        let quota = Quota::with_period(REFILL).unwrap_or(Quota::per_minute(BURST)).allow_burst(BURST);
+        Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
+    }
+
+    /// Counts one try; refuses when there were too many.
+    pub fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), AuthError> {
+        if self.limiter.len() > SWEEP_ABOVE {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
+        let key = (email.trim().to_lowercase(), address);
+        self.limiter.check_key(&key).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            AuthError::TooManyAttempts(wait.as_secs() + 1)
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a request says, as far as we have to know, and the same request with our `user` in it: no byte else is touched.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::openrouter::pool::Pieces;
+use crate::server::users::UserId;
+
+/// Below this a body is spliced by copying it, which is cheaper than sending it in pieces.
+const COPIED: usize = 64 * 1024;
+
+/// The part of a chat request that decides where it goes. Everything else is only checked to be JSON.
+///
+/// A field that is there twice is refused: two readers could disagree about which of them counts.
+#[derive(Debug, Deserialize)]
+pub(super) struct Question<'a> {
+    /// The model asked for; absent counts as unknown.
+    #[serde(borrow, default)]
+    pub(super) model: Option<Cow<'a, str>>,
+    /// OpenRouter's fallbacks, which must be allowed just like the first.
+    #[serde(default)]
+    pub(super) models: Option<Vec<String>>,
+    /// Whether the answer is to be streamed.
+    #[serde(default)]
+    pub(super) stream: Option<bool>,
+    #[serde(borrow, default)]
+    user: Option<&'a RawValue>,
+}
+
+impl<'a> Question<'a> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    /// Where the caller's own `user` value stands in the body; ours takes its place.
+    pub(super) fn user_span(&self, body: &[u8]) -> Option<std::ops::Range<usize>> {
+        let value = self.user?.get();
+        let start = value.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+        Some(start..start + value.len())
+    }
+}
+
+/// The body with `user` set to this id.
+pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>, id: &str) -> Pieces {
+    let (before, inserted, after) = match user_span {
+        Some(span) => (body.slice(..span.start), format!("\"{id}\""), body.slice(span.end..)),
+        None => {
+            // The body is an object with at least a model in it, so a comma fits.
+            let inside = body.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+            (body.slice(..inside), format!("\"user\":\"{id}\","), body.slice(inside..))
+        }
+    };
+    if body.len() > COPIED {
+        return Pieces::new([before, inserted.into(), after]);
+    }
+    let mut copy = BytesMut::with_capacity(before.len() + inserted.len() + after.len());
+    copy.put(before);
+    copy.put(inserted.as_bytes());
+    copy.put(after);
+    copy.freeze().into()
+}
+
+/// What the upstream knows a user by: always the same, never the same as at another instance, and no way back.
+pub(super) fn upstream_user(secret: &SecretString, user: &UserId) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"mai upstream user v1\0");
+    hash.update(secret.expose_secret().as_bytes());
+    hash.update(b"\0");
+    hash.update(user.as_str().as_bytes());
+    format!("mai_user_{}", hex::encode(&hash.finalize()[..8]))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use http_body_util::BodyExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn spliced(body: &str) -> String {
+        let bytes = Bytes::from(body.to_owned());
+        let question = Question::read(&bytes).unwrap();
+        let pieces = with_user(&bytes, question.user_span(&bytes), "ME");
+        let sent = futures::executor::block_on(pieces.collect()).unwrap().to_bytes();
+        String::from_utf8(sent.into()).unwrap()
+    }
+
+    #[test]
+    fn only_the_user_changes() {
+        for (body, sent) in [
+            (r#"{"model":"a"}"#, r#"{"user":"ME","model":"a"}"#),
+            (
+                " {\n \"model\" : \"a\", \"x\":[1.0e5, {\"user\":1}] }\n",
+                " {\"user\":\"ME\",\n \"model\" : \"a\", \"x\":[1.0e5, {\"user\":1}] }\n",
+            ),
+            (r#"{"user":"mail@example.org","model":"a"}"#, r#"{"user":"ME","model":"a"}"#),
+            (r#"{"model":"a", "user" : null }"#, r#"{"user":"ME","model":"a", "user" : null }"#),
+            (r#"{"model":"a","user":{"deep":["x"]},"b":"\u00e9"}"#, r#"{"model":"a","user":"ME","b":"\u00e9"}"#),
+        ] {
+            assert_eq!(spliced(body), sent);
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_spliced_without_a_copy() {
+        let text = "x".repeat(2 * COPIED);
+        let body = format!(r#"{{"messages":"{text}","user":"other","model":"a"}}"#);
+        assert_eq!(spliced(&body), body.replace("other", "ME"));
+        let bytes = Bytes::from(body);
+        let question = Question::read(&bytes).unwrap();
+        let mut pieces = with_user(&bytes, question.user_span(&bytes), "ME");
+        let first = futures::executor::block_on(pieces.frame()).unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first.as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn what_decides_where_it_goes_cannot_be_said_twice() {
+        for body in [
+            r#"{"model":"a","model":"b"}"#,
+            r#"{"model":"a","user":"1","user":"2"}"#,
+            r#"{"model":"a","models":[],"models":["b"]}"#,
+            r#"{"model":1}"#,
+            r#"["model"]"#,
+            r#"{"model":"a"} x"#,
+            r#"{"a":"#,
+            "",
+        ] {
+            assert!(Question::read(body.as_bytes()).is_err(), "{body}");
+        }
+        assert_eq!(Question::read(br#"{"mod\u0065l":"a\/b"}"#).unwrap().model.unwrap(), "a/b");
+    }
+
+    #[test]
+    fn the_upstream_sees_a_stable_pseudonym() {
+        let (secret, other) = (SecretString::from("s"), SecretString::from("t"));
+        let id = upstream_user(&secret, &UserId::from("u"));
+        assert_eq!(id, upstream_user(&secret, &UserId::from("u")));
+        assert_ne!(id, upstream_user(&other, &UserId::from("u")));
+        assert_ne!(id, upstream_user(&secret, &UserId::from("v")));
+        assert!(id.strip_prefix("mai_user_").is_some_and(|hex| hex.len() == 16));
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body in "\\PC{0,60}") {
+            let bytes = Bytes::from(body);
+            if let Ok(question) = Question::read(&bytes) {
+                let _ = with_user(&bytes, question.user_span(&bytes), "ME");
+            }
+        }
+    }
+}

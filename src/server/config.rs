@@ -1,0 +1,216 @@
+//! Every setting of a server: an environment variable and, for trying out by hand, a flag.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use jiff::tz::TimeZone;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::ServeError;
+
+/// The upstream of an instance that names no other.
+const OPENROUTER: &str = "https://openrouter.ai/api/v1";
+
+/// The settings of `mai serve`. An empty value of an optional setting counts as unset, because Compose files and
+/// manifests pass variables on even when they have nothing to say.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Address to listen on
+    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    pub host: String,
+
+    /// Port to listen on; 0 takes a free one and logs it
+    #[arg(long, env = "PORT", default_value_t = 8080)]
+    pub port: u16,
+
+    /// Directory of the database and everything else that has to survive
+    #[arg(long, env = "DATA_DIR", default_value = "/app/backend/data")]
+    pub data_dir: PathBuf,
+
+    /// Name shown to people
+    #[arg(long, env = "WEBUI_NAME", default_value = "mAI")]
+    pub webui_name: String,
+
+    /// Whether this is production; there, cookies of requests that came by https are marked Secure
+    #[arg(long = "environment", env = "ENV", value_enum, default_value_t = Environment::Prod)]
+    pub environment: Environment,
+
+    /// Seals the upstream key in the database; when unset, a random one is kept in DATA_DIR/.secret_key
+    #[arg(long, env = "WEBUI_SECRET_KEY", hide_env_values = true, value_parser = secret)]
+    pub webui_secret_key: Option<SecretString>,
+
+    /// Accepted for the contract of the image; true and false both mean that only the first person may register
+    #[arg(long, env = "ENABLE_SIGNUP", default_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub enable_signup: bool,
+
+    /// Who may register an account by themselves
+    #[arg(long = "signup", env = "MAI_SIGNUP", value_enum, ignore_case = true, default_value_t = Signup::FirstUserOnly)]
+    pub signup: Signup,
+
+    /// Most living accounts, the admin included
+    #[arg(long, env = "MAI_MAX_USERS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_users: u32,
+
+    /// E-mail of an admin to create while there are no accounts
+    #[arg(long, env = "WEBUI_ADMIN_EMAIL")]
+    pub admin_email: Option<String>,
+
+    /// Password of that admin
+    #[arg(long, env = "WEBUI_ADMIN_PASSWORD", hide_env_values = true, value_parser = secret)]
+    pub admin_password: Option<SecretString>,
+
+    /// Name of that admin
+    #[arg(long, env = "WEBUI_ADMIN_NAME", default_value = "Admin")]
+    pub admin_name: String,
+
+    /// Language of people who have not chosen one: en or pl
+    #[arg(long, env = "DEFAULT_LOCALE")]
+    pub default_locale: Option<String>,
+
+    /// Base URL of the upstream; a connection saved by the admin wins over it
+    #[arg(long, env = "OPENAI_API_BASE_URL", default_value = OPENROUTER)]
+    pub openai_api_base_url: String,
+
+    /// Key of the upstream; a connection saved by the admin wins over it
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
+    pub openai_api_key: Option<SecretString>,
+
+    /// Base URL of an Ollama whose models are offered beside the upstream's
+    #[arg(long, env = "OLLAMA_BASE_URL")]
+    pub ollama_base_url: Option<String>,
+
+    /// Ids of the models people may use, separated by commas; empty means all the upstream offers
+    #[arg(long = "models", env = "MAI_MODELS", value_delimiter = ',')]
+    pub models: Vec<String>,
+
+    /// Start a mock upstream inside this process and use it, for trying out
+    #[arg(long, env = "MAI_MOCK_UPSTREAM", default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub mock_upstream: bool,
+
+    /// IANA time zone whose midnights divide days and months of usage
+    #[arg(long, env = "MAI_TIME_ZONE", default_value = "UTC")]
+    pub time_zone: String,
+
+    /// Shut down gracefully when standard input ends; takes the server along when its supervisor dies
+    #[arg(long, env = "MAI_EXIT_WITH_STDIN", default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub exit_with_stdin: bool,
+
+    /// How log lines look
+    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Where a server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// Production
+    #[value(alias = "production")]
+    Prod,
+    /// Development
+    #[value(alias = "development")]
+    Dev,
+}
+
+/// Who may register an account by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signup {
+    /// The first person becomes admin; everybody else is added by them
+    #[value(name = "FirstUserOnly")]
+    FirstUserOnly,
+    /// Nobody; the admin has to be declared by WEBUI_ADMIN_EMAIL
+    #[value(name = "Closed")]
+    Closed,
+    /// Everybody, up to the most accounts allowed
+    #[value(name = "Open")]
+    Open,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Config {
+    /// The defaults with another data directory and a free port; how tests and benches start a server.
+    pub fn for_directory(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            data_dir: data_dir.into(),
+            webui_name: "mAI".to_owned(),
+            environment: Environment::Prod,
+            webui_secret_key: None,
+            enable_signup: true,
+            signup: Signup::FirstUserOnly,
+            max_users: 20,
+            admin_email: None,
+            admin_password: None,
+            admin_name: "Admin".to_owned(),
+            default_locale: None,
+            openai_api_base_url: OPENROUTER.to_owned(),
+            openai_api_key: None,
+            ollama_base_url: None,
+            models: Vec::new(),
+            mock_upstream: false,
+            time_zone: "UTC".to_owned(),
+            exit_with_stdin: false,
+            log_format: LogFormat::Text,
+        }
+    }
+
+    /// Drops empty values and checks what clap can't; every server starts with this.
+    pub fn checked(mut self) -> Result<Self, ServeError> {
+        let wrong = |sentence: String| Err(ServeError::Configuration(sentence));
+        for text in [&mut self.admin_email, &mut self.default_locale, &mut self.ollama_base_url] {
+            *text = text.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        }
+        for secret in [&mut self.webui_secret_key, &mut self.admin_password, &mut self.openai_api_key] {
+            *secret = secret.take().filter(|secret| !secret.expose_secret().trim().is_empty());
+        }
+        self.models =
+            self.models.iter().map(|model| model.trim()).filter(|model| !model.is_empty()).map(str::to_owned).collect();
+        if self.webui_name.trim().is_empty() {
+            self.webui_name = "mAI".to_owned();
+        }
+        if self.admin_email.is_some() != self.admin_password.is_some() {
+            return wrong("WEBUI_ADMIN_EMAIL and WEBUI_ADMIN_PASSWORD belong together; set both or none".to_owned());
+        }
+        if let Some(locale) = &self.default_locale
+            && !super::users::LOCALES.contains(&locale.as_str())
+        {
+            return wrong(format!("DEFAULT_LOCALE is {locale:?}; it has to be one of en, pl"));
+        }
+        if self.openai_api_base_url.trim().is_empty() {
+            self.openai_api_base_url = OPENROUTER.to_owned();
+        }
+        self.openai_api_base_url = super::connection::base_url(&self.openai_api_base_url)
+            .map_err(|error| ServeError::Configuration(format!("OPENAI_API_BASE_URL: {error}")))?;
+        self.ollama_base_url = match self.ollama_base_url {
+            Some(url) => Some(
+                super::connection::base_url(&url)
+                    .map_err(|error| ServeError::Configuration(format!("OLLAMA_BASE_URL: {error}")))?,
+            ),
+            None => None,
+        };
+        self.time_zone()?;
+        Ok(self)
+    }
+
+    /// The time zone whose midnights divide days and months of usage.
+    pub fn time_zone(&self) -> Result<TimeZone, ServeError> {
+        TimeZone::get(&self.time_zone).map_err(|_| {
+            ServeError::Configuration(format!(
+                "MAI_TIME_ZONE is {:?}, which no time zone is called; use an IANA name such as Europe/Warsaw",
+                self.time_zone
+            ))
+        })
+    }
+}
+
+fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(SecretString::from(text))
+}

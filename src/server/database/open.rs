@@ -1,0 +1,161 @@
+//! Opens the database, brings its schema up to date and hands out its two doors: the readers and the writer.
+
+use std::{path::Path, time::Duration};
+
+use futures::future::BoxFuture;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Batch, writer::Writer};
+
+/// What can go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// SQLite or the file system refused.
+    #[error("the database refused: {0}")]
+    Sqlite(#[from] sqlx::Error),
+    /// The schema can't be brought up to date.
+    #[error("the database can't be brought up to date: {0}; it may have been written by a newer version")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A job came after the database was closed.
+    #[error("the database is closed because the server is shutting down")]
+    Closed,
+}
+
+impl DatabaseError {
+    /// True when a UNIQUE constraint refused the statement.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Sqlite(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+}
+
+/// The open database; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    readers: SqlitePool,
+    writer: Writer,
+}
+
+impl Database {
+    /// Opens the file, creating it when it isn't there, and runs the migrations it lacks.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("temp_store", "memory")
+            .pragma("journal_size_limit", "67108864")
+            .optimize_on_close(true, 400)
+            .disable_statement_logging();
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        sqlx::migrate!("src/server/database/migrations").run(&mut connection).await?;
+
+        // Lazy and without a reaper: a server nobody talks to holds no reader and wakes up for none.
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options.create_if_missing(false).read_only(true).optimize_on_close(false, None));
+        Ok(Self { readers, writer: Writer::start(connection) })
+    }
+
+    /// Connections that can only read.
+    pub fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the commit; an error
+    /// rolls back what the closure wrote and nothing else. It goes on to the end even when the caller stops waiting.
+    pub async fn write<T, F>(&self, job: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>> + Send + 'static,
+    {
+        self.writer.write(job).await
+    }
+
+    /// Queues a write nobody waits for; a failure is logged.
+    pub fn write_later<F>(&self, job: F)
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> + Send + 'static,
+    {
+        self.writer.write_later(job);
+    }
+
+    /// Queues a row that is written together with its kin; never blocks and can be called from `Drop`.
+    pub fn enqueue<B: Batch>(&self, row: B) {
+        self.writer.enqueue(row);
+    }
+
+    /// Waits until everything queued before is written.
+    pub async fn flush(&self) -> Result<(), DatabaseError> {
+        self.write(|_| Box::pin(async { Ok(()) })).await
+    }
+
+    /// Writes what is queued, folds the write-ahead log into the file and closes it. Later writes are refused.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_has_the_fix_for_the_wal_reset_corruption() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(db.reader()).await.unwrap();
+        let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(numbers >= vec![3, 51, 3], "{version}");
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write_and_connections_are_set_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let refused = sqlx::query("INSERT INTO setting VALUES ('a', 'b')").execute(db.reader()).await;
+        assert!(refused.unwrap_err().to_string().contains("readonly"));
+        let settings = db
+            .write(|connection| {
+                Box::pin(async move {
+                    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+                    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(connection).await?;
+                    Ok((journal, foreign_keys))
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!(settings, ("wal".to_owned(), 1));
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_version_is_refused_with_a_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mai.db");
+        let db = Database::open(&path).await.unwrap();
+        db.write(|connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        db.close().await;
+        let error = Database::open(&path).await.unwrap_err();
+        assert!(error.to_string().contains("newer version"), "{error}");
+    }
+}

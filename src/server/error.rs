@@ -1,0 +1,122 @@
+//! Errors at the server's two borders: to the person who starts it, and to whoever calls it over HTTP.
+
+use std::{io, path::PathBuf};
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::database::DatabaseError;
+
+/// Why `mai serve` did not start or stopped; each has its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A setting makes no sense (exit code 2).
+    #[error("{0}")]
+    Configuration(String),
+    /// Another server has this data directory open (exit code 75).
+    #[error("data directory {} is in use by another server (pid {pid}); stop that one or set another DATA_DIR", path.display())]
+    DataDirectoryInUse {
+        /// The data directory.
+        path: PathBuf,
+        /// The pid the other server wrote into the lock file.
+        pid: String,
+    },
+    /// The data directory can't be made or written (exit code 73).
+    #[error("data directory {} is not writable: {source}; make it writable for this user or set another DATA_DIR", path.display())]
+    DataDirectoryNotWritable {
+        /// The data directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The port is taken (exit code 98, as EADDRINUSE).
+    #[error("port {port} on {host} is taken by another program; stop it or set another PORT")]
+    PortTaken {
+        /// The address asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+    },
+    /// The address can't be listened on for another reason.
+    #[error("can't listen on {host} port {port}: {source}")]
+    Listen {
+        /// The address asked for.
+        host: String,
+        /// The port asked for.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database can't be opened or brought up to date.
+    #[error("can't open the database in the data directory: {0}")]
+    Database(#[from] DatabaseError),
+    /// Start-up work failed.
+    #[error("{0}")]
+    Start(String),
+}
+
+impl ServeError {
+    /// The exit code of the process, as the server's contract has it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Configuration(_) => 2,
+            Self::DataDirectoryInUse { .. } => 75,
+            Self::DataDirectoryNotWritable { .. } => 73,
+            Self::PortTaken { .. } => 98,
+            Self::Listen { .. } | Self::Database(_) | Self::Start(_) => 1,
+        }
+    }
+}
+
+/// An error answer of the JSON API: a status and one sentence, sent as `{"detail": sentence}`.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    detail: String,
+    retry_after: Option<u64>,
+}
+
+impl ApiError {
+    /// An answer with this status and sentence.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), retry_after: None }
+    }
+
+    /// The same with a `Retry-After` in seconds.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status it is sent with.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The sentence.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "detail": self.detail }))).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<DatabaseError> for ApiError {
+    /// The log gets the cause, the caller only that it was not their fault.
+    fn from(error: DatabaseError) -> Self {
+        tracing::error!(%error, "the database failed a request");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The server could not reach its database. Please try again.")
+    }
+}

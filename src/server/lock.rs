@@ -1,0 +1,45 @@
+//! The lock on the data directory, so that two servers never open one database.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::ServeError;
+
+/// Held for the life of the process; the system drops the lock when it ends, however it ends.
+#[derive(Debug)]
+pub(super) struct DataDirectoryLock {
+    _file: File,
+}
+
+impl DataDirectoryLock {
+    /// Makes the directory when it isn't there and takes `.mai.lock` in it.
+    pub(super) fn take(directory: &Path) -> Result<Self, ServeError> {
+        let not_writable = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
+        std::fs::create_dir_all(directory).map_err(not_writable)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(directory.join(".mai.lock"))
+            .map_err(not_writable)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).ok();
+            let pid = match pid.trim() {
+                "" => "unknown".to_owned(),
+                pid => pid.to_owned(),
+            };
+            return Err(ServeError::DataDirectoryInUse { path: directory.to_owned(), pid });
+        }
+        file.set_len(0).map_err(not_writable)?;
+        file.rewind().map_err(not_writable)?;
+        writeln!(file, "{}", std::process::id()).map_err(not_writable)?;
+        Ok(Self { _file: file })
+    }
+}

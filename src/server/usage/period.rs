@@ -1,0 +1,127 @@
+//! Months and days of usage, divided by the midnights of the client's time zone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use serde::{Serialize, Serializer};
+
+/// A calendar month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Month(
+    /// Its first day.
+    Date,
+);
+
+/// A text that names no month.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a month; write it like 2026-11")]
+pub struct NotAMonth(String);
+
+impl Month {
+    /// The month that has this day.
+    pub fn of(day: Date) -> Self {
+        Self(day.first_of_month())
+    }
+
+    /// The month it is now in this time zone.
+    pub fn current(zone: &TimeZone) -> Self {
+        Self::of(Timestamp::now().to_zoned(zone.clone()).date())
+    }
+
+    /// The month before.
+    pub fn previous(self) -> Self {
+        Self(self.0.checked_sub(1.month()).unwrap_or(self.0))
+    }
+
+    /// The month after.
+    pub fn next(self) -> Self {
+        Self(self.0.checked_add(1.month()).unwrap_or(self.0))
+    }
+
+    /// Its first day.
+    pub fn first_day(self) -> Date {
+        self.0
+    }
+
+    /// All its days.
+    pub fn days(self) -> impl Iterator<Item = Date> {
+        self.0.series(1.day()).take(usize::from(self.0.days_in_month().unsigned_abs()))
+    }
+
+    /// How many of its days have begun: all of a past month, none of a future one, today included.
+    pub fn days_begun(self, today: Date) -> u32 {
+        u32::try_from(self.days().take_while(|day| *day <= today).count()).unwrap_or(0)
+    }
+
+    /// From its first moment to that of the next month, in milliseconds.
+    pub fn span(self, zone: &TimeZone) -> (i64, i64) {
+        (midnight(self.0, zone), midnight(self.next().0, zone))
+    }
+}
+
+impl FromStr for Month {
+    type Err = NotAMonth;
+
+    fn from_str(text: &str) -> Result<Self, NotAMonth> {
+        let day = (text.len() == 7).then(|| format!("{text}-01").parse().ok()).flatten();
+        day.map(Self).ok_or_else(|| NotAMonth(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.0.year(), self.0.month())
+    }
+}
+
+impl Serialize for Month {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The first moment of a day in milliseconds; where clocks skip midnight, the first moment there is.
+pub(super) fn midnight(day: Date, zone: &TimeZone) -> i64 {
+    match zone.to_zoned(day.at(0, 0, 0, 0)) {
+        Ok(zoned) => zoned.timestamp().as_millisecond(),
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn a_month_is_divided_by_local_midnights() {
+        let warsaw = TimeZone::get("Europe/Warsaw").unwrap();
+        let october: Month = "2026-10".parse().unwrap();
+        let (from, to) = october.span(&warsaw);
+        assert_eq!(Timestamp::from_millisecond(from).unwrap().to_string(), "2026-09-30T22:00:00Z");
+        assert_eq!(Timestamp::from_millisecond(to).unwrap().to_string(), "2026-10-31T23:00:00Z");
+        assert_eq!(october.days().count(), 31);
+        assert_eq!(october.next().days().last(), Some(date(2026, 11, 30)));
+        assert_eq!(october.previous().to_string(), "2026-09");
+    }
+
+    #[test]
+    fn only_days_that_have_begun_count() {
+        let month: Month = "2026-02".parse().unwrap();
+        assert_eq!(month.days_begun(date(2026, 1, 31)), 0);
+        assert_eq!(month.days_begun(date(2026, 2, 3)), 3);
+        assert_eq!(month.days_begun(date(2026, 7, 1)), 28);
+    }
+
+    #[test]
+    fn nonsense_is_no_month() {
+        for text in ["", "2026", "2026-13", "2026-1", "11-2026", "2026-11-01"] {
+            assert!(text.parse::<Month>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What a month's usage was: in sum, by day, by person, by model.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::period::{Month, midnight};
+use crate::openrouter::MicroUsd;
+use crate::server::App;
+use crate::server::database::DatabaseError;
+use crate::server::users::UserId;
+
+/// Sums over some generations. What is unknown is not in the sums but counted beside them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// How many generations were asked for, however they ended.
+    pub requests: u64,
+    /// Tokens of the questions.
+    pub prompt_tokens: u64,
+    /// Tokens of the answers.
+    pub completion_tokens: u64,
+    /// Both together.
+    pub total_tokens: u64,
+    /// What is known to have been charged.
+    #[serde(rename = "cost_micro_usd")]
+    pub cost: MicroUsd,
+    /// How many ended generations' cost is not known (yet).
+    pub unknown_cost: u64,
+    /// How many run right now.
+    pub running: u64,
+}
+
+/// A month in sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The month.
+    pub month: Month,
+    /// Its sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Today's sums; `None` when today is not in the month.
+    pub today: Option<Totals>,
+    /// The month's cost over the days that have begun.
+    #[serde(rename = "daily_average_cost_micro_usd")]
+    pub daily_average_cost: MicroUsd,
+    /// The month's tokens over the days that have begun.
+    pub daily_average_tokens: u64,
+}
+
+/// A day's sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayUsage {
+    /// The day.
+    pub day: Date,
+    /// Its sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// A person's sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserUsage {
+    /// Their id.
+    pub user_id: UserId,
+    /// Their name.
+    pub name: String,
+    /// Their e-mail.
+    pub email: String,
+    /// Whether their account is gone.
+    pub removed: bool,
+    /// Their sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// A model's sums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelUsage {
+    /// The model asked for.
+    pub model: String,
+    /// Its sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// The columns [`Totals`] is read from, over rows called `g`.
+macro_rules! totals {
+    ($($rest:literal)*) => {
+        concat!(
+            "SELECT count(g.id) AS requests, coalesce(sum(g.prompt_tokens), 0) AS prompt_tokens,
+             coalesce(sum(g.completion_tokens), 0) AS completion_tokens, coalesce(sum(g.total_tokens), 0) AS total_tokens,
+             coalesce(sum(g.cost_micro_usd), 0) AS cost,
+             count(CASE WHEN g.cost_micro_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
+             count(CASE WHEN g.status = 'pending' THEN 1 END) AS running ",
+            $($rest),*
+        )
+    };
+}
+
+impl Totals {
+    fn read(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let count = |name| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(name)?.unsigned_abs());
+        Ok(Self {
+            requests: count("requests")?,
+            prompt_tokens: count("prompt_tokens")?,
+            completion_tokens: count("completion_tokens")?,
+            total_tokens: count("total_tokens")?,
+            cost: MicroUsd::new(row.try_get("cost")?),
+            unknown_cost: count("unknown_cost")?,
+            running: count("running")?,
+        })
+    }
+}
+
+/// The month it is now for this client.
+pub fn current_month(app: &App) -> Month {
+    Month::current(&app.zone)
+}
+
+/// A month in sum, of everybody or of one person.
+pub async fn summary(app: &App, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
+    let today = Timestamp::now().to_zoned(app.zone.clone()).date();
+    let totals = sums(app, month.span(&app.zone), user).await?;
+    let today_totals = if Month::of(today) == month {
+        let tomorrow = today.tomorrow().unwrap_or(today);
+        Some(sums(app, (midnight(today, &app.zone), midnight(tomorrow, &app.zone)), user).await?)
+    } else {
+        None
+    };
+    let days = month.days_begun(today);
+    Ok(Summary {
+        month,
+        totals,
+        today: today_totals,
+        daily_average_cost: totals.cost.per(days),
+        daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
+    })
+}
+
+async fn sums(app: &App, (from, to): (i64, i64), user: Option<&UserId>) -> Result<Totals, DatabaseError> {
+    let row = sqlx::query(totals!(
+        "FROM generation AS g WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)"
+    ))
+    .bind(from)
+    .bind(to)
+    .bind(user.map(UserId::as_str))
+    .fetch_one(app.db.reader())
+    .await?;
+    Ok(Totals::read(&row)?)
+}
+
+/// Every day of a month, of everybody or of one person; days without usage are there too.
+pub async fn by_day(app: &App, month: Month, user: Option<&UserId>) -> Result<Vec<DayUsage>, DatabaseError> {
+    let days: Vec<Date> = month.days().collect();
+    let borders: Vec<(i64, i64)> = days
+        .iter()
+        .map(|day| (midnight(*day, &app.zone), midnight(day.tomorrow().unwrap_or(*day), &app.zone)))
+        .collect();
+    let borders = serde_json::to_string(&borders).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let rows = sqlx::query(totals!(
+        "FROM json_each(?1) AS day LEFT JOIN generation AS g
+         ON g.started_at >= (day.value ->> 0) AND g.started_at < (day.value ->> 1) AND (?2 IS NULL OR g.user_id = ?2)
+         GROUP BY day.key ORDER BY day.key"
+    ))
+    .bind(borders)
+    .bind(user.map(UserId::as_str))
+    .fetch_all(app.db.reader())
+    .await?;
+    days.into_iter().zip(&rows).map(|(day, row)| Ok(DayUsage { day, totals: Totals::read(row)? })).collect()
+}
+
+/// Everybody with an account, and removed people who used something; who cost most comes first.
+pub async fn by_user(app: &App, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
+    let (from, to) = month.span(&app.zone);
+    let rows = sqlx::query(totals!(
+        ", people.id AS user_id, coalesce(user.name, '') AS name, coalesce(user.email, '') AS email,
+         user.id IS NULL OR user.deleted_at IS NOT NULL AS removed
+         FROM (SELECT id FROM user WHERE deleted_at IS NULL
+               UNION SELECT user_id FROM generation WHERE started_at >= ?1 AND started_at < ?2) AS people
+         LEFT JOIN user ON user.id = people.id
+         LEFT JOIN generation AS g ON g.user_id = people.id AND g.started_at >= ?1 AND g.started_at < ?2
+         GROUP BY people.id ORDER BY cost DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
+    ))
+    .bind(from)
+    .bind(to)
+    .fetch_all(app.db.reader())
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UserUsage {
+                user_id: row.try_get::<String, _>("user_id")?.into(),
+                name: row.try_get("name")?,
+                email: row.try_get("email")?,
+                removed: row.try_get("removed")?,
+                totals: Totals::read(row)?,
+            })
+        })
+        .collect()
+}
+
+/// The models asked for, of everybody or of one person; what cost most comes first.
+pub async fn by_model(app: &App, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
+    let (from, to) = month.span(&app.zone);
+    let rows = sqlx::query(totals!(
+        ", g.model FROM generation AS g
+         WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)
+         GROUP BY g.model ORDER BY cost DESC, total_tokens DESC, g.model"
+    ))
+    .bind(from)
+    .bind(to)
+    .bind(user.map(UserId::as_str))
+    .fetch_all(app.db.reader())
+    .await?;
+    rows.iter().map(|row| Ok(ModelUsage { model: row.try_get("model")?, totals: Totals::read(row)? })).collect()
+}

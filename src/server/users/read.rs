@@ -1,0 +1,118 @@
+//! Looking people up.
+
+use jiff::Timestamp;
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{Role, User, UserError, UserId};
+use crate::server::{
+    App,
+    database::{Database, DatabaseError},
+};
+
+/// How many people a page of the list has.
+pub const PER_PAGE: u32 = 30;
+
+/// One page of people, and how many there are on all pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The people of this page.
+    pub users: Vec<User>,
+    /// How many fit the query on all pages.
+    pub total: i64,
+}
+
+/// Living people whose name or e-mail contains the query, newest first; pages count from 1.
+pub async fn list(app: &App, query: &str, page: u32) -> Result<Page, UserError> {
+    let pattern = format!("%{}%", query.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let offset = i64::from(page.max(1) - 1) * i64::from(PER_PAGE);
+    let rows = sqlx::query(
+        "SELECT *, count(*) OVER () AS total FROM user
+         WHERE deleted_at IS NULL AND (name LIKE ?1 ESCAPE '\\' OR email LIKE ?1 ESCAPE '\\')
+         ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3",
+    )
+    .bind(&pattern)
+    .bind(PER_PAGE)
+    .bind(offset)
+    .fetch_all(app.db.reader())
+    .await
+    .map_err(DatabaseError::from)?;
+    let total = match rows.first() {
+        Some(row) => row.try_get("total").map_err(DatabaseError::from)?,
+        // A page past the end has no row to tell the total.
+        None => sqlx::query_scalar(
+            "SELECT count(*) FROM user
+             WHERE deleted_at IS NULL AND (name LIKE ?1 ESCAPE '\\' OR email LIKE ?1 ESCAPE '\\')",
+        )
+        .bind(&pattern)
+        .fetch_one(app.db.reader())
+        .await
+        .map_err(DatabaseError::from)?,
+    };
+    Ok(Page { users: from_rows(&rows)?, total })
+}
+
+/// Everybody who ever had an account, removed ones included, by name; what usage reports name people by.
+pub async fn all(db: &Database) -> Result<Vec<User>, UserError> {
+    let rows = sqlx::query("SELECT * FROM user ORDER BY name COLLATE NOCASE, id")
+        .fetch_all(db.reader())
+        .await
+        .map_err(DatabaseError::from)?;
+    Ok(from_rows(&rows)?)
+}
+
+/// One living user.
+pub async fn get(app: &App, id: &UserId) -> Result<User, UserError> {
+    let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
+        .bind(id.as_str())
+        .fetch_optional(app.db.reader())
+        .await
+        .map_err(DatabaseError::from)?
+        .ok_or(UserError::NotFound)?;
+    Ok(from_row(&row).map_err(DatabaseError::from)?)
+}
+
+/// One living user, read inside a transaction.
+pub(in crate::server) async fn find(
+    connection: &mut SqliteConnection,
+    id: &UserId,
+) -> Result<Option<User>, DatabaseError> {
+    let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.as_ref().map(from_row).transpose()?)
+}
+
+/// Whether there has ever been anybody. While there has not, the next to register becomes admin.
+pub async fn anybody(db: &Database) -> Result<bool, DatabaseError> {
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user)").fetch_one(db.reader()).await?)
+}
+
+/// How many living people there are.
+pub async fn count(db: &Database) -> Result<i64, DatabaseError> {
+    Ok(sqlx::query_scalar("SELECT count(*) FROM user WHERE deleted_at IS NULL").fetch_one(db.reader()).await?)
+}
+
+fn from_rows(rows: &[SqliteRow]) -> Result<Vec<User>, DatabaseError> {
+    Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
+}
+
+fn from_row(row: &SqliteRow) -> Result<User, sqlx::Error> {
+    let optional = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(timestamp));
+    Ok(User {
+        id: UserId::from(row.try_get::<String, _>("id")?),
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: Role::from_column(row.try_get("role")?),
+        locale: row.try_get("locale")?,
+        created_at: timestamp(row.try_get("created_at")?),
+        updated_at: timestamp(row.try_get("updated_at")?),
+        last_active_at: optional("last_active_at")?,
+        deleted_at: optional("deleted_at")?,
+    })
+}
+
+/// The time of a column in milliseconds. One that no clock can have written reads as the epoch.
+pub(in crate::server) fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,43 @@
+//! Removing people: out at once, their usage stays.
+
+use jiff::Timestamp;
+
+use super::{UserError, UserId};
+use crate::server::{App, auth::CurrentUser};
+
+/// Removes somebody, as the admin `by` does. Sessions and keys end at once; the name stays for the usage it caused.
+pub async fn remove(app: &App, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {
+    if by.id == *id {
+        return Err(UserError::Yourself);
+    }
+    let owner = id.clone();
+    let outcome = app
+        .db
+        .write(move |connection| {
+            Box::pin(async move {
+                if super::find(connection, &owner).await?.is_none() {
+                    return Ok(Err(UserError::NotFound));
+                }
+                let now = Timestamp::now().as_millisecond();
+                let removed = sqlx::query(
+                    "UPDATE user SET deleted_at = ?2, updated_at = ?2, password_hash = ''
+                     WHERE id = ?1 AND deleted_at IS NULL AND (role <> 'admin'
+                        OR (SELECT count(*) FROM user WHERE role = 'admin' AND deleted_at IS NULL) > 1)",
+                )
+                .bind(owner.as_str())
+                .bind(now)
+                .execute(&mut *connection)
+                .await?;
+                if removed.rows_affected() == 0 {
+                    return Ok(Err(UserError::LastAdmin));
+                }
+                for statement in ["DELETE FROM session WHERE user_id = ?", "DELETE FROM api_key WHERE user_id = ?"] {
+                    sqlx::query(statement).bind(owner.as_str()).execute(&mut *connection).await?;
+                }
+                Ok(Ok(()))
+            })
+        })
+        .await?;
+    app.sessions.forget_user(id);
+    outcome
+}

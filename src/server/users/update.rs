@@ -1,0 +1,94 @@
+//! Changing people.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{LOCALES, Role, User, UserError, UserId, user};
+use crate::server::{App, auth, database::DatabaseError};
+
+/// What to change of somebody; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new e-mail.
+    pub email: Option<String>,
+    /// A new role.
+    pub role: Option<Role>,
+    /// A new password, which ends all their sessions.
+    pub password: Option<SecretString>,
+}
+
+/// Changes somebody, as an admin does. The last admin stays one.
+pub async fn update(app: &App, id: &UserId, change: UserChange) -> Result<User, UserError> {
+    let name = change.name.as_deref().map(user::checked_name).transpose()?;
+    let email = change.email.as_deref().map(user::checked_email).transpose()?;
+    let hash = match &change.password {
+        Some(password) => Some(app.passwords.hash(password).await?),
+        None => None,
+    };
+    let (owner, role) = (id.clone(), change.role);
+    let outcome = app
+        .db
+        .write(move |connection| {
+            Box::pin(async move {
+                let Some(before) = super::find(connection, &owner).await? else { return Ok(Err(UserError::NotFound)) };
+                let changed = sqlx::query(
+                    "UPDATE user SET name = coalesce(?2, name), email = coalesce(?3, email), role = coalesce(?4, role),
+                            password_hash = coalesce(?5, password_hash), updated_at = ?6
+                     WHERE id = ?1 AND deleted_at IS NULL AND (role <> 'admin' OR coalesce(?4, 'admin') = 'admin'
+                        OR (SELECT count(*) FROM user WHERE role = 'admin' AND deleted_at IS NULL) > 1)",
+                )
+                .bind(owner.as_str())
+                .bind(name)
+                .bind(email)
+                .bind(role.map(Role::as_str))
+                .bind(&hash)
+                .bind(Timestamp::now().as_millisecond())
+                .execute(&mut *connection)
+                .await?;
+                if changed.rows_affected() == 0 {
+                    return Ok(Err(UserError::LastAdmin));
+                }
+                if hash.is_some() {
+                    auth::end_sessions_of(connection, &owner, None).await?;
+                }
+                Ok(Ok(super::find(connection, &owner).await?.unwrap_or(before)))
+            })
+        })
+        .await;
+    app.sessions.forget_user(id);
+    match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_unique_violation() => Err(UserError::EmailTaken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Changes a person's own name.
+pub async fn set_name(app: &App, id: &UserId, name: &str) -> Result<User, UserError> {
+    update(app, id, UserChange { name: Some(name.to_owned()), ..UserChange::default() }).await
+}
+
+/// Changes a person's language; `None` leaves the choice to the server and the browser.
+pub async fn set_locale(app: &App, id: &UserId, locale: Option<&str>) -> Result<(), UserError> {
+    if locale.is_some_and(|locale| !LOCALES.contains(&locale)) {
+        return Err(UserError::BadLocale);
+    }
+    let (owner, locale) = (id.clone(), locale.map(str::to_owned));
+    app.db
+        .write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE user SET locale = ?, updated_at = ? WHERE id = ?")
+                    .bind(locale)
+                    .bind(Timestamp::now().as_millisecond())
+                    .bind(owner.as_str())
+                    .execute(connection)
+                    .await?;
+                Ok::<(), DatabaseError>(())
+            })
+        })
+        .await?;
+    app.sessions.forget_user(id);
+    Ok(())
+}
