@@ -1,6 +1,7 @@
 //! The hands behind one trait: they observe and apply, and know nothing of schedules, upgrades or back-off.
 
 mod observed;
+mod probe;
 pub mod process;
 mod workload;
 

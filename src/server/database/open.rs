@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::writer::{Batch, Writer};
+use super::{Batch, writer::Writer};
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,188 @@
+//! Asks a server over HTTP whether it is ready. One short connection per probe, nothing kept.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::Probe;
+
+/// Header in which our own server names its version.
+const VERSION: &str = "x-mai-version";
+/// More of an answer than this is not read.
+const MOST_READ: usize = 16 * 1024;
+/// More of a server's own words than this is not repeated.
+const MOST_SAID: usize = 200;
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// 200.
+    Ready {
+        /// Version the server named.
+        version: Option<String>,
+    },
+    /// Anything else, as a sentence.
+    NotReady {
+        /// The sentence.
+        detail: String,
+    },
+}
+
+/// Asks once; never takes longer than the probe's timeout.
+pub(super) async fn ask(listen: SocketAddr, probe: &Probe) -> Answer {
+    let target = reachable(listen);
+    match tokio::time::timeout(probe.timeout, exchange(target, &probe.path)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(detail)) => Answer::NotReady { detail },
+        Err(_) => {
+            let seconds = probe.timeout.as_secs_f32();
+            Answer::NotReady { detail: format!("GET {} was not answered within {seconds} s", probe.path) }
+        }
+    }
+}
+
+/// Where something that listens on `listen` can be asked from this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+async fn exchange(target: SocketAddr, path: &str) -> Result<Answer, String> {
+    let stream = TcpStream::connect(target).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => format!("nothing listens on {target} yet"),
+        _ => format!("{target} cannot be reached: {error}"),
+    })?;
+    let broken = |error: hyper::Error| format!("GET {path} was not answered properly: {error}");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::get(path)
+        .header(header::HOST, target.to_string())
+        .header(header::USER_AGENT, "mai-probe")
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| format!("GET {path} is no valid request: {error}"))?;
+    let asking = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let (head, body) = response.into_parts();
+        // Read to the end, so that the server does not see a connection that was reset; an unreadable body changes nothing.
+        let body = Limited::new(body, MOST_READ).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Ok(answer(path, head.status, &head.headers, &body))
+    };
+    tokio::pin!(asking);
+    tokio::select! {
+        answer = &mut asking => answer,
+        // The connection may close before the answer that it delivered is looked at.
+        _ = connection => asking.await,
+    }
+}
+
+fn answer(path: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
+    if status == StatusCode::OK {
+        let version = headers.get(VERSION).and_then(|version| version.to_str().ok()).map(printable);
+        return Answer::Ready { version: version.filter(|version| !version.is_empty()) };
+    }
+    let said = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|body| Some(printable(body.get("detail")?.as_str()?)))
+        .filter(|detail| !detail.is_empty());
+    let detail = match said {
+        Some(said) => format!("GET {path} was answered with {}: {said}", status.as_u16()),
+        None => format!("GET {path} was answered with {status}"),
+    };
+    Answer::NotReady { detail }
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MOST_SAID).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn probe(timeout_millis: u64) -> Probe {
+        Probe {
+            path: "/ready".to_owned(),
+            interval: Duration::from_secs(30),
+            timeout: Duration::from_millis(timeout_millis),
+        }
+    }
+
+    async fn server_that_says(answer: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(request[..read].starts_with(b"GET /ready HTTP/1.1\r\n"));
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        address
+    }
+
+    fn not_ready(answer: Answer) -> String {
+        match answer {
+            Answer::NotReady { detail } => detail,
+            Answer::Ready { .. } => "ready".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_200_is_ready_and_names_the_version() {
+        let address = server_that_says("HTTP/1.1 200 OK\r\nx-mai-version: 1.2.3\r\ncontent-length: 2\r\n\r\n{}").await;
+        assert_eq!(ask(address, &probe(1000)).await, Answer::Ready { version: Some("1.2.3".to_owned()) });
+        let address =
+            server_that_says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n").await;
+        assert_eq!(ask(address, &probe(1000)).await, Answer::Ready { version: None });
+    }
+
+    #[tokio::test]
+    async fn another_status_is_told_in_the_words_of_the_server() {
+        let address =
+            server_that_says("HTTP/1.1 503 x\r\ncontent-length: 27\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
+        let detail = not_ready(ask(address, &probe(1000)).await);
+        assert!(detail.starts_with("GET /ready was answered with 503"), "{detail}");
+        let address =
+            server_that_says("HTTP/1.1 503 x\r\nconnection: close\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
+        assert_eq!(
+            not_ready(ask(address, &probe(1000)).await),
+            "GET /ready was answered with 503: stillmigrating",
+            "control characters are dropped"
+        );
+    }
+
+    #[tokio::test]
+    async fn silence_ends_with_the_timeout_and_a_closed_port_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let started = Instant::now();
+        assert_eq!(not_ready(ask(address, &probe(50)).await), "GET /ready was not answered within 0.05 s");
+        assert!(started.elapsed() < Duration::from_secs(2));
+        drop(listener);
+        assert_eq!(not_ready(ask(address, &probe(5000)).await), format!("nothing listens on {address} yet"));
+    }
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_asked_on_loopback() {
+        for (listen, target) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("127.0.0.3:80", "127.0.0.3:80")]
+        {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), target);
+        }
+    }
+}
