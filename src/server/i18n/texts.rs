@@ -60,7 +60,6 @@ pub(crate) struct DoorTexts {
 
 /// The chat.
 pub(crate) struct ChatTexts {
-    pub(crate) title: &'static str,
     pub(crate) new_chat: &'static str,
     pub(crate) search: &'static str,
     pub(crate) past_chats: &'static str,
@@ -87,7 +86,6 @@ pub(crate) struct ChatTexts {
     pub(crate) failed_without_reason: &'static str,
     pub(crate) try_again: &'static str,
     pub(crate) reload_for_answer: &'static str,
-    pub(crate) rename: &'static str,
     pub(crate) rename_title: &'static str,
     pub(crate) save: &'static str,
     pub(crate) delete: &'static str,
@@ -102,6 +100,11 @@ pub(crate) struct ChatTexts {
     pub(crate) no_models: &'static str,
     pub(crate) connect: &'static str,
     pub(crate) empty_message: &'static str,
+    pub(crate) busy: &'static str,
+    pub(crate) too_long: fn(&str) -> String,
+    pub(crate) bad_title: fn(usize) -> String,
+    pub(crate) model_gone: &'static str,
+    pub(crate) models_unknown: &'static str,
 }
 
 /// The people of the company.
@@ -133,7 +136,6 @@ pub(crate) struct UsersTexts {
     pub(crate) remove: &'static str,
     pub(crate) remove_title: fn(&str) -> String,
     pub(crate) remove_lead: &'static str,
-    pub(crate) actions: fn(&str) -> String,
     pub(crate) email_taken: &'static str,
     pub(crate) email_invalid: &'static str,
     pub(crate) name_missing: &'static str,
@@ -222,7 +224,6 @@ pub(crate) struct AccountTexts {
     pub(crate) change_password: &'static str,
     pub(crate) password_changed: &'static str,
     pub(crate) password_wrong: &'static str,
-    pub(crate) password_short: &'static str,
     pub(crate) keys: &'static str,
     pub(crate) keys_lead: &'static str,
     pub(crate) key_name: &'static str,

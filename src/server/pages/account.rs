@@ -61,7 +61,14 @@ pub(super) struct NewKey {
 }
 
 impl<'a> AccountPage<'a> {
-    pub(super) fn new(s: &'a Shell, name: &str, email: &str, locale: Option<&str>, keys: Vec<ApiKey>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        s: &'a Shell,
+        name: &str,
+        email: &str,
+        locale: Option<&str>,
+        keys: Vec<ApiKey>,
+        now: Timestamp,
+    ) -> Self {
         let t = &s.t.account;
         let chosen = locale.and_then(Locale::parse);
         Self {
@@ -75,7 +82,9 @@ impl<'a> AccountPage<'a> {
                 .into_iter()
                 .map(|key| KeyRow {
                     created: s.locale.ago(key.created_at, now, &s.zone),
-                    last_used: key.last_used_at.map_or_else(|| t.never.to_owned(), |then| s.locale.ago(then, now, &s.zone)),
+                    last_used: key
+                        .last_used_at
+                        .map_or_else(|| t.never.to_owned(), |then| s.locale.ago(then, now, &s.zone)),
                     revoke_title: (t.revoke_title)(&key.name),
                     id: key.id,
                     name: key.name,
@@ -188,7 +197,7 @@ pub(super) async fn create_key(
 ) -> Result<Response, Refused> {
     match auth::create_api_key(&app, &user, &form.name).await {
         Ok(made) => {
-            let model = String::new();
+            let model = super::chat::first_model(&app).await;
             let key = NewKey {
                 title: (shell.t.account.key_created)(&made.key.name),
                 snippet: snippet(&origin(&headers), made.secret.expose(), &model),
@@ -214,7 +223,11 @@ pub(super) async fn revoke_key(
 fn origin(headers: &HeaderMap) -> String {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST.as_str()).unwrap_or("localhost:8080");
-    let scheme = if text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")) { "https" } else { "http" };
+    let scheme = if text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https")) {
+        "https"
+    } else {
+        "http"
+    };
     format!("{scheme}://{host}")
 }
 

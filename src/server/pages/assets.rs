@@ -129,7 +129,10 @@ mod tests {
         let fresh = serve(Path((hash, name.clone()))).await;
         assert_eq!(fresh.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
         let stale = serve(Path(("0".repeat(16), name))).await;
-        assert_eq!((stale.status(), &stale.headers()[header::CACHE_CONTROL]), (StatusCode::OK, &HeaderValue::from_static("no-cache")));
+        assert_eq!(
+            (stale.status(), &stale.headers()[header::CACHE_CONTROL]),
+            (StatusCode::OK, &HeaderValue::from_static("no-cache"))
+        );
         assert_eq!(serve(Path(("0".repeat(16), "secret".to_owned()))).await.status(), StatusCode::NOT_FOUND);
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::server::{
     App,
     connection::{self, Connection, ConnectionError, Source},
-
+    models,
 };
 
 #[derive(Template)]
@@ -41,14 +41,14 @@ pub(super) struct Standing {
 }
 
 impl<'a> ConnectionPage<'a> {
-    pub(super) fn new(s: &'a Shell, connection: &Connection, ok: Option<bool>, models: Vec<String>) -> Self {
+    pub(super) fn new(s: &'a Shell, connection: &Connection, ok: bool, models: Vec<String>) -> Self {
         let t = &s.t.connection;
         let hint = connection.key_hint();
         let configured = connection.is_configured();
         let state = match (configured, ok) {
             (false, _) => Standing { tone: "warn", label: t.not_connected },
-            (true, Some(false)) => Standing { tone: "bad", label: t.failing },
-            (true, _) => Standing { tone: "good", label: t.connected },
+            (true, false) => Standing { tone: "bad", label: t.failing },
+            (true, true) => Standing { tone: "good", label: t.connected },
         };
         Self {
             s,
@@ -78,9 +78,9 @@ async fn draw(
     typed_url: Option<String>,
 ) -> Result<Response, Refused> {
     let connection = connection::current(app);
-    let offered = if connection.is_configured() { None::<Vec<String>> } else { None };
-    let ok = app.connections.verdict().map(|verdict| verdict.ok).or(offered.as_ref().map(|_| true));
-    let names = offered.map(|list| list.iter().map(|m:&String| m.clone()).collect()).unwrap_or_default();
+    let catalogue = models::list(app).await;
+    let ok = app.connections.verdict().map_or(catalogue.problem().is_none(), |verdict| verdict.ok);
+    let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
     let mut page = ConnectionPage::new(shell, &connection, ok, names);
     page.notice = notice;
     if let Some(url) = typed_url {

@@ -135,12 +135,11 @@ pub(super) struct Registration {
 pub(super) async fn join(
     State(app): State<App>,
     guest: Guest,
-    Peer(address): Peer,
     headers: HeaderMap,
     Form(form): Form<Registration>,
 ) -> Result<Response, Refused> {
     let shell = &guest.shell;
-    match auth::register(&app, address, &form.name, &form.email, form.password).await {
+    match auth::register(&app, &form.name, &form.email, form.password).await {
         Ok(signed_in) => {
             Ok((auth::set_cookie(&app.config, &headers, &signed_in), reply::redirect("/chat")).into_response())
         }

@@ -9,7 +9,10 @@
 //! Pages call the same functions as the JSON API and hold no rules of their own.
 
 mod account;
+mod answer;
 mod assets;
+mod chat;
+mod chat_list;
 mod connection;
 mod door;
 mod icons;
@@ -20,17 +23,19 @@ mod reply;
 mod said;
 mod shell;
 mod theme;
+mod usage;
+mod usage_report;
 mod users;
 
 use axum::{
     Router,
-    extract::{FromRequestParts, Request},
+    extract::{DefaultBodyLimit, FromRequestParts, Request},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 
-use super::{App, Endpoint, route};
+use super::{App, Endpoint, chat::QUESTION_LENGTH, route};
 
 /// The routes of this room.
 pub const ROUTES: &[Endpoint] = &[
@@ -40,6 +45,25 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/sign-in", handler: || get(door::sign_in) },
     Endpoint { method: Method::POST, path: "/sign-in", handler: || post(door::enter) },
     Endpoint { method: Method::POST, path: "/sign-out", handler: || post(door::leave) },
+    Endpoint { method: Method::GET, path: "/chat", handler: || get(chat::fresh) },
+    Endpoint { method: Method::POST, path: "/chat", handler: || post(chat::begin).layer(long_texts()) },
+    Endpoint { method: Method::GET, path: "/chats", handler: || get(chat_list::search) },
+    Endpoint { method: Method::GET, path: "/chat/{id}", handler: || get(chat::show) },
+    Endpoint { method: Method::POST, path: "/chat/{id}/rename", handler: || post(chat::rename) },
+    Endpoint { method: Method::POST, path: "/chat/{id}/delete", handler: || post(chat::delete) },
+    Endpoint { method: Method::POST, path: "/chat/{id}/stop", handler: || post(chat::stop) },
+    Endpoint { method: Method::POST, path: "/chat/{id}/messages", handler: || post(answer::ask).layer(long_texts()) },
+    Endpoint { method: Method::GET, path: "/chat/{id}/messages/{message}", handler: || get(answer::show) },
+    Endpoint {
+        method: Method::POST,
+        path: "/chat/{id}/messages/{message}/regenerate",
+        handler: || post(answer::regenerate),
+    },
+    Endpoint {
+        method: Method::GET,
+        path: "/chat/{id}/messages/{message}/stream",
+        handler: || get(answer::stream_answer),
+    },
     Endpoint { method: Method::GET, path: "/users", handler: || get(users::show) },
     Endpoint { method: Method::POST, path: "/users", handler: || post(users::add) },
     Endpoint { method: Method::POST, path: "/users/{id}/password", handler: || post(users::reset_password) },
@@ -47,6 +71,8 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/connection", handler: || get(connection::show) },
     Endpoint { method: Method::POST, path: "/connection", handler: || post(connection::save) },
     Endpoint { method: Method::POST, path: "/connection/forget", handler: || post(connection::forget) },
+    Endpoint { method: Method::GET, path: "/usage", handler: || get(usage::show) },
+    Endpoint { method: Method::GET, path: "/usage/live", handler: || get(usage::live) },
     Endpoint { method: Method::GET, path: "/account", handler: || get(account::show) },
     Endpoint { method: Method::POST, path: "/account/profile", handler: || post(account::change_profile) },
     Endpoint { method: Method::POST, path: "/account/password", handler: || post(account::change_password) },
@@ -56,6 +82,11 @@ pub const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/assets/{hash}/{name}", handler: || get(assets::serve) },
     Endpoint { method: Method::GET, path: "/favicon.ico", handler: || get(assets::favicon) },
 ];
+
+/// A question may be as long as [`QUESTION_LENGTH`] says; in a form, a letter takes up to twelve bytes.
+fn long_texts() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(QUESTION_LENGTH * 12 + super::BODY_LIMIT)
+}
 
 pub(super) fn routes() -> Router<App> {
     route::build(ROUTES)

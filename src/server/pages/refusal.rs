@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{reply, shell::Shell};
-use crate::server::{auth::AuthError, database::DatabaseError, users::UserError};
+use crate::server::{auth::AuthError, chat::ChatError, database::DatabaseError, users::UserError};
 
 /// Why a page can't be shown.
 #[derive(Debug)]
@@ -70,7 +70,11 @@ fn to_the_door(shell: &Shell) -> Response {
     } else {
         "/sign-in".to_owned()
     };
-    if shell.by_htmx { (StatusCode::UNAUTHORIZED, [("hx-redirect", door)]).into_response() } else { reply::redirect(&door) }
+    if shell.by_htmx {
+        (StatusCode::UNAUTHORIZED, [("hx-redirect", door)]).into_response()
+    } else {
+        reply::redirect(&door)
+    }
 }
 
 impl From<DatabaseError> for Refusal {
@@ -100,6 +104,19 @@ impl From<AuthError> for Refusal {
             AuthError::NotAuthenticated | AuthError::InvalidToken => Self::SignIn,
             AuthError::User(error) => error.into(),
             AuthError::Database(error) => error.into(),
+            other => {
+                tracing::warn!(error = %other, "a page was refused");
+                Self::Forbidden
+            }
+        }
+    }
+}
+
+impl From<ChatError> for Refusal {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::NotFound => Self::NotFound,
+            ChatError::Database(error) => error.into(),
             other => {
                 tracing::warn!(error = %other, "a page was refused");
                 Self::Forbidden

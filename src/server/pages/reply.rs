@@ -40,8 +40,16 @@ pub(super) fn page(shell: &Shell, status: StatusCode, template: &impl Template) 
 /// To another page of this server, to be fetched with GET.
 pub(super) fn redirect(path: &str) -> Response {
     let location = HeaderValue::try_from(path).unwrap_or(HeaderValue::from_static("/"));
-    (StatusCode::SEE_OTHER, [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+    (
+        StatusCode::SEE_OTHER,
+        [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+    )
         .into_response()
+}
+
+/// Done, and nothing to show for it.
+pub(super) fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
 }
 
 /// A path of this server out of a form or a query, or `/`: what starts with two slashes, or a slash and a backslash,

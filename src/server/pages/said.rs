@@ -1,6 +1,11 @@
 //! What the service functions refuse, said in the reader's language; their own sentences are English.
 
-use crate::server::{auth::AuthError, i18n::Texts, users::UserError};
+use crate::server::{
+    auth::AuthError,
+    chat::{AskError, ChatError},
+    i18n::{Locale, Texts},
+    users::UserError,
+};
 
 /// A refused account. `None` when it is not the reader's doing and a page of its own has to say so.
 pub(super) fn user(t: &Texts, error: &UserError) -> Option<String> {
@@ -31,5 +36,21 @@ pub(super) fn auth(t: &Texts, error: &AuthError) -> Option<String> {
         | AuthError::PersonOnly
         | AuthError::NoSuchApiKey
         | AuthError::Database(_) => return None,
+    })
+}
+
+/// A question that was not put.
+pub(super) fn chat(locale: Locale, error: &ChatError) -> Option<String> {
+    let t = &locale.texts().chat;
+    Some(match error {
+        ChatError::Busy => t.busy.to_owned(),
+        ChatError::Empty => t.empty_message.to_owned(),
+        ChatError::TooLong(most) => (t.too_long)(&locale.number(i64::try_from(*most).unwrap_or(i64::MAX))),
+        ChatError::BadTitle(most) => (t.bad_title)(*most),
+        ChatError::Ask(AskError::NoConnection) => t.not_connected.to_owned(),
+        ChatError::Ask(AskError::ModelNotFound) => t.model_gone.to_owned(),
+        // The upstream's own words.
+        ChatError::Ask(error) => error.to_string(),
+        ChatError::NotFound | ChatError::Database(_) => return None,
     })
 }

@@ -104,7 +104,12 @@ impl Shell {
             (Theme::Light, self.t.shell.theme_light, ICONS.light),
             (Theme::Dark, self.t.shell.theme_dark, ICONS.dark),
         ]
-        .map(|(theme, label, icon)| ThemeChoice { code: theme.code(), label, icon, chosen: theme == self.theme })
+        .map(|(theme, label, icon)| ThemeChoice {
+            code: theme.code(),
+            label,
+            icon,
+            chosen: theme == self.theme,
+        })
     }
 
     /// Passes a success on; a failure becomes the page that says so.

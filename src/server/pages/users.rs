@@ -219,7 +219,12 @@ fn made_up_password() -> String {
     const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
     let mut random = rand::rng();
     let groups: Vec<String> = (0..4)
-        .map(|_| (0..4).filter_map(|_| ALPHABET.get(random.random_range(0..ALPHABET.len()))).map(|&byte| char::from(byte)).collect())
+        .map(|_| {
+            (0..4)
+                .filter_map(|_| ALPHABET.get(random.random_range(0..ALPHABET.len())))
+                .map(|&byte| char::from(byte))
+                .collect()
+        })
         .collect();
     groups.join("-")
 }

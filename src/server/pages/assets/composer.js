@@ -120,6 +120,12 @@ function toEnd() {
   page.scrollTo({ top: page.scrollHeight, behavior: "instant" });
 }
 
+const toEndButton = document.querySelector("[data-to-end]");
+toEndButton?.addEventListener("click", () => {
+  stick = true;
+  toEnd();
+});
+
 if (thread) {
   toEnd();
   showButtons();
@@ -128,6 +134,7 @@ if (thread) {
     // The page growing under the reader is not the reader scrolling up.
     if (page.scrollHeight === height || atEnd()) stick = atEnd();
     height = page.scrollHeight;
+    toEndButton?.toggleAttribute("hidden", stick || atEnd());
   }, { passive: true });
   new MutationObserver(() => {
     showButtons();
@@ -137,6 +144,6 @@ if (thread) {
 
 // The server lost its voice in the middle of an answer: after a while, ask for the whole of it.
 document.addEventListener("htmx:sse:error", (event) => {
-  if (event.detail.status !== 404) return;
+  if (![401, 404].includes(event.detail.status)) return;
   location.reload();
 });
