@@ -76,9 +76,9 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     } else {
         println!("stopping");
     }
-    context.runtime.shutdown().await;
+    let stopped = context.runtime.shutdown().await;
     state.close().await;
-    Ok(())
+    Ok(stopped?)
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached servers notice and follow.
