@@ -36,7 +36,7 @@ fn a_document_that_breaks_keeps_its_server_running_and_is_taken_up_when_mended()
     let port = free_port();
     place.write("alpha.yaml", &document("alpha", port, ""));
     let compose = place.compose(&[]);
-    [good, port].map(wait_ready);
+    [good, port].into_iter().for_each(wait_ready);
     let pid = place.pid("alpha");
     place.write("alpha.yaml", &document("alpha", port, "  expsoe: {}\n"));
     let message = place.wait_for_reason("alpha", "DocumentValid", "InvalidDocument");

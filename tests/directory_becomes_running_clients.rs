@@ -34,7 +34,7 @@ fn a_killed_server_comes_back_and_its_neighbour_is_left_alone() {
     place.write("a.yaml", &document("alpha", ports[0], ""));
     place.write("b.yaml", &document("beta", ports[1], ""));
     let compose = place.compose(&[]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     let (first, neighbour) = (place.pid("alpha").unwrap(), place.pid("beta").unwrap());
     signal(first, Signal::KILL);
     let second = wait_until(|| "another alpha".into(), || place.pid("alpha").filter(|pid| *pid != first));
@@ -86,7 +86,7 @@ fn a_removed_document_stops_its_server_and_keeps_its_data_for_a_document_of_the_
     place.write("a.yaml", &document("alpha", ports[0], ""));
     place.write("b.yaml", &document("beta", ports[1], ""));
     let compose = place.compose(&[]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     let account = r#"{"name":"Ada","email":"ada@example.com","password":"correct horse"}"#;
     assert_eq!(http("POST", ports[0], "/api/v1/auths/signup", "", account).unwrap().0, 200);
 
@@ -111,7 +111,7 @@ fn deletion_policy_delete_takes_the_data_too() {
     place.write("a.yaml", &document("alpha", ports[0], "  deletionPolicy: Delete\n"));
     place.write("b.yaml", &document("beta", ports[1], ""));
     let compose = place.compose(&[]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     assert!(place.data("alpha").exists());
     place.remove("a.yaml");
     compose.wait_for(&["alpha", "gone"]);

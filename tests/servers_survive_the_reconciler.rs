@@ -17,7 +17,7 @@ fn detached_servers_are_taken_over_and_nothing_unchanged_is_restarted() {
     let place = Place::new();
     let ports = two_clients(&place);
     let compose = place.compose(&["--detach"]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     let before = place.servers();
     compose.stop();
     assert!(ports.into_iter().all(ready), "a detached server ended with its reconciler");
@@ -25,7 +25,7 @@ fn detached_servers_are_taken_over_and_nothing_unchanged_is_restarted() {
     // One document changes while nobody looks.
     place.write("b.yaml", &document("beta", ports[1], "").replace("displayName: beta", "displayName: Beta"));
     let compose = place.compose(&["--detach"]);
-    compose.wait_for(&["alpha", "ready"]).clone();
+    compose.wait_for(&["alpha", "ready"]);
     wait_until(|| "another beta".into(), || place.pid("beta").filter(|pid| !before.contains(&("beta".into(), *pid))));
     wait_ready(ports[1]);
     assert_eq!(place.pid("alpha"), before.iter().find(|(name, _)| name == "alpha").map(|(_, pid)| *pid));
@@ -43,7 +43,7 @@ fn a_killed_reconciler_leaves_no_orphan_and_its_successor_starts_each_server_onc
     let ports = two_clients(&place);
     for _ in 0..3 {
         let mut compose = place.compose(&[]);
-        ports.map(wait_ready);
+        ports.into_iter().for_each(wait_ready);
         assert_eq!(place.servers().len(), 2);
         compose.kill();
     }
@@ -60,7 +60,7 @@ fn a_reconciler_killed_at_any_moment_of_a_start_starts_nothing_twice() {
         compose.kill();
     }
     let compose = place.compose(&["--detach"]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     place.wait_for_reason("alpha", "Ready", "Ready");
     place.wait_for_reason("beta", "Ready", "Ready");
     assert_eq!(place.servers().len(), 2, "{:?}", place.servers());
@@ -74,7 +74,7 @@ fn a_detached_reconciler_that_is_killed_is_picked_up_where_it_stood() {
     let place = Place::new();
     let ports = two_clients(&place);
     let mut compose = place.compose(&["--detach"]);
-    ports.map(wait_ready);
+    ports.into_iter().for_each(wait_ready);
     let before = place.servers();
     compose.kill();
     let compose = place.compose(&[]);

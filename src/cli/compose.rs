@@ -1,12 +1,15 @@
 //! `mai compose DIR`: keeps the instances of a directory as declared, until it is told to stop.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::FutureExt;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -64,7 +67,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let printer = tokio::spawn(print_transitions(told));
     let context = Arc::new(reconcile::Context { source, runtime, state: state.clone(), transitions });
 
-    reconcile::run(documents, context.clone(), Options { resync: args.resync, ..Options::default() }, stop.shared()).await;
+    reconcile::run(documents, context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
 
     problems.abort();
     printer.abort();
@@ -73,9 +76,9 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     } else {
         println!("stopping");
     }
-    context.runtime.shutdown().await;
+    let stopped = context.runtime.shutdown().await;
     state.close().await;
-    Ok(())
+    Ok(stopped?)
 }
 
 /// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached servers notice and follow.
@@ -103,7 +106,7 @@ async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
             format!("{name:<20} gone        its data stays unless its document said deletionPolicy: Delete")
         } else if ready {
             let next = match listen {
-                Some(listen) => what_next(&format!("http://{listen}")).await,
+                Some(listen) => what_next(listen).await,
                 None => "open it",
             };
             format!("{name:<20} ready       {}   {next}", address.unwrap_or_default())
@@ -117,15 +120,20 @@ async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
 }
 
 /// Asks the instance, as its own pages do, whether anybody has registered yet.
-async fn what_next(url: &str) -> &'static str {
-    let config = async {
-        let answer = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?.get(format!("{url}/api/config")).send().await?;
-        answer.json::<serde_json::Value>().await
-    };
-    match config.await {
-        Ok(config) if config["onboarding"] == true => "open it, the first to register becomes admin",
+async fn what_next(listen: SocketAddr) -> &'static str {
+    match tokio::time::timeout(Duration::from_secs(2), config(listen)).await {
+        Ok(Ok(config)) if config["onboarding"] == true => "open it, the first to register becomes admin",
         _ => "open it and sign in",
     }
+}
+
+async fn config(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
+    let stream = tokio::net::TcpStream::connect(listen).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
+    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
 }
 
 async fn print_problems(mut problems: watch::Receiver<Vec<Problem>>) {

@@ -40,9 +40,9 @@ async fn down(args: &Args) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for (server, outcome) in servers.iter().zip(outcomes) {
         match outcome {
-            Ok(()) => println!("{:<20} stopped", server.name()),
+            Ok(()) => println!("{:<20} stopped", server.labels.id.name),
             Err(error) => {
-                eprintln!("mai: {} (pid {}) could not be stopped: {error}", server.name(), server.pid);
+                eprintln!("mai: {} (pid {}) could not be stopped: {error}", server.labels.id.name, server.pid);
                 code = ExitCode::FAILURE;
             }
         }

@@ -83,7 +83,7 @@ fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
 
 fn table(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     table.set_header(["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"]);
     for (document, status) in instances {
         let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
@@ -116,7 +116,7 @@ fn problems(problems: &[Problem]) {
 async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<()> {
     for (document, _) in instances {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
+        table.load_style(presets::NOTHING).set_header(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
         for event in state.events(&document.namespace, name, 20).await? {
             table.add_row([
                 event.last_seen.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),

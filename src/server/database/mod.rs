@@ -1,7 +1,9 @@
 //! The server's database: one SQLite file, read by a small pool, written by one task.
 
+mod batch;
 mod open;
 mod writer;
 
+pub use batch::Batch;
 pub use open::{Database, DatabaseError};
-pub use writer::{Batch, Job};
+pub use writer::Job;

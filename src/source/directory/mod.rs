@@ -1,8 +1,10 @@
 //! A directory of YAML files as a watch stream.
 //!
 //! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `ingest` decides what they mean
-//! for the instances that are known, `watch` follows the tree and feeds the stream, `secrets` keeps the values.
+//! for the instances that are known, `watch` follows the tree and feeds the stream (`ears` tell it when), `secrets` keeps the values. `verdict` judges documents
+//! for `mai validate`, by the same rules.
 
+mod ears;
 mod ingest;
 mod line_map;
 mod object;
@@ -11,6 +13,7 @@ mod scan;
 mod secret_document;
 mod secrets;
 mod split;
+mod verdict;
 mod watch;
 
 use std::path::Path;
@@ -24,6 +27,9 @@ use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 use crate::api::SecretRef;
 use crate::source::{Documents, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
+
+pub(crate) use scan::read;
+pub(crate) use verdict::{Judged, Severity, Verdict, judge};
 
 use scan::Root;
 use secrets::Secrets;

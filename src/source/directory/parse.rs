@@ -45,8 +45,8 @@ pub(crate) enum Content {
     Foreign { kind: String },
     /// Not a document of any kind: one that was cut off (ours, if it names our group), or something else that is YAML.
     Unrecognised { message: String, ours: bool },
-    /// Not YAML. The key is what its text looks like.
-    Broken { place: Place, message: String, guess: Option<Key> },
+    /// Not YAML. The key is what its text looks like; what looks like a Secret is not to be quoted.
+    Broken { place: Place, message: String, guess: Option<Key>, secret: bool },
 }
 
 impl Document {
@@ -103,6 +103,7 @@ pub(crate) fn not_text() -> ParsedFile {
         place: Place { line: 1, column: 1 },
         message: "is not UTF-8 text; save it as UTF-8".to_owned(),
         guess: None,
+        secret: true,
     };
     let document = Document { index: 0, within: String::new(), lines: Arc::new(LineMap::of(chunk)), content };
     ParsedFile { documents: vec![document], blank: false }
@@ -149,13 +150,14 @@ fn broken(chunk: Chunk<'_>, error: &serde_saphyr::Error) -> Content {
         column: u32::try_from(location.column()).unwrap_or(1),
     });
     // The parser may quote what it stumbled over, which in a Secret is nobody's business.
-    let message = if chunk.text.replace([' ', '"', '\''], "").contains("kind:Secret") {
+    let secret = chunk.text.replace([' ', '"', '\''], "").contains("kind:Secret");
+    let message = if secret {
         "is not valid YAML; the line is not shown since it may hold a secret".to_owned()
     } else {
         let said = error.without_snippet().to_string();
         format!("is not valid YAML: {}", said.lines().next().unwrap_or_default().trim())
     };
-    Content::Broken { place, message, guess: guess_key(chunk.text) }
+    Content::Broken { place, message, guess: guess_key(chunk.text), secret }
 }
 
 /// Which instance a text that does not parse seems to be about, read line by line.

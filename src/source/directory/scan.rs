@@ -148,9 +148,12 @@ pub(crate) fn scan(root: &Path, previous: &Tree) -> Tree {
     tree
 }
 
-/// Reads a single file as a tree of one, whatever it is called.
-pub(crate) fn scan_file(path: &Path) -> Tree {
+/// Reads a directory once, or a single file as a tree of one, whatever it is called.
+pub(crate) fn read(path: &Path) -> Tree {
     let previous = Tree::none();
+    if path.is_dir() || !path.exists() {
+        return scan(path, &previous);
+    }
     let mut tree = Tree { root: Root::Readable, ..Tree::none() };
     Scan { previous: &previous, tree: &mut tree, read: BTreeSet::new() }.file(path, path);
     tree

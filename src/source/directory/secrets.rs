@@ -113,13 +113,7 @@ impl Secrets {
 
 /// The values of a Secret if its file keeps them to itself and no other file claims its name.
 fn usable(path: &Path, file: &File, secret: &SecretDocument, twin: Option<&Path>) -> Result<Values, (String, String)> {
-    let open = file.mode & 0o077;
-    let path = path.display();
-    if open != 0 {
-        let message = format!(
-            "can be read by others on this machine (mode {:04o}), so it is not used; run: chmod 600 {path}",
-            file.mode
-        );
+    if let Some(message) = open_to_others(path, file) {
         return Err((String::new(), message));
     }
     if let Some(twin) = twin {
@@ -127,6 +121,17 @@ fn usable(path: &Path, file: &File, secret: &SecretDocument, twin: Option<&Path>
         return Err(("metadata.name".to_owned(), message));
     }
     secret.values.clone()
+}
+
+/// What is wrong with the permissions of a file that holds a Secret.
+pub(super) fn open_to_others(path: &Path, file: &File) -> Option<String> {
+    (file.mode & 0o077 != 0).then(|| {
+        format!(
+            "can be read by others on this machine (mode {:04o}), so it is not used; run: chmod 600 {}",
+            file.mode,
+            path.display()
+        )
+    })
 }
 
 /// Whether what was in `file` may still be there although it was not seen.

@@ -1,0 +1,128 @@
+//! What a server carries in its own environment, so that any reconciler recognises it: the only memory of this runtime.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::runtime::InstanceId;
+
+const STATE_DIR: &str = "MAI_STATE_DIR";
+const NAMESPACE: &str = "MAI_INSTANCE_NAMESPACE";
+const NAME: &str = "MAI_INSTANCE_NAME";
+const UID: &str = "MAI_INSTANCE_UID";
+const HASH: &str = "MAI_WORKLOAD_HASH";
+const STARTED_AT: &str = "MAI_STARTED_AT";
+const STARTED_BY: &str = "MAI_STARTED_BY";
+const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
+const HOST: &str = "HOST";
+const PORT: &str = "PORT";
+
+/// What a server says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// Whose server it is.
+    pub id: InstanceId,
+    /// `Workload::hash` it was started with.
+    pub hash: String,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// Process id of the reconciler that started it.
+    pub started_by: u32,
+    /// Whether it ends when that reconciler does.
+    pub attached: bool,
+}
+
+impl Labels {
+    /// The variables that carry the labels, the address included.
+    pub(super) fn variables<'a>(&self, state_dir: &'a Path) -> Vec<(&'static str, Cow<'a, OsStr>)> {
+        let text = |value: &str| Cow::Owned(OsStr::new(value).to_owned());
+        vec![
+            (STATE_DIR, Cow::Borrowed(state_dir.as_os_str())),
+            (NAMESPACE, text(&self.id.namespace)),
+            (NAME, text(&self.id.name)),
+            (UID, text(&self.id.uid)),
+            (HASH, text(&self.hash)),
+            (HOST, text(&self.listen.ip().to_string())),
+            (PORT, text(&self.listen.port().to_string())),
+            (STARTED_AT, text(&self.started_at.to_string())),
+            (STARTED_BY, text(&self.started_by.to_string())),
+            (EXIT_WITH_STDIN, text(if self.attached { "true" } else { "false" })),
+        ]
+    }
+
+    /// Reads the labels from a process's environment as `/proc/PID/environ` shows it; none when it belongs to no instance of
+    /// this state directory.
+    pub(super) fn parse(environ: &[u8], state_dir: &Path) -> Option<Self> {
+        let raw = |name: &str| {
+            environ
+                .split(|byte| *byte == 0)
+                .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        let text = |name: &str| std::str::from_utf8(raw(name)?).ok();
+        if raw(STATE_DIR)? != state_dir.as_os_str().as_bytes() {
+            return None;
+        }
+        Some(Self {
+            id: InstanceId {
+                namespace: text(NAMESPACE)?.to_owned(),
+                name: text(NAME)?.to_owned(),
+                uid: text(UID)?.to_owned(),
+            },
+            hash: text(HASH)?.to_owned(),
+            listen: SocketAddr::new(text(HOST)?.parse::<IpAddr>().ok()?, text(PORT)?.parse().ok()?),
+            started_at: text(STARTED_AT)?.parse().ok()?,
+            started_by: text(STARTED_BY)?.parse().ok()?,
+            attached: text(EXIT_WITH_STDIN) == Some("true"),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn labels(attached: bool) -> Labels {
+        Labels {
+            id: InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "u-1".to_owned() },
+            hash: "f00".to_owned(),
+            listen: "[::1]:8001".parse().unwrap(),
+            started_at: "2026-11-24T08:00:00.123456789Z".parse().unwrap(),
+            started_by: 42,
+            attached,
+        }
+    }
+
+    fn environ(labels: &Labels, state_dir: &Path) -> Vec<u8> {
+        let mut bytes = b"WEBUI_NAME=MAI_STATE_DIR=/elsewhere\0".to_vec();
+        for (name, value) in labels.variables(state_dir) {
+            bytes.extend([name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat());
+        }
+        bytes
+    }
+
+    #[test]
+    fn labels_survive_the_way_through_the_environment() {
+        let state_dir = Path::new("/var/lib/mai");
+        for attached in [true, false] {
+            assert_eq!(Labels::parse(&environ(&labels(attached), state_dir), state_dir), Some(labels(attached)));
+        }
+    }
+
+    #[test]
+    fn a_process_of_another_state_directory_or_without_labels_is_nobody_of_ours() {
+        let theirs = environ(&labels(true), Path::new("/var/lib/mai2"));
+        assert_eq!(Labels::parse(&theirs, Path::new("/var/lib/mai")), None);
+        assert_eq!(
+            Labels::parse(b"MAI_STATE_DIR=/var/lib/mai\0MAI_INSTANCE_NAME=abc\0", Path::new("/var/lib/mai")),
+            None
+        );
+        assert_eq!(Labels::parse(b"", Path::new("/var/lib/mai")), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Where an instance lives on disk: `STATE_DIR/instances/NAME/{data,backups,server.log}`, unless the spec names other places.
+
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::{InstanceId, RuntimeError, Workload};
+
+/// What was used last, written before a server starts, so that data can be removed when the document is gone.
+const RECORD: &str = "instance.json";
+
+/// The places of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Everything that is not declared to be elsewhere.
+    pub(super) home: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) backups: PathBuf,
+    pub(super) log: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    uid: String,
+    data: PathBuf,
+    backups: PathBuf,
+    /// Declared places that were missing or empty when they were first used: all that is in them is the instance's.
+    #[serde(default)]
+    wholly_ours: BTreeSet<PathBuf>,
+}
+
+/// The name under which an instance is kept. Namespaces hold no underscore, so no two instances share one.
+pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
+    let plain = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+    };
+    if !plain(&id.name) || !plain(&id.namespace) {
+        return Err(RuntimeError::Unsupported(format!(
+            "{:?} in namespace {:?} cannot name a directory; use letters, digits, '-' and '.' alone",
+            id.name, id.namespace
+        )));
+    }
+    Ok(match id.namespace.as_str() {
+        "default" => id.name.clone(),
+        namespace => format!("{namespace}_{}", id.name),
+    })
+}
+
+impl Places {
+    /// The places of the instance that is kept as `key`; with a workload, those that it declares.
+    pub(super) fn of(state_dir: &Path, key: &str, workload: Option<&Workload>) -> Self {
+        let home = state_dir.join("instances").join(key);
+        let declared = |path: Option<&PathBuf>, name: &str| path.cloned().unwrap_or_else(|| home.join(name));
+        Self {
+            data: declared(workload.and_then(|workload| workload.data_path.as_ref()), "data"),
+            backups: declared(workload.and_then(|workload| workload.backups_path.as_ref()), "backups"),
+            log: home.join("server.log"),
+            home,
+        }
+    }
+
+    /// Makes what is missing, readable for the own user alone, and proves that all of it can be written.
+    pub(super) fn make(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let not_writable = |path: &Path, source| RuntimeError::NotWritable {
+            instance: id.to_string(),
+            path: path.display().to_string(),
+            source,
+        };
+        let former = self.read_record().map_err(|source| not_writable(&self.home, source))?;
+        let mut wholly_ours = former.map(|record| record.wholly_ours).unwrap_or_default();
+        for path in [&self.data, &self.backups] {
+            let outside = !path.starts_with(&self.home);
+            if outside && std::fs::read_dir(path).map_or(true, |mut entries| entries.next().is_none()) {
+                wholly_ours.insert(path.clone());
+            }
+        }
+        for path in [&self.home, &self.data, &self.backups] {
+            make_writable(path, path.starts_with(&self.home)).map_err(|source| not_writable(path, source))?;
+        }
+        let record =
+            Record { uid: id.uid.clone(), data: self.data.clone(), backups: self.backups.clone(), wholly_ours };
+        self.write_record(&record).map_err(|source| not_writable(&self.home, source))
+    }
+
+    /// Opens the log so that whatever is written goes to its end, also after it was truncated.
+    pub(super) fn open_log(&self) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log)
+    }
+
+    /// Removes data, backups and home of the instance `id`. What was never made is no error.
+    pub(super) fn remove(&self, id: &InstanceId, state_dir: &Path) -> io::Result<()> {
+        let record = self.read_record()?;
+        if let Some(record) = &record
+            && record.uid != id.uid
+        {
+            return Err(refused(&self.home, "it belongs to another instance that had the same name"));
+        }
+        let wholly_ours = record.as_ref().map(|record| record.wholly_ours.clone()).unwrap_or_default();
+        let recorded = record.into_iter().flat_map(|record| [record.data, record.backups]);
+        let mut doomed: Vec<PathBuf> = recorded.filter(|path| !path.starts_with(&self.home)).collect();
+        if let Some(path) = doomed.iter().find(|path| !wholly_ours.contains(*path)) {
+            return Err(refused(path, "it held other files before the instance was started there"));
+        }
+        // The home goes last: it holds the record of what else there is to remove.
+        doomed.push(self.home.clone());
+        for path in &doomed {
+            may_be_removed(path, state_dir)?;
+        }
+        for path in &doomed {
+            match std::fs::remove_dir_all(path) {
+                // A mount point: its content is gone, the directory itself is not ours to remove.
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_record(&self) -> io::Result<Option<Record>> {
+        match std::fs::read(self.home.join(RECORD)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_record(&self, record: &Record) -> io::Result<()> {
+        let unfinished = self.home.join(".instance.json.new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        file.write_all(&serde_json::to_vec(record)?)?;
+        std::fs::rename(&unfinished, self.home.join(RECORD))
+    }
+}
+
+fn make_writable(path: &Path, own: bool) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if own {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    // Permissions, read-only mounts and full volumes all show only when something is written.
+    let trial = path.join(format!(".mai-write-test.{}", std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&trial)
+        .and_then(|mut file| file.write_all(b"can this be written?\n"));
+    let removed = std::fs::remove_file(&trial);
+    written.and(removed)
+}
+
+fn may_be_removed(path: &Path, state_dir: &Path) -> io::Result<()> {
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.symlink_metadata().is_err() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if real != path {
+        return Err(refused(path, "it is, or lies behind, a symbolic link"));
+    }
+    if path.components().count() < 3 || state_dir.starts_with(path) {
+        return Err(refused(path, "more than one instance lives below it"));
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, why: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("{} is not removed: {why}; look at it and remove it by hand", path.display()),
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn id(namespace: &str, name: &str, uid: &str) -> InstanceId {
+        InstanceId { namespace: namespace.to_owned(), name: name.to_owned(), uid: uid.to_owned() }
+    }
+
+    fn state() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap().join("state");
+        std::fs::create_dir(&path).unwrap();
+        (directory, path)
+    }
+
+    fn elsewhere(places: Places, data: PathBuf) -> Places {
+        Places { data, ..places }
+    }
+
+    #[test]
+    fn no_two_instances_share_a_key_and_no_name_leads_out() {
+        assert_eq!(key(&id("default", "abc", "")).unwrap(), "abc");
+        assert_eq!(key(&id("team", "abc", "")).unwrap(), "team_abc");
+        for name in ["", "..", ".", "a/b", "/a", "a\0b", "-", "team_abc"] {
+            assert!(key(&id("default", name, "")).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_is_for_the_own_user_alone() {
+        let (_kept, state) = state();
+        let places = Places::of(&state, "abc", None);
+        places.make(&id("default", "abc", "1")).unwrap();
+        drop(places.open_log().unwrap());
+        for (path, mode) in
+            [(&places.data, 0o700), (&places.backups, 0o700), (&places.home, 0o700), (&places.log, 0o600)]
+        {
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{path:?}");
+        }
+        assert_eq!(std::fs::read_dir(&places.data).unwrap().count(), 0, "the trial left something behind");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let (_kept, state) = state();
+        let file = state.join("file");
+        std::fs::write(&file, "").unwrap();
+        let places = elsewhere(Places::of(&state, "abc", None), file.join("data"));
+        let error = places.make(&id("default", "abc", "1")).unwrap_err().to_string();
+        assert!(error.contains(&format!("{} of abc cannot be written", file.join("data").display())), "{error}");
+    }
+
+    #[test]
+    fn removal_takes_declared_places_along_and_nothing_beside_them() {
+        let (_kept, state) = state();
+        let data = state.parent().unwrap().join("disk/abc");
+        let neighbour = state.parent().unwrap().join("disk/other");
+        std::fs::create_dir_all(&neighbour).unwrap();
+        let abc = id("default", "abc", "1");
+        elsewhere(Places::of(&state, "abc", None), data.clone()).make(&abc).unwrap();
+        // The document, and with it the declared path, is gone by now.
+        let places = Places::of(&state, "abc", None);
+        places.remove(&abc, &state).unwrap();
+        assert!(!data.exists() && !places.home.exists() && neighbour.exists());
+        places.remove(&abc, &state).unwrap();
+    }
+
+    #[test]
+    fn removal_refuses_a_declared_place_that_held_something_else_before() {
+        let (_kept, state) = state();
+        let data = state.parent().unwrap().join("shared");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("letter"), "dear").unwrap();
+        let abc = id("default", "abc", "1");
+        let places = elsewhere(Places::of(&state, "abc", None), data.clone());
+        places.make(&abc).unwrap();
+        let error = places.remove(&abc, &state).unwrap_err();
+        assert!(error.to_string().contains("held other files before"), "{error}");
+        assert!(data.join("letter").exists());
+    }
+
+    #[test]
+    fn removal_refuses_links_roots_parents_of_the_state_and_the_data_of_a_namesake() {
+        let (_kept, state) = state();
+        let abc = id("default", "abc", "1");
+        let real = state.parent().unwrap().join("real");
+        let link = state.parent().unwrap().join("link");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let plain = Places::of(&state, "abc", None);
+        for data in [PathBuf::from("/"), PathBuf::from("/usr"), link.clone(), link.join("data"), state.clone()] {
+            std::fs::create_dir_all(&plain.home).unwrap();
+            let record = Record {
+                uid: "1".to_owned(),
+                data: data.clone(),
+                backups: plain.backups.clone(),
+                wholly_ours: [data.clone()].into(),
+            };
+            plain.write_record(&record).unwrap();
+            std::fs::create_dir_all(real.join("data")).unwrap();
+            let error = plain.remove(&abc, &state).unwrap_err();
+            assert!(error.to_string().contains("is not removed"), "{data:?}: {error}");
+            assert!(plain.home.exists() && real.exists());
+        }
+        plain.make(&abc).unwrap();
+        let error = plain.remove(&id("default", "abc", "2"), &state).unwrap_err();
+        assert!(error.to_string().contains("another instance"), "{error}");
+        assert!(plain.data.exists());
+    }
+}

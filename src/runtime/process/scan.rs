@@ -1,0 +1,40 @@
+//! Looks through the processes of the machine for many callers at once: whoever asks while a look is under way shares the next one.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Mutex;
+
+use super::found::{Found, running};
+
+/// Looks for the servers of one state directory.
+#[derive(Debug)]
+pub(super) struct Scan {
+    state_dir: PathBuf,
+    last: Mutex<Option<(Instant, Arc<Vec<Found>>)>>,
+}
+
+impl Scan {
+    pub(super) fn new(state_dir: PathBuf) -> Self {
+        Self { state_dir, last: Mutex::new(None) }
+    }
+
+    /// The servers that run: what is returned was looked for after this was called.
+    pub(super) async fn now(&self) -> io::Result<Arc<Vec<Found>>> {
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if let Some((looked, found)) = &*last
+            && *looked >= asked
+        {
+            return Ok(Arc::clone(found));
+        }
+        let looked = Instant::now();
+        let state_dir = self.state_dir.clone();
+        let found = tokio::task::spawn_blocking(move || running(&state_dir)).await.map_err(io::Error::other)??;
+        let found = Arc::new(found);
+        *last = Some((looked, Arc::clone(&found)));
+        Ok(found)
+    }
+}
