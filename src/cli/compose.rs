@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::state_dir::Place;
 use crate::reconcile::{self, Options, Transition};
+use crate::runtime::Runtime;
+use crate::runtime::docker::{DockerOptions, DockerRuntime};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
+use crate::source::Documents;
 use crate::source::directory::Directory;
 use crate::state::{Problem, State};
 
@@ -41,6 +45,8 @@ pub(super) struct Args {
 enum RuntimeKind {
     /// Child processes of this program: no Docker, no cluster
     Process,
+    /// Containers of the engine behind DOCKER_HOST or the usual socket; they go on when this program ends
+    Docker,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -57,11 +63,31 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     let (source, documents) = Directory::open(&args.place.directory, state.clone()).await?;
-    let RuntimeKind::Process = args.runtime;
-    let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(state_dir.clone())? };
-    let runtime = ProcessRuntime::open(options)?;
+    match args.runtime {
+        RuntimeKind::Process => {
+            let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(state_dir.clone())? };
+            let runtime = ProcessRuntime::open(options)?;
+            keep(args, &state_dir, source, documents, state, runtime, args.detach, stop).await
+        }
+        RuntimeKind::Docker => {
+            let runtime = DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), socket: None }).await?;
+            keep(args, &state_dir, source, documents, state, runtime, true, stop).await
+        }
+    }
+}
 
-    println!("mai keeps {} as declared; state is in {}; Ctrl-C {}", args.place.directory.display(), state_dir.display(), if args.detach { "leaves the servers running" } else { "stops everything" });
+#[allow(clippy::too_many_arguments)]
+async fn keep<R: Runtime>(
+    args: &Args,
+    state_dir: &Path,
+    source: Directory,
+    documents: Documents,
+    state: State,
+    runtime: R,
+    outlives: bool,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    println!("mai keeps {} as declared; state is in {}; Ctrl-C {}", args.place.directory.display(), state_dir.display(), if outlives { "leaves the servers running" } else { "stops everything" });
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, told) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(told));
@@ -71,10 +97,10 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
 
     problems.abort();
     printer.abort();
-    if args.detach {
-        println!("the servers go on; `mai down {}` stops them", args.place.directory.display());
-    } else {
-        println!("stopping");
+    match args.runtime {
+        RuntimeKind::Docker => println!("the containers go on"),
+        RuntimeKind::Process if outlives => println!("the servers go on; `mai down {}` stops them", args.place.directory.display()),
+        RuntimeKind::Process => println!("stopping"),
     }
     let stopped = context.runtime.shutdown().await;
     state.close().await;

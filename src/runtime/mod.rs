@@ -57,8 +57,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// may be taken once.
     fn changes(&self) -> BoxStream<'static, InstanceId>;
 
-    /// This program ends: attached servers are stopped, what outlives it goes on.
-    fn shutdown(&self) -> impl Future<Output = ()> + Send;
+    /// This program ends: attached servers are stopped, all at once; what outlives it goes on. To be called last.
+    fn shutdown(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 }
 
 /// Why a runtime could not do what it was asked.

@@ -24,7 +24,7 @@ pub(super) enum Goal {
     Stop,
     /// Nothing is there.
     Remove,
-    /// Names and leftovers are in order; nothing starts or stops for it but strays.
+    /// Names and leftovers are in order; what serves goes on.
     Tidy,
 }
 
@@ -64,9 +64,12 @@ pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) 
         }
         Goal::Replace | Goal::Commit | Goal::RollBack | Goal::Resume | Goal::Tidy => {}
     }
-    // Two servers on one data directory are never good.
+    // Two servers on one data directory are never good, whoever started them.
+    if let Some(second) = cast.strays.iter().chain(&cast.next).chain(&cast.former).find(|part| part.runs) {
+        return Move::Stop(second.clone());
+    }
     if let Some(stray) = cast.strays.first() {
-        return if stray.runs { Move::Stop(stray.clone()) } else { Move::Remove(stray.clone()) };
+        return Move::Remove(stray.clone());
     }
     if let Some(active) = cast.active.as_ref().filter(|active| active.name != active_name) {
         return Move::Rename(active.clone(), Role::Active);
@@ -74,7 +77,7 @@ pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) 
     match goal {
         Goal::Replace => replace(cast, fits),
         Goal::Commit => match cast.former.as_ref().or(cast.next.as_ref()) {
-            Some(part) => gone(part),
+            Some(part) => Move::Remove(part.clone()),
             None => Move::Done,
         },
         Goal::RollBack => roll_back(cast),
@@ -83,7 +86,7 @@ pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) 
             _ => Move::Done,
         },
         Goal::Tidy => match &cast.next {
-            Some(next) if fits.active => gone(next),
+            Some(next) if fits.active => Move::Remove(next.clone()),
             _ => Move::Done,
         },
         Goal::Stop | Goal::Remove => Move::Done,
@@ -97,14 +100,14 @@ fn gone(part: &Part) -> Move {
 fn replace(cast: &Cast, fits: Fits) -> Move {
     if let Some(active) = cast.active.as_ref().filter(|_| fits.active) {
         return match &cast.next {
-            Some(next) => gone(next),
+            Some(next) => Move::Remove(next.clone()),
             None if active.runs => Move::Done,
             None => Move::Start(active.clone()),
         };
     }
     match &cast.next {
         None => Move::Create,
-        Some(next) if !fits.next || next.runs => gone(next),
+        Some(next) if !fits.next => Move::Remove(next.clone()),
         Some(next) => match (&cast.active, &cast.former) {
             (Some(active), _) if active.runs => Move::Stop(active.clone()),
             // What is active has never answered, or it would not have a former one: that one is worth more.
@@ -117,7 +120,7 @@ fn replace(cast: &Cast, fits: Fits) -> Move {
 
 fn roll_back(cast: &Cast) -> Move {
     if let Some(next) = &cast.next {
-        return gone(next);
+        return Move::Remove(next.clone());
     }
     match (&cast.active, &cast.former) {
         (Some(active), Some(_)) => gone(active),

@@ -32,6 +32,7 @@ impl Floor {
             next: part(&self.next),
             former: part(&self.former),
             strays: self.strays.iter().map(|made| made.part.clone()).collect(),
+            taken: None,
         }
     }
 

@@ -208,7 +208,9 @@ impl Runtime for DockerRuntime {
         Arc::clone(&self.hands.changes).read()
     }
 
-    async fn shutdown(&self) {}
+    async fn shutdown(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 }
 
 impl Hands {

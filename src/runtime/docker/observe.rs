@@ -179,8 +179,9 @@ fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
     let change = |field: &str, from: &str, to: &str| Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() };
     let renamed = cast.active.iter().filter(|active| active.name != names.active).map(|active| change(fields::NAME, &active.name, &names.active));
     let left = cast.next.iter().chain(&cast.strays).map(|part| change(fields::LEFT_OVER, &part.name, "removed"));
+    let second = cast.former.iter().filter(|former| former.runs).map(|former| change(fields::LEFT_OVER, &former.name, "stopped"));
     let paused = paused.then(|| change(fields::PAUSED, "paused", "running"));
-    renamed.chain(left).chain(paused).collect()
+    renamed.chain(left).chain(second).chain(paused).collect()
 }
 
 /// A container that does not run is started as it is, unless it has to be made anew.

@@ -6,21 +6,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+
+use crate::runtime::log_tail;
 
 /// A log larger than this is rotated.
 pub(super) const LARGEST: u64 = 10 * 1024 * 1024;
 /// How many rotated logs are kept.
 const KEPT: u32 = 3;
-/// How many lines the end of a log has, at most.
-const TAIL_LINES: usize = 20;
-/// How many bytes the end of a log has, at most.
-const TAIL_BYTES: usize = 4 * 1024;
-/// How many bytes are searched for them: escapes and secrets take more room than what is left of them. A line that does not fit is not
+/// How many bytes are searched for the last lines: escapes and secrets take more room than what is left of them. A line that does not fit is not
 /// shown, because half a secret at its start would not be recognised.
 const LOOKED_AT: u64 = 64 * 1024;
-/// A secret shorter than this is not looked for: it would be found everywhere.
-const SHORTEST_SECRET: usize = 4;
 
 /// Whether it is time to rotate; one system call.
 pub(super) fn is_large(log: &Path) -> bool {
@@ -48,25 +44,7 @@ fn rotated(log: &Path, age: u32) -> PathBuf {
 /// The last lines that were written after `from`, fit to be shown: no control characters and none of `secrets`.
 pub(super) fn tail(log: &Path, from: u64, secrets: &[SecretString]) -> Vec<String> {
     let text = last_bytes(log, from).unwrap_or_default();
-    let mut text = String::from_utf8_lossy(&text).into_owned();
-    for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST_SECRET) {
-        text = text.replace(secret, "[secret]");
-    }
-    let mut left = TAIL_BYTES;
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines().rev().map(printable).filter(|line| !line.trim().is_empty()).take(TAIL_LINES) {
-        if line.len() > left {
-            // Of a single line that is too long its start is worth more than nothing.
-            if lines.is_empty() {
-                lines.push(line[..line.floor_char_boundary(left)].to_owned());
-            }
-            break;
-        }
-        left -= line.len();
-        lines.push(line);
-    }
-    lines.reverse();
-    lines
+    log_tail::of(&text, secrets)
 }
 
 fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
@@ -84,22 +62,6 @@ fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
         bytes.drain(..=end_of_partial_line);
     }
     Ok(bytes)
-}
-
-fn printable(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character == '\x1b' && characters.next_if_eq(&'[').is_some() {
-            // A terminal sequence ends with its first letter or similar.
-            while characters.next().is_some_and(|character| !('@'..='~').contains(&character)) {}
-        } else if character == '\t' {
-            text.push(' ');
-        } else if !character.is_control() {
-            text.push(character);
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -151,7 +113,7 @@ mod tests {
         let (_kept, log) = written(&format!("{}\n", "ż".repeat(9000)));
         let lines = tail(&log, 0, &[]);
         assert_eq!(lines.len(), 1);
-        assert!(lines[0].len() <= TAIL_BYTES && lines[0].len() > TAIL_BYTES / 2);
+        assert!(lines[0].len() <= log_tail::BYTES && lines[0].len() > log_tail::BYTES / 2);
 
         let (_kept, log) = written(&format!("{0}\n{0}\n{0}\n", "x".repeat(1500)));
         assert_eq!(tail(&log, 0, &[]).len(), 2);

@@ -7,7 +7,6 @@
 //! reconciler does, even by SIGKILL. *Detached*: it goes on, and the next reconciler of the same state directory takes it over.
 
 mod cgroup;
-mod changes;
 mod found;
 mod labels;
 mod launch;
@@ -36,7 +35,6 @@ pub use labels::Labels;
 pub use limits::LimitedBy;
 
 use self::cgroup::Groups;
-use self::changes::Changes;
 use self::launch::{Launched, launch};
 use self::limits::Limiter;
 use self::pidfd::Process;
@@ -44,7 +42,8 @@ use self::places::Places;
 use self::run::{Run, Slot, SlotState};
 use self::scan::Scan;
 use self::supervise::Supervision;
-use super::{InstanceId, Observed, Presence, Runtime, RuntimeError, Workload};
+use super::changes::Changes;
+use super::{Change, Drift, InstanceId, Observed, Presence, Runtime, RuntimeError, Workload};
 
 /// How servers are run.
 #[derive(Clone, Debug)]
@@ -128,19 +127,6 @@ impl ProcessRuntime {
         Ok(Self { hands, _until_dropped: over.drop_guard() })
     }
 
-    /// Ends what is looked after: attached servers are stopped, all at once, detached ones are left alone. To be called last.
-    pub async fn shutdown(&self) -> Result<(), RuntimeError> {
-        self.hands.closed.store(true, Ordering::Release);
-        if !self.hands.detach {
-            // All that were ever asked about: one of them may be starting at this moment.
-            let ids = self.hands.known();
-            let stopping = ids.iter().map(|id| self.stop(id));
-            futures::future::join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
-        }
-        self.hands.over.cancel();
-        Ok(())
-    }
-
     /// By what declared limits are kept.
     pub fn how_limited(&self) -> LimitedBy {
         self.hands.limiter.used()
@@ -160,8 +146,42 @@ impl Runtime for ProcessRuntime {
         started.await.unwrap_or_else(|error| Err(failed("start", &id, io::Error::other(error))))
     }
 
+    /// A process needs nothing but the own binary.
+    async fn prepare(&self, _workload: &Workload) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    /// A process that has ended cannot go on; there is never one that could be resumed.
+    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        Err(impossible(id, "a process that has ended cannot be started again as it was"))
+    }
+
+    /// Whatever differs needs another process.
+    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        Err(impossible(&workload.id, "a running process cannot be given another environment"))
+    }
+
+    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.stop(&workload.id).await?;
+        self.start(workload).await
+    }
+
+    /// Nothing is kept of a process that was replaced.
+    async fn commit(&self, _id: &InstanceId) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        Err(impossible(id, "nothing is kept of a process that was replaced"))
+    }
+
     async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         self.hands.stop(id).await
+    }
+
+    /// Of a process that has ended nothing is left but its files.
+    async fn remove(&self, _id: &InstanceId) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
@@ -170,6 +190,18 @@ impl Runtime for ProcessRuntime {
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
         Arc::clone(&self.hands.changes).read()
+    }
+
+    async fn shutdown(&self) -> Result<(), RuntimeError> {
+        self.hands.closed.store(true, Ordering::Release);
+        if !self.hands.detach {
+            // All that were ever asked about: one of them may be starting at this moment.
+            let ids = self.hands.known();
+            let stopping = ids.iter().map(|id| self.stop(id));
+            futures::future::join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
+        }
+        self.hands.over.cancel();
+        Ok(())
     }
 }
 
@@ -200,12 +232,7 @@ impl Hands {
             None => Presence::Absent,
             Some(run) if run.is_ending() => Presence::Stopping,
             Some(run) => Presence::Running {
-                // What runs for a namesake with another uid is never what is declared.
-                hash: if run.labels.id == *id {
-                    run.labels.hash.clone()
-                } else {
-                    format!("of uid {}", run.labels.id.uid)
-                },
+                drift: workload.map_or(Drift::None, |workload| drift(run, id, workload)),
                 since: run.labels.started_at,
                 readiness: run.readiness.borrow().clone(),
             },
@@ -216,7 +243,7 @@ impl Hands {
             (_, Some(wanted)) if run.as_ref().is_some_and(|run| run.labels.listen == wanted) => None,
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
-        Ok(Observed { presence, last_exit, port_holder })
+        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder })
     }
 
     /// Who else listens where `id` wants to.
@@ -343,6 +370,24 @@ impl Hands {
         let over = self.over.clone();
         tokio::spawn(async move { over.run_until_cancelled(supervision.run()).await });
     }
+}
+
+/// A process is told everything at its start, so it is as declared or has to be another one.
+fn drift(run: &Run, id: &InstanceId, workload: &Workload) -> Drift {
+    let change = |field: &str, from: String, to: String| Drift::Replace(vec![Change { field: field.to_owned(), from, to }]);
+    let short = |hash: &str| hash.chars().take(12).collect::<String>();
+    if run.labels.id != *id {
+        // What runs for a namesake with another uid is never what is declared.
+        change("uid", run.labels.id.uid.clone(), id.uid.clone())
+    } else if run.labels.hash != workload.hash {
+        change("workload", short(&run.labels.hash), short(&workload.hash))
+    } else {
+        Drift::None
+    }
+}
+
+fn impossible(id: &InstanceId, why: &str) -> RuntimeError {
+    RuntimeError::Unsupported(format!("{id} is run as a process: {why}"))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::labels::Labels;
 use super::pidfd::Process;
 use crate::runtime::probe::Answer;
+use crate::runtime::readiness::after;
 use crate::runtime::{EnvValue, Exit, Probe, Readiness, Workload};
 
 /// The grace period of a server of which no document is known.
@@ -141,22 +142,6 @@ impl Run {
     }
 }
 
-/// What is known after a probe, and whether that is news: another kind, or one more failure of many.
-fn after(known: &Readiness, answer: Answer) -> (Readiness, bool) {
-    match (known, answer) {
-        (Readiness::Ready { version: known }, Answer::Ready { version }) => {
-            let news = *known != version;
-            (Readiness::Ready { version }, news)
-        }
-        (_, Answer::Ready { version }) => (Readiness::Ready { version }, true),
-        (Readiness::Starting { .. }, Answer::NotReady { detail }) => (Readiness::Starting { detail }, false),
-        (Readiness::Ready { .. }, Answer::NotReady { detail }) => (Readiness::Failing { probes: 1, detail }, true),
-        (Readiness::Failing { probes, .. }, Answer::NotReady { detail }) => {
-            (Readiness::Failing { probes: probes.saturating_add(1), detail }, true)
-        }
-    }
-}
-
 /// Where the runs of one instance are kept, one after the other.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -197,25 +182,5 @@ impl Slot {
             // The sender is this slot's own and lives as long as it does.
             Err(_) => SlotState::default(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_change_of_kind_is_news_and_so_is_each_further_failure() {
-        let ready = || Answer::Ready { version: None };
-        let not = |detail: &str| Answer::NotReady { detail: detail.to_owned() };
-        let mut known = Readiness::Starting { detail: String::new() };
-        let mut news = Vec::new();
-        for answer in [not("a"), not("b"), ready(), ready(), not("c"), not("d"), ready(), not("e")] {
-            let (next, worth_telling) = after(&known, answer);
-            known = next;
-            news.push(worth_telling);
-        }
-        assert_eq!(news, [false, false, true, false, true, true, true, true]);
-        assert_eq!(known, Readiness::Failing { probes: 1, detail: "e".to_owned() });
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::changes::Changes;
 use super::limits::Limiter;
 use super::log;
 use super::run::{Run, Slot};
 use super::stat::Stat;
+use crate::runtime::changes::Changes;
 use crate::runtime::{Exit, Readiness, probe};
 
 /// A server that is not ready yet is probed this soon, and then ever later …
