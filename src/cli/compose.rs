@@ -32,6 +32,10 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "process", value_name = "RUNTIME")]
     runtime: RuntimeKind,
 
+    /// The engine of the Docker runtime [default: /var/run/docker.sock, or Podman's socket]
+    #[arg(long, env = "DOCKER_HOST", value_name = "unix://SOCKET")]
+    docker_host: Option<String>,
+
     /// Leave the servers running when this program ends; the next run takes them over, `mai down` stops them
     #[arg(long)]
     detach: bool,
@@ -45,7 +49,7 @@ pub(super) struct Args {
 enum RuntimeKind {
     /// Child processes of this program: no Docker, no cluster
     Process,
-    /// Containers of the engine behind DOCKER_HOST or the usual socket; they go on when this program ends
+    /// Containers of a Docker Engine or of Podman; they go on when this program ends
     Docker,
 }
 
@@ -70,7 +74,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
             keep(args, &state_dir, source, documents, state, runtime, args.detach, stop).await
         }
         RuntimeKind::Docker => {
-            let runtime = DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), socket: None }).await?;
+            let runtime = DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), host: args.docker_host.clone() }).await?;
             keep(args, &state_dir, source, documents, state, runtime, true, stop).await
         }
     }

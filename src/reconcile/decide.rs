@@ -147,9 +147,12 @@ fn prepare(missing: &str) -> Verdict {
 }
 
 fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
-    if observed.former.is_some() && memory.failures > 0 {
-        let why = observed.last_exit.as_ref().map_or_else(|| "the replacement ended".to_owned(), describe);
-        return roll_back(workload, memory, why);
+    if observed.former.is_some() {
+        // Either it has just ended, or its rollback was interrupted.
+        let why = observed.last_exit.as_ref().map(describe);
+        if let Some(why) = rejected(workload, memory).map(str::to_owned).or(why) {
+            return roll_back(workload, memory, why);
+        }
     }
     let step = match &observed.presence {
         Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => Step::Replace(changes.clone()),
@@ -245,14 +248,19 @@ fn keep(
         }
         Readiness::Starting { detail } => {
             memory.ready_since = None;
+            if let (Some(_), Some(exit)) = (&observed.former, &observed.last_exit) {
+                // An engine that starts it again and again gives it a new start period each time.
+                return roll_back(workload, memory, describe(exit));
+            }
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
                 return if observed.former.is_some() { roll_back(workload, memory, why) } else { unhealthy(facts, memory, why) };
             }
-            let picture = match memory.failures {
-                0..CRASH_LOOP => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-                failures => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
+            let picture = match (memory.failures, &observed.last_exit) {
+                (failures @ 1.., Some(exit)) => after_exit(failures, Some(exit)),
+                (0..CRASH_LOOP, _) => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+                (failures, _) => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
             };
             Verdict::wait(picture, left)
         }

@@ -10,12 +10,9 @@ use crate::runtime::RuntimeError;
 const TIMEOUT_SECONDS: u64 = 120;
 const USUAL: &str = "/var/run/docker.sock";
 
-/// Connects to `socket`, or to what DOCKER_HOST names, or to the usual socket of Docker, or to Podman's.
-pub(super) async fn connect(socket: Option<&Path>) -> Result<Docker, RuntimeError> {
-    let socket = match socket {
-        Some(socket) => socket.to_owned(),
-        None => usual_socket(std::env::var("DOCKER_HOST").ok().as_deref())?,
-    };
+/// Connects to what `host` names as DOCKER_HOST would, or to the usual socket of Docker, or to Podman's.
+pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> {
+    let socket = socket(host)?;
     let refused = |error: bollard::errors::Error| {
         RuntimeError::Unsupported(format!(
             "no container engine answers at {} ({}); start Docker there, set DOCKER_HOST, or use --runtime process",
@@ -27,11 +24,11 @@ pub(super) async fn connect(socket: Option<&Path>) -> Result<Docker, RuntimeErro
     docker.negotiate_version().await.map_err(refused)
 }
 
-fn usual_socket(docker_host: Option<&str>) -> Result<PathBuf, RuntimeError> {
-    match docker_host.filter(|host| !host.is_empty()) {
+fn socket(host: Option<&str>) -> Result<PathBuf, RuntimeError> {
+    match host.filter(|host| !host.is_empty()) {
         Some(host) => host.strip_prefix("unix://").map(PathBuf::from).ok_or_else(|| {
             RuntimeError::Unsupported(format!(
-                "DOCKER_HOST is {host}, and only unix:// sockets are spoken to: volumes and secrets of the instances are on this very machine"
+                "the engine at {host} cannot be used: only unix:// sockets are spoken to, because volumes and secrets of the instances are on this very machine"
             ))
         }),
         None => {
@@ -50,14 +47,14 @@ mod tests {
 
     #[test]
     fn only_sockets_of_this_machine_are_spoken_to() {
-        assert_eq!(usual_socket(Some("unix:///run/x.sock")).unwrap(), Path::new("/run/x.sock"));
-        let error = usual_socket(Some("tcp://10.0.0.1:2375")).unwrap_err().to_string();
+        assert_eq!(socket(Some("unix:///run/x.sock")).unwrap(), Path::new("/run/x.sock"));
+        let error = socket(Some("tcp://10.0.0.1:2375")).unwrap_err().to_string();
         assert!(error.contains("tcp://10.0.0.1:2375"), "{error}");
     }
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_is_said_with_what_to_do() {
-        let error = connect(Some(Path::new("/nonexistent/docker.sock"))).await.unwrap_err().to_string();
+        let error = connect(Some("unix:///nonexistent/docker.sock")).await.unwrap_err().to_string();
         assert!(error.contains("no container engine answers at /nonexistent/docker.sock"), "{error}");
         assert!(error.contains("DOCKER_HOST"), "{error}");
     }

@@ -12,12 +12,14 @@ mod events;
 mod exits;
 mod fields;
 mod image;
+mod inside;
 mod labels;
 mod logs;
 mod monitor;
 mod names;
 mod networks;
 mod observe;
+mod owner;
 mod perform;
 mod ports;
 mod problem;
@@ -41,6 +43,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cache::Cache;
 use self::dance::Goal;
 use self::exits::Exits;
+use self::inside::Place;
 use self::monitor::Monitor;
 use self::names::Names;
 use self::networks::Networks;
@@ -57,8 +60,8 @@ const STATE_ID: &str = "engine-id";
 pub struct DockerOptions {
     /// Where secrets of instances are kept, below `instances/`.
     pub state_dir: PathBuf,
-    /// The engine's socket; else DOCKER_HOST, else Docker's usual socket, else Podman's.
-    pub socket: Option<PathBuf>,
+    /// The engine, as DOCKER_HOST names it, such as unix:///run/docker.sock; else Docker's usual socket, else Podman's.
+    pub host: Option<String>,
 }
 
 /// Runs servers as containers, which go on when it is dropped.
@@ -77,8 +80,10 @@ struct Hands {
     state_id: String,
     /// Users inside containers are other users outside.
     users_are_mapped: bool,
-    /// We run in a container ourselves: published ports and directories of the host are not ours to see.
-    inside: bool,
+    /// Where we run ourselves.
+    place: Place,
+    /// Files of volumes are ours to give away.
+    owns_engine_files: bool,
     cache: Cache,
     changes: Arc<Changes>,
     monitor: Monitor,
@@ -102,20 +107,23 @@ struct Known {
 impl DockerRuntime {
     /// Connects to the engine and begins to follow its events.
     pub async fn open(options: DockerOptions) -> Result<Self, RuntimeError> {
-        let docker = connect::connect(options.socket.as_deref()).await?;
+        let docker = connect::connect(options.host.as_deref()).await?;
         let unusable = |error: io::Error| RuntimeError::Unsupported(format!("{} cannot be used: {error}", options.state_dir.display()));
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.state_dir).map_err(unusable)?;
         let state_dir = options.state_dir.canonicalize().map_err(unusable)?;
         let state_id = state_id(&state_dir).map_err(unusable)?;
         let info = docker.info().await.map_err(|error| RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error))))?;
         let security = info.security_options.unwrap_or_default();
+        let users_are_mapped = security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless"));
+        let place = inside::look(&docker).await;
         let changes = Arc::new(Changes::default());
         let hands = Arc::new(Hands {
             docker,
             state_dir,
             state_id,
-            users_are_mapped: security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless")),
-            inside: ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists()),
+            users_are_mapped,
+            place,
+            owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && place == Place::Beside,
             cache: Cache::default(),
             monitor: Monitor::new(Arc::clone(&changes)),
             changes,
@@ -198,7 +206,7 @@ impl Runtime for DockerRuntime {
 
     async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let names = Names::of(id)?;
-        volumes::remove(&self.hands.docker, id, &names, &self.hands.state_id).await?;
+        volumes::remove(&self.hands.docker, id, &names, &self.hands.home(&names), &self.hands.state_id).await?;
         // Empty by now, unless another runtime kept something in it that is not ours to remove.
         let _ = std::fs::remove_dir(self.hands.home(&names));
         Ok(())

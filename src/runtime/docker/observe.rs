@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::cast::{Cast, Part};
 use super::fields::{self, Fields};
+use super::inside::Place;
 use super::labels::Labels;
 use super::monitor::RunKey;
 use super::names::{Names, SHARED_NETWORK};
@@ -121,7 +122,7 @@ impl Hands {
 
     /// Where its server is asked: at the published port, or, from inside another container, at its own address.
     fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
-        if !self.inside {
+        if self.place != Place::Inside {
             return ports::published(container);
         }
         let networks = container.network_settings.as_ref()?.networks.as_ref()?;

@@ -11,11 +11,12 @@ use bollard::query_parameters::{
 use super::cast::{Cast, Part};
 use super::dance::{Fits, Goal, Move, Role, next_move};
 use super::fields::{self, Fields};
+use super::inside::Place;
 use super::labels::Labels;
 use super::names::Names;
 use super::problem::{engine, is_missing, said, status, unless_missing};
 use super::secrets::{self, SecretFile};
-use super::{Hands, spec, volumes};
+use super::{Hands, owner, spec, volumes};
 use crate::runtime::{Drift, InstanceId, RuntimeError, SecretDelivery, Workload};
 
 /// More moves than any way takes.
@@ -97,7 +98,7 @@ impl Hands {
         })?;
         let wanted_networks = spec::networks(workload);
         self.networks.ensure(&self.docker, id, &wanted_networks).await?;
-        volumes::ensure(&self.docker, workload, names, &self.state_id, !self.inside).await?;
+        volumes::ensure(&self.docker, workload, names, &self.home(names), &self.state_id, self.place == Place::Beside).await?;
         let file = self.write_secrets(workload, names)?;
         let mut body = spec::container(workload, names, Some(&image), file.as_deref());
         let asked = Fields::asked(&body, Some(&image), true);
@@ -141,9 +142,9 @@ impl Hands {
         self.known().owners.insert(part.id.clone(), id.clone());
         if let Some(container) = self.inspect(id, &part).await? {
             self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
-        }
-        if workload.container.confined {
-            volumes::give(&self.docker, id, &part.id).await?;
+            if workload.container.confined {
+                owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
+            }
         }
         Ok(part)
     }

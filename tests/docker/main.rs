@@ -1,0 +1,14 @@
+//! `mai compose --runtime docker` against a real Docker Engine: what is made, what is repaired, what is left alone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod broken;
+mod drift;
+mod engine;
+mod interrupted;
+mod made;
+mod proxy;
+mod refused;
+mod restarts;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,100 @@
+//! A socket in front of the engine's that counts what passes, and can go dead after the nth change.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::engine;
+
+pub struct Proxy {
+    _directory: tempfile::TempDir,
+    socket: PathBuf,
+    changes: Arc<Mutex<Vec<String>>>,
+    reads: Arc<AtomicUsize>,
+}
+
+/// What happens at the nth change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Never,
+    /// The engine does not get it.
+    Before(usize),
+    /// The engine does it, and nobody hears the answer.
+    After(usize),
+}
+
+impl Proxy {
+    pub fn start(cut: Cut) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (changes, reads) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let (seen, count) = (Arc::clone(&changes), Arc::clone(&reads));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let Ok(client) = client else { return };
+                let (seen, count) = (Arc::clone(&seen), Arc::clone(&count));
+                std::thread::spawn(move || serve(client, cut, &seen, &count));
+            }
+        });
+        Self { _directory: directory, socket, changes, reads }
+    }
+
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    /// Every request so far that may change something.
+    pub fn changes(&self) -> Vec<String> {
+        self.changes.lock().unwrap().clone()
+    }
+
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+/// The client opens one connection for each request, so the first line of a connection is all there is to look at.
+fn serve(mut client: UnixStream, cut: Cut, seen: &Mutex<Vec<String>>, reads: &AtomicUsize) {
+    let mut head = [0; 4096];
+    let Ok(length @ 1..) = client.read(&mut head) else { return };
+    let text = String::from_utf8_lossy(&head[..length]);
+    let line = text.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+    let number = if line.starts_with("GET ") || line.starts_with("HEAD ") {
+        reads.fetch_add(1, Ordering::Relaxed);
+        // What was cut stays cut.
+        let changes = seen.lock().unwrap().len();
+        if matches!(cut, Cut::Before(at) | Cut::After(at) if changes >= at) {
+            return;
+        }
+        0
+    } else {
+        let mut seen = seen.lock().unwrap();
+        seen.push(line);
+        seen.len()
+    };
+    match cut {
+        Cut::Before(at) if number >= at => return,
+        Cut::After(at) if number > at => return,
+        _ => {}
+    }
+    let Ok(mut engine) = UnixStream::connect(engine::socket()) else { return };
+    engine.write_all(&head[..length]).unwrap();
+    let mut to_engine = (client.try_clone().unwrap(), engine.try_clone().unwrap());
+    let upload = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut to_engine.0, &mut to_engine.1);
+        let _ = to_engine.1.shutdown(std::net::Shutdown::Write);
+    });
+    if cut == Cut::After(number) && number > 0 {
+        let mut answer = [0; 1];
+        // The engine has done it once it begins to answer.
+        let _ = engine.read(&mut answer);
+    } else {
+        let _ = std::io::copy(&mut engine, &mut client);
+    }
+    let _ = engine.shutdown(std::net::Shutdown::Both);
+    let _ = client.shutdown(std::net::Shutdown::Both);
+    let _ = upload.join();
+}

@@ -1,0 +1,149 @@
+//! A directory of documents over the tests' engine, and what a person would look at from outside.
+
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::{
+    InspectContainerOptions, ListContainersOptions, ListContainersOptionsBuilder, RemoveContainerOptions, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions,
+};
+use serde_json::Value;
+
+use super::engine;
+use super::support::{Compose, Place, free_port, http, wait_ready, wait_until};
+
+pub struct Stage {
+    pub place: Place,
+    pub name: String,
+    pub port: u16,
+}
+
+impl Stage {
+    /// One instance; its name is the test's own, because the tests share an engine.
+    pub fn new(name: &str) -> Self {
+        Self { place: Place::new(), name: name.to_owned(), port: free_port() }
+    }
+
+    /// The document, with further lines below `spec:`.
+    pub fn document(&self, image: &str, more: &str) -> String {
+        format!(
+            "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata:\n  name: {}\nspec:\n  displayName: {}\n  image: {image}\n  imagePullPolicy: Never\n  openRouter: {{apiKeySecretRef: {{name: upstream, key: key}}}}\n  expose: {{port: {}}}\n{more}",
+            self.name, self.name, self.port
+        )
+    }
+
+    pub fn declare(&self, image: &str, more: &str) {
+        if !self.place.documents.join("secrets").exists() {
+            self.place.secret("upstream", "key", "sk-or-v1-fixture");
+        }
+        self.place.write("instance.yaml", &self.document(image, more));
+    }
+
+    pub fn compose(&self) -> Compose {
+        self.compose_on(&engine::host())
+    }
+
+    pub fn compose_on(&self, host: &str) -> Compose {
+        self.place.compose(&["--runtime", "docker", "--docker-host", host])
+    }
+
+    /// Declares `fixture:1`, starts the reconciler and waits until the instance answers and the reconciler says so.
+    pub fn up(&self, more: &str) -> Compose {
+        self.declare("fixture:1", more);
+        let compose = self.compose();
+        self.wait_for("Ready");
+        wait_ready(self.port);
+        compose
+    }
+
+    pub fn wait_for(&self, reason: &str) -> String {
+        self.place.wait_for_reason(&self.name, "Ready", reason)
+    }
+
+    pub fn container(&self) -> String {
+        format!("mai-{}", self.name)
+    }
+
+    /// Containers of the instance, by name.
+    pub fn containers(&self) -> Vec<ContainerSummary> {
+        let mine = |container: &ContainerSummary| {
+            container.labels.as_ref().is_some_and(|labels| labels.get("mai.dev/instance") == Some(&self.name))
+        };
+        list().into_iter().filter(mine).collect()
+    }
+
+    pub fn inspect(&self) -> Option<ContainerInspectResponse> {
+        inspect(&self.container())
+    }
+
+    /// The id and the time of start: another one means that it was restarted or made anew.
+    pub fn run(&self) -> Option<(String, String)> {
+        let container = self.inspect()?;
+        Some((container.id?, container.state.filter(|state| state.running == Some(true))?.started_at?))
+    }
+
+    /// Waits for another run than `before`, which answers.
+    pub fn wait_for_another(&self, before: &(String, String)) -> (String, String) {
+        let run = wait_until(|| format!("another run of {}", self.name), || self.run().filter(|run| run != before));
+        wait_ready(self.port);
+        run
+    }
+
+    pub fn get(&self, path: &str) -> String {
+        wait_until(
+            || format!("an answer to {path}"),
+            || http("GET", self.port, path, "", "").ok().filter(|(status, _)| *status == 200).map(|(_, body)| body),
+        )
+    }
+
+    /// How often a server was started on the data, as the data itself tells.
+    pub fn starts(&self) -> usize {
+        self.get("/starts").lines().count()
+    }
+
+    /// Sees to it that nothing happens for a while that covers several passes.
+    pub fn assert_calm(&self, run: &(String, String)) {
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            assert_eq!(self.run().as_ref(), Some(run), "{} was restarted", self.name);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let containers: Vec<String> = self.containers().into_iter().filter_map(|container| container.id).collect();
+        let volumes = [format!("{}-data", self.container()), format!("{}-backups", self.container())];
+        engine::by_hand(async |docker| {
+            for container in containers {
+                remove(&docker, &container).await;
+            }
+            for volume in volumes {
+                let _ = docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
+            }
+        });
+    }
+}
+
+pub async fn remove(docker: &Docker, container: &str) {
+    let options: RemoveContainerOptions = RemoveContainerOptionsBuilder::new().force(true).build();
+    let _ = docker.remove_container(container, Some(options)).await;
+}
+
+pub fn list() -> Vec<ContainerSummary> {
+    engine::by_hand(async |docker| {
+        let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
+        docker.list_containers(Some(options)).await.unwrap()
+    })
+}
+
+pub fn inspect(container: &str) -> Option<ContainerInspectResponse> {
+    engine::by_hand(async |docker| docker.inspect_container(container, None::<InspectContainerOptions>).await.ok())
+}
+
+/// The container as JSON, for reading single fields of it.
+pub fn json(container: &ContainerInspectResponse) -> Value {
+    serde_json::to_value(container).unwrap()
+}
