@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use mai_operator::cli::Cli;
 
 fn main() -> ExitCode {
-    mai_operator::cli::run(Cli::parse())
+    mai_operator::cli::run(Cli::read())
 }

@@ -6,6 +6,7 @@ mod crd;
 mod down;
 mod logs;
 mod mock_upstream;
+mod secrets_file;
 mod serve;
 mod state_dir;
 mod status;

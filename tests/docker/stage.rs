@@ -45,7 +45,9 @@ impl Stage {
     }
 
     pub fn compose_on(&self, host: &str) -> Compose {
-        self.place.compose(&["--runtime", "docker", "--docker-host", host])
+        let compose = self.place.compose(&["--runtime", "docker", "--docker-host", host]);
+        compose.wait_for(&["mai keeps"]);
+        compose
     }
 
     /// Declares `fixture:1`, starts the reconciler and waits until the instance answers and the reconciler says so.

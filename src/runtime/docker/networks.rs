@@ -4,11 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 use tokio::sync::Mutex;
 
 use super::names::SHARED_NETWORK;
 use super::problem::{engine, is_missing, said, status};
 use crate::runtime::{InstanceId, RuntimeError};
+
+/// Marks the shared network as made by us.
+const OURS: &str = "mai.dev/shared";
 
 /// Makes sure of networks.
 #[derive(Debug, Default)]
@@ -40,23 +44,28 @@ impl Networks {
 
     async fn ensure_shared(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
         let _turn = self.turn.lock().await;
-        match docker.inspect_network(SHARED_NETWORK, None).await {
-            Err(error) if is_missing(&error) => {}
-            other => return other.map(drop),
+        if shared(docker).await?.is_empty() {
+            let request = NetworkCreateRequest {
+                name: SHARED_NETWORK.to_owned(),
+                driver: Some("bridge".to_owned()),
+                // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
+                options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+                labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
+                ..NetworkCreateRequest::default()
+            };
+            match docker.create_network(request).await {
+                // Another one of us was faster.
+                Err(error) if status(&error) == Some(409) => {}
+                outcome => drop(outcome?),
+            }
         }
-        let request = NetworkCreateRequest {
-            name: SHARED_NETWORK.to_owned(),
-            driver: Some("bridge".to_owned()),
-            // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
-            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
-            labels: Some(HashMap::from([("mai.dev/shared".to_owned(), "true".to_owned())])),
-            ..NetworkCreateRequest::default()
-        };
-        match docker.create_network(request).await {
-            // Another one of us was faster.
-            Err(error) if status(&error) == Some(409) => Ok(()),
-            outcome => outcome.map(drop),
+        // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
+        for surplus in shared(docker).await?.iter().skip(1).filter(|network| network.ours) {
+            if let Err(error) = docker.remove_network(&surplus.id).await {
+                tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, said(&error));
+            }
         }
+        Ok(())
     }
 
     /// Brings a container into exactly these networks. New ones first, so that it is never in none.
@@ -92,6 +101,23 @@ impl Networks {
         }
         Ok(())
     }
+}
+
+struct Shared {
+    id: String,
+    ours: bool,
+}
+
+/// Every network of that name, oldest first.
+async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> {
+    let filters = HashMap::from([("name", vec![SHARED_NETWORK])]);
+    let options: ListNetworksOptions = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let mut found = docker.list_networks(Some(options)).await?;
+    // The filter matches parts of names.
+    found.retain(|network| network.name.as_deref() == Some(SHARED_NETWORK));
+    found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
+    let ours = |labels: Option<HashMap<String, String>>| labels.is_some_and(|labels| labels.contains_key(OURS));
+    Ok(found.into_iter().map(|network| Shared { id: network.id.unwrap_or_default(), ours: ours(network.labels) }).collect())
 }
 
 fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
