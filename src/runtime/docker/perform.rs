@@ -175,13 +175,22 @@ impl Hands {
         }
         self.cache.forget();
         let Err(error) = outcome else { return Ok(()) };
-        if !is_missing(&error) {
-            self.exits.note_refused(&part.id);
-        }
         let said = said(&error);
+        if said.contains("task") && said.contains("already exists") {
+            // An engine that was killed has half started it and cannot tell. One that is made anew is another one to it.
+            tracing::warn!(instance = %id, "the engine cannot start {} and it is made anew: {said}", part.name);
+            return self.remove(id, part).await;
+        }
+        // An engine that did not answer has refused nothing.
+        if let Some(status) = status(&error).filter(|status| *status != 404) {
+            self.exits.note_refused(&part.id, status);
+        }
         if said.contains("port is already allocated") || said.contains("address already in use") {
-            let port = self.inspect(id, part).await?.as_ref().and_then(super::ports::published).map_or(0, |address| address.port());
-            return Err(RuntimeError::PortTaken { instance: id.to_string(), port, holder: "another program".to_owned() });
+            let wanted = self.inspect(id, part).await?.as_ref().and_then(super::ports::published);
+            if let Some(wanted) = wanted {
+                let holder = super::ports::listener(wanted).await;
+                return Err(RuntimeError::PortTaken { instance: id.to_string(), port: wanted.port(), holder });
+            }
         }
         Err(RuntimeError::Engine { action: "start", instance: id.to_string(), said })
     }

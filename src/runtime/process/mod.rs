@@ -14,7 +14,6 @@ mod limits;
 mod log;
 mod pidfd;
 mod places;
-mod port;
 mod run;
 mod scan;
 mod stat;
@@ -43,7 +42,7 @@ use self::run::{Run, Slot, SlotState};
 use self::scan::Scan;
 use self::supervise::Supervision;
 use super::changes::Changes;
-use super::{Change, Drift, InstanceId, Observed, Presence, Runtime, RuntimeError, Workload};
+use super::{Change, Drift, InstanceId, Observed, Presence, Runtime, RuntimeError, Workload, port};
 
 /// How servers are run.
 #[derive(Clone, Debug)]
@@ -267,7 +266,7 @@ impl Hands {
         if listeners.iter().any(|pid| own.contains(pid)) {
             return Ok(None);
         }
-        Ok(Some(port::name(&listeners, &ours)))
+        Ok(Some(port::name(&listeners, |pid| found::name(&ours, pid))))
     }
 
     async fn start(self: &Arc<Self>, workload: &Workload) -> Result<(), RuntimeError> {
