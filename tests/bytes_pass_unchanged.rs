@@ -78,7 +78,8 @@ async fn a_stream_has_the_same_hash_direct_and_through_the_server_however_it_is_
 
 #[tokio::test]
 async fn a_whole_answer_is_not_reformatted() {
-    let body = "{ \"id\":\"gen-2\",\n\t\"usage\" : {\"total_tokens\":3, \"cost\":1e-6} ,\"x\":1.0E+2, \"y\":\"\\u00e9\" }\n";
+    let body =
+        "{ \"id\":\"gen-2\",\n\t\"usage\" : {\"total_tokens\":3, \"cost\":1e-6} ,\"x\":1.0E+2, \"y\":\"\\u00e9\" }\n";
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
     let upstream = Canned::start(vec![head.into_bytes(), body.as_bytes().to_vec()]).await;
     let (server, token) = server(&upstream.base_url).await;
@@ -102,8 +103,10 @@ async fn the_question_arrives_as_it_was_written_but_for_the_user() {
     ];
     let mut users = Vec::new();
     for (body, token) in [(bodies[0], &token), (bodies[1], &token), (bodies[2], &token), (bodies[0], &other)] {
-        let request = server.request(Method::POST, PATHS[1]).bearer_auth(token).header("content-type", "application/json");
-        let response = request.header("x-title", "Mine").header("x-secret", "stays").body(body.to_owned()).send().await.unwrap();
+        let request =
+            server.request(Method::POST, PATHS[1]).bearer_auth(token).header("content-type", "application/json");
+        let response =
+            request.header("x-title", "Mine").header("x-secret", "stays").body(body.to_owned()).send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.bytes().await.unwrap();
         let seen = upstream.requests.lock().unwrap().last().unwrap().clone();
@@ -119,8 +122,14 @@ async fn the_question_arrives_as_it_was_written_but_for_the_user() {
         };
         assert!(text == expected, "sent: {:.300}", text);
         let head = seen.head.to_ascii_lowercase();
-        assert!(head.contains("authorization: bearer sk-or-v1-test\r\n") && head.contains("x-title: mine\r\n"), "{head}");
-        assert!(!head.contains("x-secret") && !head.contains(token.as_str()) && !text.contains("example.com"), "{head}");
+        assert!(
+            head.contains("authorization: bearer sk-or-v1-test\r\n") && head.contains("x-title: mine\r\n"),
+            "{head}"
+        );
+        assert!(
+            !head.contains("x-secret") && !head.contains(token.as_str()) && !text.contains("example.com"),
+            "{head}"
+        );
         users.push(user);
     }
     assert!(users.iter().all(|user| user.starts_with("mai_user_") && user.len() == 25), "{users:?}");
@@ -134,6 +143,8 @@ async fn the_mocks_answer_passes_with_comments_usage_and_end() {
     let request = server.request(Method::POST, PATHS[2]).bearer_auth(&token);
     let body = json!({"model": "openai/gpt-5", "stream": true, "messages": [], "metadata": {"mock": "chunks=200"}});
     let text = request.json(&body).send().await.unwrap().text().await.unwrap();
-    assert!(text.starts_with(": OPENROUTER PROCESSING\n\n") && text.ends_with("\"image_tokens\":0}}}\n\ndata: [DONE]\n\n"));
+    assert!(
+        text.starts_with(": OPENROUTER PROCESSING\n\n") && text.ends_with("\"image_tokens\":0}}}\n\ndata: [DONE]\n\n")
+    );
     assert_eq!(text.matches("\"finish_reason\":null").count(), 200);
 }

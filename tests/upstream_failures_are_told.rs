@@ -54,7 +54,10 @@ async fn an_upstream_that_is_down_is_told_at_once_and_comes_back_by_itself() {
     let began = Instant::now();
     let (status, body) = answer(ask(&server, &token, question("chunks=1"))).await;
     assert_eq!(status, 502);
-    assert_eq!((&body["error"]["type"], &body["error"]["code"]), (&json!("upstream_error"), &json!("upstream_unreachable")));
+    assert_eq!(
+        (&body["error"]["type"], &body["error"]["code"]),
+        (&json!("upstream_error"), &json!("upstream_unreachable"))
+    );
     let sentence = body["error"]["message"].as_str().unwrap();
     assert!(sentence.starts_with(&format!("The upstream at http://{address} ")), "{sentence}");
     assert!(began.elapsed() < Duration::from_secs(2));
@@ -82,7 +85,11 @@ async fn a_question_that_makes_no_sense_is_refused_here() {
         (r#"{"model":"nope/none","messages":[]}"#, "Model not found"),
         (r#"{"model":"openai/gpt-5","models":["nope/none"]}"#, "Model not found"),
     ] {
-        assert_eq!(answer(ask(&server, &token, body)).await, (400.try_into().unwrap(), json!({ "detail": detail })), "{body}");
+        assert_eq!(
+            answer(ask(&server, &token, body)).await,
+            (400.try_into().unwrap(), json!({ "detail": detail })),
+            "{body}"
+        );
     }
     let (status, body) = answer(server.request(Method::POST, PATH).body(question(""))).await;
     assert_eq!((status.as_u16(), body), (401, json!({"detail": "Not authenticated"})));
@@ -101,7 +108,16 @@ async fn a_question_of_50_megabytes_is_refused_and_the_server_stays_small() {
         assert_eq!((status.as_u16(), &body["error"]["code"]), (413, &json!(413)), "{body}");
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let peak: u64 = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().split(' ').next().unwrap().parse().unwrap();
+    let peak: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap()
+        .trim()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(peak < 150_000, "{peak} KiB");
     let nearly = json!({"model": "openai/gpt-5", "messages": ["x".repeat(19 << 20)], "metadata": {"mock": "chunks=1"}});
     assert_eq!(ask(&server, &token, nearly.to_string()).send().await.unwrap().status(), 200);
@@ -121,7 +137,8 @@ async fn only_allowed_models_are_offered_and_answered() {
     let token = server.admin().await;
     for path in ["/api/models", "/api/v1/models", "/v1/models"] {
         let models = server.get(path, &token).await.1;
-        let ids: Vec<&str> = models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+        let ids: Vec<&str> =
+            models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
         assert_eq!(ids, ["openai/gpt-5-mini", "qwen3:8b", "openai/gpt-5-mini:nitro"]);
         assert_eq!((&models["object"], &models["data"][1]["owned_by"]), (&json!("list"), &json!("ollama")));
     }
@@ -138,5 +155,8 @@ async fn only_allowed_models_are_offered_and_answered() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let models = server.get("/api/v1/usage/models", &token).await.1["models"].clone();
     let local = models.as_array().unwrap().iter().find(|row| row["model"] == "qwen3:8b").unwrap();
-    assert_eq!((&local["cost_micro_usd"], &local["unknown_cost"], &local["completion_tokens"]), (&json!(0), &json!(0), &json!(3)));
+    assert_eq!(
+        (&local["cost_micro_usd"], &local["unknown_cost"], &local["completion_tokens"]),
+        (&json!(0), &json!(0), &json!(3))
+    );
 }

@@ -194,7 +194,10 @@ async fn an_upstream_that_is_down_is_asked_again_when_it_is_back() {
     let address = mock.stop().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let summary = summary(&server, &token).await;
-    assert_eq!((&summary["requests"], &summary["unknown_cost"], &summary["cost_micro_usd"]), (&json!(1), &json!(1), &json!(0)));
+    assert_eq!(
+        (&summary["requests"], &summary["unknown_cost"], &summary["cost_micro_usd"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
     let _mock = Mock::start_at(address).await;
     ask(&server, &token, "chunks=4", true).await.bytes().await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -228,7 +231,9 @@ async fn usage_is_told_by_person_model_and_day_and_outlives_the_account() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|row| (row["name"].as_str().unwrap(), row["removed"].as_bool().unwrap(), row["cost_micro_usd"].as_u64().unwrap()))
+        .map(|row| {
+            (row["name"].as_str().unwrap(), row["removed"].as_bool().unwrap(), row["cost_micro_usd"].as_u64().unwrap())
+        })
         .collect();
     assert_eq!(
         rows,
