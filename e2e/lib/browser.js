@@ -1,0 +1,60 @@
+// A Chromium whose pages must stay silent: no policy violation, no error on the console, no request to anybody else.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+export async function browser() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+}
+
+/** A person at a browser of their own. `complaints` collects everything a page must not do. */
+export async function person(browser, url, options = {}) {
+  const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, locale: "en-GB", ...options });
+  context.setDefaultTimeout(15_000);
+  const complaints = [];
+  // A page that refuses says so with its status, which Chromium reports as an error; tests announce those.
+  const expected = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+    });
+  });
+  context.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("data:")) complaints.push(`request to ${request.url()}`);
+  });
+  context.on("console", (message) => {
+    if (!["error", "warning"].includes(message.type())) return;
+    const announced = expected.findIndex((text) => message.text().includes(text));
+    if (announced >= 0) expected.splice(announced, 1);
+    else complaints.push(`${message.type()} on ${message.page()?.url()}: ${message.text()}`);
+  });
+  context.on("weberror", (error) => complaints.push(`exception: ${error.error().stack}`));
+  const page = await context.newPage();
+  return {
+    page,
+    context,
+    /** The next refusal with this status is part of the test. */
+    expectStatus: (status) => expected.push(`status of ${status}`),
+    assertQuiet: () => assert.deepEqual(complaints, [], "the browser complained"),
+  };
+}
+
+/** Saves what the page looks like. */
+export async function shot(page, name) {
+  if (!process.env.SHOTS) return;
+  mkdirSync(process.env.SHOTS, { recursive: true });
+  await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`), animations: "disabled" });
+}
+
+/** Waits until `probe` is true. */
+export async function until(what, probe, milliseconds = 15_000) {
+  const end = Date.now() + milliseconds;
+  while (Date.now() < end) {
+    if (await probe()) return;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  assert.fail(`waited in vain until ${what}`);
+}

@@ -1,0 +1,69 @@
+// Starts `mai serve` with a data directory of its own and ends it again.
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** A port nobody has right now. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Starts a program of `mai` and waits until `url` answers. */
+async function start(args, env, url) {
+  const child = spawn(process.env.MAI, args, { env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (log += bytes));
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  let over = false;
+  ended.then(() => (over = true));
+  for (let waited = 0; waited < 20_000 && !over; waited += 50) {
+    const answer = await fetch(url).catch(() => null);
+    if (answer?.ok) {
+      return {
+        log: () => log,
+        async stop() {
+          child.kill("SIGTERM");
+          await ended;
+        },
+      };
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  child.kill("SIGKILL");
+  throw new Error(`mai ${args.join(" ")} did not come up:\n${log}`);
+}
+
+/** A mock of OpenRouter that takes one key. */
+export async function mockUpstream(key) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}/api/v1`;
+  const process = await start(["mock-upstream", "--listen", `127.0.0.1:${port}`, "--key", key], {}, `${url}/models`);
+  return { url, ...process };
+}
+
+/** A server without accounts and without a connection. */
+export async function server(env = {}) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const data = mkdtempSync(join(tmpdir(), "mai-e2e-"));
+  const process = await start(
+    ["serve"],
+    { HOST: "127.0.0.1", PORT: String(port), DATA_DIR: data, WEBUI_NAME: "Company ABC", ...env },
+    `${url}/ready`,
+  );
+  return {
+    url,
+    log: process.log,
+    async stop() {
+      await process.stop();
+      rmSync(data, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,333 @@
+// The first day of a company with its assistant, from nobody to a team, in one browser after the other.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { browser as launch, person, shot, until } from "../lib/browser.js";
+import { mockUpstream, server } from "../lib/server.js";
+
+const KEY = `sk-or-v1-${"a".repeat(60)}beef`;
+let browser, mai, upstream, anna, jan;
+
+before(async () => {
+  [browser, mai, upstream] = await Promise.all([launch(), server(), mockUpstream(KEY)]);
+  anna = await person(browser, mai.url);
+});
+
+after(async () => {
+  await browser?.close();
+  await mai?.stop();
+  await upstream?.stop();
+});
+
+const answers = (page) => page.locator(".turn:not(.user)");
+const done = (page) => until("the answer is done", async () => (await page.locator("[data-live]").count()) === 0 && (await answers(page).count()) > 0, 30_000);
+
+/** Asks and waits until something of the answer is there. */
+async function ask(page, question) {
+  const before = await answers(page).count();
+  await page.getByPlaceholder("Ask anything").fill(question);
+  await page.keyboard.press("Enter");
+  await until("an answer begins", async () => (await answers(page).count()) > before || /\/chat\/.+/.test(page.url()));
+}
+
+test("the first person registers and becomes the administrator", async () => {
+  const { page } = anna;
+  await page.goto("/");
+  await page.getByText("you become the administrator").waitFor();
+  await shot(page, "register-wide-light");
+  await page.getByLabel("Name").fill("Anna Nowak");
+  await page.getByLabel("E-mail").fill("anna@abc.example");
+  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByRole("button", { name: "Create account" }).click();
+  await page.getByText("Hello, Anna").waitFor();
+  await page.getByRole("link", { name: "Users" }).waitFor();
+});
+
+test("without a connection the administrator is led to it", async () => {
+  const { page } = anna;
+  await page.getByText("Not connected to a model yet").waitFor();
+  await shot(page, "not-connected-wide-light");
+  await page.getByRole("link", { name: "Set up the connection" }).click();
+  await page.getByRole("heading", { name: "Connection", level: 1 }).waitFor();
+});
+
+test("a wrong key is refused in the upstream's own words, a right one is checked and saved", async () => {
+  const { page, expectStatus } = anna;
+  await page.getByLabel("Base URL").fill(upstream.url);
+  await page.getByLabel("API key").fill("sk-or-v1-wrong");
+  expectStatus(400);
+  await page.getByRole("button", { name: "Save and check" }).click();
+  const refused = page.getByRole("alert").filter({ hasText: "Not saved" });
+  await refused.getByText("401").waitFor();
+  assert.equal(await page.getByLabel("Base URL").inputValue(), upstream.url);
+  await page.getByLabel("API key").fill(KEY);
+  await page.getByRole("button", { name: "Save and check" }).click();
+  await page.getByText("The key was checked and saved").waitFor();
+  await page.getByText("A key ending in beef is stored").waitFor();
+  assert.ok(!(await page.content()).includes(KEY), "the key itself is shown again");
+  await shot(page, "connection-wide-light");
+});
+
+test("an answer streams in as markdown and stays after a reload", async () => {
+  const { page } = anna;
+  await page.goto("/chat");
+  await page.getByText("Write an e-mail").waitFor();
+  await shot(page, "welcome-wide-light");
+  await ask(page, "What is a good name for a cat?");
+  await page.waitForURL(/\/chat\/[0-9a-f-]+$/);
+  const lengths = new Set();
+  await until("the answer grows", async () => {
+    lengths.add((await answers(page).first().innerText().catch(() => "")).length);
+    return lengths.size > 3;
+  });
+  await shot(page, "streaming-wide-light");
+  await done(page);
+  const answer = answers(page).first();
+  await answer.locator("pre code").first().waitFor();
+  await answer.locator("table").first().waitFor();
+  const text = await answer.locator(".prose").innerText();
+  assert.match(text, /good name for a cat/);
+  await page.reload();
+  assert.equal(await answers(page).first().locator(".prose").innerText(), text);
+  await page.locator("#chats").getByText("What is a good name for a cat?").waitFor();
+  await shot(page, "chat-wide-light");
+});
+
+test("a reload in mid-answer joins the answer again, and a second tab follows along", async () => {
+  const { page, context } = anna;
+  await ask(page, "Tell me a longer story, please.");
+  await until("the second answer streams", async () => (await page.locator("[data-live] .answer-done > *").count()) > 0);
+  await page.reload();
+  const second = await context.newPage();
+  await second.goto(page.url());
+  await done(page);
+  await done(second);
+  assert.equal(await answers(second).last().locator(".prose").innerText(), await answers(page).last().locator(".prose").innerText());
+  await second.close();
+});
+
+test("an answer can be stopped and made again", async () => {
+  const { page } = anna;
+  await ask(page, "Count to a thousand.");
+  await until("the third answer streams", async () => (await page.locator("[data-live] .prose > div:not(:empty)").count()) > 0);
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("You stopped this answer").waitFor();
+  const count = await answers(page).count();
+  const stopped = (await answers(page).last().innerText()).length;
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.locator("[data-live]").waitFor();
+  await done(page);
+  assert.equal(await answers(page).count(), count, "made again means instead, not besides");
+  assert.ok((await answers(page).last().innerText()).length > stopped);
+  await page.getByRole("button", { name: "Send" }).waitFor();
+});
+
+test("a draft is kept, and Shift+Enter makes a new line", async () => {
+  const { page } = anna;
+  const box = page.getByPlaceholder("Ask anything");
+  await box.fill("First line");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("second line");
+  await page.reload();
+  assert.equal(await box.inputValue(), "First line\nsecond line");
+  await box.fill("");
+});
+
+test("code is copied as it is", async () => {
+  const { page, context } = anna;
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  const code = page.locator(".code").first();
+  await code.getByRole("button", { name: "Copy" }).click();
+  await code.getByRole("button", { name: "Copied" }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await code.locator("pre").textContent());
+});
+
+test("a chat is searched, renamed and deleted", async () => {
+  const { page } = anna;
+  await page.getByLabel("Search chats").fill("zebra");
+  await page.getByText("No chat matches").waitFor();
+  await page.getByLabel("Search chats").fill("cat");
+  await page.locator("#chats a").first().waitFor();
+  await page.getByLabel("Search chats").fill("");
+  await page.goto("/chat");
+  await ask(page, "A chat to be deleted");
+  await page.waitForURL(/\/chat\/[0-9a-f-]+$/);
+  await done(page);
+  await page.locator(".chat-head").getByRole("button", { name: "Chat options" }).click();
+  await page.getByLabel("Rename chat").fill("Short-lived");
+  await shot(page, "chat-options-wide-light");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.locator("#chats").getByText("Short-lived").waitFor();
+  await page.locator(".chat-head").getByRole("button", { name: "Chat options" }).click();
+  await page.locator("#options").getByRole("button", { name: "Delete" }).first().click();
+  await page.locator("#delete").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("What can I help you with?").waitFor();
+  assert.equal(await page.locator("#chats").getByText("Short-lived").count(), 0);
+});
+
+test("the administrator adds people; a made-up password is shown once", async () => {
+  const { page } = anna;
+  await page.getByRole("link", { name: "Users" }).click();
+  await page.getByText("1 of 20 accounts in use").waitFor();
+  await page.getByRole("button", { name: "Add user" }).first().click();
+  const dialog = page.locator("#add");
+  await dialog.getByLabel("Name").fill("Jan Kowalski");
+  await dialog.getByLabel("E-mail").fill("jan@abc.example");
+  await shot(page, "users-add-wide-light");
+  await dialog.getByRole("button", { name: "Add user" }).click();
+  await page.getByText("Jan Kowalski can sign in now").waitFor();
+  jan = { password: await page.locator("#secret").innerText() };
+  assert.match(jan.password, /^[a-z2-9]{4}(-[a-z2-9]{4}){3}$/);
+  await page.getByText("2 of 20 accounts in use").waitFor();
+  await shot(page, "users-wide-light");
+});
+
+test("a second person signs in, chats, and cannot open the administrator's pages", async () => {
+  Object.assign(jan, await person(browser, mai.url));
+  const { page, expectStatus } = jan;
+  await page.goto("/usage?month=2026-01");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await page.getByLabel("E-mail").fill("jan@abc.example");
+  await page.getByLabel("Password").fill("not it at all");
+  expectStatus(400);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("do not match").waitFor();
+  await shot(page, "sign-in-wide-light");
+  await page.getByLabel("Password").fill(jan.password);
+  expectStatus(403);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("Only for administrators").waitFor();
+  await shot(page, "forbidden-wide-light");
+  for (const path of ["/users", "/connection", "/usage"]) {
+    expectStatus(403);
+    assert.equal((await page.goto(path)).status(), 403, path);
+  }
+  expectStatus(404);
+  const annas = anna.chat ?? "/chat/01890000-0000-7000-8000-000000000000";
+  assert.equal((await page.goto(annas)).status(), 404);
+  await page.goto("/chat");
+  assert.equal(await page.locator("#chats a").count(), 0, "somebody else's chats are listed");
+  assert.equal(await page.getByRole("link", { name: "Usage" }).count(), 0);
+});
+
+test("usage grows on the administrator's screen without a reload", async () => {
+  const { page } = anna;
+  await page.goto("/usage");
+  const requests = page.locator('[data-figure="requests"]');
+  const cost = page.locator('[data-figure="cost"]');
+  const [before, spent] = [Number(await requests.innerText()), await cost.innerText()];
+  assert.ok(before >= 4, `${before} requests`);
+  assert.match(spent, /^\$\d/);
+  await page.evaluate(() => (window.notReloaded = true));
+  await ask(jan.page, "Hello from Jan");
+  await until("the figure grows", async () => Number(await requests.innerText()) > before);
+  await until("the cost grows", async () => (await cost.innerText()) !== spent);
+  assert.equal(await page.evaluate(() => window.notReloaded), true);
+  await page.getByRole("row", { name: /Jan Kowalski/ }).waitFor();
+  await shot(page, "usage-wide-light");
+});
+
+test("an API key is shown once and works", async () => {
+  const { page } = jan;
+  await done(page);
+  await page.goto("/account");
+  await page.getByPlaceholder("e.g. Report script").fill("Report script");
+  await page.getByRole("button", { name: "Create key" }).click();
+  const key = await page.locator("#secret").innerText();
+  assert.match(key, /^sk-/);
+  assert.match(await page.locator(".snippet pre").innerText(), new RegExp(`base_url="${mai.url}/v1"`));
+  await shot(page, "account-key-wide-light");
+  const models = await fetch(`${mai.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+  assert.equal(models.status, 200);
+  await page.goto("/account");
+  assert.equal(await page.locator("#secret").count(), 0);
+  await page.getByRole("button", { name: "Revoke" }).first().click();
+  await page.locator(".dialog:popover-open").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("The key was revoked").waitFor();
+  const refused = await fetch(`${mai.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+  assert.equal(refused.status, 401);
+});
+
+test("the pages speak Polish to whoever wants it", async () => {
+  const { page } = anna;
+  await page.goto("/account");
+  await page.getByLabel("Language").selectOption("pl");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "Konto", level: 1 }).waitFor();
+  assert.equal(await page.locator("html").getAttribute("lang"), "pl");
+  await page.goto("/usage");
+  await page.getByRole("heading", { name: "Zużycie", level: 1 }).waitFor();
+  await shot(page, "usage-polish-wide-light");
+});
+
+test("dark is dark, at once and after a reload", async () => {
+  const { page } = anna;
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await ground();
+  await page.getByRole("button", { name: "Ciemny" }).click();
+  await until("the ground is dark", async () => (await ground()) !== light);
+  await until("the choice is stored", async () => (await anna.context.cookies()).some(({ name, value }) => name === "theme" && value === "dark"));
+  await page.reload();
+  assert.notEqual(await ground(), light);
+});
+
+test("every page is fit for wide and phone, light and dark", async () => {
+  const storageState = await anna.context.storageState();
+  for (const [size, options] of [["wide", {}], ["phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }]]) {
+    for (const theme of ["light", "dark"]) {
+      const cookies = storageState.cookies.filter(({ name }) => name !== "theme");
+      const { page, context, expectStatus, assertQuiet } = await person(browser, mai.url, { ...options, colorScheme: theme, storageState: { cookies, origins: [] } });
+      await page.goto("/chat");
+      const chat = await page.locator("#chats a").first().getAttribute("href");
+      for (const path of ["/chat", chat, "/users", "/connection", "/usage", "/account", "/nothing-here"]) {
+        if (path === "/nothing-here") expectStatus(404);
+        await page.goto(path);
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.equal(overflow, 0, `${path} scrolls sideways on ${size}`);
+        await shot(page, `all${path.startsWith("/chat/") ? "-conversation" : path.replaceAll("/", "-")}-${size}-${theme}`);
+      }
+      if (size === "phone") {
+        await page.goto("/chat");
+        await page.locator(".topbar").getByRole("button", { name: "Menu" }).click();
+        await page.locator("#side").getByText("Nowy czat").waitFor();
+        await shot(page, `all-drawer-${size}-${theme}`);
+        await page.keyboard.press("Escape");
+        await page.locator("#side").waitFor({ state: "hidden" });
+      }
+      assertQuiet();
+      await context.close();
+    }
+  }
+});
+
+test("without a script the doors and the administrator's pages still work", async () => {
+  const { page, context } = await person(browser, mai.url, { javaScriptEnabled: false });
+  await page.goto("/");
+  await page.getByLabel("E-mail").fill("anna@abc.example");
+  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.goto("/users");
+  await page.locator("button[popovertarget=add]").first().click();
+  await page.locator("#add-name").fill("Ewa Lis");
+  await page.locator("#add-email").fill("ewa@abc.example");
+  await page.locator("#add form .button.primary").click();
+  await page.getByText("Ewa Lis").first().waitFor();
+  await page.goto("/usage");
+  await page.locator('[data-figure="cost"]').waitFor();
+  await context.close();
+});
+
+test("who signs out is out", async () => {
+  const { page } = jan;
+  await page.goto("/chat");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await page.goto("/chat");
+  await page.waitForURL(/sign-in/);
+});
+
+test("no page complained: no policy violation, no console error, no request elsewhere", () => {
+  anna.assertQuiet();
+  jan.assertQuiet();
+});

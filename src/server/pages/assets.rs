@@ -1,0 +1,138 @@
+//! Style, scripts and the icon of the browser tab: part of the binary, under addresses that change with their content.
+
+use std::fmt;
+
+use axum::{
+    extract::Path,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+/// One file. Printed, it is the address it is served under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    body: &'static [u8],
+    hash: u64,
+}
+
+impl Asset {
+    const fn new(name: &'static str, kind: &'static str, body: &'static [u8]) -> Self {
+        Self { name, kind, body, hash: fingerprint(body) }
+    }
+}
+
+impl fmt::Display for Asset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/assets/{:016x}/{}", self.hash, self.name)
+    }
+}
+
+/// FNV-1a, 64 bits: enough to tell one build's file from another's, and cheap enough for the compiler to work out.
+const fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        index += 1;
+    }
+    hash
+}
+
+/// Every file by what it is for.
+pub(super) struct Assets {
+    pub(super) style: Asset,
+    pub(super) page: Asset,
+    pub(super) composer: Asset,
+    pub(super) icon: Asset,
+    pub(super) htmx: Asset,
+    pub(super) hx_sse: Asset,
+    pub(super) hx_csp: Asset,
+}
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The one set.
+pub(super) static ASSETS: Assets = Assets {
+    style: Asset::new("style.css", "text/css; charset=utf-8", include_bytes!("assets/style.css")),
+    page: Asset::new("page.js", SCRIPT, include_bytes!("assets/page.js")),
+    composer: Asset::new("composer.js", SCRIPT, include_bytes!("assets/composer.js")),
+    icon: Asset::new("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),
+    htmx: Asset::new("htmx.js", SCRIPT, include_bytes!("assets/vendor/htmx.min.js")),
+    hx_sse: Asset::new("hx-sse.js", SCRIPT, include_bytes!("assets/vendor/hx-sse.min.js")),
+    hx_csp: Asset::new("hx-csp.js", SCRIPT, include_bytes!("assets/vendor/hx-csp.min.js")),
+};
+
+impl Assets {
+    fn all(&self) -> [&Asset; 7] {
+        [&self.style, &self.page, &self.composer, &self.icon, &self.htmx, &self.hx_sse, &self.hx_csp]
+    }
+}
+
+/// `GET /assets/{hash}/{name}`. An address of another build gets today's file, but is not allowed to keep it.
+pub(super) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
+    let Some(asset) = ASSETS.all().into_iter().find(|asset| asset.name == name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let current = hash == format!("{:016x}", asset.hash);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static(if current { "public, max-age=31536000, immutable" } else { "no-cache" }),
+    );
+    (headers, asset.body).into_response()
+}
+
+/// `GET /favicon.ico`, which browsers ask for on their own where no page named an icon.
+pub(super) async fn favicon() -> Response {
+    ([(header::CONTENT_TYPE, ASSETS.icon.kind), (header::CACHE_CONTROL, "public, max-age=86400")], ASSETS.icon.body)
+        .into_response()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// The vendored files are those of htmx.org 4.0.1 on npm, byte for byte.
+    #[test]
+    fn vendored_scripts_are_the_published_ones() {
+        let table = [
+            (&ASSETS.htmx, "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"),
+            (&ASSETS.hx_sse, "18ef2761356ec1fe0bb6d92612315b37517a7c1e9856b661c5ae81fef239d103"),
+            (&ASSETS.hx_csp, "a7e1e6711ae6c3e50ad300fba7936cbe8d07599cdae313414a179ddd6b26e143"),
+        ];
+        for (asset, sha256) in table {
+            assert_eq!(hex::encode(Sha256::digest(asset.body)), sha256, "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn nothing_asks_for_anything_outside() {
+        for asset in [&ASSETS.style, &ASSETS.page, &ASSETS.composer] {
+            let text = std::str::from_utf8(asset.body).unwrap();
+            for outside in ["http://", "https://", "url(", "@import", "innerHTML", "eval("] {
+                assert!(!text.contains(outside), "{} holds {outside}", asset.name);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_current_address_may_be_kept_for_ever_and_an_old_one_may_not() {
+        let address = ASSETS.style.to_string();
+        let mut parts = address.trim_start_matches("/assets/").splitn(2, '/');
+        let (hash, name) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
+        let fresh = serve(Path((hash, name.clone()))).await;
+        assert_eq!(fresh.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
+        let stale = serve(Path(("0".repeat(16), name))).await;
+        assert_eq!(
+            (stale.status(), &stale.headers()[header::CACHE_CONTROL]),
+            (StatusCode::OK, &HeaderValue::from_static("no-cache"))
+        );
+        assert_eq!(serve(Path(("0".repeat(16), "secret".to_owned()))).await.status(), StatusCode::NOT_FOUND);
+    }
+}
