@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use fixture::{Place, free_port, is_absent, is_ready, signal, started, until, workload};
 use futures::StreamExt;
 use mai_operator::runtime::{Presence, Readiness, Runtime};
-use rustix::process::Signal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_becomes_ready_and_its_kill_is_told_with_the_signal() {
@@ -50,9 +51,10 @@ async fn a_look_right_after_a_kill_never_shows_a_running_server() {
     let workload = workload("abc", free_port());
     for _ in 0..5 {
         let pid = started(&place, &runtime, &workload).await;
+        let number = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        let held = pidfd_open(number, PidfdFlags::empty()).unwrap();
         signal(pid, Signal::KILL);
-        let proc_says = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        while !proc_says().is_empty() && !proc_says().contains(") Z ") {}
+        poll(&mut [PollFd::new(&held, PollFlags::IN)], None).unwrap();
         let observed = runtime.observe(&workload.id, Some(&workload)).await.unwrap();
         assert_eq!((observed.presence, observed.last_exit.unwrap().signal), (Presence::Absent, Some(9)));
     }
