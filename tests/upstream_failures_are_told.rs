@@ -152,9 +152,15 @@ async fn only_allowed_models_are_offered_and_answered() {
     let local = ask_model("qwen3:8b").await.unwrap();
     assert_eq!(local.status(), 200);
     local.bytes().await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let models = server.get("/api/v1/usage/models", &token).await.1["models"].clone();
-    let local = models.as_array().unwrap().iter().find(|row| row["model"] == "qwen3:8b").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let local = loop {
+        let models = server.get("/api/v1/usage/models", &token).await.1["models"].clone();
+        match models.as_array().unwrap().iter().find(|row| row["model"] == "qwen3:8b" && row["running"] == 0) {
+            Some(row) => break row.clone(),
+            None => assert!(Instant::now() < deadline, "{models}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     assert_eq!(
         (&local["cost_micro_usd"], &local["unknown_cost"], &local["completion_tokens"]),
         (&json!(0), &json!(0), &json!(3))
