@@ -1,8 +1,15 @@
 //! The command line: one file per verb, and nothing here but parsing and dispatch.
 
 mod completions;
+mod compose;
+mod crd;
+mod down;
+mod logs;
 mod mock_upstream;
 mod serve;
+mod state_dir;
+mod status;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -18,21 +25,36 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Keep the instances of a directory running as declared
+    Compose(compose::Args),
+    /// Show how the instances of a directory stand
+    Status(status::Args),
+    /// Stop the servers that `mai compose --detach` left running; data stays
+    Down(down::Args),
+    /// Check documents without running anything; says what is wrong by file, line and field
+    Validate(validate::Args),
     /// Run the chat server of one client
     // Boxed: the settings of a server are much bigger than any other verb's.
     Serve(Box<serve::Args>),
+    /// Serve a mock of OpenRouter, for trying out and for tests
+    MockUpstream(mock_upstream::Args),
+    /// Print the custom resource definition of MaiInstance for a cluster
+    Crd,
     /// Print shell completions
     Completions(completions::Args),
-    /// Serve a mock of OpenRouter, to try the product without a key
-    MockUpstream(mock_upstream::Args),
 }
 
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
+        Verb::Compose(args) => compose::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Down(args) => down::run(&args),
+        Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),
-        Verb::Completions(args) => completions::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
+        Verb::Crd => crd::run(),
+        Verb::Completions(args) => completions::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("mai: {error:#}");

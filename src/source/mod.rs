@@ -55,8 +55,8 @@ pub enum SecretError {
 pub enum SourceError {
     #[error("{0} is not a directory; name the directory that holds the MaiInstance documents")]
     NotADirectory(String),
-    #[error("watching {path} failed: {source}")]
-    Watch { path: String, source: notify::Error },
+    #[error("the directory is not followed any more: its stream was dropped")]
+    Ended,
     #[error(transparent)]
     State(#[from] crate::state::StateError),
 }

@@ -1,14 +1,134 @@
 //! What has to survive a restart where there is no cluster to keep it: a SQLite state database.
+//!
+//! It holds what Kubernetes would hold: the last good document of every instance with its uid and generation, its status, its
+//! events, and the secrets made for it. One reconciler at a time writes it; others may look ([`State::open_read_only`]).
+
+mod document;
+mod event;
+mod lock;
+mod memory;
+mod problem;
+mod secret;
+
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use document::KnownDocument;
+pub use event::{Event, EventKind};
+pub use problem::Problem;
+
+use lock::Lock;
+
+const DATABASE: &str = "state.db";
 
 /// Why the state database could not be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the sentences say it")]
 pub enum StateError {
-    /// The database refused.
     #[error("state database {path}: {source}")]
-    Database {
-        /// Its file.
-        path: String,
-        /// What SQLite said.
-        source: sqlx::Error,
-    },
+    Database { path: String, source: sqlx::Error },
+    #[error(
+        "state directory {directory} is in use by another mai (process {pid}); stop that one, or give this one a state directory of its own"
+    )]
+    InUse { directory: String, pid: String },
+    #[error("state directory {directory} cannot be used: {source}; make it a directory that mai may write")]
+    Directory { directory: String, source: io::Error },
+    #[error(
+        "there is no state in {directory} yet; start the reconciler there once, or name the state directory it uses"
+    )]
+    Absent { directory: String },
+    #[error("state database {path} holds {what} that cannot be read: {source}; restore the file from a backup")]
+    Unreadable { path: String, what: String, source: serde_json::Error },
+    #[error("instance {namespace}/{name} is not known to the state database")]
+    UnknownInstance { namespace: String, name: String },
+}
+
+/// The state database. Clones share it.
+#[derive(Clone, Debug)]
+pub struct State {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    readers: SqlitePool,
+    /// A single connection, so that writes queue here and never meet a busy database.
+    writer: SqlitePool,
+    /// Held as long as any clone lives; absent when opened to look only.
+    _lock: Option<Lock>,
+}
+
+impl State {
+    /// Opens the state of `directory`, making both when they are not there, and keeps other reconcilers out of it.
+    pub async fn open(directory: &Path) -> Result<Self, StateError> {
+        let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        let lock = Lock::take(directory)?;
+        let path = directory.join(DATABASE);
+        // SQLite gives its -wal and -shm files the mode of the database, so making that first settles all three.
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(unusable)?;
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(unusable)?;
+
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(5));
+        let failed = |source| StateError::Database { path: path.display().to_string(), source };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        sqlx::migrate!("src/state/migrations").run(&writer).await.map_err(|error| failed(error.into()))?;
+        let readers = pool(4).connect_with(options.pragma("query_only", "1")).await.map_err(failed)?;
+        Ok(Self { inner: Arc::new(Inner { path, readers, writer, _lock: Some(lock) }) })
+    }
+
+    /// Opens the state of `directory` to look at it while a reconciler may be at work; what would write fails.
+    pub async fn open_read_only(directory: &Path) -> Result<Self, StateError> {
+        let path = directory.join(DATABASE);
+        if !path.exists() {
+            return Err(StateError::Absent { directory: directory.display().to_string() });
+        }
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(Duration::from_secs(5));
+        let readers = pool(2)
+            .connect_with(options)
+            .await
+            .map_err(|source| StateError::Database { path: path.display().to_string(), source })?;
+        Ok(Self { inner: Arc::new(Inner { path, writer: readers.clone(), readers, _lock: None }) })
+    }
+
+    /// Closes the database cleanly; other clones cannot use it afterwards.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+    }
+
+    fn failed(&self, source: sqlx::Error) -> StateError {
+        StateError::Database { path: self.inner.path.display().to_string(), source }
+    }
+
+    fn unreadable(&self, what: impl Into<String>, source: serde_json::Error) -> StateError {
+        StateError::Unreadable { path: self.inner.path.display().to_string(), what: what.into(), source }
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None)
+}
+
+/// The time, as exactly as it is stored.
+fn now() -> Timestamp {
+    from_millis(Timestamp::now().as_millisecond())
+}
+
+fn from_millis(millis: i64) -> Timestamp {
+    // Only what `as_millisecond` gave is ever stored, so the range always fits; the epoch would be visible as such.
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }

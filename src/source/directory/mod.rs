@@ -1,1 +1,89 @@
 //! A directory of YAML files as a watch stream.
+//!
+//! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `ingest` decides what they mean
+//! for the instances that are known, `watch` follows the tree and feeds the stream (`ears` tell it when), `secrets` keeps the values. `verdict` judges documents
+//! for `mai validate`, by the same rules.
+
+mod ears;
+mod ingest;
+mod line_map;
+mod object;
+mod parse;
+mod scan;
+mod secret_document;
+mod secrets;
+mod split;
+mod verdict;
+mod watch;
+
+use std::path::Path;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use secrecy::SecretString;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
+
+use crate::api::SecretRef;
+use crate::source::{Documents, SecretError, Source, SourceError};
+use crate::state::{Problem, State};
+
+pub(crate) use scan::read;
+pub(crate) use verdict::{Judged, Severity, Verdict, judge};
+
+use scan::Root;
+use secrets::Secrets;
+use watch::{Follower, Release};
+
+/// A directory of YAML files that is followed.
+#[derive(Debug)]
+pub struct Directory {
+    secrets: Secrets,
+    problems: tokio::sync::watch::Receiver<Vec<Problem>>,
+    releases: mpsc::UnboundedSender<Release>,
+}
+
+impl Directory {
+    /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing for a while when
+    /// instances are known from before: that removes nothing.
+    pub async fn open(path: &Path, state: State) -> Result<(Self, Documents), SourceError> {
+        let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
+        // Not canonical: a link that is pointed elsewhere later has to be followed.
+        let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
+        let secrets = Secrets::new();
+        let (problem_sender, problems) = tokio::sync::watch::channel(Vec::new());
+        let (output, events) = mpsc::unbounded_channel();
+        let follower = Follower::start(root, state, secrets.clone(), problem_sender, output).await?;
+        match follower.tree().root {
+            Root::NotADirectory => return Err(not_a_directory()),
+            Root::Missing if !follower.knows_any() => return Err(not_a_directory()),
+            _ => {}
+        }
+        let (releases, release_receiver) = mpsc::unbounded_channel();
+        tokio::spawn(follower.run(release_receiver));
+        let documents = UnboundedReceiverStream::new(events).map(Ok).boxed();
+        Ok((Self { secrets, problems, releases }, documents))
+    }
+
+    /// All that is wrong in the directory, now and whenever it changes.
+    pub fn problems(&self) -> tokio::sync::watch::Receiver<Vec<Problem>> {
+        self.problems.clone()
+    }
+}
+
+impl Source for Directory {
+    async fn secret(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        self.secrets.value(namespace, reference)
+    }
+
+    fn secret_changes(&self) -> BoxStream<'static, ()> {
+        WatchStream::from_changes(self.secrets.changes()).map(drop).boxed()
+    }
+
+    async fn release(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
+        let (done, outcome) = oneshot::channel();
+        let key = (namespace.to_owned(), name.to_owned());
+        self.releases.send(Release { key, done }).map_err(|_| SourceError::Ended)?;
+        outcome.await.map_err(|_| SourceError::Ended)?.map_err(SourceError::State)
+    }
+}

@@ -1,0 +1,132 @@
+//! Chat calls through a server beside the same calls straight to the mock upstream, with mock, server and load on the same cores.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use crate::load::{Load, Outcome, run};
+use crate::process::{Program, free_port, mai, post};
+use crate::report::Report;
+use crate::server::serve;
+
+/// How often direct and proxied take turns; the middle ratio counts.
+const ROUNDS: usize = 5;
+
+struct Pair {
+    direct: Load,
+    proxied: Load,
+}
+
+/// Measures plain and streamed calls.
+pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
+    if !report.wants("chat") {
+        return Ok(());
+    }
+    let (mock, upstream) = mock(binary).await?;
+    let data = tempfile::tempdir()?;
+    let (server, _) = serve(binary, data.path(), &format!("http://{upstream}/api/v1")).await?;
+    let account = json!({"name": "A", "email": "a@b.c", "password": "correct horse"});
+    let session = post(server.address, "/api/v1/auths/signup", &account).await?;
+    let token = session["token"].as_str().context("sign-up gave no token")?.to_owned();
+
+    let pair = |behaviour: &str, stream: bool, connections: usize, requests: usize| {
+        let body = json!({"model": "openai/gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": "How are you?"}], "metadata": {"mock": behaviour}});
+        let load = |to, path, token: &str| Load {
+            to,
+            path,
+            authorization: format!("Bearer {token}"),
+            body: body.to_string().into(),
+            connections,
+            requests,
+        };
+        Pair {
+            direct: load(upstream, "/api/v1/chat/completions", "sk-or-v1-bench"),
+            proxied: load(server.address, "/api/chat/completions", &token),
+        }
+    };
+
+    let (direct, proxied) = middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
+    report.add(
+        "chat: plain call, c=1, median",
+        format!("{:.3} ms direct", direct * 1e3),
+        format!("{:.3} ms, {:.3} ms added", proxied * 1e3, (proxied - direct) * 1e3),
+        "≤ 0.2 ms added",
+        proxied - direct <= 0.2e-3,
+    );
+
+    for (name, behaviour, stream, requests, promise) in [
+        ("chat: plain call, c=64, throughput", "chunks=1 delay=0", false, 20_000, 4.0),
+        ("chat: 21-chunk stream, c=64, throughput", "chunks=21 delay=0", true, 10_000, 5.0),
+    ] {
+        let (direct, proxied) = middle(&pair(behaviour, stream, 64, requests), Outcome::rate).await?;
+        report.add(
+            name,
+            format!("{direct:.0}/s direct"),
+            format!("{proxied:.0}/s = 1/{:.2}", direct / proxied),
+            &format!("≥ 1/{promise}"),
+            direct / proxied <= promise,
+        );
+    }
+
+    let paced = pair("chunks=50 delay=10", true, 64, 256);
+    let (direct, proxied) = middle(&paced, |outcome| outcome.elapsed.as_secs_f64()).await?;
+    let slower = (proxied / direct - 1.0) * 100.0;
+    report.add(
+        "chat: paced stream (50 chunks, 10 ms), c=64",
+        format!("{direct:.3} s direct"),
+        format!("{proxied:.3} s, {slower:+.1} %"),
+        "within 3 %",
+        slower <= 3.0,
+    );
+    counted(server.address, &token).await?;
+    server.stop().await?;
+    mock.stop().await
+}
+
+async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
+    let address = free_port()?;
+    let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
+    Ok((Program::start(command, address, "/api/v1/models").await?.0, address))
+}
+
+/// Both sides of the round with the middle ratio, after a short warm-up.
+async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result<(f64, f64)> {
+    for load in [&pair.direct, &pair.proxied] {
+        run(&Load { requests: load.requests / 10 + 1, ..load.clone() }).await?;
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let direct = run(&pair.direct).await?;
+        let proxied = run(&pair.proxied).await?;
+        anyhow::ensure!(direct.bytes == proxied.bytes, "{} bytes direct, {} through the server", direct.bytes, proxied.bytes);
+        rounds.push((figure(&direct), figure(&proxied)));
+    }
+    rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));
+    Ok(rounds[ROUNDS / 2])
+}
+
+/// A fast proxy that forgets to count would be no feat.
+async fn counted(server: SocketAddr, token: &str) -> anyhow::Result<()> {
+    let sent = (3000 + 20_000 + 10_000 + 256) * ROUNDS;
+    for _ in 0..100 {
+        let summary = summary(server, token).await?;
+        if summary["requests"].as_u64().unwrap_or_default() >= sent as u64 {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the server counted fewer than the {sent} requests it answered")
+}
+
+async fn summary(server: SocketAddr, token: &str) -> anyhow::Result<Value> {
+    use http_body_util::BodyExt;
+    let mut sender = crate::load::connect(server).await?;
+    let request = hyper::Request::get("/api/v1/usage/summary")
+        .header("host", "bench")
+        .header("authorization", format!("Bearer {token}"))
+        .body(http_body_util::Full::default())?;
+    let answer = sender.send_request(request).await?;
+    Ok(serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?)
+}

@@ -1,0 +1,102 @@
+//! A load generator: keep-alive connections that send one request after another and read every answer to its end.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// What is asked, of whom, and how often.
+#[derive(Clone)]
+pub struct Load {
+    /// Who is asked.
+    pub to: SocketAddr,
+    /// Path of the request.
+    pub path: &'static str,
+    /// Value of the Authorization header.
+    pub authorization: String,
+    /// Body of the request.
+    pub body: Bytes,
+    /// Connections.
+    pub connections: usize,
+    /// Requests in all.
+    pub requests: usize,
+}
+
+/// How it went.
+pub struct Outcome {
+    /// Time of each request, sorted.
+    pub latencies: Vec<Duration>,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+    /// Bytes of all answers.
+    pub bytes: usize,
+}
+
+impl Outcome {
+    /// The middle latency.
+    pub fn median(&self) -> Duration {
+        self.latencies.get(self.latencies.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// Requests a second.
+    pub fn rate(&self) -> f64 {
+        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Runs a load.
+pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
+    let mut senders = Vec::new();
+    for _ in 0..load.connections {
+        senders.push(connect(load.to).await?);
+    }
+    let started = Instant::now();
+    let each = load.requests.div_ceil(load.connections);
+    let tasks: Vec<_> = senders.into_iter().map(|sender| tokio::spawn(ask(sender, load.clone(), each))).collect();
+    let mut latencies = Vec::with_capacity(load.requests);
+    let mut bytes = 0;
+    for task in tasks {
+        let (more, read) = task.await??;
+        latencies.extend(more);
+        bytes += read;
+    }
+    let elapsed = started.elapsed();
+    latencies.sort_unstable();
+    Ok(Outcome { latencies, elapsed, bytes })
+}
+
+/// Opens a connection.
+pub async fn connect(to: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(to).await.with_context(|| format!("cannot connect to {to}"))?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn ask(mut sender: SendRequest<Full<Bytes>>, load: Load, times: usize) -> anyhow::Result<(Vec<Duration>, usize)> {
+    let mut latencies = Vec::with_capacity(times);
+    let mut bytes = 0;
+    for _ in 0..times {
+        let request = Request::post(load.path)
+            .header("host", "bench")
+            .header("content-type", "application/json")
+            .header("authorization", &load.authorization)
+            .body(Full::new(load.body.clone()))?;
+        let started = Instant::now();
+        sender.ready().await?;
+        let mut answer = sender.send_request(request).await?;
+        ensure!(answer.status() == 200, "answered {}", answer.status());
+        while let Some(frame) = answer.frame().await {
+            bytes += frame?.data_ref().map_or(0, Bytes::len);
+        }
+        latencies.push(started.elapsed());
+    }
+    Ok((latencies, bytes))
+}

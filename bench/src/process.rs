@@ -1,0 +1,127 @@
+//! Programs under measurement: started, asked, looked at through /proc, ended.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::load::connect;
+
+/// A program that ends with its owner.
+pub struct Program {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// A port nobody listens on at the moment.
+pub fn free_port() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Program {
+    /// Starts a program and waits until `path` answers 200; also tells how long that took.
+    pub async fn start(mut command: Command, address: SocketAddr, path: &str) -> anyhow::Result<(Self, Duration)> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+        let started = Instant::now();
+        let child = command.spawn().context("cannot start the program under measurement")?;
+        let program = Self { child, address };
+        program.wait_for(path, Duration::from_secs(20)).await?;
+        Ok((program, started.elapsed()))
+    }
+
+    /// The same for a server, without the time.
+    pub async fn start_owned(command: Command, address: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self::start(command, address, "/ready").await?.0)
+    }
+
+    /// Waits until `path` answers 200.
+    pub async fn wait_for(&self, path: &str, most: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + most;
+        while get(self.address, path).await.ok() != Some(200) {
+            if Instant::now() > until {
+                bail!("http://{}{path} did not answer 200 within {most:?}", self.address);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        resident_kib(self.pid()?)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the program has ended")
+    }
+
+    /// Asks it to end and waits until it has.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await.context("it does not end")??;
+        Ok(())
+    }
+}
+
+/// Resident memory of a process in KiB.
+pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
+}
+
+/// CPU time a process has used, in seconds.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit_once(')').context("odd stat")?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11).context("no utime")?.parse::<u64>()? + fields.get(12).context("no stime")?.parse::<u64>()?;
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Bytes a process has sent towards the disk.
+pub fn written_bytes(pid: u32) -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find(|line| line.starts_with("write_bytes:")).context("no write_bytes")?;
+    Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
+}
+
+/// Status of a GET.
+pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<u16> {
+    let mut sender = connect(address).await?;
+    let answer = sender.send_request(Request::get(path).header("host", "bench").body(Full::default())?).await?;
+    Ok(answer.status().as_u16())
+}
+
+/// POSTs JSON and reads JSON.
+pub async fn post(address: SocketAddr, path: &str, body: &Value) -> anyhow::Result<Value> {
+    let mut sender = connect(address).await?;
+    let request = Request::post(path)
+        .header("host", "bench")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(serde_json::to_vec(body)?)))?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let bytes = answer.into_body().collect().await?.to_bytes();
+    if !status.is_success() {
+        bail!("{path} answered {status}: {}", String::from_utf8_lossy(&bytes));
+    }
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// A command that runs `mai` with nothing of our own environment but what is named.
+pub fn mai(binary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    command.args(arguments).env_clear().env("RUST_LOG", "error");
+    command
+}

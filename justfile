@@ -1,0 +1,28 @@
+# The verbs of the project; `just` lists them.
+
+default:
+    @just --list
+
+# the quickstart: three clients from a directory
+run:
+    cargo run --release -- compose compose-mode/quickstart
+
+# every test
+test:
+    ./test
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# generated files: CRDs
+generate:
+    cargo run -- crd > crds/maiinstances.yaml
+
+bench:
+    bench/run
+
+# the browser test alone
+e2e:
+    cargo build
+    e2e/run target/debug/mai

@@ -1,0 +1,157 @@
+//! `mai compose DIR`: keeps the instances of a directory as declared, until it is told to stop.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::TokioIo;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::state_dir::Place;
+use crate::reconcile::{self, Options, Transition};
+use crate::runtime::process::{ProcessOptions, ProcessRuntime};
+use crate::source::directory::Directory;
+use crate::state::{Problem, State};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// What runs the instances
+    #[arg(long, value_enum, default_value = "process", value_name = "RUNTIME")]
+    runtime: RuntimeKind,
+
+    /// Leave the servers running when this program ends; the next run takes them over, `mai down` stops them
+    #[arg(long)]
+    detach: bool,
+
+    /// How often every instance is looked at, whatever was missed, such as 20s
+    #[arg(long, default_value = "20s", value_parser = crate::api::parse_duration, value_name = "TIME")]
+    resync: Duration,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RuntimeKind {
+    /// Child processes of this program: no Docker, no cluster
+    Process,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    super::logs::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(compose(args))?;
+    // A task that waits for a terminal must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn compose(args: &Args) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let state_dir = args.place.state_dir()?;
+    let state = State::open(&state_dir).await.context("could not open the state directory")?;
+    let (source, documents) = Directory::open(&args.place.directory, state.clone()).await?;
+    let RuntimeKind::Process = args.runtime;
+    let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(state_dir.clone())? };
+    let runtime = ProcessRuntime::open(options)?;
+
+    println!("mai keeps {} as declared; state is in {}; Ctrl-C {}", args.place.directory.display(), state_dir.display(), if args.detach { "leaves the servers running" } else { "stops everything" });
+    let problems = tokio::spawn(print_problems(source.problems()));
+    let (transitions, told) = mpsc::unbounded_channel();
+    let printer = tokio::spawn(print_transitions(told));
+    let context = Arc::new(reconcile::Context { source, runtime, state: state.clone(), transitions });
+
+    reconcile::run(documents, context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
+
+    problems.abort();
+    printer.abort();
+    if args.detach {
+        println!("the servers go on; `mai down {}` stops them", args.place.directory.display());
+    } else {
+        println!("stopping");
+    }
+    let stopped = context.runtime.shutdown().await;
+    state.close().await;
+    Ok(stopped?)
+}
+
+/// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached servers notice and follow.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let mut next = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+        next().await;
+        // The receiver is only gone when the end is under way already.
+        let _ = sender.send(());
+        next().await;
+        std::process::exit(130);
+    });
+    Ok(async {
+        let _ = receiver.await;
+    })
+}
+
+async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
+    while let Some(transition) = told.recv().await {
+        let Transition { name, ready, reason, message, address, listen, gone } = transition;
+        let line = if gone {
+            format!("{name:<20} gone        its data stays unless its document said deletionPolicy: Delete")
+        } else if ready {
+            let next = match listen {
+                Some(listen) => what_next(listen).await,
+                None => "open it",
+            };
+            format!("{name:<20} ready       {}   {next}", address.unwrap_or_default())
+        } else if reason == "Starting" {
+            continue;
+        } else {
+            format!("{name:<20} {reason:<11} {message}")
+        };
+        say(&line);
+    }
+}
+
+/// Asks the instance, as its own pages do, whether anybody has registered yet.
+async fn what_next(listen: SocketAddr) -> &'static str {
+    match tokio::time::timeout(Duration::from_secs(2), config(listen)).await {
+        Ok(Ok(config)) if config["onboarding"] == true => "open it, the first to register becomes admin",
+        _ => "open it and sign in",
+    }
+}
+
+async fn config(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
+    let stream = tokio::net::TcpStream::connect(listen).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
+    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
+    Ok(serde_json::from_slice(&body)?)
+}
+
+async fn print_problems(mut problems: watch::Receiver<Vec<Problem>>) {
+    let mut told: Vec<Problem> = Vec::new();
+    loop {
+        let now = problems.borrow_and_update().clone();
+        for problem in now.iter().filter(|problem| !told.contains(problem)) {
+            say(&format!("{:<20} problem     {problem}", problem.instance.as_ref().map_or("", |(_, name)| name)));
+        }
+        told = now;
+        if problems.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Standard output may be a pipe that nobody reads any more; that must not end the reconciler.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,14 @@
+//! `mai crd`: prints the CustomResourceDefinition that a cluster needs, for `kubectl apply --server-side -f -`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use kube::CustomResourceExt;
+
+use crate::api::MaiInstance;
+
+pub(super) fn run() -> anyhow::Result<ExitCode> {
+    let yaml = serde_saphyr::to_string(&serde_json::to_value(MaiInstance::crd())?)?;
+    std::io::stdout().lock().write_all(yaml.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,52 @@
+//! `mai down DIR`: stops the servers that `mai compose --detach` left running.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures::future::join_all;
+
+use super::state_dir::Place;
+use crate::runtime::process::running;
+use crate::state::State;
+
+/// What a server gets to end its streams, as when it is stopped by the reconciler.
+const GRACE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(down(args))
+}
+
+async fn down(args: &Args) -> anyhow::Result<ExitCode> {
+    let state_dir = args.place.state_dir()?;
+    if !state_dir.exists() {
+        println!("nothing has run for {} yet", args.place.directory.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Holding the state keeps a reconciler from starting again what is being stopped.
+    let state = State::open(&state_dir).await.context("a reconciler would start the servers again; stop it first")?;
+    let servers = running(&state_dir)?;
+    if servers.is_empty() {
+        println!("no server of {} runs", args.place.directory.display());
+    }
+    let outcomes = join_all(servers.iter().map(|server| server.end(GRACE))).await;
+    let mut code = ExitCode::SUCCESS;
+    for (server, outcome) in servers.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => println!("{:<20} stopped", server.labels.id.name),
+            Err(error) => {
+                eprintln!("mai: {} (pid {}) could not be stopped: {error}", server.labels.id.name, server.pid);
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    state.close().await;
+    Ok(code)
+}

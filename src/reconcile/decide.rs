@@ -1,0 +1,231 @@
+//! The brain: what to do next for one instance. A function; it does no I/O and never reads the clock.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::backoff::restart_delay;
+use super::status::{self, Picture};
+use super::{Blocked, Decision, Facts, Memory, Step};
+use crate::api::{DeletionPolicy, Reason};
+use crate::runtime::{Exit, Observed, Presence, Readiness, Workload};
+
+/// A server that has been ready for this long has left its earlier failures behind.
+const SETTLED: Duration = Duration::from_secs(60);
+/// From this many failures in a row on it is called a crash loop.
+const CRASH_LOOP: u32 = 3;
+/// How often it is looked whether what blocks an instance is gone.
+const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// How often something that is about to end is looked at.
+const ENDING_AGAIN: Duration = Duration::from_millis(200);
+
+/// Decides the next step, the status and what to remember.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let mut memory = facts.memory.clone();
+    let verdict = match facts.observed {
+        Err(problem) => Verdict::unknown(problem),
+        Ok(observed) => {
+            count_exit(&mut memory, observed, facts.now);
+            if facts.instance.metadata.deletion_timestamp.is_some() {
+                deleting(facts, observed)
+            } else if facts.instance.spec.suspend {
+                suspended(observed)
+            } else {
+                match facts.desired {
+                    Err(blocked) => blocked_by(blocked, observed),
+                    Ok(workload) => converge(facts, workload, observed, &mut memory),
+                }
+            }
+        }
+    };
+    let status = status::render(facts, &verdict.picture, memory.failures);
+    Decision { step: verdict.step, status, memory, wake: verdict.wake }
+}
+
+struct Verdict {
+    step: Step,
+    picture: Picture,
+    wake: Option<Duration>,
+}
+
+impl Verdict {
+    fn new(step: Step, picture: Picture, wake: Option<Duration>) -> Self {
+        Self { step, picture, wake }
+    }
+
+    fn wait(picture: Picture, wake: impl Into<Option<Duration>>) -> Self {
+        Self::new(Step::Wait, picture, wake.into())
+    }
+
+    fn stop(why: impl Into<String>, picture: Picture) -> Self {
+        Self::new(Step::Stop(why.into()), picture, None)
+    }
+
+    fn unknown(problem: &str) -> Self {
+        Self::wait(Picture::Unknown { message: problem.to_owned() }, BLOCKED_AGAIN)
+    }
+}
+
+/// A run that ended without being asked to counts once, whoever sees it and however often. A clock that was set back does not
+/// hide later ends behind an earlier one.
+fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
+    let Some(exit) = &observed.last_exit else { return };
+    if memory.counted_exit.is_none_or(|counted| exit.at > counted || (counted > now && exit.at != counted)) {
+        memory.counted_exit = Some(exit.at);
+        memory.failures = memory.failures.saturating_add(1);
+        memory.ready_since = None;
+    }
+}
+
+fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
+    let picture = Picture::working(Reason::Deleting, "the document was removed; the server is being stopped");
+    match &observed.presence {
+        Presence::Running { .. } => Verdict::stop("the document was removed", picture),
+        Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
+        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
+            Verdict::new(Step::RemoveData, picture, None)
+        }
+        Presence::Absent => Verdict::new(Step::Release, picture, None),
+    }
+}
+
+fn suspended(observed: &Observed) -> Verdict {
+    match &observed.presence {
+        Presence::Running { .. } => {
+            Verdict::stop("spec.suspend is true", Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"))
+        }
+        Presence::Stopping => Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN),
+        Presence::Absent => Verdict::wait(Picture::Suspended, None),
+    }
+}
+
+fn blocked_by(blocked: &Blocked, observed: &Observed) -> Verdict {
+    let message = match observed.presence {
+        Presence::Running { .. } => format!("{}; the server goes on with what was declared before", blocked.message),
+        _ => blocked.message.clone(),
+    };
+    Verdict::wait(Picture::Stalled { reason: blocked.reason, message }, BLOCKED_AGAIN)
+}
+
+fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
+    match &observed.presence {
+        Presence::Stopping => {
+            Verdict::wait(Picture::working(Reason::Stopping, "the former server is ending"), ENDING_AGAIN)
+        }
+        Presence::Absent => start(facts, workload, observed, memory),
+        Presence::Running { hash, .. } if *hash != workload.hash => replace(workload, observed),
+        Presence::Running { since, readiness, .. } => keep(facts, *since, readiness, memory),
+    }
+}
+
+fn port_taken(workload: &Workload, holder: &str) -> Picture {
+    Picture::Stalled {
+        reason: Reason::PortTaken,
+        message: format!("port {} is taken by {holder}; stop that program or declare another expose.port", workload.listen.port()),
+    }
+}
+
+fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &Memory) -> Verdict {
+    if let Some(holder) = &observed.port_holder {
+        return Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN);
+    }
+    let starting = || {
+        let picture = match observed.last_exit.as_ref().filter(|_| memory.failures > 0) {
+            Some(exit) => Picture::working(Reason::Restarting, describe(exit)),
+            None => Picture::working(Reason::Starting, "the server is being started"),
+        };
+        Verdict::new(Step::Start, picture, None)
+    };
+    let Some(ended) = memory.counted_exit.filter(|_| memory.failures > 0) else { return starting() };
+    let wait = restart_delay(memory.failures).saturating_sub(since(ended, facts.now));
+    if wait.is_zero() {
+        return starting();
+    }
+    let picture = after_exit(memory.failures, observed.last_exit.as_ref());
+    Verdict::wait(picture, wait)
+}
+
+/// Nothing is stopped for a workload that could not take its place.
+fn replace(workload: &Workload, observed: &Observed) -> Verdict {
+    match &observed.port_holder {
+        Some(holder) => Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN),
+        None => Verdict::stop(
+            "the declared server differs from the one that runs",
+            Picture::working(Reason::Replacing, "the server is being replaced by what is declared now"),
+        ),
+    }
+}
+
+fn keep(facts: &Facts<'_>, started: Timestamp, readiness: &Readiness, memory: &mut Memory) -> Verdict {
+    match readiness {
+        Readiness::Ready { version } => {
+            let ready_since = *memory.ready_since.get_or_insert(facts.now);
+            let settles_in = SETTLED.saturating_sub(since(ready_since, facts.now));
+            if settles_in.is_zero() {
+                memory.failures = 0;
+            }
+            let wake = (memory.failures > 0).then_some(settles_in);
+            Verdict::wait(Picture::Ready { version: version.clone() }, wake)
+        }
+        Readiness::Starting { detail } => {
+            memory.ready_since = None;
+            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
+            if left.is_zero() {
+                return unhealthy(facts, memory, format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period));
+            }
+            let picture = match memory.failures {
+                0..CRASH_LOOP => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+                failures => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
+            };
+            Verdict::wait(picture, left)
+        }
+        Readiness::Failing { probes, detail } if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) => {
+            unhealthy(facts, memory, format!("{} probes in a row failed: {detail}", facts.instance.spec.health.retries))
+        }
+        Readiness::Failing { detail, .. } => Verdict::wait(Picture::Doubtful { detail: detail.clone() }, None),
+    }
+}
+
+fn unhealthy(facts: &Facts<'_>, memory: &mut Memory, message: String) -> Verdict {
+    memory.failures = memory.failures.saturating_add(1);
+    memory.counted_exit = Some(facts.now);
+    memory.ready_since = None;
+    let picture = Picture::working(Reason::Unhealthy, format!("{message}; the server is being restarted"));
+    Verdict::stop(message, picture)
+}
+
+fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
+    let how = exit.map_or_else(|| "the server did not become ready".to_owned(), describe);
+    let reason = match exit.and_then(|exit| exit.code) {
+        Some(73) => Reason::DataNotWritable,
+        Some(75) => Reason::DataInUse,
+        Some(98) => Reason::PortTaken,
+        _ if failures >= CRASH_LOOP => return Picture::crash_loop(format!("{failures} failures in a row; {how}")),
+        _ => return Picture::working(Reason::Restarting, how),
+    };
+    Picture::Stalled { reason, message: how }
+}
+
+fn describe(exit: &Exit) -> String {
+    let cause = match (exit.code, exit.signal) {
+        (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
+        (Some(73), _) => "the data directory cannot be written (exit code 73); make it writable for the user that runs mai".to_owned(),
+        (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),
+        (Some(98), _) => "the port was taken by another program (exit code 98); stop that one or declare another expose.port".to_owned(),
+        (Some(code), _) => format!("the server ended with exit code {code}"),
+        (None, Some(signal)) => format!("the server was ended by signal {signal}"),
+        (None, None) => "the server ended".to_owned(),
+    };
+    match exit.log_tail.last() {
+        Some(line) => format!("{cause}; its last line was: {line}"),
+        None => cause,
+    }
+}
+
+fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

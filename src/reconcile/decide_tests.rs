@@ -1,0 +1,253 @@
+//! The brain as a table: what is seen on the left, what is done and shown on the right.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
+use crate::reconcile::desired;
+use crate::runtime::InstanceId;
+
+const NOW: i64 = 1_000_000;
+
+fn at(seconds_ago: i64) -> Timestamp {
+    Timestamp::from_second(NOW - seconds_ago).unwrap()
+}
+
+fn instance(spec: Value) -> MaiInstance {
+    let mut full = json!({"displayName": "A", "expose": {"port": 8001}});
+    full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc", "generation": 3}, "spec": full});
+    serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap()
+}
+
+fn workload(instance: &MaiInstance) -> Workload {
+    let id = InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1".into() };
+    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into()).unwrap()
+}
+
+struct Scene {
+    instance: MaiInstance,
+    presence: Presence,
+    last_exit: Option<Exit>,
+    port_holder: Option<String>,
+    memory: Memory,
+    previous: MaiInstanceStatus,
+    blocked: Option<Blocked>,
+}
+
+impl Scene {
+    fn new(presence: Presence) -> Self {
+        Self {
+            instance: instance(json!({})),
+            presence,
+            last_exit: None,
+            port_holder: None,
+            memory: Memory::default(),
+            previous: MaiInstanceStatus::default(),
+            blocked: None,
+        }
+    }
+
+    fn running(readiness: Readiness, started_ago: i64) -> Self {
+        let hash = workload(&instance(json!({}))).hash;
+        Self::new(Presence::Running { hash, since: at(started_ago), readiness })
+    }
+
+    fn spec(mut self, spec: Value) -> Self {
+        self.instance = instance(spec);
+        self
+    }
+
+    fn deleted(mut self) -> Self {
+        self.instance.metadata.deletion_timestamp = Some(Time(at(1)));
+        self
+    }
+
+    fn exited(mut self, seconds_ago: i64, code: i32) -> Self {
+        self.last_exit = Some(Exit { at: at(seconds_ago), code: Some(code), signal: None, log_tail: vec!["boom".into()] });
+        self
+    }
+
+    fn failures(mut self, failures: u32, counted_ago: i64) -> Self {
+        self.memory = Memory { failures, counted_exit: Some(at(counted_ago)), ready_since: None, data_removed: false };
+        self
+    }
+
+    fn decide(&self) -> Decision {
+        let workload = workload(&self.instance);
+        let observed =
+            Observed { presence: self.presence.clone(), last_exit: self.last_exit.clone(), port_holder: self.port_holder.clone() };
+        decide(&Facts {
+            instance: &self.instance,
+            desired: self.blocked.as_ref().map_or(Ok(&workload), Err),
+            observed: Ok(&observed),
+            memory: &self.memory,
+            previous: &self.previous,
+            now: at(0),
+        })
+    }
+}
+
+fn condition(decision: &Decision, kind: &str) -> (String, String) {
+    let condition = decision.status.conditions.iter().find(|condition| condition.type_ == kind).unwrap();
+    (condition.status.clone(), condition.reason.clone())
+}
+
+fn ready() -> Readiness {
+    Readiness::Ready { version: Some("0.1.0".into()) }
+}
+
+fn starting() -> Readiness {
+    Readiness::Starting { detail: "connection refused".into() }
+}
+
+#[test]
+fn each_scene_has_one_next_step() {
+    let stop = |why: &str| Step::Stop(why.to_owned());
+    let cases: Vec<(&str, Scene, Step, &str, &str)> = vec![
+        ("nothing runs", Scene::new(Presence::Absent), Step::Start, "False", "Starting"),
+        ("just started", Scene::running(starting(), 1), Step::Wait, "False", "Starting"),
+        ("ready", Scene::running(ready(), 5), Step::Wait, "True", "Ready"),
+        ("not ready in time", Scene::running(starting(), 61), stop("not ready 60s after its start: connection refused"), "False", "Unhealthy"),
+        ("probe fails once", Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99), Step::Wait, "False", "Unhealthy"),
+        ("probe fails thrice", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
+        ("spec changed", Scene::running(ready(), 99).spec(json!({"displayName": "B"})), stop("the declared server differs from the one that runs"), "False", "Replacing"),
+        ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Restarting"),
+        ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
+        ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
+        ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Restarting"),
+        ("data directory not writable", Scene::new(Presence::Absent).failures(1, 50).exited(0, 73), Step::Wait, "False", "DataNotWritable"),
+        ("data directory in use", Scene::new(Presence::Absent).failures(1, 50).exited(0, 75), Step::Wait, "False", "DataInUse"),
+        ("exit already counted", Scene::new(Presence::Absent).failures(4, 1).exited(1, 1), Step::Wait, "False", "CrashLoop"),
+        ("former one is ending", Scene::new(Presence::Stopping), Step::Wait, "False", "Stopping"),
+        ("suspended, runs", Scene::running(ready(), 9).spec(json!({"suspend": true})), stop("spec.suspend is true"), "False", "Stopping"),
+        ("suspended, stopped", Scene::new(Presence::Absent).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
+        ("deleted, runs", Scene::running(ready(), 9).deleted(), stop("the document was removed"), "False", "Deleting"),
+        ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Step::Wait, "False", "Deleting"),
+        ("deleted, gone, data stays", Scene::new(Presence::Absent).deleted(), Step::Release, "False", "Deleting"),
+        ("deleted, gone, data goes", Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).deleted(), Step::RemoveData, "False", "Deleting"),
+        ("deleted while suspended", Scene::running(ready(), 9).spec(json!({"suspend": true})).deleted(), stop("the document was removed"), "False", "Deleting"),
+    ];
+    for (name, scene, step, status, reason) in cases {
+        let decision = scene.decide();
+        assert_eq!(decision.step, step, "{name}");
+        assert_eq!(condition(&decision, "Ready"), (status.to_owned(), reason.to_owned()), "{name}");
+        assert_eq!(decision.status.observed_generation, Some(3), "{name}");
+        assert!(decision.step != Step::Wait || decision.wake.is_some() || matches!(reason, "Ready" | "Suspended" | "Unhealthy"), "{name} would be forgotten");
+    }
+}
+
+#[test]
+fn a_taken_port_stops_nothing_and_is_looked_at_again() {
+    for presence in [Presence::Absent, Scene::running(ready(), 9).presence] {
+        let mut scene = Scene::new(presence).spec(json!({"displayName": "B"}));
+        scene.port_holder = Some("nginx (pid 7)".into());
+        let decision = scene.decide();
+        assert_eq!(decision.step, Step::Wait);
+        assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "PortTaken".to_owned()));
+        assert!(decision.wake.is_some());
+    }
+}
+
+#[test]
+fn a_blocked_instance_goes_on_with_what_runs() {
+    let mut scene = Scene::running(ready(), 9);
+    scene.blocked = Some(Blocked { reason: Reason::MissingSecret, message: "Secret x is not there".into() });
+    let decision = scene.decide();
+    assert_eq!(decision.step, Step::Wait);
+    assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "MissingSecret".to_owned()));
+    let ready = decision.status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "Secret x is not there; the server goes on with what was declared before");
+}
+
+#[test]
+fn an_error_is_unknown_and_keeps_what_was_known() {
+    let scene = Scene::running(ready(), 9);
+    let known = scene.decide();
+    let unknown = decide(&Facts {
+        instance: &scene.instance,
+        desired: Ok(&workload(&scene.instance)),
+        observed: Err("the engine does not answer"),
+        memory: &known.memory,
+        previous: &known.status,
+        now: at(-5),
+    });
+    assert_eq!(unknown.step, Step::Wait);
+    assert_eq!(condition(&unknown, "Ready"), ("Unknown".to_owned(), "ObserveFailed".to_owned()));
+    assert_eq!(unknown.status.version, known.status.version);
+    assert_eq!(unknown.memory, known.memory);
+}
+
+#[test]
+fn a_second_decision_on_the_same_facts_changes_nothing() {
+    for mut scene in [
+        Scene::running(ready(), 9),
+        Scene::running(starting(), 9),
+        Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99),
+        Scene::new(Presence::Absent).failures(4, 1).exited(1, 1),
+        Scene::new(Presence::Absent).spec(json!({"suspend": true})),
+    ] {
+        let first = scene.decide();
+        scene.previous = first.status.clone();
+        scene.memory = first.memory.clone();
+        let second = scene.decide();
+        assert_eq!((second.status, second.memory), (first.status, first.memory));
+    }
+}
+
+#[test]
+fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
+    let mut scene = Scene::running(ready(), 99);
+    scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), data_removed: false };
+    let decision = scene.decide();
+    assert_eq!((decision.memory.failures, decision.wake), (2, Some(Duration::from_secs(1))));
+    scene.memory.ready_since = Some(at(60));
+    let decision = scene.decide();
+    assert_eq!((decision.memory.failures, decision.wake, decision.status.restarts), (0, None, 0));
+}
+
+#[test]
+fn a_clock_that_jumps_back_does_not_hold_up_a_restart_for_longer_than_its_delay() {
+    let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(-3600, 1);
+    let decision = scene.decide();
+    assert!(decision.wake.unwrap() <= Duration::from_secs(1), "{:?}", decision.wake);
+
+    // Ends after the jump are counted although they are earlier than the last one before it.
+    let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(0, 1);
+    let decision = scene.decide();
+    assert_eq!(decision.memory.failures, 4);
+    assert_eq!(Scene { memory: decision.memory.clone(), ..scene }.decide().memory.failures, 4);
+}
+
+#[test]
+fn a_broken_document_is_said_while_the_last_good_one_runs() {
+    let mut scene = Scene::running(ready(), 9);
+    scene.instance.metadata.annotations =
+        Some(BTreeMap::from([(DOCUMENT_PROBLEM.to_owned(), "abc.yaml:3:9: unknown field".to_owned())]));
+    let decision = scene.decide();
+    assert_eq!(decision.step, Step::Wait);
+    assert_eq!(condition(&decision, "Ready"), ("True".to_owned(), "Ready".to_owned()));
+    assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "InvalidDocument".to_owned()));
+    assert_eq!(condition(&decision, "DocumentValid"), ("False".to_owned(), "InvalidDocument".to_owned()));
+}
+
+#[test]
+fn a_transition_time_moves_only_with_its_status() {
+    let mut scene = Scene::running(ready(), 9);
+    let first = scene.decide();
+    scene.previous = first.status.clone();
+    scene.previous.conditions[0].last_transition_time = Time(at(500));
+    let second = scene.decide();
+    assert_eq!(second.status.conditions[0].last_transition_time, Time(at(500)));
+}
+
+#[test]
+fn what_ended_a_server_is_told_with_its_last_line() {
+    let decision = Scene::new(Presence::Absent).failures(2, 50).exited(0, 3).decide();
+    let ready = decision.status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
+    assert_eq!(ready.message, "3 failures in a row; the server ended with exit code 3; its last line was: boom");
+}

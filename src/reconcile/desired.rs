@@ -1,0 +1,262 @@
+//! From a document and the values of its secrets to the workload that should run.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::api::{MaiInstance, Reason, SecretRef, parse_bytes, parse_cpu_millis};
+use crate::runtime::{EnvValue, InstanceId, Limits, Probe, Workload};
+
+/// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// Why it cannot be said what should run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blocked {
+    /// For the condition.
+    pub reason: Reason,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Blocked {
+    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Every secret that a document refers to for its workload.
+pub fn references(instance: &MaiInstance) -> Vec<&SecretRef> {
+    let spec = &instance.spec;
+    let admin = spec.access.admin.iter().map(|admin| &admin.password_secret_ref);
+    let key = spec.open_router.iter().filter_map(|upstream| upstream.api_key_secret_ref.as_ref());
+    let env = spec.server.env.iter().filter_map(|variable| variable.secret_ref.as_ref());
+    admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).collect()
+}
+
+/// What should run for a document. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
+pub fn desired(
+    instance: &MaiInstance,
+    id: InstanceId,
+    secrets: &BTreeMap<SecretRef, SecretString>,
+    session_key: &SecretString,
+) -> Result<Workload, Blocked> {
+    let spec = &instance.spec;
+    let listen = listen(instance)?;
+    let env = environment(instance, secrets, session_key)?;
+    let limits = limits(instance)?;
+    let mut workload = Workload {
+        id,
+        image: spec.image.clone(),
+        env,
+        listen,
+        data_path: spec.storage.data.host_path.as_ref().map(PathBuf::from),
+        backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
+        limits,
+        probe: Probe { path: spec.health.path.clone(), interval: spec.health.interval(), timeout: spec.health.timeout() },
+        stop_grace: STOP_GRACE,
+        hash: String::new(),
+    };
+    workload.hash = hash(&workload);
+    Ok(workload)
+}
+
+/// Where an instance listens on a server without a cluster.
+pub(super) fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
+    let expose = &instance.spec.expose;
+    let port = expose.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
+        Blocked::new(Reason::UnsupportedByRuntime, "expose.port is missing; on a server without a cluster each instance needs a port of its own")
+    })?;
+    let address = expose.address.as_deref().unwrap_or(DEFAULT_ADDRESS);
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address")))?;
+    Ok(SocketAddr::new(address, port))
+}
+
+fn limits(instance: &MaiInstance) -> Result<Limits, Blocked> {
+    let Some(amounts) = &instance.spec.resources.limits else { return Ok(Limits::default()) };
+    let wrong = |error: crate::api::QuantityError| Blocked::new(Reason::InvalidDocument, format!("resources.limits: {error}"));
+    Ok(Limits {
+        cpu_millis: amounts.cpu.as_deref().map(parse_cpu_millis).transpose().map_err(wrong)?,
+        memory_bytes: amounts.memory.as_deref().map(parse_bytes).transpose().map_err(wrong)?,
+    })
+}
+
+fn environment(
+    instance: &MaiInstance,
+    secrets: &BTreeMap<SecretRef, SecretString>,
+    session_key: &SecretString,
+) -> Result<BTreeMap<String, EnvValue>, Blocked> {
+    let spec = &instance.spec;
+    let secret = |reference: &SecretRef| {
+        secrets
+            .get(reference)
+            .map(|value| EnvValue::Secret(value.clone()))
+            .ok_or_else(|| Blocked::new(Reason::MissingSecret, format!("the value of {reference} is not known")))
+    };
+    let plain = |value: &str| EnvValue::Plain(value.to_owned());
+
+    let mut env = BTreeMap::from([
+        ("WEBUI_NAME".to_owned(), plain(&spec.display_name)),
+        ("ENV".to_owned(), plain(spec.server.environment.as_str())),
+        ("DEFAULT_LOCALE".to_owned(), plain(spec.server.locale.as_str())),
+        ("ENABLE_SIGNUP".to_owned(), plain(if spec.access.signup == crate::api::Signup::Open { "true" } else { "false" })),
+        ("MAI_SIGNUP".to_owned(), plain(spec.access.signup.as_str())),
+        ("MAI_MAX_USERS".to_owned(), plain(&spec.access.max_users.to_string())),
+        ("WEBUI_SECRET_KEY".to_owned(), EnvValue::Secret(session_key.clone())),
+    ]);
+    if let Some(reference) = &spec.server.secret_key_ref {
+        env.insert("WEBUI_SECRET_KEY".to_owned(), secret(reference)?);
+    }
+    if let Some(admin) = &spec.access.admin {
+        env.insert("WEBUI_ADMIN_EMAIL".to_owned(), plain(&admin.email));
+        env.insert("WEBUI_ADMIN_NAME".to_owned(), plain(&admin.name));
+        env.insert("WEBUI_ADMIN_PASSWORD".to_owned(), secret(&admin.password_secret_ref)?);
+    }
+    if let Some(upstream) = &spec.open_router {
+        if upstream.mock {
+            env.insert("MAI_MOCK_UPSTREAM".to_owned(), plain("true"));
+        } else {
+            env.insert("OPENAI_API_BASE_URL".to_owned(), plain(upstream.base_url.trim_end_matches('/')));
+        }
+        if let Some(reference) = &upstream.api_key_secret_ref {
+            env.insert("OPENAI_API_KEY".to_owned(), secret(reference)?);
+        }
+        if !upstream.models.is_empty() {
+            env.insert("MAI_MODELS".to_owned(), plain(&upstream.models.join(",")));
+        }
+    }
+    if let Some(ollama) = &spec.ollama {
+        env.insert("OLLAMA_BASE_URL".to_owned(), plain(ollama.base_url.trim_end_matches('/')));
+    }
+    for variable in &spec.server.env {
+        let value = match (&variable.value, &variable.secret_ref) {
+            (Some(value), _) => plain(value),
+            (None, Some(reference)) => secret(reference)?,
+            (None, None) => continue,
+        };
+        env.insert(variable.name.clone(), value);
+    }
+    Ok(env)
+}
+
+/// Everything that cannot change while a server runs. Lengths go in with the texts, so that no two workloads share a preimage.
+fn hash(workload: &Workload) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |text: &str| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    add(&workload.image);
+    add(&workload.listen.to_string());
+    for path in [&workload.data_path, &workload.backups_path] {
+        add(&path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
+    }
+    add(&format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes));
+    for (name, value) in &workload.env {
+        add(name);
+        add(match value {
+            EnvValue::Plain(text) => text,
+            EnvValue::Secret(text) => text.expose_secret(),
+        });
+    }
+    hex::encode(hasher.finalize())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn id() -> InstanceId {
+        InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() }
+    }
+
+    fn instance(spec: Value) -> MaiInstance {
+        let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc"}, "spec": spec});
+        serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap()
+    }
+
+    fn build(spec: Value, secrets: &[(&str, &str, &str)]) -> Result<Workload, Blocked> {
+        let secrets = secrets
+            .iter()
+            .map(|(name, key, value)| {
+                (SecretRef { name: (*name).to_owned(), key: Some((*key).to_owned()) }, SecretString::from((*value).to_owned()))
+            })
+            .collect();
+        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()))
+    }
+
+    fn text(workload: &Workload, name: &str) -> Option<String> {
+        workload.env.get(name).map(|value| match value {
+            EnvValue::Plain(text) => text.clone(),
+            EnvValue::Secret(text) => text.expose_secret().to_owned(),
+        })
+    }
+
+    #[test]
+    fn the_spec_becomes_the_contract_of_the_server() {
+        let spec = json!({
+            "displayName": "Company ABC", "expose": {"port": 8001},
+            "server": {"locale": "pl", "env": [{"name": "EXTRA", "value": "1"}]},
+            "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
+            "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b", "c/d"]},
+            "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}
+        });
+        let workload = build(spec, &[("admin", "password", "pw"), ("or", "key", "sk-or-v1-x")]).unwrap();
+        for (name, value) in [
+            ("WEBUI_NAME", "Company ABC"),
+            ("ENV", "prod"),
+            ("DEFAULT_LOCALE", "pl"),
+            ("MAI_MAX_USERS", "7"),
+            ("WEBUI_ADMIN_PASSWORD", "pw"),
+            ("OPENAI_API_KEY", "sk-or-v1-x"),
+            ("OPENAI_API_BASE_URL", "https://openrouter.ai/api/v1"),
+            ("MAI_MODELS", "a/b,c/d"),
+            ("WEBUI_SECRET_KEY", "session-key"),
+            ("EXTRA", "1"),
+        ] {
+            assert_eq!(text(&workload, name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(workload.listen.to_string(), "127.0.0.1:8001");
+        assert_eq!(workload.limits, Limits { cpu_millis: Some(500), memory_bytes: Some(1 << 30) });
+        assert!(!format!("{workload:?}").contains("sk-or-v1-x"), "a secret shows in Debug");
+    }
+
+    #[test]
+    fn the_hash_moves_with_what_needs_a_restart_and_with_nothing_else() {
+        let base = json!({"displayName": "A", "expose": {"port": 8001}, "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}}});
+        let secrets = [("or", "key", "one")];
+        let first = build(base.clone(), &secrets).unwrap().hash;
+        assert_eq!(build(base.clone(), &secrets).unwrap().hash, first);
+        assert_ne!(build(base.clone(), &[("or", "key", "two")]).unwrap().hash, first, "a rotated secret");
+
+        let mut other = base.clone();
+        other["health"] = json!({"interval": "20s"});
+        other["backup"] = json!({"schedule": "0 3 * * *"});
+        other["deletionPolicy"] = json!("Delete");
+        assert_eq!(build(other, &secrets).unwrap().hash, first, "probes, schedules and policies need no restart");
+
+        for (field, value) in [("displayName", json!("B")), ("expose", json!({"port": 8002})), ("server", json!({"locale": "pl"}))] {
+            let mut changed = base.clone();
+            changed[field] = value;
+            assert_ne!(build(changed, &secrets).unwrap().hash, first, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let blocked = build(json!({"displayName": "A"}), &[]).unwrap_err();
+        assert_eq!(blocked.reason, Reason::UnsupportedByRuntime);
+        let spec = json!({"displayName": "A", "expose": {"port": 1}, "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}}});
+        let blocked = build(spec, &[]).unwrap_err();
+        assert_eq!((blocked.reason, blocked.message.as_str()), (Reason::MissingSecret, "the value of or/key is not known"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, applier, watcher};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::backoff::retry_delay;
+use super::desired::listen;
+use super::{Blocked, Decision, Facts, Memory, Step, decide, desired, ports, references, status};
+use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
+use crate::runtime::{InstanceId, Runtime, RuntimeError, Workload};
+use crate::source::{Documents, Source};
+use crate::state::{EventKind, State, StateError};
+
+/// More steps than any way from one state to another takes; a pass that needs more goes on in the next.
+const STEPS_IN_A_PASS: usize = 6;
+
+/// How the loop runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Instances worked on at once.
+    pub concurrency: u16,
+    /// How often every instance is looked at, whatever was missed.
+    pub resync: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { concurrency: 16, resync: Duration::from_secs(20) }
+    }
+}
+
+/// What the loop works with.
+pub struct Context<S, R> {
+    /// Gives secrets and lets deleted documents go.
+    pub source: S,
+    /// Observes and applies.
+    pub runtime: R,
+    /// Keeps what has to survive.
+    pub state: State,
+    /// Told of each change of readiness, for whoever watches.
+    pub transitions: UnboundedSender<Transition>,
+}
+
+/// A change of how an instance stands.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// Name of the instance.
+    pub name: String,
+    /// Whether it answers now.
+    pub ready: bool,
+    /// Reason of its Ready condition.
+    pub reason: String,
+    /// Message of its Ready condition.
+    pub message: String,
+    /// Where people open it.
+    pub address: Option<String>,
+    /// Where it listens on this machine.
+    pub listen: Option<SocketAddr>,
+    /// Its document and its workload are gone.
+    pub gone: bool,
+}
+
+/// Why a pass over an instance did not end well. It is repeated with back-off.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// The document has no uid or name yet, which no source should let happen.
+    #[error("the document has no {0}")]
+    Incomplete(&'static str),
+    /// A step could not be done.
+    #[error(transparent)]
+    Step(#[from] RuntimeError),
+    /// The state database could not be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The source could not let a document go.
+    #[error(transparent)]
+    Source(#[from] crate::source::SourceError),
+}
+
+struct Shared<S, R> {
+    context: Arc<Context<S, R>>,
+    store: Store<MaiInstance>,
+    /// Failed passes in a row, for the back-off; worth nothing after a restart, so it is not kept.
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// Runs until `shutdown` resolves; passes under way are finished.
+pub async fn run<S: Source, R: Runtime>(
+    documents: Documents,
+    context: Arc<Context<S, R>>,
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (store, writer) = reflector::store();
+    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.boxed());
+    let shared = Arc::new(Shared { context, store: store.clone(), failures: Mutex::default() });
+    let config = Config::default().concurrency(options.concurrency);
+    applier(reconcile::<S, R>, on_error, shared, store, queue, config)
+        .for_each(|outcome| async move {
+            match outcome {
+                // A trigger for what has just left; nothing to do.
+                Ok(_) | Err(ApplierError::ObjectNotFound(_)) => {}
+                Err(ApplierError::ReconcilerFailed(error, instance)) => tracing::warn!(instance = %instance.name, "{error}"),
+                Err(error) => tracing::warn!("{error}"),
+            }
+        })
+        .await;
+}
+
+/// Everything that is a reason to look at an instance.
+fn requests<S: Source, R: Runtime>(
+    documents: Documents,
+    writer: reflector::store::Writer<MaiInstance>,
+    store: &Store<MaiInstance>,
+    context: &Context<S, R>,
+    resync: Duration,
+) -> BoxStream<'static, Result<ReconcileRequest<MaiInstance>, watcher::Error>> {
+    let everything = |store: Store<MaiInstance>| {
+        move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
+    };
+    let touched = reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
+    let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
+    let rotated = {
+        let everything = everything(store.clone());
+        context.source.secret_changes().flat_map(move |()| everything())
+    };
+    let ticks = {
+        let everything = everything(store.clone());
+        let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + resync, resync);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        stream::unfold(interval, |mut interval| async move {
+            interval.tick().await;
+            Some(((), interval))
+        })
+        .flat_map(move |()| everything())
+    };
+    let by_ourselves = stream::select_all([changed.boxed(), rotated.boxed(), ticks.boxed()]).map(Ok);
+    stream::select(touched, by_ourselves).map_ok(ReconcileRequest::from).boxed()
+}
+
+fn on_error<S, R>(instance: Arc<MaiInstance>, _: &ReconcileError, shared: Arc<Shared<S, R>>) -> Action {
+    let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = failures.entry(instance.name_any()).or_default();
+    *count += 1;
+    Action::requeue(retry_delay(*count, rand::random()))
+}
+
+fn reconcile<S: Source, R: Runtime>(
+    instance: Arc<MaiInstance>,
+    shared: Arc<Shared<S, R>>,
+) -> BoxFuture<'static, Result<Action, ReconcileError>> {
+    async move {
+        let id = identity(&instance)?;
+        for _ in 0..STEPS_IN_A_PASS {
+            if let Some(action) = shared.step(&instance, &id).await? {
+                shared.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&id.name);
+                return Ok(action);
+            }
+        }
+        Ok(Action::requeue(Duration::ZERO))
+    }
+    .boxed()
+}
+
+fn identity(instance: &MaiInstance) -> Result<InstanceId, ReconcileError> {
+    Ok(InstanceId {
+        namespace: instance.namespace().ok_or(ReconcileError::Incomplete("namespace"))?,
+        name: instance.metadata.name.clone().ok_or(ReconcileError::Incomplete("name"))?,
+        uid: instance.uid().ok_or(ReconcileError::Incomplete("uid"))?,
+    })
+}
+
+impl<S: Source, R: Runtime> Shared<S, R> {
+    /// Observes, decides, does one step. `None` means: look again at once.
+    async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
+        let Context { state, runtime, source, .. } = self.context.as_ref();
+        let previous = state.status(&id.uid).await?.unwrap_or_default();
+        let memory: Memory = state.memory(&id.uid).await?;
+        let wanted = self.wanted(instance, id).await?;
+        let observed = runtime.observe(id, wanted.as_ref().ok()).await.map_err(|error| error.to_string());
+        let Decision { step, status, mut memory, wake } = decide(&Facts {
+            instance,
+            desired: wanted.as_ref(),
+            observed: observed.as_ref().map_err(String::as_str),
+            memory: &memory,
+            previous: &previous,
+            now: Timestamp::now(),
+        });
+
+        match step {
+            Step::Wait => {
+                self.note(instance, id, &previous, &status, &memory).await;
+                return Ok(Some(wake.map_or_else(Action::await_change, Action::requeue)));
+            }
+            Step::Start => {
+                // Without a workload the brain never says Start.
+                let Ok(workload) = wanted else { return Ok(None) };
+                let outcome = runtime.start(&workload).await;
+                let status = match &outcome {
+                    Ok(()) => status,
+                    Err(error) => status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now()),
+                };
+                self.note(instance, id, &previous, &status, &memory).await;
+                outcome?;
+            }
+            Step::Stop(why) => {
+                tracing::info!(instance = %id, "stopping: {why}");
+                self.note(instance, id, &previous, &status, &memory).await;
+                runtime.stop(id).await?;
+                memory.counted_exit = memory.counted_exit.max(Some(Timestamp::now()));
+                self.remember(id, &memory).await;
+            }
+            Step::RemoveData => {
+                runtime.remove_data(id).await?;
+                memory.data_removed = true;
+                self.remember(id, &memory).await;
+            }
+            Step::Release => {
+                self.remember(id, &Memory::default()).await;
+                source.release(&id.namespace, &id.name).await?;
+                self.tell(instance, id, &status, true).await;
+                return Ok(Some(Action::await_change()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn wanted(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Result<Workload, Blocked>, ReconcileError> {
+        if let Some(conflict) = ports::conflict(instance, &self.store.state()) {
+            return Ok(Err(conflict));
+        }
+        let mut secrets = BTreeMap::new();
+        for reference in references(instance) {
+            match self.context.source.secret(&id.namespace, reference).await {
+                Ok(value) => secrets.insert(reference.clone(), value),
+                Err(error) => return Ok(Err(Blocked::new(Reason::MissingSecret, error.to_string()))),
+            };
+        }
+        let session_key = self.context.state.generated_secret(&id.uid, "session-key").await?;
+        Ok(desired(instance, id.clone(), &secrets, &session_key))
+    }
+
+    /// Writes down what changed and nothing else. A state database that refuses (a full disk) does not keep a server from being
+    /// repaired, so it is logged and not returned.
+    async fn note(&self, instance: &MaiInstance, id: &InstanceId, previous: &MaiInstanceStatus, status: &MaiInstanceStatus, memory: &Memory) {
+        self.remember(id, memory).await;
+        if status == previous {
+            return;
+        }
+        if let Err(error) = self.context.state.put_status(&id.uid, status).await {
+            tracing::error!(instance = %id, "the status could not be kept: {error}");
+        }
+        if status::readiness(previous).map(|(status, reason, _)| (status, reason))
+            != status::readiness(status).map(|(status, reason, _)| (status, reason))
+        {
+            self.tell(instance, id, status, false).await;
+        }
+    }
+
+    async fn remember(&self, id: &InstanceId, memory: &Memory) {
+        if let Err(error) = self.context.state.put_memory(&id.uid, memory).await {
+            tracing::error!(instance = %id, "what was done could not be kept: {error}");
+        }
+    }
+
+    async fn tell(&self, instance: &MaiInstance, id: &InstanceId, status: &MaiInstanceStatus, gone: bool) {
+        let Some((ready, reason, message)) = status::readiness(status) else { return };
+        let ready = ready == "True";
+        let stalled = status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
+        let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
+        let (reason, message) = if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
+        if let Err(error) = self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await {
+            tracing::error!(instance = %id, "an event could not be kept: {error}");
+        }
+        let transition = Transition {
+            name: instance.name_any(),
+            ready,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            address: status.address.clone(),
+            listen: listen(instance).ok(),
+            gone,
+        };
+        // Nobody has to listen.
+        let _ = self.context.transitions.send(transition);
+    }
+}
+
+fn reason(error: &RuntimeError) -> Reason {
+    match error {
+        RuntimeError::NotWritable { .. } => Reason::DataNotWritable,
+        RuntimeError::PortTaken { .. } => Reason::PortTaken,
+        RuntimeError::Unsupported(_) => Reason::UnsupportedByRuntime,
+        RuntimeError::Failed { .. } => Reason::ApplyFailed,
+    }
+}

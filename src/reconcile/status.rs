@@ -1,0 +1,135 @@
+//! From a picture of an instance to the status people and GitOps tools read.
+
+use jiff::Timestamp;
+
+use super::Facts;
+use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
+
+/// How an instance stands, in the few ways that matter to a person.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Picture {
+    /// It answers with what is declared.
+    Ready { version: Option<String> },
+    /// It was ready, and fewer probes than declared have failed: it stays ready until it is known not to be.
+    Doubtful { detail: String },
+    /// Work is under way and will end by itself.
+    Working { reason: Reason, message: String },
+    /// It keeps failing and is tried again, ever more slowly.
+    CrashLoop { message: String },
+    /// A person has to do something.
+    Stalled { reason: Reason, message: String },
+    /// Stopped as declared.
+    Suspended,
+    /// Nothing could be observed.
+    Unknown { message: String },
+}
+
+impl Picture {
+    pub(super) fn working(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Working { reason, message: message.into() }
+    }
+
+    pub(super) fn crash_loop(message: impl Into<String>) -> Self {
+        Self::CrashLoop { message: message.into() }
+    }
+}
+
+/// The status of an instance: what stood, moved only where the picture moved.
+pub(super) fn render(facts: &Facts<'_>, picture: &Picture, failures: u32) -> MaiInstanceStatus {
+    let instance = facts.instance;
+    let mut status = facts.previous.clone();
+    let generation = instance.metadata.generation;
+    let mut conditions = Conditions::from(&facts.previous.conditions, generation, facts.now);
+    let mut ready = |holds, reason, message: &str| conditions.set(ConditionKind::Ready, holds, reason, message);
+
+    // Every arm says Ready first, then what kstatus needs beside it.
+    let (reconciling, stalled) = match picture {
+        Picture::Ready { version } => {
+            status.version = version.clone().or(status.version);
+            ready(Some(true), Reason::Ready, "the instance answers");
+            (None, None)
+        }
+        Picture::Doubtful { detail } => {
+            let stands = facts.previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+            ready(Some(stands), Reason::Unhealthy, &format!("the last probe failed: {detail}"));
+            (None, None)
+        }
+        Picture::Working { reason, message } => {
+            ready(Some(false), *reason, message);
+            (Some((*reason, message.clone())), None)
+        }
+        Picture::CrashLoop { message } => {
+            ready(Some(false), Reason::CrashLoop, message);
+            (None, Some((Reason::CrashLoop, message.clone())))
+        }
+        Picture::Stalled { reason, message } => {
+            ready(Some(false), *reason, message);
+            (None, Some((*reason, message.clone())))
+        }
+        Picture::Suspended => {
+            ready(Some(false), Reason::Suspended, "stopped because spec.suspend is true; data and backups are kept");
+            (None, None)
+        }
+        Picture::Unknown { message } => {
+            ready(None, Reason::ObserveFailed, message);
+            (Some((Reason::ObserveFailed, message.clone())), None)
+        }
+    };
+    let problem = document_problem(instance);
+    let stalled = problem.map(|problem| (Reason::InvalidDocument, problem.to_owned())).or(stalled);
+    let mut abnormal = |kind, cause: Option<(Reason, String)>, otherwise: Reason| match cause {
+        Some((reason, message)) => conditions.set(kind, Some(true), reason, message),
+        None => conditions.set(kind, Some(false), otherwise, ""),
+    };
+    abnormal(ConditionKind::Reconciling, reconciling, Reason::Ready);
+    abnormal(ConditionKind::Stalled, stalled, Reason::Ready);
+    match problem {
+        Some(problem) => conditions.set(ConditionKind::DocumentValid, Some(false), Reason::InvalidDocument, problem),
+        None => conditions.set(ConditionKind::DocumentValid, Some(true), Reason::Valid, ""),
+    }
+
+    status.observed_generation = generation;
+    status.conditions = conditions.into_vec();
+    status.address = address(instance);
+    status.restarts = i32::try_from(failures).unwrap_or(i32::MAX);
+    status
+}
+
+/// The decided status of a step that could not be done. Goes on from the conditions that stood before, so that a failure that
+/// repeats moves nothing.
+pub(super) fn with_failure(
+    previous: &MaiInstanceStatus,
+    decided: &MaiInstanceStatus,
+    reason: Reason,
+    message: &str,
+    now: Timestamp,
+) -> MaiInstanceStatus {
+    let mut conditions = Conditions::from(&previous.conditions, decided.observed_generation, now);
+    conditions.set(ConditionKind::Ready, Some(false), reason, message);
+    conditions.set(ConditionKind::Reconciling, Some(false), Reason::Ready, "");
+    conditions.set(ConditionKind::Stalled, Some(true), reason, message);
+    MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
+}
+
+/// What a status says of readiness: reason and message of its `Ready` condition.
+pub(super) fn readiness(status: &MaiInstanceStatus) -> Option<(&str, &str, &str)> {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == ConditionKind::Ready.as_str())?;
+    Some((&condition.status, &condition.reason, &condition.message))
+}
+
+fn document_problem(instance: &MaiInstance) -> Option<&str> {
+    instance.metadata.annotations.as_ref()?.get(DOCUMENT_PROBLEM).map(String::as_str)
+}
+
+fn address(instance: &MaiInstance) -> Option<String> {
+    let expose = &instance.spec.expose;
+    if let Some(host) = &expose.host {
+        return Some(format!("https://{host}"));
+    }
+    let port = expose.port?;
+    Some(match expose.address.as_deref().unwrap_or(super::desired::DEFAULT_ADDRESS) {
+        "0.0.0.0" | "::" => format!("http://localhost:{port}"),
+        address if address.contains(':') => format!("http://[{address}]:{port}"),
+        address => format!("http://{address}:{port}"),
+    })
+}

@@ -1,0 +1,287 @@
+//! What a scan means for the instances that are known: which documents are taken up, which keep their last good spec, which
+//! are gone. Pure; its caller carries it out.
+//!
+//! The rule behind it: only what can be read may change anything. Whatever is broken, blank, unreadable or doubled keeps what
+//! stood, and is named as a problem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::object::accept;
+use super::parse::{Content, Document, Key};
+use super::scan::Tree;
+use crate::api::Finding;
+use crate::state::{KnownDocument, Problem};
+
+/// A document is believed to be gone when two scans at least this far apart agree.
+pub(super) const BELIEF: Duration = Duration::from_millis(700);
+/// Sentences that the annotation of an instance repeats; all of them are among the problems.
+const REPEATED: usize = 3;
+
+/// What to do, and what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Good documents that differ from what is known, with the file each stands in.
+    pub accept: Vec<(Key, Value, String)>,
+    /// Known instances whose newest document is broken, and what is wrong with it.
+    pub keep: Vec<(Key, String)>,
+    /// Known instances whose documents are gone.
+    pub delete: Vec<Key>,
+    /// Known instances that may be gone, and since when; a later scan tells.
+    pub missing: BTreeMap<Key, Instant>,
+    /// All that is wrong in the tree.
+    pub problems: Vec<Problem>,
+    /// Kinds that were left alone, by file.
+    pub foreign: BTreeSet<(String, String)>,
+}
+
+/// A document that names an instance, and where it was seen.
+pub(super) struct Sighting<'a> {
+    pub file: &'a Path,
+    pub document: &'a Document,
+    pub value: &'a Value,
+}
+
+/// Decides what `tree` means. `missing` is what the plan before this one left in doubt.
+pub(super) fn plan(
+    root: &Path,
+    known: &BTreeMap<Key, KnownDocument>,
+    tree: &Tree,
+    missing: &BTreeMap<Key, Instant>,
+    now: Instant,
+) -> Plan {
+    let mut planning = Planning { known, tree, plan: Plan::default(), troubled: BTreeMap::new() };
+    let seen = planning.read();
+    planning.judge_seen(&seen);
+    planning.judge_unseen(&seen, missing, now);
+    let Planning { mut plan, .. } = planning;
+    plan.keep.retain(|(key, problem)| {
+        known.get(key).is_none_or(|row| row.deleted_at.is_some() || row.problem.as_ref() != Some(problem))
+    });
+    plan.problems.extend(tree.removes_nothing().map(|message| of_file(root, message)));
+    plan
+}
+
+/// What the documents of a tree say about instances.
+#[derive(Default)]
+struct Seen<'a> {
+    /// Where each instance is named.
+    sightings: BTreeMap<&'a Key, Vec<Sighting<'a>>>,
+    /// What is wrong with texts that seem to be about an instance.
+    guessed: BTreeMap<&'a Key, Vec<String>>,
+}
+
+struct Planning<'a> {
+    known: &'a BTreeMap<Key, KnownDocument>,
+    tree: &'a Tree,
+    plan: Plan,
+    /// Files and folders in which something cannot be read, and the first thing that is wrong there.
+    troubled: BTreeMap<&'a Path, String>,
+}
+
+impl<'a> Planning<'a> {
+    fn trouble(&mut self, path: &'a Path, problem: Problem) {
+        self.troubled.entry(path).or_insert_with(|| problem.to_string());
+        self.plan.problems.push(problem);
+    }
+
+    fn live(&self, key: &Key) -> Option<&'a KnownDocument> {
+        self.known.get(key).filter(|row| row.released_at.is_none())
+    }
+
+    /// Goes through all files once.
+    fn read(&mut self) -> Seen<'a> {
+        let mut seen = Seen::default();
+        let unread = |why: &str| format!("cannot be read: {why}; what was in it stays as it is");
+        for (path, why) in &self.tree.unreadable {
+            self.trouble(path, of_file(path, unread(why)));
+        }
+        for (path, file) in &self.tree.files {
+            let parsed = match &file.content {
+                Ok(parsed) => parsed,
+                Err(why) => {
+                    self.trouble(path, of_file(path, unread(why)));
+                    continue;
+                }
+            };
+            let shown = path.display().to_string();
+            let held_something =
+                self.known.values().any(|row| row.deleted_at.is_none() && row.file.as_deref() == Some(&shown));
+            if parsed.blank && held_something {
+                let message = "is empty, which removes nothing; remove the file, or leave a comment in it, to remove what was in it";
+                self.trouble(path, of_file(path, message.to_owned()));
+            }
+            for document in &parsed.documents {
+                self.read_document(path, document, held_something, &mut seen);
+            }
+        }
+        seen
+    }
+
+    fn read_document(&mut self, path: &'a Path, document: &'a Document, held_something: bool, seen: &mut Seen<'a>) {
+        let shown = path.display().to_string();
+        let bare =
+            |message: &str| document.problem(&shown, &Finding { path: String::new(), message: message.to_owned() });
+        match &document.content {
+            Content::Instance { key: Some(key), value } => {
+                seen.sightings.entry(key).or_default().push(Sighting { file: path, document, value });
+            }
+            Content::Instance { key: None, value } => {
+                for finding in accept(value, None).err().unwrap_or_default() {
+                    self.trouble(path, document.problem(&shown, &finding));
+                }
+            }
+            Content::Broken { message, guess, .. } => {
+                let problem = bare(message);
+                if let Some(key) = guess {
+                    seen.guessed.entry(key).or_default().push(problem.to_string());
+                }
+                self.trouble(path, problem);
+            }
+            Content::Unrecognised { message, ours } if *ours || held_something => self.trouble(path, bare(message)),
+            Content::Unrecognised { .. } => {
+                self.plan.foreign.insert((shown, "no kind".to_owned()));
+            }
+            Content::Foreign { kind } => {
+                self.plan.foreign.insert((shown, kind.clone()));
+            }
+            Content::Secret(_) => {}
+        }
+    }
+
+    /// Instances that are named: taken up when their one document is good, kept as they were otherwise.
+    fn judge_seen(&mut self, seen: &Seen<'a>) {
+        for (key, sightings) in &seen.sightings {
+            let sentences = match sightings.as_slice() {
+                [only] => match self.judge_document(key, only) {
+                    Ok(()) => continue,
+                    Err(sentences) => sentences,
+                },
+                several => doubled(key, several, &mut self.plan.problems),
+            };
+            if self.live(key).is_some() {
+                self.plan.keep.push(((*key).clone(), repeated(&sentences)));
+            }
+        }
+    }
+
+    fn judge_document(&mut self, key: &Key, seen: &Sighting<'a>) -> Result<(), Vec<String>> {
+        // What a released instance left behind counts only when its data was kept.
+        let stood = self
+            .known
+            .get(key)
+            .filter(|row| row.released_at.is_none() || row.document["spec"]["deletionPolicy"] != "Delete");
+        let file = seen.file.display().to_string();
+        match accept(seen.value, stood.map(|row| &row.document)) {
+            Ok(full) => {
+                if !stands(self.known.get(key), &full, &file) {
+                    self.plan.accept.push((key.clone(), full, file));
+                }
+                Ok(())
+            }
+            Err(findings) => {
+                let problems: Vec<Problem> =
+                    findings.iter().map(|finding| seen.document.problem(&file, finding)).collect();
+                let sentences: Vec<String> = problems.iter().map(Problem::to_string).collect();
+                self.troubled.entry(seen.file).or_insert_with(|| repeated(&sentences));
+                self.plan.problems.extend(problems);
+                Err(sentences)
+            }
+        }
+    }
+
+    /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise, once that is believed.
+    fn judge_unseen(&mut self, seen: &Seen<'a>, missing: &BTreeMap<Key, Instant>, now: Instant) {
+        let nothing_is_removed = self.tree.removes_nothing().is_some();
+        let known = self.known;
+        for (key, row) in known.iter().filter(|(key, _)| !seen.sightings.contains_key(key)) {
+            if self.live(key).is_none() {
+                continue;
+            }
+            if let Some(sentences) = seen.guessed.get(key) {
+                self.plan.keep.push((key.clone(), repeated(sentences)));
+                continue;
+            }
+            if row.deleted_at.is_some() || nothing_is_removed {
+                continue;
+            }
+            let file = row.file.as_deref().map(Path::new);
+            if let Some(trouble) = file.and_then(|file| file.ancestors().find_map(|path| self.troubled.get(path))) {
+                self.plan.keep.push((key.clone(), trouble.clone()));
+                continue;
+            }
+            let since = missing.get(key).copied().unwrap_or(now);
+            if now.duration_since(since) >= BELIEF {
+                self.plan.delete.push(key.clone());
+            } else {
+                self.plan.missing.insert(key.clone(), since);
+            }
+        }
+    }
+}
+
+/// Whether this very document is what stands already.
+fn stands(known: Option<&KnownDocument>, full: &Value, file: &str) -> bool {
+    known.is_some_and(|row| {
+        row.document == *full
+            && row.file.as_deref() == Some(file)
+            && row.problem.is_none()
+            && row.deleted_at.is_none()
+            && row.released_at.is_none()
+    })
+}
+
+/// One name in several documents: each is named, none is taken.
+pub(super) fn doubled(key: &Key, seen: &[Sighting<'_>], problems: &mut Vec<Problem>) -> Vec<String> {
+    let at = |sighting: &Sighting<'_>| {
+        format!("{}:{}", sighting.file.display(), sighting.document.place("metadata.name").line)
+    };
+    seen.iter()
+        .enumerate()
+        .map(|(index, sighting)| {
+            let others: Vec<String> =
+                seen.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, other)| at(other)).collect();
+            let finding = Finding {
+                path: "metadata.name".to_owned(),
+                message: format!(
+                    "instance {}/{} is also described at {}; none of them is applied until only one is left",
+                    key.0,
+                    key.1,
+                    others.join(" and ")
+                ),
+            };
+            let problem = sighting.document.problem(&sighting.file.display().to_string(), &finding);
+            let sentence = problem.to_string();
+            problems.push(problem);
+            sentence
+        })
+        .collect()
+}
+
+/// A problem of a file or folder as such.
+pub(super) fn of_file(path: &Path, message: String) -> Problem {
+    Problem {
+        file: path.display().to_string(),
+        line: 0,
+        column: 0,
+        document: None,
+        instance: None,
+        field: String::new(),
+        message,
+    }
+}
+
+fn repeated(sentences: &[String]) -> String {
+    let shown = sentences.iter().take(REPEATED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match sentences.len().saturating_sub(REPEATED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

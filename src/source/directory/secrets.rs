@@ -1,0 +1,150 @@
+//! The secrets of the tree: what each reference stands for now. Values stay in `SecretString`, and out of every sentence.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use super::parse::{Content, Key};
+use super::scan::{File, Tree};
+use super::secret_document::{SecretDocument, Values, same};
+use crate::api::{Finding, SecretRef};
+use crate::source::SecretError;
+use crate::state::Problem;
+
+/// One Secret: where it stands, and its values or why they cannot be used.
+#[derive(Clone, Debug)]
+struct Entry {
+    file: PathBuf,
+    values: Result<Arc<Values>, String>,
+}
+
+/// The secrets of the tree. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets {
+    entries: Arc<RwLock<BTreeMap<Key, Entry>>>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl Secrets {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self { entries: Arc::default(), changes: Arc::new(watch::channel(0).0) }
+    }
+
+    /// Counts the changes of any secret.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Takes the secrets of a scan, and says what is wrong with them. Those of a file that cannot be read now keep the
+    /// values they had.
+    pub(crate) fn take(&self, tree: &Tree) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut next: BTreeMap<Key, Entry> = BTreeMap::new();
+        for (path, file) in &tree.files {
+            for document in file.content.iter().flat_map(|parsed| &parsed.documents) {
+                let Content::Secret(secret) = &document.content else { continue };
+                let key = (secret.namespace.clone(), secret.name.clone());
+                let twin = next.get(&key).map(|entry| entry.file.clone());
+                let values = usable(path, file, secret, twin.as_deref());
+                if let Err((field, message)) = &values {
+                    let finding = Finding { path: field.clone(), message: message.clone() };
+                    problems.push(document.problem(&path.display().to_string(), &finding));
+                }
+                if !secret.name.is_empty() {
+                    let values =
+                        values.map(Arc::new).map_err(|(field, message)| format!("{field} {message}").trim().to_owned());
+                    next.insert(key, Entry { file: path.clone(), values });
+                }
+            }
+        }
+
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, entry) in entries.iter().filter(|(_, entry)| is_in_doubt(tree, &entry.file)) {
+            next.entry(key.clone()).or_insert_with(|| entry.clone());
+        }
+        let changed = entries.len() != next.len()
+            || entries.iter().zip(&next).any(|((key, entry), (next_key, next))| {
+                key != next_key
+                    || match (&entry.values, &next.values) {
+                        (Ok(values), Ok(next)) => !same(values, next),
+                        (Err(problem), Err(next)) => problem != next,
+                        _ => true,
+                    }
+            });
+        *entries = next;
+        drop(entries);
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
+        problems
+    }
+
+    /// The value that a reference points to.
+    pub(crate) fn value(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        if let Some(variable) = reference.variable() {
+            return std::env::var(variable)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .map(SecretString::from)
+                .ok_or_else(|| SecretError::NoVariable { variable: variable.to_owned() });
+        }
+        let name = reference.name.clone();
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(entry) = entries.get(&(namespace.to_owned(), name.clone())) else {
+            return Err(SecretError::Missing { name });
+        };
+        let values = entry.values.as_ref().map_err(|problem| SecretError::Unusable {
+            name: name.clone(),
+            file: entry.file.display().to_string(),
+            problem: problem.clone(),
+        })?;
+        let key = reference.key.clone().unwrap_or_default();
+        values.get(&key).cloned().ok_or_else(|| SecretError::NoKey {
+            name,
+            key,
+            known: values.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+}
+
+/// The values of a Secret if its file keeps them to itself and no other file claims its name.
+fn usable(path: &Path, file: &File, secret: &SecretDocument, twin: Option<&Path>) -> Result<Values, (String, String)> {
+    if let Some(message) = open_to_others(path, file) {
+        return Err((String::new(), message));
+    }
+    if let Some(twin) = twin {
+        let message = format!("is also in {}, so neither is used; keep one of them", twin.display());
+        return Err(("metadata.name".to_owned(), message));
+    }
+    secret.values.clone()
+}
+
+/// What is wrong with the permissions of a file that holds a Secret.
+pub(super) fn open_to_others(path: &Path, file: &File) -> Option<String> {
+    (file.mode & 0o077 != 0).then(|| {
+        format!(
+            "can be read by others on this machine (mode {:04o}), so it is not used; run: chmod 600 {}",
+            file.mode,
+            path.display()
+        )
+    })
+}
+
+/// Whether what was in `file` may still be there although it was not seen.
+fn is_in_doubt(tree: &Tree, file: &Path) -> bool {
+    if tree.removes_nothing().is_some() || file.ancestors().any(|path| tree.unreadable.contains_key(path)) {
+        return true;
+    }
+    tree.files.get(file).is_some_and(|file| match &file.content {
+        Err(_) => true,
+        Ok(parsed) => {
+            let is_doubtful =
+                |content: &Content| matches!(content, Content::Broken { .. } | Content::Unrecognised { .. });
+            parsed.blank || parsed.documents.iter().any(|document| is_doubtful(&document.content))
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Follows the tree and turns what happens to it into the stream. Owns all that moves: one task, no locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::runtime::watcher::Event;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+
+use super::ears::Ears;
+use super::ingest::{BELIEF, plan};
+use super::object::object;
+use super::parse::Key;
+use super::scan::{Tree, scan};
+use super::secrets::Secrets;
+use crate::api::MaiInstance;
+use crate::state::{KnownDocument, Problem, State, StateError};
+
+/// How often the tree is looked at even when nothing was heard, so that a lost event is healed.
+const POLL: Duration = Duration::from_secs(2);
+
+/// The workload of a deleted instance is gone.
+#[derive(Debug)]
+pub(super) struct Release {
+    pub key: Key,
+    pub done: oneshot::Sender<Result<(), StateError>>,
+}
+
+/// What follows the tree.
+pub(super) struct Follower {
+    root: PathBuf,
+    state: State,
+    secrets: Secrets,
+    known: BTreeMap<Key, KnownDocument>,
+    tree: Arc<Tree>,
+    missing: BTreeMap<Key, Instant>,
+    /// Something could not be written to the state; the same tree has to be gone through again.
+    unfinished: bool,
+    /// The stream has begun; before that, nothing may be shown one by one.
+    begun: bool,
+    noted: BTreeSet<(String, String)>,
+    problems: watch::Sender<Vec<Problem>>,
+    output: mpsc::UnboundedSender<Event<MaiInstance>>,
+}
+
+impl Follower {
+    /// Takes a first look, a second one when something seems to be gone, and shows all that stands.
+    pub(super) async fn start(
+        root: PathBuf,
+        state: State,
+        secrets: Secrets,
+        problems: watch::Sender<Vec<Problem>>,
+        output: mpsc::UnboundedSender<Event<MaiInstance>>,
+    ) -> Result<Self, StateError> {
+        let known = state.documents().await?;
+        let known = known.into_iter().map(|row| ((row.namespace.clone(), row.name.clone()), row)).collect();
+        let mut follower = Self {
+            root,
+            state,
+            secrets,
+            known,
+            tree: Arc::new(Tree::none()),
+            missing: BTreeMap::new(),
+            unfinished: true,
+            begun: false,
+            noted: BTreeSet::new(),
+            problems,
+            output,
+        };
+        follower.look().await?;
+        if !follower.missing.is_empty() {
+            tokio::time::sleep(BELIEF).await;
+            follower.look().await?;
+        }
+        Ok(follower)
+    }
+
+    /// What was seen of the directory itself.
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Whether any instance is known that is not wholly gone.
+    pub(super) fn knows_any(&self) -> bool {
+        self.known.values().any(|row| row.released_at.is_none())
+    }
+
+    /// Shows all that stands, and from then on all that changes.
+    pub(super) async fn run(mut self, mut releases: mpsc::UnboundedReceiver<Release>) {
+        self.emit(Event::Init);
+        for row in self.known.values().filter(|row| row.released_at.is_none()) {
+            match object(row) {
+                Ok(object) => self.emit(Event::InitApply(object)),
+                Err(error) => unshowable(row, &error),
+            }
+        }
+        self.emit(Event::InitDone);
+        self.begun = true;
+
+        let mut ears = Ears::open();
+        ears.listen(&self.tree, &self.root);
+        // What changed between the first look and the first listening was not heard.
+        let mut next_look = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.output.closed() => return,
+                Some(release) = releases.recv() => {
+                    let outcome = self.release(&release.key).await;
+                    // Whoever asked may have stopped waiting.
+                    let _ = release.done.send(outcome);
+                    // No `continue`: this may have cut off the waiting for quiet, and what was heard must not be lost.
+                }
+                () = ears.settled() => {}
+                () = sleep_until(next_look.into()) => {}
+            }
+            if let Err(error) = self.look().await {
+                tracing::error!(%error, "what changed in the directory could not be taken up; it is tried again");
+                self.unfinished = true;
+            }
+            next_look = Instant::now() + POLL;
+            if ears.listen(&self.tree, &self.root) {
+                next_look = Instant::now();
+            } else if let Some(since) = self.missing.values().min() {
+                next_look = next_look.min(*since + BELIEF);
+            }
+        }
+    }
+
+    /// Scans the tree and takes up what changed.
+    async fn look(&mut self) -> Result<(), StateError> {
+        let (root, previous) = (self.root.clone(), Arc::clone(&self.tree));
+        let scanned = tokio::task::spawn_blocking(move || scan(&root, &previous)).await;
+        let Ok(tree) = scanned else {
+            tracing::error!("a scan of the directory was cut off; it is tried again");
+            return Ok(());
+        };
+        let is_news = self.unfinished || !self.missing.is_empty() || !tree.is_same(&self.tree);
+        self.tree = Arc::new(tree);
+        if is_news { self.take_up().await } else { Ok(()) }
+    }
+
+    async fn take_up(&mut self) -> Result<(), StateError> {
+        // Secrets first: who acts on a document finds those it refers to.
+        let secret_problems = self.secrets.take(&self.tree);
+        let plan = plan(&self.root, &self.known, &self.tree, &self.missing, Instant::now());
+        for (key, document, file) in plan.accept {
+            let row = self.state.accept(&key.0, &key.1, &document, Some(&file)).await?;
+            self.show(key, row);
+        }
+        for (key, problem) in plan.keep {
+            let row = self.state.keep_last_good(&key.0, &key.1, &problem).await?;
+            self.show(key, row);
+        }
+        for key in plan.delete {
+            let row = self.state.mark_deleted(&key.0, &key.1).await?;
+            self.show(key, row);
+        }
+        self.missing = plan.missing;
+        for (file, kind) in plan.foreign {
+            if self.noted.insert((file.clone(), kind.clone())) {
+                tracing::info!(file, kind, "left alone: not a MaiInstance or a Secret");
+            }
+        }
+        let mut problems = plan.problems;
+        problems.extend(secret_problems);
+        problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
+        let is_news = *self.problems.borrow() != problems;
+        if is_news {
+            for problem in problems.iter().filter(|problem| !self.problems.borrow().contains(problem)) {
+                tracing::warn!("{problem}");
+            }
+        }
+        self.state.put_problems(&problems).await?;
+        if is_news {
+            self.problems.send_replace(problems);
+        }
+        self.unfinished = false;
+        Ok(())
+    }
+
+    /// Shows a row if it differs from what was shown.
+    fn show(&mut self, key: Key, row: KnownDocument) {
+        let is_news = self.known.get(&key).is_none_or(|known| known.resource_version != row.resource_version);
+        if is_news && self.begun {
+            match object(&row) {
+                Ok(object) => self.emit(Event::Apply(object)),
+                Err(error) => unshowable(&row, &error),
+            }
+        }
+        self.known.insert(key, row);
+    }
+
+    async fn release(&mut self, key: &Key) -> Result<(), StateError> {
+        let row = self.state.release(&key.0, &key.1).await?;
+        match object(&row) {
+            Ok(object) if row.released_at.is_some() => self.emit(Event::Delete(object)),
+            // Its document came back meanwhile, so there is something to bring up again.
+            Ok(object) => self.emit(Event::Apply(object)),
+            Err(error) => unshowable(&row, &error),
+        }
+        self.known.insert(key.clone(), row);
+        Ok(())
+    }
+
+    fn emit(&self, event: Event<MaiInstance>) {
+        // Nobody listening any more ends the task at its next turn.
+        let _ = self.output.send(event);
+    }
+}
+
+fn unshowable(row: &KnownDocument, error: &serde_json::Error) {
+    tracing::error!(
+        namespace = row.namespace,
+        name = row.name,
+        %error,
+        "the last good document is not understood by this version of mai; mend the instance's document to go on"
+    );
+}

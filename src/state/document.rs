@@ -1,0 +1,205 @@
+//! The last good document of every instance, and what Kubernetes would keep in its metadata.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+use uuid::Uuid;
+
+use super::{State, StateError, from_millis, now};
+
+/// An instance that was accepted once, with its last good document.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownDocument {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Its identity; a document of the same name that comes back gets the same one.
+    pub uid: String,
+    /// Counts the specs, from 1.
+    pub generation: i64,
+    /// Counts every change of this row.
+    pub resource_version: i64,
+    /// The last good document, defaults filled in.
+    pub document: Value,
+    /// The file it stands in.
+    pub file: Option<String>,
+    /// What is wrong with its newest document, when that is broken.
+    pub problem: Option<String>,
+    /// When it was first accepted.
+    pub created_at: Timestamp,
+    /// When its document went away; its workload is to go.
+    pub deleted_at: Option<Timestamp>,
+    /// When its workload was gone as well.
+    pub released_at: Option<Timestamp>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    namespace: String,
+    name: String,
+    uid: String,
+    generation: i64,
+    resource_version: i64,
+    document: String,
+    file: Option<String>,
+    problem: Option<String>,
+    created_at: i64,
+    deleted_at: Option<i64>,
+    released_at: Option<i64>,
+}
+
+impl State {
+    /// All that is known, released ones too, by namespace and name.
+    pub async fn documents(&self) -> Result<Vec<KnownDocument>, StateError> {
+        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM documents ORDER BY namespace, name")
+            .fetch_all(&self.inner.readers)
+            .await
+            .map_err(|source| self.failed(source))?;
+        rows.into_iter().map(|row| self.known(row)).collect()
+    }
+
+    /// Takes a good document as what is wanted: a new instance, a new generation, or one that comes back. What stands
+    /// already is not written again.
+    pub async fn accept(
+        &self,
+        namespace: &str,
+        name: &str,
+        document: &Value,
+        file: Option<&str>,
+    ) -> Result<KnownDocument, StateError> {
+        self.change(namespace, name, |standing| {
+            let Some(mut next) = standing else {
+                return Some(KnownDocument {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    uid: Uuid::now_v7().to_string(),
+                    generation: 1,
+                    resource_version: 0,
+                    document: document.clone(),
+                    file: file.map(str::to_owned),
+                    problem: None,
+                    created_at: now(),
+                    deleted_at: None,
+                    released_at: None,
+                });
+            };
+            next.generation += i64::from(next.document.get("spec") != document.get("spec"));
+            next.document = document.clone();
+            next.file = file.map(str::to_owned);
+            (next.problem, next.deleted_at, next.released_at) = (None, None, None);
+            Some(next)
+        })
+        .await
+    }
+
+    /// Keeps the last good document of a known instance and says what is wrong with its newest one. One that was to be
+    /// deleted is taken up again: its document is there, only broken.
+    pub async fn keep_last_good(
+        &self,
+        namespace: &str,
+        name: &str,
+        problem: &str,
+    ) -> Result<KnownDocument, StateError> {
+        self.change(namespace, name, |standing| {
+            standing.map(|mut next| {
+                next.problem = Some(problem.to_owned());
+                next.deleted_at = None;
+                next
+            })
+        })
+        .await
+    }
+
+    /// The document of an instance is gone; its workload is to go.
+    pub async fn mark_deleted(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
+        self.change(namespace, name, |standing| {
+            standing.map(|mut next| {
+                next.deleted_at = next.deleted_at.or_else(|| Some(now()));
+                next.problem = None;
+                next
+            })
+        })
+        .await
+    }
+
+    /// The workload of a deleted instance is gone. Its row and its generated secrets stay, so that a document of the same
+    /// name finds its data readable. Changes nothing when its document came back meanwhile: look at `released_at`.
+    pub async fn release(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
+        self.change(namespace, name, |standing| {
+            standing.map(|mut next| {
+                if next.deleted_at.is_some() {
+                    next.released_at = next.released_at.or_else(|| Some(now()));
+                }
+                next
+            })
+        })
+        .await
+    }
+
+    /// Reads a row, changes it, and writes it when it differs, as one transaction.
+    async fn change(
+        &self,
+        namespace: &str,
+        name: &str,
+        change: impl FnOnce(Option<KnownDocument>) -> Option<KnownDocument>,
+    ) -> Result<KnownDocument, StateError> {
+        let failed = |source| self.failed(source);
+        let mut transaction = self.inner.writer.begin().await.map_err(failed)?;
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM documents WHERE namespace = ? AND name = ?")
+            .bind(namespace)
+            .bind(name)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let standing = row.map(|row| self.known(row)).transpose()?;
+        let Some(mut next) = change(standing.clone()) else {
+            return Err(StateError::UnknownInstance { namespace: namespace.to_owned(), name: name.to_owned() });
+        };
+        if standing.as_ref() != Some(&next) {
+            next.resource_version += 1;
+            put(&mut transaction, &next).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+        }
+        Ok(next)
+    }
+
+    fn known(&self, row: Row) -> Result<KnownDocument, StateError> {
+        let document = serde_json::from_str(&row.document)
+            .map_err(|source| self.unreadable(format!("a document of {}/{}", row.namespace, row.name), source))?;
+        Ok(KnownDocument {
+            namespace: row.namespace,
+            name: row.name,
+            uid: row.uid,
+            generation: row.generation,
+            resource_version: row.resource_version,
+            document,
+            file: row.file,
+            problem: row.problem,
+            created_at: from_millis(row.created_at),
+            deleted_at: row.deleted_at.map(from_millis),
+            released_at: row.released_at.map(from_millis),
+        })
+    }
+}
+
+async fn put(connection: &mut SqliteConnection, known: &KnownDocument) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT OR REPLACE INTO documents (namespace, name, uid, generation, resource_version, document, file, problem,
+             created_at, deleted_at, released_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&known.namespace)
+    .bind(&known.name)
+    .bind(&known.uid)
+    .bind(known.generation)
+    .bind(known.resource_version)
+    .bind(known.document.to_string())
+    .bind(&known.file)
+    .bind(&known.problem)
+    .bind(known.created_at.as_millisecond())
+    .bind(known.deleted_at.map(Timestamp::as_millisecond))
+    .bind(known.released_at.map(Timestamp::as_millisecond))
+    .execute(connection)
+    .await
+    .map(drop)
+}

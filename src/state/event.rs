@@ -1,0 +1,129 @@
+//! Events of an instance, as `kubectl describe` would show them: what happened, how often, and when last.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{State, StateError, from_millis};
+
+/// Most events kept of one instance.
+const KEPT: i64 = 200;
+/// The same event within this time is counted instead of listed again.
+const SAME: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether an event wants attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// As it should be.
+    Normal,
+    /// Somebody should look.
+    Warning,
+}
+
+impl EventKind {
+    /// The `type` of the event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// Something that happened to an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Whether it wants attention.
+    pub kind: EventKind,
+    /// One word for machines.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+    /// How often it happened, without an hour between any two.
+    pub count: u32,
+    /// When it first happened.
+    pub first_seen: Timestamp,
+    /// When it last happened.
+    pub last_seen: Timestamp,
+}
+
+impl State {
+    /// Records that something happened at `now`; the same again within an hour is counted.
+    pub async fn record_event(
+        &self,
+        namespace: &str,
+        name: &str,
+        kind: EventKind,
+        reason: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StateError> {
+        let write = async {
+            let mut transaction = self.inner.writer.begin().await?;
+            let counted = sqlx::query(
+                "UPDATE events SET count = count + 1, last_seen = max(last_seen, ?5)
+                 WHERE id = (SELECT max(id) FROM events WHERE namespace = ?1 AND name = ?2 AND reason = ?3 AND message = ?4)
+                   AND last_seen > ?6 AND kind = ?7",
+            )
+            .bind(namespace)
+            .bind(name)
+            .bind(reason)
+            .bind(message)
+            .bind(now.as_millisecond())
+            .bind((now - SAME).as_millisecond())
+            .bind(kind.as_str())
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+            if counted == 0 {
+                sqlx::query(
+                    "INSERT INTO events (namespace, name, kind, reason, message, count, first_seen, last_seen)
+                     VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?6)",
+                )
+                .bind(namespace)
+                .bind(name)
+                .bind(kind.as_str())
+                .bind(reason)
+                .bind(message)
+                .bind(now.as_millisecond())
+                .execute(&mut *transaction)
+                .await?;
+                sqlx::query(
+                    "DELETE FROM events WHERE id IN (
+                         SELECT id FROM events WHERE namespace = ?1 AND name = ?2
+                         ORDER BY last_seen DESC, id DESC LIMIT -1 OFFSET ?3)",
+                )
+                .bind(namespace)
+                .bind(name)
+                .bind(KEPT)
+                .execute(&mut *transaction)
+                .await?;
+            }
+            transaction.commit().await
+        };
+        write.await.map_err(|source| self.failed(source))
+    }
+
+    /// The newest `limit` events of an instance, newest first.
+    pub async fn events(&self, namespace: &str, name: &str, limit: usize) -> Result<Vec<Event>, StateError> {
+        let rows: Vec<(String, String, String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT kind, reason, message, count, first_seen, last_seen FROM events
+             WHERE namespace = ? AND name = ? ORDER BY last_seen DESC, id DESC LIMIT ?",
+        )
+        .bind(namespace)
+        .bind(name)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.readers)
+        .await
+        .map_err(|source| self.failed(source))?;
+        Ok(rows
+            .into_iter()
+            .map(|(kind, reason, message, count, first_seen, last_seen)| Event {
+                kind: if kind == "Warning" { EventKind::Warning } else { EventKind::Normal },
+                reason,
+                message,
+                count: u32::try_from(count).unwrap_or(u32::MAX),
+                first_seen: from_millis(first_seen),
+                last_seen: from_millis(last_seen),
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,33 @@
+//! Secrets made for an instance, once, and kept outside its data volume.
+
+use rand::RngCore;
+use secrecy::SecretString;
+
+use super::{State, StateError};
+
+impl State {
+    /// The secret of an instance for a purpose: 32 random bytes in hex, made when first asked for and the same ever after.
+    pub async fn generated_secret(&self, uid: &str, purpose: &str) -> Result<SecretString, StateError> {
+        const READ: &str = "SELECT value FROM generated_secrets WHERE uid = ? AND purpose = ?";
+        let query = async {
+            let known: Option<(String,)> =
+                sqlx::query_as(READ).bind(uid).bind(purpose).fetch_optional(&self.inner.readers).await?;
+            if let Some((value,)) = known {
+                return Ok(value);
+            }
+            let mut bytes = [0_u8; 32];
+            rand::rng().fill_bytes(&mut bytes);
+            sqlx::query("INSERT INTO generated_secrets (uid, purpose, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(uid)
+                .bind(purpose)
+                .bind(hex::encode(bytes))
+                .execute(&self.inner.writer)
+                .await?;
+            // Read again: two who asked at once must both get the one that was kept.
+            let (value,): (String,) =
+                sqlx::query_as(READ).bind(uid).bind(purpose).fetch_one(&self.inner.writer).await?;
+            Ok(value)
+        };
+        query.await.map(SecretString::from).map_err(|source| self.failed(source))
+    }
+}
