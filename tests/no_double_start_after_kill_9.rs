@@ -156,6 +156,24 @@ async fn a_second_reconciler_beside_a_living_one_starts_nothing_and_ends_nothing
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_server_of_a_namesake_with_another_uid_is_never_taken_for_what_is_declared() {
+    let place = Place::new();
+    let runtime = place.runtime(false);
+    let former = workload("abc", free_port());
+    started(&place, &runtime, &former).await;
+    let mut declared = former.clone();
+    declared.id.uid = "another".to_owned();
+    let observed = runtime.observe(&declared.id, Some(&declared)).await.unwrap();
+    let Presence::Running { hash, .. } = observed.presence else { panic!("{:?}", observed.presence) };
+    assert_ne!(hash, declared.hash);
+    assert!(runtime.start(&declared).await.is_err());
+    runtime.stop(&declared.id).await.unwrap();
+    assert!(place.pids().is_empty());
+    let error = runtime.remove_data(&declared.id).await.unwrap_err().to_string();
+    assert!(error.contains("another instance that had the same name"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn detached_servers_survive_shutdown_and_attached_ones_do_not() {
     for detach in [true, false] {
         let place = Place::new();

@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 
 use fixture::{Place, free_port, is_ready, started, until, workload};
 use mai_operator::runtime::process::LimitedBy;
-use mai_operator::runtime::{Limits, Presence, Runtime, RuntimeError};
+use mai_operator::runtime::{EnvValue, Limits, Presence, Runtime, RuntimeError};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_the_reconcilers_environment_leaks_and_no_secret_is_on_the_command_line() {
     let place = Place::new();
     let runtime = place.runtime(false);
-    let workload = workload("abc", free_port());
+    let mut workload = workload("abc", free_port());
+    // A document that gives its server another's name, address or data is not followed in that.
+    for name in ["MAI_INSTANCE_NAME", "MAI_STATE_DIR", "HOST", "PORT", "DATA_DIR", "MAI_EXIT_WITH_STDIN"] {
+        workload.env.insert(name.to_owned(), EnvValue::Plain("8".to_owned()));
+    }
     let pid = started(&place, &runtime, &workload).await;
     let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     let mut names: Vec<&str> = environ.split('\0').filter_map(|variable| Some(variable.split_once('=')?.0)).collect();
