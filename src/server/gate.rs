@@ -56,3 +56,28 @@ fn starting(path: &str) -> Response {
             .into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn status(gate: &Gate, path: &str) -> u16 {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        gate.clone().oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn a_starting_server_is_alive_and_not_ready() {
+        let gate = Gate::default();
+        assert_eq!(status(&gate, "/health").await, 200);
+        assert_eq!(status(&gate, "/ready").await, 503);
+        assert_eq!(status(&gate, "/api/config").await, 503);
+        gate.open(Router::new().route("/ready", get(async || "ready")));
+        assert_eq!(status(&gate, "/ready").await, 200);
+        assert_eq!(status(&gate, "/api/config").await, 404);
+    }
+}

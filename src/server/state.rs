@@ -70,7 +70,8 @@ impl App {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
         let db = Database::open(config.data_dir.join("mai.db")).await?;
-        let connections = connection::load(&config, &db, &secret).await?;
+        let mock = if config.mock_upstream { Some(connection::start_mock().await?) } else { None };
+        let connections = connection::load(&config, &db, &secret, mock).await?;
         let app = Self(Arc::new(Parts {
             sessions: SessionCache::new(),
             connections,

@@ -17,7 +17,9 @@ pub type SetCookie = AppendHeaders<[(HeaderName, HeaderValue); 1]>;
 /// Gives the browser the session. Marked Secure in production when the request (whose headers these are) came by https,
 /// so that plain http in a local network works too.
 pub fn set_cookie(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> SetCookie {
-    let https = headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    // A chain of proxies lists theirs one after the other; the first is the browser's.
+    let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok()?.split(',').next());
+    let https = proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"));
     let secure = if config.environment == Environment::Prod && https { "; Secure" } else { "" };
     header(&format!(
         "{NAME}={}; HttpOnly; SameSite=Lax; Path=/; Max-Age={}{secure}",

@@ -34,6 +34,10 @@ pub(super) struct Question<'a> {
 
 impl<'a> Question<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        // serde would take an array too, by position.
+        if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first != b'{') {
+            return Err(serde::de::Error::custom("a JSON object is expected"));
+        }
         serde_json::from_slice(body)
     }
 
@@ -78,6 +82,7 @@ pub(super) fn upstream_user(secret: &SecretString, user: &UserId) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use futures::FutureExt;
     use http_body_util::BodyExt;
     use proptest::prelude::*;
 
@@ -87,7 +92,7 @@ mod tests {
         let bytes = Bytes::from(body.to_owned());
         let question = Question::read(&bytes).unwrap();
         let pieces = with_user(&bytes, question.user_span(&bytes), "ME");
-        let sent = futures::executor::block_on(pieces.collect()).unwrap().to_bytes();
+        let sent = pieces.collect().now_or_never().unwrap().unwrap().to_bytes();
         String::from_utf8(sent.into()).unwrap()
     }
 
@@ -115,7 +120,7 @@ mod tests {
         let bytes = Bytes::from(body);
         let question = Question::read(&bytes).unwrap();
         let mut pieces = with_user(&bytes, question.user_span(&bytes), "ME");
-        let first = futures::executor::block_on(pieces.frame()).unwrap().unwrap().into_data().unwrap();
+        let first = pieces.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap();
         assert_eq!(first.as_ptr(), bytes.as_ptr());
     }
 
@@ -127,6 +132,7 @@ mod tests {
             r#"{"model":"a","models":[],"models":["b"]}"#,
             r#"{"model":1}"#,
             r#"["model"]"#,
+            r#" ["model",null,false,"user"]"#,
             r#"{"model":"a"} x"#,
             r#"{"a":"#,
             "",

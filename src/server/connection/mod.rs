@@ -1,9 +1,11 @@
 //! Where the upstream is and the key to it: from the environment, or saved by the admin, sealed.
 
+mod mock;
 mod seal;
 mod store;
 mod verify;
 
+pub(super) use mock::start_mock;
 pub(super) use store::load;
 pub use store::{clear, current, save};
 pub use verify::{Verdict, verify};

@@ -21,17 +21,18 @@ struct Saved {
     sealed_key: Option<String>,
 }
 
-/// The connections of a starting server: the admin's when there is one, the environment's else.
+/// The connections of a starting server: the admin's when there is one, else the mock's or the environment's.
 pub(in crate::server) async fn load(
     config: &Config,
     db: &Database,
     secret: &SecretString,
+    mock: Option<Connection>,
 ) -> Result<Connections, ServeError> {
-    let seed = Arc::new(Connection {
+    let seed = Arc::new(mock.unwrap_or_else(|| Connection {
         base_url: config.openai_api_base_url.clone(),
         key: config.openai_api_key.clone(),
         source: Source::Environment,
-    });
+    }));
     let saved: Option<String> = sqlx::query_scalar("SELECT value FROM setting WHERE key = ?")
         .bind(SETTING)
         .fetch_optional(db.reader())

@@ -1,14 +1,13 @@
 //! Asks an upstream whether it is there and takes the key.
 
-use std::time::Duration;
-
+use http::StatusCode;
 use jiff::Timestamp;
-use reqwest::{StatusCode, header};
-use secrecy::ExposeSecret;
-use serde_json::Value;
 
 use super::{Connection, ConnectionError};
-use crate::server::App;
+use crate::{
+    openrouter::{Client, UpstreamError, pool::Pool},
+    server::App,
+};
 
 /// How a check ended.
 #[derive(Debug, Clone)]
@@ -20,11 +19,6 @@ pub struct Verdict {
     /// When it was asked.
     pub at: Timestamp,
 }
-
-/// How long an upstream may take to answer.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// Most bytes of an answer that are read; a list of models has a few megabytes.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Checks the connection in use and remembers how it went.
 pub async fn verify(app: &App) -> Verdict {
@@ -43,99 +37,45 @@ pub async fn verify(app: &App) -> Verdict {
 /// Asks for the models, and for the key's own record, because OpenRouter tells its models to anybody. Other upstreams
 /// know no `/key`; there, the models have to do.
 pub(super) async fn ask(connection: &Connection) -> Result<Verdict, ConnectionError> {
-    let client = client(connection)?;
-    let models = get(&client, connection, "models").await?;
-    let count = match models {
-        Answer::Body(body) => match body.get("data") {
-            Some(Value::Array(models)) => models.len(),
-            _ => {
-                return Err(ConnectionError::Unreachable(format!(
-                    "{}/models did not answer with a list of models; is the base URL right?",
-                    connection.base_url
-                )));
-            }
-        },
-        Answer::Missing => {
-            return Err(ConnectionError::Unreachable(format!(
-                "{}/models does not exist; is the base URL right? OpenRouter's is https://openrouter.ai/api/v1",
+    // A pool of its own: nothing is kept open to an upstream that may be refused.
+    let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref()).map_err(told)?;
+    let models = client.models().await.map_err(|error| match error {
+        UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
+            ConnectionError::Unreachable(format!(
+                "There is no {}/models; is the base URL right? OpenRouter's is https://openrouter.ai/api/v1",
                 connection.base_url
-            )));
+            ))
         }
-    };
+        error => told(error),
+    })?;
     if connection.key.is_some() {
-        get(&client, connection, "key").await?;
-    }
-    Ok(Verdict { ok: true, detail: format!("The upstream offers {count} models."), at: Timestamp::now() })
-}
-
-enum Answer {
-    Body(Value),
-    Missing,
-}
-
-fn client(connection: &Connection) -> Result<reqwest::Client, ConnectionError> {
-    let mut headers = header::HeaderMap::new();
-    if let Some(key) = &connection.key {
-        let mut value = header::HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
-            .map_err(|_| ConnectionError::BadKey)?;
-        value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-    }
-    reqwest::Client::builder()
-        .default_headers(headers)
-        .no_proxy()
-        // A redirect would carry the question elsewhere than the admin entered.
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(PATIENCE)
-        .user_agent(concat!("mai/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| ConnectionError::Unreachable(format!("No client for the upstream could be made: {error}")))
-}
-
-async fn get(client: &reqwest::Client, connection: &Connection, path: &str) -> Result<Answer, ConnectionError> {
-    let url = format!("{}/{path}", connection.base_url);
-    let unreachable = |error: reqwest::Error| {
-        let why = if error.is_timeout() { "it did not answer in time".to_owned() } else { innermost(&error) };
-        ConnectionError::Unreachable(format!("{url} can't be reached: {why}"))
-    };
-    let mut response = client.get(&url).send().await.map_err(unreachable)?;
-    let status = response.status();
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MOST_BYTES {
-            return Err(ConnectionError::Unreachable(format!("{url} answered with more than {MOST_BYTES} bytes")));
+        match client.key().await {
+            Ok(_) | Err(UpstreamError::Strange { .. }) => {}
+            Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. }) => {}
+            Err(error) => return Err(told(error)),
         }
     }
-    let body: Option<Value> = serde_json::from_slice(&bytes).ok();
-    match (status, body) {
-        (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => Ok(Answer::Missing),
-        (status, Some(body)) if status.is_success() => Ok(Answer::Body(body)),
-        (status, None) if status.is_success() => {
-            Err(ConnectionError::Unreachable(format!("{url} did not answer with JSON; is the base URL right?")))
+    Ok(Verdict { ok: true, detail: format!("The upstream offers {} models.", models.len()), at: Timestamp::now() })
+}
+
+/// The client's error as the admin's: refused for good, or nobody there.
+fn told(error: UpstreamError) -> ConnectionError {
+    match error {
+        UpstreamError::Address { .. } => ConnectionError::BadUrl(error.to_string()),
+        UpstreamError::Key => ConnectionError::BadKey,
+        UpstreamError::Refused { status, words, .. } if status.is_client_error() => {
+            ConnectionError::Refused(format!("{words} (HTTP {})", status.as_u16()))
         }
-        (status, body) if status.is_client_error() => Err(ConnectionError::Refused(words(status, body.as_ref()))),
-        (status, body) => Err(ConnectionError::Unreachable(format!("{url} answered {}", words(status, body.as_ref())))),
+        UpstreamError::Refused { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::Broken { .. }
+        | UpstreamError::Strange { .. } => ConnectionError::Unreachable(sentence(&error)),
     }
 }
 
-/// The upstream's own words, `{"error": {"message": …}}`, and its status.
-fn words(status: StatusCode, body: Option<&Value>) -> String {
-    let said = body.and_then(|body| {
-        body.pointer("/error/message").or_else(|| body.get("error")).or_else(|| body.get("detail"))?.as_str()
-    });
-    match said {
-        Some(said) => format!("{} ({})", said.chars().take(500).collect::<String>(), status.as_u16()),
-        None => format!("status {status}"),
-    }
-}
-
-/// The last cause of an error; the outer ones only repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+/// The error with a capital letter, because people read it.
+fn sentence(error: &UpstreamError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

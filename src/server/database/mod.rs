@@ -1,7 +1,8 @@
 //! The server's database: one SQLite file, read by a small pool, written by one task.
 
+mod batch;
 mod open;
 mod writer;
 
+pub use batch::Batch;
 pub use open::{Database, DatabaseError};
-pub use writer::{Batch, Job};

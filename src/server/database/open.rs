@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::writer::{Batch, Writer};
+use super::{Batch, writer::Writer};
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -103,5 +103,59 @@ impl Database {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_has_the_fix_for_the_wal_reset_corruption() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(db.reader()).await.unwrap();
+        let numbers: Vec<u32> = version.split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(numbers >= vec![3, 51, 3], "{version}");
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write_and_connections_are_set_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let refused = sqlx::query("INSERT INTO setting VALUES ('a', 'b')").execute(db.reader()).await;
+        assert!(refused.unwrap_err().to_string().contains("readonly"));
+        let settings = db
+            .write(|connection| {
+                Box::pin(async move {
+                    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
+                    let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(connection).await?;
+                    Ok((journal, foreign_keys))
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!(settings, ("wal".to_owned(), 1));
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_version_is_refused_with_a_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mai.db");
+        let db = Database::open(&path).await.unwrap();
+        db.write(|connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)")
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        db.close().await;
+        let error = Database::open(&path).await.unwrap_err();
+        assert!(error.to_string().contains("newer version"), "{error}");
     }
 }

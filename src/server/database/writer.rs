@@ -1,10 +1,6 @@
 //! The one task that writes: jobs in the order they came, each in its own transaction; rows of a kind in one statement.
 
-use std::{
-    any::{Any, TypeId},
-    fmt,
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{Connection, SqliteConnection};
@@ -13,20 +9,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::DatabaseError;
+use super::{
+    Batch, DatabaseError,
+    batch::{Gather, Rows},
+};
 
 /// A write of its own, run inside the writer's task.
-pub type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;
-
-/// A kind of row that comes in such numbers that rows are gathered and written with one statement
-/// (`INSERT … SELECT … FROM json_each(?) ON CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
-pub trait Batch: Send + Sync + Sized + 'static {
-    /// How long the first row may wait for company. Rows of a crash within that time are lost.
-    const LINGER: Duration = Duration::ZERO;
-
-    /// Writes all rows; the caller has opened the transaction. Later rows of the same key must win.
-    fn write<'c>(rows: &'c [Self], connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>>;
-}
+type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;
 
 /// How many messages are taken off the queue at once, and how many rows end a linger early.
 const AT_ONCE: usize = 512;
@@ -90,7 +79,7 @@ impl Writer {
     }
 
     pub(super) fn enqueue<B: Batch>(&self, row: B) {
-        if self.queue.send(Message::Row(Box::new(Rows(vec![row])))).is_err() {
+        if self.queue.send(Message::Row(Box::new(Rows::of(row)))).is_err() {
             tracing::error!(kind = std::any::type_name::<B>(), "a row came after the database was closed and is lost");
         }
     }
@@ -118,91 +107,6 @@ where
             Err(error)
         }
     }
-}
-
-/// Rows of one kind, with the kind forgotten.
-trait Gather: Send {
-    fn kind(&self) -> TypeId;
-    fn name(&self) -> &'static str;
-    fn linger(&self) -> Duration;
-    fn len(&self) -> usize;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
-    /// Takes in rows of the same kind; what is of another kind is not for it.
-    fn take_in(&mut self, more: Box<dyn Any>);
-    /// Writes all rows in one transaction, or fails without writing any.
-    fn write<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>>;
-    /// Writes row by row, so that one impossible row can't hold up the others, and keeps those to try again.
-    fn write_singly<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, ()>;
-}
-
-struct Rows<B>(Vec<B>);
-
-impl<B: Batch> Rows<B> {
-    async fn write_slice(rows: &[B], connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        match B::write(rows, &mut transaction).await {
-            Ok(()) => Ok(transaction.commit().await?),
-            Err(error) => {
-                transaction.rollback().await?;
-                Err(error)
-            }
-        }
-    }
-}
-
-impl<B: Batch> Gather for Rows<B> {
-    fn kind(&self) -> TypeId {
-        TypeId::of::<B>()
-    }
-
-    fn name(&self) -> &'static str {
-        std::any::type_name::<B>()
-    }
-
-    fn linger(&self) -> Duration {
-        B::LINGER
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
-        self
-    }
-
-    fn take_in(&mut self, more: Box<dyn Any>) {
-        if let Ok(more) = more.downcast::<Self>() {
-            self.0.extend(more.0);
-        }
-    }
-
-    fn write<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> {
-        Box::pin(Self::write_slice(&self.0, connection))
-    }
-
-    fn write_singly<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, ()> {
-        Box::pin(async move {
-            let mut kept = Vec::new();
-            for row in self.0.drain(..) {
-                match Self::write_slice(std::slice::from_ref(&row), connection).await {
-                    Ok(()) => {}
-                    Err(error) if is_constraint(&error) => {
-                        tracing::error!(%error, kind = std::any::type_name::<B>(), "a row breaks the schema and is dropped");
-                    }
-                    Err(_) => kept.push(row),
-                }
-            }
-            self.0 = kept;
-        })
-    }
-}
-
-/// True when the row itself is at fault, so that trying again can't help.
-fn is_constraint(error: &DatabaseError) -> bool {
-    use sqlx::error::ErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
-    matches!(error, DatabaseError::Sqlite(sqlx::Error::Database(error))
-        if matches!(error.kind(), CheckViolation | ForeignKeyViolation | NotNullViolation | UniqueViolation))
 }
 
 struct Task {
@@ -315,5 +219,150 @@ impl Task {
         if let Err(error) = self.connection.close().await {
             tracing::warn!(%error, "the database was not closed cleanly");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::server::database::Database;
+
+    /// A setting, written in batches; the number of rows in each is noted under the key `batches`.
+    struct Setting(&'static str, String);
+
+    impl Batch for Setting {
+        const LINGER: Duration = Duration::from_millis(50);
+
+        fn write<'c>(
+            rows: &'c [Self],
+            connection: &'c mut SqliteConnection,
+        ) -> BoxFuture<'c, Result<(), DatabaseError>> {
+            Box::pin(async move {
+                for Setting(key, value) in rows {
+                    sqlx::query(
+                        "INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    )
+                    .bind(key)
+                    // What stands for NULL breaks the schema.
+                    .bind((value != "impossible").then_some(value))
+                    .execute(&mut *connection)
+                    .await?;
+                }
+                sqlx::query(
+                    "INSERT INTO setting VALUES ('batches', ?1) ON CONFLICT (key) DO UPDATE SET value = value || ' ' || ?1",
+                )
+                .bind(rows.len().to_string())
+                .execute(connection)
+                .await?;
+                Ok(())
+            })
+        }
+    }
+
+    async fn database() -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        (directory, db)
+    }
+
+    async fn setting(db: &Database, key: &str) -> Option<String> {
+        sqlx::query_scalar("SELECT value FROM setting WHERE key = ?")
+            .bind(key)
+            .fetch_optional(db.reader())
+            .await
+            .unwrap()
+    }
+
+    async fn put(db: &Database, key: &'static str, then_fail: bool) -> Result<(), DatabaseError> {
+        db.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO setting VALUES (?, 'x')").bind(key).execute(&mut *connection).await?;
+                if then_fail {
+                    sqlx::query("INSERT INTO nowhere VALUES (1)").execute(connection).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_failing_job_is_rolled_back_and_fails_no_other() {
+        let (_directory, db) = database().await;
+        let (first, second, third) =
+            tokio::join!(put(&db, "first", false), put(&db, "second", true), put(&db, "third", false));
+        assert!(first.is_ok() && third.is_ok());
+        assert!(second.unwrap_err().to_string().contains("nowhere"));
+        assert!(setting(&db, "first").await.is_some() && setting(&db, "third").await.is_some());
+        assert!(setting(&db, "second").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn rows_wait_for_company_and_are_written_before_a_later_job() {
+        let (_directory, db) = database().await;
+        for n in 0..3 {
+            db.enqueue(Setting("n", n.to_string()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(setting(&db, "n").await, None);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(setting(&db, "batches").await.unwrap(), "3");
+        assert_eq!(setting(&db, "n").await.unwrap(), "2");
+
+        db.enqueue(Setting("n", "before".to_owned()));
+        db.flush().await.unwrap();
+        assert_eq!(setting(&db, "n").await.unwrap(), "before");
+    }
+
+    #[tokio::test]
+    async fn an_impossible_row_is_dropped_and_its_kin_are_written() {
+        let (_directory, db) = database().await;
+        for (key, value) in [("a", "1"), ("b", "impossible"), ("c", "3")] {
+            db.enqueue(Setting(key, value.to_owned()));
+        }
+        db.flush().await.unwrap();
+        assert_eq!((setting(&db, "a").await.unwrap(), setting(&db, "c").await.unwrap()), ("1".into(), "3".into()));
+        assert_eq!(setting(&db, "b").await, None);
+    }
+
+    #[tokio::test]
+    async fn closing_writes_what_is_queued_and_refuses_what_comes_later() {
+        let (directory, db) = database().await;
+        db.enqueue(Setting("last", "word".to_owned()));
+        db.close().await;
+        assert!(matches!(put(&db, "late", false).await, Err(DatabaseError::Closed)));
+        assert!(!directory.path().join("mai.db-wal").exists());
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        assert_eq!(setting(&db, "last").await.unwrap(), "word");
+    }
+
+    #[tokio::test]
+    async fn rows_the_database_refused_are_tried_again() {
+        let (directory, db) = database().await;
+        // Another process that holds the write lock longer than our patience of 5 s would take too long to wait for;
+        // a trigger that refuses does the same at once.
+        let path = directory.path().join("mai.db");
+        let other = Database::open(&path).await.unwrap();
+        let trigger = |statement: &'static str| {
+            let other = other.clone();
+            async move {
+                other
+                    .write(move |connection| {
+                        Box::pin(async move {
+                            sqlx::query(statement).execute(connection).await?;
+                            Ok(())
+                        })
+                    })
+                    .await
+                    .unwrap();
+            }
+        };
+        trigger("ALTER TABLE setting RENAME TO away").await;
+        db.enqueue(Setting("patient", "row".to_owned()));
+        db.flush().await.unwrap();
+        trigger("ALTER TABLE away RENAME TO setting").await;
+        tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
+        assert_eq!(setting(&db, "patient").await.unwrap(), "row");
     }
 }

@@ -1,0 +1,27 @@
+//! MAI_MOCK_UPSTREAM: a mock upstream inside this process, to try a server without a key.
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use super::{Connection, Source};
+use crate::openrouter::mock::{MockOptions, serve};
+use crate::server::ServeError;
+
+/// The only key the mock takes, so that a wrong one can be tried too.
+const KEY: &str = "sk-or-v1-mock";
+
+/// Starts the mock on a free port of this machine and gives the connection to it. It ends with the process.
+pub(in crate::server) async fn start_mock() -> Result<Connection, ServeError> {
+    let failed = |error: std::io::Error| ServeError::Start(format!("the mock upstream could not be started: {error}"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
+    let base_url = format!("http://{}/api/v1", listener.local_addr().map_err(failed)?);
+    let key = SecretString::from(KEY);
+    let options = MockOptions { key: Some(key.clone()), ..MockOptions::default() };
+    tokio::spawn(async move {
+        if let Err(error) = serve(listener, options).await {
+            tracing::error!(%error, "the mock upstream stopped");
+        }
+    });
+    tracing::warn!(%base_url, "answers come from a mock: MAI_MOCK_UPSTREAM is on");
+    Ok(Connection { base_url, key: Some(key), source: Source::Mock })
+}
