@@ -10,7 +10,9 @@ const KEY = `sk-or-v1-${"a".repeat(60)}beef`;
 let browser, mai, upstream, anna, jan;
 
 before(async () => {
-  [browser, mai, upstream] = await Promise.all([launch(), server(), mockUpstream(KEY)]);
+  browser = await launch();
+  mai = await server();
+  upstream = await mockUpstream(KEY);
   anna = await person(browser, mai.url);
 });
 
