@@ -47,7 +47,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
         }
     };
 
-    let (direct, proxied) = middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
+    let (direct, proxied) =
+        middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
     report.add(
         "chat: plain call, c=1, median",
         format!("{:.3} ms direct", direct * 1e3),
@@ -100,7 +101,12 @@ async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result
     for _ in 0..ROUNDS {
         let direct = run(&pair.direct).await?;
         let proxied = run(&pair.proxied).await?;
-        anyhow::ensure!(direct.bytes == proxied.bytes, "{} bytes direct, {} through the server", direct.bytes, proxied.bytes);
+        anyhow::ensure!(
+            direct.bytes == proxied.bytes,
+            "{} bytes direct, {} through the server",
+            direct.bytes,
+            proxied.bytes
+        );
         rounds.push((figure(&direct), figure(&proxied)));
     }
     rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));

@@ -61,7 +61,12 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(state_dir.clone())? };
     let runtime = ProcessRuntime::open(options)?;
 
-    println!("mai keeps {} as declared; state is in {}; Ctrl-C {}", args.place.directory.display(), state_dir.display(), if args.detach { "leaves the servers running" } else { "stops everything" });
+    println!(
+        "mai keeps {} as declared; state is in {}; Ctrl-C {}",
+        args.place.directory.display(),
+        state_dir.display(),
+        if args.detach { "leaves the servers running" } else { "stops everything" }
+    );
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, told) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(told));
@@ -131,7 +136,8 @@ async fn config(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
     let stream = tokio::net::TcpStream::connect(listen).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
+    let request =
+        http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
     let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
     Ok(serde_json::from_slice(&body)?)
 }

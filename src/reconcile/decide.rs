@@ -82,7 +82,9 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
     match &observed.presence {
         Presence::Running { .. } => Verdict::stop("the document was removed", picture),
         Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
-        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
+        Presence::Absent
+            if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed =>
+        {
             Verdict::new(Step::RemoveData, picture, None)
         }
         Presence::Absent => Verdict::new(Step::Release, picture, None),
@@ -91,10 +93,13 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
 
 fn suspended(observed: &Observed) -> Verdict {
     match &observed.presence {
-        Presence::Running { .. } => {
-            Verdict::stop("spec.suspend is true", Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"))
+        Presence::Running { .. } => Verdict::stop(
+            "spec.suspend is true",
+            Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"),
+        ),
+        Presence::Stopping => {
+            Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN)
         }
-        Presence::Stopping => Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN),
         Presence::Absent => Verdict::wait(Picture::Suspended, None),
     }
 }
@@ -121,7 +126,10 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
     Picture::Stalled {
         reason: Reason::PortTaken,
-        message: format!("port {} is taken by {holder}; stop that program or declare another expose.port", workload.listen.port()),
+        message: format!(
+            "port {} is taken by {holder}; stop that program or declare another expose.port",
+            workload.listen.port()
+        ),
     }
 }
 
@@ -171,15 +179,23 @@ fn keep(facts: &Facts<'_>, started: Timestamp, readiness: &Readiness, memory: &m
             memory.ready_since = None;
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() {
-                return unhealthy(facts, memory, format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period));
+                return unhealthy(
+                    facts,
+                    memory,
+                    format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period),
+                );
             }
             let picture = match memory.failures {
                 0..CRASH_LOOP => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-                failures => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
+                failures => {
+                    Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet"))
+                }
             };
             Verdict::wait(picture, left)
         }
-        Readiness::Failing { probes, detail } if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) => {
+        Readiness::Failing { probes, detail }
+            if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) =>
+        {
             unhealthy(facts, memory, format!("{} probes in a row failed: {detail}", facts.instance.spec.health.retries))
         }
         Readiness::Failing { detail, .. } => Verdict::wait(Picture::Doubtful { detail: detail.clone() }, None),
@@ -209,9 +225,15 @@ fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
 fn describe(exit: &Exit) -> String {
     let cause = match (exit.code, exit.signal) {
         (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
-        (Some(73), _) => "the data directory cannot be written (exit code 73); make it writable for the user that runs mai".to_owned(),
+        (Some(73), _) => {
+            "the data directory cannot be written (exit code 73); make it writable for the user that runs mai"
+                .to_owned()
+        }
         (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),
-        (Some(98), _) => "the port was taken by another program (exit code 98); stop that one or declare another expose.port".to_owned(),
+        (Some(98), _) => {
+            "the port was taken by another program (exit code 98); stop that one or declare another expose.port"
+                .to_owned()
+        }
         (Some(code), _) => format!("the server ended with exit code {code}"),
         (None, Some(signal)) => format!("the server was ended by signal {signal}"),
         (None, None) => "the server ended".to_owned(),

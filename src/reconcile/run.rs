@@ -1,6 +1,6 @@
 //! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,6 +93,8 @@ struct Shared<S, R> {
     store: Store<MaiInstance>,
     /// Failed passes in a row, for the back-off; worth nothing after a restart, so it is not kept.
     failures: Mutex<HashMap<String, u32>>,
+    /// Instances of which this run has told something: what is found as it should be is told once, too.
+    told: Mutex<HashSet<String>>,
 }
 
 /// Runs until `shutdown` resolves; passes under way are finished.
@@ -103,19 +105,32 @@ pub async fn run<S: Source, R: Runtime>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
-    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.boxed());
-    let shared = Arc::new(Shared { context, store: store.clone(), failures: Mutex::default() });
+    let shutdown = shutdown.boxed().shared();
+    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.clone());
+    let shared = Arc::new(Shared { context, store: store.clone(), failures: Mutex::default(), told: Mutex::default() });
     let config = Config::default().concurrency(options.concurrency);
-    applier(reconcile::<S, R>, on_error, shared, store, queue, config)
-        .for_each(|outcome| async move {
+    let passes =
+        applier(reconcile::<S, R>, on_error, shared, store.clone(), queue, config).for_each(|outcome| async move {
             match outcome {
                 // A trigger for what has just left; nothing to do.
                 Ok(_) | Err(ApplierError::ObjectNotFound(_)) => {}
-                Err(ApplierError::ReconcilerFailed(error, instance)) => tracing::warn!(instance = %instance.name, "{error}"),
+                Err(ApplierError::ReconcilerFailed(error, instance)) => {
+                    tracing::warn!(instance = %instance.name, "{error}")
+                }
                 Err(error) => tracing::warn!("{error}"),
             }
-        })
-        .await;
+        });
+    // The applier waits for the first full list before it does anything, even before it ends.
+    let called_off = async {
+        shutdown.await;
+        if store.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = passes => {}
+        () = called_off => {}
+    }
 }
 
 /// Everything that is a reason to look at an instance.
@@ -129,7 +144,8 @@ fn requests<S: Source, R: Runtime>(
     let everything = |store: Store<MaiInstance>| {
         move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
     };
-    let touched = reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
+    let touched =
+        reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
         let everything = everything(store.clone());
@@ -209,7 +225,9 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 let outcome = runtime.start(&workload).await;
                 let status = match &outcome {
                     Ok(()) => status,
-                    Err(error) => status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now()),
+                    Err(error) => {
+                        status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now())
+                    }
                 };
                 self.note(instance, id, &previous, &status, &memory).await;
                 outcome?;
@@ -236,7 +254,11 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         Ok(None)
     }
 
-    async fn wanted(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Result<Workload, Blocked>, ReconcileError> {
+    async fn wanted(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+    ) -> Result<Result<Workload, Blocked>, ReconcileError> {
         if let Some(conflict) = ports::conflict(instance, &self.store.state()) {
             return Ok(Err(conflict));
         }
@@ -253,8 +275,19 @@ impl<S: Source, R: Runtime> Shared<S, R> {
 
     /// Writes down what changed and nothing else. A state database that refuses (a full disk) does not keep a server from being
     /// repaired, so it is logged and not returned.
-    async fn note(&self, instance: &MaiInstance, id: &InstanceId, previous: &MaiInstanceStatus, status: &MaiInstanceStatus, memory: &Memory) {
+    async fn note(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        previous: &MaiInstanceStatus,
+        status: &MaiInstanceStatus,
+        memory: &Memory,
+    ) {
         self.remember(id, memory).await;
+        let first = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.uid.clone());
+        if first && status == previous {
+            self.announce(instance, status, false);
+        }
         if status == previous {
             return;
         }
@@ -274,18 +307,27 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         }
     }
 
+    /// An event for the record, and word for whoever watches.
     async fn tell(&self, instance: &MaiInstance, id: &InstanceId, status: &MaiInstanceStatus, gone: bool) {
-        let Some((ready, reason, message)) = status::readiness(status) else { return };
-        let ready = ready == "True";
-        let stalled = status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
+        let Some((_, reason, message)) = status::readiness(status) else { return };
+        let stalled =
+            status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
         let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
-        let (reason, message) = if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
-        if let Err(error) = self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await {
+        let (reason, message) =
+            if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
+        if let Err(error) =
+            self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await
+        {
             tracing::error!(instance = %id, "an event could not be kept: {error}");
         }
+        self.announce(instance, status, gone);
+    }
+
+    fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {
+        let Some((ready, reason, message)) = status::readiness(status) else { return };
         let transition = Transition {
             name: instance.name_any(),
-            ready,
+            ready: ready == "True",
             reason: reason.to_owned(),
             message: message.to_owned(),
             address: status.address.clone(),

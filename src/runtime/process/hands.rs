@@ -19,6 +19,7 @@ use super::port;
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
+use crate::runtime::probe;
 use crate::runtime::{InstanceId, Observed, Presence, RuntimeError, Workload};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
@@ -63,6 +64,10 @@ impl Hands {
             if run.labels.hash == workload.hash && run.wants_limits() {
                 self.limiter.apply(&key, run.process.pid(), workload.limits);
             }
+        }
+        if let Some(run) = run.as_ref().filter(|run| !run.is_ending() && run.wants_answer()) {
+            let probe = run.terms.borrow().probe.clone();
+            run.take(probe::ask(run.labels.listen, &probe).await);
         }
         let presence = match &run {
             None => Presence::Absent,
