@@ -17,7 +17,6 @@ mod connection;
 mod door;
 mod icons;
 mod notice;
-mod peer;
 mod refusal;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
