@@ -89,7 +89,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
 async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
     let address = free_port()?;
     let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
-    Ok((Program::start(command, address, "/api/v1/models").await?.0, address))
+    // Whoever brings no key is refused, which tells that it is there.
+    Ok((Program::start(command, address, "/api/v1/models", 401).await?.0, address))
 }
 
 /// Both sides of the round with the middle ratio, after a short warm-up.

@@ -19,7 +19,7 @@ pub async fn serve(binary: &Path, data: &Path, upstream: &str) -> anyhow::Result
         .env("WEBUI_SECRET_KEY", "bench")
         .env("OPENAI_API_BASE_URL", upstream)
         .env("OPENAI_API_KEY", "sk-or-v1-bench");
-    Program::start(command, address, "/ready").await
+    Program::start(command, address, "/ready", 200).await
 }
 
 /// Measures start and idle memory.
