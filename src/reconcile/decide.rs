@@ -93,10 +93,13 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
 
 fn suspended(observed: &Observed) -> Verdict {
     match &observed.presence {
-        Presence::Running { .. } => {
-            Verdict::stop("spec.suspend is true", Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"))
+        Presence::Running { .. } => Verdict::stop(
+            "spec.suspend is true",
+            Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"),
+        ),
+        Presence::Stopping => {
+            Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN)
         }
-        Presence::Stopping => Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN),
         Presence::Absent | Presence::Stopped { .. } => Verdict::wait(Picture::Suspended, None),
     }
 }
@@ -138,7 +141,10 @@ fn rejected<'a>(workload: &Workload, memory: &'a Memory) -> Option<&'a str> {
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
     Picture::Stalled {
         reason: Reason::PortTaken,
-        message: format!("port {} is taken by {holder}; stop that program or declare another expose.port", workload.listen.port()),
+        message: format!(
+            "port {} is taken by {holder}; stop that program or declare another expose.port",
+            workload.listen.port()
+        ),
     }
 }
 
@@ -264,7 +270,9 @@ fn keep(
             };
             Verdict::wait(picture, left)
         }
-        Readiness::Failing { probes, detail } if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) => {
+        Readiness::Failing { probes, detail }
+            if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) =>
+        {
             unhealthy(facts, memory, format!("{} probes in a row failed: {detail}", facts.instance.spec.health.retries))
         }
         Readiness::Failing { detail, .. } => Verdict::wait(Picture::Doubtful { detail: detail.clone() }, None),
@@ -294,9 +302,15 @@ fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
 fn describe(exit: &Exit) -> String {
     let cause = match (exit.code, exit.signal) {
         (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
-        (Some(73), _) => "the data directory cannot be written (exit code 73); make it writable for the user that runs mai".to_owned(),
+        (Some(73), _) => {
+            "the data directory cannot be written (exit code 73); make it writable for the user that runs mai"
+                .to_owned()
+        }
         (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),
-        (Some(98), _) => "the port was taken by another program (exit code 98); stop that one or declare another expose.port".to_owned(),
+        (Some(98), _) => {
+            "the port was taken by another program (exit code 98); stop that one or declare another expose.port"
+                .to_owned()
+        }
         (Some(code), _) => format!("the server ended with exit code {code}"),
         (None, Some(signal)) => format!("the server was ended by signal {signal}"),
         (None, None) => "the server ended".to_owned(),

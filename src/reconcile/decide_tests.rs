@@ -100,7 +100,8 @@ impl Scene {
     }
 
     fn exited(mut self, seconds_ago: i64, code: i32) -> Self {
-        self.last_exit = Some(Exit { at: at(seconds_ago), code: Some(code), signal: None, log_tail: vec!["boom".into()] });
+        self.last_exit =
+            Some(Exit { at: at(seconds_ago), code: Some(code), signal: None, log_tail: vec!["boom".into()] });
         self
     }
 
@@ -182,12 +183,42 @@ fn each_scene_has_one_next_step() {
         ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
         ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
         ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Restarting"),
-        ("data directory not writable", Scene::new(Presence::Absent).failures(1, 50).exited(0, 73), Step::Wait, "False", "DataNotWritable"),
-        ("data directory in use", Scene::new(Presence::Absent).failures(1, 50).exited(0, 75), Step::Wait, "False", "DataInUse"),
-        ("exit already counted", Scene::new(Presence::Absent).failures(4, 1).exited(1, 1), Step::Wait, "False", "CrashLoop"),
+        (
+            "data directory not writable",
+            Scene::new(Presence::Absent).failures(1, 50).exited(0, 73),
+            Step::Wait,
+            "False",
+            "DataNotWritable",
+        ),
+        (
+            "data directory in use",
+            Scene::new(Presence::Absent).failures(1, 50).exited(0, 75),
+            Step::Wait,
+            "False",
+            "DataInUse",
+        ),
+        (
+            "exit already counted",
+            Scene::new(Presence::Absent).failures(4, 1).exited(1, 1),
+            Step::Wait,
+            "False",
+            "CrashLoop",
+        ),
         ("former one is ending", Scene::new(Presence::Stopping), Step::Wait, "False", "Stopping"),
-        ("suspended, runs", Scene::running(ready(), 9).spec(json!({"suspend": true})), stop("spec.suspend is true"), "False", "Stopping"),
-        ("suspended, stopped", Scene::new(Presence::Absent).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
+        (
+            "suspended, runs",
+            Scene::running(ready(), 9).spec(json!({"suspend": true})),
+            stop("spec.suspend is true"),
+            "False",
+            "Stopping",
+        ),
+        (
+            "suspended, stopped",
+            Scene::new(Presence::Absent).spec(json!({"suspend": true})),
+            Step::Wait,
+            "False",
+            "Suspended",
+        ),
         ("deleted, runs", Scene::running(ready(), 9).deleted(), stop("the document was removed"), "False", "Deleting"),
         ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Step::Wait, "False", "Deleting"),
         ("deleted, gone, data stays", Scene::new(Presence::Absent).removed().deleted(), Step::Release, "False", "Deleting"),
