@@ -113,7 +113,9 @@ async fn keep<R: Runtime>(
     printer.abort();
     match args.runtime {
         RuntimeKind::Docker => println!("the containers go on"),
-        RuntimeKind::Process if outlives => println!("the servers go on; `mai down {}` stops them", args.place.directory.display()),
+        RuntimeKind::Process if outlives => {
+            println!("the servers go on; `mai down {}` stops them", args.place.directory.display())
+        }
         RuntimeKind::Process => println!("stopping"),
     }
     let stopped = context.runtime.shutdown().await;

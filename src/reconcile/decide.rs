@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff::restart_delay;
-use super::status::{self, Picture};
 use super::facts::Rejected;
+use super::status::{self, Picture};
 use super::{Blocked, Decision, Facts, Memory, Step};
 use crate::api::{DeletionPolicy, Reason};
 use crate::runtime::{Change, Drift, Exit, Observed, Presence, Readiness, Workload};
@@ -83,8 +83,12 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
     match &observed.presence {
         Presence::Running { .. } => Verdict::stop("the document was removed", picture),
         Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
-        Presence::Absent | Presence::Stopped { .. } if !facts.memory.removed => Verdict::new(Step::Remove, picture, None),
-        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
+        Presence::Absent | Presence::Stopped { .. } if !facts.memory.removed => {
+            Verdict::new(Step::Remove, picture, None)
+        }
+        Presence::Absent
+            if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed =>
+        {
             Verdict::new(Step::RemoveData, picture, None)
         }
         Presence::Absent | Presence::Stopped { .. } => Verdict::new(Step::Release, picture, None),
@@ -129,7 +133,9 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
             };
             Verdict::new(Step::Update(changes.clone()), picture, None)
         }
-        Presence::Running { drift: Drift::None, since, readiness } => keep(facts, workload, observed, *since, readiness, memory),
+        Presence::Running { drift: Drift::None, since, readiness } => {
+            keep(facts, workload, observed, *since, readiness, memory)
+        }
     }
 }
 
@@ -149,7 +155,11 @@ fn port_taken(workload: &Workload, holder: &str) -> Picture {
 }
 
 fn prepare(missing: &str) -> Verdict {
-    Verdict::new(Step::Prepare(missing.to_owned()), Picture::working(Reason::Preparing, format!("getting {missing}")), None)
+    Verdict::new(
+        Step::Prepare(missing.to_owned()),
+        Picture::working(Reason::Preparing, format!("getting {missing}")),
+        None,
+    )
 }
 
 fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
@@ -161,7 +171,9 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
         }
     }
     let step = match &observed.presence {
-        Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => Step::Replace(changes.clone()),
+        Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => {
+            Step::Replace(changes.clone())
+        }
         Presence::Stopped { .. } => Step::Resume,
         _ => Step::Start,
     };
@@ -172,7 +184,8 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
         return Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN);
     }
     let failed = memory.counted_exit.filter(|_| memory.failures > 0);
-    let wait = failed.map_or(Duration::ZERO, |ended| restart_delay(memory.failures).saturating_sub(since(ended, facts.now)));
+    let wait =
+        failed.map_or(Duration::ZERO, |ended| restart_delay(memory.failures).saturating_sub(since(ended, facts.now)));
     if !wait.is_zero() {
         return Verdict::wait(after_exit(memory.failures, observed.last_exit.as_ref()), wait);
     }
@@ -226,7 +239,9 @@ fn keep_former(
 fn rolled_back(why: &str) -> Picture {
     Picture::Stalled {
         reason: Reason::RolledBack,
-        message: format!("what is declared did not become ready ({why}); the server goes on with what was declared before; change the document to try again"),
+        message: format!(
+            "what is declared did not become ready ({why}); the server goes on with what was declared before; change the document to try again"
+        ),
     }
 }
 
@@ -261,12 +276,18 @@ fn keep(
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
-                return if observed.former.is_some() { roll_back(workload, memory, why) } else { unhealthy(facts, memory, why) };
+                return if observed.former.is_some() {
+                    roll_back(workload, memory, why)
+                } else {
+                    unhealthy(facts, memory, why)
+                };
             }
             let picture = match (memory.failures, &observed.last_exit) {
                 (failures @ 1.., Some(exit)) => after_exit(failures, Some(exit)),
                 (0..CRASH_LOOP, _) => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-                (failures, _) => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
+                (failures, _) => {
+                    Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet"))
+                }
             };
             Verdict::wait(picture, left)
         }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::api::{MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis};
+use crate::api::{
+    MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis,
+};
 use crate::runtime::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
@@ -191,8 +193,17 @@ fn hash(workload: &Workload) -> String {
         add(&path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
     }
     add(&format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes));
-    let Container { secrets, confined, data_volume, backups_volume, networks, labels, reserved, pull: _, start_period: _ } =
-        &workload.container;
+    let Container {
+        secrets,
+        confined,
+        data_volume,
+        backups_volume,
+        networks,
+        labels,
+        reserved,
+        pull: _,
+        start_period: _,
+    } = &workload.container;
     add(&format!("{secrets:?} {confined} {data_volume:?} {backups_volume:?} {networks:?} {labels:?} {reserved:?}"));
     for (name, value) in &workload.env {
         add(name);

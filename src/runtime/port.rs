@@ -40,7 +40,8 @@ pub(super) fn listeners(listen: SocketAddr) -> Vec<u32> {
 
 /// Names who listens, as a person would; `known` names those that are more than a program.
 pub(super) fn name(listeners: &[u32], known: impl Fn(u32) -> Option<String>) -> String {
-    let program = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "a program".to_owned());
+    let program =
+        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "a program".to_owned());
     let named: Vec<String> = listeners
         .iter()
         .map(|pid| format!("{} (process {pid})", known(*pid).unwrap_or_else(|| program(*pid).trim_end().to_owned())))
@@ -114,7 +115,10 @@ mod tests {
                 assert_eq!(listeners(listen), [std::process::id()], "{listen}");
             }
             let own = std::fs::read_to_string("/proc/self/comm").unwrap();
-            assert_eq!(name(&listeners(taken), |_| None), format!("{} (process {})", own.trim_end(), std::process::id()));
+            assert_eq!(
+                name(&listeners(taken), |_| None),
+                format!("{} (process {})", own.trim_end(), std::process::id())
+            );
             drop(listener);
             assert!(is_free(taken).unwrap());
             assert!(listeners(taken).is_empty());

@@ -12,3 +12,4 @@ mod restarts;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod twenty;

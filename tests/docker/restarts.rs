@@ -41,14 +41,16 @@ fn an_engine_that_is_restarted_in_the_middle_of_a_deployment_ends_it_with_what_i
         stage.declare(&format!("fixture:{image}"), "");
         std::thread::sleep(Duration::from_millis(delay));
         engine::order(order);
-        let wanted = engine::by_hand(async |docker| docker.inspect_image(&format!("fixture:{image}")).await.unwrap().id);
+        let wanted =
+            engine::by_hand(async |docker| docker.inspect_image(&format!("fixture:{image}")).await.unwrap().id);
         let there = |container: &ContainerInspectResponse| {
             container.image == wanted && container.state.as_ref().is_some_and(|state| state.running == Some(true))
         };
         wait_until(
             || format!("fixture:{image} after {order} {delay} ms into its deployment; {}", compose.said()),
             || {
-                let message = stage.place.condition("midway", "Ready").map(|(_, _, message)| message).unwrap_or_default();
+                let message =
+                    stage.place.condition("midway", "Ready").map(|(_, _, message)| message).unwrap_or_default();
                 // Docker 20.10, killed while it starts a container, holds its port until it is restarted properly. That is all a
                 // reconciler can say about it.
                 if message.contains("a restart of the engine cures") {

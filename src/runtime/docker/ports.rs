@@ -17,7 +17,12 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
 }
 
 /// Who else holds `wanted`. `own` is where the instance publishes its server now: that is given back before it is needed.
-pub(super) async fn holder(wanted: SocketAddr, own: Option<SocketAddr>, cast: &Cast, all: &[ContainerSummary]) -> Option<String> {
+pub(super) async fn holder(
+    wanted: SocketAddr,
+    own: Option<SocketAddr>,
+    cast: &Cast,
+    all: &[ContainerSummary],
+) -> Option<String> {
     let ours = |container: &&ContainerSummary| cast.parts().any(|part| Some(&part.id) == container.id.as_ref());
     let container = all.iter().filter(|container| cast::runs(container) && !ours(container)).find(|container| {
         container.ports.iter().flatten().any(|port| {
@@ -45,7 +50,8 @@ pub(super) async fn listener(wanted: SocketAddr) -> String {
     // and only a restart makes the engine let go of it.
     let forwarder = |pid: u32| {
         let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        (program.trim_end() == "docker-proxy").then(|| "the engine itself, for no container it shows; a restart of the engine cures that".to_owned())
+        (program.trim_end() == "docker-proxy")
+            .then(|| "the engine itself, for no container it shows; a restart of the engine cures that".to_owned())
     };
     port::name(&listeners, forwarder)
 }
