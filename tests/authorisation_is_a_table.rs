@@ -7,7 +7,7 @@ mod fixtures;
 
 use std::collections::BTreeSet;
 
-use fixtures::Server;
+use fixtures::{PASSWORD, Server};
 use mai_operator::server;
 use reqwest::{Method, redirect::Policy};
 use serde_json::json;
@@ -35,8 +35,18 @@ const fn admins(status: u16) -> [u16; 5] {
     [401, 403, status, 403, status]
 }
 
-/// Method, path and who gets which status. Bodies are empty objects and ids unknown, so whoever is let through gets 200,
-/// 400, 404 or 422, and nothing is changed on the way. The last row ends the sessions.
+/// Pages for whoever signed in; everybody else is sent to the door, keys as well: no browser sends one.
+const fn pages(status: u16) -> [u16; 5] {
+    [303, status, status, 303, 303]
+}
+
+/// Pages for admins.
+const fn admin_pages(status: u16) -> [u16; 5] {
+    [303, 403, status, 303, 303]
+}
+
+/// Method, path and who gets which status. Bodies are empty and ids unknown, so whoever is let through gets 200, 303,
+/// 400, 404 or 422, and nothing is changed on the way.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/health",                        all(200)),
@@ -77,6 +87,44 @@ const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/api/v1/usage/users",            admins(200)),
     ("GET",    "/api/v1/usage/models",           admins(200)),
 
+    ("GET",    "/",                              all(303)),
+    ("GET",    "/register",                      all(303)),
+    ("POST",   "/register",                      all(422)),
+    ("GET",    "/sign-in",                       [200, 303, 303, 200, 200]),
+    ("POST",   "/sign-in",                       all(422)),
+    ("POST",   "/theme",                         all(422)),
+    ("GET",    "/assets/{hash}/{name}",          all(404)),
+    ("GET",    "/favicon.ico",                   all(200)),
+
+    ("GET",    "/chat",                          pages(200)),
+    ("POST",   "/chat",                          pages(422)),
+    ("GET",    "/chats",                         pages(200)),
+    ("GET",    "/chat/{id}",                     pages(404)),
+    ("POST",   "/chat/{id}/rename",              pages(422)),
+    ("POST",   "/chat/{id}/delete",              pages(404)),
+    ("POST",   "/chat/{id}/stop",                pages(404)),
+    ("POST",   "/chat/{id}/messages",            pages(422)),
+    ("GET",    "/chat/{id}/messages/{message}",  pages(303)),
+    ("POST",   "/chat/{id}/messages/{message}/regenerate",  pages(404)),
+    ("GET",    "/chat/{id}/messages/{message}/stream",      pages(404)),
+    ("GET",    "/account",                       pages(200)),
+    ("POST",   "/account/profile",               pages(422)),
+    ("POST",   "/account/password",              pages(422)),
+    ("POST",   "/account/keys",                  pages(422)),
+    ("POST",   "/account/keys/{id}/revoke",      pages(404)),
+
+    ("GET",    "/users",                         admin_pages(200)),
+    ("POST",   "/users",                         admin_pages(422)),
+    ("POST",   "/users/{id}/password",           admin_pages(404)),
+    ("POST",   "/users/{id}/remove",             admin_pages(404)),
+    ("GET",    "/connection",                    admin_pages(200)),
+    ("POST",   "/connection",                    admin_pages(422)),
+    ("POST",   "/connection/forget",             admin_pages(200)),
+    ("GET",    "/usage",                         admin_pages(200)),
+    ("GET",    "/usage/live",                    admin_pages(200)),
+
+    // These end a session, each one of its own.
+    ("POST",   "/sign-out",                      all(303)),
     ("POST",   "/api/v1/auths/signout",          people(200)),
 ];
 
@@ -108,12 +156,27 @@ async fn everybody_gets_what_the_table_says() {
     for (method, path, expected) in TABLE {
         for ((caller, credential), expected) in CALLERS.iter().zip(credentials).zip(expected) {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            let url = format!("{}{}", server.url, path.replace("{id}", "00000000-0000-7000-8000-000000000000"));
+            let url = format!(
+                "{}{}",
+                server.url,
+                path.replace("{id}", "00000000-0000-7000-8000-000000000000")
+                    .replace("{message}", "00000000-0000-7000-8000-000000000000")
+            );
             let mut request = client.request(method.clone(), url);
-            if let Some(token) = credential {
+            // What ends a session gets one of its own to end.
+            let spare = match *caller {
+                "user" | "admin" if path.ends_with("signout") || path.ends_with("sign-out") => {
+                    let (_, session) = server.sign_in(&format!("{caller}@example.com"), PASSWORD).await;
+                    Some(session["token"].as_str().unwrap().to_owned())
+                }
+                _ => None,
+            };
+            if let Some(token) = spare.as_ref().or(credential) {
                 request = request.bearer_auth(token);
             }
-            if method == Method::POST {
+            if method == Method::POST && !path.starts_with("/api") && !path.starts_with("/v1") {
+                request = request.header("content-type", "application/x-www-form-urlencoded").body("x=y");
+            } else if method == Method::POST {
                 request = request.json(&json!({}));
             }
             let status = request.send().await.unwrap().status();

@@ -154,7 +154,8 @@ fn a_server_that_keeps_ending_shows_as_a_crash_loop_with_its_cause_and_recovers(
     wait_ready(good);
     let message = place.wait_for_reason("alpha", "Ready", "CrashLoop");
     assert!(message.contains("Atlantis"), "the last line of its log is not told: {message}");
-    let restarts = place.status().iter().find(|item| item["metadata"]["name"] == "alpha").unwrap()["status"]["restarts"].clone();
+    let restarts =
+        place.status().iter().find(|item| item["metadata"]["name"] == "alpha").unwrap()["status"]["restarts"].clone();
     assert!(restarts.as_i64().unwrap() >= 3, "{restarts}");
     place.write("alpha.yaml", &document("alpha", port, ""));
     wait_ready(port);
@@ -173,9 +174,10 @@ fn an_empty_or_vanished_directory_removes_nothing() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     assert_eq!(place.pid("good"), pid);
     std::fs::rename(&away, &place.documents).unwrap();
-    wait_until(|| "the directory to be seen again".into(), || {
-        place.mai("status", &[]).1.contains("removes nothing").eq(&false).then_some(())
-    });
+    wait_until(
+        || "the directory to be seen again".into(),
+        || place.mai("status", &[]).1.contains("removes nothing").eq(&false).then_some(()),
+    );
     place.remove("good.yaml");
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(place.pid("good"), pid, "an empty directory removed the last instance");

@@ -67,7 +67,11 @@ fn an_edit_replaces_that_instance_and_no_other() {
     wait_until(
         || "the new generation to be observed".into(),
         || {
-            place.status().iter().any(|item| item["metadata"]["name"] == "alpha" && item["status"]["observedGeneration"] == 3).then_some(())
+            place
+                .status()
+                .iter()
+                .any(|item| item["metadata"]["name"] == "alpha" && item["status"]["observedGeneration"] == 3)
+                .then_some(())
         },
     );
     assert_eq!(place.pid("alpha"), Some(pid));

@@ -96,3 +96,16 @@ fn a_second_reconciler_on_one_state_is_refused() {
     assert!(second.said().contains(&first.pid().to_string()), "the holder is not named: {}", second.said());
     first.stop();
 }
+
+#[test]
+fn ctrl_c_ends_it_at_any_moment_of_its_start() {
+    let place = Place::new();
+    two_clients(&place);
+    for delay in [10, 20, 30, 40, 50, 60, 80, 100, 150] {
+        let mut compose = place.compose(&[]);
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        compose.interrupt();
+        compose.ended();
+    }
+    wait_until(|| "the servers to end".into(), || place.servers().is_empty().then_some(()));
+}

@@ -150,6 +150,20 @@ async fn an_answer_the_client_leaves_is_cancelled_at_once_and_counted_from_the_r
 }
 
 #[tokio::test]
+async fn a_question_left_before_its_answer_began_is_cancelled_at_once_and_stays_unknown() {
+    let Setup { server, token, _directory, .. } = setup().await;
+    let asked = tokio::time::timeout(Duration::from_millis(300), ask(&server, &token, "head=20000", true)).await;
+    assert!(asked.is_err());
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while statuses(&server).await != [pair("cancelled", None)] {
+        assert!(Instant::now() < deadline, "{:?}", statuses(&server).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let summary = summary(&server, &token).await;
+    assert_eq!((&summary["requests"], &summary["unknown_cost"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
 async fn an_answer_the_upstream_breaks_off_is_counted_from_the_record() {
     let Setup { mock, server, token, _directory } = setup().await;
     let cut = ask(&server, &token, "chunks=50 cut=6", true).await;

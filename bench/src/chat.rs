@@ -47,7 +47,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
         }
     };
 
-    let (direct, proxied) = middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
+    let (direct, proxied) =
+        middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
     report.add(
         "chat: plain call, c=1, median",
         format!("{:.3} ms direct", direct * 1e3),
@@ -88,7 +89,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
 async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
     let address = free_port()?;
     let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
-    Ok((Program::start(command, address, "/api/v1/models").await?.0, address))
+    // Whoever brings no key is refused, which tells that it is there.
+    Ok((Program::start(command, address, "/api/v1/models", 401).await?.0, address))
 }
 
 /// Both sides of the round with the middle ratio, after a short warm-up.
@@ -100,7 +102,12 @@ async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result
     for _ in 0..ROUNDS {
         let direct = run(&pair.direct).await?;
         let proxied = run(&pair.proxied).await?;
-        anyhow::ensure!(direct.bytes == proxied.bytes, "{} bytes direct, {} through the server", direct.bytes, proxied.bytes);
+        anyhow::ensure!(
+            direct.bytes == proxied.bytes,
+            "{} bytes direct, {} through the server",
+            direct.bytes,
+            proxied.bytes
+        );
         rounds.push((figure(&direct), figure(&proxied)));
     }
     rounds.sort_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)));

@@ -36,7 +36,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     let mut command = mai(binary, &["compose"]);
     command.arg(&documents).arg("--state-dir").arg(&state).arg("--resync").arg("100ms");
     let began = Instant::now();
-    let (mai, _) = Program::start(command, ports[0], "/ready").await?;
+    let (mai, _) = Program::start(command, ports[0], "/ready", 200).await?;
     all_ready(&ports).await?;
     let ready = began.elapsed();
     report.add(

@@ -27,27 +27,31 @@ pub fn free_port() -> anyhow::Result<SocketAddr> {
 }
 
 impl Program {
-    /// Starts a program and waits until `path` answers 200; also tells how long that took.
-    pub async fn start(mut command: Command, address: SocketAddr, path: &str) -> anyhow::Result<(Self, Duration)> {
+    /// Starts a program and waits until `path` answers with `status`; also tells how long that took.
+    pub async fn start(
+        mut command: Command,
+        address: SocketAddr,
+        path: &str,
+        status: u16,
+    ) -> anyhow::Result<(Self, Duration)> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let started = Instant::now();
         let child = command.spawn().context("cannot start the program under measurement")?;
         let program = Self { child, address };
-        program.wait_for(path, Duration::from_secs(20)).await?;
+        program.wait_for(path, status, Duration::from_secs(20)).await?;
         Ok((program, started.elapsed()))
     }
 
     /// The same for a server, without the time.
     pub async fn start_owned(command: Command, address: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self::start(command, address, "/ready").await?.0)
+        Ok(Self::start(command, address, "/ready", 200).await?.0)
     }
 
-    /// Waits until `path` answers 200.
-    pub async fn wait_for(&self, path: &str, most: Duration) -> anyhow::Result<()> {
+    async fn wait_for(&self, path: &str, status: u16, most: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + most;
-        while get(self.address, path).await.ok() != Some(200) {
+        while get(self.address, path).await.ok() != Some(status) {
             if Instant::now() > until {
-                bail!("http://{}{path} did not answer 200 within {most:?}", self.address);
+                bail!("http://{}{path} did not answer {status} within {most:?}", self.address);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -85,7 +89,8 @@ pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
 pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit_once(')').context("odd stat")?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11).context("no utime")?.parse::<u64>()? + fields.get(12).context("no stime")?.parse::<u64>()?;
+    let ticks: u64 =
+        fields.get(11).context("no utime")?.parse::<u64>()? + fields.get(12).context("no stime")?.parse::<u64>()?;
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 

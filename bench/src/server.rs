@@ -19,7 +19,7 @@ pub async fn serve(binary: &Path, data: &Path, upstream: &str) -> anyhow::Result
         .env("WEBUI_SECRET_KEY", "bench")
         .env("OPENAI_API_BASE_URL", upstream)
         .env("OPENAI_API_KEY", "sk-or-v1-bench");
-    Program::start(command, address, "/ready").await
+    Program::start(command, address, "/ready", 200).await
 }
 
 /// Measures start and idle memory.
@@ -29,7 +29,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     }
     let data = tempfile::tempdir()?;
     let (first, fresh) = serve(binary, data.path(), "http://127.0.0.1:9/api/v1").await?;
-    post(first.address, "/api/v1/auths/signup", &json!({"name": "A", "email": "a@b.c", "password": "correct horse"})).await?;
+    post(first.address, "/api/v1/auths/signup", &json!({"name": "A", "email": "a@b.c", "password": "correct horse"}))
+        .await?;
     first.stop().await?;
 
     let mut starts = Vec::new();

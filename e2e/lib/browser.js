@@ -36,6 +36,7 @@ export async function person(browser, url, options = {}) {
   return {
     page,
     context,
+    complaints,
     /** The next refusal with this status is part of the test. */
     expectStatus: (status) => expected.push(`status of ${status}`),
     assertQuiet: () => assert.deepEqual(complaints, [], "the browser complained"),

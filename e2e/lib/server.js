@@ -15,8 +15,8 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a program of `mai` and waits until `url` answers. */
-async function start(args, env, url) {
+/** Starts a program of `mai` and waits until `url` answers as `ready` wants it. */
+async function start(args, env, url, ready) {
   const child = spawn(process.env.MAI, args, { env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes) => (log += bytes));
@@ -25,7 +25,7 @@ async function start(args, env, url) {
   ended.then(() => (over = true));
   for (let waited = 0; waited < 20_000 && !over; waited += 50) {
     const answer = await fetch(url).catch(() => null);
-    if (answer?.ok) {
+    if (answer && ready(answer)) {
       return {
         log: () => log,
         async stop() {
@@ -44,7 +44,7 @@ async function start(args, env, url) {
 export async function mockUpstream(key) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/api/v1`;
-  const process = await start(["mock-upstream", "--listen", `127.0.0.1:${port}`, "--key", key], {}, `${url}/models`);
+  const process = await start(["mock-upstream", "--listen", `127.0.0.1:${port}`, "--key", key], {}, `${url}/models`, () => true);
   return { url, ...process };
 }
 
@@ -57,6 +57,7 @@ export async function server(env = {}) {
     ["serve"],
     { HOST: "127.0.0.1", PORT: String(port), DATA_DIR: data, WEBUI_NAME: "Company ABC", ...env },
     `${url}/ready`,
+    (answer) => answer.ok,
   );
   return {
     url,

@@ -10,7 +10,9 @@ const KEY = `sk-or-v1-${"a".repeat(60)}beef`;
 let browser, mai, upstream, anna, jan;
 
 before(async () => {
-  [browser, mai, upstream] = await Promise.all([launch(), server(), mockUpstream(KEY)]);
+  browser = await launch();
+  mai = await server();
+  upstream = await mockUpstream(KEY);
   anna = await person(browser, mai.url);
 });
 
@@ -92,6 +94,7 @@ test("an answer streams in as markdown and stays after a reload", async () => {
   assert.equal(await answers(page).first().locator(".prose").innerText(), text);
   await page.locator("#chats").getByText("What is a good name for a cat?").waitFor();
   await shot(page, "chat-wide-light");
+  anna.chat = new URL(page.url()).pathname;
 });
 
 test("a reload in mid-answer joins the answer again, and a second tab follows along", async () => {
@@ -121,6 +124,38 @@ test("an answer can be stopped and made again", async () => {
   assert.equal(await answers(page).count(), count, "made again means instead, not besides");
   assert.ok((await answers(page).last().innerText()).length > stopped);
   await page.getByRole("button", { name: "Send" }).waitFor();
+});
+
+test("what the upstream refuses is told in the answer, with a way on", async () => {
+  const { page } = anna;
+  await ask(page, "mock: error=402");
+  const refused = answers(page).last().locator(".notice.bad");
+  await refused.getByText("The answer could not be finished").waitFor();
+  await shot(page, "refused-wide-light");
+  await answers(page).last().getByRole("button", { name: "Try again" }).waitFor();
+  await ask(page, "mock: chunks=40 cut=8");
+  await done(page);
+  await answers(page).last().locator(".notice.bad").waitFor();
+  assert.ok((await answers(page).last().locator(".prose").innerText()).length > 0, "what came before the cut is kept");
+  await shot(page, "cut-off-wide-light");
+});
+
+test("who scrolls up to read is left in peace; who is at the end stays there", async () => {
+  const { page } = anna;
+  const scrolled = () => page.evaluate(() => Math.round(document.scrollingElement.scrollTop));
+  const fromEnd = () => page.evaluate(() => { const p = document.scrollingElement; return p.scrollHeight - p.clientHeight - p.scrollTop; });
+  await ask(page, "mock: chunks=700 delay=10 size=300");
+  await until("the answer is longer than the window", async () => (await page.locator("[data-live]").boundingBox())?.height > 1200);
+  assert.ok((await fromEnd()) < 200, "the end is in view while it grows");
+  await page.mouse.move(640, 300);
+  await page.mouse.wheel(0, -700);
+  await page.getByRole("button", { name: "Go to the newest message" }).waitFor();
+  const place = await scrolled();
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  assert.equal(await scrolled(), place, "the page moved under a reader");
+  await page.getByRole("button", { name: "Go to the newest message" }).click();
+  await done(page);
+  assert.ok((await fromEnd()) < 64);
 });
 
 test("a draft is kept, and Shift+Enter makes a new line", async () => {
@@ -204,8 +239,7 @@ test("a second person signs in, chats, and cannot open the administrator's pages
     assert.equal((await page.goto(path)).status(), 403, path);
   }
   expectStatus(404);
-  const annas = anna.chat ?? "/chat/01890000-0000-7000-8000-000000000000";
-  assert.equal((await page.goto(annas)).status(), 404);
+  assert.equal((await page.goto(anna.chat)).status(), 404);
   await page.goto("/chat");
   assert.equal(await page.locator("#chats a").count(), 0, "somebody else's chats are listed");
   assert.equal(await page.getByRole("link", { name: "Usage" }).count(), 0);
@@ -325,6 +359,22 @@ test("who signs out is out", async () => {
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   await page.goto("/chat");
   await page.waitForURL(/sign-in/);
+});
+
+test("the watch over the pages is awake", async () => {
+  const { page, context, complaints } = await person(browser, mai.url);
+  await page.goto("/sign-in");
+  await page.evaluate(() => {
+    const script = document.createElement("script");
+    try {
+      script.textContent = "window.foreign = true";
+      document.body.append(script);
+    } catch {}
+    document.body.setAttribute("style", "color: red");
+  });
+  await until("both violations are noticed", () => complaints.filter((text) => text.includes("policy violation")).length >= 2);
+  assert.equal(await page.evaluate(() => window.foreign), undefined);
+  await context.close();
 });
 
 test("no page complained: no policy violation, no console error, no request elsewhere", () => {

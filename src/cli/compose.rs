@@ -74,7 +74,9 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
             keep(args, &state_dir, source, documents, state, runtime, args.detach, stop).await
         }
         RuntimeKind::Docker => {
-            let runtime = DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), host: args.docker_host.clone() }).await?;
+            let runtime =
+                DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), host: args.docker_host.clone() })
+                    .await?;
             keep(args, &state_dir, source, documents, state, runtime, true, stop).await
         }
     }
@@ -91,7 +93,12 @@ async fn keep<R: Runtime>(
     outlives: bool,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    println!("mai keeps {} as declared; state is in {}; Ctrl-C {}", args.place.directory.display(), state_dir.display(), if outlives { "leaves the servers running" } else { "stops everything" });
+    println!(
+        "mai keeps {} as declared; state is in {}; Ctrl-C {}",
+        args.place.directory.display(),
+        state_dir.display(),
+        if outlives { "leaves the servers running" } else { "stops everything" }
+    );
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, told) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(told));
@@ -103,7 +110,9 @@ async fn keep<R: Runtime>(
     printer.abort();
     match args.runtime {
         RuntimeKind::Docker => println!("the containers go on"),
-        RuntimeKind::Process if outlives => println!("the servers go on; `mai down {}` stops them", args.place.directory.display()),
+        RuntimeKind::Process if outlives => {
+            println!("the servers go on; `mai down {}` stops them", args.place.directory.display())
+        }
         RuntimeKind::Process => println!("stopping"),
     }
     let stopped = context.runtime.shutdown().await;
@@ -161,7 +170,8 @@ async fn config(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
     let stream = tokio::net::TcpStream::connect(listen).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
+    let request =
+        http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
     let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
     Ok(serde_json::from_slice(&body)?)
 }

@@ -32,7 +32,11 @@ impl Cli {
 }
 
 fn read(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    Ok(std::fs::read_to_string(path)?.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), unescape(value))).collect())
+    Ok(std::fs::read_to_string(path)?
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), unescape(value)))
+        .collect())
 }
 
 fn unescape(value: &str) -> String {

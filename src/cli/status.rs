@@ -47,7 +47,11 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     if let (Some(name), true) = (&args.name, instances.is_empty()) {
-        anyhow::bail!("there is no instance {name} in {}; `mai status {}` lists them", args.place.directory.display(), args.place.directory.display());
+        anyhow::bail!(
+            "there is no instance {name} in {}; `mai status {}` lists them",
+            args.place.directory.display(),
+            args.place.directory.display()
+        );
     }
     let list = || json!({"apiVersion": "v1", "kind": "List", "items": instances.iter().map(|(document, status)| item(document, status)).collect::<Vec<_>>()});
     match args.output {

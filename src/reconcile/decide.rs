@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff::restart_delay;
-use super::status::{self, Picture};
 use super::facts::Rejected;
+use super::status::{self, Picture};
 use super::{Blocked, Decision, Facts, Memory, Step};
 use crate::api::{DeletionPolicy, Reason};
 use crate::runtime::{Change, Drift, Exit, Observed, Presence, Readiness, Workload};
@@ -83,8 +83,12 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
     match &observed.presence {
         Presence::Running { .. } => Verdict::stop("the document was removed", picture),
         Presence::Stopping => Verdict::wait(picture, ENDING_AGAIN),
-        Presence::Absent | Presence::Stopped { .. } if !facts.memory.removed => Verdict::new(Step::Remove, picture, None),
-        Presence::Absent if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed => {
+        Presence::Absent | Presence::Stopped { .. } if !facts.memory.removed => {
+            Verdict::new(Step::Remove, picture, None)
+        }
+        Presence::Absent
+            if facts.instance.spec.deletion_policy == DeletionPolicy::Delete && !facts.memory.data_removed =>
+        {
             Verdict::new(Step::RemoveData, picture, None)
         }
         Presence::Absent | Presence::Stopped { .. } => Verdict::new(Step::Release, picture, None),
@@ -93,10 +97,13 @@ fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
 
 fn suspended(observed: &Observed) -> Verdict {
     match &observed.presence {
-        Presence::Running { .. } => {
-            Verdict::stop("spec.suspend is true", Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"))
+        Presence::Running { .. } => Verdict::stop(
+            "spec.suspend is true",
+            Picture::working(Reason::Stopping, "spec.suspend is true; the server is being stopped"),
+        ),
+        Presence::Stopping => {
+            Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN)
         }
-        Presence::Stopping => Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN),
         Presence::Absent | Presence::Stopped { .. } => Verdict::wait(Picture::Suspended, None),
     }
 }
@@ -126,7 +133,9 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
             };
             Verdict::new(Step::Update(changes.clone()), picture, None)
         }
-        Presence::Running { drift: Drift::None, since, readiness } => keep(facts, workload, observed, *since, readiness, memory),
+        Presence::Running { drift: Drift::None, since, readiness } => {
+            keep(facts, workload, observed, *since, readiness, memory)
+        }
     }
 }
 
@@ -138,12 +147,19 @@ fn rejected<'a>(workload: &Workload, memory: &'a Memory) -> Option<&'a str> {
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
     Picture::Stalled {
         reason: Reason::PortTaken,
-        message: format!("port {} is taken by {holder}; stop that program or declare another expose.port", workload.listen.port()),
+        message: format!(
+            "port {} is taken by {holder}; stop that program or declare another expose.port",
+            workload.listen.port()
+        ),
     }
 }
 
 fn prepare(missing: &str) -> Verdict {
-    Verdict::new(Step::Prepare(missing.to_owned()), Picture::working(Reason::Preparing, format!("getting {missing}")), None)
+    Verdict::new(
+        Step::Prepare(missing.to_owned()),
+        Picture::working(Reason::Preparing, format!("getting {missing}")),
+        None,
+    )
 }
 
 fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
@@ -155,7 +171,9 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
         }
     }
     let step = match &observed.presence {
-        Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => Step::Replace(changes.clone()),
+        Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => {
+            Step::Replace(changes.clone())
+        }
         Presence::Stopped { .. } => Step::Resume,
         _ => Step::Start,
     };
@@ -166,7 +184,8 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
         return Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN);
     }
     let failed = memory.counted_exit.filter(|_| memory.failures > 0);
-    let wait = failed.map_or(Duration::ZERO, |ended| restart_delay(memory.failures).saturating_sub(since(ended, facts.now)));
+    let wait =
+        failed.map_or(Duration::ZERO, |ended| restart_delay(memory.failures).saturating_sub(since(ended, facts.now)));
     if !wait.is_zero() {
         return Verdict::wait(after_exit(memory.failures, observed.last_exit.as_ref()), wait);
     }
@@ -220,7 +239,9 @@ fn keep_former(
 fn rolled_back(why: &str) -> Picture {
     Picture::Stalled {
         reason: Reason::RolledBack,
-        message: format!("what is declared did not become ready ({why}); the server goes on with what was declared before; change the document to try again"),
+        message: format!(
+            "what is declared did not become ready ({why}); the server goes on with what was declared before; change the document to try again"
+        ),
     }
 }
 
@@ -255,16 +276,24 @@ fn keep(
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
-                return if observed.former.is_some() { roll_back(workload, memory, why) } else { unhealthy(facts, memory, why) };
+                return if observed.former.is_some() {
+                    roll_back(workload, memory, why)
+                } else {
+                    unhealthy(facts, memory, why)
+                };
             }
             let picture = match (memory.failures, &observed.last_exit) {
                 (failures @ 1.., Some(exit)) => after_exit(failures, Some(exit)),
                 (0..CRASH_LOOP, _) => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-                (failures, _) => Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet")),
+                (failures, _) => {
+                    Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet"))
+                }
             };
             Verdict::wait(picture, left)
         }
-        Readiness::Failing { probes, detail } if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) => {
+        Readiness::Failing { probes, detail }
+            if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) =>
+        {
             unhealthy(facts, memory, format!("{} probes in a row failed: {detail}", facts.instance.spec.health.retries))
         }
         Readiness::Failing { detail, .. } => Verdict::wait(Picture::Doubtful { detail: detail.clone() }, None),
@@ -294,9 +323,15 @@ fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
 fn describe(exit: &Exit) -> String {
     let cause = match (exit.code, exit.signal) {
         (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
-        (Some(73), _) => "the data directory cannot be written (exit code 73); make it writable for the user that runs mai".to_owned(),
+        (Some(73), _) => {
+            "the data directory cannot be written (exit code 73); make it writable for the user that runs mai"
+                .to_owned()
+        }
         (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),
-        (Some(98), _) => "the port was taken by another program (exit code 98); stop that one or declare another expose.port".to_owned(),
+        (Some(98), _) => {
+            "the port was taken by another program (exit code 98); stop that one or declare another expose.port"
+                .to_owned()
+        }
         (Some(code), _) => format!("the server ended with exit code {code}"),
         (None, Some(signal)) => format!("the server was ended by signal {signal}"),
         (None, None) => "the server ended".to_owned(),

@@ -100,7 +100,8 @@ impl Scene {
     }
 
     fn exited(mut self, seconds_ago: i64, code: i32) -> Self {
-        self.last_exit = Some(Exit { at: at(seconds_ago), code: Some(code), signal: None, log_tail: vec!["boom".into()] });
+        self.last_exit =
+            Some(Exit { at: at(seconds_ago), code: Some(code), signal: None, log_tail: vec!["boom".into()] });
         self
     }
 
@@ -111,14 +112,13 @@ impl Scene {
 
     fn decide(&self) -> Decision {
         let workload = workload(&self.instance);
-        let observed =
-            Observed {
-                presence: self.presence.clone(),
-                missing: self.missing.clone(),
-                former: self.former.clone(),
-                last_exit: self.last_exit.clone(),
-                port_holder: self.port_holder.clone(),
-            };
+        let observed = Observed {
+            presence: self.presence.clone(),
+            missing: self.missing.clone(),
+            former: self.former.clone(),
+            last_exit: self.last_exit.clone(),
+            port_holder: self.port_holder.clone(),
+        };
         decide(&Facts {
             instance: &self.instance,
             desired: self.blocked.as_ref().map_or(Ok(&workload), Err),
@@ -158,48 +158,173 @@ fn each_scene_has_one_next_step() {
         ("nothing runs", Scene::new(Presence::Absent), Step::Start, "False", "Starting"),
         ("just started", Scene::running(starting(), 1), Step::Wait, "False", "Starting"),
         ("ready", Scene::running(ready(), 5), Step::Wait, "True", "Ready"),
-        ("not ready in time", Scene::running(starting(), 61), stop("not ready 60s after its start: connection refused"), "False", "Unhealthy"),
-        ("probe fails once", Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99), Step::Wait, "False", "Unhealthy"),
-        ("probe fails thrice", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
+        (
+            "not ready in time",
+            Scene::running(starting(), 61),
+            stop("not ready 60s after its start: connection refused"),
+            "False",
+            "Unhealthy",
+        ),
+        (
+            "probe fails once",
+            Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99),
+            Step::Wait,
+            "False",
+            "Unhealthy",
+        ),
+        (
+            "probe fails thrice",
+            Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99),
+            stop("3 probes in a row failed: 503"),
+            "False",
+            "Unhealthy",
+        ),
         ("spec changed", Scene::running(ready(), 99).differs(), Step::Replace(changes()), "False", "Replacing"),
-        ("spec changed, image not there", Scene::running(ready(), 99).differs().missing(), Step::Prepare("image a:1".into()), "False", "Preparing"),
-        ("spec changed and rejected before", Scene::running(ready(), 99).differs().rejected(), Step::Wait, "False", "RolledBack"),
-        ("put back, and failing", Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99).differs().rejected(), stop("3 probes in a row failed: 503"), "False", "Unhealthy"),
-        ("image not there", Scene::new(Presence::Absent).missing(), Step::Prepare("image a:1".into()), "False", "Preparing"),
+        (
+            "spec changed, image not there",
+            Scene::running(ready(), 99).differs().missing(),
+            Step::Prepare("image a:1".into()),
+            "False",
+            "Preparing",
+        ),
+        (
+            "spec changed and rejected before",
+            Scene::running(ready(), 99).differs().rejected(),
+            Step::Wait,
+            "False",
+            "RolledBack",
+        ),
+        (
+            "put back, and failing",
+            Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99).differs().rejected(),
+            stop("3 probes in a row failed: 503"),
+            "False",
+            "Unhealthy",
+        ),
+        (
+            "image not there",
+            Scene::new(Presence::Absent).missing(),
+            Step::Prepare("image a:1".into()),
+            "False",
+            "Preparing",
+        ),
         ("replacement ready", Scene::running(ready(), 5).replaced(), Step::Commit, "True", "Ready"),
         ("replacement not ready yet", Scene::running(starting(), 5).replaced(), Step::Wait, "False", "Starting"),
-        ("replacement never ready", Scene::running(starting(), 61).replaced(), Step::RollBack("not ready 60s after its start: connection refused".into()), "False", "RolledBack"),
-        ("replacement ended", Scene::new(stopped()).replaced().exited(0, 1), Step::RollBack("the server ended with exit code 1; its last line was: boom".into()), "False", "RolledBack"),
-        ("replacement that the engine starts again", Scene::running(starting(), 0).replaced().exited(0, 1), Step::RollBack("the server ended with exit code 1; its last line was: boom".into()), "False", "RolledBack"),
-        ("rollback interrupted", Scene::new(Presence::Absent).replaced().rejected(), Step::RollBack("boom".into()), "False", "RolledBack"),
+        (
+            "replacement never ready",
+            Scene::running(starting(), 61).replaced(),
+            Step::RollBack("not ready 60s after its start: connection refused".into()),
+            "False",
+            "RolledBack",
+        ),
+        (
+            "replacement ended",
+            Scene::new(stopped()).replaced().exited(0, 1),
+            Step::RollBack("the server ended with exit code 1; its last line was: boom".into()),
+            "False",
+            "RolledBack",
+        ),
+        (
+            "replacement that the engine starts again",
+            Scene::running(starting(), 0).replaced().exited(0, 1),
+            Step::RollBack("the server ended with exit code 1; its last line was: boom".into()),
+            "False",
+            "RolledBack",
+        ),
+        (
+            "rollback interrupted",
+            Scene::new(Presence::Absent).replaced().rejected(),
+            Step::RollBack("boom".into()),
+            "False",
+            "RolledBack",
+        ),
         ("replacement interrupted", Scene::new(Presence::Absent).replaced(), Step::Start, "False", "Starting"),
         ("stopped by hand", Scene::new(stopped()).exited(0, 0), Step::Resume, "False", "Restarting"),
         ("stopped, then changed", Scene::new(stopped()).differs(), Step::Replace(changes()), "False", "Starting"),
-        ("put back, then stopped by hand", Scene::new(stopped()).differs().rejected(), Step::Resume, "False", "Starting"),
+        (
+            "put back, then stopped by hand",
+            Scene::new(stopped()).differs().rejected(),
+            Step::Resume,
+            "False",
+            "Starting",
+        ),
         ("suspended, kept", Scene::new(stopped()).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
         ("deleted, stopped", Scene::new(stopped()).deleted(), Step::Remove, "False", "Deleting"),
         ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Restarting"),
         ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
         ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
         ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Restarting"),
-        ("data directory not writable", Scene::new(Presence::Absent).failures(1, 50).exited(0, 73), Step::Wait, "False", "DataNotWritable"),
-        ("data directory in use", Scene::new(Presence::Absent).failures(1, 50).exited(0, 75), Step::Wait, "False", "DataInUse"),
-        ("exit already counted", Scene::new(Presence::Absent).failures(4, 1).exited(1, 1), Step::Wait, "False", "CrashLoop"),
+        (
+            "data directory not writable",
+            Scene::new(Presence::Absent).failures(1, 50).exited(0, 73),
+            Step::Wait,
+            "False",
+            "DataNotWritable",
+        ),
+        (
+            "data directory in use",
+            Scene::new(Presence::Absent).failures(1, 50).exited(0, 75),
+            Step::Wait,
+            "False",
+            "DataInUse",
+        ),
+        (
+            "exit already counted",
+            Scene::new(Presence::Absent).failures(4, 1).exited(1, 1),
+            Step::Wait,
+            "False",
+            "CrashLoop",
+        ),
         ("former one is ending", Scene::new(Presence::Stopping), Step::Wait, "False", "Stopping"),
-        ("suspended, runs", Scene::running(ready(), 9).spec(json!({"suspend": true})), stop("spec.suspend is true"), "False", "Stopping"),
-        ("suspended, stopped", Scene::new(Presence::Absent).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
+        (
+            "suspended, runs",
+            Scene::running(ready(), 9).spec(json!({"suspend": true})),
+            stop("spec.suspend is true"),
+            "False",
+            "Stopping",
+        ),
+        (
+            "suspended, stopped",
+            Scene::new(Presence::Absent).spec(json!({"suspend": true})),
+            Step::Wait,
+            "False",
+            "Suspended",
+        ),
         ("deleted, runs", Scene::running(ready(), 9).deleted(), stop("the document was removed"), "False", "Deleting"),
         ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Step::Wait, "False", "Deleting"),
-        ("deleted, gone, data stays", Scene::new(Presence::Absent).removed().deleted(), Step::Release, "False", "Deleting"),
-        ("deleted, gone, data goes", Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).removed().deleted(), Step::RemoveData, "False", "Deleting"),
-        ("deleted while suspended", Scene::running(ready(), 9).spec(json!({"suspend": true})).deleted(), stop("the document was removed"), "False", "Deleting"),
+        (
+            "deleted, gone, data stays",
+            Scene::new(Presence::Absent).removed().deleted(),
+            Step::Release,
+            "False",
+            "Deleting",
+        ),
+        (
+            "deleted, gone, data goes",
+            Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).removed().deleted(),
+            Step::RemoveData,
+            "False",
+            "Deleting",
+        ),
+        (
+            "deleted while suspended",
+            Scene::running(ready(), 9).spec(json!({"suspend": true})).deleted(),
+            stop("the document was removed"),
+            "False",
+            "Deleting",
+        ),
     ];
     for (name, scene, step, status, reason) in cases {
         let decision = scene.decide();
         assert_eq!(decision.step, step, "{name}");
         assert_eq!(condition(&decision, "Ready"), (status.to_owned(), reason.to_owned()), "{name}");
         assert_eq!(decision.status.observed_generation, Some(3), "{name}");
-        assert!(decision.step != Step::Wait || decision.wake.is_some() || matches!(reason, "Ready" | "Suspended" | "Unhealthy" | "RolledBack"), "{name} would be forgotten");
+        assert!(
+            decision.step != Step::Wait
+                || decision.wake.is_some()
+                || matches!(reason, "Ready" | "Suspended" | "Unhealthy" | "RolledBack"),
+            "{name} would be forgotten"
+        );
     }
 }
 

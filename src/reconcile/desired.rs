@@ -8,7 +8,9 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::api::{MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis};
+use crate::api::{
+    MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis,
+};
 use crate::runtime::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
@@ -58,7 +60,11 @@ pub fn desired(
         data_path: spec.storage.data.host_path.as_ref().map(PathBuf::from),
         backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
         limits,
-        probe: Probe { path: spec.health.path.clone(), interval: spec.health.interval(), timeout: spec.health.timeout() },
+        probe: Probe {
+            path: spec.health.path.clone(),
+            interval: spec.health.interval(),
+            timeout: spec.health.timeout(),
+        },
         stop_grace: STOP_GRACE,
         container: container(instance)?,
         hash: String::new(),
@@ -71,12 +77,15 @@ pub fn desired(
 pub(super) fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
     let expose = &instance.spec.expose;
     let port = expose.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
-        Blocked::new(Reason::UnsupportedByRuntime, "expose.port is missing; on a server without a cluster each instance needs a port of its own")
+        Blocked::new(
+            Reason::UnsupportedByRuntime,
+            "expose.port is missing; on a server without a cluster each instance needs a port of its own",
+        )
     })?;
     let address = expose.address.as_deref().unwrap_or(DEFAULT_ADDRESS);
-    let address: IpAddr = address
-        .parse()
-        .map_err(|_| Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address")))?;
+    let address: IpAddr = address.parse().map_err(|_| {
+        Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address"))
+    })?;
     Ok(SocketAddr::new(address, port))
 }
 
@@ -128,7 +137,10 @@ fn environment(
         ("WEBUI_NAME".to_owned(), plain(&spec.display_name)),
         ("ENV".to_owned(), plain(spec.server.environment.as_str())),
         ("DEFAULT_LOCALE".to_owned(), plain(spec.server.locale.as_str())),
-        ("ENABLE_SIGNUP".to_owned(), plain(if spec.access.signup == crate::api::Signup::Open { "true" } else { "false" })),
+        (
+            "ENABLE_SIGNUP".to_owned(),
+            plain(if spec.access.signup == crate::api::Signup::Open { "true" } else { "false" }),
+        ),
         ("MAI_SIGNUP".to_owned(), plain(spec.access.signup.as_str())),
         ("MAI_MAX_USERS".to_owned(), plain(&spec.access.max_users.to_string())),
         ("WEBUI_SECRET_KEY".to_owned(), EnvValue::Secret(session_key.clone())),
@@ -181,8 +193,17 @@ fn hash(workload: &Workload) -> String {
         add(&path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
     }
     add(&format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes));
-    let Container { secrets, confined, data_volume, backups_volume, networks, labels, reserved, pull: _, start_period: _ } =
-        &workload.container;
+    let Container {
+        secrets,
+        confined,
+        data_volume,
+        backups_volume,
+        networks,
+        labels,
+        reserved,
+        pull: _,
+        start_period: _,
+    } = &workload.container;
     add(&format!("{secrets:?} {confined} {data_volume:?} {backups_volume:?} {networks:?} {labels:?} {reserved:?}"));
     for (name, value) in &workload.env {
         add(name);
@@ -205,7 +226,8 @@ mod tests {
     }
 
     fn instance(spec: Value) -> MaiInstance {
-        let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc"}, "spec": spec});
+        let document =
+            json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc"}, "spec": spec});
         serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap()
     }
 
@@ -213,7 +235,10 @@ mod tests {
         let secrets = secrets
             .iter()
             .map(|(name, key, value)| {
-                (SecretRef { name: (*name).to_owned(), key: Some((*key).to_owned()) }, SecretString::from((*value).to_owned()))
+                (
+                    SecretRef { name: (*name).to_owned(), key: Some((*key).to_owned()) },
+                    SecretString::from((*value).to_owned()),
+                )
             })
             .collect();
         desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()))
@@ -269,7 +294,9 @@ mod tests {
         other["deletionPolicy"] = json!("Delete");
         assert_eq!(build(other, &secrets).unwrap().hash, first, "probes, schedules and policies need no restart");
 
-        for (field, value) in [("displayName", json!("B")), ("expose", json!({"port": 8002})), ("server", json!({"locale": "pl"}))] {
+        for (field, value) in
+            [("displayName", json!("B")), ("expose", json!({"port": 8002})), ("server", json!({"locale": "pl"}))]
+        {
             let mut changed = base.clone();
             changed[field] = value;
             assert_ne!(build(changed, &secrets).unwrap().hash, first, "{field}");
@@ -282,6 +309,9 @@ mod tests {
         assert_eq!(blocked.reason, Reason::UnsupportedByRuntime);
         let spec = json!({"displayName": "A", "expose": {"port": 1}, "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}}});
         let blocked = build(spec, &[]).unwrap_err();
-        assert_eq!((blocked.reason, blocked.message.as_str()), (Reason::MissingSecret, "the value of or/key is not known"));
+        assert_eq!(
+            (blocked.reason, blocked.message.as_str()),
+            (Reason::MissingSecret, "the value of or/key is not known")
+        );
     }
 }

@@ -13,12 +13,17 @@ pub(super) fn conflict(instance: &MaiInstance, all: &[Arc<MaiInstance>]) -> Opti
     let first = all
         .iter()
         .filter(|other| identity(other) != identity(instance))
-        .filter(|other| !other.spec.suspend && other.spec.expose.port == Some(port) && overlap(address(other), address(instance)))
+        .filter(|other| {
+            !other.spec.suspend && other.spec.expose.port == Some(port) && overlap(address(other), address(instance))
+        })
         .filter(|other| seniority(other) < seniority(instance))
         .min_by_key(|other| seniority(other))?;
     Some(Blocked::new(
         Reason::PortConflict,
-        format!("expose.port {port} is declared by {} too, which is older and keeps it; declare another port", first.metadata.name.as_deref().unwrap_or_default()),
+        format!(
+            "expose.port {port} is declared by {} too, which is older and keeps it; declare another port",
+            first.metadata.name.as_deref().unwrap_or_default()
+        ),
     ))
 }
 

@@ -1,8 +1,8 @@
 //! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, applier, watcher};
+use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
@@ -93,6 +94,17 @@ struct Shared<S, R> {
     store: Store<MaiInstance>,
     /// Failed passes in a row, for the back-off; worth nothing after a restart, so it is not kept.
     failures: Mutex<HashMap<String, u32>>,
+    /// What the state database holds, by uid. Nobody else writes it while this reconciler holds its lock, so a pass need not read.
+    kept: Mutex<HashMap<String, Kept>>,
+    /// Instances of which this run has told something: what is found as it should be is told once, too.
+    told: Mutex<HashSet<String>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    status: MaiInstanceStatus,
+    memory: Memory,
+    session_key: SecretString,
 }
 
 /// Runs until `shutdown` resolves; passes under way are finished.
@@ -103,19 +115,38 @@ pub async fn run<S: Source, R: Runtime>(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (store, writer) = reflector::store();
-    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.boxed());
-    let shared = Arc::new(Shared { context, store: store.clone(), failures: Mutex::default() });
+    let shutdown = shutdown.boxed().shared();
+    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.clone());
+    let shared = Arc::new(Shared {
+        context,
+        store: store.clone(),
+        failures: Mutex::default(),
+        kept: Mutex::default(),
+        told: Mutex::default(),
+    });
     let config = Config::default().concurrency(options.concurrency);
-    applier(reconcile::<S, R>, on_error, shared, store, queue, config)
-        .for_each(|outcome| async move {
+    let passes =
+        applier(reconcile::<S, R>, on_error, shared, store.clone(), queue, config).for_each(|outcome| async move {
             match outcome {
                 // A trigger for what has just left; nothing to do.
                 Ok(_) | Err(ApplierError::ObjectNotFound(_)) => {}
-                Err(ApplierError::ReconcilerFailed(error, instance)) => tracing::warn!(instance = %instance.name, "{error}"),
+                Err(ApplierError::ReconcilerFailed(error, instance)) => {
+                    tracing::warn!(instance = %instance.name, "{error}")
+                }
                 Err(error) => tracing::warn!("{error}"),
             }
-        })
-        .await;
+        });
+    // The applier waits for the first full list before it does anything, even before it ends.
+    let called_off = async {
+        shutdown.await;
+        if store.wait_until_ready().now_or_never().is_some() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = passes => {}
+        () = called_off => {}
+    }
 }
 
 /// Everything that is a reason to look at an instance.
@@ -129,7 +160,8 @@ fn requests<S: Source, R: Runtime>(
     let everything = |store: Store<MaiInstance>| {
         move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
     };
-    let touched = reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
+    let touched =
+        reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
         let everything = everything(store.clone());
@@ -150,7 +182,7 @@ fn requests<S: Source, R: Runtime>(
 }
 
 fn on_error<S, R>(instance: Arc<MaiInstance>, _: &ReconcileError, shared: Arc<Shared<S, R>>) -> Action {
-    let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut failures = lock(&shared.failures);
     let count = failures.entry(instance.name_any()).or_default();
     *count += 1;
     Action::requeue(retry_delay(*count, rand::random()))
@@ -164,7 +196,7 @@ fn reconcile<S: Source, R: Runtime>(
         let id = identity(&instance)?;
         for _ in 0..STEPS_IN_A_PASS {
             if let Some(action) = shared.step(&instance, &id).await? {
-                shared.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&id.name);
+                lock(&shared.failures).remove(&id.name);
                 return Ok(action);
             }
         }
@@ -184,10 +216,9 @@ fn identity(instance: &MaiInstance) -> Result<InstanceId, ReconcileError> {
 impl<S: Source, R: Runtime> Shared<S, R> {
     /// Observes, decides, does one step. `None` means: look again at once.
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
-        let Context { state, runtime, source, .. } = self.context.as_ref();
-        let previous = state.status(&id.uid).await?.unwrap_or_default();
-        let memory: Memory = state.memory(&id.uid).await?;
-        let wanted = self.wanted(instance, id).await?;
+        let Context { runtime, source, .. } = self.context.as_ref();
+        let Kept { status: previous, memory, session_key } = self.kept(id).await?;
+        let wanted = self.wanted(instance, id, &session_key).await;
         let observed = runtime.observe(id, wanted.as_ref().ok()).await.map_err(|error| error.to_string());
         let Decision { step, status, mut memory, wake } = decide(&Facts {
             instance,
@@ -220,7 +251,9 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 };
                 let status = match &outcome {
                     Ok(()) => status,
-                    Err(error) => status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now()),
+                    Err(error) => {
+                        status::with_failure(&previous, &status, reason(error), &error.to_string(), Timestamp::now())
+                    }
                 };
                 self.note(instance, id, &previous, &status, &memory).await;
                 outcome?;
@@ -256,62 +289,111 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 self.remember(id, &Memory::default()).await;
                 source.release(&id.namespace, &id.name).await?;
                 self.tell(instance, id, &status, true).await;
+                lock(&self.kept).remove(&id.uid);
+                lock(&self.told).remove(&id.uid);
                 return Ok(Some(Action::await_change()));
             }
         }
         Ok(None)
     }
 
-    async fn wanted(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Result<Workload, Blocked>, ReconcileError> {
+    async fn kept(&self, id: &InstanceId) -> Result<Kept, StateError> {
+        if let Some(kept) = lock(&self.kept).get(&id.uid) {
+            return Ok(kept.clone());
+        }
+        let state = &self.context.state;
+        let kept = Kept {
+            status: state.status(&id.uid).await?.unwrap_or_default(),
+            memory: state.memory(&id.uid).await?,
+            session_key: state.generated_secret(&id.uid, "session-key").await?,
+        };
+        lock(&self.kept).insert(id.uid.clone(), kept.clone());
+        Ok(kept)
+    }
+
+    async fn wanted(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        session_key: &SecretString,
+    ) -> Result<Workload, Blocked> {
         if let Some(conflict) = ports::conflict(instance, &self.store.state()) {
-            return Ok(Err(conflict));
+            return Err(conflict);
         }
         let mut secrets = BTreeMap::new();
         for reference in references(instance) {
-            match self.context.source.secret(&id.namespace, reference).await {
-                Ok(value) => secrets.insert(reference.clone(), value),
-                Err(error) => return Ok(Err(Blocked::new(Reason::MissingSecret, error.to_string()))),
-            };
+            let value = self.context.source.secret(&id.namespace, reference).await;
+            let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
+            secrets.insert(reference.clone(), value);
         }
-        let session_key = self.context.state.generated_secret(&id.uid, "session-key").await?;
-        Ok(desired(instance, id.clone(), &secrets, &session_key))
+        desired(instance, id.clone(), &secrets, session_key)
     }
 
     /// Writes down what changed and nothing else. A state database that refuses (a full disk) does not keep a server from being
     /// repaired, so it is logged and not returned.
-    async fn note(&self, instance: &MaiInstance, id: &InstanceId, previous: &MaiInstanceStatus, status: &MaiInstanceStatus, memory: &Memory) {
+    async fn note(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        previous: &MaiInstanceStatus,
+        status: &MaiInstanceStatus,
+        memory: &Memory,
+    ) {
         self.remember(id, memory).await;
+        let first = lock(&self.told).insert(id.uid.clone());
         if status == previous {
+            if first {
+                self.announce(instance, status, false);
+            }
             return;
         }
-        if let Err(error) = self.context.state.put_status(&id.uid, status).await {
-            tracing::error!(instance = %id, "the status could not be kept: {error}");
+        match self.context.state.put_status(&id.uid, status).await {
+            Ok(()) => self.keep(id, |kept| kept.status.clone_from(status)),
+            Err(error) => tracing::error!(instance = %id, "the status could not be kept: {error}"),
         }
-        if status::readiness(previous).map(|(status, reason, _)| (status, reason))
-            != status::readiness(status).map(|(status, reason, _)| (status, reason))
-        {
+        let short = |status| status::readiness(status).map(|(status, reason, _)| (status, reason));
+        if short(previous) != short(status) {
             self.tell(instance, id, status, false).await;
         }
     }
 
     async fn remember(&self, id: &InstanceId, memory: &Memory) {
-        if let Err(error) = self.context.state.put_memory(&id.uid, memory).await {
-            tracing::error!(instance = %id, "what was done could not be kept: {error}");
+        if lock(&self.kept).get(&id.uid).is_some_and(|kept| kept.memory == *memory) {
+            return;
+        }
+        match self.context.state.put_memory(&id.uid, memory).await {
+            Ok(()) => self.keep(id, |kept| kept.memory.clone_from(memory)),
+            Err(error) => tracing::error!(instance = %id, "what was done could not be kept: {error}"),
         }
     }
 
+    fn keep(&self, id: &InstanceId, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = lock(&self.kept).get_mut(&id.uid) {
+            change(kept);
+        }
+    }
+
+    /// An event for the record, and word for whoever watches.
     async fn tell(&self, instance: &MaiInstance, id: &InstanceId, status: &MaiInstanceStatus, gone: bool) {
-        let Some((ready, reason, message)) = status::readiness(status) else { return };
-        let ready = ready == "True";
-        let stalled = status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
+        let Some((_, reason, message)) = status::readiness(status) else { return };
+        let stalled =
+            status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
         let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
-        let (reason, message) = if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
-        if let Err(error) = self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await {
+        let (reason, message) =
+            if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
+        if let Err(error) =
+            self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await
+        {
             tracing::error!(instance = %id, "an event could not be kept: {error}");
         }
+        self.announce(instance, status, gone);
+    }
+
+    fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {
+        let Some((ready, reason, message)) = status::readiness(status) else { return };
         let transition = Transition {
             name: instance.name_any(),
-            ready,
+            ready: ready == "True",
             reason: reason.to_owned(),
             message: message.to_owned(),
             address: status.address.clone(),
@@ -321,6 +403,11 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         // Nobody has to listen.
         let _ = self.context.transitions.send(transition);
     }
+}
+
+/// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(error: &RuntimeError) -> Reason {

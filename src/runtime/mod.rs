@@ -20,7 +20,11 @@ pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretD
 pub trait Runtime: Send + Sync + 'static {
     /// Looks at what is there for an instance. `workload` is what should run, when that is known: what runs is compared with it, and its
     /// port and image are looked at.
-    fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
+    fn observe(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+    ) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
 
     /// Gets what a start needs and may take long to get (an image), while what runs goes on.
     fn prepare(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;

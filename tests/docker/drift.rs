@@ -2,7 +2,8 @@
 
 use bollard::models::{ContainerUpdateBody, NetworkDisconnectRequest};
 use bollard::query_parameters::{
-    KillContainerOptions, RenameContainerOptions, RenameContainerOptionsBuilder, RemoveVolumeOptions, StopContainerOptions,
+    KillContainerOptions, RemoveVolumeOptions, RenameContainerOptions, RenameContainerOptionsBuilder,
+    StopContainerOptions,
 };
 use serde_json::json;
 
@@ -76,12 +77,17 @@ fn limits_edited_by_hand_are_set_back_while_the_server_runs() {
         };
         docker.update_container(&before.0, edit).await.unwrap();
     });
-    wait_until(|| "the limits to come back".into(), || {
-        let container = shown(&stage.inspect()?);
-        let host = &container["HostConfig"];
-        let back = host["Memory"] == json!(64 << 20) && host["NanoCpus"] == json!(500_000_000) && host["RestartPolicy"]["Name"] == "unless-stopped";
-        back.then_some(())
-    });
+    wait_until(
+        || "the limits to come back".into(),
+        || {
+            let container = shown(&stage.inspect()?);
+            let host = &container["HostConfig"];
+            let back = host["Memory"] == json!(64 << 20)
+                && host["NanoCpus"] == json!(500_000_000)
+                && host["RestartPolicy"]["Name"] == "unless-stopped";
+            back.then_some(())
+        },
+    );
     assert_eq!(stage.run().unwrap(), before);
 }
 
@@ -171,7 +177,10 @@ fn a_container_that_was_made_anew_by_hand_with_our_labels_is_seen_through() {
         let options: bollard::query_parameters::CreateContainerOptions =
             bollard::query_parameters::CreateContainerOptionsBuilder::new().name("mai-duplicated").build();
         docker.create_container(Some(options), body).await.unwrap();
-        docker.start_container("mai-duplicated", None::<bollard::query_parameters::StartContainerOptions>).await.unwrap();
+        docker
+            .start_container("mai-duplicated", None::<bollard::query_parameters::StartContainerOptions>)
+            .await
+            .unwrap();
     });
     let by_hand = stage.run().unwrap();
     let _compose = stage.compose();

@@ -22,7 +22,8 @@ fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
         let directory = std::env::temp_dir().join(format!("mai-engine-{}", std::process::id()));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
-        let mut script = Command::new(script).arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut script =
+            Command::new(script).arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (orders, said) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
         let mut orders = (orders, said);
         wait_ready(&mut orders.1);
@@ -67,7 +68,8 @@ pub fn host() -> String {
 pub fn by_hand<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let docker = Docker::connect_with_unix(&host(), 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
+        let docker =
+            Docker::connect_with_unix(&host(), 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
         work(docker).await
     })
 }
@@ -90,7 +92,8 @@ fn build_images(directory: &Path) {
     let socket = format!("unix://{}", directory.join("docker.sock").display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let docker = Docker::connect_with_unix(&socket, 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
+        let docker =
+            Docker::connect_with_unix(&socket, 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
         for (tag, entrypoint) in [("1", "/fixture"), ("2", "/fixture"), ("broken", "/nothing")] {
             import(&docker, tag, entrypoint, archive.clone()).await;
         }
@@ -100,8 +103,10 @@ fn build_images(directory: &Path) {
 async fn import(docker: &Docker, tag: &str, entrypoint: &str, archive: Vec<u8>) {
     use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
     use futures::StreamExt;
-    let changes = vec![format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL fixture={tag}")];
-    let options: CreateImageOptions = CreateImageOptionsBuilder::new().from_src("-").repo("fixture").tag(tag).changes(changes).build();
+    let changes =
+        vec![format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL fixture={tag}")];
+    let options: CreateImageOptions =
+        CreateImageOptionsBuilder::new().from_src("-").repo("fixture").tag(tag).changes(changes).build();
     let mut progress = docker.create_image(Some(options), Some(bollard::body_full(archive.into())), None);
     while let Some(message) = progress.next().await {
         message.unwrap();

@@ -10,7 +10,12 @@ fn deploy_with(stage: &Stage, image: &str, more: &str, cut: Cut) -> Vec<String> 
     let proxy = Proxy::start(cut);
     stage.declare(image, more);
     let mut compose = stage.compose_on(&proxy.host());
-    let reached = |at: usize| wait_until(|| format!("change {at}; so far {:?}", proxy.changes()), || (proxy.changes().len() >= at).then_some(()));
+    let reached = |at: usize| {
+        wait_until(
+            || format!("change {at}; so far {:?}", proxy.changes()),
+            || (proxy.changes().len() >= at).then_some(()),
+        )
+    };
     match cut {
         Cut::Never => {
             wait_until(|| format!("{image}"), || settled(stage, image));
@@ -68,7 +73,10 @@ fn at_every_call_of_a_first_start() {
         let stage = Stage::new("firstcut");
         deploy_with(&stage, "fixture:1", "", Cut::After(at));
         let compose = stage.compose();
-        wait_until(|| format!("a first start after {at} of {calls:?}; {}", compose.said()), || settled(&stage, "fixture:1"));
+        wait_until(
+            || format!("a first start after {at} of {calls:?}; {}", compose.said()),
+            || settled(&stage, "fixture:1"),
+        );
         wait_ready(stage.port);
     }
 }

@@ -11,7 +11,8 @@ fn a_document_becomes_a_confined_container_that_answers() {
     let _shared = engine::shared();
     let stage = Stage::new("made");
     let more = "  resources: {limits: {cpu: 500m, memory: 64Mi}, requests: {cpu: 250m, memory: 32Mi}}\n";
-    let document = stage.document("fixture:1", more).replace("expose: {", "expose: {labels: {caddy: made.example.com}, ");
+    let document =
+        stage.document("fixture:1", more).replace("expose: {", "expose: {labels: {caddy: made.example.com}, ");
     stage.place.secret("upstream", "key", "sk-or-v1-fixture");
     stage.place.write("instance.yaml", &document);
     let compose = stage.compose();
@@ -38,13 +39,17 @@ fn a_document_becomes_a_confined_container_that_answers() {
         ("/HostConfig/CpuShares", json!(256)),
         ("/HostConfig/ExtraHosts", json!(["host.docker.internal:host-gateway"])),
         ("/HostConfig/LogConfig", json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}})),
-        ("/HostConfig/PortBindings", json!({"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": stage.port.to_string()}]})),
+        (
+            "/HostConfig/PortBindings",
+            json!({"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": stage.port.to_string()}]}),
+        ),
     ] {
         assert_eq!(container.pointer(path), Some(&expected), "{path}");
     }
     assert!(!state.as_str().unwrap().is_empty());
     assert!(container["Config"]["Labels"].as_object().unwrap().get("mai.dev/tolerated").is_none(), "{container:#}");
-    let mounts: Vec<&str> = container["Mounts"].as_array().unwrap().iter().map(|mount| mount["Destination"].as_str().unwrap()).collect();
+    let mounts: Vec<&str> =
+        container["Mounts"].as_array().unwrap().iter().map(|mount| mount["Destination"].as_str().unwrap()).collect();
     for target in ["/app/backend/data", "/app/backups", "/run/mai/secrets.env"] {
         assert!(mounts.contains(&target), "{mounts:?}");
     }
@@ -90,10 +95,17 @@ fn a_removed_document_that_says_so_takes_its_data_along() {
     let _shared = engine::shared();
     let stage = Stage::new("deleted");
     let compose = stage.up("  deletionPolicy: Delete\n");
-    let volumes = || engine::by_hand(async |docker| {
-        let volumes = docker.list_volumes(None::<bollard::query_parameters::ListVolumesOptions>).await.unwrap().volumes.unwrap_or_default();
-        volumes.into_iter().filter(|volume| volume.name.starts_with("mai-deleted")).count()
-    });
+    let volumes = || {
+        engine::by_hand(async |docker| {
+            let volumes = docker
+                .list_volumes(None::<bollard::query_parameters::ListVolumesOptions>)
+                .await
+                .unwrap()
+                .volumes
+                .unwrap_or_default();
+            volumes.into_iter().filter(|volume| volume.name.starts_with("mai-deleted")).count()
+        })
+    };
     assert_eq!(volumes(), 2);
     stage.place.remove("instance.yaml");
     compose.wait_for(&["deleted", "gone"]);
@@ -158,8 +170,12 @@ fn a_changed_document_is_served_by_a_new_container_on_the_same_data() {
     stage.place.secret("upstream", "key", "sk-or-v1-rotated");
     stage.wait_for_another(&run);
     assert_eq!(stage.get("/secret/OPENAI_API_KEY"), "sk-or-v1-rotated");
-    wait_until(|| "the former secrets to be removed".into(), || {
-        let files = std::fs::read_dir(stage.place.state.join("instances/changed")).unwrap();
-        (files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with("secrets-")).count() == 1).then_some(())
-    });
+    wait_until(
+        || "the former secrets to be removed".into(),
+        || {
+            let files = std::fs::read_dir(stage.place.state.join("instances/changed")).unwrap();
+            (files.flatten().filter(|file| file.file_name().to_string_lossy().starts_with("secrets-")).count() == 1)
+                .then_some(())
+        },
+    );
 }

@@ -40,7 +40,10 @@ fn foreign(name: &str, port: Option<u16>) {
 fn dismiss(name: &str) {
     engine::by_hand(async |docker| {
         remove(&docker, name).await;
-        docker.remove_volume(&format!("{name}-volume"), None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap();
+        docker
+            .remove_volume(&format!("{name}-volume"), None::<bollard::query_parameters::RemoveVolumeOptions>)
+            .await
+            .unwrap();
     });
 }
 
@@ -64,7 +67,8 @@ fn a_container_of_somebody_else_is_never_touched() {
 fn a_volume_of_somebody_else_is_not_taken_for_data() {
     let _shared = engine::shared();
     let stage = Stage::new("squatted");
-    let volume = || bollard::models::VolumeCreateRequest { name: Some("mai-squatted-data".into()), ..Default::default() };
+    let volume =
+        || bollard::models::VolumeCreateRequest { name: Some("mai-squatted-data".into()), ..Default::default() };
     engine::by_hand(async |docker| docker.create_volume(volume()).await.unwrap());
     stage.declare("fixture:1", "");
     let _compose = stage.compose();
@@ -127,7 +131,9 @@ fn a_network_that_is_not_there_is_told_before_anything_stops() {
         docker.create_network(request).await.unwrap();
     });
     stage.wait_for_another(&run);
-    assert!(super::stage::json(&stage.inspect().unwrap())["NetworkSettings"]["Networks"].get("web-of-netless").is_some());
+    assert!(
+        super::stage::json(&stage.inspect().unwrap())["NetworkSettings"]["Networks"].get("web-of-netless").is_some()
+    );
     drop(stage);
     engine::by_hand(async |docker| drop(docker.remove_network("web-of-netless").await));
 }

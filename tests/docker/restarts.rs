@@ -39,10 +39,16 @@ fn an_engine_that_is_restarted_in_the_middle_of_a_deployment_ends_it_with_what_i
         stage.declare(&format!("fixture:{image}"), "");
         std::thread::sleep(Duration::from_millis(delay));
         engine::order(order);
-        let wanted = engine::by_hand(async |docker| docker.inspect_image(&format!("fixture:{image}")).await.unwrap().id);
+        let wanted =
+            engine::by_hand(async |docker| docker.inspect_image(&format!("fixture:{image}")).await.unwrap().id);
         wait_until(
             || format!("fixture:{image} after {order} {delay} ms into its deployment"),
-            || stage.inspect().filter(|container| container.image == wanted && container.state.as_ref().is_some_and(|state| state.running == Some(true))),
+            || {
+                stage.inspect().filter(|container| {
+                    container.image == wanted
+                        && container.state.as_ref().is_some_and(|state| state.running == Some(true))
+                })
+            },
         );
         wait_ready(stage.port);
         wait_until(|| "one container".into(), || (stage.containers().len() == 1).then_some(()));

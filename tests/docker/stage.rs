@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptions, ListContainersOptionsBuilder, RemoveContainerOptions, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptions,
+    InspectContainerOptions, ListContainersOptions, ListContainersOptionsBuilder, RemoveContainerOptions,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
 };
 use serde_json::Value;
 

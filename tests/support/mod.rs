@@ -46,7 +46,10 @@ impl Place {
     /// A secret, readable for its owner alone.
     pub fn secret(&self, name: &str, key: &str, value: &str) {
         let file = format!("secrets/{name}.yaml");
-        self.write(&file, &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{{key}: \"{value}\"}}\n"));
+        self.write(
+            &file,
+            &format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{{key}: \"{value}\"}}\n"),
+        );
         std::fs::set_permissions(self.documents.join(file), std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
@@ -110,8 +113,10 @@ impl Place {
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let Ok(environ) = std::fs::read(entry.path().join("environ")) else { continue };
-            let variables: Vec<String> =
-                environ.split(|byte| *byte == 0).map(|variable| String::from_utf8_lossy(variable).into_owned()).collect();
+            let variables: Vec<String> = environ
+                .split(|byte| *byte == 0)
+                .map(|variable| String::from_utf8_lossy(variable).into_owned())
+                .collect();
             let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let serves = command.split(|byte| *byte == 0).nth(1) == Some(b"serve");
             if serves && variables.contains(&mark) {
@@ -124,7 +129,8 @@ impl Place {
     }
 
     pub fn pid(&self, name: &str) -> Option<i32> {
-        let pids: Vec<i32> = self.servers().into_iter().filter(|(found, _)| found == name).map(|(_, pid)| pid).collect();
+        let pids: Vec<i32> =
+            self.servers().into_iter().filter(|(found, _)| found == name).map(|(_, pid)| pid).collect();
         assert!(pids.len() <= 1, "{name} runs twice: {pids:?}");
         pids.first().copied()
     }
@@ -158,7 +164,8 @@ impl Compose {
             .spawn()
             .unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         for stream in streams {
             let lines = lines.clone();
             std::thread::spawn(move || {
@@ -181,9 +188,10 @@ impl Compose {
 
     /// Waits until a line holds all of `words`.
     pub fn wait_for(&self, words: &[&str]) -> String {
-        wait_until(|| format!("a line with {words:?}; it said:\n{}", self.said()), || {
-            self.lines.lock().unwrap().iter().find(|line| words.iter().all(|word| line.contains(word))).cloned()
-        })
+        wait_until(
+            || format!("a line with {words:?}; it said:\n{}", self.said()),
+            || self.lines.lock().unwrap().iter().find(|line| words.iter().all(|word| line.contains(word))).cloned(),
+        )
     }
 
     pub fn interrupt(&self) {
@@ -255,7 +263,10 @@ pub fn http(method: &str, port: u16, path: &str, headers: &str, body: &str) -> s
     let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer.split_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);

@@ -149,7 +149,7 @@ async fn complete(mock: &Mock, openrouter: bool, body: &[u8]) -> Result<Response
     let settings = settings.map(String::as_str).or_else(|| question.trim().strip_prefix("mock:")).unwrap_or_default();
     let behaviour = Behaviour::parse(settings).map_err(|sentence| bad(&sentence))?;
 
-    tokio::time::sleep(behaviour.head).await;
+    pause(behaviour.head).await;
     if let Some(code) = behaviour.error {
         return Err(refusal(code));
     }
@@ -278,7 +278,7 @@ async fn whole(
     // Going away now saves nothing: an answer that is not streamed is generated, and charged, whole.
     running.completion_tokens = template.texts as u64;
     let pieces = u32::try_from(template.texts).unwrap_or(u32::MAX);
-    tokio::time::sleep(behaviour.first + delay.saturating_mul(pieces)).await;
+    pause(behaviour.first + delay.saturating_mul(pieces)).await;
     if behaviour.fail.is_some() || behaviour.cut.is_some() {
         running.finish = Some("error");
         return Err(refusal(502));
@@ -347,4 +347,11 @@ fn document(status: StatusCode, body: Bytes) -> Response<MockBody> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// A timer is never over at once, not even one of no length.
+async fn pause(length: Duration) {
+    if !length.is_zero() {
+        tokio::time::sleep(length).await;
+    }
 }

@@ -38,7 +38,8 @@ impl Cast {
             let Some(name) = name(container) else { continue };
             let owner = container.labels.as_ref().and_then(read_owner);
             let ours = owner.as_ref().is_some_and(|owner| owner.uid == id.uid);
-            let part = || Part { id: container.id.clone().unwrap_or_default(), name: name.to_owned(), runs: runs(container) };
+            let part =
+                || Part { id: container.id.clone().unwrap_or_default(), name: name.to_owned(), runs: runs(container) };
             let place = match name {
                 _ if name == names.active => Some(&mut cast.active),
                 _ if name == names.next => Some(&mut cast.next),
@@ -49,7 +50,9 @@ impl Cast {
                 Some(place) if ours => *place = Some(part()),
                 Some(_) => {
                     let whose = match owner {
-                        Some(owner) if owner.name == id.name && owner.namespace == id.namespace => " (it was made by mai with another state directory)",
+                        Some(owner) if owner.name == id.name && owner.namespace == id.namespace => {
+                            " (it was made by mai with another state directory)"
+                        }
                         _ => "",
                     };
                     cast.taken = Some(format!("container {name}{whose}"));

@@ -20,7 +20,8 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> 
             said(&error)
         ))
     };
-    let docker = Docker::connect_with_unix(&socket.to_string_lossy(), TIMEOUT_SECONDS, API_DEFAULT_VERSION).map_err(refused)?;
+    let docker =
+        Docker::connect_with_unix(&socket.to_string_lossy(), TIMEOUT_SECONDS, API_DEFAULT_VERSION).map_err(refused)?;
     docker.negotiate_version().await.map_err(refused)
 }
 

@@ -62,7 +62,11 @@ impl Floor {
                 self.next = made("mai-abc.next", "new", false);
             }
             Move::Start(part) => {
-                let others = [&self.active, &self.next, &self.former].into_iter().flatten().filter(|made| made.part.runs).count();
+                let others = [&self.active, &self.next, &self.former]
+                    .into_iter()
+                    .flatten()
+                    .filter(|made| made.part.runs)
+                    .count();
                 assert_eq!(others, 0, "two servers on one data directory");
                 self.find(part).as_mut().unwrap().part.runs = true;
             }
@@ -110,7 +114,10 @@ impl Floor {
     }
 
     fn summary(&self) -> String {
-        let shown = |made: &Option<Made>| made.as_ref().map_or("-".to_owned(), |made| format!("{}{}", made.from, if made.part.runs { "*" } else { "" }));
+        let shown = |made: &Option<Made>| {
+            made.as_ref()
+                .map_or("-".to_owned(), |made| format!("{}{}", made.from, if made.part.runs { "*" } else { "" }))
+        };
         format!("{}/{}/{}", shown(&self.active), shown(&self.next), shown(&self.former))
     }
 }
@@ -129,11 +136,20 @@ fn every_floor() -> Vec<Floor> {
     let mut floors = Vec::new();
     for active in options(ACTIVE).into_iter().chain(options("renamed").into_iter().skip(1)) {
         for next in options("mai-abc.next") {
-            for former in options("mai-abc.former").into_iter().filter(|former| former.as_ref().is_none_or(|made| !made.part.runs)) {
+            for former in options("mai-abc.former")
+                .into_iter()
+                .filter(|former| former.as_ref().is_none_or(|made| !made.part.runs))
+            {
                 for stray in [None, made("stray", "old", true)] {
-                    let runs = [&active, &next, &former, &stray].into_iter().flatten().filter(|made| made.part.runs).count();
+                    let runs =
+                        [&active, &next, &former, &stray].into_iter().flatten().filter(|made| made.part.runs).count();
                     if runs <= 1 {
-                        floors.push(Floor { active: active.clone(), next: next.clone(), former: former.clone(), strays: stray.into_iter().collect() });
+                        floors.push(Floor {
+                            active: active.clone(),
+                            next: next.clone(),
+                            former: former.clone(),
+                            strays: stray.into_iter().collect(),
+                        });
                     }
                 }
             }
@@ -161,14 +177,16 @@ fn a_replacement_is_made_before_anything_stops_and_what_it_replaces_is_kept() {
 
 #[test]
 fn a_rollback_puts_back_what_was_replaced() {
-    let mut floor = Floor { active: made(ACTIVE, "new", true), former: made("mai-abc.former", "old", false), ..Floor::default() };
+    let mut floor =
+        Floor { active: made(ACTIVE, "new", true), former: made("mai-abc.former", "old", false), ..Floor::default() };
     floor.run(Goal::RollBack, 99);
     assert_eq!(floor.summary(), "old*/-/-");
 }
 
 #[test]
 fn a_second_replacement_keeps_what_answered_last() {
-    let mut floor = Floor { active: made(ACTIVE, "old", true), former: made("mai-abc.former", "old", false), ..Floor::default() };
+    let mut floor =
+        Floor { active: made(ACTIVE, "old", true), former: made("mai-abc.former", "old", false), ..Floor::default() };
     let kept = floor.former.clone();
     floor.run(Goal::Replace, 99);
     assert_eq!(floor.summary(), "new*/-/old");
@@ -189,13 +207,19 @@ fn every_goal_is_reached_from_everywhere_and_interruptions_change_nothing() {
             }
             let running = |made: &Option<Made>| made.as_ref().is_some_and(|made| made.part.runs);
             match goal {
-                Goal::Replace => assert!(running(&straight.active) && straight.fits().active && straight.next.is_none()),
+                Goal::Replace => {
+                    assert!(running(&straight.active) && straight.fits().active && straight.next.is_none())
+                }
                 Goal::Commit => assert!(straight.former.is_none() && straight.next.is_none()),
-                Goal::RollBack => assert!(straight.former.is_none() && (straight.active.is_none() || running(&straight.active))),
+                Goal::RollBack => {
+                    assert!(straight.former.is_none() && (straight.active.is_none() || running(&straight.active)))
+                }
                 Goal::Resume => assert!(straight.active.is_none() || running(&straight.active)),
                 Goal::Stop => assert!(![&straight.active, &straight.next, &straight.former].into_iter().any(running)),
                 Goal::Remove => assert_eq!(straight, Floor::default()),
-                Goal::Tidy => assert!(straight.strays.is_empty() && running(&straight.active) == running(&start.active)),
+                Goal::Tidy => {
+                    assert!(straight.strays.is_empty() && running(&straight.active) == running(&start.active))
+                }
             }
         }
     }

@@ -19,8 +19,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const OVERLAP: i64 = 5;
 
 /// What may make an instance differ from what is declared. Others, such as those of every health check, are not asked for.
-const KINDS: [&str; 14] =
-    ["create", "start", "die", "stop", "kill", "oom", "pause", "unpause", "rename", "update", "destroy", "connect", "disconnect", "remove"];
+const KINDS: [&str; 14] = [
+    "create",
+    "start",
+    "die",
+    "stop",
+    "kill",
+    "oom",
+    "pause",
+    "unpause",
+    "rename",
+    "update",
+    "destroy",
+    "connect",
+    "disconnect",
+    "remove",
+];
 
 /// Runs until it is dropped.
 pub(super) async fn follow(hands: Arc<Hands>) {

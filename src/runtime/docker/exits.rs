@@ -43,7 +43,12 @@ impl Exits {
     }
 
     /// How the last run of a container ended, when one has.
-    pub(super) async fn of(&self, docker: &Docker, container: &ContainerInspectResponse, secrets: &[SecretString]) -> Option<Exit> {
+    pub(super) async fn of(
+        &self,
+        docker: &Docker,
+        container: &ContainerInspectResponse,
+        secrets: &[SecretString],
+    ) -> Option<Exit> {
         let (id, state) = (container.id.as_deref()?, container.state.as_ref()?);
         let end = self.end(id, container, state)?;
         let known = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
@@ -139,10 +144,18 @@ mod tests {
         let at = |code| Some((finish.to_owned(), code));
         for (state, restarts, expected) in [
             (serde_json::json!({"Running": true, "StartedAt": start, "FinishedAt": NEVER}), 0, None),
-            (serde_json::json!({"Running": false, "StartedAt": start, "FinishedAt": finish, "ExitCode": 137}), 0, at(Some(137))),
+            (
+                serde_json::json!({"Running": false, "StartedAt": start, "FinishedAt": finish, "ExitCode": 137}),
+                0,
+                at(Some(137)),
+            ),
             (serde_json::json!({"Running": true, "StartedAt": finish, "FinishedAt": finish}), 0, None),
             (serde_json::json!({"Running": true, "StartedAt": finish, "FinishedAt": finish}), 2, at(Some(3))),
-            (serde_json::json!({"Running": true, "Restarting": true, "StartedAt": start, "FinishedAt": finish, "ExitCode": 1}), 2, at(Some(1))),
+            (
+                serde_json::json!({"Running": true, "Restarting": true, "StartedAt": start, "FinishedAt": finish, "ExitCode": 1}),
+                2,
+                at(Some(1)),
+            ),
             (serde_json::json!({"Running": false, "StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 0}), 0, None),
             (
                 serde_json::json!({"Running": false, "StartedAt": NEVER, "FinishedAt": NEVER, "ExitCode": 127, "Error": "no such file"}),

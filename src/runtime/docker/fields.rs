@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig, MountType, PortMap, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig, MountType, PortMap, RestartPolicyNameEnum,
+};
 
 use super::image::Image;
 use super::labels::OURS;
@@ -65,7 +67,8 @@ impl Fields {
     pub(super) fn asked(body: &ContainerCreateBody, image: Option<&Image>, same_image: bool) -> Self {
         let brought = image.filter(|_| same_image);
         let mut values = BTreeMap::new();
-        let named = Named { reference: body.image.clone().unwrap_or_default(), id: image.map(|image| image.id.clone()) };
+        let named =
+            Named { reference: body.image.clone().unwrap_or_default(), id: image.map(|image| image.id.clone()) };
         if let Some(image) = brought {
             add_env(&mut values, &image.env);
             add_labels(&mut values, &image.labels);
@@ -124,7 +127,13 @@ impl Fields {
                 Some("volume") => ("volume", name),
                 _ => ("directory", mount.source.as_deref().unwrap_or_default()),
             };
-            add_mount(&mut values, mount.destination.as_deref().unwrap_or_default(), kind, source, mount.rw.unwrap_or(true));
+            add_mount(
+                &mut values,
+                mount.destination.as_deref().unwrap_or_default(),
+                kind,
+                source,
+                mount.rw.unwrap_or(true),
+            );
         }
         let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
         for name in networks.into_iter().flat_map(HashMap::keys) {
@@ -154,13 +163,11 @@ impl Fields {
             from: self.image.to_string(),
             to: asked.image.to_string(),
         });
-        let others = names
-            .into_iter()
-            .filter_map(|name| {
-                let from = self.values.get(name).map_or(NONE, String::as_str);
-                let to = asked.values.get(name).map_or(NONE, String::as_str);
-                (from != to).then(|| change(name, from, to, secrets))
-            });
+        let others = names.into_iter().filter_map(|name| {
+            let from = self.values.get(name).map_or(NONE, String::as_str);
+            let to = asked.values.get(name).map_or(NONE, String::as_str);
+            (from != to).then(|| change(name, from, to, secrets))
+        });
         image.into_iter().chain(others).collect()
     }
 }

@@ -61,7 +61,11 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
     let container: ContainerInspectResponse = serde_json::from_value(shown).unwrap();
     let same = image.is_some_and(|image| Some(&image.id) == container.image.as_ref());
     let secrets = ["KEY".to_owned()].into();
-    Fields::shown(&container).differences(&Fields::asked(body, image, same), &secrets).iter().map(ToString::to_string).collect()
+    Fields::shown(&container)
+        .differences(&Fields::asked(body, image, same), &secrets)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -76,8 +80,16 @@ fn every_difference_is_named_and_secrets_are_not_shown() {
         ("/HostConfig/Memory", json!(268435456), "memory: 256 MiB -> 512 MiB"),
         ("/HostConfig/NanoCpus", json!(0), "cpus: none -> 0.5"),
         ("/HostConfig/RestartPolicy/Name", json!("no"), "restart: no -> unless-stopped"),
-        ("/HostConfig/PortBindings/8080~1tcp/0/HostPort", json!("9"), "port.8080/tcp: 127.0.0.1 port 9 -> 127.0.0.1 port 8001"),
-        ("/HostConfig/PortBindings/8080~1tcp/0/HostIp", json!(""), "port.8080/tcp: 0.0.0.0 port 8001 -> 127.0.0.1 port 8001"),
+        (
+            "/HostConfig/PortBindings/8080~1tcp/0/HostPort",
+            json!("9"),
+            "port.8080/tcp: 127.0.0.1 port 9 -> 127.0.0.1 port 8001",
+        ),
+        (
+            "/HostConfig/PortBindings/8080~1tcp/0/HostIp",
+            json!(""),
+            "port.8080/tcp: 0.0.0.0 port 8001 -> 127.0.0.1 port 8001",
+        ),
         ("/HostConfig/CapDrop", json!(null), "capabilities dropped: none -> ALL"),
         ("/HostConfig/Privileged", json!(true), "privileged: true -> false"),
         ("/Config/User", json!("0"), "user: 0 -> 65532:65532"),
@@ -87,7 +99,11 @@ fn every_difference_is_named_and_secrets_are_not_shown() {
         ("/Config/Cmd", json!(["sleep"]), "command: /mai sleep -> /mai serve"),
         ("/Config/Labels/caddy", json!("x"), "label.caddy: x -> abc.example.com"),
         ("/Mounts/0/Name", json!("other"), "mount./app/backend/data: volume other -> volume mai-abc-data"),
-        ("/Mounts/0/RW", json!(false), "mount./app/backend/data: volume mai-abc-data, read-only -> volume mai-abc-data"),
+        (
+            "/Mounts/0/RW",
+            json!(false),
+            "mount./app/backend/data: volume mai-abc-data, read-only -> volume mai-abc-data",
+        ),
         ("/NetworkSettings/Networks", json!({}), "network.mai: none -> connected"),
     ];
     for (path, value, expected) in cases {
@@ -116,7 +132,9 @@ fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
 fn limits_change_in_place_and_what_has_to_be_made_anew_does_not() {
     let change = |field: &str, to: &str| Change { field: field.into(), from: "x".into(), to: to.into() };
     assert_eq!(drift(vec![]), Drift::None);
-    for in_place in [change("memory", "1 MiB"), change("network.web", "none"), change("restart", "no"), change(NAME, "a")] {
+    for in_place in
+        [change("memory", "1 MiB"), change("network.web", "none"), change("restart", "no"), change(NAME, "a")]
+    {
         assert!(matches!(drift(vec![in_place.clone()]), Drift::InPlace(_)), "{in_place}");
         assert!(matches!(drift(vec![in_place.clone(), change("user", "0")]), Drift::Replace(_)), "{in_place}");
     }

@@ -40,7 +40,12 @@ pub(super) async fn local(docker: &Docker, reference: &str) -> Result<Option<Ima
 fn read(image: ImageInspect) -> Image {
     let config = image.config.unwrap_or_default();
     let id = image.id.unwrap_or_default();
-    let registry_digest = image.repo_digests.iter().flatten().find_map(|digest| digest.split_once('@')).map(|(_, digest)| digest.to_owned());
+    let registry_digest = image
+        .repo_digests
+        .iter()
+        .flatten()
+        .find_map(|digest| digest.split_once('@'))
+        .map(|(_, digest)| digest.to_owned());
     Image {
         digest: registry_digest.unwrap_or_else(|| id.clone()),
         id,
@@ -56,7 +61,8 @@ fn read(image: ImageInspect) -> Image {
 /// Gets the image of a workload as its policy says. With `Always`, a registry that does not answer holds nothing up while the engine has
 /// an image of that name.
 pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
-    let problem = |said: String| RuntimeError::Image { instance: workload.id.to_string(), image: workload.image.clone(), said };
+    let problem =
+        |said: String| RuntimeError::Image { instance: workload.id.to_string(), image: workload.image.clone(), said };
     let here = local(docker, &workload.image).await.map_err(|error| problem(said(&error)))?;
     match (workload.container.pull, here) {
         (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),

@@ -35,7 +35,10 @@ fn own_containers(mountinfo: &str) -> Vec<&str> {
         .filter_map(|line| {
             let mut fields = line.split(' ').skip(3);
             let (source, target) = (fields.next()?, fields.next()?);
-            matches!(target, "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf").then_some(source)?.split('/').find(is_id)
+            matches!(target, "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf")
+                .then_some(source)?
+                .split('/')
+                .find(is_id)
         })
         .collect()
 }
@@ -51,7 +54,9 @@ mod tests {
             "1 2 0:1 / / rw - overlay overlay rw\n3 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
         );
         assert_eq!(own_containers(&inside), [id]);
-        let beside = format!("3 1 8:1 /var/lib/docker/containers/{id}/hostname /mnt/x rw - ext4 /dev/sda1 rw\n22 1 0:5 / /proc rw - proc proc rw\n");
+        let beside = format!(
+            "3 1 8:1 /var/lib/docker/containers/{id}/hostname /mnt/x rw - ext4 /dev/sda1 rw\n22 1 0:5 / /proc rw - proc proc rw\n"
+        );
         assert!(own_containers(&beside).is_empty());
     }
 }

@@ -36,11 +36,14 @@ impl Labels {
     /// What a container is labelled with.
     pub(super) fn write(&self) -> BTreeMap<String, String> {
         let mut labels = owner(&self.id, &self.state);
-        for (key, value) in [(HASH, &self.hash), (RECREATE_HASH, &self.recreate_hash), (IMAGE_DIGEST, &self.image_digest)] {
+        for (key, value) in
+            [(HASH, &self.hash), (RECREATE_HASH, &self.recreate_hash), (IMAGE_DIGEST, &self.image_digest)]
+        {
             labels.insert(key.to_owned(), value.clone());
         }
         if !self.tolerated.is_empty() {
-            labels.insert(TOLERATED.to_owned(), self.tolerated.iter().map(String::as_str).collect::<Vec<_>>().join(","));
+            labels
+                .insert(TOLERATED.to_owned(), self.tolerated.iter().map(String::as_str).collect::<Vec<_>>().join(","));
         }
         labels
     }

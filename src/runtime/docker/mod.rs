@@ -108,13 +108,18 @@ impl DockerRuntime {
     /// Connects to the engine and begins to follow its events.
     pub async fn open(options: DockerOptions) -> Result<Self, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
-        let unusable = |error: io::Error| RuntimeError::Unsupported(format!("{} cannot be used: {error}", options.state_dir.display()));
+        let unusable = |error: io::Error| {
+            RuntimeError::Unsupported(format!("{} cannot be used: {error}", options.state_dir.display()))
+        };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.state_dir).map_err(unusable)?;
         let state_dir = options.state_dir.canonicalize().map_err(unusable)?;
         let state_id = state_id(&state_dir).map_err(unusable)?;
-        let info = docker.info().await.map_err(|error| RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error))))?;
+        let info = docker.info().await.map_err(|error| {
+            RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error)))
+        })?;
         let security = info.security_options.unwrap_or_default();
-        let users_are_mapped = security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless"));
+        let users_are_mapped =
+            security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless"));
         let place = inside::look(&docker).await;
         let changes = Arc::new(Changes::default());
         let hands = Arc::new(Hands {

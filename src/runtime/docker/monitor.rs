@@ -58,7 +58,13 @@ impl Monitor {
 
     /// What is known of a run; from now on it is asked again and again. One that runs for long and is seen for the first time is asked
     /// before anything is said about it.
-    pub(super) async fn readiness(&self, id: &InstanceId, run: RunKey, target: SocketAddr, workload: Option<&Workload>) -> Readiness {
+    pub(super) async fn readiness(
+        &self,
+        id: &InstanceId,
+        run: RunKey,
+        target: SocketAddr,
+        workload: Option<&Workload>,
+    ) -> Readiness {
         if let Some(known) = self.known(id, &run, target, workload) {
             return known;
         }
@@ -83,7 +89,13 @@ impl Monitor {
         self.lock().remove(&id.uid);
     }
 
-    fn known(&self, id: &InstanceId, run: &RunKey, target: SocketAddr, workload: Option<&Workload>) -> Option<Readiness> {
+    fn known(
+        &self,
+        id: &InstanceId,
+        run: &RunKey,
+        target: SocketAddr,
+        workload: Option<&Workload>,
+    ) -> Option<Readiness> {
         let watches = self.lock();
         let watch = watches.get(&id.uid).filter(|watch| watch.run == *run)?;
         watch.terms.send_if_modified(|known| {
@@ -113,7 +125,12 @@ fn usual() -> Probe {
     Probe { path: "/ready".to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) }
 }
 
-async fn ask_on(id: InstanceId, mut terms: watch::Receiver<Terms>, answers: watch::Sender<Readiness>, changes: Arc<Changes>) {
+async fn ask_on(
+    id: InstanceId,
+    mut terms: watch::Receiver<Terms>,
+    answers: watch::Sender<Readiness>,
+    changes: Arc<Changes>,
+) {
     let mut pause = match *answers.borrow() {
         Readiness::Starting { .. } => FIRST_PROBE,
         _ => terms.borrow().probe.interval,

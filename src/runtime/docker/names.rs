@@ -27,7 +27,8 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn of(id: &InstanceId) -> Result<Self, RuntimeError> {
         let plain = |text: &str| {
-            text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         };
         if !plain(&id.name) || !plain(&id.namespace) {
             return Err(RuntimeError::Unsupported(format!(
@@ -60,9 +61,20 @@ mod tests {
 
     #[test]
     fn no_two_instances_share_a_name_and_no_name_leads_out_of_a_directory() {
-        let id = |namespace: &str, name: &str| InstanceId { namespace: namespace.into(), name: name.into(), uid: "1".into() };
+        let id = |namespace: &str, name: &str| InstanceId {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: "1".into(),
+        };
         let mut seen = BTreeSet::new();
-        for (namespace, name) in [("default", "abc"), ("default", "abc-next"), ("default", "abc-former"), ("default", "abc-data"), ("team", "abc"), ("default", "team-abc")] {
+        for (namespace, name) in [
+            ("default", "abc"),
+            ("default", "abc-next"),
+            ("default", "abc-former"),
+            ("default", "abc-data"),
+            ("team", "abc"),
+            ("default", "team-abc"),
+        ] {
             let names = Names::of(&id(namespace, name)).unwrap();
             for name in [names.active, names.next, names.former] {
                 assert!(seen.insert(name.clone()), "{name} names two containers");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bollard::Docker;
-use bollard::models::{ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use bollard::models::{
+    ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 use tokio::sync::Mutex;
 
@@ -23,7 +25,12 @@ pub(super) struct Networks {
 
 impl Networks {
     /// Makes the shared network where it is missing; of the others it is only made sure that they are there.
-    pub(super) async fn ensure(&self, docker: &Docker, id: &InstanceId, names: &BTreeSet<String>) -> Result<(), RuntimeError> {
+    pub(super) async fn ensure(
+        &self,
+        docker: &Docker,
+        id: &InstanceId,
+        names: &BTreeSet<String>,
+    ) -> Result<(), RuntimeError> {
         for name in names {
             if name == SHARED_NETWORK {
                 self.ensure_shared(docker).await.map_err(engine("creation of the network mai", id))?;
@@ -62,7 +69,11 @@ impl Networks {
         // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
         for surplus in shared(docker).await?.iter().skip(1).filter(|network| network.ours) {
             if let Err(error) = docker.remove_network(&surplus.id).await {
-                tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, said(&error));
+                tracing::warn!(
+                    "a second network {SHARED_NETWORK} ({}) cannot be removed: {}",
+                    surplus.id,
+                    said(&error)
+                );
             }
         }
         Ok(())
@@ -89,7 +100,12 @@ impl Networks {
     }
 
     /// A stopped container remembers networks by their ids: one that was removed and made again is joined anew.
-    pub(super) async fn rejoin(&self, docker: &Docker, id: &InstanceId, container: &ContainerInspectResponse) -> Result<(), RuntimeError> {
+    pub(super) async fn rejoin(
+        &self,
+        docker: &Docker,
+        id: &InstanceId,
+        container: &ContainerInspectResponse,
+    ) -> Result<(), RuntimeError> {
         let target = container.id.as_deref().unwrap_or_default();
         let names: BTreeSet<String> = endpoints(container).into_keys().collect();
         self.ensure(docker, id, &names).await?;
@@ -117,7 +133,10 @@ async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> 
     found.retain(|network| network.name.as_deref() == Some(SHARED_NETWORK));
     found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     let ours = |labels: Option<HashMap<String, String>>| labels.is_some_and(|labels| labels.contains_key(OURS));
-    Ok(found.into_iter().map(|network| Shared { id: network.id.unwrap_or_default(), ours: ours(network.labels) }).collect())
+    Ok(found
+        .into_iter()
+        .map(|network| Shared { id: network.id.unwrap_or_default(), ours: ours(network.labels) })
+        .collect())
 }
 
 fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
@@ -125,7 +144,8 @@ fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSe
 }
 
 async fn connect(docker: &Docker, network: &str, container: &str) -> Result<(), bollard::errors::Error> {
-    let request = NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
+    let request =
+        NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
     match docker.connect_network(network, request).await {
         // It is in already, which is what is wanted.
         Err(error) if said(&error).contains("already exists in network") => Ok(()),

@@ -17,7 +17,9 @@ use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing};
 use super::secrets::{IN_CONTAINER, SecretFile};
 use super::{Hands, exits, ports, spec};
-use crate::runtime::{Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload};
+use crate::runtime::{
+    Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
+};
 
 impl Hands {
     pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
@@ -54,7 +56,8 @@ impl Hands {
                 (presence, last_exit)
             }
         };
-        let own = active.as_ref().filter(|_| cast.active.as_ref().is_some_and(|part| part.runs)).and_then(ports::published);
+        let own =
+            active.as_ref().filter(|_| cast.active.as_ref().is_some_and(|part| part.runs)).and_then(ports::published);
         let port_holder = workload
             .filter(|workload| own != Some(workload.listen))
             .and_then(|workload| ports::holder(workload.listen, own, &cast, &all));
@@ -62,7 +65,11 @@ impl Hands {
         Ok(Observed { presence, missing, former, last_exit, port_holder })
     }
 
-    pub(super) async fn inspect(&self, id: &InstanceId, part: &Part) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
+    pub(super) async fn inspect(
+        &self,
+        id: &InstanceId,
+        part: &Part,
+    ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
         match self.docker.inspect_container(&part.id, None::<InspectContainerOptions>).await {
             Ok(container) => Ok(Some(container)),
             Err(error) if is_missing(&error) => {
@@ -74,7 +81,8 @@ impl Hands {
     }
 
     async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
-        let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+        let image =
+            self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
         let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
@@ -106,7 +114,10 @@ impl Hands {
         }
         let since = exits::time(state.started_at.as_deref()).unwrap_or_else(Timestamp::now);
         let readiness = if state.restarting == Some(true) {
-            let detail = format!("it ended with exit code {} and the engine starts it again", state.exit_code.unwrap_or_default());
+            let detail = format!(
+                "it ended with exit code {} and the engine starts it again",
+                state.exit_code.unwrap_or_default()
+            );
             Readiness::Starting { detail }
         } else {
             match self.reachable(container) {
@@ -138,9 +149,11 @@ impl Hands {
         names: &Names,
         container: &ContainerInspectResponse,
     ) -> Result<Vec<Change>, RuntimeError> {
-        let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+        let image =
+            self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
         let values = spec::secret_values(workload);
-        let file = (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
+        let file =
+            (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
         let body = spec::container(workload, names, image.as_deref(), file.as_ref().map(|file| file.path.as_path()));
         let same_image = image.as_ref().is_some_and(|image| Some(&image.id) == container.image.as_ref());
         let asked = Fields::asked(&body, image.as_deref(), same_image);
@@ -155,7 +168,9 @@ impl Hands {
                 changes.push(change);
             }
         }
-        if let Some(file) = file.filter(|file| !file.is_there() && mounted(container, IN_CONTAINER) == file.path.to_str()) {
+        if let Some(file) =
+            file.filter(|file| !file.is_there() && mounted(container, IN_CONTAINER) == file.path.to_str())
+        {
             let path = file.path.display().to_string();
             changes.push(Change { field: fields::SECRETS_FILE.to_owned(), from: "missing".to_owned(), to: path });
         }
@@ -177,10 +192,22 @@ fn written_hash(container: &ContainerInspectResponse) -> String {
 
 /// What can be put in order while the server runs.
 fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
-    let change = |field: &str, from: &str, to: &str| Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() };
-    let renamed = cast.active.iter().filter(|active| active.name != names.active).map(|active| change(fields::NAME, &active.name, &names.active));
+    let change = |field: &str, from: &str, to: &str| Change {
+        field: field.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    let renamed = cast
+        .active
+        .iter()
+        .filter(|active| active.name != names.active)
+        .map(|active| change(fields::NAME, &active.name, &names.active));
     let left = cast.next.iter().chain(&cast.strays).map(|part| change(fields::LEFT_OVER, &part.name, "removed"));
-    let second = cast.former.iter().filter(|former| former.runs).map(|former| change(fields::LEFT_OVER, &former.name, "stopped"));
+    let second = cast
+        .former
+        .iter()
+        .filter(|former| former.runs)
+        .map(|former| change(fields::LEFT_OVER, &former.name, "stopped"));
     let paused = paused.then(|| change(fields::PAUSED, "paused", "running"));
     renamed.chain(left).chain(second).chain(paused).collect()
 }
@@ -188,7 +215,9 @@ fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
 /// A container that does not run is started as it is, unless it has to be made anew.
 fn lasting_only(changes: Vec<Change>) -> Drift {
     match fields::drift(changes) {
-        Drift::InPlace(changes) if changes.iter().any(|change| change.field == fields::SECRETS_FILE) => Drift::Replace(changes),
+        Drift::InPlace(changes) if changes.iter().any(|change| change.field == fields::SECRETS_FILE) => {
+            Drift::Replace(changes)
+        }
         other => other,
     }
 }

@@ -10,7 +10,8 @@ use std::path::Path;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    DownloadFromContainerOptions, DownloadFromContainerOptionsBuilder, UploadToContainerOptions, UploadToContainerOptionsBuilder,
+    DownloadFromContainerOptions, DownloadFromContainerOptionsBuilder, UploadToContainerOptions,
+    UploadToContainerOptionsBuilder,
 };
 use futures::StreamExt;
 
@@ -22,7 +23,12 @@ const BLOCK: usize = 512;
 
 /// Sees to it that the server of a container that has not been started yet can write. `directly` says that the engine's files are ours
 /// to give away.
-pub(super) async fn give(docker: &Docker, id: &InstanceId, container: &ContainerInspectResponse, directly: bool) -> Result<(), RuntimeError> {
+pub(super) async fn give(
+    docker: &Docker,
+    id: &InstanceId,
+    container: &ContainerInspectResponse,
+    directly: bool,
+) -> Result<(), RuntimeError> {
     let target = container.id.as_deref().unwrap_or_default();
     for mount in container.mounts.iter().flatten() {
         let Some(path @ (DATA | BACKUPS)) = mount.destination.as_deref() else { continue };
@@ -41,7 +47,10 @@ pub(super) async fn give(docker: &Docker, id: &InstanceId, container: &Container
         let Some(found) = look().await?.filter(|found| found.owner != Some(USER)) else { continue };
         let options: UploadToContainerOptions = UploadToContainerOptionsBuilder::new().path(path).build();
         let archive = bollard::body_full(directory_of_user(path, found.mode).into());
-        docker.upload_to_container(target, Some(options), archive).await.map_err(engine("giving of a volume to the server's user", id))?;
+        docker
+            .upload_to_container(target, Some(options), archive)
+            .await
+            .map_err(engine("giving of a volume to the server's user", id))?;
         if look().await?.is_some_and(|found| found.owner != Some(USER)) {
             return Err(RuntimeError::Unsupported(format!(
                 "{} of {id} does not belong to user {USER}, which its server runs as, and cannot be given to it from here; run: chown -R {USER}:{USER} {}",

@@ -98,7 +98,8 @@ impl Hands {
         })?;
         let wanted_networks = spec::networks(workload);
         self.networks.ensure(&self.docker, id, &wanted_networks).await?;
-        volumes::ensure(&self.docker, workload, names, &self.home(names), &self.state_id, self.place == Place::Beside).await?;
+        volumes::ensure(&self.docker, workload, names, &self.home(names), &self.state_id, self.place == Place::Beside)
+            .await?;
         let file = self.write_secrets(workload, names)?;
         let mut body = spec::container(workload, names, Some(&image), file.as_deref());
         let asked = Fields::asked(&body, Some(&image), true);
@@ -127,17 +128,25 @@ impl Hands {
         Ok(())
     }
 
-    async fn create_next(&self, workload: &Workload, names: &Names, mut body: ContainerCreateBody) -> Result<Part, RuntimeError> {
+    async fn create_next(
+        &self,
+        workload: &Workload,
+        names: &Names,
+        mut body: ContainerCreateBody,
+    ) -> Result<Part, RuntimeError> {
         let id = &workload.id;
         // Engines before 25 take one network at first.
         if let Some(endpoints) = body.networking_config.as_mut().and_then(|config| config.endpoints_config.as_mut()) {
             endpoints.retain(|name, _| name == super::names::SHARED_NETWORK);
         }
         let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&names.next).build();
-        let created = self.docker.create_container(Some(options), body).await.map_err(|error| match status(&error) {
-            Some(409) => RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {}", names.next) },
-            _ => engine("creation of the container", id)(error),
-        })?;
+        let created =
+            self.docker.create_container(Some(options), body).await.map_err(|error| match status(&error) {
+                Some(409) => {
+                    RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {}", names.next) }
+                }
+                _ => engine("creation of the container", id)(error),
+            })?;
         let part = Part { id: created.id, name: names.next.clone(), runs: false };
         self.known().owners.insert(part.id.clone(), id.clone());
         if let Some(container) = self.inspect(id, &part).await? {
@@ -179,8 +188,17 @@ impl Hands {
         }
         let said = said(&error);
         if said.contains("port is already allocated") || said.contains("address already in use") {
-            let port = self.inspect(id, part).await?.as_ref().and_then(super::ports::published).map_or(0, |address| address.port());
-            return Err(RuntimeError::PortTaken { instance: id.to_string(), port, holder: "another program".to_owned() });
+            let port = self
+                .inspect(id, part)
+                .await?
+                .as_ref()
+                .and_then(super::ports::published)
+                .map_or(0, |address| address.port());
+            return Err(RuntimeError::PortTaken {
+                instance: id.to_string(),
+                port,
+                holder: "another program".to_owned(),
+            });
         }
         Err(RuntimeError::Engine { action: "start", instance: id.to_string(), said })
     }

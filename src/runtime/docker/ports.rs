@@ -16,7 +16,12 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
 }
 
 /// Who else holds `wanted`. `own` is where the instance publishes its server now: that is given back before it is needed.
-pub(super) fn holder(wanted: SocketAddr, own: Option<SocketAddr>, cast: &Cast, all: &[ContainerSummary]) -> Option<String> {
+pub(super) fn holder(
+    wanted: SocketAddr,
+    own: Option<SocketAddr>,
+    cast: &Cast,
+    all: &[ContainerSummary],
+) -> Option<String> {
     let ours = |container: &&ContainerSummary| cast.parts().any(|part| Some(&part.id) == container.id.as_ref());
     let container = all.iter().filter(|container| cast::runs(container) && !ours(container)).find(|container| {
         container.ports.iter().flatten().any(|port| {

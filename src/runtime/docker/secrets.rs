@@ -45,7 +45,11 @@ impl SecretFile {
     /// The names whose values are other ones than in the content of another such file.
     pub(super) fn changed_from(&self, other: &str) -> Vec<String> {
         let read = |content: &str| -> BTreeMap<String, String> {
-            content.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+            content
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
         };
         let (ours, theirs) = (read(self.content.expose_secret()), read(other));
         let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
@@ -82,7 +86,10 @@ impl SecretFile {
 pub(super) fn tidy(home: &Path, used: &BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(home) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+        let ours = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
         if ours && !used.contains(&path) {
             // What cannot be removed now is tried again with the next replacement.
             let _ = std::fs::remove_file(&path);

@@ -29,7 +29,12 @@ pub(super) const USER: u32 = 65532;
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
 
 /// The container that `workload` asks for, without labels of ours. `secrets` is the file with its secret values, where it reads one.
-pub(super) fn container(workload: &Workload, names: &Names, image: Option<&Image>, secrets: Option<&Path>) -> ContainerCreateBody {
+pub(super) fn container(
+    workload: &Workload,
+    names: &Names,
+    image: Option<&Image>,
+    secrets: Option<&Path>,
+) -> ContainerCreateBody {
     let confined = workload.container.confined;
     ContainerCreateBody {
         image: Some(workload.image.clone()),
@@ -46,17 +51,25 @@ pub(super) fn container(workload: &Workload, names: &Names, image: Option<&Image
             nano_cpus: positive(workload.limits.cpu_millis.map(|millis| millis.saturating_mul(1_000_000))),
             memory_reservation: positive(workload.container.reserved.memory_bytes),
             cpu_shares: positive(workload.container.reserved.cpu_millis.map(weight)),
-            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                maximum_retry_count: None,
+            }),
             init: Some(true),
             privileged: Some(false),
             readonly_rootfs: Some(confined),
-            tmpfs: confined.then(|| HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned())])),
+            tmpfs: confined
+                .then(|| HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned())])),
             cap_drop: confined.then(|| vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             extra_hosts: Some(vec!["host.docker.internal:host-gateway".to_owned()]),
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
-                config: Some([("max-size", "10m"), ("max-file", "3")].map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+                config: Some(
+                    [("max-size", "10m"), ("max-file", "3")]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
             }),
             port_bindings: Some(HashMap::from([(
                 PORT.to_owned(),
@@ -70,7 +83,9 @@ pub(super) fn container(workload: &Workload, names: &Names, image: Option<&Image
             ..HostConfig::default()
         }),
         networking_config: Some(NetworkingConfig {
-            endpoints_config: Some(networks(workload).into_iter().map(|name| (name, EndpointSettings::default())).collect()),
+            endpoints_config: Some(
+                networks(workload).into_iter().map(|name| (name, EndpointSettings::default())).collect(),
+            ),
         }),
         ..ContainerCreateBody::default()
     }
@@ -154,7 +169,9 @@ fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
             test: Some(vec!["CMD".to_owned(), program.clone(), "health".to_owned()]),
             timeout: Some(10_000_000_000),
             retries: Some(3),
-            start_period: i64::try_from(workload.container.start_period.as_nanos()).ok().filter(|nanos| *nanos > 1_000_000),
+            start_period: i64::try_from(workload.container.start_period.as_nanos())
+                .ok()
+                .filter(|nanos| *nanos > 1_000_000),
             ..HealthConfig::default()
         },
         (None, _) => return None,

@@ -17,7 +17,14 @@ use crate::runtime::{InstanceId, RuntimeError, Workload};
 const MADE: &str = "made-";
 
 /// Makes what is missing. A declared volume has to be there; a volume of our name has to be ours.
-pub(super) async fn ensure(docker: &Docker, workload: &Workload, names: &Names, home: &Path, state: &str, engine_sees_our_files: bool) -> Result<(), RuntimeError> {
+pub(super) async fn ensure(
+    docker: &Docker,
+    workload: &Workload,
+    names: &Names,
+    home: &Path,
+    state: &str,
+    engine_sees_our_files: bool,
+) -> Result<(), RuntimeError> {
     let id = &workload.id;
     let declared = &workload.container;
     let volumes = [
@@ -47,7 +54,13 @@ pub(super) async fn ensure(docker: &Docker, workload: &Workload, names: &Names, 
     Ok(())
 }
 
-async fn ensure_own(docker: &Docker, id: &InstanceId, name: &str, home: &Path, state: &str) -> Result<(), RuntimeError> {
+async fn ensure_own(
+    docker: &Docker,
+    id: &InstanceId,
+    name: &str,
+    home: &Path,
+    state: &str,
+) -> Result<(), RuntimeError> {
     match find(docker, id, name).await? {
         Some(volume) if is_of(&volume, id, state) => Ok(()),
         Some(_) => Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") }),
@@ -86,7 +99,13 @@ async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Vol
 }
 
 /// Removes the volumes that were made for the instance. Directories and volumes that a document named are not ours to remove.
-pub(super) async fn remove(docker: &Docker, id: &InstanceId, names: &Names, home: &Path, state: &str) -> Result<(), RuntimeError> {
+pub(super) async fn remove(
+    docker: &Docker,
+    id: &InstanceId,
+    names: &Names,
+    home: &Path,
+    state: &str,
+) -> Result<(), RuntimeError> {
     for name in [&names.data, &names.backups] {
         if find(docker, id, name).await?.is_some_and(|volume| is_of(&volume, id, state)) {
             let removed = docker.remove_volume(name, None::<RemoveVolumeOptions>).await;

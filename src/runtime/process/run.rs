@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
@@ -34,6 +35,9 @@ impl Default for Terms {
     }
 }
 
+/// A server that was found and has been running for longer than this was looked after by a reconciler before.
+const JUST_STARTED: SignedDuration = SignedDuration::from_secs(5);
+
 /// One run of one server.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -52,6 +56,8 @@ pub(super) struct Run {
     asked: AtomicBool,
     /// Its limits are set. Of one that was found it is not known: a reconciler may be killed between start and limit.
     limited: AtomicBool,
+    /// It was asked at least once whether it is ready.
+    answered: AtomicBool,
     /// Found on its way out: the reconciler that it ends with is gone.
     orphaned: bool,
 }
@@ -75,13 +81,20 @@ impl Run {
             secrets: OnceLock::new(),
             asked: AtomicBool::new(false),
             limited: AtomicBool::new(true),
+            answered: AtomicBool::new(true),
             orphaned: false,
         }
     }
 
     pub(super) fn found(process: Process, labels: Labels, log: PathBuf) -> Self {
         let orphaned = labels.attached;
-        Self { orphaned, limited: AtomicBool::new(false), ..Self::started(process, labels, log, 0, None) }
+        let old = Timestamp::now().duration_since(labels.started_at) > JUST_STARTED;
+        let run = Self::started(process, labels, log, 0, None);
+        if old {
+            // One that has run for long was ready once: should its first answer fail, it gets its retries like any other.
+            run.readiness.send_replace(Readiness::Ready { version: None });
+        }
+        Self { orphaned, limited: AtomicBool::new(false), answered: AtomicBool::new(false), ..run }
     }
 
     /// Takes over what a document says of a server that runs already.
@@ -118,6 +131,11 @@ impl Run {
     /// Whether its limits have yet to be set; says so once.
     pub(super) fn wants_limits(&self) -> bool {
         !self.limited.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it has yet to be asked before anything can be said about it; says so once.
+    pub(super) fn wants_answer(&self) -> bool {
+        !self.answered.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn is_orphaned(&self) -> bool {

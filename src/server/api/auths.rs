@@ -1,11 +1,9 @@
 //! `/api/v1/auths/…`: registering, signing in and out, and one's own account.
 
-use std::net::{IpAddr, SocketAddr};
-
 use axum::{
     Json,
-    extract::{ConnectInfo, FromRequestParts, State},
-    http::{HeaderMap, header, request::Parts},
+    extract::State,
+    http::{HeaderMap, header},
     response::IntoResponse,
 };
 use secrecy::SecretString;
@@ -15,21 +13,9 @@ use serde_json::{Value, json};
 use super::JsonBody;
 use crate::server::{
     ApiError, App,
-    auth::{self, Admin, CurrentUser, Person, SignedIn},
+    auth::{self, Admin, CurrentUser, Peer, Person, SignedIn},
     users::{self, NewUser, Role},
 };
-
-/// The address the caller's connection comes from. Behind a proxy that is the proxy: a header that names another one
-/// can be made up by anybody, so it isn't believed.
-pub struct Peer(pub Option<IpAddr>);
-
-impl<S: Sync> FromRequestParts<S> for Peer {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())))
-    }
-}
 
 #[derive(Deserialize)]
 pub(super) struct SignUp {

@@ -9,20 +9,25 @@ use serde_json::{Value, json};
 
 use crate::server::{ApiError, App, Signup, auth, users};
 
+/// Names the version to whoever probes, without a request of its own.
+type Version = [(&'static str, &'static str); 1];
+const VERSION: Version = [("x-mai-version", env!("CARGO_PKG_VERSION"))];
+
 /// `GET /health`: alive; touches nothing.
-pub(super) async fn health() -> Json<Value> {
-    Json(json!({ "status": true }))
+pub(super) async fn health() -> (Version, Json<Value>) {
+    (VERSION, Json(json!({ "status": true })))
 }
 
 /// `GET /ready`: the database answers, and the server isn't on its way out.
-pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
-    let unready = |detail: &str| (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": false, "detail": detail })));
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Version, Json<Value>) {
+    let unready =
+        |detail: &str| (StatusCode::SERVICE_UNAVAILABLE, VERSION, Json(json!({ "status": false, "detail": detail })));
     if app.closing.is_cancelled() {
         return unready("The server is shutting down.");
     }
     let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(app.db.reader()).await;
     match answer {
-        Ok(_) => (StatusCode::OK, Json(json!({ "status": true }))),
+        Ok(_) => (StatusCode::OK, VERSION, Json(json!({ "status": true }))),
         Err(error) => {
             tracing::error!(%error, "not ready: the database does not answer");
             unready("The database does not answer.")

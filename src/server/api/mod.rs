@@ -14,7 +14,6 @@ use axum::{
 };
 use tower_http::set_header::SetResponseHeaderLayer;
 
-pub use auths::Peer;
 pub use body::{JsonBody, UrlQuery};
 
 use super::{App, Endpoint, route};

@@ -38,14 +38,6 @@ pub async fn register(app: &App, name: &str, email: &str, password: SecretString
     }
 }
 
-/// Registers the first person as admin and signs them in; refused as soon as there is anybody.
-pub async fn register_first(app: &App, name: &str, email: &str, password: SecretString) -> Result<SignedIn, AuthError> {
-    if users::anybody(&app.db).await? {
-        return Err(AuthError::RegistrationClosed);
-    }
-    register(app, name, email, password).await
-}
-
 /// Changes the caller's password and ends all their other sessions. API keys are their own credentials and stay.
 pub async fn change_password(
     app: &App,

@@ -210,7 +210,7 @@ pub(super) async fn start(
 }
 
 /// Ends all sessions of a user inside a transaction, but for the one to keep. The cache is the caller's to clear.
-pub async fn end_sessions_of(
+pub(in crate::server) async fn end_sessions_of(
     connection: &mut SqliteConnection,
     user: &UserId,
     keep: Option<TokenHash>,

@@ -6,4 +6,3 @@ mod writer;
 
 pub use batch::Batch;
 pub use open::{Database, DatabaseError};
-pub use writer::Job;

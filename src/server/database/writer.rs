@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A write of its own, run inside the writer's task.
-pub type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;
+type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;
 
 /// How many messages are taken off the queue at once, and how many rows end a linger early.
 const AT_ONCE: usize = 512;

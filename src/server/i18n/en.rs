@@ -157,7 +157,10 @@ pub(super) const TEXTS: Texts = Texts {
         base_url_hint: "OpenRouter, or any endpoint that speaks the OpenAI API.",
         key: "API key",
         key_hint: "Never shown again after saving.",
-        key_kept: |hint| format!("A key ending in {hint} is stored. Leave empty to keep it."),
+        key_kept: |hint| {
+            let which = if hint.is_empty() { String::new() } else { format!(" ending in {hint}") };
+            format!("A key{which} is stored. Leave empty to keep it.")
+        },
         save_and_check: "Save and check",
         saved: "Connected. The key was checked and saved.",
         refused: "Not saved",

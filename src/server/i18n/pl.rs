@@ -157,7 +157,10 @@ pub(super) const TEXTS: Texts = Texts {
         base_url_hint: "OpenRouter lub dowolny serwer zgodny z API OpenAI.",
         key: "Klucz API",
         key_hint: "Po zapisaniu nie będzie już pokazywany.",
-        key_kept: |hint| format!("Zapisany jest klucz o końcówce {hint}. Zostaw puste, aby go zachować."),
+        key_kept: |hint| {
+            let which = if hint.is_empty() { String::new() } else { format!(" o końcówce {hint}") };
+            format!("Zapisany jest klucz{which}. Zostaw puste, aby go zachować.")
+        },
         save_and_check: "Zapisz i sprawdź",
         saved: "Połączono. Klucz został sprawdzony i zapisany.",
         refused: "Nie zapisano",

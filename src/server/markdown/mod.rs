@@ -4,6 +4,7 @@
 //! rendered passes a sanitiser that knows only the few tags and attributes Markdown needs. Images are never loaded,
 //! because an address in an answer would tell a stranger that it was read; they become links.
 
+mod highlight;
 mod live;
 mod safe;
 
@@ -56,6 +57,21 @@ impl<'l, I> Calm<'l, I> {
     }
 }
 
+impl<'a, I: Iterator<Item = Event<'a>>> Calm<'_, I> {
+    /// The text of the code block that has just begun; it comes line by line.
+    fn code(&mut self) -> String {
+        let mut code = String::new();
+        for event in self.inner.by_ref() {
+            match event {
+                Event::Text(text) => code.push_str(&text),
+                Event::End(TagEnd::CodeBlock) => break,
+                _ => {}
+            }
+        }
+        code
+    }
+}
+
 impl<'a, I: Iterator<Item = Event<'a>>> Iterator for Calm<'_, I> {
     type Item = Event<'a>;
 
@@ -84,16 +100,21 @@ impl<'a, I: Iterator<Item = Event<'a>>> Iterator for Calm<'_, I> {
                     CodeBlockKind::Fenced(info) => info.split([' ', ',', '{']).next().unwrap_or_default(),
                     CodeBlockKind::Indented => "",
                 };
-                Event::Html(CowStr::from(format!(
-                    "<div class=\"code\"><div class=\"code-head\"><span>{}</span><button class=\"copy-code\" type=\"button\">{}</button></div><pre><code>",
-                    escape(language),
-                    escape(self.copy_label)
-                )))
+                Event::Html(CowStr::from(code_block(language, &self.code(), self.copy_label)))
             }
-            Event::End(TagEnd::CodeBlock) => Event::Html(CowStr::Borrowed("</code></pre></div>\n")),
             other => other,
         })
     }
+}
+
+/// A code block with its heading and its button.
+fn code_block(language: &str, code: &str, copy_label: &str) -> String {
+    format!(
+        "<div class=\"code\"><div class=\"code-head\"><span>{}</span><button class=\"copy-code\" type=\"button\">{}</button></div><pre><code>{}</code></pre></div>\n",
+        escape(language),
+        escape(copy_label),
+        highlight::highlight(language, code)
+    )
 }
 
 fn escape(text: &str) -> String {
@@ -178,7 +199,7 @@ mod tests {
     fn code_blocks_carry_their_language_and_a_copy_button() {
         insta::assert_snapshot!(html("Here:\n\n```rust\nfn main() { println!(\"<hi>\"); }\n```\n\nand `x < y`."), @r#"
         <p>Here:</p>
-        <div class="code"><div class="code-head"><span>rust</span><button class="copy-code" type="button">Copy</button></div><pre><code>fn main() { println!("&lt;hi&gt;"); }
+        <div class="code"><div class="code-head"><span>rust</span><button class="copy-code" type="button">Copy</button></div><pre><code><span class="k">fn</span> main() { println!(<span class="s">"&lt;hi&gt;"</span>); }
         </code></pre></div>
         <p>and <code>x &lt; y</code>.</p>
         "#);

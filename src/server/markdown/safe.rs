@@ -47,6 +47,7 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .allowed_classes(HashMap::from([
             ("button", HashSet::from(["copy-code"])),
             ("div", HashSet::from(["code", "code-head"])),
+            ("span", HashSet::from(["c", "k", "n", "s"])),
             ("td", HashSet::from(["centre", "right"])),
             ("th", HashSet::from(["centre", "right"])),
         ]))

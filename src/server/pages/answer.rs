@@ -282,20 +282,24 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_late_reader_gets_everything_so_far_in_place_of_what_the_page_had() {
-        let mut telling = telling(vec![AnswerEvent::Text("# One\n\nTwo\n\nThr".to_owned())]);
-        telling.next().await.unwrap();
-        let html = {
-            telling.told = false;
-            telling.live = LiveMarkdown::default();
-            telling.draw()
-        };
-        assert!(html.starts_with("<hx-partial hx-target=\"#m-00000000-0000-0000-0000-000000000000-done\" hx-swap=\"innerHTML\"><h1>One</h1>\n<p>Two</p>"), "{html}");
-        assert!(html.contains("-tail\" hx-swap=\"innerHTML\"><p>Thr</p>"), "{html}");
+    #[tokio::test]
+    async fn the_first_piece_replaces_what_the_page_had_and_later_ones_are_added() {
+        let mut telling = telling(vec![]);
+        telling.take(Some(AnswerEvent::Text("# One\n\nTwo\n\nThr".to_owned())));
+        let html = telling.draw();
+        let nil = Uuid::nil();
+        assert!(
+            html.starts_with(&format!("<hx-partial hx-target=\"#m-{nil}-done\" hx-swap=\"innerHTML\"><h1>One</h1>")),
+            "{html}"
+        );
+        assert!(html.contains("-tail\" hx-swap=\"innerHTML\"><p>Two</p>\n<p>Thr</p>"), "{html}");
+        telling.take(Some(AnswerEvent::Text("ee\n\nFo".to_owned())));
+        telling.take(Some(AnswerEvent::Text("ur\n".to_owned())));
+        let html = telling.draw();
+        assert!(html.contains("-done\" hx-swap=\"beforeend\"><p>Two</p>\n<p>Three</p>"), "{html}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_end_is_told_once_and_then_nothing() {
         for end in [AnswerEvent::Done, AnswerEvent::Stopped, AnswerEvent::Failed("why".to_owned())] {
             let mut telling = telling(vec![AnswerEvent::Text("Hi".to_owned()), end]);

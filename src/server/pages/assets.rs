@@ -135,4 +135,54 @@ mod tests {
         );
         assert_eq!(serve(Path(("0".repeat(16), "secret".to_owned()))).await.status(), StatusCode::NOT_FOUND);
     }
+
+    /// Both colours of a token of the style, light and dark, as red, green and blue.
+    fn token(name: &str) -> [[f64; 3]; 2] {
+        let css = std::str::from_utf8(ASSETS.style.body).unwrap();
+        let value = css.split(&format!("  --{name}: light-dark(")).nth(1).unwrap_or_else(|| panic!("no --{name}"));
+        let mut colours = value.split(')').next().unwrap().split(',').map(|colour| {
+            let hex = hex::decode(colour.trim().trim_start_matches('#')).unwrap();
+            [0, 1, 2].map(|index| f64::from(hex[index]) / 255.0)
+        });
+        [colours.next().unwrap(), colours.next().unwrap()]
+    }
+
+    /// WCAG 2.2: relative luminance and contrast ratio.
+    fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+        let luminance = |colour: [f64; 3]| {
+            let [r, g, b] = colour.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) });
+            0.2126 * r + 0.7152 * g + 0.0722 * b
+        };
+        let (a, b) = (luminance(one), luminance(other));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_can_be_read_by_everybody_in_light_and_in_dark() {
+        let grounds = ["bg", "bg-side", "bg-raised", "bg-sunken", "bg-hover"];
+        let mut pairs: Vec<(&str, &str, f64)> = Vec::new();
+        for ground in grounds {
+            pairs.extend(["ink", "ink-soft", "accent", "danger"].map(|ink| (ink, ground, 4.5)));
+            pairs.extend(["line-strong", "accent"].map(|line| (line, ground, 3.0)));
+        }
+        pairs.extend(["code-comment", "code-word", "code-text", "code-number"].map(|ink| (ink, "bg-sunken", 4.5)));
+        pairs.extend([
+            ("accent-ink", "accent", 4.5),
+            ("accent-ink", "accent-hover", 4.5),
+            ("danger-ink", "danger-strong", 4.5),
+            ("danger", "danger-soft", 4.5),
+            ("ink", "danger-soft", 4.5),
+            ("warn", "warn-soft", 4.5),
+            ("ink", "warn-soft", 4.5),
+            ("accent", "accent-soft", 4.5),
+            ("ink-soft", "accent-soft", 4.5),
+            ("ink", "bg-chosen", 4.5),
+        ]);
+        for (ink, ground, least) in pairs {
+            for (index, theme) in ["light", "dark"].into_iter().enumerate() {
+                let ratio = contrast(token(ink)[index], token(ground)[index]);
+                assert!(ratio >= least, "{ink} on {ground} in {theme}: {ratio:.2}, and {least} is needed");
+            }
+        }
+    }
 }

@@ -11,14 +11,13 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    peer::Peer,
     refusal::Refused,
     reply, said,
     shell::{Guest, Shell},
 };
 use crate::server::{
     App, Signup,
-    auth::{self, AuthError},
+    auth::{self, AuthError, Peer},
     users,
 };
 

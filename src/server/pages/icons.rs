@@ -1,4 +1,4 @@
-//! The icons, as inline SVG: drawn for a 24 × 24 grid with a 1.75 stroke in the colour of the text.
+//! The icons, as inline SVG: drawn for a 24 × 24 grid; the style gives them their stroke and the colour of the text.
 
 use std::fmt;
 
@@ -8,11 +8,7 @@ pub(super) struct Icon(&'static str);
 
 impl fmt::Display for Icon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "<svg class=\"icon\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.75\" stroke-linecap=\"round\" stroke-linejoin=\"round\" aria-hidden=\"true\">{}</svg>",
-            self.0
-        )
+        write!(f, "<svg class=\"icon\" viewBox=\"0 0 24 24\" aria-hidden=\"true\">{}</svg>", self.0)
     }
 }
 
@@ -84,7 +80,7 @@ pub(super) const ICONS: Icons = Icons {
     stop: Icon("<rect x=\"7.5\" y=\"7.5\" width=\"9\" height=\"9\" rx=\"1.5\" fill=\"currentColor\"/>"),
     system: Icon("<rect x=\"3.5\" y=\"5\" width=\"17\" height=\"11.5\" rx=\"2\"/><path d=\"M9 20h6M12 16.5V20\"/>"),
     trash: Icon(
-        "<path d=\"M4.5 6.75h15\"/><path d=\"M9.5 6.75V5.5A1.5 1.5 0 0 1 11 4h2a1.5 1.5 0 0 1 1.5 1.5v1.25\"/><path d=\"m6.5 6.750.8 11.4A2 2 0 0 0 9.3 20h5.4a2 2 0 0 0 2-1.85l.8-11.4\"/>",
+        "<path d=\"M4.5 6.75h15\"/><path d=\"M9.5 6.75V5.5A1.5 1.5 0 0 1 11 4h2a1.5 1.5 0 0 1 1.5 1.5v1.25\"/><path d=\"m6.5 6.75.8 11.4A2 2 0 0 0 9.3 20h5.4a2 2 0 0 0 2-1.85l.8-11.4\"/>",
     ),
     usage: Icon("<path d=\"M5 19.5V13M12 19.5V4.5M19 19.5V9.5\"/>"),
     users: Icon(

@@ -17,8 +17,10 @@ mod connection;
 mod door;
 mod icons;
 mod notice;
-mod peer;
 mod refusal;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod rendered;
 mod reply;
 mod said;
 mod shell;

@@ -112,8 +112,8 @@ const page = document.scrollingElement;
 /** Whether the reader is at the end and wants to stay there; scrolling up lets go, coming back takes hold again. */
 let stick = true;
 
-function atEnd() {
-  return page.scrollHeight - page.clientHeight - page.scrollTop < 64;
+function fromEnd() {
+  return page.scrollHeight - page.clientHeight - page.scrollTop;
 }
 
 function toEnd() {
@@ -129,12 +129,14 @@ toEndButton?.addEventListener("click", () => {
 if (thread) {
   toEnd();
   showButtons();
-  let height = page.scrollHeight;
+  let top = page.scrollTop;
   document.addEventListener("scroll", () => {
-    // The page growing under the reader is not the reader scrolling up.
-    if (page.scrollHeight === height || atEnd()) stick = atEnd();
-    height = page.scrollHeight;
-    toEndButton?.toggleAttribute("hidden", stick || atEnd());
+    // Growing content never moves the page up, so up is the reader; except for a page that became shorter at its end.
+    if (fromEnd() < 2) stick = true;
+    else if (page.scrollTop < top) stick = false;
+    else if (fromEnd() < 64) stick = true;
+    top = page.scrollTop;
+    toEndButton?.toggleAttribute("hidden", stick);
   }, { passive: true });
   new MutationObserver(() => {
     showButtons();
