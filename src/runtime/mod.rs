@@ -4,7 +4,7 @@ mod changes;
 pub mod docker;
 mod log_tail;
 mod observed;
-mod probe;
+pub(crate) mod probe;
 pub mod process;
 mod readiness;
 mod workload;
