@@ -74,7 +74,9 @@ fn systemd_accepts_the_units_and_the_command_they_run() {
     let mut command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mai ")).unwrap();
     command = command.strip_prefix("compose /etc/mai/clients ").expect("it keeps the clients of /etc/mai/clients");
     let understood = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["compose", "/nonexistent/clients", "--docker-host", "unix:///nonexistent.sock", "--state-dir"])
+        .arg("compose")
+        .arg(file("clients"))
+        .args(["--docker-host", "unix:///nonexistent.sock", "--state-dir"])
         .arg(directory.path().join("state"))
         .args(command.split(' '))
         .output()

@@ -184,6 +184,7 @@ fn a_document_becomes_a_client_that_runs_from_the_image() {
     place.write("image.yaml", &document("image", port, &format!("  image: {image}\n  imagePullPolicy: Never\n")));
     let _container = Container("mai-image".to_owned());
     let compose = place.compose(&["--runtime", "docker", "--docker-host", &engine::host()]);
+    compose.wait_for(&["mai keeps"]);
     place.wait_for_reason("image", "Ready", "Ready");
     wait_ready(port);
 
