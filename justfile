@@ -26,3 +26,7 @@ bench:
 e2e:
     cargo build
     e2e/run target/debug/mai
+
+# the image; BUILDER_IMAGE names another one with Rust
+image:
+    docker build -t mai-production:latest .

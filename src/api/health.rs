@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::parse_duration;
+use super::{ServerKind, parse_duration};
 
 /// How readiness is probed and when a server counts as unhealthy.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -15,11 +15,12 @@ use super::parse_duration;
         .message("health.timeout may not exceed health.interval")
 )]
 pub struct Health {
-    /// Path that answers 200 when the server is ready.
-    #[serde(default = "default_path")]
+    /// Path that answers 200 when the server is ready. Absent means /ready for server.kind Mai, and /health for the others, which do not
+    /// all have /ready; set it to /ready for Open WebUI 0.8.11 and newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^/[^ ]*$')").message("health.path must start with / and hold no spaces"))]
     #[schemars(length(max = 256))]
-    pub path: String,
+    pub path: Option<String>,
 
     /// Time between two probes, such as 30s.
     #[serde(default = "default_interval")]
@@ -46,6 +47,16 @@ pub struct Health {
 }
 
 impl Health {
+    /// Path that answers 200 when a server of this kind is ready.
+    pub fn path(&self, kind: ServerKind) -> &str {
+        match (&self.path, kind) {
+            (Some(path), _) => path,
+            (None, ServerKind::Mai) => "/ready",
+            // Open WebUI before 0.8.11 answers /ready with 200 whatever happens: it is a page of its single-page application.
+            (None, ServerKind::OpenWebUI | ServerKind::Custom) => "/health",
+        }
+    }
+
     /// Time between two probes.
     pub fn interval(&self) -> Duration {
         parse_duration(&self.interval).unwrap_or(Duration::from_secs(30))
@@ -65,17 +76,13 @@ impl Health {
 impl Default for Health {
     fn default() -> Self {
         Self {
-            path: default_path(),
+            path: None,
             interval: default_interval(),
             timeout: default_timeout(),
             retries: default_retries(),
             start_period: default_start_period(),
         }
     }
-}
-
-fn default_path() -> String {
-    "/ready".to_owned()
 }
 
 fn default_interval() -> String {

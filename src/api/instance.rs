@@ -35,6 +35,8 @@ use super::{
 #[x_kube(
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && has(self.ollama))")
         .message("openRouter.mock answers every model itself: remove ollama or set openRouter.mock to false"),
+    validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && self.server.kind == 'OpenWebUI')")
+        .message("openRouter.mock is a part of our own server: set server.kind to Mai, or openRouter.mock to false"),
     validation = kube::core::Rule::new("!(self.deletionPolicy == 'Delete' && self.server.kind == 'Custom')")
         .message("deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain")
 )]

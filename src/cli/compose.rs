@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
+use super::notify::ServiceManager;
 use super::state_dir::Place;
 use crate::reconcile::{self, Options, Transition};
 use crate::runtime::Runtime;
@@ -107,6 +109,14 @@ async fn keep<R: Runtime>(
     let printer = tokio::spawn(print_transitions(told));
     let context = Arc::new(reconcile::Context { source, runtime, state: state.clone(), transitions });
 
+    let manager = Arc::new(ServiceManager::from_environment());
+    let told = Arc::clone(&manager);
+    let stop = stop.inspect(move |()| told.stopping());
+    let signs_of_life = tokio::spawn({
+        let manager = Arc::clone(&manager);
+        async move { manager.keep_alive().await }
+    });
+    manager.ready();
     reconcile::run(documents, context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
 
     problems.abort();
@@ -120,6 +130,7 @@ async fn keep<R: Runtime>(
     }
     let stopped = context.runtime.shutdown().await;
     state.close().await;
+    signs_of_life.abort();
     Ok(stopped?)
 }
 

@@ -4,8 +4,10 @@ mod completions;
 mod compose;
 mod crd;
 mod down;
+mod health;
 mod logs;
 mod mock_upstream;
+mod notify;
 mod secrets_file;
 mod serve;
 mod state_dir;
@@ -37,6 +39,8 @@ enum Verb {
     /// Run the chat server of one client
     // Boxed: the settings of a server are much bigger than any other verb's.
     Serve(Box<serve::Args>),
+    /// Ask a server whether it answers; the health check of its image
+    Health(health::Args),
     /// Serve a mock of OpenRouter, for trying out and for tests
     MockUpstream(mock_upstream::Args),
     /// Print the custom resource definition of MaiInstance for a cluster
@@ -53,6 +57,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),
+        Verb::Health(args) => health::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
         Verb::Crd => crd::run(),
         Verb::Completions(args) => completions::run(&args),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::environment::environment;
 use crate::api::{
     MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis,
 };
@@ -61,7 +62,7 @@ pub fn desired(
         backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
         limits,
         probe: Probe {
-            path: spec.health.path.clone(),
+            path: spec.health.path(spec.server.kind).to_owned(),
             interval: spec.health.interval(),
             timeout: spec.health.timeout(),
         },
@@ -117,67 +118,6 @@ fn amounts(field: &str, amounts: Option<&ResourceAmounts>) -> Result<Limits, Blo
         cpu_millis: amounts.cpu.as_deref().map(parse_cpu_millis).transpose().map_err(wrong)?,
         memory_bytes: amounts.memory.as_deref().map(parse_bytes).transpose().map_err(wrong)?,
     })
-}
-
-fn environment(
-    instance: &MaiInstance,
-    secrets: &BTreeMap<SecretRef, SecretString>,
-    session_key: &SecretString,
-) -> Result<BTreeMap<String, EnvValue>, Blocked> {
-    let spec = &instance.spec;
-    let secret = |reference: &SecretRef| {
-        secrets
-            .get(reference)
-            .map(|value| EnvValue::Secret(value.clone()))
-            .ok_or_else(|| Blocked::new(Reason::MissingSecret, format!("the value of {reference} is not known")))
-    };
-    let plain = |value: &str| EnvValue::Plain(value.to_owned());
-
-    let mut env = BTreeMap::from([
-        ("WEBUI_NAME".to_owned(), plain(&spec.display_name)),
-        ("ENV".to_owned(), plain(spec.server.environment.as_str())),
-        ("DEFAULT_LOCALE".to_owned(), plain(spec.server.locale.as_str())),
-        (
-            "ENABLE_SIGNUP".to_owned(),
-            plain(if spec.access.signup == crate::api::Signup::Open { "true" } else { "false" }),
-        ),
-        ("MAI_SIGNUP".to_owned(), plain(spec.access.signup.as_str())),
-        ("MAI_MAX_USERS".to_owned(), plain(&spec.access.max_users.to_string())),
-        ("WEBUI_SECRET_KEY".to_owned(), EnvValue::Secret(session_key.clone())),
-    ]);
-    if let Some(reference) = &spec.server.secret_key_ref {
-        env.insert("WEBUI_SECRET_KEY".to_owned(), secret(reference)?);
-    }
-    if let Some(admin) = &spec.access.admin {
-        env.insert("WEBUI_ADMIN_EMAIL".to_owned(), plain(&admin.email));
-        env.insert("WEBUI_ADMIN_NAME".to_owned(), plain(&admin.name));
-        env.insert("WEBUI_ADMIN_PASSWORD".to_owned(), secret(&admin.password_secret_ref)?);
-    }
-    if let Some(upstream) = &spec.open_router {
-        if upstream.mock {
-            env.insert("MAI_MOCK_UPSTREAM".to_owned(), plain("true"));
-        } else {
-            env.insert("OPENAI_API_BASE_URL".to_owned(), plain(upstream.base_url.trim_end_matches('/')));
-        }
-        if let Some(reference) = &upstream.api_key_secret_ref {
-            env.insert("OPENAI_API_KEY".to_owned(), secret(reference)?);
-        }
-        if !upstream.models.is_empty() {
-            env.insert("MAI_MODELS".to_owned(), plain(&upstream.models.join(",")));
-        }
-    }
-    if let Some(ollama) = &spec.ollama {
-        env.insert("OLLAMA_BASE_URL".to_owned(), plain(ollama.base_url.trim_end_matches('/')));
-    }
-    for variable in &spec.server.env {
-        let value = match (&variable.value, &variable.secret_ref) {
-            (Some(value), _) => plain(value),
-            (None, Some(reference)) => secret(reference)?,
-            (None, None) => continue,
-        };
-        env.insert(variable.name.clone(), value);
-    }
-    Ok(env)
 }
 
 /// Everything that cannot change while a server runs. Lengths go in with the texts, so that no two workloads share a preimage.
@@ -278,6 +218,75 @@ mod tests {
         assert_eq!(workload.listen.to_string(), "127.0.0.1:8001");
         assert_eq!(workload.limits, Limits { cpu_millis: Some(500), memory_bytes: Some(1 << 30) });
         assert!(!format!("{workload:?}").contains("sk-or-v1-x"), "a secret shows in Debug");
+    }
+
+    #[test]
+    fn open_webui_is_told_in_its_own_words_and_nothing_that_it_does_not_know() {
+        let spec = json!({
+            "displayName": "ABC", "expose": {"port": 8001},
+            "server": {"kind": "OpenWebUI", "locale": "pl", "env": [{"name": "ENABLE_API_KEYS", "value": "true"}]},
+            "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b"], "baseUrl": "http://up/v1/"},
+        });
+        let workload = build(spec, &[("or", "key", "sk-or-v1-x")]).unwrap();
+        let told: Vec<(&str, String)> =
+            workload.env.keys().map(|name| (name.as_str(), text(&workload, name).unwrap())).collect();
+        let expected = [
+            ("DEFAULT_LOCALE", "pl-PL"),
+            ("ENABLE_API_KEYS", "true"),
+            ("ENABLE_OLLAMA_API", "false"),
+            ("ENABLE_SIGNUP", "true"),
+            ("ENV", "prod"),
+            ("OPENAI_API_BASE_URLS", "http://up/v1"),
+            ("OPENAI_API_CONFIGS", r#"{"0":{"enable":true,"model_ids":["a/b"]}}"#),
+            ("OPENAI_API_KEYS", "sk-or-v1-x"),
+            ("WEBUI_NAME", "ABC"),
+            ("WEBUI_SECRET_KEY", "session-key"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        assert_eq!(told, expected);
+        assert!(!format!("{workload:?}").contains("sk-or-v1-x"), "a secret shows in Debug");
+    }
+
+    #[test]
+    fn open_webui_is_open_for_the_first_person_only_where_no_admin_is_declared() {
+        let admin = json!({"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}});
+        for (access, signup) in [
+            (json!({}), "true"),
+            (json!({"signup": "Open"}), "true"),
+            (json!({"admin": admin}), "false"),
+            (json!({"signup": "Closed", "admin": admin}), "false"),
+            (json!({"signup": "Open", "admin": admin}), "true"),
+        ] {
+            let spec = json!({
+                "displayName": "A", "expose": {"port": 1}, "server": {"kind": "OpenWebUI"}, "access": access,
+                "ollama": {"baseUrl": "http://host.docker.internal:11434/"},
+            });
+            let workload = build(spec, &[("admin", "password", "pw")]).unwrap();
+            assert_eq!(text(&workload, "ENABLE_SIGNUP").as_deref(), Some(signup), "{access}");
+            assert_eq!(text(&workload, "ENABLE_OLLAMA_API").as_deref(), Some("true"));
+            assert_eq!(text(&workload, "OLLAMA_BASE_URL").as_deref(), Some("http://host.docker.internal:11434"));
+        }
+    }
+
+    #[test]
+    fn each_kind_of_image_gets_what_it_knows_of() {
+        let health = |path: Option<&str>| path.map_or(json!({}), |path| json!({"path": path}));
+        for (kind, declared, path, confined, secrets) in [
+            ("Mai", None, "/ready", true, SecretDelivery::File),
+            ("OpenWebUI", None, "/health", false, SecretDelivery::Environment),
+            ("OpenWebUI", Some("/ready"), "/ready", false, SecretDelivery::Environment),
+            ("Custom", None, "/health", false, SecretDelivery::Environment),
+        ] {
+            let spec = json!({
+                "displayName": "A", "expose": {"port": 1}, "server": {"kind": kind}, "health": health(declared),
+                "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}},
+            });
+            let workload = build(spec, &[("or", "key", "sk")]).unwrap();
+            assert_eq!(workload.probe.path, path, "{kind}");
+            assert_eq!((workload.container.confined, workload.container.secrets), (confined, secrets), "{kind}");
+            assert_eq!(text(&workload, "MAI_SIGNUP").is_some(), kind != "OpenWebUI", "{kind}");
+            assert_eq!(text(&workload, "OPENAI_API_KEY").is_some(), kind != "OpenWebUI", "{kind}");
+        }
     }
 
     #[test]

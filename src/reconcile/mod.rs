@@ -6,6 +6,7 @@
 mod backoff;
 mod decide;
 mod desired;
+mod environment;
 mod facts;
 mod ports;
 mod run;

@@ -5,7 +5,7 @@ pub mod docker;
 mod log_tail;
 mod observed;
 mod port;
-mod probe;
+pub(crate) mod probe;
 pub mod process;
 mod readiness;
 mod workload;

@@ -20,7 +20,7 @@ const MOST_SAID: usize = 200;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// 200.
     Ready {
         /// Version the server named.
@@ -34,7 +34,7 @@ pub(super) enum Answer {
 }
 
 /// Asks once; never takes longer than the probe's timeout.
-pub(super) async fn ask(listen: SocketAddr, probe: &Probe) -> Answer {
+pub(crate) async fn ask(listen: SocketAddr, probe: &Probe) -> Answer {
     let target = reachable(listen);
     match tokio::time::timeout(probe.timeout, exchange(target, &probe.path)).await {
         Ok(Ok(answer)) => answer,

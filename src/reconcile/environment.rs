@@ -1,0 +1,125 @@
+//! What a server is told by its environment, in the words of the program that its image holds.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+use super::Blocked;
+use crate::api::{Locale, MaiInstance, Reason, SecretRef, ServerKind, Signup};
+use crate::runtime::EnvValue;
+
+/// The whole environment. `secrets` holds a value for each reference of the document; `session_key` is the generated one.
+pub(super) fn environment(
+    instance: &MaiInstance,
+    secrets: &BTreeMap<SecretRef, SecretString>,
+    session_key: &SecretString,
+) -> Result<BTreeMap<String, EnvValue>, Blocked> {
+    let spec = &instance.spec;
+    let mut env = Environment { secrets, values: BTreeMap::new() };
+    env.plain("WEBUI_NAME", &spec.display_name);
+    env.plain("ENV", spec.server.environment.as_str());
+    match &spec.server.secret_key_ref {
+        Some(reference) => env.secret("WEBUI_SECRET_KEY", reference)?,
+        None => env.insert("WEBUI_SECRET_KEY", EnvValue::Secret(session_key.clone())),
+    }
+    if let Some(admin) = &spec.access.admin {
+        env.plain("WEBUI_ADMIN_EMAIL", &admin.email);
+        env.plain("WEBUI_ADMIN_NAME", &admin.name);
+        env.secret("WEBUI_ADMIN_PASSWORD", &admin.password_secret_ref)?;
+    }
+    if let Some(ollama) = &spec.ollama {
+        env.plain("OLLAMA_BASE_URL", ollama.base_url.trim_end_matches('/'));
+    }
+    match spec.server.kind {
+        ServerKind::Mai | ServerKind::Custom => of_our_contract(&mut env, instance)?,
+        ServerKind::OpenWebUI => of_open_webui(&mut env, instance)?,
+    }
+    for variable in &spec.server.env {
+        match (&variable.value, &variable.secret_ref) {
+            (Some(value), _) => env.plain(&variable.name, value),
+            (None, Some(reference)) => env.secret(&variable.name, reference)?,
+            (None, None) => {}
+        }
+    }
+    Ok(env.values)
+}
+
+/// What our own server reads, and every image that keeps its contract.
+fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
+    let spec = &instance.spec;
+    env.plain("DEFAULT_LOCALE", spec.server.locale.as_str());
+    env.plain("ENABLE_SIGNUP", if spec.access.signup == Signup::Open { "true" } else { "false" });
+    env.plain("MAI_SIGNUP", spec.access.signup.as_str());
+    env.plain("MAI_MAX_USERS", &spec.access.max_users.to_string());
+    if let Some(upstream) = &spec.open_router {
+        if upstream.mock {
+            env.plain("MAI_MOCK_UPSTREAM", "true");
+        } else {
+            env.plain("OPENAI_API_BASE_URL", upstream.base_url.trim_end_matches('/'));
+        }
+        if let Some(reference) = &upstream.api_key_secret_ref {
+            env.secret("OPENAI_API_KEY", reference)?;
+        }
+        if !upstream.models.is_empty() {
+            env.plain("MAI_MODELS", &upstream.models.join(","));
+        }
+    }
+    Ok(())
+}
+
+/// What Open WebUI reads. Much of it counts for its first start alone: afterwards its own database wins.
+fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
+    let spec = &instance.spec;
+    let locale = match spec.server.locale {
+        Locale::En => "en-US",
+        Locale::Pl => "pl-PL",
+    };
+    env.plain("DEFAULT_LOCALE", locale);
+    // It makes the first person admin and then closes registration by itself; closed from the start, versions up to 0.9.5 would let
+    // nobody in. A declared admin is there from the start.
+    let open = match spec.access.signup {
+        Signup::Open => true,
+        Signup::FirstUserOnly => spec.access.admin.is_none(),
+        Signup::Closed => false,
+    };
+    env.plain("ENABLE_SIGNUP", if open { "true" } else { "false" });
+    // Else it asks for an Ollama that is not there, and waits for it.
+    env.plain("ENABLE_OLLAMA_API", if spec.ollama.is_some() { "true" } else { "false" });
+    if let Some(upstream) = &spec.open_router {
+        // The plural wins over the singular, so nothing that an image brings along gets in the way.
+        env.plain("OPENAI_API_BASE_URLS", upstream.base_url.trim_end_matches('/'));
+        if let Some(reference) = &upstream.api_key_secret_ref {
+            env.secret("OPENAI_API_KEYS", reference)?;
+        }
+        if !upstream.models.is_empty() {
+            let connection = serde_json::json!({"0": {"enable": true, "model_ids": upstream.models}});
+            env.plain("OPENAI_API_CONFIGS", &connection.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// An environment in the making.
+struct Environment<'a> {
+    secrets: &'a BTreeMap<SecretRef, SecretString>,
+    values: BTreeMap<String, EnvValue>,
+}
+
+impl Environment<'_> {
+    fn plain(&mut self, name: &str, value: &str) {
+        self.insert(name, EnvValue::Plain(value.to_owned()));
+    }
+
+    fn secret(&mut self, name: &str, reference: &SecretRef) -> Result<(), Blocked> {
+        let value = self
+            .secrets
+            .get(reference)
+            .ok_or_else(|| Blocked::new(Reason::MissingSecret, format!("the value of {reference} is not known")))?;
+        self.insert(name, EnvValue::Secret(value.clone()));
+        Ok(())
+    }
+
+    fn insert(&mut self, name: &str, value: EnvValue) {
+        self.values.insert(name.to_owned(), value);
+    }
+}
