@@ -55,7 +55,7 @@ impl Exits {
         if let Some(known) = known.filter(|known| known.at == end.at) {
             return Some(known);
         }
-        let mut log_tail = if end.ran { logs::tail(docker, id, secrets).await } else { Vec::new() };
+        let mut log_tail = if end.ran { logs::tail_until(docker, id, end.at, secrets).await } else { Vec::new() };
         if state.oom_killed == Some(true) {
             log_tail.push("the kernel ended it: it used more memory than resources.limits.memory".to_owned());
         }

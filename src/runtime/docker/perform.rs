@@ -151,9 +151,6 @@ impl Hands {
         self.known().owners.insert(part.id.clone(), id.clone());
         if let Some(container) = self.inspect(id, &part).await? {
             self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
-            if workload.container.confined {
-                owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
-            }
         }
         Ok(part)
     }
@@ -172,6 +169,10 @@ impl Hands {
     }
 
     async fn start(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+        // Here and not where it is made: whoever made it may have been killed since, and volumes may be others.
+        if let Some(container) = self.inspect(id, part).await?.filter(owner::is_confined) {
+            owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
+        }
         let mut outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
         if let Err(error) = &outcome
             && is_missing(error)
