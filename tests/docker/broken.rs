@@ -68,7 +68,10 @@ fn a_replacement_that_ends_at_once_is_rolled_back_though_the_engine_keeps_starti
     let stage = Stage::new("crashing");
     let _compose = stage.up("");
     let before = stage.run().unwrap();
-    stage.declare("fixture:2", "  server: {env: [{name: FIXTURE_EXIT, value: \"3:0.2\"}, {name: FIXTURE_READY, value: never}]}\n");
+    stage.declare(
+        "fixture:2",
+        "  server: {env: [{name: FIXTURE_EXIT, value: \"3:0.2\"}, {name: FIXTURE_READY, value: never}]}\n",
+    );
     let message = stage.wait_for("RolledBack");
     assert!(message.contains("the fixture ends with 3"), "{message}");
     wait_ready(stage.port);

@@ -6,6 +6,7 @@ mod drift;
 mod engine;
 mod interrupted;
 mod made;
+mod planned;
 mod proxy;
 mod refused;
 mod restarts;

@@ -10,10 +10,16 @@ use crate::runtime::log_tail;
 
 /// The last lines that were written until `end`, fit to be shown; none where they cannot be had, since they only explain something else.
 /// What a container that was started again meanwhile has written since says nothing about its end.
-pub(super) async fn tail_until(docker: &Docker, container: &str, end: Timestamp, secrets: &[SecretString]) -> Vec<String> {
+pub(super) async fn tail_until(
+    docker: &Docker,
+    container: &str,
+    end: Timestamp,
+    secrets: &[SecretString],
+) -> Vec<String> {
     // More than is shown: some of them may be of the next run.
     let asked = (2 * log_tail::LINES).to_string();
-    let options: LogsOptions = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).tail(&asked).build();
+    let options: LogsOptions =
+        LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).tail(&asked).build();
     let mut lines = Box::pin(docker.logs(container, Some(options)));
     let mut text = Vec::new();
     while let Some(Ok(line)) = lines.next().await {
@@ -46,7 +52,10 @@ mod tests {
     #[test]
     fn a_line_is_told_from_the_time_in_front_of_it() {
         let (time, line) = split(b"2026-05-01T08:00:00.123456789Z it ends\n");
-        assert_eq!((time.map(|time| time.to_string()), line), (Some("2026-05-01T08:00:00.123456789Z".to_owned()), b"it ends\n".as_slice()));
+        assert_eq!(
+            (time.map(|time| time.to_string()), line),
+            (Some("2026-05-01T08:00:00.123456789Z".to_owned()), b"it ends\n".as_slice())
+        );
         assert_eq!(split(b"no time here\n"), (None, b"no time here\n".as_slice()));
     }
 }

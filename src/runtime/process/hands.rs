@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::drift::drift;
 use super::found::Found;
 use super::launch::{Launched, launch};
 use super::limits::Limiter;
@@ -20,7 +21,7 @@ use super::scan::Scan;
 use super::supervise::Supervision;
 use crate::runtime::changes::Changes;
 use crate::runtime::probe;
-use crate::runtime::{Change, Drift, InstanceId, Observed, Presence, RuntimeError, Workload};
+use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Hands {
             None => Presence::Absent,
             Some(run) if run.is_ending() => Presence::Stopping,
             Some(run) => Presence::Running {
-                drift: workload.map_or(Drift::None, |workload| drift(run, id, workload)),
+                drift: workload.map_or(Drift::None, |workload| drift(&run.labels, run.process.pid(), id, workload)),
                 since: run.labels.started_at,
                 readiness: run.readiness.borrow().clone(),
             },
@@ -219,19 +220,4 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 pub(super) fn failed(action: &'static str, id: &InstanceId, source: io::Error) -> RuntimeError {
     RuntimeError::Failed { action, instance: id.to_string(), source }
-}
-
-/// A process is told everything at its start, so it is as declared or has to be another one.
-fn drift(run: &Run, id: &InstanceId, workload: &Workload) -> Drift {
-    let change =
-        |field: &str, from: String, to: String| Drift::Replace(vec![Change { field: field.to_owned(), from, to }]);
-    let short = |hash: &str| hash.chars().take(12).collect::<String>();
-    if run.labels.id != *id {
-        // What runs for a namesake with another uid is never what is declared.
-        change("uid", run.labels.id.uid.clone(), id.uid.clone())
-    } else if run.labels.hash != workload.hash {
-        change("workload", short(&run.labels.hash), short(&workload.hash))
-    } else {
-        Drift::None
-    }
 }
