@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::notify::ServiceManager;
+use super::runtime_choice::RuntimeKind;
 use super::state_dir::Place;
 use crate::reconcile::{self, Options, Transition};
 use crate::runtime::Runtime;
@@ -47,16 +48,8 @@ pub(super) struct Args {
     resync: Duration,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum RuntimeKind {
-    /// Child processes of this program: no Docker, no cluster
-    Process,
-    /// Containers of a Docker Engine or of Podman; they go on when this program ends
-    Docker,
-}
-
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    super::logs::start();
+    super::logging::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(compose(args))?;
     // A task that waits for a terminal must not hold up the end.
@@ -68,6 +61,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
+    args.runtime.remember(&state_dir)?;
     let (source, documents) = Directory::open(&args.place.directory, state.clone()).await?;
     let opened = Opened { state_dir, state, source, documents };
     match args.runtime {

@@ -1,9 +1,85 @@
-//! The reconciler's own log: standard error, warnings and worse unless RUST_LOG says otherwise.
+//! `mai logs DIR NAME`: what the server of an instance wrote.
 
-use tracing_subscriber::EnvFilter;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
 
-/// Starts logging; once per process.
-pub(super) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+use futures::StreamExt;
+
+use super::known::Known;
+use super::runtime_choice::{Choice, RuntimeKind};
+use super::state_dir::Place;
+use crate::runtime::docker::ByHand;
+use crate::runtime::process::{LogReader, log_of};
+
+/// How often a log that is followed is looked at.
+const AGAIN: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    /// The instance
+    name: String,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// Go on with what it writes from now on; of a container until it ends
+    #[arg(short, long)]
+    follow: bool,
+
+    /// How many lines to begin with
+    #[arg(short = 'n', long, default_value_t = 100)]
+    lines: usize,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(show(args)) {
+        // Whoever read it has seen enough.
+        Err(error)
+            if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
+        {
+            Ok(ExitCode::SUCCESS)
+        }
+        outcome => outcome,
+    }
+}
+
+async fn show(args: &Args) -> anyhow::Result<ExitCode> {
+    let known = Known::find(&args.place, &args.name).await?;
+    match args.choice.kind(&known.state_dir) {
+        RuntimeKind::Process => {
+            let (mut reader, text) = LogReader::from_the_end(log_of(&known.state_dir, &known.id)?, args.lines)?;
+            write(false, &text)?;
+            while args.follow {
+                tokio::time::sleep(AGAIN).await;
+                write(false, &reader.read_on()?)?;
+            }
+        }
+        RuntimeKind::Docker => {
+            let container = ByHand::find(&args.choice.docker(&known.state_dir), &known.id).await?;
+            let mut output = container.logs(args.lines, args.follow);
+            while let Some(piece) = output.next().await {
+                let (is_error, text) = piece?;
+                write(is_error, &text)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Passes on what was written, at once.
+pub(super) fn write(is_error: bool, text: &[u8]) -> std::io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    if is_error {
+        return std::io::stderr().lock().write_all(text);
+    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
 }

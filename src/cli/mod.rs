@@ -5,9 +5,14 @@ mod compose;
 mod crd;
 mod down;
 mod health;
+mod known;
+mod logging;
 mod logs;
 mod mock_upstream;
 mod notify;
+mod plan;
+mod restart;
+mod runtime_choice;
 mod secrets_file;
 mod serve;
 mod state_dir;
@@ -30,8 +35,14 @@ pub struct Cli {
 enum Verb {
     /// Keep the instances of a directory running as declared
     Compose(compose::Args),
+    /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
+    Plan(plan::Args),
     /// Show how the instances of a directory stand
     Status(status::Args),
+    /// Print what the server of an instance wrote
+    Logs(logs::Args),
+    /// Stop the server of an instance and start it again as it is; says how long that took
+    Restart(restart::Args),
     /// Stop the servers that `mai compose --detach` left running; data stays
     Down(down::Args),
     /// Check documents without running anything; says what is wrong by file, line and field
@@ -53,7 +64,10 @@ enum Verb {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
         Verb::Compose(args) => compose::run(&args),
+        Verb::Plan(args) => plan::run(&args),
         Verb::Status(args) => status::run(&args),
+        Verb::Logs(args) => logs::run(&args),
+        Verb::Restart(args) => restart::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

@@ -26,7 +26,15 @@ impl Cli {
                 }
             }
         }
-        let matches = command.get_matches();
+        let matches = command.try_get_matches().unwrap_or_else(|error| {
+            // For `mai plan` the usual 2 means that something would change.
+            if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|verb| verb == "plan") {
+                // Nothing is left to tell anybody when standard error is gone.
+                let _ = error.print();
+                std::process::exit(1);
+            }
+            error.exit()
+        });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }

@@ -75,7 +75,7 @@ pub fn desired(
 }
 
 /// Where an instance listens on a server without a cluster.
-pub(super) fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
+pub fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
     let expose = &instance.spec.expose;
     let port = expose.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
         Blocked::new(

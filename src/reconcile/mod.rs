@@ -8,13 +8,16 @@ mod decide;
 mod desired;
 mod environment;
 mod facts;
+mod look;
+mod plan;
 mod ports;
 mod run;
 mod status;
 mod step;
 
 pub use decide::decide;
-pub use desired::{Blocked, desired, references};
+pub use desired::{Blocked, desired, listen, references};
 pub use facts::{Facts, Memory};
+pub use plan::{Planned, Standing, plan};
 pub use run::{Context, Options, ReconcileError, Transition, run};
 pub use step::{Decision, Step};

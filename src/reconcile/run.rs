@@ -1,6 +1,6 @@
 //! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,9 +17,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
 use super::desired::listen;
-use super::{Blocked, Decision, Facts, Memory, Step, decide, desired, ports, references, status};
+use super::look::{View, identity};
+use super::{Decision, Memory, Step, decide, status};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
-use crate::runtime::{InstanceId, Runtime, RuntimeError, Workload};
+use crate::runtime::{InstanceId, Runtime, RuntimeError};
 use crate::source::{Documents, Source};
 use crate::state::{EventKind, State, StateError};
 
@@ -193,7 +194,7 @@ fn reconcile<S: Source, R: Runtime>(
     shared: Arc<Shared<S, R>>,
 ) -> BoxFuture<'static, Result<Action, ReconcileError>> {
     async move {
-        let id = identity(&instance)?;
+        let id = identity(&instance).map_err(ReconcileError::Incomplete)?;
         for _ in 0..STEPS_IN_A_PASS {
             if let Some(action) = shared.step(&instance, &id).await? {
                 lock(&shared.failures).remove(&id.name);
@@ -205,29 +206,13 @@ fn reconcile<S: Source, R: Runtime>(
     .boxed()
 }
 
-fn identity(instance: &MaiInstance) -> Result<InstanceId, ReconcileError> {
-    Ok(InstanceId {
-        namespace: instance.namespace().ok_or(ReconcileError::Incomplete("namespace"))?,
-        name: instance.metadata.name.clone().ok_or(ReconcileError::Incomplete("name"))?,
-        uid: instance.uid().ok_or(ReconcileError::Incomplete("uid"))?,
-    })
-}
-
 impl<S: Source, R: Runtime> Shared<S, R> {
     /// Observes, decides, does one step. `None` means: look again at once.
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let Kept { status: previous, memory, session_key } = self.kept(id).await?;
-        let wanted = self.wanted(instance, id, &session_key).await;
-        let observed = runtime.observe(id, wanted.as_ref().ok()).await.map_err(|error| error.to_string());
-        let Decision { step, status, mut memory, wake } = decide(&Facts {
-            instance,
-            desired: wanted.as_ref(),
-            observed: observed.as_ref().map_err(String::as_str),
-            memory: &memory,
-            previous: &previous,
-            now: Timestamp::now(),
-        });
+        let view = View::of(instance, id, &self.store.state(), &session_key, source, runtime).await;
+        let Decision { step, status, mut memory, wake } = decide(&view.facts(instance, &memory, &previous));
 
         match step {
             Step::Wait => {
@@ -236,7 +221,7 @@ impl<S: Source, R: Runtime> Shared<S, R> {
             }
             Step::Start | Step::Resume | Step::Update(_) | Step::Replace(_) | Step::Prepare(_) => {
                 // Without a workload the brain never says any of these.
-                let Ok(workload) = wanted else { return Ok(None) };
+                let Ok(workload) = view.wanted else { return Ok(None) };
                 tracing::info!(instance = %id, "{step}");
                 if matches!(step, Step::Prepare(_) | Step::Replace(_)) {
                     // These take a while, so people are told before.
@@ -309,24 +294,6 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         };
         lock(&self.kept).insert(id.uid.clone(), kept.clone());
         Ok(kept)
-    }
-
-    async fn wanted(
-        &self,
-        instance: &MaiInstance,
-        id: &InstanceId,
-        session_key: &SecretString,
-    ) -> Result<Workload, Blocked> {
-        if let Some(conflict) = ports::conflict(instance, &self.store.state()) {
-            return Err(conflict);
-        }
-        let mut secrets = BTreeMap::new();
-        for reference in references(instance) {
-            let value = self.context.source.secret(&id.namespace, reference).await;
-            let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
-            secrets.insert(reference.clone(), value);
-        }
-        desired(instance, id.clone(), &secrets, session_key)
     }
 
     /// Writes down what changed and nothing else. A state database that refuses (a full disk) does not keep a server from being

@@ -66,6 +66,31 @@ pub trait Runtime: Send + Sync + 'static {
     fn shutdown(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 }
 
+/// Eyes without hands: what `mai plan` looks with, so that it cannot change anything.
+pub trait Eyes: Send + Sync + 'static {
+    /// As [`Runtime::observe`].
+    fn look(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+    ) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
+}
+
+impl<R: Runtime> Eyes for R {
+    fn look(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+    ) -> impl Future<Output = Result<Observed, RuntimeError>> + Send {
+        self.observe(id, workload)
+    }
+}
+
+/// Whether a server answers its probe now.
+pub async fn answers(listen: std::net::SocketAddr, probe: &Probe) -> bool {
+    matches!(probe::ask(listen, probe).await, probe::Answer::Ready { .. })
+}
+
 /// Why a runtime could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {

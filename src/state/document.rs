@@ -49,6 +49,52 @@ struct Row {
     released_at: Option<i64>,
 }
 
+impl KnownDocument {
+    /// What becomes of `standing`, if anything is known of the instance, when a good document is taken up.
+    pub(crate) fn accepted(
+        standing: Option<Self>,
+        namespace: &str,
+        name: &str,
+        document: &Value,
+        file: Option<&str>,
+    ) -> Self {
+        let Some(mut next) = standing else {
+            return Self {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                uid: Uuid::now_v7().to_string(),
+                generation: 1,
+                resource_version: 0,
+                document: document.clone(),
+                file: file.map(str::to_owned),
+                problem: None,
+                created_at: now(),
+                deleted_at: None,
+                released_at: None,
+            };
+        };
+        next.generation += i64::from(next.document.get("spec") != document.get("spec"));
+        next.document = document.clone();
+        next.file = file.map(str::to_owned);
+        (next.problem, next.deleted_at, next.released_at) = (None, None, None);
+        next
+    }
+
+    /// What becomes of it when its newest document is broken.
+    pub(crate) fn kept(mut self, problem: &str) -> Self {
+        self.problem = Some(problem.to_owned());
+        self.deleted_at = None;
+        self
+    }
+
+    /// What becomes of it when its document is gone.
+    pub(crate) fn to_go(mut self) -> Self {
+        self.deleted_at = self.deleted_at.or_else(|| Some(now()));
+        self.problem = None;
+        self
+    }
+}
+
 impl State {
     /// All that is known, released ones too, by namespace and name.
     pub async fn documents(&self) -> Result<Vec<KnownDocument>, StateError> {
@@ -69,26 +115,7 @@ impl State {
         file: Option<&str>,
     ) -> Result<KnownDocument, StateError> {
         self.change(namespace, name, |standing| {
-            let Some(mut next) = standing else {
-                return Some(KnownDocument {
-                    namespace: namespace.to_owned(),
-                    name: name.to_owned(),
-                    uid: Uuid::now_v7().to_string(),
-                    generation: 1,
-                    resource_version: 0,
-                    document: document.clone(),
-                    file: file.map(str::to_owned),
-                    problem: None,
-                    created_at: now(),
-                    deleted_at: None,
-                    released_at: None,
-                });
-            };
-            next.generation += i64::from(next.document.get("spec") != document.get("spec"));
-            next.document = document.clone();
-            next.file = file.map(str::to_owned);
-            (next.problem, next.deleted_at, next.released_at) = (None, None, None);
-            Some(next)
+            Some(KnownDocument::accepted(standing, namespace, name, document, file))
         })
         .await
     }
@@ -101,26 +128,12 @@ impl State {
         name: &str,
         problem: &str,
     ) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| {
-            standing.map(|mut next| {
-                next.problem = Some(problem.to_owned());
-                next.deleted_at = None;
-                next
-            })
-        })
-        .await
+        self.change(namespace, name, |standing| standing.map(|next| next.kept(problem))).await
     }
 
     /// The document of an instance is gone; its workload is to go.
     pub async fn mark_deleted(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| {
-            standing.map(|mut next| {
-                next.deleted_at = next.deleted_at.or_else(|| Some(now()));
-                next.problem = None;
-                next
-            })
-        })
-        .await
+        self.change(namespace, name, |standing| standing.map(KnownDocument::to_go)).await
     }
 
     /// The workload of a deleted instance is gone. Its row and its generated secrets stay, so that a document of the same

@@ -16,6 +16,25 @@ pub(super) struct Lock {
 }
 
 impl Lock {
+    /// Who holds it, when somebody does. Asking takes it for an instant, shared with others who ask.
+    pub(super) fn holder(directory: &Path) -> Result<Option<String>, StateError> {
+        let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
+        let mut file = match File::open(directory.join("mai.lock")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unusable(error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).map_err(unusable)?;
+                Ok(Some(pid.trim().to_owned()))
+            }
+            Err(errno) => Err(unusable(errno.into())),
+        }
+    }
+
     pub(super) fn take(directory: &Path) -> Result<Self, StateError> {
         let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
         let mut file = OpenOptions::new()

@@ -96,12 +96,24 @@ impl State {
         if !path.exists() {
             return Err(StateError::Absent { directory: directory.display().to_string() });
         }
-        let options = SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(Duration::from_secs(5));
+        // Nobody has it open when there is no log of writes; then looking at it must not make one either.
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .immutable(!Path::new(&log).exists())
+            .busy_timeout(Duration::from_secs(5));
         let readers = pool(2)
             .connect_with(options)
             .await
             .map_err(|source| StateError::Database { path: path.display().to_string(), source })?;
         Ok(Self { inner: Arc::new(Inner { path, writer: readers.clone(), readers, _lock: None }) })
+    }
+
+    /// The process that holds the state of `directory` as its reconciler, when one does.
+    pub fn holder(directory: &Path) -> Result<Option<String>, StateError> {
+        Lock::holder(directory)
     }
 
     /// Closes the database cleanly; other clones cannot use it afterwards.

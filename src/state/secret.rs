@@ -5,16 +5,26 @@ use secrecy::SecretString;
 
 use super::{State, StateError};
 
+const READ: &str = "SELECT value FROM generated_secrets WHERE uid = ? AND purpose = ?";
+
 impl State {
+    /// The secret of an instance for a purpose, when it was ever asked for; never makes one.
+    pub async fn known_secret(&self, uid: &str, purpose: &str) -> Result<Option<SecretString>, StateError> {
+        let known: Option<(String,)> = sqlx::query_as(READ)
+            .bind(uid)
+            .bind(purpose)
+            .fetch_optional(&self.inner.readers)
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(known.map(|(value,)| SecretString::from(value)))
+    }
+
     /// The secret of an instance for a purpose: 32 random bytes in hex, made when first asked for and the same ever after.
     pub async fn generated_secret(&self, uid: &str, purpose: &str) -> Result<SecretString, StateError> {
-        const READ: &str = "SELECT value FROM generated_secrets WHERE uid = ? AND purpose = ?";
+        if let Some(known) = self.known_secret(uid, purpose).await? {
+            return Ok(known);
+        }
         let query = async {
-            let known: Option<(String,)> =
-                sqlx::query_as(READ).bind(uid).bind(purpose).fetch_optional(&self.inner.readers).await?;
-            if let Some((value,)) = known {
-                return Ok(value);
-            }
             let mut bytes = [0_u8; 32];
             rand::rng().fill_bytes(&mut bytes);
             sqlx::query("INSERT INTO generated_secrets (uid, purpose, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")

@@ -7,6 +7,7 @@ mod engine;
 mod interrupted;
 mod made;
 mod own_server;
+mod planned;
 mod proxy;
 mod refused;
 mod restarts;

@@ -4,6 +4,7 @@
 //! is read from the engine and compared with what is declared field by field (`fields`), what takes the place of what is told by a
 //! function without memory (`dance`), and containers outlive this program.
 
+mod by_hand;
 mod cache;
 mod cast;
 mod connect;
@@ -40,6 +41,8 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::by_hand::ByHand;
+
 use self::cache::Cache;
 use self::dance::Goal;
 use self::exits::Exits;
@@ -48,7 +51,7 @@ use self::monitor::Monitor;
 use self::names::Names;
 use self::networks::Networks;
 use super::changes::Changes;
-use super::{EnvValue, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use super::{EnvValue, Eyes, InstanceId, Observed, Runtime, RuntimeError, Workload};
 
 /// An engine on two to four cores makes and starts containers fastest with this many at once.
 const AT_ONCE: usize = 8;
@@ -114,31 +117,25 @@ impl DockerRuntime {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.state_dir).map_err(unusable)?;
         let state_dir = options.state_dir.canonicalize().map_err(unusable)?;
         let state_id = state_id(&state_dir).map_err(unusable)?;
-        let info = docker.info().await.map_err(|error| {
-            RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error)))
-        })?;
-        let security = info.security_options.unwrap_or_default();
-        let users_are_mapped =
-            security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless"));
-        let place = inside::look(&docker).await;
-        let changes = Arc::new(Changes::default());
-        let hands = Arc::new(Hands {
-            docker,
-            state_dir,
-            state_id,
-            users_are_mapped,
-            place,
-            owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && place == Place::Beside,
-            cache: Arc::default(),
-            monitor: Monitor::new(Arc::clone(&changes)),
-            changes,
-            exits: Exits::default(),
-            networks: Networks::default(),
-            turns: Semaphore::new(AT_ONCE),
-            known: Mutex::default(),
-        });
+        let hands = Arc::new(Hands::new(docker, state_dir, state_id).await?);
         let events = AbortOnDropHandle::new(tokio::spawn(events::follow(Arc::clone(&hands))));
         Ok(Self { hands, _events: events })
+    }
+
+    /// Connects to the engine to look only: the state directory need not exist and is not written to.
+    pub async fn onlooker(options: DockerOptions) -> Result<impl Eyes, RuntimeError> {
+        let docker = connect::connect(options.host.as_deref()).await?;
+        let state_dir = options.state_dir.canonicalize().unwrap_or(options.state_dir);
+        let state_id = std::fs::read_to_string(state_dir.join(STATE_ID)).unwrap_or_default().trim().to_owned();
+        Ok(Onlooker(Hands::new(docker, state_dir, state_id).await?))
+    }
+}
+
+struct Onlooker(Hands);
+
+impl Eyes for Onlooker {
+    async fn look(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        self.0.observe(id, workload).await
     }
 }
 
@@ -227,6 +224,32 @@ impl Runtime for DockerRuntime {
 }
 
 impl Hands {
+    async fn new(docker: Docker, state_dir: PathBuf, state_id: String) -> Result<Self, RuntimeError> {
+        let info = docker.info().await.map_err(|error| {
+            RuntimeError::Unsupported(format!("the engine does not describe itself: {}", problem::said(&error)))
+        })?;
+        let security = info.security_options.unwrap_or_default();
+        let users_are_mapped =
+            security.iter().any(|option| option.contains("name=userns") || option.contains("name=rootless"));
+        let place = inside::look(&docker).await;
+        let changes = Arc::new(Changes::default());
+        Ok(Self {
+            docker,
+            state_dir,
+            state_id,
+            users_are_mapped,
+            place,
+            owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && place == Place::Beside,
+            cache: Arc::default(),
+            monitor: Monitor::new(Arc::clone(&changes)),
+            changes,
+            exits: Exits::default(),
+            networks: Networks::default(),
+            turns: Semaphore::new(AT_ONCE),
+            known: Mutex::default(),
+        })
+    }
+
     fn home(&self, names: &Names) -> PathBuf {
         self.state_dir.join("instances").join(&names.key)
     }

@@ -39,7 +39,7 @@ pub(super) fn is_missing(error: &Error) -> bool {
 }
 
 /// `RuntimeError::Engine` for `map_err`.
-pub(super) fn engine(action: &'static str, id: &InstanceId) -> impl Fn(Error) -> RuntimeError {
+pub(super) fn engine(action: &'static str, id: &InstanceId) -> impl Fn(Error) -> RuntimeError + use<> {
     let instance = id.to_string();
     move |error| RuntimeError::Engine { action, instance: instance.clone(), said: said(&error) }
 }

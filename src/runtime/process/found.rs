@@ -2,12 +2,16 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::asked;
+use super::hands::failed;
 use super::labels::Labels;
 use super::pidfd::Process;
+use super::places::{self, Places};
 use super::stat::Stat;
+use crate::runtime::RuntimeError;
 
 /// A server that runs, recognised by what it carries in its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,24 @@ pub struct Found {
 }
 
 impl Found {
+    /// Ends it as [`Found::end`] does, so that the reconciler that looks after it starts it again at once and counts no failure.
+    /// To be followed by [`Found::restarted`].
+    pub async fn end_for_restart(&self, state_dir: &Path, grace: Duration) -> Result<(), RuntimeError> {
+        let failed = |source| failed("restart", &self.labels.id, source);
+        let home = self.home(state_dir)?;
+        asked::leave(&home, self.pid, self.start_ticks).map_err(failed)?;
+        self.end(grace).await.map_err(failed)
+    }
+
+    /// It was started again, or nobody waits for that any more.
+    pub fn restarted(&self, state_dir: &Path) -> Result<(), RuntimeError> {
+        asked::clear(&self.home(state_dir)?).map_err(|source| failed("restart", &self.labels.id, source))
+    }
+
+    fn home(&self, state_dir: &Path) -> Result<PathBuf, RuntimeError> {
+        Ok(Places::of(state_dir, &places::key(&self.labels.id)?, None).home)
+    }
+
     /// Ends it: SIGTERM, and SIGKILL once `grace` is over. Returns when it is gone, at once when it already was.
     pub async fn end(&self, grace: Duration) -> io::Result<()> {
         match Process::open(self.pid, self.start_ticks)? {

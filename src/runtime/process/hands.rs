@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use super::drift::drift;
 use super::found::{self, Found};
 use super::launch::{Launched, launch};
 use super::limits::Limiter;
@@ -18,7 +19,7 @@ use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
 use crate::runtime::changes::Changes;
-use crate::runtime::{Change, Drift, InstanceId, Observed, Presence, RuntimeError, Workload, port, probe};
+use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, port, probe};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Hands {
             None => Presence::Absent,
             Some(run) if run.is_ending() => Presence::Stopping,
             Some(run) => Presence::Running {
-                drift: workload.map_or(Drift::None, |workload| drift(run, id, workload)),
+                drift: workload.map_or(Drift::None, |workload| drift(&run.labels, run.process.pid(), id, workload)),
                 since: run.labels.started_at,
                 readiness: run.readiness.borrow().clone(),
             },
@@ -208,22 +209,6 @@ impl Hands {
         let supervision = Supervision { key, slot: Arc::clone(slot), run, changes, limiter };
         let over = self.over.clone();
         tokio::spawn(async move { over.run_until_cancelled(supervision.run()).await });
-    }
-}
-
-/// A process is told everything at its start, so it is as declared or has to be another one.
-fn drift(run: &Run, id: &InstanceId, workload: &Workload) -> Drift {
-    let change = |field: &str, from: &str, to: &str| {
-        let short = |text: &str| text.chars().take(12).collect();
-        Drift::Replace(vec![Change { field: field.to_owned(), from: short(from), to: short(to) }])
-    };
-    if run.labels.id != *id {
-        // What runs for a namesake with another uid is never what is declared.
-        change("uid", &run.labels.id.uid, &id.uid)
-    } else if run.labels.hash != workload.hash {
-        change("workload", &run.labels.hash, &workload.hash)
-    } else {
-        Drift::None
     }
 }
 

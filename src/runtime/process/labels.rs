@@ -39,6 +39,11 @@ pub struct Labels {
 }
 
 impl Labels {
+    /// The names of the variables that carry the labels.
+    pub(super) fn names() -> [&'static str; 10] {
+        [STATE_DIR, NAMESPACE, NAME, UID, HASH, HOST, PORT, STARTED_AT, STARTED_BY, EXIT_WITH_STDIN]
+    }
+
     /// The variables that carry the labels, the address included.
     pub(super) fn variables<'a>(&self, state_dir: &'a Path) -> Vec<(&'static str, Cow<'a, OsStr>)> {
         let text = |value: &str| Cow::Owned(OsStr::new(value).to_owned());

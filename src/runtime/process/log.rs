@@ -64,6 +64,64 @@ fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a log from its last lines on, across rotations.
+#[derive(Debug)]
+pub struct Reader {
+    log: PathBuf,
+    /// How much of the current file was read.
+    at: u64,
+}
+
+impl Reader {
+    /// Stands before the last `lines` lines that are kept, rotated ones included.
+    pub fn from_the_end(log: PathBuf, lines: usize) -> io::Result<(Self, Vec<u8>)> {
+        let mut text = match std::fs::read(&log) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let at = text.len() as u64;
+        let mut age = 1;
+        while age <= KEPT && memchr::memchr_iter(b'\n', &text).count() < lines {
+            let Ok(mut older) = std::fs::read(rotated(&log, age)) else { break };
+            older.append(&mut text);
+            text = older;
+            age += 1;
+        }
+        let ended = text.strip_suffix(b"\n").unwrap_or(&text);
+        let start = match lines {
+            0 => text.len(),
+            lines => memchr::memrchr_iter(b'\n', ended).nth(lines - 1).map_or(0, |end| end + 1),
+        };
+        text.drain(..start);
+        Ok((Self { log, at }, text))
+    }
+
+    /// What was written since the last read.
+    pub fn read_on(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let length = match self.log.metadata() {
+            Ok(log) => log.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        if length < self.at {
+            // It was rotated: what had not been read yet is the end of the newest of the older ones.
+            if let Ok(mut older) = File::open(rotated(&self.log, 1)) {
+                older.seek(SeekFrom::Start(self.at))?;
+                older.read_to_end(&mut text)?;
+            }
+            self.at = 0;
+        }
+        if length > self.at {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(self.at))?;
+            self.at += file.take(length - self.at).read_to_end(&mut text)? as u64;
+        }
+        Ok(text)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -117,5 +175,21 @@ mod tests {
 
         let (_kept, log) = written(&format!("{0}\n{0}\n{0}\n", "x".repeat(1500)));
         assert_eq!(tail(&log, 0, &[]).len(), 2);
+    }
+
+    #[test]
+    fn a_reader_goes_on_across_a_rotation_and_reads_older_lines_from_rotated_logs() {
+        let (_kept, log) = written("one\ntwo\nthree\n");
+        let (mut reader, text) = Reader::from_the_end(log.clone(), 2).unwrap();
+        assert_eq!(text, b"two\nthree\n");
+        let mut writer = OpenOptions::new().append(true).open(&log).unwrap();
+        writeln!(writer, "four").unwrap();
+        rotate(&log).unwrap();
+        writeln!(writer, "five").unwrap();
+        assert_eq!(reader.read_on().unwrap(), b"four\nfive\n");
+        assert_eq!(reader.read_on().unwrap(), b"");
+        assert_eq!(Reader::from_the_end(log.clone(), 3).unwrap().1, b"three\nfour\nfive\n");
+        assert_eq!(Reader::from_the_end(log.clone(), 99).unwrap().1, b"one\ntwo\nthree\nfour\nfive\n");
+        assert_eq!(Reader::from_the_end(log, 0).unwrap().1, b"");
     }
 }

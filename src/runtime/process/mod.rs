@@ -6,13 +6,16 @@
 //! A server has one of two lives. *Attached*, the usual one: it holds the read end of a pipe as its standard input and ends when the
 //! reconciler does, even by SIGKILL. *Detached*: it goes on, and the next reconciler of the same state directory takes it over.
 
+mod asked;
 mod cgroup;
+mod drift;
 mod found;
 mod hands;
 mod labels;
 mod launch;
 mod limits;
 mod log;
+mod onlook;
 mod pidfd;
 mod places;
 mod run;
@@ -32,10 +35,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub use found::{Found, running};
 pub use labels::Labels;
 pub use limits::LimitedBy;
+pub use log::Reader as LogReader;
+pub use onlook::Onlooker;
 
 use self::cgroup::Groups;
 use self::hands::{Hands, failed};
 use self::limits::Limiter;
+use self::places::Places;
 use self::scan::Scan;
 use super::{InstanceId, Observed, Runtime, RuntimeError, Workload};
 
@@ -180,6 +186,16 @@ impl Runtime for ProcessRuntime {
         self.hands.over.cancel();
         Ok(())
     }
+}
+
+/// Where the server of an instance writes what it says.
+pub fn log_of(state_dir: &Path, id: &InstanceId) -> Result<PathBuf, RuntimeError> {
+    Ok(Places::of(state_dir, &places::key(id)?, None).log)
+}
+
+/// Where an instance keeps its data, unless its document names another place.
+pub fn data_of(state_dir: &Path, id: &InstanceId) -> Result<PathBuf, RuntimeError> {
+    Ok(Places::of(state_dir, &places::key(id)?, None).data)
 }
 
 fn impossible(id: &InstanceId, why: &str) -> RuntimeError {

@@ -18,6 +18,7 @@ const KILLED_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Process {
     pid: u32,
+    start_ticks: u64,
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -44,11 +45,15 @@ impl Process {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
-        Ok(Some(Self { pid, fd: watch(fd)? }))
+        Ok(Some(Self { pid, start_ticks, fd: watch(fd)? }))
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(super) fn start_ticks(&self) -> u64 {
+        self.start_ticks
     }
 
     /// Whether it has ended; costs one system call.

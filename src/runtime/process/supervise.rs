@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::limits::Limiter;
-use super::log;
 use super::run::{Run, Slot};
 use super::stat::Stat;
+use super::{asked, log};
 use crate::runtime::changes::Changes;
 use crate::runtime::{Exit, Readiness, probe};
 
@@ -93,7 +93,8 @@ impl Supervision {
         let run = &self.run;
         let ending = run.process.reap();
         self.limiter.clear(&self.key);
-        let wanted = run.is_ending();
+        let home = run.log.parent().unwrap_or(&run.log);
+        let wanted = run.is_ending() || asked::is_left(home, run.process.pid(), run.process.start_ticks());
         let exit = if wanted {
             None
         } else {

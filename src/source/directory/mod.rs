@@ -2,13 +2,14 @@
 //!
 //! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `ingest` decides what they mean
 //! for the instances that are known, `watch` follows the tree and feeds the stream (`ears` tell it when), `secrets` keeps the values. `verdict` judges documents
-//! for `mai validate`, by the same rules.
+//! for `mai validate`, by the same rules; `preview` says for `mai plan` what would become of the instances.
 
 mod ears;
 mod ingest;
 mod line_map;
 mod object;
 mod parse;
+mod preview;
 mod scan;
 mod secret_document;
 mod secrets;
@@ -28,6 +29,7 @@ use crate::api::SecretRef;
 use crate::source::{Documents, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
 
+pub use preview::{Preview, Previewed};
 pub(crate) use scan::read;
 pub(crate) use verdict::{Judged, Severity, Verdict, judge};
 

@@ -1,0 +1,67 @@
+//! Looks at the servers of a state directory beside the reconciler that keeps them: reads alone, takes nothing over, holds nothing.
+
+use std::path::PathBuf;
+
+use super::drift::drift;
+use super::found::{self, Found, running};
+use super::hands::failed;
+use super::stat::Stat;
+use super::places;
+use crate::runtime::port;
+use crate::runtime::probe::{self, Answer};
+use crate::runtime::{Drift, Eyes, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload};
+
+use super::run::Terms;
+
+/// Eyes for servers that somebody else may look after.
+#[derive(Clone, Debug)]
+pub struct Onlooker {
+    state_dir: PathBuf,
+}
+
+impl Onlooker {
+    /// For the servers of a state directory, which need not exist.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self { state_dir: state_dir.into() }
+    }
+
+    async fn presence(&self, server: &Found, id: &InstanceId, workload: Option<&Workload>) -> Presence {
+        let labels = &server.labels;
+        let orphaned = labels.attached && Stat::of(server.pid).is_ok_and(|stat| stat.parent != labels.started_by);
+        if orphaned {
+            return Presence::Stopping;
+        }
+        let probe = workload.map_or_else(|| Terms::default().probe, |workload| workload.probe.clone());
+        let readiness = match probe::ask(labels.listen, &probe).await {
+            Answer::Ready { version } => Readiness::Ready { version },
+            // How often it failed before is known to its reconciler alone.
+            Answer::NotReady { detail } => Readiness::Failing { probes: 1, detail },
+        };
+        Presence::Running {
+            drift: workload.map_or(Drift::None, |workload| drift(labels, server.pid, id, workload)),
+            since: labels.started_at,
+            readiness,
+        }
+    }
+}
+
+impl Eyes for Onlooker {
+    async fn look(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        let key = places::key(id)?;
+        let ours = running(&self.state_dir).map_err(|source| failed("look", id, source))?;
+        let own = |server: &&Found| places::key(&server.labels.id).is_ok_and(|other| other == key);
+        let server = ours.iter().find(own);
+        let presence = match server {
+            Some(server) => self.presence(server, id, workload).await,
+            None => Presence::Absent,
+        };
+        let listens = server.map(|server| server.labels.listen);
+        let port_holder = workload
+            .map(|workload| workload.listen)
+            .filter(|wanted| Some(*wanted) != listens && !port::is_free(*wanted).unwrap_or(true))
+            .map(|wanted| (port::listeners(wanted), wanted))
+            .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
+            .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
+        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder })
+    }
+}

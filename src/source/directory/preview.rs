@@ -1,0 +1,111 @@
+//! What a directory would mean if it were taken up now: one look, and nothing is written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use secrecy::SecretString;
+
+use super::ingest::{BELIEF, Plan, plan};
+use super::object::object;
+use super::parse::Key;
+use super::scan::{Root, Tree, scan};
+use super::secrets::Secrets;
+use crate::api::{MaiInstance, SecretRef};
+use crate::source::{SecretError, Source, SourceError};
+use crate::state::{KnownDocument, Problem};
+
+/// One instance as it would stand.
+#[derive(Clone, Debug)]
+pub struct Previewed {
+    /// What is known of it now; nothing when it is new.
+    pub before: Option<KnownDocument>,
+    /// What would be known of it.
+    pub after: KnownDocument,
+    /// The object that the loop would be shown.
+    pub instance: MaiInstance,
+}
+
+/// What a directory would mean if it were taken up now.
+#[derive(Debug)]
+pub struct Preview {
+    /// Every instance that would be worked on.
+    pub instances: Vec<Previewed>,
+    /// All that is wrong in the directory.
+    pub problems: Vec<Problem>,
+    secrets: Secrets,
+}
+
+impl Preview {
+    /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that stand. Takes most of a second when a
+    /// document seems to be gone, since that is looked at twice.
+    pub async fn of(path: &Path, known: Vec<KnownDocument>) -> Result<Self, SourceError> {
+        let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
+        let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
+        let known: BTreeMap<Key, KnownDocument> =
+            known.into_iter().map(|row| ((row.namespace.clone(), row.name.clone()), row)).collect();
+        let mut tree = scan(&root, &Tree::none());
+        match tree.root {
+            Root::NotADirectory => return Err(not_a_directory()),
+            Root::Missing if known.values().all(|row| row.released_at.is_some()) => return Err(not_a_directory()),
+            _ => {}
+        }
+        let mut planned = plan(&root, &known, &tree, &BTreeMap::new(), Instant::now());
+        if !planned.missing.is_empty() {
+            tokio::time::sleep(BELIEF).await;
+            tree = scan(&root, &tree);
+            planned = plan(&root, &known, &tree, &planned.missing, Instant::now());
+        }
+        let secrets = Secrets::new();
+        let mut problems = secrets.take(&tree);
+        let Plan { accept, keep, delete, problems: found, .. } = planned;
+        problems.extend(found);
+        problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
+
+        let mut after = known.clone();
+        for (key, document, file) in accept {
+            let standing = after.remove(&key);
+            let row = KnownDocument::accepted(standing, &key.0, &key.1, &document, Some(&file));
+            after.insert(key, row);
+        }
+        for (key, problem) in keep {
+            if let Some(row) = after.remove(&key) {
+                after.insert(key, row.kept(&problem));
+            }
+        }
+        for key in delete {
+            if let Some(row) = after.remove(&key) {
+                after.insert(key, row.to_go());
+            }
+        }
+        let instances = after
+            .into_iter()
+            .filter(|(_, row)| row.released_at.is_none())
+            // What this version cannot read is not worked on either; the loop says so.
+            .filter_map(|(key, after)| {
+                let instance = object(&after).ok()?;
+                let before = known.get(&key).filter(|row| row.released_at.is_none()).cloned();
+                Some(Previewed { before, after, instance })
+            })
+            .collect();
+        Ok(Self { instances, problems, secrets })
+    }
+}
+
+impl Source for Preview {
+    async fn secret(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        self.secrets.value(namespace, reference)
+    }
+
+    /// It is one look: nothing in it ever changes.
+    fn secret_changes(&self) -> BoxStream<'static, ()> {
+        stream::pending().boxed()
+    }
+
+    /// It follows nothing that could be let go.
+    async fn release(&self, _namespace: &str, _name: &str) -> Result<(), SourceError> {
+        Err(SourceError::Ended)
+    }
+}
