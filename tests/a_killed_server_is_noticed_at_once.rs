@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use fixture::{Place, free_port, is_absent, is_ready, signal, started, until, workload};
 use futures::StreamExt;
-use mai_operator::runtime::{Presence, Readiness, Runtime};
+use mai_operator::runtime::{Drift, Presence, Readiness, Runtime};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
@@ -21,8 +21,8 @@ async fn a_server_becomes_ready_and_its_kill_is_told_with_the_signal() {
     let before = jiff::Timestamp::now();
     let pid = started(&place, &runtime, &workload).await;
     let observed = runtime.observe(&workload.id, Some(&workload)).await.unwrap();
-    let Presence::Running { hash, since, readiness } = observed.presence else { panic!("{:?}", observed.presence) };
-    assert_eq!(hash, "hash-of-abc");
+    let Presence::Running { drift, since, readiness } = observed.presence else { panic!("{:?}", observed.presence) };
+    assert_eq!(drift, Drift::None);
     assert!(since >= before && since <= jiff::Timestamp::now());
     assert_eq!(readiness, Readiness::Ready { version: Some(env!("CARGO_PKG_VERSION").to_owned()) });
     assert_eq!((observed.last_exit, observed.port_holder), (None, None));

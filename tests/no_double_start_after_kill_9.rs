@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use fixture::{PATIENCE, Place, free_port, is_absent, is_ready, open, started, until, workload};
 use mai_operator::runtime::process::running;
-use mai_operator::runtime::{Presence, Runtime};
+use mai_operator::runtime::{Drift, Presence, Runtime};
 
 const STATE: &str = "TEST_RECONCILER_STATE_DIR";
 const PORT: &str = "TEST_RECONCILER_PORT";
@@ -97,8 +97,8 @@ async fn detached_servers_are_taken_over_as_they_are() {
     for detach in [true, false, true] {
         let runtime = place.runtime(detach);
         let observed = until(&runtime, &workload, "ready", is_ready).await;
-        let Presence::Running { hash, since, .. } = observed.presence else { panic!() };
-        assert_eq!((hash.as_str(), since), ("hash-of-abc", servers[0].labels.started_at));
+        let Presence::Running { drift, since, .. } = observed.presence else { panic!() };
+        assert_eq!((drift, since), (Drift::None, servers[0].labels.started_at));
         let error = runtime.start(&workload).await.unwrap_err().to_string();
         assert!(error.contains(&format!("process {} runs for it already", servers[0].pid)), "{error}");
         assert_eq!(running(&place.state).unwrap(), servers);
@@ -164,8 +164,8 @@ async fn the_server_of_a_namesake_with_another_uid_is_never_taken_for_what_is_de
     let mut declared = former.clone();
     declared.id.uid = "another".to_owned();
     let observed = runtime.observe(&declared.id, Some(&declared)).await.unwrap();
-    let Presence::Running { hash, .. } = observed.presence else { panic!("{:?}", observed.presence) };
-    assert_ne!(hash, declared.hash);
+    let Presence::Running { drift, .. } = observed.presence else { panic!("{:?}", observed.presence) };
+    assert!(matches!(drift, Drift::Replace(_)), "{drift:?}");
     assert!(runtime.start(&declared).await.is_err());
     runtime.stop(&declared.id).await.unwrap();
     assert!(place.pids().is_empty());

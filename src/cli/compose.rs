@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,32 +69,35 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     let (source, documents) = Directory::open(&args.place.directory, state.clone()).await?;
+    let opened = Opened { state_dir, state, source, documents };
     match args.runtime {
         RuntimeKind::Process => {
-            let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(state_dir.clone())? };
-            let runtime = ProcessRuntime::open(options)?;
-            keep(args, &state_dir, source, documents, state, runtime, args.detach, stop).await
+            let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(opened.state_dir.clone())? };
+            keep(args, opened, ProcessRuntime::open(options)?, stop).await
         }
         RuntimeKind::Docker => {
-            let runtime =
-                DockerRuntime::open(DockerOptions { state_dir: state_dir.clone(), host: args.docker_host.clone() })
-                    .await?;
-            keep(args, &state_dir, source, documents, state, runtime, true, stop).await
+            let options = DockerOptions { state_dir: opened.state_dir.clone(), host: args.docker_host.clone() };
+            keep(args, opened, DockerRuntime::open(options).await?, stop).await
         }
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn keep<R: Runtime>(
-    args: &Args,
-    state_dir: &Path,
+/// What every runtime works from.
+struct Opened {
+    state_dir: PathBuf,
+    state: State,
     source: Directory,
     documents: Documents,
-    state: State,
+}
+
+async fn keep<R: Runtime>(
+    args: &Args,
+    opened: Opened,
     runtime: R,
-    outlives: bool,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
+    let Opened { state_dir, state, source, documents } = opened;
+    let outlives = args.detach || matches!(args.runtime, RuntimeKind::Docker);
     println!(
         "mai keeps {} as declared; state is in {}; Ctrl-C {}",
         args.place.directory.display(),

@@ -4,6 +4,7 @@ mod changes;
 pub mod docker;
 mod log_tail;
 mod observed;
+mod port;
 pub(crate) mod probe;
 pub mod process;
 mod readiness;

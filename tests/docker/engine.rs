@@ -95,18 +95,41 @@ fn build_images(directory: &Path) {
         let docker =
             Docker::connect_with_unix(&socket, 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
         for (tag, entrypoint) in [("1", "/fixture"), ("2", "/fixture"), ("broken", "/nothing")] {
-            import(&docker, tag, entrypoint, archive.clone()).await;
+            import(&docker, "fixture", tag, entrypoint, archive.clone()).await;
         }
     });
 }
 
-async fn import(docker: &Docker, tag: &str, entrypoint: &str, archive: Vec<u8>) {
+/// `mai-own:test`: the very binary under test and the libraries it was linked with.
+pub fn build_own_image() {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let rootfs = engine().directory.join("own-rootfs");
+        std::fs::create_dir_all(rootfs.join("tmp")).unwrap();
+        let binary = env!("CARGO_BIN_EXE_mai");
+        std::fs::copy(binary, rootfs.join("mai")).unwrap();
+        let libraries = String::from_utf8(Command::new("ldd").arg(binary).output().unwrap().stdout).unwrap();
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            let target = rootfs.join(library.trim_start_matches('/'));
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            std::fs::copy(library, target).unwrap();
+        }
+        let archive = engine().directory.join("own-rootfs.tar");
+        assert!(
+            Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&rootfs).arg(".").status().unwrap().success()
+        );
+        let archive = std::fs::read(archive).unwrap();
+        by_hand(async |docker| import(&docker, "mai-own", "test", "/mai", archive).await);
+    });
+}
+
+async fn import(docker: &Docker, name: &str, tag: &str, entrypoint: &str, archive: Vec<u8>) {
     use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
     use futures::StreamExt;
     let changes =
         vec![format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL fixture={tag}")];
     let options: CreateImageOptions =
-        CreateImageOptionsBuilder::new().from_src("-").repo("fixture").tag(tag).changes(changes).build();
+        CreateImageOptionsBuilder::new().from_src("-").repo(name).tag(tag).changes(changes).build();
     let mut progress = docker.create_image(Some(options), Some(bollard::body_full(archive.into())), None);
     while let Some(message) = progress.next().await {
         message.unwrap();

@@ -18,7 +18,7 @@ fn deploy_with(stage: &Stage, image: &str, more: &str, cut: Cut) -> Vec<String> 
     };
     match cut {
         Cut::Never => {
-            wait_until(|| format!("{image}"), || settled(stage, image));
+            wait_until(|| image.to_owned(), || settled(stage, image));
         }
         Cut::Before(at) | Cut::After(at) => {
             reached(at);
@@ -43,7 +43,7 @@ fn at_every_call_of_a_deployment() {
     drop(stage.up(""));
     // What a whole deployment consists of is found out, not assumed.
     let calls = deploy_with(&stage, "fixture:2", "", Cut::Never);
-    assert!(calls.len() >= 7, "{calls:?}");
+    assert!(calls.len() >= 6, "{calls:?}");
     let mut image = 2;
     for at in 1..=calls.len() {
         for cut in [Cut::Before(at), Cut::After(at)] {
@@ -91,5 +91,5 @@ fn an_unchanged_instance_costs_reads_alone() {
     stage.wait_for("Ready");
     let begun = proxy.reads();
     wait_until(|| "a few passes".into(), || (proxy.reads() > begun + 20).then_some(()));
-    assert_eq!(proxy.changes(), [String::new(); 0], "{}", compose.said());
+    assert_eq!(proxy.changes(), Vec::<String>::new(), "{}", compose.said());
 }

@@ -6,9 +6,11 @@ mod drift;
 mod engine;
 mod interrupted;
 mod made;
+mod own_server;
 mod proxy;
 mod refused;
 mod restarts;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod twenty;

@@ -75,8 +75,8 @@ fn a_volume_of_somebody_else_is_not_taken_for_data() {
     let message = stage.wait_for("NameTaken");
     assert!(message.contains("volume mai-squatted-data"), "{message}");
     // Said by name it is taken.
-    stage.declare("fixture:1", "  storage: {data: {size: 1Gi, volumeName: mai-squatted-data}}\n");
-    wait_ready(stage.port);
+    stage.declare("fixture:1", "  storage: {data: {size: 10Gi, volumeName: mai-squatted-data}}\n");
+    stage.wait_for("Ready");
     assert_eq!(stage.starts(), 1);
 }
 

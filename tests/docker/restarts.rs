@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bollard::models::ContainerInspectResponse;
+
 use super::engine;
 use super::stage::Stage;
 use super::support::{wait_ready, wait_until};
@@ -32,7 +34,7 @@ fn an_engine_that_is_restarted_or_killed_finds_every_server_running_again() {
 fn an_engine_that_is_restarted_in_the_middle_of_a_deployment_ends_it_with_what_is_declared() {
     let _alone = engine::alone();
     let stage = Stage::new("midway");
-    let _compose = stage.up("");
+    let compose = stage.up("");
     let mut image = 1;
     for (order, delay) in [("restart", 0), ("kill", 150), ("restart", 300), ("kill", 500), ("restart", 800)] {
         image = 3 - image;
@@ -41,13 +43,21 @@ fn an_engine_that_is_restarted_in_the_middle_of_a_deployment_ends_it_with_what_i
         engine::order(order);
         let wanted =
             engine::by_hand(async |docker| docker.inspect_image(&format!("fixture:{image}")).await.unwrap().id);
+        let there = |container: &ContainerInspectResponse| {
+            container.image == wanted && container.state.as_ref().is_some_and(|state| state.running == Some(true))
+        };
         wait_until(
-            || format!("fixture:{image} after {order} {delay} ms into its deployment"),
+            || format!("fixture:{image} after {order} {delay} ms into its deployment; {}", compose.said()),
             || {
-                stage.inspect().filter(|container| {
-                    container.image == wanted
-                        && container.state.as_ref().is_some_and(|state| state.running == Some(true))
-                })
+                let message =
+                    stage.place.condition("midway", "Ready").map(|(_, _, message)| message).unwrap_or_default();
+                // Docker 20.10, killed while it starts a container, holds its port until it is restarted properly. That is all a
+                // reconciler can say about it.
+                if message.contains("a restart of the engine cures") {
+                    assert_eq!(order, "kill", "{message}");
+                    engine::order("restart");
+                }
+                stage.inspect().filter(there)
             },
         );
         wait_ready(stage.port);

@@ -22,12 +22,12 @@ pub(super) struct Cache {
     /// Moves on with everything that may have changed the answers.
     age: AtomicU64,
     containers: Mutex<Option<Kept<Arc<Vec<ContainerSummary>>>>>,
-    images: StdMutex<HashMap<String, Kept<Option<Arc<Image>>>>>,
+    images: Mutex<HashMap<String, Kept<Option<Arc<Image>>>>>,
     /// When images were pulled last.
     pulled: StdMutex<HashMap<String, Instant>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Kept<T> {
     asked: Instant,
     age: u64,
@@ -56,15 +56,14 @@ impl Cache {
 
     /// The image the engine has under a reference.
     pub(super) async fn image(&self, docker: &Docker, reference: &str) -> Result<Option<Arc<Image>>, Error> {
+        let mut images = self.images.lock().await;
         let age = self.age.load(Ordering::Acquire);
-        let known = self.images.lock().unwrap_or_else(PoisonError::into_inner).get(reference).cloned();
-        if let Some(kept) = known.filter(|kept| self.stands(kept.asked, kept.age)) {
-            return Ok(kept.answer);
+        if let Some(kept) = images.get(reference).filter(|kept| self.stands(kept.asked, kept.age)) {
+            return Ok(kept.answer.clone());
         }
         let asked = Instant::now();
         let answer = image::local(docker, reference).await?.map(Arc::new);
-        let kept = Kept { asked, age, answer: answer.clone() };
-        self.images.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.to_owned(), kept);
+        images.insert(reference.to_owned(), Kept { asked, age, answer: answer.clone() });
         Ok(answer)
     }
 

@@ -14,6 +14,17 @@ use crate::runtime::Exit;
 /// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
 const SIGNALS: i64 = 128;
 
+/// Codes by which the engine says that it is the image that cannot be started.
+const IMAGE_AT_FAULT: [i64; 2] = [126, 127];
+/// So often an engine may fail to start a container before that is held against the container.
+const ENGINE_MAY_FAIL: u32 = 3;
+
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    at: Timestamp,
+    times: u32,
+}
+
 /// Ends that were looked up, and what events told of others.
 #[derive(Debug, Default)]
 pub(super) struct Exits {
@@ -21,8 +32,8 @@ pub(super) struct Exits {
     looked_up: Mutex<HashMap<String, Exit>>,
     /// By container: exit code of the last end. The engine forgets it when it starts the container again.
     codes: Mutex<HashMap<String, i64>>,
-    /// By container: when a start of it was refused. It has never run, so the engine has no time for it.
-    refused: Mutex<HashMap<String, Timestamp>>,
+    /// By container: starts of it that were refused. It has never run, so the engine has no time for them.
+    refused: Mutex<HashMap<String, Refused>>,
 }
 
 impl Exits {
@@ -30,14 +41,16 @@ impl Exits {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), code);
     }
 
-    pub(super) fn note_refused(&self, container: &str) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), Timestamp::now());
+    /// A start was refused. An engine in trouble of its own says so with a status of 500 and more, and may be over it next time.
+    pub(super) fn note_refused(&self, container: &str, status: u16) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = refused.get(container).map_or(0, |refused| refused.times);
+        let times = if status < 500 { ENGINE_MAY_FAIL } else { before.saturating_add(1) };
+        refused.insert(container.to_owned(), Refused { at: Timestamp::now(), times });
     }
 
     pub(super) fn forget(&self, container: &str) {
-        for map in [&self.codes] {
-            map.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
-        }
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
         self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
     }
@@ -55,7 +68,7 @@ impl Exits {
         if let Some(known) = known.filter(|known| known.at == end.at) {
             return Some(known);
         }
-        let mut log_tail = if end.ran { logs::tail(docker, id, secrets).await } else { Vec::new() };
+        let mut log_tail = if end.ran { logs::tail_until(docker, id, end.at, secrets).await } else { Vec::new() };
         if state.oom_killed == Some(true) {
             log_tail.push("the kernel ended it: it used more memory than resources.limits.memory".to_owned());
         }
@@ -82,8 +95,11 @@ impl Exits {
             // It was never started, or a start of it was refused.
             None => {
                 let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
-                let error = state.error.as_deref().is_some_and(|error| !error.is_empty());
-                let at = refused.or_else(|| created(container).filter(|_| error))?;
+                let at_fault = state.exit_code.is_some_and(|code| IMAGE_AT_FAULT.contains(&code));
+                let at = match refused {
+                    Some(Refused { at, times }) => (times >= ENGINE_MAY_FAIL).then_some(at)?,
+                    None => created(container).filter(|_| at_fault)?,
+                };
                 Some(End { at, code: state.exit_code.filter(|code| *code != 0), ran: false })
             }
         }

@@ -70,8 +70,8 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
 
 #[test]
 fn a_container_that_was_just_made_does_not_differ() {
-    assert_eq!(differences(shown(), &body(), Some(&image())), [String::new(); 0]);
-    assert_eq!(differences(shown(), &body(), None), [String::new(); 0], "an image that was removed meanwhile");
+    assert_eq!(differences(shown(), &body(), Some(&image())), Vec::<String>::new());
+    assert_eq!(differences(shown(), &body(), None), Vec::<String>::new(), "an image that was removed meanwhile");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
     other.env = vec!["PATH=/new".into()];
     assert_eq!(differences(shown(), &body(), Some(&other)), ["image: mai:1 (aaaaaaaaaaaa) -> mai:1 (bbbbbbbbbbbb)"]);
     let renamed = ContainerCreateBody { image: Some("mai:latest".into()), ..body() };
-    assert_eq!(differences(shown(), &renamed, Some(&image())), [String::new(); 0], "another tag of the same image");
+    assert_eq!(differences(shown(), &renamed, Some(&image())), Vec::<String>::new(), "another tag of the same image");
     assert_eq!(differences(shown(), &renamed, None), ["image: mai:1 (aaaaaaaaaaaa) -> mai:latest"]);
 }
 

@@ -3,21 +3,59 @@
 use bollard::Docker;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use futures::StreamExt;
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::runtime::log_tail;
 
-/// The last lines, fit to be shown; none where they cannot be had, since they only explain something else.
-pub(super) async fn tail(docker: &Docker, container: &str, secrets: &[SecretString]) -> Vec<String> {
+/// The last lines that were written until `end`, fit to be shown; none where they cannot be had, since they only explain something else.
+/// What a container that was started again meanwhile has written since says nothing about its end.
+pub(super) async fn tail_until(
+    docker: &Docker,
+    container: &str,
+    end: Timestamp,
+    secrets: &[SecretString],
+) -> Vec<String> {
+    // More than is shown: some of them may be of the next run.
+    let asked = (2 * log_tail::LINES).to_string();
     let options: LogsOptions =
-        LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&log_tail::LINES.to_string()).build();
+        LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).tail(&asked).build();
     let mut lines = Box::pin(docker.logs(container, Some(options)));
     let mut text = Vec::new();
     while let Some(Ok(line)) = lines.next().await {
-        text.extend_from_slice(&line.into_bytes());
+        let line = line.into_bytes();
+        let (written, said) = split(&line);
+        if written.is_none_or(|written| written <= end) {
+            text.extend_from_slice(said);
+        }
         if text.len() > 64 * log_tail::BYTES {
             break;
         }
     }
     log_tail::of(&text, secrets)
+}
+
+/// The time in front of a line, and the line.
+fn split(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
+    let parts = line.iter().position(|byte| *byte == b' ').map(|space| line.split_at(space));
+    let time = parts.and_then(|(time, _)| std::str::from_utf8(time).ok()?.parse().ok());
+    match (time, parts) {
+        (Some(time), Some((_, rest))) => (Some(time), &rest[1..]),
+        _ => (None, line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_from_the_time_in_front_of_it() {
+        let (time, line) = split(b"2026-05-01T08:00:00.123456789Z it ends\n");
+        assert_eq!(
+            (time.map(|time| time.to_string()), line),
+            (Some("2026-05-01T08:00:00.123456789Z".to_owned()), b"it ends\n".as_slice())
+        );
+        assert_eq!(split(b"no time here\n"), (None, b"no time here\n".as_slice()));
+    }
 }

@@ -84,7 +84,7 @@ struct Hands {
     place: Place,
     /// Files of volumes are ours to give away.
     owns_engine_files: bool,
-    cache: Cache,
+    cache: Arc<Cache>,
     changes: Arc<Changes>,
     monitor: Monitor,
     exits: Exits,
@@ -129,7 +129,7 @@ impl DockerRuntime {
             users_are_mapped,
             place,
             owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && place == Place::Beside,
-            cache: Cache::default(),
+            cache: Arc::default(),
             monitor: Monitor::new(Arc::clone(&changes)),
             changes,
             exits: Exits::default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::InspectContainerOptions;
@@ -16,7 +17,7 @@ use super::monitor::RunKey;
 use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing};
 use super::secrets::{IN_CONTAINER, SecretFile};
-use super::{Hands, exits, ports, spec};
+use super::{Hands, exits, image, ports, spec};
 use crate::runtime::{
     Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
 };
@@ -58,10 +59,14 @@ impl Hands {
         };
         let own =
             active.as_ref().filter(|_| cast.active.as_ref().is_some_and(|part| part.runs)).and_then(ports::published);
-        let port_holder = workload
-            .filter(|workload| own != Some(workload.listen))
-            .and_then(|workload| ports::holder(workload.listen, own, &cast, &all));
+        let port_holder = match workload.map(|workload| workload.listen).filter(|wanted| own != Some(*wanted)) {
+            Some(wanted) => ports::holder(wanted, own, &cast, &all).await,
+            None => None,
+        };
         self.learn(id, &cast);
+        if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
+            self.follow_tag(workload);
+        }
         Ok(Observed { presence, missing, former, last_exit, port_holder })
     }
 
@@ -175,6 +180,26 @@ impl Hands {
             changes.push(Change { field: fields::SECRETS_FILE.to_owned(), from: "missing".to_owned(), to: path });
         }
         Ok(changes)
+    }
+
+    /// Where a tag is to be followed, looks for another image under it now and then while the server goes on.
+    fn follow_tag(&self, workload: &Workload) {
+        if workload.container.pull != Pull::Always || self.cache.is_fresh(&workload.image) {
+            return;
+        }
+        // Whatever comes of it, the next look is an interval away.
+        self.cache.pulled(&workload.image);
+        let (docker, cache, changes) = (self.docker.clone(), Arc::clone(&self.cache), Arc::clone(&self.changes));
+        let workload = workload.clone();
+        tokio::spawn(async move {
+            match image::get(&docker, &workload).await {
+                Ok(()) => {
+                    cache.forget();
+                    changes.name(&workload.id);
+                }
+                Err(error) => tracing::warn!(instance = %workload.id, "{error}"),
+            }
+        });
     }
 
     fn learn(&self, id: &InstanceId, cast: &Cast) {

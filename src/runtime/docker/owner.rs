@@ -21,7 +21,13 @@ use crate::runtime::{InstanceId, RuntimeError};
 
 const BLOCK: usize = 512;
 
-/// Sees to it that the server of a container that has not been started yet can write. `directly` says that the engine's files are ours
+/// Whether the server of a container runs as our user, whoever asked for it.
+pub(super) fn is_confined(container: &ContainerInspectResponse) -> bool {
+    let user = container.config.as_ref().and_then(|config| config.user.as_deref());
+    user.is_some_and(|user| user.split(':').next() == Some(&USER.to_string()))
+}
+
+/// Sees to it that the server of a container that does not run yet can write. `directly` says that the engine's files are ours
 /// to give away.
 pub(super) async fn give(
     docker: &Docker,

@@ -151,9 +151,6 @@ impl Hands {
         self.known().owners.insert(part.id.clone(), id.clone());
         if let Some(container) = self.inspect(id, &part).await? {
             self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
-            if workload.container.confined {
-                owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
-            }
         }
         Ok(part)
     }
@@ -172,6 +169,10 @@ impl Hands {
     }
 
     async fn start(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+        // Here and not where it is made: whoever made it may have been killed since, and volumes may be others.
+        if let Some(container) = self.inspect(id, part).await?.filter(owner::is_confined) {
+            owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
+        }
         let mut outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
         if let Err(error) = &outcome
             && is_missing(error)
@@ -183,22 +184,22 @@ impl Hands {
         }
         self.cache.forget();
         let Err(error) = outcome else { return Ok(()) };
-        if !is_missing(&error) {
-            self.exits.note_refused(&part.id);
-        }
         let said = said(&error);
+        if said.contains("task") && said.contains("already exists") {
+            // An engine that was killed has half started it and cannot tell. One that is made anew is another one to it.
+            tracing::warn!(instance = %id, "the engine cannot start {} and it is made anew: {said}", part.name);
+            return self.remove(id, part).await;
+        }
+        // An engine that did not answer has refused nothing.
+        if let Some(status) = status(&error).filter(|status| *status != 404) {
+            self.exits.note_refused(&part.id, status);
+        }
         if said.contains("port is already allocated") || said.contains("address already in use") {
-            let port = self
-                .inspect(id, part)
-                .await?
-                .as_ref()
-                .and_then(super::ports::published)
-                .map_or(0, |address| address.port());
-            return Err(RuntimeError::PortTaken {
-                instance: id.to_string(),
-                port,
-                holder: "another program".to_owned(),
-            });
+            let wanted = self.inspect(id, part).await?.as_ref().and_then(super::ports::published);
+            if let Some(wanted) = wanted {
+                let holder = super::ports::listener(wanted).await;
+                return Err(RuntimeError::PortTaken { instance: id.to_string(), port: wanted.port(), holder });
+            }
         }
         Err(RuntimeError::Engine { action: "start", instance: id.to_string(), said })
     }

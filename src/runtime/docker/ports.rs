@@ -1,11 +1,12 @@
 //! Who holds a port: looked at among all containers and all listeners of the machine before anything is stopped for it.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 
 use super::cast::{self, Cast};
 use super::spec::PORT;
+use crate::runtime::port;
 
 /// Where a container of ours publishes its server.
 pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAddr> {
@@ -16,7 +17,7 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
 }
 
 /// Who else holds `wanted`. `own` is where the instance publishes its server now: that is given back before it is needed.
-pub(super) fn holder(
+pub(super) async fn holder(
     wanted: SocketAddr,
     own: Option<SocketAddr>,
     cast: &Cast,
@@ -35,11 +36,24 @@ pub(super) fn holder(
     if own.is_some_and(|own| overlap(own, wanted)) {
         return None;
     }
-    match TcpListener::bind(wanted) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Some("a program of this server".to_owned()),
-        // An address this machine does not have is nobody's; starting there says why.
-        _ => None,
+    // An address this machine does not have is nobody's; starting there says why.
+    if port::is_free(wanted).unwrap_or(true) {
+        return None;
     }
+    Some(listener(wanted).await)
+}
+
+/// The program that listens there, as a person would name it.
+pub(super) async fn listener(wanted: SocketAddr) -> String {
+    let listeners = tokio::task::spawn_blocking(move || port::listeners(wanted)).await.unwrap_or_default();
+    // All containers were looked at before: a forwarder without one was left by an engine that was killed while it started something,
+    // and only a restart makes the engine let go of it.
+    let forwarder = |pid: u32| {
+        let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        (program.trim_end() == "docker-proxy")
+            .then(|| "the engine itself, for no container it shows; a restart of the engine cures that".to_owned())
+    };
+    port::name(&listeners, forwarder)
 }
 
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {

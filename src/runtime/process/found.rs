@@ -30,6 +30,11 @@ impl Found {
     }
 }
 
+/// What a process is called when it is one of `servers`.
+pub(super) fn name(servers: &[Found], pid: u32) -> Option<String> {
+    servers.iter().find(|server| server.pid == pid).map(|server| format!("the server of {}", server.labels.id))
+}
+
 /// The servers of `state_dir` that run now, whoever started them, oldest first. Only those of the user who asks are seen.
 pub fn running(state_dir: &Path) -> io::Result<Vec<Found>> {
     let state_dir = match state_dir.canonicalize() {

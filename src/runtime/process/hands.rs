@@ -9,18 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::found::Found;
+use super::found::{self, Found};
 use super::launch::{Launched, launch};
 use super::limits::Limiter;
 use super::pidfd::Process;
 use super::places::{self, Places};
-use super::port;
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
 use crate::runtime::changes::Changes;
-use crate::runtime::probe;
-use crate::runtime::{Change, Drift, InstanceId, Observed, Presence, RuntimeError, Workload};
+use crate::runtime::{Change, Drift, InstanceId, Observed, Presence, RuntimeError, Workload, port, probe};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
@@ -108,7 +106,7 @@ impl Hands {
         if listeners.iter().any(|pid| own.contains(pid)) {
             return Ok(None);
         }
-        Ok(Some(port::name(&listeners, &ours)))
+        Ok(Some(port::name(&listeners, |pid| found::name(&ours, pid))))
     }
 
     pub(super) async fn start(self: &Arc<Self>, workload: &Workload) -> Result<(), RuntimeError> {
@@ -213,25 +211,26 @@ impl Hands {
     }
 }
 
+/// A process is told everything at its start, so it is as declared or has to be another one.
+fn drift(run: &Run, id: &InstanceId, workload: &Workload) -> Drift {
+    let change = |field: &str, from: &str, to: &str| {
+        let short = |text: &str| text.chars().take(12).collect();
+        Drift::Replace(vec![Change { field: field.to_owned(), from: short(from), to: short(to) }])
+    };
+    if run.labels.id != *id {
+        // What runs for a namesake with another uid is never what is declared.
+        change("uid", &run.labels.id.uid, &id.uid)
+    } else if run.labels.hash != workload.hash {
+        change("workload", &run.labels.hash, &workload.hash)
+    } else {
+        Drift::None
+    }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
 }
 
 pub(super) fn failed(action: &'static str, id: &InstanceId, source: io::Error) -> RuntimeError {
     RuntimeError::Failed { action, instance: id.to_string(), source }
-}
-
-/// A process is told everything at its start, so it is as declared or has to be another one.
-fn drift(run: &Run, id: &InstanceId, workload: &Workload) -> Drift {
-    let change =
-        |field: &str, from: String, to: String| Drift::Replace(vec![Change { field: field.to_owned(), from, to }]);
-    let short = |hash: &str| hash.chars().take(12).collect::<String>();
-    if run.labels.id != *id {
-        // What runs for a namesake with another uid is never what is declared.
-        change("uid", run.labels.id.uid.clone(), id.uid.clone())
-    } else if run.labels.hash != workload.hash {
-        change("workload", short(&run.labels.hash), short(&workload.hash))
-    } else {
-        Drift::None
-    }
 }

@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 use super::labels::Labels;
 use super::places::Places;
 use super::stat::Stat;
-use super::{log, port};
-use crate::runtime::{EnvValue, RuntimeError, Workload};
+use super::{found, log};
+use crate::runtime::{EnvValue, RuntimeError, Workload, port};
 
 /// A server that was started.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) fn launch(
     places.make(&workload.id)?;
     if !port::is_free(workload.listen).map_err(|error| failed(explained(error, workload)))? {
         let ours = super::running(state_dir).map_err(failed)?;
-        let holder = port::name(&port::listeners(workload.listen), &ours);
+        let holder = port::name(&port::listeners(workload.listen), |pid| found::name(&ours, pid));
         return Err(RuntimeError::PortTaken { instance: instance(), port: workload.listen.port(), holder });
     }
     if log::is_large(&places.log) {

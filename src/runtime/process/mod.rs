@@ -15,7 +15,6 @@ mod limits;
 mod log;
 mod pidfd;
 mod places;
-mod port;
 mod run;
 mod scan;
 mod stat;

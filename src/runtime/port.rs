@@ -8,9 +8,6 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt::set_socket_reuseaddr};
 
-use super::found::Found;
-use super::stat::Stat;
-
 /// Whether a server could listen there now.
 ///
 /// Binds as tokio does, but never listens: neither can a client be turned away by the test, nor a server that starts at the same
@@ -41,15 +38,13 @@ pub(super) fn listeners(listen: SocketAddr) -> Vec<u32> {
         .collect()
 }
 
-/// Names who listens, as a person would.
-pub(super) fn name(listeners: &[u32], ours: &[Found]) -> String {
+/// Names who listens, as a person would; `known` names those that are more than a program.
+pub(super) fn name(listeners: &[u32], known: impl Fn(u32) -> Option<String>) -> String {
+    let program =
+        |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_else(|_| "a program".to_owned());
     let named: Vec<String> = listeners
         .iter()
-        .map(|pid| match ours.iter().find(|server| server.pid == *pid) {
-            Some(server) => format!("the server of {} (process {pid})", server.labels.id),
-            None => Stat::of(*pid)
-                .map_or_else(|_| format!("process {pid}"), |stat| format!("{} (process {pid})", stat.comm)),
-        })
+        .map(|pid| format!("{} (process {pid})", known(*pid).unwrap_or_else(|| program(*pid).trim_end().to_owned())))
         .collect();
     match named.as_slice() {
         [] => "a program of another user".to_owned(),
@@ -119,8 +114,11 @@ mod tests {
                 assert!(!is_free(listen).unwrap(), "{listen}");
                 assert_eq!(listeners(listen), [std::process::id()], "{listen}");
             }
-            let own = Stat::of(std::process::id()).unwrap().comm;
-            assert_eq!(name(&listeners(taken), &[]), format!("{own} (process {})", std::process::id()));
+            let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+            assert_eq!(
+                name(&listeners(taken), |_| None),
+                format!("{} (process {})", own.trim_end(), std::process::id())
+            );
             drop(listener);
             assert!(is_free(taken).unwrap());
             assert!(listeners(taken).is_empty());
