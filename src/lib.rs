@@ -4,6 +4,7 @@
 //!
 //! * [`cli`]: one file per verb of the `mai` binary.
 //! * [`api`]: the `MaiInstance` document: types, defaults, rules and conditions. No I/O.
+//! * [`adopt`]: from a hand-made Compose deployment to a document. No I/O.
 //! * [`source`]: where documents and secrets come from; today a watched directory.
 //! * [`state`]: what has to survive a restart where there is no cluster to keep it.
 //! * [`reconcile`]: the brain (`decide`, pure) and the one loop that runs it.
@@ -13,6 +14,7 @@
 //!
 //! The server and the reconciler never import each other; they meet over environment variables, `/health`, `/ready` and the data directory.
 
+pub mod adopt;
 pub mod api;
 pub mod cli;
 pub mod openrouter;

@@ -89,3 +89,30 @@ fn logs_are_of_one_client_and_are_followed_over_a_restart() {
     compose.stop();
     wait_until(|| "the servers to end".into(), || place.servers().is_empty().then_some(()));
 }
+
+#[test]
+fn a_wide_status_names_process_and_file_and_a_watched_one_tells_what_changes() {
+    let place = Place::new();
+    let (_, compose) = two(&place, &[]);
+    let (code, out, err) = place.mai("status", &["-o", "wide"]);
+    assert_eq!(code, 0, "{err}");
+    let alpha = out.lines().find(|line| line.starts_with(" alpha")).unwrap();
+    assert!(alpha.contains(&format!("pid {}", place.pid("alpha").unwrap())), "{out}");
+    assert!(alpha.contains("a.yaml") && alpha.contains("mai-production:latest"), "{out}");
+
+    let mut watcher = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .arg("status")
+        .arg(&place.documents)
+        .args(["--watch", "--state-dir"])
+        .arg(&place.state)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watcher.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("alpha") && line.contains("Ready")));
+    place.write("a.yaml", &document("alpha", free_port(), "  suspend: true\n"));
+    assert!(lines.any(|line| line.contains("alpha") && line.contains("Suspended")));
+    watcher.kill().unwrap();
+    watcher.wait().unwrap();
+    compose.stop();
+}

@@ -48,8 +48,8 @@ fn binary() -> String {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8(built.stdout).unwrap();
     let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let executables = messages.filter_map(|message| message["executable"].as_str().map(str::to_owned));
-    executables.last().unwrap()
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(str::to_owned));
+    executables.next_back().unwrap()
 }
 
 fn image() -> &'static str {

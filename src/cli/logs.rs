@@ -54,9 +54,11 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         RuntimeKind::Process => {
             let (mut reader, text) = LogReader::from_the_end(log_of(&known.state_dir, &known.id)?, args.lines)?;
             write(false, &text)?;
-            while args.follow {
-                tokio::time::sleep(AGAIN).await;
-                write(false, &reader.read_on()?)?;
+            if args.follow {
+                loop {
+                    tokio::time::sleep(AGAIN).await;
+                    write(false, &reader.read_on()?)?;
+                }
             }
         }
         RuntimeKind::Docker => {
@@ -72,7 +74,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Passes on what was written, at once.
-pub(super) fn write(is_error: bool, text: &[u8]) -> std::io::Result<()> {
+fn write(is_error: bool, text: &[u8]) -> std::io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The command line: one file per verb, and nothing here but parsing and dispatch.
 
+mod adopt;
 mod completions;
 mod compose;
 mod crd;
@@ -43,6 +44,8 @@ enum Verb {
     Logs(logs::Args),
     /// Stop the server of an instance and start it again as it is; says how long that took
     Restart(restart::Args),
+    /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
+    Adopt(adopt::Args),
     /// Stop the servers that `mai compose --detach` left running; data stays
     Down(down::Args),
     /// Check documents without running anything; says what is wrong by file, line and field
@@ -68,6 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Status(args) => status::run(&args),
         Verb::Logs(args) => logs::run(&args),
         Verb::Restart(args) => restart::run(&args),
+        Verb::Adopt(args) => adopt::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

@@ -1,13 +1,25 @@
 //! `mai status DIR`: how each instance stands, read from the state database without disturbing the reconciler.
 
+use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use comfy_table::{Table, presets};
+use comfy_table::{Cell, Table, presets};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::runtime_choice::RuntimeKind;
 use super::state_dir::Place;
 use crate::api::{API_VERSION, MaiInstanceStatus};
+use crate::runtime::InstanceId;
+use crate::runtime::docker::container_of;
+use crate::runtime::process::running;
 use crate::state::{KnownDocument, Problem, State};
+
+const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
+/// How often a watched status is looked at.
+const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,12 +32,18 @@ pub(super) struct Args {
     /// How to print it
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     output: Format,
+
+    /// Print it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// For people
     Table,
+    /// The same with uid, what runs it, image, age and file
+    Wide,
     /// The documents with their status
     Json,
     /// The same as YAML
@@ -34,11 +52,42 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(show(args))
+    runtime.block_on(async {
+        let mut shown = show(args).await?;
+        say(args, &shown)?;
+        if !args.watch {
+            return Ok(ExitCode::SUCCESS);
+        }
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            let now = show(args).await?;
+            if now != shown {
+                say(args, &now)?;
+                shown = now;
+            }
+        }
+    })
 }
 
-async fn show(args: &Args) -> anyhow::Result<ExitCode> {
-    let state = State::open_read_only(&args.place.state_dir()?).await?;
+/// A terminal shows the newest alone; whatever else reads gets one after the other.
+fn say(args: &Args, text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if args.watch && out.is_terminal() {
+        write!(out, "\x1b[H\x1b[2J")?;
+    }
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+async fn show(args: &Args) -> anyhow::Result<String> {
+    let state_dir = args.place.state_dir()?;
+    let state = State::open_read_only(&state_dir).await?;
+    let text = render(args, &state_dir, &state).await;
+    state.close().await;
+    text
+}
+
+async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<String> {
     let mut instances = Vec::new();
     for document in state.documents().await? {
         if document.released_at.is_none() && args.name.as_ref().is_none_or(|name| *name == document.name) {
@@ -54,18 +103,56 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         );
     }
     let list = || json!({"apiVersion": "v1", "kind": "List", "items": instances.iter().map(|(document, status)| item(document, status)).collect::<Vec<_>>()});
-    match args.output {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&list())?),
-        Format::Yaml => print!("{}", serde_saphyr::to_string(&list())?),
-        Format::Table => {
-            println!("{}", table(&instances));
-            problems(&state.problems().await?);
-            if let Some(name) = &args.name {
-                events(&state, &instances, name).await?;
+    Ok(match args.output {
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(&list())?),
+        Format::Yaml => serde_saphyr::to_string(&list())?,
+        Format::Table | Format::Wide => {
+            let mut table = table(&instances);
+            if args.output == Format::Wide {
+                widen(&mut table, &instances, state_dir)?;
             }
+            let mut text = format!("{table}\n{}", problems(&state.problems().await?));
+            if let Some(name) = &args.name {
+                text.push_str(&events(state, &instances, name).await?);
+            }
+            text
+        }
+    })
+}
+
+/// Adds what a provider looks for when something is wrong.
+fn widen(table: &mut Table, instances: &[(KnownDocument, MaiInstanceStatus)], state_dir: &Path) -> anyhow::Result<()> {
+    let servers = running(state_dir)?;
+    let in_containers = RuntimeKind::remembered(state_dir) == RuntimeKind::Docker;
+    let of = |document: &KnownDocument| {
+        let id = InstanceId {
+            namespace: document.namespace.clone(),
+            name: document.name.clone(),
+            uid: document.uid.clone(),
+        };
+        let process = servers.iter().find(|server| server.labels.id == id).map(|server| format!("pid {}", server.pid));
+        process.or_else(|| container_of(&id).ok().filter(|_| in_containers)).unwrap_or_default()
+    };
+    table.set_header(HEADER.into_iter().chain(["AGE", "RUNS AS", "IMAGE", "UID", "FILE"]));
+    for (row, (document, _)) in table.row_iter_mut().zip(instances) {
+        let image = document.document["spec"]["image"].as_str().unwrap_or_default().to_owned();
+        let file = document.file.clone().unwrap_or_default();
+        for text in [age(document.created_at), of(document), image, document.uid.clone(), file] {
+            row.add_cell(Cell::new(text));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// In its largest unit, as people say it.
+fn age(since: Timestamp) -> String {
+    let seconds = Timestamp::now().duration_since(since).as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => format!("{}m", seconds / 60),
+        7200..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
@@ -88,7 +175,7 @@ fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
 fn table(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"]);
+    table.set_header(HEADER);
     for (document, status) in instances {
         let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
         let ready = of("Ready");
@@ -108,16 +195,13 @@ fn table(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     table
 }
 
-fn problems(problems: &[Problem]) {
-    if !problems.is_empty() {
-        println!();
-    }
-    for problem in problems {
-        println!("{problem}");
-    }
+fn problems(problems: &[Problem]) -> String {
+    let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
-async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<()> {
+async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
     for (document, _) in instances {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
@@ -130,7 +214,18 @@ async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)],
                 event.message,
             ]);
         }
-        println!("\n{table}");
+        text.push_str(&format!("\n{table}\n"));
     }
-    Ok(())
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_said_in_their_largest_unit() {
+        let ago = |seconds| age(Timestamp::now() - jiff::SignedDuration::from_secs(seconds));
+        assert_eq!([5, 119, 600, 86_400, 864_000].map(ago), ["5s", "119s", "10m", "24h", "10d"]);
+    }
 }

@@ -1,6 +1,7 @@
 //! `mai compose --runtime docker` against a real Docker Engine: what is made, what is repaired, what is left alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod adopted;
 mod broken;
 mod drift;
 mod engine;

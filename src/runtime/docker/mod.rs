@@ -25,6 +25,7 @@ mod perform;
 mod ports;
 mod problem;
 mod secrets;
+mod set_aside;
 mod spec;
 mod update;
 mod volumes;
@@ -42,6 +43,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::by_hand::ByHand;
+pub use self::set_aside::{HandMade, SUFFIX as SET_ASIDE};
 
 use self::cache::Cache;
 use self::dance::Goal;
@@ -127,7 +129,9 @@ impl DockerRuntime {
         let docker = connect::connect(options.host.as_deref()).await?;
         let state_dir = options.state_dir.canonicalize().unwrap_or(options.state_dir);
         let state_id = std::fs::read_to_string(state_dir.join(STATE_ID)).unwrap_or_default().trim().to_owned();
-        Ok(Onlooker(Hands::new(docker, state_dir, state_id).await?))
+        let mut hands = Hands::new(docker, state_dir, state_id).await?;
+        hands.monitor = Monitor::for_one_look(Arc::clone(&hands.changes));
+        Ok(Onlooker(hands))
     }
 }
 
@@ -152,6 +156,11 @@ fn state_id(state_dir: &Path) -> io::Result<String> {
     std::fs::write(&unfinished, &id)?;
     std::fs::rename(&unfinished, &file)?;
     Ok(id)
+}
+
+/// Name of the container that serves an instance.
+pub fn container_of(id: &InstanceId) -> Result<String, RuntimeError> {
+    Ok(Names::of(id)?.active)
 }
 
 impl Runtime for DockerRuntime {

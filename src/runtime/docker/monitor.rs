@@ -49,11 +49,18 @@ pub(super) struct Monitor {
     /// By uid of the instance.
     watches: Mutex<HashMap<String, Watch>>,
     changes: Arc<Changes>,
+    /// A run that is younger is not asked before something is said about it: it is asked again soon.
+    just_started: Duration,
 }
 
 impl Monitor {
     pub(super) fn new(changes: Arc<Changes>) -> Self {
-        Self { watches: Mutex::default(), changes }
+        Self { watches: Mutex::default(), changes, just_started: JUST_STARTED }
+    }
+
+    /// For who looks once: every run is asked before anything is said about it.
+    pub(super) fn for_one_look(changes: Arc<Changes>) -> Self {
+        Self { just_started: Duration::ZERO, ..Self::new(changes) }
     }
 
     /// What is known of a run; from now on it is asked again and again. One that runs for long and is seen for the first time is asked
@@ -71,7 +78,7 @@ impl Monitor {
         let probe = workload.map_or_else(usual, |workload| workload.probe.clone());
         let age = Duration::try_from(Timestamp::now().duration_since(run.since)).unwrap_or_default();
         let start_period = workload.map_or(Duration::from_secs(60), |workload| workload.container.start_period);
-        let first = if age < JUST_STARTED {
+        let first = if age < self.just_started {
             Readiness::Starting { detail: "it was only just started".to_owned() }
         } else {
             match probe::ask(target, &probe).await {

@@ -193,11 +193,6 @@ pub fn log_of(state_dir: &Path, id: &InstanceId) -> Result<PathBuf, RuntimeError
     Ok(Places::of(state_dir, &places::key(id)?, None).log)
 }
 
-/// Where an instance keeps its data, unless its document names another place.
-pub fn data_of(state_dir: &Path, id: &InstanceId) -> Result<PathBuf, RuntimeError> {
-    Ok(Places::of(state_dir, &places::key(id)?, None).data)
-}
-
 fn impossible(id: &InstanceId, why: &str) -> RuntimeError {
     RuntimeError::Unsupported(format!("{id} is run as a process: {why}"))
 }

@@ -1,0 +1,52 @@
+//! A container that somebody made by hand under the name an instance needs: it is stopped and renamed, never removed.
+
+use bollard::Docker;
+use bollard::query_parameters::{
+    InspectContainerOptions, RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions,
+};
+
+use super::problem::{is_missing, said};
+use super::{connect, labels};
+use crate::runtime::RuntimeError;
+
+/// What is added to its name.
+pub const SUFFIX: &str = "-before-mai";
+
+/// A container that is none of ours.
+#[derive(Debug)]
+pub struct HandMade {
+    docker: Docker,
+    name: String,
+    /// Whether it runs.
+    pub runs: bool,
+}
+
+impl HandMade {
+    /// Finds the container of a name, when there is one that is not ours.
+    pub async fn find(host: Option<&str>, name: &str) -> Result<Option<Self>, RuntimeError> {
+        let docker = connect::connect(host).await?;
+        let container = match docker.inspect_container(name, None::<InspectContainerOptions>).await {
+            Ok(container) => container,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failed("look at the container", name, &error)),
+        };
+        let labelled = container.config.and_then(|config| config.labels).unwrap_or_default();
+        let runs = container.state.and_then(|state| state.running) == Some(true);
+        Ok(labels::read_owner(&labelled).is_none().then(|| Self { docker, name: name.to_owned(), runs }))
+    }
+
+    /// Stops it and gives it another name, which is returned; its volumes and directories stay as they are.
+    pub async fn set_aside(&self) -> Result<String, RuntimeError> {
+        let stopped = self.docker.stop_container(&self.name, None::<StopContainerOptions>).await;
+        stopped.map_err(|error| failed("stop", &self.name, &error))?;
+        let aside = format!("{}{SUFFIX}", self.name);
+        let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name(&aside).build();
+        let renamed = self.docker.rename_container(&self.name, options).await;
+        renamed.map_err(|error| failed("renaming", &self.name, &error))?;
+        Ok(aside)
+    }
+}
+
+fn failed(action: &'static str, name: &str, error: &bollard::errors::Error) -> RuntimeError {
+    RuntimeError::Engine { action, instance: format!("container {name}"), said: said(error) }
+}
