@@ -188,3 +188,18 @@ fn an_empty_or_vanished_directory_removes_nothing() {
     wait_ready(good);
     compose.stop();
 }
+
+#[test]
+fn a_server_that_only_an_image_holds_is_not_replaced_by_ours() {
+    let (place, good) = place();
+    let port = free_port();
+    let foreign =
+        document("foreign", port, "  server: {kind: OpenWebUI}\n").replace("  openRouter: {mock: true}\n", "");
+    place.write("foreign.yaml", &foreign);
+    let compose = place.compose(&[]);
+    wait_ready(good);
+    let message = place.wait_for_reason("foreign", "Ready", "UnsupportedByRuntime");
+    assert!(message.contains("--runtime docker"), "{message}");
+    assert!(place.pid("foreign").is_none());
+    compose.stop();
+}

@@ -88,7 +88,7 @@ impl KnownDocument {
     }
 
     /// What becomes of it when its document is gone.
-    pub(crate) fn to_go(mut self) -> Self {
+    pub(crate) fn into_leaving(mut self) -> Self {
         self.deleted_at = self.deleted_at.or_else(|| Some(now()));
         self.problem = None;
         self
@@ -133,7 +133,7 @@ impl State {
 
     /// The document of an instance is gone; its workload is to go.
     pub async fn mark_deleted(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| standing.map(KnownDocument::to_go)).await
+        self.change(namespace, name, |standing| standing.map(KnownDocument::into_leaving)).await
     }
 
     /// The workload of a deleted instance is gone. Its row and its generated secrets stay, so that a document of the same

@@ -80,7 +80,10 @@ impl Place {
 
     /// A condition of an instance as (status, reason, message).
     pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String, String)> {
-        let instance = self.status().into_iter().find(|item| item["metadata"]["name"] == name)?;
+        // While the state database is being made there is nothing to tell yet.
+        let (0, out, _) = self.mai("status", &["-o", "json"]) else { return None };
+        let list: Value = serde_json::from_str(&out).unwrap();
+        let instance = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == name)?.clone();
         let condition = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)?.clone();
         let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
         Some((text("status"), text("reason"), text("message")))

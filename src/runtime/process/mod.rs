@@ -122,6 +122,9 @@ impl Runtime for ProcessRuntime {
     }
 
     async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        if !workload.container.confined {
+            return Err(impossible(&workload.id, "spec.server.kind names an image; use --runtime docker"));
+        }
         let (hands, workload) = (Arc::clone(&self.hands), workload.clone());
         let id = workload.id.clone();
         // In a task of its own: whoever waits may lose patience, but a server that was started is looked after.

@@ -77,7 +77,7 @@ impl Preview {
         }
         for key in delete {
             if let Some(row) = after.remove(&key) {
-                after.insert(key, row.to_go());
+                after.insert(key, row.into_leaving());
             }
         }
         let instances = after
