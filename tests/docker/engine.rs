@@ -10,27 +10,42 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 struct Engine {
     directory: PathBuf,
     /// When this process ends, however it does, its end closes and the engine goes.
-    orders: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    _script: Child,
+    script: Option<Mutex<Script>>,
     /// Restarts need the engine for themselves.
     use_of_it: RwLock<()>,
 }
 
+struct Script {
+    orders: ChildStdin,
+    said: BufReader<ChildStdout>,
+    _child: Child,
+}
+
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
+/// The script's, or with MAI_TEST_ENGINE=DIRECTORY the one behind `docker.sock` in there, such as Podman's; that one is not restarted.
 fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
-        let directory = std::env::temp_dir().join(format!("mai-engine-{}", std::process::id()));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
-        let mut script =
-            Command::new(script).arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (orders, said) = (script.stdin.take().unwrap(), BufReader::new(script.stdout.take().unwrap()));
-        let mut orders = (orders, said);
-        wait_ready(&mut orders.1);
-        let engine = Engine { directory, orders: Mutex::new(orders), _script: script, use_of_it: RwLock::new(()) };
-        build_images(&engine.directory);
-        engine
+        let (directory, script) = match std::env::var_os("MAI_TEST_ENGINE") {
+            Some(directory) => (PathBuf::from(directory), None),
+            None => {
+                let directory = std::env::temp_dir().join(format!("mai-engine-{}", std::process::id()));
+                let script = start(&directory);
+                (directory, Some(Mutex::new(script)))
+            }
+        };
+        build_images(&directory);
+        Engine { directory, script, use_of_it: RwLock::new(()) }
     })
+}
+
+fn start(directory: &Path) -> Script {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
+    let mut child = Command::new(script).arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (orders, said) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut script = Script { orders, said, _child: child };
+    wait_ready(&mut script.said);
+    script
 }
 
 fn wait_ready(said: &mut impl BufRead) {
@@ -51,9 +66,11 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
 
 /// `restart` or `kill`; returns when it answers again.
 pub fn order(order: &str) {
-    let mut orders = engine().orders.lock().unwrap();
-    writeln!(orders.0, "{order}").unwrap();
-    wait_ready(&mut orders.1);
+    let script =
+        engine().script.as_ref().expect("only an engine of the tests' own can be restarted: unset MAI_TEST_ENGINE");
+    let mut script = script.lock().unwrap();
+    writeln!(script.orders, "{order}").unwrap();
+    wait_ready(&mut script.said);
 }
 
 pub fn socket() -> PathBuf {
@@ -86,18 +103,10 @@ fn build_images(directory: &Path) {
         .status()
         .unwrap();
     assert!(built.success());
-    let archive = directory.join("rootfs.tar");
-    assert!(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&rootfs).arg(".").status().unwrap().success());
-    let archive = std::fs::read(archive).unwrap();
-    let socket = format!("unix://{}", directory.join("docker.sock").display());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let docker =
-            Docker::connect_with_unix(&socket, 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
-        for (tag, entrypoint) in [("1", "/fixture"), ("2", "/fixture"), ("broken", "/nothing")] {
-            import(&docker, "fixture", tag, entrypoint, archive.clone()).await;
-        }
-    });
+    let archive = pack(&rootfs);
+    for (image, entrypoint) in [("fixture:1", "/fixture"), ("fixture:2", "/fixture"), ("fixture:broken", "/nothing")] {
+        import(directory, image, entrypoint, &archive);
+    }
 }
 
 /// `mai-own:test`: the very binary under test and the libraries it was linked with.
@@ -114,24 +123,30 @@ pub fn build_own_image() {
             std::fs::create_dir_all(target.parent().unwrap()).unwrap();
             std::fs::copy(library, target).unwrap();
         }
-        let archive = engine().directory.join("own-rootfs.tar");
-        assert!(
-            Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&rootfs).arg(".").status().unwrap().success()
-        );
-        let archive = std::fs::read(archive).unwrap();
-        by_hand(async |docker| import(&docker, "mai-own", "test", "/mai", archive).await);
+        import(&engine().directory, "mai-own:test", "/mai", &pack(&rootfs));
     });
 }
 
-async fn import(docker: &Docker, name: &str, tag: &str, entrypoint: &str, archive: Vec<u8>) {
-    use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
-    use futures::StreamExt;
+/// By the API itself: each engine reads the client library's form of several changes in its own way.
+fn import(directory: &Path, image: &str, entrypoint: &str, archive: &Path) {
     let changes =
-        vec![format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL fixture={tag}")];
-    let options: CreateImageOptions =
-        CreateImageOptionsBuilder::new().from_src("-").repo(name).tag(tag).changes(changes).build();
-    let mut progress = docker.create_image(Some(options), Some(bollard::body_full(archive.into())), None);
-    while let Some(message) = progress.next().await {
-        message.unwrap();
-    }
+        [format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL made={image}")];
+    let encoded = |text: &String| text.replace(' ', "%20").replace('"', "%22").replace('[', "%5B").replace(']', "%5D");
+    let changes: Vec<String> = changes.iter().map(|change| format!("changes={}", encoded(change))).collect();
+    let url = format!("http://engine/v1.41/images/create?fromSrc=-&repo={image}&{}", changes.join("&"));
+    let imported = Command::new("curl")
+        .args(["-sf", "-X", "POST", "-H", "content-type: application/x-tar", "--data-binary"])
+        .arg(format!("@{}", archive.display()))
+        .arg("--unix-socket")
+        .arg(directory.join("docker.sock"))
+        .arg(url)
+        .output()
+        .unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+}
+
+fn pack(rootfs: &Path) -> PathBuf {
+    let archive = rootfs.with_extension("tar");
+    assert!(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(rootfs).arg(".").status().unwrap().success());
+    archive
 }

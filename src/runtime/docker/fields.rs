@@ -21,6 +21,8 @@ pub(super) const PAUSED: &str = "paused";
 pub(super) const LEFT_OVER: &str = "left over";
 /// The file with its secret values is not there.
 pub(super) const SECRETS_FILE: &str = "secrets file";
+/// What the engine's own call for it can change while a container runs.
+pub(super) const UPDATED: [&str; 5] = ["memory", "memory reserved", "cpus", "cpu weight", "restart"];
 /// What is shown where nothing is.
 const NONE: &str = "none";
 const CONNECTED: &str = "connected";
@@ -182,7 +184,7 @@ pub(super) fn drift(changes: Vec<Change>) -> Drift {
 }
 
 /// Whether the engine can bring a field of a running container to a value. It cannot take a limit away.
-fn in_place(field: &str, to: &str) -> bool {
+pub(super) fn in_place(field: &str, to: &str) -> bool {
     match field {
         "restart" | NAME | PAUSED | LEFT_OVER | SECRETS_FILE => true,
         "memory" | "memory reserved" | "cpus" | "cpu weight" => to != NONE,

@@ -34,6 +34,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::Docker;
@@ -89,6 +90,8 @@ struct Hands {
     place: Place,
     /// Files of volumes are ours to give away.
     owns_engine_files: bool,
+    /// The engine does not know the call that changes a container while it runs.
+    cannot_update: AtomicBool,
     cache: Arc<Cache>,
     changes: Arc<Changes>,
     monitor: Monitor,
@@ -249,6 +252,7 @@ impl Hands {
             users_are_mapped,
             place,
             owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && place == Place::Beside,
+            cannot_update: AtomicBool::new(false),
             cache: Arc::default(),
             monitor: Monitor::new(Arc::clone(&changes)),
             changes,

@@ -112,7 +112,7 @@ impl Hands {
         if workload.is_some() {
             changes.extend(out_of_order(names, cast, state.paused == Some(true)));
         }
-        let drift = if running { fields::drift(changes) } else { lasting_only(changes) };
+        let drift = if running { self.drift(changes) } else { lasting_only(changes) };
         if !running {
             self.monitor.forget(id);
             return Ok(Presence::Stopped { drift });
@@ -164,9 +164,20 @@ impl Hands {
         let asked = Fields::asked(&body, image.as_deref(), same_image);
         let secret_names: BTreeSet<String> = values.keys().map(|name| (*name).to_owned()).collect();
         let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
-        let tolerated = labels.and_then(Labels::read).map(|labels| labels.tolerated).unwrap_or_default();
+        let labels = labels.and_then(Labels::read);
+        // Some engines add to a container once it starts. What we made from just this and cannot be changed afterwards is what was asked
+        // for, however it is shown.
+        let as_made = labels.as_ref().is_some_and(|labels| {
+            image.is_some()
+                && labels.recreate_hash == spec::recreate_hash(&Fields::asked(&body, image.as_deref(), true))
+                && self.was_made_by_us(names, container.id.as_deref().unwrap_or_default())
+        });
+        let tolerated = labels.map(|labels| labels.tolerated).unwrap_or_default();
         let mut changes = Vec::new();
         for change in Fields::shown(container).differences(&asked, &secret_names) {
+            if as_made && !fields::in_place(&change.field, &change.to) {
+                continue;
+            }
             if change.field == format!("mount.{IN_CONTAINER}") {
                 changes.extend(changed_secrets(container, file.as_ref()));
             } else if !tolerated.contains(&change.field) {

@@ -1,6 +1,6 @@
 //! Does what `dance` says, one move at a time, looking anew after each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 
 use super::cast::{Cast, Part};
 use super::dance::{Fits, Goal, Move, Role, next_move};
-use super::fields::{self, Fields};
+use super::fields::Fields;
 use super::inside::Place;
 use super::labels::Labels;
 use super::names::Names;
@@ -82,7 +82,7 @@ impl Hands {
             let Some(part) = part else { continue };
             let Some(container) = self.inspect(&workload.id, part).await? else { continue };
             let changes = self.differences(workload, names, &container).await?;
-            *fit = !matches!(fields::drift(changes), Drift::Replace(_));
+            *fit = !matches!(self.drift(changes), Drift::Replace(_));
         }
         Ok(fits)
     }
@@ -112,7 +112,7 @@ impl Hands {
             tolerated: Default::default(),
         };
         spec::label(&mut body, &labels);
-        let part = self.create_next(workload, names, body.clone()).await?;
+        let mut part = self.create_next(workload, names, body.clone()).await?;
         // An engine that makes something otherwise than asked would be asked again and again: what it cannot do is written down.
         let Some(container) = self.inspect(id, &part).await? else { return Ok(()) };
         let differences = self.differences(workload, names, &container).await?;
@@ -123,9 +123,23 @@ impl Hands {
             self.remove(id, &part).await?;
             labels.tolerated = differences.into_iter().map(|change| change.field).collect();
             spec::label(&mut body, &labels);
-            self.create_next(workload, names, body).await?;
+            part = self.create_next(workload, names, body).await?;
         }
+        self.note_made(names, &part.id);
         Ok(())
+    }
+
+    /// Remembers that a container was made here and not by somebody who took over its labels. Where that is lost, or cannot be kept, what
+    /// the engine shows is compared alone.
+    fn note_made(&self, names: &Names, container: &str) {
+        let home = self.home(names);
+        if let Err(error) = std::fs::create_dir_all(&home).and_then(|()| std::fs::write(made(&home, container), "")) {
+            tracing::debug!("{} cannot be written: {error}", home.display());
+        }
+    }
+
+    pub(super) fn was_made_by_us(&self, names: &Names, container: &str) -> bool {
+        made(&self.home(names), container).exists()
     }
 
     async fn create_next(
@@ -218,6 +232,8 @@ impl Hands {
         let options: RemoveContainerOptions = RemoveContainerOptionsBuilder::new().v(true).build();
         let outcome = self.docker.remove_container(&part.id, Some(options)).await;
         self.exits.forget(&part.id);
+        // One too many does no harm.
+        let _ = std::fs::remove_file(made(&self.home(&Names::of(id)?), &part.id));
         match outcome {
             // Somebody else is removing it.
             Err(error) if status(&error) == Some(409) && said(&error).contains("already in progress") => {
@@ -263,4 +279,9 @@ impl Hands {
         }
         Ok(())
     }
+}
+
+/// A file beside the secrets of an instance that says that a container was made here.
+fn made(home: &Path, container: &str) -> PathBuf {
+    home.join(format!("made-{container}"))
 }

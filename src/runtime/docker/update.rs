@@ -1,15 +1,30 @@
 //! Changes that need no restart: limits, restart policy, networks, a pause.
 
+use std::sync::atomic::Ordering;
+
 use bollard::models::ContainerUpdateBody;
 
 use super::cast::Cast;
 use super::fields;
 use super::names::Names;
-use super::problem::engine;
+use super::problem::{engine, is_missing, said};
 use super::{Hands, spec};
-use crate::runtime::{Drift, RuntimeError, Workload};
+use crate::runtime::{Change, Drift, RuntimeError, Workload};
 
 impl Hands {
+    /// What differences mean on this engine.
+    pub(super) fn drift(&self, changes: Vec<Change>) -> Drift {
+        match fields::drift(changes) {
+            Drift::InPlace(changes)
+                if self.cannot_update.load(Ordering::Relaxed)
+                    && changes.iter().any(|change| fields::UPDATED.contains(&change.field.as_str())) =>
+            {
+                Drift::Replace(changes)
+            }
+            other => other,
+        }
+    }
+
     pub(super) async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
         let id = &workload.id;
         let names = Names::of(id)?;
@@ -23,7 +38,7 @@ impl Hands {
         }
         let changes = self.differences(workload, &names, &container).await?;
         let about = |field: &str| changes.iter().any(|change| change.field == field);
-        if ["memory", "memory reserved", "cpus", "cpu weight", "restart"].into_iter().any(about) {
+        if fields::UPDATED.into_iter().any(about) {
             let asked = spec::container(workload, &names, None, None).host_config.unwrap_or_default();
             let update = ContainerUpdateBody {
                 memory: asked.memory,
@@ -34,7 +49,17 @@ impl Hands {
                 restart_policy: asked.restart_policy,
                 ..ContainerUpdateBody::default()
             };
-            self.docker.update_container(&active.id, update).await.map_err(engine("change of its limits", id))?;
+            match self.docker.update_container(&active.id, update).await {
+                // Not the container but the call is unknown: older versions of Podman do not have it. Such a change needs a replacement.
+                Err(error) if is_missing(&error) && !said(&error).to_lowercase().contains("no such") => {
+                    tracing::warn!(
+                        "this engine cannot change a container while it runs; limits are changed by replacing it"
+                    );
+                    self.cannot_update.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                outcome => outcome.map_err(engine("change of its limits", id))?,
+            }
         }
         if changes.iter().any(|change| change.field.starts_with("network.")) {
             self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
@@ -42,7 +67,7 @@ impl Hands {
         self.cache.forget();
         // What the engine took and did not keep would be tried again without end.
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
-        match fields::drift(self.differences(workload, &names, &container).await?) {
+        match self.drift(self.differences(workload, &names, &container).await?) {
             Drift::InPlace(changes) => {
                 let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 let said = format!("it took a change and did not keep it: {}", kept.join(", "));
