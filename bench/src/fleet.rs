@@ -66,9 +66,9 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     report.add(
         "fleet: memory of the reconciler at 20",
         "-".to_owned(),
-        format!("{:.1} MB resident", resident_kib(pid)? as f64 / 1e3),
-        "≤ 30 MB",
-        resident_kib(pid)? <= 30_000,
+        format!("{:.1} MiB resident", resident_kib(pid)? as f64 / 1024.0),
+        "≤ 30 MiB",
+        resident_kib(pid)? <= 30 * 1024,
     );
     mai.stop().await
 }

@@ -56,9 +56,9 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     report.add(
         "server: idle memory",
         format!("{:.1} MB of binary", std::fs::metadata(binary)?.len() as f64 / 1e6),
-        format!("{:.1} MB resident", resident as f64 / 1e3),
-        "≤ 15 MB",
-        resident <= 15_000,
+        format!("{:.1} MiB resident", resident as f64 / 1024.0),
+        "≤ 15 MiB",
+        resident <= 15 * 1024,
     );
     Ok(())
 }
