@@ -14,6 +14,10 @@ pub enum ConditionKind {
     Stalled,
     /// The newest document was understood.
     DocumentValid,
+    /// The volumes are there, as large as declared.
+    StorageReady,
+    /// The declared way in from outside is served.
+    Exposed,
 }
 
 impl ConditionKind {
@@ -24,6 +28,8 @@ impl ConditionKind {
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
             Self::DocumentValid => "DocumentValid",
+            Self::StorageReady => "StorageReady",
+            Self::Exposed => "Exposed",
         }
     }
 }
@@ -39,6 +45,7 @@ pub enum Reason {
     Replacing,
     RolledBack,
     Suspended,
+    Paused,
     Deleting,
     Unhealthy,
     CrashLoop,
@@ -48,6 +55,11 @@ pub enum Reason {
     MissingSecret,
     ImageUnavailable,
     NameTaken,
+    Unschedulable,
+    Refused,
+    VolumePending,
+    ResizeFailed,
+    NotAccepted,
     DataNotWritable,
     DataInUse,
     InvalidDocument,
@@ -68,6 +80,7 @@ impl Reason {
             Self::Replacing => "Replacing",
             Self::RolledBack => "RolledBack",
             Self::Suspended => "Suspended",
+            Self::Paused => "Paused",
             Self::Deleting => "Deleting",
             Self::Unhealthy => "Unhealthy",
             Self::CrashLoop => "CrashLoop",
@@ -77,6 +90,11 @@ impl Reason {
             Self::MissingSecret => "MissingSecret",
             Self::ImageUnavailable => "ImageUnavailable",
             Self::NameTaken => "NameTaken",
+            Self::Unschedulable => "Unschedulable",
+            Self::Refused => "Refused",
+            Self::VolumePending => "VolumePending",
+            Self::ResizeFailed => "ResizeFailed",
+            Self::NotAccepted => "NotAccepted",
             Self::DataNotWritable => "DataNotWritable",
             Self::DataInUse => "DataInUse",
             Self::InvalidDocument => "InvalidDocument",
@@ -129,6 +147,11 @@ impl Conditions {
             Some(standing) => *standing = next,
             None => self.list.push(next),
         }
+    }
+
+    /// Takes back what is not known any more.
+    pub fn clear(&mut self, kind: ConditionKind) {
+        self.list.retain(|condition| condition.type_ != kind.as_str());
     }
 
     /// The conditions, for the status.

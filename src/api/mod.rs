@@ -33,7 +33,7 @@ pub use resources::{ResourceAmounts, Resources};
 pub use schema::{Finding, check};
 pub use secret_ref::SecretRef;
 pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
-pub use status::{MaiInstanceStatus, UsageStatus};
+pub use status::{MaiInstanceStatus, Rejected, UsageStatus};
 pub use storage::{Storage, Volume};
 pub use upgrade::{MaintenanceWindow, Upgrade, Weekday};
 pub use upstream::{Ollama, OpenRouter};
@@ -46,6 +46,10 @@ pub const VERSION: &str = "v1alpha1";
 pub const API_VERSION: &str = "mai.dev/v1alpha1";
 /// While this finalizer is on an instance, its workload has not been torn down yet.
 pub const FINALIZER: &str = "mai.dev/teardown";
+/// With the value `true` on an instance, nothing is done for it until it is gone.
+pub const PAUSED: &str = "mai.dev/paused";
+/// With the value `true` on an instance that is being deleted, it is let go as it stands, without stopping or removing anything more.
+pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";
 /// Set by a source on an instance whose newest document is broken: the sentence that says what is wrong with it.
 pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
 /// Set by a source that reads files: the file an instance was read from.

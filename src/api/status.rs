@@ -29,6 +29,10 @@ pub struct MaiInstanceStatus {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: i32,
 
+    /// What was declared and rolled back because it did not become ready. It is not tried again until something else is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+
     /// Accounts and spend, as the server last reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
@@ -36,6 +40,17 @@ pub struct MaiInstanceStatus {
     /// When the newest backup was read back, restored and checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_verified_backup: Option<Time>,
+}
+
+/// A workload that was rolled back.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// SHA-256 over what was declared.
+    pub hash: String,
+
+    /// Why it was rolled back.
+    pub why: String,
 }
 
 /// Accounts and spend of an instance.

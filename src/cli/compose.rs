@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::notify::ServiceManager;
 use super::runtime_choice::RuntimeKind;
 use super::state_dir::Place;
-use crate::reconcile::{self, Options, Transition};
+use crate::reconcile::{self, Feed, Options, Transition};
 use crate::runtime::Runtime;
 use crate::runtime::docker::{DockerOptions, DockerRuntime};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
@@ -101,7 +101,8 @@ async fn keep<R: Runtime>(
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, told) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(told));
-    let context = Arc::new(reconcile::Context { source, runtime, state: state.clone(), transitions });
+    let context =
+        Arc::new(reconcile::Context { source, runtime, record: state.clone(), transitions, meter: Box::new(()) });
 
     let manager = Arc::new(ServiceManager::from_environment());
     let told = Arc::clone(&manager);
@@ -111,7 +112,7 @@ async fn keep<R: Runtime>(
         async move { manager.keep_alive().await }
     });
     manager.ready();
-    reconcile::run(documents, context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
+    reconcile::run(Feed::new(documents), context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
 
     problems.abort();
     printer.abort();

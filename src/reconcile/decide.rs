@@ -5,11 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff::restart_delay;
-use super::facts::Rejected;
 use super::status::{self, Picture};
 use super::{Blocked, Decision, Facts, Memory, Step};
-use crate::api::{DeletionPolicy, Reason};
-use crate::runtime::{Change, Drift, Exit, Observed, Presence, Readiness, Workload};
+use crate::api::{DeletionPolicy, MaiInstance, PAUSED, Reason, Rejected, SKIP_TEARDOWN};
+use crate::runtime::{Cause, Change, Drift, Exit, Ground, Observed, Presence, Readiness, Trouble, Workload};
 
 /// A server that has been ready for this long has left its earlier failures behind.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -17,6 +16,8 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CRASH_LOOP: u32 = 3;
 /// How often it is looked whether what blocks an instance is gone.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
+const TEARDOWN: Duration = Duration::from_secs(600);
 /// How often something that is about to end is looked at.
 const ENDING_AGAIN: Duration = Duration::from_millis(200);
 
@@ -24,6 +25,12 @@ const ENDING_AGAIN: Duration = Duration::from_millis(200);
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
     let verdict = match facts.observed {
+        _ if abandoned(facts) => {
+            Verdict::new(Step::Release, Picture::working(Reason::Deleting, "let go without waiting for its teardown"), None)
+        }
+        _ if annotated(facts.instance, PAUSED) && facts.instance.metadata.deletion_timestamp.is_none() => {
+            Verdict::wait(Picture::Paused, None)
+        }
         Err(problem) => Verdict::unknown(problem),
         Ok(observed) => {
             count_exit(&mut memory, observed, facts.now);
@@ -39,7 +46,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             }
         }
     };
-    let status = status::render(facts, &verdict.picture, memory.failures);
+    let status = status::render(facts, &verdict.picture, &memory);
     Decision { step: verdict.step, status, memory, wake: verdict.wake }
 }
 
@@ -76,6 +83,18 @@ fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
         memory.failures = memory.failures.saturating_add(1);
         memory.ready_since = None;
     }
+}
+
+/// Whether a deleted instance is not to be torn down any further.
+fn abandoned(facts: &Facts<'_>) -> bool {
+    facts.ground == Ground::Cluster
+        && facts.instance.metadata.deletion_timestamp.as_ref().is_some_and(|deleted| {
+            annotated(facts.instance, SKIP_TEARDOWN) || since(deleted.0, facts.now) > TEARDOWN
+        })
+}
+
+fn annotated(instance: &MaiInstance, annotation: &str) -> bool {
+    instance.metadata.annotations.as_ref().and_then(|all| all.get(annotation)).is_some_and(|value| value == "true")
 }
 
 fn deleting(facts: &Facts<'_>, observed: &Observed) -> Verdict {
@@ -129,6 +148,7 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
         Presence::Running { drift: Drift::InPlace(changes), readiness, .. } => {
             let picture = match readiness {
                 Readiness::Ready { version } => Picture::Ready { version: version.clone() },
+                Readiness::Waiting(trouble) => waiting(trouble),
                 _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
             };
             Verdict::new(Step::Update(changes.clone()), picture, None)
@@ -291,12 +311,33 @@ fn keep(
             };
             Verdict::wait(picture, left)
         }
+        Readiness::Waiting(trouble) => {
+            memory.ready_since = None;
+            if observed.former.is_none() {
+                return Verdict::wait(waiting(trouble), None);
+            }
+            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
+            if left.is_zero() || trouble.cause.is_failure() {
+                return roll_back(workload, memory, trouble.detail.clone());
+            }
+            Verdict::wait(waiting(trouble), left)
+        }
         Readiness::Failing { probes, detail }
             if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) =>
         {
             unhealthy(facts, memory, format!("{} probes in a row failed: {detail}", facts.instance.spec.health.retries))
         }
         Readiness::Failing { detail, .. } => Verdict::wait(Picture::Doubtful { detail: detail.clone() }, None),
+    }
+}
+
+/// What people are shown while the cluster tries by itself: what it may get over alone is work, the rest wants a person.
+fn waiting(trouble: &Trouble) -> Picture {
+    let reason = status::reason(trouble.cause);
+    match trouble.cause {
+        Cause::Starting | Cause::Unhealthy => Picture::working(reason, trouble.detail.clone()),
+        Cause::CrashLoop => Picture::crash_loop(trouble.detail.clone()),
+        _ => Picture::Stalled { reason, message: trouble.detail.clone() },
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
 use crate::reconcile::desired;
-use crate::runtime::{Former, InstanceId};
+use crate::runtime::{Former, Ground, InstanceId, Part};
 
 const NOW: i64 = 1_000_000;
 
@@ -26,7 +26,7 @@ fn instance(spec: Value) -> MaiInstance {
 
 fn workload(instance: &MaiInstance) -> Workload {
     let id = InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1".into() };
-    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into()).unwrap()
+    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into(), Ground::Server).unwrap()
 }
 
 struct Scene {
@@ -39,6 +39,8 @@ struct Scene {
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
+    ground: Ground,
+    parts: Vec<Part>,
 }
 
 impl Scene {
@@ -53,7 +55,14 @@ impl Scene {
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
+            ground: Ground::Server,
+            parts: Vec::new(),
         }
+    }
+
+    fn in_a_cluster(mut self) -> Self {
+        self.ground = Ground::Cluster;
+        self
     }
 
     fn running(readiness: Readiness, started_ago: i64) -> Self {
@@ -118,6 +127,7 @@ impl Scene {
             former: self.former.clone(),
             last_exit: self.last_exit.clone(),
             port_holder: self.port_holder.clone(),
+            parts: self.parts.clone(),
         };
         decide(&Facts {
             instance: &self.instance,
@@ -125,6 +135,7 @@ impl Scene {
             observed: Ok(&observed),
             memory: &self.memory,
             previous: &self.previous,
+            ground: self.ground,
             now: at(0),
         })
     }
@@ -360,6 +371,7 @@ fn an_error_is_unknown_and_keeps_what_was_known() {
         observed: Err("the engine does not answer"),
         memory: &known.memory,
         previous: &known.status,
+        ground: Ground::Server,
         now: at(-5),
     });
     assert_eq!(unknown.step, Step::Wait);

@@ -1,7 +1,7 @@
 //! From a document and the values of its secrets to the workload that should run.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,12 +10,16 @@ use sha2::{Digest, Sha256};
 
 use super::environment::environment;
 use crate::api::{
-    MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis,
+    MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, Volume, parse_bytes, parse_cpu_millis,
 };
-use crate::runtime::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
+use crate::runtime::{
+    Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
+};
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
+/// Where every server listens inside its pod.
+const IN_POD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// Why it cannot be said what should run.
@@ -42,15 +46,22 @@ pub fn references(instance: &MaiInstance) -> Vec<&SecretRef> {
     admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).collect()
 }
 
-/// What should run for a document. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
+/// What should run for a document on such ground. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
 pub fn desired(
     instance: &MaiInstance,
     id: InstanceId,
     secrets: &BTreeMap<SecretRef, SecretString>,
     session_key: &SecretString,
+    ground: Ground,
 ) -> Result<Workload, Blocked> {
     let spec = &instance.spec;
-    let listen = listen(instance)?;
+    let listen = match ground {
+        Ground::Server => listen(instance)?,
+        Ground::Cluster => IN_POD,
+    };
+    if ground == Ground::Cluster {
+        possible_in_a_cluster(instance)?;
+    }
     let env = environment(instance, secrets, session_key)?;
     let limits = amounts("resources.limits", spec.resources.limits.as_ref())?;
     let mut workload = Workload {
@@ -68,6 +79,7 @@ pub fn desired(
         },
         stop_grace: STOP_GRACE,
         container: container(instance)?,
+        cluster: cluster(instance),
         hash: String::new(),
     };
     workload.hash = hash(&workload);
@@ -108,6 +120,65 @@ fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
         labels: spec.expose.labels.clone(),
         reserved: amounts("resources.requests", spec.resources.requests.as_ref())?,
         start_period: spec.health.start_period(),
+    })
+}
+
+/// A pod may be moved to any node, so nothing of it may depend on one.
+fn possible_in_a_cluster(instance: &MaiInstance) -> Result<(), Blocked> {
+    let storage = &instance.spec.storage;
+    for (field, volume) in [("data", &storage.data), ("backups", &storage.backups)] {
+        if volume.host_path.is_some() {
+            return Err(Blocked::new(
+                Reason::UnsupportedByRuntime,
+                format!(
+                    "storage.{field}.hostPath is a directory of one server; in a cluster leave it out, or name an existing claim in storage.{field}.volumeName"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What means something to a cluster alone.
+fn cluster(instance: &MaiInstance) -> Cluster {
+    let spec = &instance.spec;
+    let claim = |volume: &Volume| Claim {
+        size: volume.size.clone(),
+        class: volume.storage_class_name.clone(),
+        existing: volume.volume_name.clone(),
+    };
+    let upstreams = spec.open_router.iter().filter(|upstream| !upstream.mock).map(|upstream| &upstream.base_url);
+    let upstreams = upstreams.chain(spec.ollama.iter().map(|ollama| &ollama.base_url));
+    let ports = upstreams.filter_map(|url| url::Url::parse(url).ok()?.port_or_known_default());
+    Cluster {
+        data: claim(&spec.storage.data),
+        backups: claim(&spec.storage.backups),
+        entry: entry(instance),
+        pull_secrets: spec.image_pull_secrets.clone(),
+        retries: u32::try_from(spec.health.retries).unwrap_or(1),
+        // The admin may connect OpenRouter in the pages even where the document names no upstream.
+        upstream_ports: ports.chain([443]).collect::<BTreeSet<u16>>(),
+    }
+}
+
+fn entry(instance: &MaiInstance) -> Option<Entry> {
+    let expose = &instance.spec.expose;
+    let host = expose.host.clone()?;
+    if let Some(ingress) = &expose.ingress {
+        return Some(Entry::Ingress {
+            host,
+            class: ingress.class_name.clone(),
+            tls_secret: ingress.tls_secret_name.clone(),
+            cluster_issuer: ingress.cluster_issuer.clone(),
+            annotations: ingress.annotations.clone(),
+        });
+    }
+    let gateway = expose.gateway.as_ref()?;
+    Some(Entry::Route {
+        host,
+        gateway: gateway.name.clone(),
+        namespace: gateway.namespace.clone(),
+        section: gateway.section_name.clone(),
     })
 }
 
@@ -181,7 +252,7 @@ mod tests {
                 )
             })
             .collect();
-        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()))
+        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()), Ground::Server)
     }
 
     fn text(workload: &Workload, name: &str) -> Option<String> {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Blocked;
-use crate::api::{MaiInstance, MaiInstanceStatus};
-use crate::runtime::{Observed, Workload};
+use crate::api::{MaiInstance, MaiInstanceStatus, Rejected};
+use crate::runtime::{Ground, Observed, Workload};
 
 /// All that a decision is made from.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub memory: &'a Memory,
     /// The status that stands.
     pub previous: &'a MaiInstanceStatus,
+    /// What instances run on.
+    pub ground: Ground,
     /// The clock.
     pub now: Timestamp,
 }
@@ -40,13 +42,4 @@ pub struct Memory {
     pub removed: bool,
     /// The deleted instance's data is gone.
     pub data_removed: bool,
-}
-
-/// A workload that was rolled back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejected {
-    /// `Workload::hash`.
-    pub hash: String,
-    /// Why.
-    pub why: String,
 }

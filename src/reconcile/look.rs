@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::{Blocked, Facts, Memory, desired, ports, references};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
-use crate::runtime::{Eyes, InstanceId, Observed, Workload};
+use crate::runtime::{Eyes, Ground, InstanceId, Observed, Workload};
 use crate::source::Source;
 
 /// What a look at an instance found.
@@ -19,6 +19,7 @@ pub(super) struct View {
     pub(super) wanted: Result<Workload, Blocked>,
     /// What is there, or why that is not known.
     pub(super) observed: Result<Observed, String>,
+    ground: Ground,
 }
 
 impl View {
@@ -27,13 +28,14 @@ impl View {
         instance: &MaiInstance,
         id: &InstanceId,
         all: &[Arc<MaiInstance>],
-        session_key: &SecretString,
+        session_key: &Result<SecretString, String>,
         source: &S,
         eyes: &E,
     ) -> Self {
-        let wanted = wanted(instance, id, all, session_key, source).await;
+        let ground = eyes.ground();
+        let wanted = wanted(instance, id, all, session_key, source, ground).await;
         let observed = eyes.look(id, wanted.as_ref().ok()).await.map_err(|error| error.to_string());
-        Self { wanted, observed }
+        Self { wanted, observed, ground }
     }
 
     /// All that a decision is made from.
@@ -49,6 +51,7 @@ impl View {
             observed: self.observed.as_ref().map_err(String::as_str),
             memory,
             previous,
+            ground: self.ground,
             now: Timestamp::now(),
         }
     }
@@ -58,10 +61,11 @@ async fn wanted<S: Source>(
     instance: &MaiInstance,
     id: &InstanceId,
     all: &[Arc<MaiInstance>],
-    session_key: &SecretString,
+    session_key: &Result<SecretString, String>,
     source: &S,
+    ground: Ground,
 ) -> Result<Workload, Blocked> {
-    if let Some(conflict) = ports::conflict(instance, all) {
+    if let (Ground::Server, Some(conflict)) = (ground, ports::conflict(instance, all)) {
         return Err(conflict);
     }
     let mut secrets = BTreeMap::new();
@@ -70,7 +74,9 @@ async fn wanted<S: Source>(
         let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
         secrets.insert(reference.clone(), value);
     }
-    desired(instance, id.clone(), &secrets, session_key)
+    let session_key =
+        session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
+    desired(instance, id.clone(), &secrets, session_key, ground)
 }
 
 /// Which instance a document is about; the error names what it lacks.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::look::{View, identity};
-use super::{Decision, Memory, Step, decide, status};
+use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
 use crate::api::{MaiInstance, MaiInstanceStatus};
 use crate::runtime::{Eyes, InstanceId};
 use crate::source::Source;
-use crate::state::{State, StateError};
 
 /// What would be done next for one instance.
 #[derive(Clone, Debug)]
@@ -35,25 +34,25 @@ pub enum Standing {
     Blocked,
 }
 
-/// Looks at each instance as the loop would. `state` is what the loop remembers, when it has ever run.
-pub async fn plan<S: Source, E: Eyes>(
+/// Looks at each instance as the loop would. `record` is what the loop keeps, when it has ever run.
+pub async fn plan<S: Source, E: Eyes, K: Record>(
     instances: &[Arc<MaiInstance>],
-    state: Option<&State>,
+    record: Option<&K>,
     source: &S,
     eyes: &E,
-) -> Result<Vec<Planned>, StateError> {
+) -> Result<Vec<Planned>, RecordError> {
     let mut planned = Vec::new();
     for instance in instances {
         // Every row of a source has all three; one that had not would not be worked on either.
         let Ok(id) = identity(instance) else { continue };
-        let (mut previous, mut memory, mut session_key) = (MaiInstanceStatus::default(), Memory::default(), None);
-        if let Some(state) = state {
-            previous = state.status(&id.uid).await?.unwrap_or_default();
-            memory = state.memory(&id.uid).await?;
-            session_key = state.known_secret(&id.uid, "session-key").await?;
-        }
-        // Of an instance without one nothing runs yet that could be compared.
-        let session_key = session_key.unwrap_or_else(|| SecretString::from(String::new()));
+        let Kept { status: previous, memory, session_key } = match record {
+            Some(record) => record.recall(instance, &id, false).await?,
+            None => Kept {
+                status: MaiInstanceStatus::default(),
+                memory: Memory::default(),
+                session_key: Ok(SecretString::from(String::new())),
+            },
+        };
         let view = View::of(instance, &id, instances, &session_key, source, eyes).await;
         let Decision { step, status, .. } = decide(&view.facts(instance, &memory, &previous));
         let holds = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -12,17 +12,16 @@ use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, applier, watcher};
-use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
-use super::desired::listen;
+use super::desired::{listen, references};
 use super::look::{View, identity};
-use super::{Decision, Memory, Step, decide, status};
-use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
+use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
+use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::runtime::{InstanceId, Runtime, RuntimeError};
-use crate::source::{Documents, Source};
-use crate::state::{EventKind, State, StateError};
+use crate::source::{Documents, Rotated, Source};
+use crate::state::EventKind;
 
 /// More steps than any way from one state to another takes; a pass that needs more goes on in the next.
 const STEPS_IN_A_PASS: usize = 6;
@@ -42,16 +41,48 @@ impl Default for Options {
     }
 }
 
+/// The documents of a source on their way into a store that others may read as well.
+pub struct Feed {
+    documents: Documents,
+    store: Store<MaiInstance>,
+    writer: reflector::store::Writer<MaiInstance>,
+}
+
+impl Feed {
+    /// A feed of these documents.
+    pub fn new(documents: Documents) -> Self {
+        let (store, writer) = reflector::store();
+        Self { documents, store, writer }
+    }
+
+    /// Every instance that is known, as it was last seen.
+    pub fn store(&self) -> Store<MaiInstance> {
+        self.store.clone()
+    }
+}
+
+/// Told of each pass, to count it.
+pub trait Meter: Send + Sync {
+    /// A pass over one instance has ended.
+    fn pass(&self, took: Duration, outcome: Result<(), &ReconcileError>);
+}
+
+impl Meter for () {
+    fn pass(&self, _: Duration, _: Result<(), &ReconcileError>) {}
+}
+
 /// What the loop works with.
-pub struct Context<S, R> {
+pub struct Context<S, R, K> {
     /// Gives secrets and lets deleted documents go.
     pub source: S,
     /// Observes and applies.
     pub runtime: R,
     /// Keeps what has to survive.
-    pub state: State,
+    pub record: K,
     /// Told of each change of readiness, for whoever watches.
     pub transitions: UnboundedSender<Transition>,
+    /// Told of each pass.
+    pub meter: Box<dyn Meter>,
 }
 
 /// A change of how an instance stands.
@@ -82,40 +113,47 @@ pub enum ReconcileError {
     /// A step could not be done.
     #[error(transparent)]
     Step(#[from] RuntimeError),
-    /// The state database could not be read.
+    /// What is kept could not be recalled.
     #[error(transparent)]
-    State(#[from] StateError),
-    /// The source could not let a document go.
+    Record(#[from] RecordError),
+    /// The source could not hold a document or let it go.
     #[error(transparent)]
     Source(#[from] crate::source::SourceError),
 }
 
-struct Shared<S, R> {
-    context: Arc<Context<S, R>>,
+impl ReconcileError {
+    /// In one word, of a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Incomplete(_) => "Incomplete",
+            Self::Step(error) => reason(error).as_str(),
+            Self::Record(_) => "RecordFailed",
+            Self::Source(_) => "SourceFailed",
+        }
+    }
+}
+
+struct Shared<S, R, K> {
+    context: Arc<Context<S, R, K>>,
     store: Store<MaiInstance>,
     /// Failed passes in a row, for the back-off; worth nothing after a restart, so it is not kept.
     failures: Mutex<HashMap<String, u32>>,
-    /// What the state database holds, by uid. Nobody else writes it while this reconciler holds its lock, so a pass need not read.
+    /// What is on record, by uid. Nobody else writes there while this reconciler is at work, so a pass need not read.
     kept: Mutex<HashMap<String, Kept>>,
+    /// Instances whose documents were held by this run.
+    held: Mutex<HashSet<String>>,
     /// Instances of which this run has told something: what is found as it should be is told once, too.
     told: Mutex<HashSet<String>>,
 }
 
-#[derive(Clone)]
-struct Kept {
-    status: MaiInstanceStatus,
-    memory: Memory,
-    session_key: SecretString,
-}
-
 /// Runs until `shutdown` resolves; passes under way are finished.
-pub async fn run<S: Source, R: Runtime>(
-    documents: Documents,
-    context: Arc<Context<S, R>>,
+pub async fn run<S: Source, R: Runtime, K: Record>(
+    feed: Feed,
+    context: Arc<Context<S, R, K>>,
     options: Options,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (store, writer) = reflector::store();
+    let Feed { documents, store, writer } = feed;
     let shutdown = shutdown.boxed().shared();
     let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.clone());
     let shared = Arc::new(Shared {
@@ -123,11 +161,12 @@ pub async fn run<S: Source, R: Runtime>(
         store: store.clone(),
         failures: Mutex::default(),
         kept: Mutex::default(),
+        held: Mutex::default(),
         told: Mutex::default(),
     });
     let config = Config::default().concurrency(options.concurrency);
     let passes =
-        applier(reconcile::<S, R>, on_error, shared, store.clone(), queue, config).for_each(|outcome| async move {
+        applier(reconcile::<S, R, K>, on_error, shared, store.clone(), queue, config).for_each(|outcome| async move {
             match outcome {
                 // A trigger for what has just left; nothing to do.
                 Ok(_) | Err(ApplierError::ObjectNotFound(_)) => {}
@@ -151,11 +190,11 @@ pub async fn run<S: Source, R: Runtime>(
 }
 
 /// Everything that is a reason to look at an instance.
-fn requests<S: Source, R: Runtime>(
+fn requests<S: Source, R: Runtime, K: Record>(
     documents: Documents,
     writer: reflector::store::Writer<MaiInstance>,
     store: &Store<MaiInstance>,
-    context: &Context<S, R>,
+    context: &Context<S, R, K>,
     resync: Duration,
 ) -> BoxStream<'static, Result<ReconcileRequest<MaiInstance>, watcher::Error>> {
     let everything = |store: Store<MaiInstance>| {
@@ -165,8 +204,11 @@ fn requests<S: Source, R: Runtime>(
         reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
-        let everything = everything(store.clone());
-        context.source.secret_changes().flat_map(move |()| everything())
+        let store = store.clone();
+        context.source.secret_changes().flat_map(move |rotated| {
+            let told = store.state().into_iter().filter(move |instance| uses(instance, &rotated));
+            stream::iter(told.map(|instance| ObjectRef::from_obj(instance.as_ref())))
+        })
     };
     let ticks = {
         let everything = everything(store.clone());
@@ -182,35 +224,52 @@ fn requests<S: Source, R: Runtime>(
     stream::select(touched, by_ourselves).map_ok(ReconcileRequest::from).boxed()
 }
 
-fn on_error<S, R>(instance: Arc<MaiInstance>, _: &ReconcileError, shared: Arc<Shared<S, R>>) -> Action {
+fn uses(instance: &MaiInstance, rotated: &Rotated) -> bool {
+    match rotated {
+        Rotated::Any => true,
+        Rotated::One { namespace, name } => {
+            instance.metadata.namespace.as_ref() == Some(namespace)
+                && references(instance).iter().any(|reference| reference.name == *name)
+        }
+    }
+}
+
+fn on_error<S, R, K>(instance: Arc<MaiInstance>, _: &ReconcileError, shared: Arc<Shared<S, R, K>>) -> Action {
     let mut failures = lock(&shared.failures);
-    let count = failures.entry(instance.name_any()).or_default();
+    let count = failures.entry(key(&instance)).or_default();
     *count += 1;
     Action::requeue(retry_delay(*count, rand::random()))
 }
 
-fn reconcile<S: Source, R: Runtime>(
+fn reconcile<S: Source, R: Runtime, K: Record>(
     instance: Arc<MaiInstance>,
-    shared: Arc<Shared<S, R>>,
+    shared: Arc<Shared<S, R, K>>,
 ) -> BoxFuture<'static, Result<Action, ReconcileError>> {
     async move {
-        let id = identity(&instance).map_err(ReconcileError::Incomplete)?;
+        let began = Instant::now();
+        let outcome = shared.pass(&instance).await;
+        shared.context.meter.pass(began.elapsed(), outcome.as_ref().map(drop));
+        outcome
+    }
+    .boxed()
+}
+
+impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
+    async fn pass(&self, instance: &MaiInstance) -> Result<Action, ReconcileError> {
+        let id = identity(instance).map_err(ReconcileError::Incomplete)?;
         for _ in 0..STEPS_IN_A_PASS {
-            if let Some(action) = shared.step(&instance, &id).await? {
-                lock(&shared.failures).remove(&id.name);
+            if let Some(action) = self.step(instance, &id).await? {
+                lock(&self.failures).remove(&key(instance));
                 return Ok(action);
             }
         }
         Ok(Action::requeue(Duration::ZERO))
     }
-    .boxed()
-}
 
-impl<S: Source, R: Runtime> Shared<S, R> {
     /// Observes, decides, does one step. `None` means: look again at once.
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
-        let Kept { status: previous, memory, session_key } = self.kept(id).await?;
+        let Kept { status: previous, memory, session_key } = self.kept(instance, id).await?;
         let view = View::of(instance, id, &self.store.state(), &session_key, source, runtime).await;
         let Decision { step, status, mut memory, wake } = decide(&view.facts(instance, &memory, &previous));
 
@@ -223,6 +282,7 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 // Without a workload the brain never says any of these.
                 let Ok(workload) = view.wanted else { return Ok(None) };
                 tracing::info!(instance = %id, "{step}");
+                self.hold(instance, id).await?;
                 if matches!(step, Step::Prepare(_) | Step::Replace(_)) {
                     // These take a while, so people are told before.
                     self.note(instance, id, &previous, &status, &memory).await;
@@ -276,23 +336,32 @@ impl<S: Source, R: Runtime> Shared<S, R> {
                 self.tell(instance, id, &status, true).await;
                 lock(&self.kept).remove(&id.uid);
                 lock(&self.told).remove(&id.uid);
+                lock(&self.held).remove(&id.uid);
                 return Ok(Some(Action::await_change()));
             }
         }
         Ok(None)
     }
 
-    async fn kept(&self, id: &InstanceId) -> Result<Kept, StateError> {
+    /// Nothing is made for an instance whose document could go without a word.
+    async fn hold(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
+        let marked = instance.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
+        if !marked && !lock(&self.held).contains(&id.uid) {
+            self.context.source.hold(&id.namespace, &id.name).await?;
+            lock(&self.held).insert(id.uid.clone());
+        }
+        Ok(())
+    }
+
+    async fn kept(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Kept, RecordError> {
         if let Some(kept) = lock(&self.kept).get(&id.uid) {
             return Ok(kept.clone());
         }
-        let state = &self.context.state;
-        let kept = Kept {
-            status: state.status(&id.uid).await?.unwrap_or_default(),
-            memory: state.memory(&id.uid).await?,
-            session_key: state.generated_secret(&id.uid, "session-key").await?,
-        };
-        lock(&self.kept).insert(id.uid.clone(), kept.clone());
+        let leaving = instance.metadata.deletion_timestamp.is_some();
+        let kept = self.context.record.recall(instance, id, !leaving).await?;
+        if kept.session_key.is_ok() {
+            lock(&self.kept).insert(id.uid.clone(), kept.clone());
+        }
         Ok(kept)
     }
 
@@ -314,7 +383,7 @@ impl<S: Source, R: Runtime> Shared<S, R> {
             }
             return;
         }
-        match self.context.state.put_status(&id.uid, status).await {
+        match self.context.record.put_status(id, status).await {
             Ok(()) => self.keep(id, |kept| kept.status.clone_from(status)),
             Err(error) => tracing::error!(instance = %id, "the status could not be kept: {error}"),
         }
@@ -328,7 +397,7 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         if lock(&self.kept).get(&id.uid).is_some_and(|kept| kept.memory == *memory) {
             return;
         }
-        match self.context.state.put_memory(&id.uid, memory).await {
+        match self.context.record.put_memory(id, memory).await {
             Ok(()) => self.keep(id, |kept| kept.memory.clone_from(memory)),
             Err(error) => tracing::error!(instance = %id, "what was done could not be kept: {error}"),
         }
@@ -348,9 +417,7 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
         let (reason, message) =
             if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
-        if let Err(error) =
-            self.context.state.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await
-        {
+        if let Err(error) = self.context.record.event(id, kind, reason, message).await {
             tracing::error!(instance = %id, "an event could not be kept: {error}");
         }
         self.announce(instance, status, gone);
@@ -370,6 +437,11 @@ impl<S: Source, R: Runtime> Shared<S, R> {
         // Nobody has to listen.
         let _ = self.context.transitions.send(transition);
     }
+}
+
+/// What failures are counted by.
+fn key(instance: &MaiInstance) -> String {
+    format!("{}/{}", instance.namespace().unwrap_or_default(), instance.name_any())
 }
 
 /// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.

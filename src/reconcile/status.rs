@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::Facts;
+use super::{Facts, Memory};
+use crate::runtime::{Cause, Ground, Part, PartKind};
 use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
 
 /// How an instance stands, in the few ways that matter to a person.
@@ -20,6 +21,8 @@ pub(super) enum Picture {
     Stalled { reason: Reason, message: String },
     /// Stopped as declared.
     Suspended,
+    /// Left alone as asked.
+    Paused,
     /// Nothing could be observed.
     Unknown { message: String },
 }
@@ -35,7 +38,7 @@ impl Picture {
 }
 
 /// The status of an instance: what stood, moved only where the picture moved.
-pub(super) fn render(facts: &Facts<'_>, picture: &Picture, failures: u32) -> MaiInstanceStatus {
+pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> MaiInstanceStatus {
     let instance = facts.instance;
     let mut status = facts.previous.clone();
     let generation = instance.metadata.generation;
@@ -70,6 +73,12 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, failures: u32) -> Mai
             ready(Some(false), Reason::Suspended, "stopped because spec.suspend is true; data and backups are kept");
             (None, None)
         }
+        Picture::Paused => {
+            let stood = facts.previous.conditions.iter().find(|condition| condition.type_ == "Ready");
+            let holds = stood.filter(|ready| ready.status != "Unknown").map(|ready| ready.status == "True");
+            ready(holds, Reason::Paused, "nothing is done for it while the annotation mai.dev/paused is true");
+            (None, None)
+        }
         Picture::Unknown { message } => {
             ready(None, Reason::ObserveFailed, message);
             (Some((Reason::ObserveFailed, message.clone())), None)
@@ -88,11 +97,45 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, failures: u32) -> Mai
         None => conditions.set(ConditionKind::DocumentValid, Some(true), Reason::Valid, ""),
     }
 
+    if let Ok(observed) = facts.observed {
+        parts(&mut conditions, &observed.parts);
+    }
+
     status.observed_generation = generation;
     status.conditions = conditions.into_vec();
-    status.address = address(instance);
-    status.restarts = i32::try_from(failures).unwrap_or(i32::MAX);
+    status.address = address(instance, facts.ground);
+    status.restarts = i32::try_from(memory.failures).unwrap_or(i32::MAX);
+    status.rejected.clone_from(&memory.rejected);
     status
+}
+
+/// Says of each part whether it is in order; nothing of those that the runtime does not have.
+fn parts(conditions: &mut Conditions, parts: &[Part]) {
+    for (part, kind, good) in [
+        (PartKind::Storage, ConditionKind::StorageReady, "the volumes are bound"),
+        (PartKind::Exposure, ConditionKind::Exposed, "the way in is declared to the cluster"),
+    ] {
+        match parts.iter().find(|known| known.kind == part).map(|known| &known.trouble) {
+            None => conditions.clear(kind),
+            Some(None) => conditions.set(kind, Some(true), Reason::Ready, good),
+            Some(Some(trouble)) => conditions.set(kind, Some(false), reason(trouble.cause), &trouble.detail),
+        }
+    }
+}
+
+/// The reason of a condition for what keeps something from being in order.
+pub(super) fn reason(cause: Cause) -> Reason {
+    match cause {
+        Cause::Starting => Reason::Starting,
+        Cause::Unhealthy => Reason::Unhealthy,
+        Cause::CrashLoop => Reason::CrashLoop,
+        Cause::ImageUnavailable => Reason::ImageUnavailable,
+        Cause::Unschedulable => Reason::Unschedulable,
+        Cause::Refused => Reason::Refused,
+        Cause::VolumePending => Reason::VolumePending,
+        Cause::ResizeFailed => Reason::ResizeFailed,
+        Cause::NotAccepted => Reason::NotAccepted,
+    }
 }
 
 /// The decided status of a step that could not be done. Goes on from the conditions that stood before, so that a failure that
@@ -121,10 +164,16 @@ fn document_problem(instance: &MaiInstance) -> Option<&str> {
     instance.metadata.annotations.as_ref()?.get(DOCUMENT_PROBLEM).map(String::as_str)
 }
 
-fn address(instance: &MaiInstance) -> Option<String> {
+fn address(instance: &MaiInstance, ground: Ground) -> Option<String> {
     let expose = &instance.spec.expose;
     if let Some(host) = &expose.host {
-        return Some(format!("https://{host}"));
+        let plain = expose.ingress.as_ref().is_some_and(|ingress| ingress.tls_secret_name.is_none());
+        let scheme = if ground == Ground::Cluster && plain { "http" } else { "https" };
+        return Some(format!("{scheme}://{host}"));
+    }
+    if ground == Ground::Cluster {
+        let (name, namespace) = (instance.metadata.name.as_ref()?, instance.metadata.namespace.as_ref()?);
+        return Some(format!("http://mai-{name}.{namespace}:8080"));
     }
     let port = expose.port?;
     Some(match expose.address.as_deref().unwrap_or(super::desired::DEFAULT_ADDRESS) {

@@ -14,11 +14,18 @@ use std::future::Future;
 
 use futures::stream::BoxStream;
 
-pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
-pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
+pub use observed::{Cause, Change, Drift, Exit, Former, Observed, Part, PartKind, Presence, Readiness, Trouble};
+pub use workload::{
+    Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
+};
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.
 pub trait Runtime: Send + Sync + 'static {
+    /// What its instances run on.
+    fn ground(&self) -> Ground {
+        Ground::Server
+    }
+
     /// Looks at what is there for an instance. `workload` is what should run, when that is known: what runs is compared with it, and its
     /// port and image are looked at.
     fn observe(
@@ -68,6 +75,11 @@ pub trait Runtime: Send + Sync + 'static {
 
 /// Eyes without hands: what `mai plan` looks with, so that it cannot change anything.
 pub trait Eyes: Send + Sync + 'static {
+    /// What its instances run on.
+    fn ground(&self) -> Ground {
+        Ground::Server
+    }
+
     /// As [`Runtime::observe`].
     fn look(
         &self,
@@ -77,6 +89,10 @@ pub trait Eyes: Send + Sync + 'static {
 }
 
 impl<R: Runtime> Eyes for R {
+    fn ground(&self) -> Ground {
+        Runtime::ground(self)
+    }
+
     fn look(
         &self,
         id: &InstanceId,

@@ -15,6 +15,65 @@ pub struct Observed {
     pub last_exit: Option<Exit>,
     /// Who else listens on the declared port, when somebody does.
     pub port_holder: Option<String>,
+    /// How the parts beside the server stand, where the runtime has any that may not be in order.
+    pub parts: Vec<Part>,
+}
+
+/// A part of an instance beside its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which.
+    pub kind: PartKind,
+    /// What is wrong with it, when something is.
+    pub trouble: Option<Trouble>,
+}
+
+/// The parts of an instance beside its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// Its volumes.
+    Storage,
+    /// Its way in from outside.
+    Exposure,
+}
+
+/// What keeps something from being in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In one word.
+    pub cause: Cause,
+    /// As a sentence, in the words of whoever refuses.
+    pub detail: String,
+}
+
+/// Why something is not in order: a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is on its way.
+    Starting,
+    /// It answered before and does not now.
+    Unhealthy,
+    /// It ends again and again.
+    CrashLoop,
+    /// Its image cannot be had.
+    ImageUnavailable,
+    /// No node takes it.
+    Unschedulable,
+    /// A quota or a policy refuses it.
+    Refused,
+    /// A volume is not there yet.
+    VolumePending,
+    /// A volume is to grow and does not.
+    ResizeFailed,
+    /// Nobody serves the declared way in.
+    NotAccepted,
+}
+
+impl Cause {
+    /// Whether a replacement with this trouble has failed, without waiting for its start period to end.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::CrashLoop | Self::ImageUnavailable | Self::Refused)
+    }
 }
 
 /// Whether something runs for an instance.
@@ -95,6 +154,8 @@ pub enum Readiness {
         /// What the last one said.
         detail: String,
     },
+    /// Not ready, and what runs it goes on trying by itself, as a cluster does.
+    Waiting(Trouble),
 }
 
 /// How a run ended.

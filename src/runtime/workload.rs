@@ -1,6 +1,6 @@
 //! What a runtime is asked to run: plain data, the same for every runtime.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Workload {
     pub image: String,
     /// The whole environment the server is told.
     pub env: BTreeMap<String, EnvValue>,
-    /// Where it listens (process) or is published (Docker).
+    /// Where it listens (process), is published (Docker), or listens inside its pod (Kubernetes).
     pub listen: SocketAddr,
     /// Directory of the data, when the spec names one.
     pub data_path: Option<PathBuf>,
@@ -47,6 +47,8 @@ pub struct Workload {
     pub stop_grace: Duration,
     /// What only a container engine looks at.
     pub container: Container,
+    /// What only a cluster looks at.
+    pub cluster: Cluster,
     /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
     pub hash: String,
 }
@@ -72,6 +74,59 @@ pub struct Container {
     pub reserved: Limits,
     /// How long it may take to become ready.
     pub start_period: Duration,
+}
+
+/// What is declared for a cluster and means nothing on a single server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// Claim of the data.
+    pub data: Claim,
+    /// Claim of the backups.
+    pub backups: Claim,
+    /// The way in from outside.
+    pub entry: Option<Entry>,
+    /// Names of Secrets with registry credentials.
+    pub pull_secrets: Vec<String>,
+    /// Failed probes in a row until it counts as unhealthy.
+    pub retries: u32,
+    /// TCP ports of the upstreams it has to reach.
+    pub upstream_ports: BTreeSet<u16>,
+}
+
+/// A volume as a cluster is asked for one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// Size, as a quantity.
+    pub size: String,
+    /// Storage class; the cluster's default when absent.
+    pub class: Option<String>,
+    /// Name of an existing claim that is used instead of one of its own.
+    pub existing: Option<String>,
+}
+
+/// A way in from outside the cluster, to one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of spec.expose")]
+pub enum Entry {
+    /// An Ingress.
+    Ingress {
+        host: String,
+        class: Option<String>,
+        tls_secret: Option<String>,
+        cluster_issuer: Option<String>,
+        annotations: BTreeMap<String, String>,
+    },
+    /// An HTTPRoute to a Gateway.
+    Route { host: String, gateway: String, namespace: Option<String>, section: Option<String> },
+}
+
+/// What instances run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// One server, whose ports and directories all instances share.
+    Server,
+    /// A cluster, which starts again by itself what ends, and collects what belonged to a deleted document.
+    Cluster,
 }
 
 /// How secret values reach a server in a container.

@@ -26,11 +26,30 @@ pub trait Source: Send + Sync + 'static {
         reference: &SecretRef,
     ) -> impl Future<Output = Result<SecretString, SecretError>> + Send;
 
-    /// Emits whenever any secret may have changed; may be taken once.
-    fn secret_changes(&self) -> BoxStream<'static, ()>;
+    /// Emits whenever secrets may have changed; may be taken once.
+    fn secret_changes(&self) -> BoxStream<'static, Rotated>;
+
+    /// Something is about to be made for an instance: its document may not go before it was released.
+    fn hold(&self, _namespace: &str, _name: &str) -> impl Future<Output = Result<(), SourceError>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// The workload of a deleted instance is gone: lets the document go.
     fn release(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Which secrets may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// Any.
+    Any,
+    /// The one of this namespace and name.
+    One {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+    },
 }
 
 /// Why a secret has no value. Never holds one.
@@ -43,6 +62,14 @@ pub enum SecretError {
     Missing { name: String },
     #[error("Secret {name} has no key {key}; it has {known}")]
     NoKey { name: String, key: String, known: String },
+    #[error(
+        "Secret {name} is not in namespace {namespace}; make it with `kubectl -n {namespace} create secret generic {name}`"
+    )]
+    NotInCluster { namespace: String, name: String },
+    #[error("Secret {name} of namespace {namespace} could not be read: the API server says: {said}")]
+    Unreadable { namespace: String, name: String, said: String },
+    #[error("a Secret of a cluster is named by name and key; env:{variable} is for documents in a directory alone")]
+    VariableInCluster { variable: String },
     #[error("environment variable {variable} is not set for mai; set it and restart mai, or use a Secret")]
     NoVariable { variable: String },
     #[error("Secret {name} in {file} cannot be used: {problem}")]
@@ -59,4 +86,6 @@ pub enum SourceError {
     Ended,
     #[error(transparent)]
     State(#[from] crate::state::StateError),
+    #[error("{action} of {instance}: the API server says: {said}")]
+    Cluster { action: &'static str, instance: String, said: String },
 }

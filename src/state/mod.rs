@@ -8,6 +8,7 @@ mod event;
 mod lock;
 mod memory;
 mod problem;
+mod record;
 mod secret;
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};

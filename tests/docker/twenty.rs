@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::KillContainerOptions;
 use mai_operator::reconcile::{desired, references};
 use mai_operator::runtime::docker::{DockerOptions, DockerRuntime};
-use mai_operator::runtime::{InstanceId, Presence, Runtime, Workload};
+use mai_operator::runtime::{Ground, InstanceId, Presence, Runtime, Workload};
 
 use super::engine;
 use super::proxy::{Cut, Proxy};
@@ -22,7 +22,7 @@ fn workload(stage: &Stage, uid: &str) -> Workload {
     let secrets: BTreeMap<_, _> =
         references(&instance).into_iter().map(|reference| (reference.clone(), "sk-or-v1-fixture".into())).collect();
     let id = InstanceId { namespace: "default".into(), name: stage.name.clone(), uid: uid.into() };
-    desired(&instance, id, &secrets, &"session".into()).unwrap()
+    desired(&instance, id, &secrets, &"session".into(), Ground::Server).unwrap()
 }
 
 #[test]

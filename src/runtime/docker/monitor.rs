@@ -158,7 +158,7 @@ async fn ask_on(
             changes.name(&id);
         }
         pause = match *answers.borrow() {
-            Readiness::Starting { .. } => (pause * 3 / 2).min(SLOWEST_START_PROBE),
+            Readiness::Starting { .. } | Readiness::Waiting(_) => (pause * 3 / 2).min(SLOWEST_START_PROBE),
             Readiness::Ready { .. } | Readiness::Failing { .. } => probe.interval,
         };
     }

@@ -67,7 +67,7 @@ impl Hands {
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
-        Ok(Observed { presence, missing, former, last_exit, port_holder })
+        Ok(Observed { presence, missing, former, last_exit, port_holder, parts: Vec::new() })
     }
 
     pub(super) async fn inspect(

@@ -83,7 +83,7 @@ impl Hands {
             (_, Some(wanted)) if run.as_ref().is_some_and(|run| run.labels.listen == wanted) => None,
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
-        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder })
+        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder, parts: Vec::new() })
     }
 
     /// Who else listens where `id` wants to.

@@ -62,6 +62,6 @@ impl Eyes for Onlooker {
             .map(|wanted| (port::listeners(wanted), wanted))
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
             .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
-        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder })
+        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder, parts: Vec::new() })
     }
 }

@@ -57,7 +57,7 @@ impl Supervision {
             }
             self.keep_log_short().await;
             pause = match *self.run.readiness.borrow() {
-                Readiness::Starting { .. } => (pause * 3 / 2).min(SLOWEST_START_PROBE),
+                Readiness::Starting { .. } | Readiness::Waiting(_) => (pause * 3 / 2).min(SLOWEST_START_PROBE),
                 Readiness::Ready { .. } | Readiness::Failing { .. } => probe.interval,
             };
         }

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 
 use crate::api::SecretRef;
-use crate::source::{Documents, SecretError, Source, SourceError};
+use crate::source::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
 
 pub use preview::{Preview, Previewed};
@@ -78,8 +78,8 @@ impl Source for Directory {
         self.secrets.value(namespace, reference)
     }
 
-    fn secret_changes(&self) -> BoxStream<'static, ()> {
-        WatchStream::from_changes(self.secrets.changes()).map(drop).boxed()
+    fn secret_changes(&self) -> BoxStream<'static, Rotated> {
+        WatchStream::from_changes(self.secrets.changes()).map(|_| Rotated::Any).boxed()
     }
 
     async fn release(&self, namespace: &str, name: &str) -> Result<(), SourceError> {

@@ -14,7 +14,7 @@ use super::parse::Key;
 use super::scan::{Root, Tree, scan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, SecretRef};
-use crate::source::{SecretError, Source, SourceError};
+use crate::source::{Rotated, SecretError, Source, SourceError};
 use crate::state::{KnownDocument, Problem};
 
 /// One instance as it would stand.
@@ -100,7 +100,7 @@ impl Source for Preview {
     }
 
     /// It is one look: nothing in it ever changes.
-    fn secret_changes(&self) -> BoxStream<'static, ()> {
+    fn secret_changes(&self) -> BoxStream<'static, Rotated> {
         stream::pending().boxed()
     }
 

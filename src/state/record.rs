@@ -1,0 +1,45 @@
+//! The state database as the loop's record.
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{EventKind, State, StateError};
+use crate::api::{MaiInstance, MaiInstanceStatus};
+use crate::reconcile::{Kept, Memory, Record, RecordError};
+use crate::runtime::InstanceId;
+
+const SESSION_KEY: &str = "session-key";
+
+impl Record for State {
+    async fn recall(&self, _: &MaiInstance, id: &InstanceId, make: bool) -> Result<Kept, RecordError> {
+        let session_key = if make {
+            self.generated_secret(&id.uid, SESSION_KEY).await?
+        } else {
+            // Of an instance without one nothing runs yet that could be compared.
+            self.known_secret(&id.uid, SESSION_KEY).await?.unwrap_or_else(|| SecretString::from(String::new()))
+        };
+        Ok(Kept {
+            status: self.status(&id.uid).await?.unwrap_or_default(),
+            memory: self.memory(&id.uid).await?,
+            session_key: Ok(session_key),
+        })
+    }
+
+    async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
+        Ok(Self::put_status(self, &id.uid, status).await?)
+    }
+
+    async fn put_memory(&self, id: &InstanceId, memory: &Memory) -> Result<(), RecordError> {
+        Ok(Self::put_memory(self, &id.uid, memory).await?)
+    }
+
+    async fn event(&self, id: &InstanceId, kind: EventKind, reason: &str, message: &str) -> Result<(), RecordError> {
+        Ok(self.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await?)
+    }
+}
+
+impl From<StateError> for RecordError {
+    fn from(error: StateError) -> Self {
+        Self(error.to_string())
+    }
+}
