@@ -2,12 +2,14 @@
 
 mod changes;
 pub mod docker;
+pub mod kubernetes;
 mod log_tail;
 mod observed;
 mod port;
 pub(crate) mod probe;
 pub mod process;
 mod readiness;
+mod secrets_file;
 mod workload;
 
 use std::future::Future;

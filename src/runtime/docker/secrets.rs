@@ -1,7 +1,6 @@
-//! The file that carries secret values into a container, so that they do not show when it is inspected.
+//! The files with secret values on the engine's machine ([`crate::runtime::secrets_file`]).
 //!
-//! One `NAME=VALUE` a line; `\` and line ends inside a value are written `\\` and `\n`. Its name holds a hash of its content, so what
-//! was replaced keeps the values it was started with, and a rotated secret is a mount that differs. The hash covers the random session
+//! The name of one holds a hash of its content, so what was replaced keeps the values it was started with, and a rotated secret is a mount that differs. The hash covers the random session
 //! key as well, so it gives nothing away about the others.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::spec::USER;
+use crate::runtime::secrets_file;
 
-/// Where the server finds it.
-pub(super) const IN_CONTAINER: &str = "/run/mai/secrets.env";
 const PREFIX: &str = "secrets-";
 const SUFFIX: &str = ".env";
 
@@ -28,13 +26,9 @@ pub(super) struct SecretFile {
 
 impl SecretFile {
     pub(super) fn new(home: &Path, values: &BTreeMap<&str, &SecretString>) -> Self {
-        let mut content = String::new();
-        for (name, value) in values {
-            let value = value.expose_secret().replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
-            content.push_str(&format!("{name}={value}\n"));
-        }
-        let hash = hex::encode(&Sha256::digest(content.as_bytes())[..8]);
-        Self { path: home.join(format!("{PREFIX}{hash}{SUFFIX}")), content: content.into() }
+        let content = secrets_file::content(values);
+        let hash = hex::encode(&Sha256::digest(content.expose_secret().as_bytes())[..8]);
+        Self { path: home.join(format!("{PREFIX}{hash}{SUFFIX}")), content }
     }
 
     /// Whether it is there as it should be. Only its length is looked at: its name says what it holds.

@@ -14,7 +14,7 @@ use super::fields::Fields;
 use super::image::Image;
 use super::labels::Labels;
 use super::names::{Names, SHARED_NETWORK};
-use super::secrets::IN_CONTAINER;
+use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{EnvValue, SecretDelivery, Workload};
 
 /// Where every server image listens.

@@ -1,0 +1,277 @@
+//! The steps on a cluster. Each can be repeated, and goes on from what it finds.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use serde_json::{Value, json};
+
+use super::compare::differences;
+use super::deployment::deployment;
+use super::kind::Kind;
+use super::live::Live;
+use super::observe::{deployment_of, is_available, orphans};
+use super::secret::Values;
+use super::{KubernetesRuntime, Notice, names, said};
+use crate::runtime::{InstanceId, RuntimeError, Workload};
+
+/// What becomes of the pod template that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It stays, or there is none.
+    Keep,
+    /// It is replaced, and kept until what replaces it answers.
+    Replace,
+}
+
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+impl KubernetesRuntime {
+    pub(super) fn api(&self, namespace: &str, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    /// Applies what is missing or differs, the Deployment last, and removes what is left over.
+    pub(super) async fn apply_all(&self, workload: &Workload, mode: Mode) -> Result<(), RuntimeError> {
+        let id = &workload.id;
+        let live = self.watches.of(id);
+        let values = Values::of(workload);
+        if !self.is_found(&id.namespace, &values.name).await? {
+            self.apply(id, Kind::Secret, &values.object(workload)).await?;
+            let key = (id.namespace.clone(), values.name.clone());
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
+        }
+        let wanted = self.wanted(workload, &live);
+        for (kind, object) in &wanted {
+            self.apply_where_it_differs(id, *kind, object, &live).await?;
+        }
+        let former = former(&live, mode);
+        let object = deployment(workload, &values.name, former.as_deref());
+        self.apply_where_it_differs(id, Kind::Deployment, &object, &live).await?;
+        for orphan in orphans(&wanted, &live) {
+            self.delete(id, orphan).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_where_it_differs(
+        &self,
+        id: &InstanceId,
+        kind: Kind,
+        object: &Value,
+        live: &[Live],
+    ) -> Result<(), RuntimeError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match live.iter().find(|live| live.kind == kind && live.name() == name) {
+            Some(standing) if differences("", object, &standing.object).is_empty() => return Ok(()),
+            Some(standing) if kind == Kind::PersistentVolumeClaim => return self.grow(id, object, standing).await,
+            Some(_) => {}
+            None => self.refuse_foreign(id, kind, name).await?,
+        }
+        self.apply(id, kind, object).await
+    }
+
+    /// A claim that the cluster does not let grow keeps no instance from being looked after: it is told as a condition.
+    async fn grow(&self, id: &InstanceId, object: &Value, standing: &Live) -> Result<(), RuntimeError> {
+        let size = |object: &Value| object["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
+        let refused = |of: &Self| of.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if refused(self).is_some_and(|(asked, _)| asked == size(object)) {
+            return Ok(());
+        }
+        match self.apply(id, Kind::PersistentVolumeClaim, object).await {
+            Ok(()) => {
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                Ok(())
+            }
+            Err(RuntimeError::Engine { said, .. }) if size(object) != size(&standing.object) => {
+                let sentence =
+                    format!("{} stays at {}: {said}", standing.name(), size(&standing.object));
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (size(object), sentence));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Something of that name that is not ours is not taken over.
+    async fn refuse_foreign(&self, id: &InstanceId, kind: Kind, name: &str) -> Result<(), RuntimeError> {
+        let there = self.api(&id.namespace, kind).get_metadata_opt(name).await;
+        let there = there.map_err(|error| failed("look at what is there", id, &error))?;
+        let Some(there) = there else { return Ok(()) };
+        let label = there.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE));
+        if label == Some(&id.name) {
+            return Ok(());
+        }
+        Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("{} {name}", kind.as_str()) })
+    }
+
+    async fn apply(&self, id: &InstanceId, kind: Kind, object: &Value) -> Result<(), RuntimeError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let api = self.api(&id.namespace, kind);
+        let params = PatchParams::apply(names::FIELD_MANAGER);
+        let patch = Patch::Apply(object);
+        let applied = match api.patch(name, &params, &patch).await {
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "Conflict" => {
+                self.tell_conflict(id, kind, name, &status.message);
+                api.patch(name, &params.force(), &patch).await
+            }
+            other => other,
+        };
+        let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
+        let standing = Live { kind, object: serde_json::to_value(&applied).unwrap_or_default() };
+        self.watches.put(kind, applied);
+        // What somebody else added to a list stays after an apply; a merge replaces the list.
+        if kind != Kind::Secret && !differences("", object, &standing.object).is_empty() {
+            let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let merged = api.patch(name, &params, &Patch::Merge(object)).await;
+            self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);
+        }
+        Ok(())
+    }
+
+    fn tell_conflict(&self, id: &InstanceId, kind: Kind, name: &str, said: &str) {
+        // Fields of other requests of ours are nobody else's.
+        let managers = said.matches("conflict with \"").count() + said.matches("conflicts with \"").count();
+        if managers > 0 && managers == said.matches(&format!("with \"{}\"", names::FIELD_MANAGER)).count() {
+            return;
+        }
+        let message = format!("{} {name} is changed by somebody else as well, and was put back: {said}", kind.as_str());
+        tracing::warn!(instance = %id, "{message}");
+        // Nobody has to listen.
+        let _ = self.notices.send(Notice { id: id.clone(), reason: "FieldConflict", message });
+    }
+
+    pub(super) async fn scale(&self, id: &InstanceId, replicas: u8) -> Result<(), RuntimeError> {
+        self.patch_deployment(id, "scale", &json!({"spec": {"replicas": replicas}})).await
+    }
+
+    /// Changes the Deployment, where there is one.
+    async fn patch_deployment(&self, id: &InstanceId, action: &'static str, patch: &Value) -> Result<(), RuntimeError> {
+        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        match self.api(&id.namespace, Kind::Deployment).patch(&names::name(id), &params, &Patch::Merge(patch)).await {
+            Ok(patched) => {
+                self.watches.put(Kind::Deployment, patched);
+                Ok(())
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(failed(action, id, &error)),
+        }
+    }
+
+    /// The replacement serves: what it replaced, and the secret values of that, are not needed any more.
+    pub(super) async fn let_former_go(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let live = self.watches.of(id);
+        let Some(standing) = deployment_of(&live) else { return Ok(()) };
+        let Some(former) = standing.annotation(names::FORMER) else { return Ok(()) };
+        let template = self.template_of(id, former).await?;
+        self.patch_deployment(id, "let go of what was replaced", &json!({"metadata": {"annotations": {names::FORMER: null}}}))
+            .await?;
+        let now = secret_of(id, &standing.object["spec"]["template"]);
+        if let Some(stale) = template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref()) {
+            let deleted = self.api(&id.namespace, Kind::Secret).delete(&stale, &DeleteParams::default()).await;
+            gone_or(deleted, "let go of what was replaced", id)?;
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), stale));
+        }
+        Ok(())
+    }
+
+    /// The pod template that a ReplicaSet keeps.
+    async fn template_of(&self, id: &InstanceId, replica_set: &str) -> Result<Option<Value>, RuntimeError> {
+        let found = self.api(&id.namespace, Kind::ReplicaSet).get_opt(replica_set).await;
+        let found = found.map_err(|error| failed("look at what was replaced", id, &error))?;
+        Ok(found.map(|mut found| {
+            let mut template = found.data["spec"]["template"].take();
+            if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
+                labels.remove("pod-template-hash");
+            }
+            template
+        }))
+    }
+
+    /// Puts the former pod template back as a whole.
+    pub(super) async fn put_former_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        const ACTION: &str = "put back what was replaced";
+        let live = self.watches.of(id);
+        let Some(former) = deployment_of(&live).and_then(|standing| standing.annotation(names::FORMER)) else {
+            return Ok(());
+        };
+        let Some(template) = self.template_of(id, former).await? else {
+            // There is nothing to go back to; what is declared stays, and is told as it is.
+            return self.patch_deployment(id, ACTION, &json!({"metadata": {"annotations": {names::FORMER: null}}})).await;
+        };
+        let api = self.api(&id.namespace, Kind::Deployment);
+        let mut object = api.get(&names::name(id)).await.map_err(|error| failed(ACTION, id, &error))?;
+        object.data["spec"]["template"] = template;
+        if let Some(annotations) = &mut object.metadata.annotations {
+            annotations.remove(names::FORMER);
+        }
+        object.metadata.managed_fields = None;
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let replaced = api.replace(&names::name(id), &params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
+        self.watches.put(Kind::Deployment, replaced);
+        Ok(())
+    }
+
+    /// Removes all that is ours but the claims and the session key.
+    pub(super) async fn remove_all(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let live = self.watches.of(id);
+        for object in live.iter().filter(|live| live.kind.is_ours() && live.kind != Kind::PersistentVolumeClaim) {
+            self.delete(id, object).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the claims we made, and the session key that belongs to what they hold.
+    pub(super) async fn remove_claims(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        for object in self.watches.of(id).iter().filter(|live| live.kind == Kind::PersistentVolumeClaim) {
+            self.delete(id, object).await?;
+        }
+        let deleted = self.api(&id.namespace, Kind::Secret).delete(&names::session(id), &DeleteParams::default()).await;
+        gone_or(deleted, "remove its session key", id)
+    }
+
+    async fn delete(&self, id: &InstanceId, object: &Live) -> Result<(), RuntimeError> {
+        // Only what was seen: something else may have its name by now.
+        let params = DeleteParams::background()
+            .preconditions(Preconditions { uid: Some(object.uid().to_owned()), resource_version: None });
+        let deleted = self.api(&id.namespace, object.kind).delete(object.name(), &params).await;
+        gone_or(deleted, "remove what is left", id)
+    }
+}
+
+/// The ReplicaSet that is kept beside a replacement. One that never answered is no better than what replaces it.
+fn former(live: &[Live], mode: Mode) -> Option<String> {
+    let standing = deployment_of(live)?;
+    if let Some(former) = standing.annotation(names::FORMER) {
+        return Some(former.to_owned());
+    }
+    if mode == Mode::Keep || !is_available(standing) {
+        return None;
+    }
+    let revision = |live: &&Live| live.annotation(REVISION).and_then(|revision| revision.parse::<u64>().ok());
+    let newest = live.iter().filter(|live| live.kind == Kind::ReplicaSet).max_by_key(revision)?;
+    Some(newest.name().to_owned())
+}
+
+/// The Secret of ours that a pod template reads.
+fn secret_of(id: &InstanceId, template: &Value) -> Option<String> {
+    let ours = format!("mai-{}-env-", id.name);
+    let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
+    let mounted = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str());
+    let variables = template["spec"]["containers"][0]["env"].as_array().into_iter().flatten();
+    let read = variables.filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str());
+    mounted.chain(read).find(|name| name.starts_with(&ours)).map(str::to_owned)
+}
+
+fn gone_or<T>(deleted: Result<T, kube::Error>, action: &'static str, id: &InstanceId) -> Result<(), RuntimeError> {
+    match deleted {
+        Ok(_) => Ok(()),
+        // Gone already, or something else has its name by now.
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(failed(action, id, &error)),
+    }
+}
+
+fn failed(action: &'static str, id: &InstanceId, error: &kube::Error) -> RuntimeError {
+    RuntimeError::Engine { action, instance: id.to_string(), said: said(error) }
+}

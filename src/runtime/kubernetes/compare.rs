@@ -1,0 +1,101 @@
+//! What differs between what we ask for and what is there. Only what we ask for is looked at: the cluster fills in the rest.
+
+use serde_json::Value;
+
+use crate::api::{parse_bytes, parse_cpu_millis};
+use crate::runtime::Change;
+
+/// The fields of `wanted` that are others in `live`, each by its path below `prefix`.
+pub(super) fn differences(prefix: &str, wanted: &Value, live: &Value) -> Vec<Change> {
+    let mut changes = Vec::new();
+    compare(prefix, wanted, live, &mut changes);
+    changes
+}
+
+fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Change>) {
+    match (wanted, live) {
+        (Value::Object(fields), _) if !fields.is_empty() => {
+            for (name, value) in fields {
+                compare(&format!("{path}.{name}"), value, &live[name], changes);
+            }
+        }
+        (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
+            for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+                compare(&item_path(path, index, wanted), wanted, live, changes);
+            }
+        }
+        _ if same(path, wanted, live) => {}
+        _ => changes.push(Change { field: path.to_owned(), from: shown(live), to: shown(wanted) }),
+    }
+}
+
+/// An item by its name, where it has one.
+fn item_path(path: &str, index: usize, item: &Value) -> String {
+    match item["name"].as_str() {
+        Some(name) => format!("{path}[{name}]"),
+        None => format!("{path}[{index}]"),
+    }
+}
+
+fn same(path: &str, wanted: &Value, live: &Value) -> bool {
+    if wanted == live || (is_nothing(wanted) && is_nothing(live)) {
+        return true;
+    }
+    let (Some(wanted), Some(live)) = (wanted.as_str(), live.as_str()) else { return false };
+    // The API server writes a quantity in a form of its own.
+    match path.rsplit('.').next() {
+        Some("cpu") => matches!((parse_cpu_millis(wanted), parse_cpu_millis(live)), (Ok(a), Ok(b)) if a == b),
+        Some("memory" | "storage" | "sizeLimit") => {
+            matches!((parse_bytes(wanted), parse_bytes(live)), (Ok(a), Ok(b)) if a == b)
+        }
+        _ => false,
+    }
+}
+
+/// What the API server leaves out.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Number(_) => false,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(absent)".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_asked_for_is_compared_and_amounts_by_their_worth() {
+        let wanted = json!({
+            "replicas": 1, "privileged": false, "annotations": {},
+            "containers": [{"name": "server", "image": "a:2", "resources": {"limits": {"cpu": "1000m", "memory": "1073741824"}}}],
+            "args": ["a", "b"],
+        });
+        let live = json!({
+            "replicas": 1, "paused": true,
+            "containers": [{"name": "server", "image": "a:1", "stdin": false, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}],
+            "args": ["a"],
+        });
+        let changes: Vec<String> = differences("spec", &wanted, &live).iter().map(ToString::to_string).collect();
+        assert_eq!(changes, ["spec.containers[server].image: a:1 -> a:2", r#"spec.args: ["a"] -> ["a","b"]"#]);
+    }
+
+    #[test]
+    fn what_is_false_and_was_made_true_by_hand_differs() {
+        let changes = differences("s", &json!({"privileged": false}), &json!({"privileged": true}));
+        assert_eq!(changes.len(), 1);
+    }
+}

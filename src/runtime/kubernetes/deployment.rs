@@ -1,0 +1,154 @@
+//! The Deployment of an instance: one replica, replaced by stop and start, since two servers on one database are never good.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::service::PORT;
+use super::{names, pod_security, secret};
+use crate::runtime::secrets_file::IN_CONTAINER;
+use crate::runtime::{EnvValue, Limits, Pull, SecretDelivery, Workload};
+
+/// Where every server image keeps its data.
+const DATA: &str = "/app/backend/data";
+/// Where every server image finds its backups.
+const BACKUPS: &str = "/app/backups";
+/// What is left of an earlier pod template, beside the one that runs.
+const HISTORY: u8 = 2;
+
+/// The Deployment for a workload whose secret values are in the Secret `secrets`. `former` is what it replaces, while that is kept.
+pub(super) fn deployment(workload: &Workload, secrets: &str, former: Option<&str>) -> Value {
+    with_template(workload, template(workload, secrets), former)
+}
+
+/// The same with another pod template: the one that is put back.
+pub(super) fn with_template(workload: &Workload, template: Value, former: Option<&str>) -> Value {
+    let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
+    if let Some(former) = former {
+        metadata["annotations"] = json!({names::FORMER: former});
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "revisionHistoryLimit": HISTORY,
+            "progressDeadlineSeconds": seconds(workload.container.start_period).saturating_add(120),
+            "selector": {"matchLabels": names::selector(&workload.id)},
+            "template": template,
+        },
+    })
+}
+
+fn template(workload: &Workload, secrets: &str) -> Value {
+    let cluster = &workload.cluster;
+    let claim = |existing: &Option<String>, own: String| existing.clone().unwrap_or(own);
+    let mut volumes = vec![
+        json!({"name": "data", "persistentVolumeClaim": {"claimName": claim(&cluster.data.existing, names::data(&workload.id))}}),
+        json!({"name": "backups", "persistentVolumeClaim": {"claimName": claim(&cluster.backups.existing, names::backups(&workload.id))}}),
+        json!({"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}),
+    ];
+    let mut mounts = vec![
+        json!({"name": "data", "mountPath": DATA}),
+        json!({"name": "backups", "mountPath": BACKUPS}),
+        json!({"name": "tmp", "mountPath": "/tmp"}),
+    ];
+    if workload.container.secrets == SecretDelivery::File {
+        volumes.push(json!({"name": "secrets", "secret": {"secretName": secrets, "defaultMode": 0o440}}));
+        let directory = IN_CONTAINER.rsplit_once('/').map_or(IN_CONTAINER, |(directory, _)| directory);
+        mounts.push(json!({"name": "secrets", "mountPath": directory, "readOnly": true}));
+    }
+    let mut spec = json!({
+        "serviceAccountName": names::name(&workload.id),
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "terminationGracePeriodSeconds": seconds(workload.stop_grace),
+        "securityContext": pod_security::pod(),
+        "containers": [{
+            "name": "server",
+            "image": workload.image,
+            "imagePullPolicy": pull_policy(workload.container.pull),
+            "env": environment(workload, secrets),
+            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            "resources": resources(workload),
+            "securityContext": pod_security::container(!workload.container.confined),
+            "volumeMounts": mounts,
+            "startupProbe": startup_probe(workload),
+            "readinessProbe": probe(workload, &workload.probe.path),
+            "livenessProbe": probe(workload, "/health"),
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }],
+        "volumes": volumes,
+    });
+    if !cluster.pull_secrets.is_empty() {
+        spec["imagePullSecrets"] = cluster.pull_secrets.iter().map(|name| json!({"name": name})).collect();
+    }
+    json!({"metadata": {"labels": names::labels(&workload.id)}, "spec": spec})
+}
+
+fn environment(workload: &Workload, secrets: &str) -> Value {
+    let in_file = workload.container.secrets == SecretDelivery::File;
+    let values = workload.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Plain(text) => Some(json!({"name": name, "value": escaped(text)})),
+        EnvValue::Secret(_) if in_file => None,
+        EnvValue::Secret(_) => {
+            Some(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secrets, "key": name}}}))
+        }
+    });
+    let file = in_file.then(|| json!({"name": "MAI_SECRETS_FILE", "value": format!("/run/mai/{}", secret::FILE)}));
+    values.chain(file).collect()
+}
+
+/// `$(NAME)` would be replaced by the value of another variable.
+fn escaped(text: &str) -> String {
+    text.replace("$(", "$$(")
+}
+
+fn resources(workload: &Workload) -> Value {
+    json!({"requests": amounts(&workload.container.reserved), "limits": amounts(&workload.limits)})
+}
+
+fn amounts(amounts: &Limits) -> Value {
+    let mut all = json!({});
+    if let Some(millis) = amounts.cpu_millis {
+        all["cpu"] = json!(format!("{millis}m"));
+    }
+    if let Some(bytes) = amounts.memory_bytes {
+        all["memory"] = json!(bytes.to_string());
+    }
+    all
+}
+
+/// A start is watched closely, so that people wait no longer than they have to.
+fn startup_probe(workload: &Workload) -> Value {
+    const PERIOD: u64 = 1;
+    let mut probe = probe(workload, &workload.probe.path);
+    probe["periodSeconds"] = json!(PERIOD);
+    probe["failureThreshold"] = json!(seconds(workload.container.start_period).div_ceil(PERIOD));
+    probe
+}
+
+fn probe(workload: &Workload, path: &str) -> Value {
+    json!({
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "periodSeconds": seconds(workload.probe.interval),
+        "timeoutSeconds": seconds(workload.probe.timeout),
+        "failureThreshold": workload.cluster.retries.max(1),
+        "successThreshold": 1,
+    })
+}
+
+/// Whole seconds, at least one, as the cluster wants them.
+fn seconds(time: Duration) -> u64 {
+    time.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
+}
+
+fn pull_policy(pull: Pull) -> &'static str {
+    match pull {
+        Pull::IfNotPresent => "IfNotPresent",
+        Pull::Always => "Always",
+        Pull::Never => "Never",
+    }
+}

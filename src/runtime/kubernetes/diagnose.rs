@@ -1,0 +1,156 @@
+//! Why the server of an instance is not ready, in the words of the cluster.
+
+use serde_json::Value;
+
+use super::kind::Kind;
+use super::live::Live;
+use crate::runtime::{Cause, Part, PartKind, Trouble};
+
+/// What is known of a server that does not answer.
+pub(super) struct Diagnosis {
+    pub(super) trouble: Trouble,
+    /// The pod whose last run ended by itself, whose log says why.
+    pub(super) ended: Option<Ended>,
+}
+
+/// A run of a pod's server that ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ended {
+    pub(super) pod: String,
+    pub(super) restarts: i64,
+}
+
+/// From this many ends of its server on it is called a crash loop.
+const CRASH_LOOP: i64 = 2;
+
+/// The cause for which `deployment` has no available pod.
+pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
+    let simply = |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, ended: None };
+    let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
+    if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
+        return simply(Cause::Starting, "the cluster has not taken up its Deployment yet");
+    }
+    let pods: Vec<&Live> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
+    let newest = pods.iter().filter(|pod| !pod.is_leaving() && !is_over(pod)).max_by_key(|pod| pod.created());
+    let Some(pod) = newest else {
+        if let Some(failure) = deployment.condition("ReplicaFailure").filter(|condition| condition["status"] == "True") {
+            let said = text(&failure["message"]);
+            return simply(Cause::Refused, &format!("its pod is refused: {said}"));
+        }
+        let detail = if pods.is_empty() { "its pod is being made" } else { "its former pod is ending" };
+        return simply(Cause::Starting, detail);
+    };
+    if let Some(waiting) = pod.condition("PodScheduled").filter(|condition| condition["status"] == "False") {
+        let said = text(&waiting["message"]);
+        if let Some(claim) = pending_claim(live).filter(|_| said.contains("PersistentVolumeClaim")) {
+            return simply(Cause::VolumePending, &format!("its volume {claim} is not bound: {said}"));
+        }
+        return simply(Cause::Unschedulable, &format!("no node takes its pod: {said}"));
+    }
+    let container = &pod.object["status"]["containerStatuses"][0];
+    let restarts = container["restartCount"].as_i64().unwrap_or_default();
+    let ended = (restarts > 0 || container["state"]["terminated"].is_object())
+        .then(|| Ended { pod: pod.name().to_owned(), restarts });
+    let waiting = &container["state"]["waiting"];
+    let said = text(&waiting["message"]);
+    let trouble = match text(&waiting["reason"]) {
+        "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => Trouble {
+            cause: Cause::ImageUnavailable,
+            detail: format!("its image cannot be had: {said}"),
+        },
+        "ErrImagePull" => Trouble { cause: Cause::Starting, detail: format!("its image is being pulled: {said}") },
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Trouble {
+            cause: Cause::Refused,
+            detail: format!("its container cannot be started: {said}"),
+        },
+        reason if ended.is_some() => {
+            let how = how_it_ended(container);
+            let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
+            Trouble {
+                cause: if looping { Cause::CrashLoop } else { Cause::Starting },
+                detail: format!("{how} and is started again ({restarts} so far)"),
+            }
+        }
+        _ if container["started"] == true => Trouble {
+            cause: Cause::Unhealthy,
+            detail: "it runs and does not answer its readiness probe".to_owned(),
+        },
+        _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
+    };
+    let ended = ended.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
+    Diagnosis { trouble, ended }
+}
+
+/// Whether a pod has ended for good, as an evicted one has.
+fn is_over(pod: &Live) -> bool {
+    matches!(pod.object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
+}
+
+fn pending_claim(live: &[Live]) -> Option<&str> {
+    let pending = |live: &&Live| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
+    live.iter().find(pending).map(Live::name)
+}
+
+fn how_it_ended(container: &Value) -> String {
+    let last = [&container["state"]["terminated"], &container["lastState"]["terminated"]];
+    let Some(end) = last.into_iter().find(|end| end.is_object()) else { return "the server ended".to_owned() };
+    match (text(&end["reason"]), end["exitCode"].as_i64()) {
+        ("OOMKilled", _) => "the server used more memory than resources.limits.memory allows".to_owned(),
+        (_, Some(code)) => format!("the server ended with exit code {code}"),
+        (reason, None) => format!("the server ended ({reason})"),
+    }
+}
+
+/// How the volumes stand; `refused` is what the cluster said when one was to grow.
+pub(super) fn storage(live: &[Live], refused: Option<&str>) -> Part {
+    let claims = live.iter().filter(|live| live.kind == Kind::PersistentVolumeClaim);
+    let mut troubles = claims.filter_map(|claim| {
+        let trouble = |cause, detail| Some(Trouble { cause, detail });
+        match claim.object["status"]["phase"].as_str() {
+            Some("Bound") => {}
+            Some("Lost") => {
+                return trouble(Cause::VolumePending, format!("{} lost its volume", claim.name()));
+            }
+            // One that is bound when its first pod comes waits for nothing else.
+            _ => return trouble(Cause::VolumePending, format!("{} is not bound yet", claim.name())),
+        }
+        let resizing = ["FileSystemResizePending", "Resizing", "ControllerResizeError", "NodeResizeError"];
+        let condition = resizing.iter().find_map(|kind| claim.condition(kind))?;
+        trouble(
+            Cause::ResizeFailed,
+            format!("{} is to grow: {} {}", claim.name(), text(&condition["type"]), text(&condition["message"])),
+        )
+    });
+    let refused = refused.map(|said| Trouble { cause: Cause::ResizeFailed, detail: said.to_owned() });
+    Part { kind: PartKind::Storage, trouble: refused.or_else(|| troubles.next()) }
+}
+
+/// Whether the declared way in is served, where one is declared.
+pub(super) fn exposure(live: &[Live], wanted: Option<Kind>, missing: Option<String>) -> Option<Part> {
+    let wanted = wanted?;
+    let not_accepted = |detail| Some(Trouble { cause: Cause::NotAccepted, detail });
+    let trouble = match (missing, live.iter().find(|live| live.kind == wanted)) {
+        (Some(missing), _) => not_accepted(missing),
+        (None, None) => not_accepted(format!("its {} is not there yet", wanted.as_str())),
+        (None, Some(route)) if wanted == Kind::HttpRoute => route_trouble(route),
+        // What serves an Ingress does not have to say so.
+        (None, Some(_)) => None,
+    };
+    Some(Part { kind: PartKind::Exposure, trouble })
+}
+
+fn route_trouble(route: &Live) -> Option<Trouble> {
+    let parents = route.object["status"]["parents"].as_array();
+    let Some(parent) = parents.and_then(|parents| parents.first()) else {
+        return Some(Trouble { cause: Cause::NotAccepted, detail: "no Gateway has taken up its HTTPRoute yet".to_owned() });
+    };
+    let accepted = parent["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Accepted")?;
+    (accepted["status"] != "True").then(|| Trouble {
+        cause: Cause::NotAccepted,
+        detail: format!("its Gateway refuses the HTTPRoute: {}", text(&accepted["message"])),
+    })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

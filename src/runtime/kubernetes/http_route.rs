@@ -1,0 +1,32 @@
+//! The HTTPRoute of an instance, where a Gateway is declared.
+
+use serde_json::{Value, json};
+
+use super::names;
+use super::service::PORT;
+use crate::runtime::{Entry, Workload};
+
+pub(super) fn http_route(workload: &Workload) -> Option<Value> {
+    let Some(Entry::Route { host, gateway, namespace, section }) = &workload.cluster.entry else { return None };
+    let name = names::name(&workload.id);
+    let mut parent = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway});
+    if let Some(namespace) = namespace {
+        parent["namespace"] = json!(namespace);
+    }
+    if let Some(section) = section {
+        parent["sectionName"] = json!(section);
+    }
+    Some(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": names::owned(&workload.id, &name),
+        "spec": {
+            "parentRefs": [parent],
+            "hostnames": [host],
+            "rules": [{
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"group": "", "kind": "Service", "name": name, "port": PORT, "weight": 1}],
+            }],
+        },
+    }))
+}

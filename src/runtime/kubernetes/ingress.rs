@@ -1,0 +1,40 @@
+//! The Ingress of an instance, where one is declared.
+
+use serde_json::{Value, json};
+
+use super::names;
+use super::service::PORT;
+use crate::runtime::{Entry, Workload};
+
+/// The annotation by which cert-manager is asked for a certificate.
+const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
+
+pub(super) fn ingress(workload: &Workload) -> Option<Value> {
+    let Some(Entry::Ingress { host, class, tls_secret, cluster_issuer, annotations }) = &workload.cluster.entry else {
+        return None;
+    };
+    let name = names::name(&workload.id);
+    let mut metadata = names::owned(&workload.id, &name);
+    let mut all = json!(annotations);
+    if let Some(issuer) = cluster_issuer {
+        all[CLUSTER_ISSUER] = json!(issuer);
+    }
+    metadata["annotations"] = all;
+    let mut spec = json!({
+        "rules": [{
+            "host": host,
+            "http": {"paths": [{
+                "path": "/",
+                "pathType": "Prefix",
+                "backend": {"service": {"name": name, "port": {"number": PORT}}},
+            }]},
+        }],
+    });
+    if let Some(class) = class {
+        spec["ingressClassName"] = json!(class);
+    }
+    if let Some(secret) = tls_secret {
+        spec["tls"] = json!([{"hosts": [host], "secretName": secret}]);
+    }
+    Some(json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}))
+}

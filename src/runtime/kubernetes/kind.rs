@@ -1,0 +1,74 @@
+//! The kinds of objects that are looked at and applied.
+
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// A kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Deployment,
+    ReplicaSet,
+    Pod,
+    PersistentVolumeClaim,
+    Service,
+    ServiceAccount,
+    NetworkPolicy,
+    PodDisruptionBudget,
+    Ingress,
+    HttpRoute,
+    /// Applied and read by name, never watched: whoever may list Secrets may read them all.
+    Secret,
+}
+
+impl Kind {
+    /// Every kind that is watched.
+    pub(crate) const WATCHED: [Self; 10] = [
+        Self::Deployment,
+        Self::ReplicaSet,
+        Self::Pod,
+        Self::PersistentVolumeClaim,
+        Self::Service,
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::PodDisruptionBudget,
+        Self::Ingress,
+        Self::HttpRoute,
+    ];
+
+    /// Group, version, kind and plural.
+    fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::ReplicaSet => ("apps", "v1", "ReplicaSet", "replicasets"),
+            Self::Pod => ("", "v1", "Pod", "pods"),
+            Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::Secret => ("", "v1", "Secret", "secrets"),
+        }
+    }
+
+    /// Its name, as documents say it.
+    pub(crate) fn as_str(self) -> &'static str {
+        self.parts().2
+    }
+
+    /// How the API server serves it.
+    pub(crate) fn resource(self) -> ApiResource {
+        let (group, version, kind, plural) = self.parts();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+
+    /// Whether a cluster may do without it.
+    pub(crate) fn is_optional(self) -> bool {
+        self == Self::HttpRoute
+    }
+
+    /// Whether it is made by us, and not by a controller of the cluster.
+    pub(super) fn is_ours(self) -> bool {
+        !matches!(self, Self::ReplicaSet | Self::Pod)
+    }
+}

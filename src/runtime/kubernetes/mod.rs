@@ -1,0 +1,217 @@
+//! Instances on Kubernetes: a Deployment, claims, a Service and what protects them, kept by server-side apply.
+//!
+//! The cluster keeps a pod running, starts it again and moves it by itself; what is left to do here is to apply what is declared where it
+//! differs ([`children`], `compare`), to say in the cluster's own words why a server is not ready (`diagnose`), and to keep what a
+//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by an annotation of the Deployment.
+//! All that is known comes from one watch for each kind (`watches`), so a look costs no request.
+
+mod apply;
+mod children;
+mod claim;
+mod compare;
+mod deployment;
+mod diagnose;
+mod disruption_budget;
+mod http_route;
+mod ingress;
+mod kind;
+mod live;
+pub(crate) mod names;
+mod network_policy;
+mod observe;
+mod pod_security;
+mod secret;
+mod service;
+mod service_account;
+mod watches;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::stream::BoxStream;
+use kube::Client;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::changes::Changes;
+use super::{Ground, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use diagnose::Ended;
+pub(crate) use kind::Kind;
+pub use watches::OnWatchError;
+use watches::Watches;
+
+/// How often it is looked whether the cluster has learned to serve what it did not serve before.
+const DISCOVER_AGAIN: Duration = Duration::from_secs(60);
+
+/// How the runtime is opened.
+pub struct KubernetesOptions {
+    /// Namespaces that are looked after; all when empty.
+    pub namespaces: BTreeSet<String>,
+    /// Namespaces of the controllers that serve Ingresses and Gateways: their pods may reach the instances.
+    pub entrances: BTreeSet<String>,
+    /// Told the kind of each watch that fails.
+    pub on_watch_error: OnWatchError,
+    /// Told of what people should hear of as an event.
+    pub notices: UnboundedSender<Notice>,
+}
+
+/// Something about an instance that people should hear of.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The instance.
+    pub id: InstanceId,
+    /// In one word.
+    pub reason: &'static str,
+    /// As a sentence.
+    pub message: String,
+}
+
+/// The hands on a cluster.
+pub struct KubernetesRuntime {
+    client: Client,
+    watches: Arc<Watches>,
+    changes: Arc<Changes>,
+    entrances: BTreeSet<String>,
+    routes_served: Arc<AtomicBool>,
+    notices: UnboundedSender<Notice>,
+    /// By instance: a size that its claim was refused, and what was said. It is not asked for again until another is declared.
+    refused: Mutex<HashMap<InstanceId, (String, String)>>,
+    /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
+    found: Mutex<HashMap<(String, String), Instant>>,
+    /// The last line of a run that ended, read once for each.
+    last_lines: Mutex<HashMap<(InstanceId, Ended), Option<String>>>,
+}
+
+impl KubernetesRuntime {
+    /// Starts to follow the objects of all instances.
+    pub async fn open(client: Client, options: KubernetesOptions) -> Self {
+        let KubernetesOptions { namespaces, entrances, on_watch_error, notices } = options;
+        let changes = Arc::<Changes>::default();
+        let served = serves_routes(&client).await;
+        let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
+        let watches = Watches::start(&client, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
+        let routes_served = Arc::new(AtomicBool::new(served));
+        if !served {
+            let (client, watches, flag) = (client.clone(), Arc::clone(&watches), Arc::clone(&routes_served));
+            tokio::spawn(async move {
+                while !serves_routes(&client).await {
+                    tokio::time::sleep(DISCOVER_AGAIN).await;
+                }
+                tracing::info!("the cluster serves HTTPRoutes now");
+                watches.follow(&client, Kind::HttpRoute, &namespaces, &on_watch_error);
+                flag.store(true, Ordering::Relaxed);
+            });
+        }
+        Self {
+            client,
+            watches,
+            changes,
+            entrances,
+            routes_served,
+            notices,
+            refused: Mutex::default(),
+            found: Mutex::default(),
+            last_lines: Mutex::default(),
+        }
+    }
+
+    /// What is not known of the cluster because a watch does not work.
+    pub fn unknown(&self) -> Option<String> {
+        self.watches.unknown()
+    }
+
+    /// Waits until everything there is has been listed once.
+    pub async fn all_listed(&self) {
+        self.watches.all_listed().await;
+    }
+
+    /// When the cluster last told something.
+    pub fn heard(&self) -> jiff::Timestamp {
+        self.watches.heard()
+    }
+
+    fn routes_served(&self) -> bool {
+        self.routes_served.load(Ordering::Relaxed)
+    }
+}
+
+async fn serves_routes(client: &Client) -> bool {
+    kube::discovery::pinned_kind(client, &kube::core::GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"))
+        .await
+        .is_ok()
+}
+
+/// What the API server said, without the frame that a client puts around it.
+pub(crate) fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut at = Some(error);
+    let mut last = error.to_string();
+    while let Some(error) = at {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
+            return if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+        }
+        last = error.to_string();
+        at = error.source();
+    }
+    last
+}
+
+impl Runtime for KubernetesRuntime {
+    fn ground(&self) -> Ground {
+        Ground::Cluster
+    }
+
+    async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        self.look_at(id, workload).await
+    }
+
+    /// Images are the nodes' business.
+    async fn prepare(&self, _: &Workload) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.apply_all(workload, apply::Mode::Keep).await
+    }
+
+    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.scale(id, 1).await
+    }
+
+    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.apply_all(workload, apply::Mode::Keep).await
+    }
+
+    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        self.apply_all(workload, apply::Mode::Replace).await
+    }
+
+    async fn commit(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.let_former_go(id).await
+    }
+
+    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.put_former_back(id).await
+    }
+
+    async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.scale(id, 0).await
+    }
+
+    async fn remove(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.remove_all(id).await
+    }
+
+    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.remove_claims(id).await
+    }
+
+    fn changes(&self) -> BoxStream<'static, InstanceId> {
+        Arc::clone(&self.changes).read()
+    }
+
+    /// Everything goes on without us.
+    async fn shutdown(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+}

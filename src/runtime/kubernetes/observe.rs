@@ -1,0 +1,245 @@
+//! What is in the cluster of one instance, as the brain reads it.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, LogParams};
+use secrecy::SecretString;
+
+use super::children::children;
+use super::compare::differences;
+use super::deployment::deployment;
+use super::diagnose::{Ended, diagnose, exposure, storage};
+use super::kind::Kind;
+use super::live::Live;
+use super::secret::Values;
+use super::{KubernetesRuntime, names};
+use crate::runtime::{
+    Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
+};
+
+/// How long a Secret that was found is taken to be there.
+const FOUND_AGAIN: Duration = Duration::from_secs(240);
+/// Lines of a log that are asked for; its last is shown.
+const LINES: i64 = 5;
+/// Last lines kept in mind; they are only read again when forgotten.
+const LAST_LINES_KEPT: usize = 256;
+
+impl KubernetesRuntime {
+    pub(super) async fn look_at(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+        if let Some(unknown) = self.watches.unknown() {
+            return Err(RuntimeError::Engine { action: "look at what is there", instance: id.to_string(), said: unknown });
+        }
+        let live = self.watches.of(id);
+        let changes = match workload {
+            Some(workload) => self.changes_to(workload, &live).await?,
+            None => Vec::new(),
+        };
+        let presence = self.presence(id, workload, &live, changes).await;
+        let former = deployment_of(&live).and_then(|deployment| deployment.annotation(names::FORMER));
+        Ok(Observed {
+            presence,
+            missing: None,
+            former: former.map(|name| Former { hash: name.to_owned() }),
+            last_exit: None,
+            port_holder: None,
+            parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
+        })
+    }
+
+    async fn presence(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+        live: &[Live],
+        changes: Vec<Change>,
+    ) -> Presence {
+        let pods = live.iter().any(|live| live.kind == Kind::Pod);
+        let Some(deployment) = deployment_of(live) else {
+            return if pods { Presence::Stopping } else { Presence::Absent };
+        };
+        if deployment.is_leaving() {
+            return Presence::Stopping;
+        }
+        if deployment.object["spec"]["replicas"] == 0 {
+            return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
+        }
+        let newest = live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
+        let since = newest.or_else(|| replaced_at(deployment)).or_else(|| deployment.created());
+        let readiness = if is_available(deployment) {
+            Readiness::Ready { version: version(deployment) }
+        } else {
+            let diagnosis = diagnose(deployment, live);
+            let mut trouble = diagnosis.trouble;
+            if let Some(line) = self.last_line(id, workload, diagnosis.ended).await {
+                trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
+            }
+            Readiness::Waiting(trouble)
+        };
+        Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
+    }
+
+    /// How what is there differs from what a workload asks for.
+    async fn changes_to(&self, workload: &Workload, live: &[Live]) -> Result<Vec<Change>, RuntimeError> {
+        let mut changes = Vec::new();
+        let wanted = self.wanted(workload, live);
+        for (kind, object) in &wanted {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            match live.iter().find(|live| live.kind == *kind && live.name() == name) {
+                Some(live) => changes.extend(differences(kind.as_str(), object, &live.object)),
+                None => changes.push(change(&format!("{} {name}", kind.as_str()), "missing", "as declared")),
+            }
+        }
+        changes.extend(
+            orphans(&wanted, live).map(|live| change(&format!("{} {}", live.kind.as_str(), live.name()), "left over", "removed")),
+        );
+        if let Some(standing) = deployment_of(live) {
+            let values = Values::of(workload);
+            let former = standing.annotation(names::FORMER);
+            let mut object = deployment(workload, &values.name, former);
+            // A stopped one is started by a step of its own.
+            object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
+            changes.extend(differences("Deployment", &object, &standing.object));
+            if !self.is_found(&workload.id.namespace, &values.name).await? {
+                changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
+            }
+        }
+        if let Some((size, _)) = self.refused(&workload.id) {
+            // Asking again would be refused again; it is told as a condition.
+            changes.retain(|change| !(is_size(change) && change.to == size));
+        }
+        Ok(changes)
+    }
+
+    /// What a workload asks for, as far as this cluster serves it.
+    pub(super) fn wanted(&self, workload: &Workload, live: &[Live]) -> Vec<(Kind, serde_json::Value)> {
+        let mut wanted = children(workload, live, &self.entrances);
+        wanted.retain(|(kind, _)| *kind != Kind::HttpRoute || self.routes_served());
+        wanted
+    }
+
+    fn parts(&self, id: &InstanceId, workload: &Workload, live: &[Live]) -> Vec<crate::runtime::Part> {
+        let refused = self.refused(id).map(|(_, said)| said);
+        let entry = workload.cluster.entry.as_ref().map(|entry| match entry {
+            Entry::Ingress { .. } => Kind::Ingress,
+            Entry::Route { .. } => Kind::HttpRoute,
+        });
+        let missing = (entry == Some(Kind::HttpRoute) && !self.routes_served()).then(|| {
+            "this cluster does not serve HTTPRoute of gateway.networking.k8s.io/v1; install the Gateway API, or declare expose.ingress"
+                .to_owned()
+        });
+        [Some(storage(live, refused.as_deref())), exposure(live, entry, missing)].into_iter().flatten().collect()
+    }
+
+    fn refused(&self, id: &InstanceId) -> Option<(String, String)> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know.
+    pub(super) async fn is_found(&self, namespace: &str, name: &str) -> Result<bool, RuntimeError> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let found = |of: &Self| of.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        if found(self).is_some_and(|at| at.elapsed() < FOUND_AGAIN) {
+            return Ok(true);
+        }
+        let there = self.api(namespace, Kind::Secret).get_metadata_opt(name).await;
+        let there = there.map_err(|error| RuntimeError::Engine {
+            action: "look at its Secret",
+            instance: name.to_owned(),
+            said: super::said(&error),
+        })?;
+        let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if there.is_some() { all.insert(key, Instant::now()) } else { all.remove(&key) };
+        Ok(there.is_some())
+    }
+
+    async fn last_line(&self, id: &InstanceId, workload: Option<&Workload>, ended: Option<Ended>) -> Option<String> {
+        let ended = ended?;
+        // Without knowing the secrets its log cannot be shown.
+        let secrets: Vec<SecretString> = workload?
+            .env
+            .values()
+            .filter_map(|value| match value {
+                EnvValue::Secret(secret) => Some(secret.clone()),
+                EnvValue::Plain(_) => None,
+            })
+            .collect();
+        let key = (id.clone(), ended);
+        if let Some(known) = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
+        let params = LogParams { previous: key.1.restarts > 0, tail_lines: Some(LINES), ..LogParams::default() };
+        let line = match pods.logs(&key.1.pod, &params).await {
+            Ok(text) => log_tail::of(text.as_bytes(), &secrets).pop(),
+            // It is worth no failure, and asked for again with the next end.
+            Err(_) => None,
+        };
+        let mut all = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= LAST_LINES_KEPT {
+            all.clear();
+        }
+        all.insert(key, line.clone());
+        line
+    }
+}
+
+pub(super) fn deployment_of(live: &[Live]) -> Option<&Live> {
+    live.iter().find(|live| live.kind == Kind::Deployment)
+}
+
+/// Whether the pod of the newest template is available, and no other.
+pub(super) fn is_available(deployment: &Live) -> bool {
+    let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    status["observedGeneration"].as_i64() >= metadata["generation"].as_i64()
+        && count("availableReplicas") >= 1
+        && count("updatedReplicas") == count("replicas")
+}
+
+/// What is ours and not asked for any more. Claims hold data, so they are no leftovers.
+pub(super) fn orphans<'a>(
+    wanted: &'a [(Kind, serde_json::Value)],
+    live: &'a [Live],
+) -> impl Iterator<Item = &'a Live> {
+    live.iter().filter(move |live| {
+        live.kind.is_ours()
+            && !live.is_leaving()
+            && !matches!(live.kind, Kind::Deployment | Kind::PersistentVolumeClaim)
+            && !wanted.iter().any(|(kind, object)| *kind == live.kind && object["metadata"]["name"] == live.name())
+    })
+}
+
+/// A pod cannot change; all else can.
+fn drift(changes: Vec<Change>) -> Drift {
+    if changes.is_empty() {
+        Drift::None
+    } else if changes.iter().any(|change| change.field.starts_with("Deployment.spec.template")) {
+        Drift::Replace(changes)
+    } else {
+        Drift::InPlace(changes)
+    }
+}
+
+pub(super) fn is_size(change: &Change) -> bool {
+    change.field == "PersistentVolumeClaim.spec.resources.requests.storage"
+}
+
+fn change(field: &str, from: &str, to: &str) -> Change {
+    Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() }
+}
+
+/// When the pod template last changed, as the cluster keeps it.
+fn replaced_at(deployment: &Live) -> Option<Timestamp> {
+    deployment.condition("Progressing")?["lastUpdateTime"].as_str()?.parse().ok()
+}
+
+/// The tag of the image that serves.
+fn version(deployment: &Live) -> Option<String> {
+    let image = deployment.object["spec"]["template"]["spec"]["containers"][0]["image"].as_str()?;
+    let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
+    let tag = name.rsplit('/').next().and_then(|last| last.split_once(':')).map(|(_, tag)| tag.to_owned());
+    tag.or_else(|| digest.map(|digest| digest.chars().take(19).collect()))
+}

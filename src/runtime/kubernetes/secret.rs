@@ -1,0 +1,70 @@
+//! The Secret with the values a server is told, made anew for each set of them.
+//!
+//! Its name holds a hash of what it holds and it cannot be changed, so a rotated value is another pod template, and what was replaced
+//! keeps the values it was started with. The hash covers the random session key as well, so it gives nothing away about the others.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::names;
+use crate::runtime::{EnvValue, SecretDelivery, Workload, secrets_file};
+
+/// Key of the file for a server that reads one.
+pub(super) const FILE: &str = "secrets.env";
+
+/// The secret values of a workload and the name of the Secret that holds them.
+pub(super) struct Values {
+    /// Name of the Secret.
+    pub(super) name: String,
+    content: BTreeMap<String, SecretString>,
+}
+
+impl Values {
+    pub(super) fn of(workload: &Workload) -> Self {
+        let values: BTreeMap<&str, &SecretString> = workload
+            .env
+            .iter()
+            .filter_map(|(name, value)| match value {
+                EnvValue::Secret(secret) => Some((name.as_str(), secret)),
+                EnvValue::Plain(_) => None,
+            })
+            .collect();
+        let content: BTreeMap<String, SecretString> = match workload.container.secrets {
+            SecretDelivery::File => BTreeMap::from([(FILE.to_owned(), secrets_file::content(&values))]),
+            SecretDelivery::Environment => {
+                values.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
+            }
+        };
+        let mut hasher = Sha256::new();
+        for (name, value) in &content {
+            for text in [name.as_str(), value.expose_secret()] {
+                hasher.update((text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        }
+        let hash = hex::encode(&hasher.finalize()[..8]);
+        Self { name: format!("{}{hash}", prefix(workload)), content }
+    }
+
+    /// The Secret.
+    pub(super) fn object(&self, workload: &Workload) -> Value {
+        let data: BTreeMap<&String, &str> =
+            self.content.iter().map(|(name, value)| (name, value.expose_secret())).collect();
+        json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": names::owned(&workload.id, &self.name),
+            "type": "Opaque",
+            "immutable": true,
+            "stringData": data,
+        })
+    }
+}
+
+/// What the names of all such Secrets of an instance begin with.
+fn prefix(workload: &Workload) -> String {
+    format!("mai-{}-env-", workload.id.name)
+}

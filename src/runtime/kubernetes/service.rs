@@ -1,0 +1,26 @@
+//! The Service of an instance.
+
+use serde_json::{Value, json};
+
+use super::names;
+use crate::runtime::Workload;
+
+/// The port of the Service and of the server behind it.
+pub(super) const PORT: u16 = 8080;
+
+pub(super) fn service(workload: &Workload) -> Value {
+    let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
+    for (label, value) in &workload.container.labels {
+        metadata["labels"][label] = json!(value);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "type": "ClusterIP",
+            "selector": names::selector(&workload.id),
+            "ports": [{"name": "http", "port": PORT, "protocol": "TCP", "targetPort": "http", "appProtocol": "http"}],
+        },
+    })
+}

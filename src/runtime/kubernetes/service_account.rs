@@ -1,0 +1,15 @@
+//! The ServiceAccount of an instance: it has no rights and no token.
+
+use serde_json::{Value, json};
+
+use super::names;
+use crate::runtime::Workload;
+
+pub(super) fn service_account(workload: &Workload) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": names::owned(&workload.id, &names::name(&workload.id)),
+        "automountServiceAccountToken": false,
+    })
+}
