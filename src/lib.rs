@@ -5,10 +5,11 @@
 //! * [`cli`]: one file per verb of the `mai` binary.
 //! * [`api`]: the `MaiInstance` document: types, defaults, rules and conditions. No I/O.
 //! * [`adopt`]: from a hand-made Compose deployment to a document. No I/O.
-//! * [`source`]: where documents and secrets come from; today a watched directory.
+//! * [`source`]: where documents and secrets come from; a watched directory, or a cluster.
 //! * [`state`]: what has to survive a restart where there is no cluster to keep it.
 //! * [`reconcile`]: the brain (`decide`, pure) and the one loop that runs it.
-//! * [`runtime`]: the hands that observe and apply; today supervised child processes.
+//! * [`runtime`]: the hands that observe and apply; child processes, a Docker engine, Kubernetes.
+//! * [`operator`]: the reconciler of a cluster: leader election, probes, metrics, and what is kept in the cluster itself.
 //! * [`openrouter`]: typed client of the upstream, and a mock of it for trying out and for tests.
 //! * [`server`]: the per-client chat server that runs inside an instance.
 //!
@@ -18,6 +19,7 @@ pub mod adopt;
 pub mod api;
 pub mod cli;
 pub mod openrouter;
+pub mod operator;
 pub mod reconcile;
 pub mod runtime;
 pub mod server;

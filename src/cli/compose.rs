@@ -12,7 +12,6 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use super::notify::ServiceManager;
@@ -58,7 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn compose(args: &Args) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let stop = super::signals::stop()?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.remember(&state_dir)?;
@@ -112,7 +111,8 @@ async fn keep<R: Runtime>(
         async move { manager.keep_alive().await }
     });
     manager.ready();
-    reconcile::run(Feed::new(documents), context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
+    reconcile::run(Feed::new(documents), context.clone(), Options { resync: args.resync, ..Options::default() }, stop)
+        .await;
 
     problems.abort();
     printer.abort();
@@ -127,24 +127,6 @@ async fn keep<R: Runtime>(
     state.close().await;
     signs_of_life.abort();
     Ok(stopped?)
-}
-
-/// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached servers notice and follow.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        let mut next = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        next().await;
-        // The receiver is only gone when the end is under way already.
-        let _ = sender.send(());
-        next().await;
-        std::process::exit(130);
-    });
-    Ok(async {
-        let _ = receiver.await;
-    })
 }
 
 async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {

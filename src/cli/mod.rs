@@ -11,11 +11,13 @@ mod logging;
 mod logs;
 mod mock_upstream;
 mod notify;
+mod operator;
 mod plan;
 mod restart;
 mod runtime_choice;
 mod secrets_file;
 mod serve;
+mod signals;
 mod state_dir;
 mod status;
 mod validate;
@@ -36,6 +38,8 @@ pub struct Cli {
 enum Verb {
     /// Keep the instances of a directory running as declared
     Compose(compose::Args),
+    /// Keep the instances of a Kubernetes cluster running as declared
+    Operator(operator::Args),
     /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
     Plan(plan::Args),
     /// Show how the instances of a directory stand
@@ -67,6 +71,7 @@ enum Verb {
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
         Verb::Compose(args) => compose::run(&args),
+        Verb::Operator(args) => operator::run(&args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Logs(args) => logs::run(&args),

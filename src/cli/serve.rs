@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
-use crate::server::{self, Config, LogFormat};
+use crate::server::{self, Config};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -13,7 +11,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    start_logging(args.config.log_format);
+    super::logging::to_output(args.config.log_format);
     // Fails only when one is installed already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     // A server of 5 to 20 people waits nearly all the time: one thread keeps it small and wakes it least.
@@ -24,15 +22,5 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             eprintln!("mai serve: {error}");
             Ok(ExitCode::from(error.exit_code()))
         }
-    }
-}
-
-/// Logs go to standard output; `RUST_LOG` narrows or widens them.
-fn start_logging(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
-    match format {
-        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stdout())).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
     }
 }

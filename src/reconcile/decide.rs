@@ -25,9 +25,11 @@ const ENDING_AGAIN: Duration = Duration::from_millis(200);
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
     let verdict = match facts.observed {
-        _ if abandoned(facts) => {
-            Verdict::new(Step::Release, Picture::working(Reason::Deleting, "let go without waiting for its teardown"), None)
-        }
+        _ if abandoned(facts) => Verdict::new(
+            Step::Release,
+            Picture::working(Reason::Deleting, "let go without waiting for its teardown"),
+            None,
+        ),
         _ if annotated(facts.instance, PAUSED) && facts.instance.metadata.deletion_timestamp.is_none() => {
             Verdict::wait(Picture::Paused, None)
         }
@@ -88,9 +90,12 @@ fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
 /// Whether a deleted instance is not to be torn down any further.
 fn abandoned(facts: &Facts<'_>) -> bool {
     facts.ground == Ground::Cluster
-        && facts.instance.metadata.deletion_timestamp.as_ref().is_some_and(|deleted| {
-            annotated(facts.instance, SKIP_TEARDOWN) || since(deleted.0, facts.now) > TEARDOWN
-        })
+        && facts
+            .instance
+            .metadata
+            .deletion_timestamp
+            .as_ref()
+            .is_some_and(|deleted| annotated(facts.instance, SKIP_TEARDOWN) || since(deleted.0, facts.now) > TEARDOWN)
 }
 
 fn annotated(instance: &MaiInstance, annotation: &str) -> bool {

@@ -74,8 +74,7 @@ async fn wanted<S: Source>(
         let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
         secrets.insert(reference.clone(), value);
     }
-    let session_key =
-        session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
+    let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
     desired(instance, id.clone(), &secrets, session_key, ground)
 }
 

@@ -347,7 +347,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     async fn hold(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let marked = instance.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
         if !marked && !lock(&self.held).contains(&id.uid) {
-            self.context.source.hold(&id.namespace, &id.name).await?;
+            self.context.source.hold(&id.namespace, &id.name, &id.uid).await?;
             lock(&self.held).insert(id.uid.clone());
         }
         Ok(())

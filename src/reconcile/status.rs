@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{Facts, Memory};
-use crate::runtime::{Cause, Ground, Part, PartKind};
 use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
+use crate::runtime::{Cause, Ground, Part, PartKind};
 
 /// How an instance stands, in the few ways that matter to a person.
 #[derive(Clone, Debug, PartialEq)]

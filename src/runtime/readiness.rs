@@ -13,7 +13,7 @@ pub(super) fn after(known: &Readiness, answer: Answer) -> (Readiness, bool) {
         (_, Answer::Ready { version }) => (Readiness::Ready { version }, true),
         (Readiness::Starting { .. } | Readiness::Waiting(_), Answer::NotReady { detail }) => {
             (Readiness::Starting { detail }, false)
-        },
+        }
         (Readiness::Ready { .. }, Answer::NotReady { detail }) => (Readiness::Failing { probes: 1, detail }, true),
         (Readiness::Failing { probes, .. }, Answer::NotReady { detail }) => {
             (Readiness::Failing { probes: probes.saturating_add(1), detail }, true)

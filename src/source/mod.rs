@@ -4,6 +4,7 @@
 //! refer to. An instance that is to go is first shown with a deletion timestamp and [`crate::api::FINALIZER`]; it leaves the stream
 //! when the loop has said that its workload is gone ([`Source::release`]).
 
+pub mod cluster;
 pub mod directory;
 
 use std::future::Future;
@@ -30,7 +31,7 @@ pub trait Source: Send + Sync + 'static {
     fn secret_changes(&self) -> BoxStream<'static, Rotated>;
 
     /// Something is about to be made for an instance: its document may not go before it was released.
-    fn hold(&self, _namespace: &str, _name: &str) -> impl Future<Output = Result<(), SourceError>> + Send {
+    fn hold(&self, _namespace: &str, _name: &str, _uid: &str) -> impl Future<Output = Result<(), SourceError>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -68,6 +69,8 @@ pub enum SecretError {
     NotInCluster { namespace: String, name: String },
     #[error("Secret {name} of namespace {namespace} could not be read: the API server says: {said}")]
     Unreadable { namespace: String, name: String, said: String },
+    #[error("key {key} of Secret {name} is not text; a secret of an instance has to be")]
+    NotText { name: String, key: String },
     #[error("a Secret of a cluster is named by name and key; env:{variable} is for documents in a directory alone")]
     VariableInCluster { variable: String },
     #[error("environment variable {variable} is not set for mai; set it and restart mai, or use a Secret")]

@@ -17,8 +17,8 @@ use super::monitor::RunKey;
 use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing};
 use super::secrets::SecretFile;
-use crate::runtime::secrets_file::IN_CONTAINER;
 use super::{Hands, exits, image, ports, spec};
+use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{
     Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
 };

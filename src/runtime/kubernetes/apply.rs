@@ -73,7 +73,8 @@ impl KubernetesRuntime {
 
     /// A claim that the cluster does not let grow keeps no instance from being looked after: it is told as a condition.
     async fn grow(&self, id: &InstanceId, object: &Value, standing: &Live) -> Result<(), RuntimeError> {
-        let size = |object: &Value| object["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
+        let size =
+            |object: &Value| object["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
         let refused = |of: &Self| of.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if refused(self).is_some_and(|(asked, _)| asked == size(object)) {
             return Ok(());
@@ -84,9 +85,11 @@ impl KubernetesRuntime {
                 Ok(())
             }
             Err(RuntimeError::Engine { said, .. }) if size(object) != size(&standing.object) => {
-                let sentence =
-                    format!("{} stays at {}: {said}", standing.name(), size(&standing.object));
-                self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), (size(object), sentence));
+                let sentence = format!("{} stays at {}: {said}", standing.name(), size(&standing.object));
+                self.refused
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(id.clone(), (size(object), sentence));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -164,10 +167,16 @@ impl KubernetesRuntime {
         let Some(standing) = deployment_of(&live) else { return Ok(()) };
         let Some(former) = standing.annotation(names::FORMER) else { return Ok(()) };
         let template = self.template_of(id, former).await?;
-        self.patch_deployment(id, "let go of what was replaced", &json!({"metadata": {"annotations": {names::FORMER: null}}}))
-            .await?;
+        self.patch_deployment(
+            id,
+            "let go of what was replaced",
+            &json!({"metadata": {"annotations": {names::FORMER: null}}}),
+        )
+        .await?;
         let now = secret_of(id, &standing.object["spec"]["template"]);
-        if let Some(stale) = template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref()) {
+        if let Some(stale) =
+            template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref())
+        {
             let deleted = self.api(&id.namespace, Kind::Secret).delete(&stale, &DeleteParams::default()).await;
             gone_or(deleted, "let go of what was replaced", id)?;
             self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), stale));
@@ -197,7 +206,9 @@ impl KubernetesRuntime {
         };
         let Some(template) = self.template_of(id, former).await? else {
             // There is nothing to go back to; what is declared stays, and is told as it is.
-            return self.patch_deployment(id, ACTION, &json!({"metadata": {"annotations": {names::FORMER: null}}})).await;
+            return self
+                .patch_deployment(id, ACTION, &json!({"metadata": {"annotations": {names::FORMER: null}}}))
+                .await;
         };
         let api = self.api(&id.namespace, Kind::Deployment);
         let mut object = api.get(&names::name(id)).await.map_err(|error| failed(ACTION, id, &error))?;
@@ -207,7 +218,8 @@ impl KubernetesRuntime {
         }
         object.metadata.managed_fields = None;
         let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let replaced = api.replace(&names::name(id), &params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
+        let replaced =
+            api.replace(&names::name(id), &params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
         self.watches.put(Kind::Deployment, replaced);
         Ok(())
     }

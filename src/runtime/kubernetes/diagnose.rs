@@ -33,7 +33,8 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     let pods: Vec<&Live> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
     let newest = pods.iter().filter(|pod| !pod.is_leaving() && !is_over(pod)).max_by_key(|pod| pod.created());
     let Some(pod) = newest else {
-        if let Some(failure) = deployment.condition("ReplicaFailure").filter(|condition| condition["status"] == "True") {
+        if let Some(failure) = deployment.condition("ReplicaFailure").filter(|condition| condition["status"] == "True")
+        {
             let said = text(&failure["message"]);
             return simply(Cause::Refused, &format!("its pod is refused: {said}"));
         }
@@ -54,15 +55,13 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     let waiting = &container["state"]["waiting"];
     let said = text(&waiting["message"]);
     let trouble = match text(&waiting["reason"]) {
-        "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => Trouble {
-            cause: Cause::ImageUnavailable,
-            detail: format!("its image cannot be had: {said}"),
-        },
+        "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => {
+            Trouble { cause: Cause::ImageUnavailable, detail: format!("its image cannot be had: {said}") }
+        }
         "ErrImagePull" => Trouble { cause: Cause::Starting, detail: format!("its image is being pulled: {said}") },
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => Trouble {
-            cause: Cause::Refused,
-            detail: format!("its container cannot be started: {said}"),
-        },
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            Trouble { cause: Cause::Refused, detail: format!("its container cannot be started: {said}") }
+        }
         reason if ended.is_some() => {
             let how = how_it_ended(container);
             let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
@@ -71,10 +70,9 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
                 detail: format!("{how} and is started again ({restarts} so far)"),
             }
         }
-        _ if container["started"] == true => Trouble {
-            cause: Cause::Unhealthy,
-            detail: "it runs and does not answer its readiness probe".to_owned(),
-        },
+        _ if container["started"] == true => {
+            Trouble { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
+        }
         _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
     let ended = ended.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
@@ -87,7 +85,8 @@ fn is_over(pod: &Live) -> bool {
 }
 
 fn pending_claim(live: &[Live]) -> Option<&str> {
-    let pending = |live: &&Live| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
+    let pending =
+        |live: &&Live| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
     live.iter().find(pending).map(Live::name)
 }
 
@@ -142,7 +141,10 @@ pub(super) fn exposure(live: &[Live], wanted: Option<Kind>, missing: Option<Stri
 fn route_trouble(route: &Live) -> Option<Trouble> {
     let parents = route.object["status"]["parents"].as_array();
     let Some(parent) = parents.and_then(|parents| parents.first()) else {
-        return Some(Trouble { cause: Cause::NotAccepted, detail: "no Gateway has taken up its HTTPRoute yet".to_owned() });
+        return Some(Trouble {
+            cause: Cause::NotAccepted,
+            detail: "no Gateway has taken up its HTTPRoute yet".to_owned(),
+        });
     };
     let accepted = parent["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Accepted")?;
     (accepted["status"] != "True").then(|| Trouble {

@@ -29,12 +29,6 @@ impl Live {
         self.object["metadata"]["annotations"][name].as_str()
     }
 
-    /// The name of the object of a kind that owns it.
-    pub(super) fn owner(&self, kind: &str) -> Option<&str> {
-        let owners = self.object["metadata"]["ownerReferences"].as_array()?;
-        owners.iter().find(|owner| owner["kind"] == kind)?["name"].as_str()
-    }
-
     /// A condition of its status.
     pub(super) fn condition(&self, kind: &str) -> Option<&Value> {
         self.object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)

@@ -137,9 +137,12 @@ impl KubernetesRuntime {
 }
 
 async fn serves_routes(client: &Client) -> bool {
-    kube::discovery::pinned_kind(client, &kube::core::GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"))
-        .await
-        .is_ok()
+    kube::discovery::pinned_kind(
+        client,
+        &kube::core::GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+    )
+    .await
+    .is_ok()
 }
 
 /// What the API server said, without the frame that a client puts around it.

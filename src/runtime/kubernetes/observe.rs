@@ -30,7 +30,11 @@ const LAST_LINES_KEPT: usize = 256;
 impl KubernetesRuntime {
     pub(super) async fn look_at(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         if let Some(unknown) = self.watches.unknown() {
-            return Err(RuntimeError::Engine { action: "look at what is there", instance: id.to_string(), said: unknown });
+            return Err(RuntimeError::Engine {
+                action: "look at what is there",
+                instance: id.to_string(),
+                said: unknown,
+            });
         }
         let live = self.watches.of(id);
         let changes = match workload {
@@ -66,7 +70,8 @@ impl KubernetesRuntime {
         if deployment.object["spec"]["replicas"] == 0 {
             return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
         }
-        let newest = live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
+        let newest =
+            live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
         let since = newest.or_else(|| replaced_at(deployment)).or_else(|| deployment.created());
         let readiness = if is_available(deployment) {
             Readiness::Ready { version: version(deployment) }
@@ -93,7 +98,8 @@ impl KubernetesRuntime {
             }
         }
         changes.extend(
-            orphans(&wanted, live).map(|live| change(&format!("{} {}", live.kind.as_str(), live.name()), "left over", "removed")),
+            orphans(&wanted, live)
+                .map(|live| change(&format!("{} {}", live.kind.as_str(), live.name()), "left over", "removed")),
         );
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
@@ -151,7 +157,11 @@ impl KubernetesRuntime {
             said: super::said(&error),
         })?;
         let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if there.is_some() { all.insert(key, Instant::now()) } else { all.remove(&key) };
+        if there.is_some() {
+            all.insert(key, Instant::now())
+        } else {
+            all.remove(&key)
+        };
         Ok(there.is_some())
     }
 
@@ -200,10 +210,7 @@ pub(super) fn is_available(deployment: &Live) -> bool {
 }
 
 /// What is ours and not asked for any more. Claims hold data, so they are no leftovers.
-pub(super) fn orphans<'a>(
-    wanted: &'a [(Kind, serde_json::Value)],
-    live: &'a [Live],
-) -> impl Iterator<Item = &'a Live> {
+pub(super) fn orphans<'a>(wanted: &'a [(Kind, serde_json::Value)], live: &'a [Live]) -> impl Iterator<Item = &'a Live> {
     live.iter().filter(move |live| {
         live.kind.is_ours()
             && !live.is_leaving()

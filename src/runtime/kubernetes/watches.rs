@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject};
-use kube::runtime::watcher::{self, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use super::kind::Kind;
 use super::live::Live;
 use super::names::{INSTANCE, SELECTOR};
-use crate::runtime::changes::Changes;
 use crate::runtime::InstanceId;
+use crate::runtime::changes::Changes;
 
 /// Namespace and name of an instance.
 type Key = (String, String);
@@ -253,7 +253,8 @@ fn key(object: &DynamicObject) -> Option<Key> {
 /// What is looked at of an object of a kind.
 fn pruned(kind: Kind, object: DynamicObject) -> Value {
     let DynamicObject { metadata, mut data, .. } = object;
-    let mut meta = json!({"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid, "labels": metadata.labels});
+    let mut meta =
+        json!({"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid, "labels": metadata.labels});
     if let Some(annotations) = metadata.annotations {
         meta["annotations"] = json!(annotations);
     }

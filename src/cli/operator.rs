@@ -1,0 +1,85 @@
+//! `mai operator`: keeps the instances of a cluster as declared, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::operator::{OperatorOptions, run as operate};
+use crate::server::LogFormat;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Namespaces to look after, separated by commas [default: all]
+    #[arg(long, env = "MAI_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
+    namespaces: Vec<String>,
+
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "MAI_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+
+    /// How often every instance is looked at, whatever was missed, such as 5m
+    #[arg(long, env = "MAI_RESYNC", default_value = "5m", value_parser = crate::api::parse_duration, value_name = "TIME")]
+    resync: Duration,
+
+    /// Work only while holding the Lease mai-operator, so that several may run and one is at work
+    #[arg(long, env = "MAI_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    leader_election: bool,
+
+    /// Namespace of the Lease [default: that of its pod, or `default`]
+    #[arg(long, env = "MAI_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+
+    /// Namespaces whose pods may reach instances that declare an Ingress or a Gateway: those of the controllers that serve them
+    #[arg(
+        long,
+        env = "MAI_ENTRANCES",
+        value_delimiter = ',',
+        default_value = "ingress-nginx,traefik,haproxy-controller,envoy-gateway-system,istio-system,cilium-secrets",
+        value_name = "NAMESPACES"
+    )]
+    entrances: Vec<String>,
+
+    /// How its log is written
+    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    super::logging::to_output(args.log_format);
+    let names = |given: &[String]| given.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let of_pod = std::env::var("POD_NAMESPACE").ok();
+    let options = OperatorOptions {
+        namespaces: names(&args.namespaces),
+        listen: args.listen,
+        resync: args.resync,
+        lease_namespace: args
+            .leader_election
+            .then(|| args.lease_namespace.clone().or(of_pod).unwrap_or_else(|| "default".to_owned())),
+        identity: identity(),
+        entrances: names(&args.entrances),
+    };
+    // Fails only when one is installed already, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        let stop = super::signals::stop()?;
+        anyhow::Ok(operate(options, stop).await)
+    })?;
+    match outcome {
+        Ok(()) => {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            // At once: what is under way may not overlap with another leader's work.
+            eprintln!("mai: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Unlike any other's, also when a pod is started again under its name.
+fn identity() -> String {
+    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "mai".to_owned());
+    format!("{host}_{}", uuid::Uuid::new_v4())
+}
