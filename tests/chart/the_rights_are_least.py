@@ -55,7 +55,7 @@ def of_the_operator(values=None):
             namespace = binding["metadata"].get("namespace")
             kind = binding["roleRef"]["kind"]
             bound.append((namespace, rights(roles[kind, namespace if kind == "Role" else None, binding["roleRef"]["name"]])))
-    return sorted(bound, key=lambda entry: (entry[0] or "", sorted(entry[1])))
+    return sorted(bound, key=lambda entry: (entry[0] or "", len(entry[1])))
 
 
 class TheRightsAreLeast(Case):
