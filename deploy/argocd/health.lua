@@ -1,4 +1,9 @@
 -- What Argo CD shows as the health of a MaiInstance. argocd-cm.yaml holds the same text.
+local annotations = obj.metadata.annotations
+if annotations ~= nil and annotations["mai.dev/paused"] == "true" then
+  return { status = "Suspended", message = "Nothing is done for it while the annotation mai.dev/paused is true" }
+end
+
 local hs = { status = "Progressing", message = "Waiting for the operator" }
 local status = obj.status
 if status == nil or status.conditions == nil then return hs end
@@ -9,7 +14,7 @@ local found = {}
 for _, condition in ipairs(status.conditions) do found[condition.type] = condition end
 local ready, stalled, reconciling = found["Ready"], found["Stalled"], found["Reconciling"]
 
-if obj.spec ~= nil and obj.spec.suspend == true and ready ~= nil and ready.reason == "Suspended" then
+if ready ~= nil and ready.reason == "Suspended" then
   return { status = "Suspended", message = ready.message }
 end
 if stalled ~= nil and stalled.status == "True" then

@@ -108,23 +108,32 @@ class TheOtherWaysAreTheChart(Case):
             return {"type": kind, "status": status, "reason": reason, "message": f"{kind} is {status}"}
 
         ready, unready = condition("Ready", "True"), condition("Ready", "False")
+        def seen(*conditions, generation=2):
+            return {"observedGeneration": generation, "conditions": list(conditions)}
+
         table = [
-            ("no status yet", None, {}, "Progressing"),
-            ("an older document", {"observedGeneration": 1, "conditions": [ready]}, {}, "Progressing"),
-            ("ready", {"observedGeneration": 2, "conditions": [ready]}, {}, "Healthy"),
-            ("under way", {"observedGeneration": 2, "conditions": [condition("Reconciling", "True"), unready]}, {}, "Progressing"),
-            ("done", {"observedGeneration": 2, "conditions": [condition("Reconciling", "False"), condition("Stalled", "False"), ready]}, {}, "Healthy"),
-            ("needs a person", {"observedGeneration": 2, "conditions": [unready, condition("Stalled", "True")]}, {}, "Degraded"),
-            ("does not answer", {"observedGeneration": 2, "conditions": [unready]}, {}, "Degraded"),
-            ("unknown", {"observedGeneration": 2, "conditions": [condition("Ready", "Unknown")]}, {}, "Progressing"),
-            ("asleep", {"observedGeneration": 2, "conditions": [condition("Ready", "False", "Suspended")]}, {"suspend": True}, "Suspended"),
-            ("waking up", {"observedGeneration": 2, "conditions": [condition("Ready", "False", "Suspended")]}, {"suspend": False}, "Degraded"),
+            ("no status yet", None, "Progressing"),
+            ("an older document", seen(ready, generation=1), "Progressing"),
+            ("ready", seen(ready), "Healthy"),
+            ("under way", seen(condition("Reconciling", "True"), unready), "Progressing"),
+            ("done", seen(condition("Reconciling", "False"), condition("Stalled", "False"), ready), "Healthy"),
+            ("needs a person", seen(unready, condition("Stalled", "True")), "Degraded"),
+            ("does not answer", seen(unready), "Degraded"),
+            ("unknown", seen(condition("Ready", "Unknown")), "Progressing"),
+            ("asleep", seen(condition("Ready", "False", "Suspended")), "Suspended"),
+            ("waking up", seen(condition("Ready", "False", "Suspended"), generation=1), "Progressing"),
         ]
         lua = lupa.LuaRuntime()
         health = lua.eval("function(obj) " + (DEPLOY / "argocd/health.lua").read_text() + " end")
-        for told, status, spec, expected in table:
-            with self.subTest(told):
-                instance = {"metadata": {"generation": 2}, "spec": spec} | ({"status": status} if status else {})
-                answer = health(lua.table_from(instance, recursive=True))
-                self.assertEqual(answer["status"], expected)
-                self.assertTrue(answer["message"])
+
+        def told(status, annotations=None):
+            metadata = {"generation": 2} | ({"annotations": annotations} if annotations else {})
+            instance = {"metadata": metadata, "spec": {}} | ({"status": status} if status else {})
+            return health(lua.table_from(instance, recursive=True))
+
+        for scene, status, expected in table:
+            with self.subTest(scene):
+                self.assertEqual(told(status)["status"], expected)
+                self.assertTrue(told(status)["message"])
+                self.assertEqual(told(status, {"mai.dev/paused": "true"})["status"], "Suspended")
+                self.assertEqual(told(status, {"mai.dev/paused": "false"})["status"], expected)
