@@ -6,6 +6,8 @@ import helm_python as helm
 import yaml
 from stage import CHART, ROOT, SCENES, Case, objects, render
 
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+
 
 class TheChartIsSound(Case):
     def test_helm_lint_finds_nothing(self):
@@ -18,7 +20,7 @@ class TheChartIsSound(Case):
     def test_it_packs_and_renders_the_same_from_its_archive(self):
         with tempfile.TemporaryDirectory() as directory:
             archive = helm.package(CHART, destination=directory)
-            self.assertTrue(archive.endswith("/mai-operator-0.1.0.tgz"), archive)
+            self.assertTrue(archive.endswith(f"/mai-operator-{VERSION}.tgz"), archive)
             with helm.Chart.load(archive) as packed, helm.Chart.load(CHART) as chart:
                 values = SCENES["everything"]
                 self.assertEqual(packed.render(values, name="a", namespace="b"), chart.render(values, name="a", namespace="b"))
@@ -42,7 +44,7 @@ class TheChartIsSound(Case):
             for one in made:
                 with self.subTest(scene, kind=one["kind"], name=one["metadata"]["name"]):
                     self.assertEqual(one["metadata"]["labels"]["app.kubernetes.io/instance"], "prod")
-                    self.assertEqual(one["metadata"]["labels"]["helm.sh/chart"], "mai-operator-0.1.0")
+                    self.assertEqual(one["metadata"]["labels"]["helm.sh/chart"], f"mai-operator-{VERSION}")
 
     def test_chart_and_operator_have_the_version_of_the_crate(self):
         chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
