@@ -15,9 +15,15 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# generated files: CRDs
+# generated files: the CRD, and what the chart and kustomize hold of it
 generate:
     cargo run -- crd > crds/maiinstances.yaml
+    UPDATE=1 tests/chart/run target/debug/mai
+
+# the Helm chart alone
+chart:
+    cargo build
+    tests/chart/run target/debug/mai
 
 bench:
     bench/run

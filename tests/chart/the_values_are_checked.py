@@ -1,0 +1,63 @@
+"""A wrong value is refused before anything is installed, with its place; every value is known to the schema and explained."""
+
+import json
+
+import helm_python as helm
+import yaml
+from stage import CHART, SCENES, Case, render
+
+REFUSED = {
+    "additional properties 'replica' not allowed": {"replica": 2},
+    "at '/replicas': maximum: got 9, want 3": {"replicas": 9},
+    "at '/replicas': minimum: got 0, want 1": {"replicas": 0},
+    "at '/image/digest'": {"image": {"digest": "abc"}},
+    "at '/image/repository'": {"image": {"repository": ""}},
+    "at '/image/pullPolicy'": {"image": {"pullPolicy": "Sometimes"}},
+    "at '/image': additional properties 'name' not allowed": {"image": {"name": "mai"}},
+    "at '/watchNamespaces/0'": {"watchNamespaces": ["Client A"]},
+    "at '/watchNamespaces': items at 0 and 1 are equal": {"watchNamespaces": ["a", "a"]},
+    "at '/watchNamespaces': got string, want array": {"watchNamespaces": "client-a"},
+    "at '/resync'": {"resync": "five minutes"},
+    "at '/log/format'": {"log": {"format": "xml"}},
+    "at '/runAsUser': minimum: got 0, want 1": {"runAsUser": 0},
+    "at '/rbac/create': got string, want boolean": {"rbac": {"create": "yes"}},
+    "at '/env/0': missing property 'name'": {"env": [{"value": "x"}]},
+    "at '/resources/limits': additional properties 'ram' not allowed": {"resources": {"limits": {"ram": "1Gi"}}},
+    "at '/metrics/prometheusRule/disabled/0'": {"metrics": {"prometheusRule": {"disabled": ["MaiUnknown"]}}},
+    "at '/networkPolicy/apiServerPorts': minItems": {"networkPolicy": {"apiServerPorts": []}},
+}
+
+
+class TheValuesAreChecked(Case):
+    def test_a_wrong_value_is_refused_with_its_place(self):
+        for said, values in REFUSED.items():
+            with self.subTest(values=values):
+                with self.assertRaises(helm.HelmValuesError) as refused:
+                    render(values)
+                self.assertIn(said, str(refused.exception))
+
+    def test_right_values_pass(self):
+        for scene, values in SCENES.items():
+            with self.subTest(scene), helm.Chart.load(CHART) as chart:
+                chart.validate_schema(values)
+
+    def test_a_chart_that_holds_this_one_can_give_its_globals(self):
+        render({"global": {"anything": 1}, "enabled": True})
+
+    def test_schema_and_values_know_the_same(self):
+        schema = json.loads((CHART / "values.schema.json").read_text())
+
+        def compare(place, values, node):
+            if not isinstance(values, dict) or "properties" not in node:
+                return
+            known = set(node["properties"]) - {"global", "enabled"} if not place else set(node["properties"])
+            self.assertEqual(set(values), known, place or "top")
+            self.assertIs(node["additionalProperties"], False, place)
+            for name, value in values.items():
+                compare(f"{place}/{name}", value, node["properties"][name])
+
+        values = yaml.safe_load((CHART / "values.yaml").read_text())
+        # Which amounts are set by default is a choice; the schema knows them all.
+        del values["resources"], schema["properties"]["resources"]
+        del values["affinity"], schema["properties"]["affinity"]
+        compare("", values, schema)
