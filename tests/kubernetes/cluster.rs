@@ -67,8 +67,9 @@ impl Cluster {
                 return Self { kubeconfig, own, use_of_it: RwLock::new(()) };
             }
         }
+        let ended = supervisor.wait().unwrap();
         panic!(
-            "these tests need a Kubernetes, and root to start one of their own; it came as far as:\n{}",
+            "these tests need a Kubernetes, and root to start one of their own; it ended with {ended} after:\n{}",
             stages.join("\n")
         );
     }
