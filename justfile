@@ -36,3 +36,8 @@ e2e:
 # the image; BUILDER_IMAGE names another one with Rust
 image:
     docker build -t mai-production:latest .
+
+# a Kubernetes to try things out on: just cluster up, just cluster kubectl get pods, just cluster down
+cluster *arguments:
+    tests/cluster/packages
+    "$(tests/cluster/build)" {{arguments}}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,8 @@ func up(place place, arguments []string) error {
 	if err != nil {
 		return err
 	}
+	// The first process is to end with this one, which the kernel takes for the thread that started it.
+	runtime.LockOSThread()
 	first, stages, err := startInside(place, arguments, options, lock)
 	if err != nil {
 		return err

@@ -1,0 +1,54 @@
+//! Promise: the server's image runs where the strictest of Kubernetes' policies for pods is enforced, and keeps its data on a volume.
+
+use serde_json::json;
+
+use super::cluster;
+use super::images;
+use super::stage::Stage;
+use super::support::wait_until;
+
+const POD: &str = r"
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mai-confined}
+spec: {selector: {app: confined}, ports: [{port: 8080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: confined, labels: {app: confined}}
+spec:
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: mai
+    image: IMAGE
+    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+    env: [{name: WEBUI_NAME, value: Confined}]
+    readinessProbe: {httpGet: {path: /ready, port: 8080}, periodSeconds: 1}
+    volumeMounts: [{name: data, mountPath: /app/backend/data}, {name: tmp, mountPath: /tmp}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}, {name: tmp, emptyDir: {}}]
+";
+
+#[test]
+fn a_pod_under_the_restricted_policy_serves_and_keeps_its_accounts() {
+    let _shared = cluster::shared();
+    let stage = Stage::new("confined");
+    stage.kubectl(&["label", "namespace", &stage.namespace, "pod-security.kubernetes.io/enforce=restricted"]);
+    let documents = POD.replace("IMAGE", images::own());
+    stage.apply(&documents);
+    stage.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=120s"]);
+    let answered =
+        |path: &str, body: &str| stage.ask("confined", "POST", path, "", body).filter(|(status, _)| *status == 200);
+    let person = json!({"name": "Ada", "email": "ada@example.com", "password": "correct horse"}).to_string();
+    wait_until(|| "the first account".into(), || answered("/api/v1/auths/signup", &person));
+
+    stage.kubectl(&["delete", "pod", "confined"]);
+    stage.apply(&documents);
+    stage.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=120s"]);
+    wait_until(|| "the account on the kept data".into(), || answered("/api/v1/auths/signin", &person));
+}

@@ -1,0 +1,91 @@
+//! A running `mai operator`, outside the cluster.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::support::{PATIENCE, free_port, http, signal, wait_until};
+
+pub struct Operator {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    port: u16,
+}
+
+impl Operator {
+    pub fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let port = free_port();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mai"))
+            .args(["operator", "--listen", &format!("127.0.0.1:{port}")])
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let lines = lines.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    lines.lock().unwrap().push(line);
+                }
+            });
+        }
+        Self { child, lines, port }
+    }
+
+    /// Everything it has said.
+    pub fn said(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// `/readyz`, `/livez`, `/metrics`: status and body, or nothing when nobody answers.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        http("GET", self.port, path, "", "").ok()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        matches!(self.get("/readyz"), Some((200, _)))
+    }
+
+    pub fn wait_ready(&self) {
+        wait_until(|| format!("the operator to be ready; it said:\n{}", self.said()), || self.is_ready().then_some(()));
+    }
+
+    /// As the kernel ends it.
+    pub fn kill(mut self) {
+        signal(self.child.id() as i32, Signal::KILL);
+        self.child.wait().unwrap();
+    }
+
+    /// As a rollout ends it; it has to end well.
+    pub fn stop(mut self) {
+        signal(self.child.id() as i32, Signal::TERM);
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "it ends with {status}; it said:\n{}", self.said());
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it does not end; it said:\n{}", self.said())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            signal(self.child.id() as i32, Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}

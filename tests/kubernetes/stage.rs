@@ -1,0 +1,181 @@
+//! A namespace for each test, and what a person would do and see in it with kubectl.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::cluster::{Cluster, cluster};
+use super::operator::Operator;
+
+/// How long anything may take; a loaded machine must not fail a test.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Stage {
+    cluster: &'static Cluster,
+    pub namespace: String,
+}
+
+impl Stage {
+    /// The namespace is named by the test, because the tests share a cluster.
+    pub fn new(test: &str) -> Self {
+        let stage = Self { cluster: cluster(), namespace: format!("test-{test}-{}", std::process::id()) };
+        stage.kubectl(&["create", "namespace", &stage.namespace]);
+        stage
+    }
+
+    /// `mai operator` outside the cluster, looking after this namespace alone.
+    pub fn operator(&self) -> Operator {
+        self.operator_with(&[])
+    }
+
+    pub fn operator_with(&self, arguments: &[&str]) -> Operator {
+        let operator = self.start_operator(arguments);
+        operator.wait_ready();
+        operator
+    }
+
+    /// Does not wait: one that does not lead is never ready.
+    pub fn start_operator(&self, arguments: &[&str]) -> Operator {
+        let mut all = vec!["--namespaces", &self.namespace, "--lease-namespace", &self.namespace];
+        all.extend(arguments);
+        Operator::start(self.cluster.kubeconfig(), &all)
+    }
+
+    /// What kubectl prints, or why it refuses.
+    pub fn try_kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut all = vec!["--namespace", &self.namespace];
+        all.extend(arguments);
+        let output = self.cluster.kubectl(&all, input);
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.try_kubectl(arguments, "").unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
+    }
+
+    pub fn apply(&self, documents: &str) {
+        self.try_kubectl(&["apply", "-f", "-"], documents).unwrap_or_else(|error| panic!("{error}\n{documents}"));
+    }
+
+    /// Why the API server does not take it.
+    pub fn refused(&self, documents: &str) -> String {
+        match self.try_kubectl(&["apply", "-f", "-"], documents) {
+            Ok(said) => panic!("it is accepted: {said}\n{documents}"),
+            Err(error) => error,
+        }
+    }
+
+    /// A document with further lines below `spec:`.
+    pub fn document(&self, name: &str, more: &str) -> String {
+        format!(
+            "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata: {{name: {name}}}\nspec:\n  displayName: {name}\n{more}"
+        )
+    }
+
+    /// An object such as `deployment/mai-abc`, or nothing when there is none; any other failure ends the test.
+    pub fn get(&self, what: &str) -> Option<Value> {
+        match self.try_kubectl(&["get", what, "--ignore-not-found", "-o", "json"], "") {
+            Ok(text) if text.is_empty() => None,
+            Ok(text) => Some(serde_json::from_str(&text).unwrap()),
+            Err(error) => panic!("kubectl get {what}: {error}"),
+        }
+    }
+
+    /// All objects of these kinds that belong to an instance, as `Kind/name` with their resourceVersion.
+    pub fn children(&self, instance: &str) -> Vec<(String, String)> {
+        const KINDS: &str = "deployments,statefulsets,services,serviceaccounts,networkpolicies,poddisruptionbudgets,persistentvolumeclaims,secrets,configmaps,ingresses,jobs,cronjobs";
+        let label = format!("app.kubernetes.io/managed-by=mai-operator,mai.dev/instance={instance}");
+        let list: Value =
+            serde_json::from_str(&self.kubectl(&["get", KINDS, "--selector", &label, "-o", "json"])).unwrap();
+        let text = |item: &Value, pointer: &str| item.pointer(pointer).unwrap().as_str().unwrap().to_owned();
+        let mut children: Vec<_> = (list["items"].as_array().unwrap().iter())
+            .map(|item| {
+                let name = format!("{}/{}", text(item, "/kind"), text(item, "/metadata/name"));
+                (name, text(item, "/metadata/resourceVersion"))
+            })
+            .collect();
+        children.sort();
+        children
+    }
+
+    /// A condition as (status, reason, message).
+    pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String, String)> {
+        let instance = self.get(&format!("maiinstance/{name}"))?;
+        let condition = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)?.clone();
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        Some((text("status"), text("reason"), text("message")))
+    }
+
+    /// Waits until a condition has a reason, and returns its message.
+    pub fn wait_for_reason(&self, operator: &Operator, name: &str, kind: &str, reason: &str) -> String {
+        self.wait_until(operator, &format!("{kind} of {name} to be {reason}"), || {
+            self.condition(name, kind).filter(|(_, found, _)| found == reason).map(|(_, _, message)| message)
+        })
+    }
+
+    /// Waits for what `kubectl wait --for=condition=Ready` waits for: true, and said of what is declared now.
+    pub fn wait_ready(&self, operator: &Operator, name: &str) {
+        self.wait_until(operator, &format!("{name} to be ready"), || {
+            let instance = self.get(&format!("maiinstance/{name}"))?;
+            let ready = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?.clone();
+            let now = ready["observedGeneration"] == instance["metadata"]["generation"];
+            (now && ready["status"] == "True").then_some(())
+        });
+    }
+
+    /// Tries until there is an answer, or fails with all that there is to see.
+    pub fn wait_until<T>(&self, operator: &Operator, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(found) = attempt() {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        panic!("waited in vain for {what}\n{}\n--- operator\n{}", self.seen(), operator.said())
+    }
+
+    /// An answer to a path of an instance, through its Service. The node's addresses are reached from here.
+    pub fn ask(&self, name: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
+        let service = self.get(&format!("service/mai-{name}"))?;
+        let address = service["spec"]["clusterIP"].as_str()?.parse().ok()?;
+        super::support::http_to(SocketAddr::new(address, 8080), method, path, headers, body).ok()
+    }
+
+    /// The body of a GET that answers 200.
+    pub fn read(&self, name: &str, path: &str) -> Option<String> {
+        self.ask(name, "GET", path, "", "").filter(|(status, _)| *status == 200).map(|(_, body)| body)
+    }
+
+    fn seen(&self) -> String {
+        let mut seen = String::new();
+        for (title, arguments) in [
+            ("instances", &["get", "maiinstances", "-o", "yaml"][..]),
+            ("objects", &["get", "all,persistentvolumeclaims,secrets,networkpolicies,leases", "-o", "wide"]),
+            ("pods", &["describe", "pods"]),
+            ("events", &["get", "events", "--sort-by=.lastTimestamp"]),
+            ("log", &["logs", "--selector=app.kubernetes.io/name=mai", "--tail=30", "--prefix"]),
+        ] {
+            let said = self.try_kubectl(arguments, "").unwrap_or_else(|error| error);
+            let _ = writeln!(seen, "--- {title}\n{said}");
+        }
+        seen
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Whoever would have taken the finalizers off may have ended with the test.
+        if let Ok(instances) = self.try_kubectl(&["get", "maiinstances", "-o", "name"], "") {
+            let _ = self.try_kubectl(&["delete", "maiinstances", "--all", "--wait=false"], "");
+            for instance in instances.lines() {
+                let none = ["patch", instance, "--type=merge", "--patch={\"metadata\":{\"finalizers\":null}}"];
+                let _ = self.try_kubectl(&none, "");
+            }
+        }
+        let _ = self.try_kubectl(&["delete", "namespace", &self.namespace, "--wait=false"], "");
+    }
+}
