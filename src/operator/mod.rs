@@ -13,8 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher;
 use kube::{Client, Config};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc};
@@ -154,7 +155,17 @@ async fn work(
     let meter = Box::new(Passes(Arc::clone(&health.metrics)));
     let context = Arc::new(Context { source, runtime, record, transitions, meter });
     health.works(Arc::clone(&context));
-    let feed = Feed::new(documents);
+    let listed = Arc::clone(health);
+    let feed = Feed::new(
+        documents
+            .inspect_ok(move |event| {
+                if matches!(event, watcher::Event::InitDone) {
+                    listed.metrics.crd_is_missing(false);
+                    listed.listed();
+                }
+            })
+            .boxed(),
+    );
     instances.set(feed.store());
 
     let helpers = [
@@ -162,15 +173,6 @@ async fn work(
         tokio::spawn(publish(Arc::clone(&context), noticed)),
         tokio::spawn(tell_invalid(client.clone(), Arc::clone(&context), misunderstood)),
         tokio::spawn(listen_for_life(client, Arc::clone(health))),
-        tokio::spawn({
-            let (store, health) = (feed.store(), Arc::clone(health));
-            async move {
-                if store.wait_until_ready().await.is_ok() {
-                    health.metrics.crd_is_missing(false);
-                    health.listed();
-                }
-            }
-        }),
     ];
     // What is there is known before anything is decided. Without permission for a kind it stays unknown, and each instance says so.
     tokio::select! {

@@ -121,10 +121,13 @@ impl KubernetesRuntime {
             other => other,
         };
         let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
-        let standing = Live { kind, object: serde_json::to_value(&applied).unwrap_or_default() };
+        if kind == Kind::Secret {
+            return Ok(());
+        }
+        let standing = serde_json::to_value(&applied).unwrap_or_default();
         self.watches.put(kind, applied);
         // What somebody else added to a list stays after an apply; a merge replaces the list.
-        if kind != Kind::Secret && !differences("", object, &standing.object).is_empty() {
+        if !differences("", object, &standing).is_empty() {
             let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let merged = api.patch(name, &params, &Patch::Merge(object)).await;
             self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);

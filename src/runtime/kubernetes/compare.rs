@@ -5,10 +5,15 @@ use serde_json::Value;
 use crate::api::{parse_bytes, parse_cpu_millis};
 use crate::runtime::Change;
 
-/// The fields of `wanted` that are others in `live`, each by its path below `prefix`.
+/// The fields of an object `wanted` that are others in `live`, each by its path below `prefix`.
 pub(super) fn differences(prefix: &str, wanted: &Value, live: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
-    compare(prefix, wanted, live, &mut changes);
+    // Of two objects of one kind these are the same.
+    for (name, value) in
+        wanted.as_object().into_iter().flatten().filter(|(name, _)| *name != "apiVersion" && *name != "kind")
+    {
+        compare(&format!("{prefix}.{name}"), value, &live[name], &mut changes);
+    }
     changes
 }
 
