@@ -16,6 +16,8 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CRASH_LOOP: u32 = 3;
 /// How often it is looked whether what blocks an instance is gone.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// How often it is looked whether what starts by itself is still on its way.
+const STARTING_AGAIN: Duration = Duration::from_secs(20);
 /// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
 const TEARDOWN: Duration = Duration::from_secs(600);
 /// How often something that is about to end is looked at.
@@ -319,7 +321,8 @@ fn keep(
         Readiness::Waiting(trouble) => {
             memory.ready_since = None;
             if observed.former.is_none() {
-                return Verdict::wait(waiting(trouble), None);
+                let again = (trouble.cause == Cause::Starting).then_some(STARTING_AGAIN);
+                return Verdict::wait(waiting(trouble), again);
             }
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if left.is_zero() || trouble.cause.is_failure() {

@@ -25,7 +25,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, SecretRef};
 use crate::runtime::kubernetes::names::FIELD_MANAGER;
-use crate::runtime::kubernetes::said;
+use crate::runtime::kubernetes::{said, watch_config};
 
 /// Who holds documents by their finalizer: another one than the manager of the status, so that neither takes back what is the other's.
 const HOLDER: &str = "mai-operator-teardown";
@@ -86,14 +86,14 @@ impl ClusterSource {
                 tokio::spawn(follow_secrets(client.clone(), scope.clone(), Arc::clone(&secrets), sender.clone()));
             }
         }
+        let config = watch_config(&client).await;
         let watches = scopes.iter().cloned().enumerate().map(|(index, scope)| {
             let api: Api<DeserializeGuard<MaiInstance>> = match &scope {
                 None => Api::all(client.clone()),
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
             };
-            let config = watcher::Config::default().streaming_lists();
             let events =
-                watcher(api, config).modify(|instance| instance.managed_fields_mut().clear()).default_backoff();
+                watcher(api, config.clone()).modify(|instance| instance.managed_fields_mut().clear()).default_backoff();
             events.map(move |event| (index, event)).boxed()
         });
         let merged = Merge::new(scopes.len(), invalid, on_watch_error);

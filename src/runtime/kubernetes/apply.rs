@@ -168,12 +168,12 @@ impl KubernetesRuntime {
     pub(super) async fn let_former_go(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let live = self.watches.of(id);
         let Some(standing) = deployment_of(&live) else { return Ok(()) };
-        let Some(former) = standing.annotation(names::FORMER) else { return Ok(()) };
+        let Some(former) = standing.label(names::FORMER) else { return Ok(()) };
         let template = self.template_of(id, former).await?;
         self.patch_deployment(
             id,
             "let go of what was replaced",
-            &json!({"metadata": {"annotations": {names::FORMER: null}}}),
+            &json!({"metadata": {"labels": {names::FORMER: null}}}),
         )
         .await?;
         let now = secret_of(id, &standing.object["spec"]["template"]);
@@ -204,20 +204,18 @@ impl KubernetesRuntime {
     pub(super) async fn put_former_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         const ACTION: &str = "put back what was replaced";
         let live = self.watches.of(id);
-        let Some(former) = deployment_of(&live).and_then(|standing| standing.annotation(names::FORMER)) else {
+        let Some(former) = deployment_of(&live).and_then(|standing| standing.label(names::FORMER)) else {
             return Ok(());
         };
         let Some(template) = self.template_of(id, former).await? else {
             // There is nothing to go back to; what is declared stays, and is told as it is.
-            return self
-                .patch_deployment(id, ACTION, &json!({"metadata": {"annotations": {names::FORMER: null}}}))
-                .await;
+            return self.patch_deployment(id, ACTION, &json!({"metadata": {"labels": {names::FORMER: null}}})).await;
         };
         let api = self.api(&id.namespace, Kind::Deployment);
         let mut object = api.get(&names::name(id)).await.map_err(|error| failed(ACTION, id, &error))?;
         object.data["spec"]["template"] = template;
-        if let Some(annotations) = &mut object.metadata.annotations {
-            annotations.remove(names::FORMER);
+        if let Some(labels) = &mut object.metadata.labels {
+            labels.remove(names::FORMER);
         }
         object.metadata.managed_fields = None;
         let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
@@ -257,7 +255,7 @@ impl KubernetesRuntime {
 /// The ReplicaSet that is kept beside a replacement. One that never answered is no better than what replaces it.
 fn former(live: &[Live], mode: Mode) -> Option<String> {
     let standing = deployment_of(live)?;
-    if let Some(former) = standing.annotation(names::FORMER) {
+    if let Some(former) = standing.label(names::FORMER) {
         return Some(former.to_owned());
     }
     if mode == Mode::Keep || !is_available(standing) {

@@ -25,7 +25,7 @@ pub(super) fn deployment(workload: &Workload, secrets: &str, former: Option<&str
 pub(super) fn with_template(workload: &Workload, template: Value, former: Option<&str>) -> Value {
     let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
     if let Some(former) = former {
-        metadata["annotations"] = json!({names::FORMER: former});
+        metadata["labels"][names::FORMER] = json!(former);
     }
     json!({
         "apiVersion": "apps/v1",

@@ -1,5 +1,6 @@
 //! Why the server of an instance is not ready, in the words of the cluster.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::kind::Kind;
@@ -23,8 +24,11 @@ pub(super) struct Ended {
 /// From this many ends of its server on it is called a crash loop.
 const CRASH_LOOP: i64 = 2;
 
+/// So long after its start probe a server may take to be asked for the first time.
+const FIRST_PROBE: SignedDuration = SignedDuration::from_secs(15);
+
 /// The cause for which `deployment` has no available pod.
-pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
+pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diagnosis {
     let simply = |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, ended: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
     if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
@@ -70,13 +74,18 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
                 detail: format!("{how} and is started again ({restarts} so far)"),
             }
         }
-        _ if container["started"] == true => {
+        _ if container["started"] == true && !just_started(container, now) => {
             Trouble { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
         }
         _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
     let ended = ended.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
     Diagnosis { trouble, ended }
+}
+
+fn just_started(container: &Value, now: Timestamp) -> bool {
+    let started = container["state"]["running"]["startedAt"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    started.is_some_and(|started| now.duration_since(started) < FIRST_PROBE)
 }
 
 /// Whether a pod has ended for good, as an evicted one has.

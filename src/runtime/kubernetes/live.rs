@@ -25,6 +25,10 @@ impl Live {
         self.object["metadata"]["deletionTimestamp"].is_string()
     }
 
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        self.object["metadata"]["labels"][name].as_str()
+    }
+
     pub(super) fn annotation(&self, name: &str) -> Option<&str> {
         self.object["metadata"]["annotations"][name].as_str()
     }

@@ -2,7 +2,7 @@
 //!
 //! The cluster keeps a pod running, starts it again and moves it by itself; what is left to do here is to apply what is declared where it
 //! differs ([`children`], `compare`), to say in the cluster's own words why a server is not ready (`diagnose`), and to keep what a
-//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by an annotation of the Deployment.
+//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by a label of the Deployment.
 //! All that is known comes from one watch for each kind (`watches`), so a look costs no request.
 
 mod apply;
@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use kube::Client;
+use kube::runtime::watcher;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
@@ -90,7 +91,8 @@ impl KubernetesRuntime {
         let changes = Arc::<Changes>::default();
         let served = serves_routes(&client).await;
         let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
-        let watches = Watches::start(&client, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
+        let config = watch_config(&client).await;
+        let watches = Watches::start(&client, config, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
         let routes_served = Arc::new(AtomicBool::new(served));
         if !served {
             let (client, watches, flag) = (client.clone(), Arc::clone(&watches), Arc::clone(&routes_served));
@@ -143,6 +145,16 @@ async fn serves_routes(client: &Client) -> bool {
     )
     .await
     .is_ok()
+}
+
+/// How watches begin: with a stream where the API server sends one, which costs it and us least; else with a list. Older ones refuse to
+/// stream what is held in pages.
+pub(crate) async fn watch_config(client: &Client) -> watcher::Config {
+    const STREAMS_FROM: u32 = 34;
+    let version = client.apiserver_version().await.ok();
+    let minor = version.and_then(|version| version.minor.trim_end_matches('+').parse::<u32>().ok());
+    let config = watcher::Config::default();
+    if minor.is_some_and(|minor| minor >= STREAMS_FROM) { config.streaming_lists() } else { config }
 }
 
 /// What the API server said, without the frame that a client puts around it.

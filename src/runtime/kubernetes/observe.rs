@@ -42,7 +42,7 @@ impl KubernetesRuntime {
             None => Vec::new(),
         };
         let presence = self.presence(id, workload, &live, changes).await;
-        let former = deployment_of(&live).and_then(|deployment| deployment.annotation(names::FORMER));
+        let former = deployment_of(&live).and_then(|deployment| deployment.label(names::FORMER));
         Ok(Observed {
             presence,
             missing: None,
@@ -76,7 +76,7 @@ impl KubernetesRuntime {
         let readiness = if is_available(deployment) {
             Readiness::Ready { version: version(deployment) }
         } else {
-            let diagnosis = diagnose(deployment, live);
+            let diagnosis = diagnose(deployment, live, Timestamp::now());
             let mut trouble = diagnosis.trouble;
             if let Some(line) = self.last_line(id, workload, diagnosis.ended).await {
                 trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
@@ -103,7 +103,7 @@ impl KubernetesRuntime {
         );
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
-            let former = standing.annotation(names::FORMER);
+            let former = standing.label(names::FORMER);
             let mut object = deployment(workload, &values.name, former);
             // A stopped one is started by a step of its own.
             object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));

@@ -33,6 +33,7 @@ pub(super) struct Watches {
     listed: watch::Sender<usize>,
     changes: Arc<Changes>,
     heard: Mutex<Timestamp>,
+    config: watcher::Config,
 }
 
 struct Entry {
@@ -51,6 +52,7 @@ impl Watches {
     /// Follows these kinds in these namespaces, or in all of them.
     pub(super) fn start(
         client: &Client,
+        config: watcher::Config,
         kinds: &[Kind],
         namespaces: &BTreeSet<String>,
         changes: Arc<Changes>,
@@ -62,6 +64,7 @@ impl Watches {
             listed: watch::Sender::new(0),
             changes,
             heard: Mutex::new(Timestamp::now()),
+            config: config.labels(SELECTOR),
         });
         for kind in kinds {
             watches.follow(client, *kind, namespaces, on_error);
@@ -90,8 +93,7 @@ impl Watches {
     }
 
     async fn run(self: Arc<Self>, api: Api<DynamicObject>, kind: Kind, scope: Option<String>, on_error: OnWatchError) {
-        let config = watcher::Config::default().labels(SELECTOR).streaming_lists();
-        let mut events = watcher(api, config).default_backoff().boxed();
+        let mut events = watcher(api, self.config.clone()).default_backoff().boxed();
         let mut listing = BTreeSet::new();
         while let Some(event) = events.next().await {
             match event {
