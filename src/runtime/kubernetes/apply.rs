@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use super::deployment::deployment;
 use super::kind::Kind;
 use super::live::Live;
 use super::observe::{deployment_of, is_available, orphans};
+use super::replaced::Replaced;
 use super::secret::Values;
 use super::{KubernetesRuntime, Notice, names, said};
 use crate::runtime::{InstanceId, RuntimeError, Workload};
@@ -45,8 +47,8 @@ impl KubernetesRuntime {
         for (kind, object) in &wanted {
             self.apply_where_it_differs(id, *kind, object, &live).await?;
         }
-        let former = former(&live, mode);
-        let object = deployment(workload, &values.name, former.as_deref());
+        let replaced = replaced(&live, mode);
+        let object = deployment(workload, &values.name, replaced.as_ref());
         self.apply_where_it_differs(id, Kind::Deployment, &object, &live).await?;
         for orphan in orphans(&wanted, &live) {
             self.delete(id, orphan).await?;
@@ -168,14 +170,9 @@ impl KubernetesRuntime {
     pub(super) async fn let_former_go(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let live = self.watches.of(id);
         let Some(standing) = deployment_of(&live) else { return Ok(()) };
-        let Some(former) = standing.label(names::FORMER) else { return Ok(()) };
-        let template = self.template_of(id, former).await?;
-        self.patch_deployment(
-            id,
-            "let go of what was replaced",
-            &json!({"metadata": {"labels": {names::FORMER: null}}}),
-        )
-        .await?;
+        let Some(Replaced { former, .. }) = Replaced::read(standing) else { return Ok(()) };
+        let template = self.template_of(id, &former).await?;
+        self.patch_deployment(id, "let go of what was replaced", &Replaced::forget()).await?;
         let now = secret_of(id, &standing.object["spec"]["template"]);
         if let Some(stale) =
             template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref())
@@ -204,19 +201,18 @@ impl KubernetesRuntime {
     pub(super) async fn put_former_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         const ACTION: &str = "put back what was replaced";
         let live = self.watches.of(id);
-        let Some(former) = deployment_of(&live).and_then(|standing| standing.label(names::FORMER)) else {
+        let Some(Replaced { former, .. }) = deployment_of(&live).and_then(Replaced::read) else {
             return Ok(());
         };
-        let Some(template) = self.template_of(id, former).await? else {
+        let Some(template) = self.template_of(id, &former).await? else {
             // There is nothing to go back to; what is declared stays, and is told as it is.
-            return self.patch_deployment(id, ACTION, &json!({"metadata": {"labels": {names::FORMER: null}}})).await;
+            return self.patch_deployment(id, ACTION, &Replaced::forget()).await;
         };
         let api = self.api(&id.namespace, Kind::Deployment);
+        // Forgotten at once with the change, so that a crash between the two cannot happen.
         let mut object = api.get(&names::name(id)).await.map_err(|error| failed(ACTION, id, &error))?;
+        Replaced::take(&mut object.metadata);
         object.data["spec"]["template"] = template;
-        if let Some(labels) = &mut object.metadata.labels {
-            labels.remove(names::FORMER);
-        }
         object.metadata.managed_fields = None;
         let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let replaced =
@@ -252,18 +248,20 @@ impl KubernetesRuntime {
     }
 }
 
-/// The ReplicaSet that is kept beside a replacement. One that never answered is no better than what replaces it.
-fn former(live: &[Live], mode: Mode) -> Option<String> {
-    let standing = deployment_of(live)?;
-    if let Some(former) = standing.label(names::FORMER) {
-        return Some(former.to_owned());
+/// What is kept beside a replacement. A template that does not answer now is no better than what replaces it.
+fn replaced(live: &[Live], mode: Mode) -> Option<Replaced> {
+    let deployment = deployment_of(live)?;
+    let standing = Replaced::read(deployment);
+    if mode == Mode::Keep {
+        return standing;
     }
-    if mode == Mode::Keep || !is_available(standing) {
-        return None;
+    let at = Timestamp::now();
+    if let Some(Replaced { former, .. }) = standing {
+        return Some(Replaced { former, at });
     }
     let revision = |live: &&Live| live.annotation(REVISION).and_then(|revision| revision.parse::<u64>().ok());
     let newest = live.iter().filter(|live| live.kind == Kind::ReplicaSet).max_by_key(revision)?;
-    Some(newest.name().to_owned())
+    is_available(deployment).then(|| Replaced { former: newest.name().to_owned(), at })
 }
 
 /// The Secret of ours that a pod template reads.

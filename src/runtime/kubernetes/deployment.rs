@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::replaced::Replaced;
 use super::service::PORT;
 use super::{names, pod_security, secret};
 use crate::runtime::secrets_file::IN_CONTAINER;
@@ -16,16 +17,11 @@ const BACKUPS: &str = "/app/backups";
 /// What is left of an earlier pod template, beside the one that runs.
 const HISTORY: u8 = 2;
 
-/// The Deployment for a workload whose secret values are in the Secret `secrets`. `former` is what it replaces, while that is kept.
-pub(super) fn deployment(workload: &Workload, secrets: &str, former: Option<&str>) -> Value {
-    with_template(workload, template(workload, secrets), former)
-}
-
-/// The same with another pod template: the one that is put back.
-pub(super) fn with_template(workload: &Workload, template: Value, former: Option<&str>) -> Value {
+/// The Deployment for a workload whose secret values are in the Secret `secrets`. `replaced` is what it replaces, while that is kept.
+pub(super) fn deployment(workload: &Workload, secrets: &str, replaced: Option<&Replaced>) -> Value {
     let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
-    if let Some(former) = former {
-        metadata["labels"][names::FORMER] = json!(former);
+    if let Some(replaced) = replaced {
+        replaced.write(&mut metadata["labels"]);
     }
     json!({
         "apiVersion": "apps/v1",
@@ -37,7 +33,7 @@ pub(super) fn with_template(workload: &Workload, template: Value, former: Option
             "revisionHistoryLimit": HISTORY,
             "progressDeadlineSeconds": seconds(workload.container.start_period).saturating_add(120),
             "selector": {"matchLabels": names::selector(&workload.id)},
-            "template": template,
+            "template": template(workload, secrets),
         },
     })
 }

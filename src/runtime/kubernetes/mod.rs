@@ -2,7 +2,7 @@
 //!
 //! The cluster keeps a pod running, starts it again and moves it by itself; what is left to do here is to apply what is declared where it
 //! differs ([`children`], `compare`), to say in the cluster's own words why a server is not ready (`diagnose`), and to keep what a
-//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by a label of the Deployment.
+//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by labels of the Deployment.
 //! All that is known comes from one watch for each kind (`watches`), so a look costs no request.
 
 mod apply;
@@ -20,6 +20,7 @@ pub(crate) mod names;
 mod network_policy;
 mod observe;
 mod pod_security;
+mod replaced;
 mod secret;
 mod service;
 mod service_account;

@@ -10,8 +10,6 @@ pub(crate) const FIELD_MANAGER: &str = "mai-operator";
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=mai-operator";
 /// The label that names the instance.
 pub(super) const INSTANCE: &str = "mai.dev/instance";
-/// Label of a Deployment (an annotation would count as a new generation of it): the ReplicaSet of what was replaced and is kept until its replacement answers.
-pub(super) const FORMER: &str = "mai.dev/former";
 
 /// The name that most objects of an instance share.
 pub(crate) fn name(id: &InstanceId) -> String {

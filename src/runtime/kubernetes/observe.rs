@@ -8,14 +8,15 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, LogParams};
 use secrecy::SecretString;
 
+use super::KubernetesRuntime;
 use super::children::children;
 use super::compare::differences;
 use super::deployment::deployment;
 use super::diagnose::{Ended, diagnose, exposure, storage};
 use super::kind::Kind;
 use super::live::Live;
+use super::replaced::Replaced;
 use super::secret::Values;
-use super::{KubernetesRuntime, names};
 use crate::runtime::{
     Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
 };
@@ -42,11 +43,11 @@ impl KubernetesRuntime {
             None => Vec::new(),
         };
         let presence = self.presence(id, workload, &live, changes).await;
-        let former = deployment_of(&live).and_then(|deployment| deployment.label(names::FORMER));
+        let replaced = deployment_of(&live).and_then(Replaced::read);
         Ok(Observed {
             presence,
             missing: None,
-            former: former.map(|name| Former { hash: name.to_owned() }),
+            former: replaced.map(|replaced| Former { hash: replaced.former }),
             last_exit: None,
             port_holder: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
@@ -72,7 +73,8 @@ impl KubernetesRuntime {
         }
         let newest =
             live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
-        let since = newest.or_else(|| replaced_at(deployment)).or_else(|| deployment.created());
+        let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
+        let since = replaced.or(newest).or_else(|| deployment.created());
         let readiness = if is_available(deployment) {
             Readiness::Ready { version: version(deployment) }
         } else {
@@ -103,8 +105,7 @@ impl KubernetesRuntime {
         );
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
-            let former = standing.label(names::FORMER);
-            let mut object = deployment(workload, &values.name, former);
+            let mut object = deployment(workload, &values.name, Replaced::read(standing).as_ref());
             // A stopped one is started by a step of its own.
             object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
             changes.extend(differences("Deployment", &object, &standing.object));
@@ -236,11 +237,6 @@ pub(super) fn is_size(change: &Change) -> bool {
 
 fn change(field: &str, from: &str, to: &str) -> Change {
     Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() }
-}
-
-/// When the pod template last changed, as the cluster keeps it.
-fn replaced_at(deployment: &Live) -> Option<Timestamp> {
-    deployment.condition("Progressing")?["lastUpdateTime"].as_str()?.parse().ok()
 }
 
 /// The tag of the image that serves.
