@@ -61,11 +61,7 @@ pub fn desired(
         data_path: spec.storage.data.host_path.as_ref().map(PathBuf::from),
         backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
         limits,
-        probe: Probe {
-            path: spec.health.path(spec.server.kind).to_owned(),
-            interval: spec.health.interval(),
-            timeout: spec.health.timeout(),
-        },
+        probe: probe(instance),
         stop_grace: STOP_GRACE,
         container: container(instance)?,
         hash: String::new(),
@@ -88,6 +84,13 @@ pub fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
         Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address"))
     })?;
     Ok(SocketAddr::new(address, port))
+}
+
+/// How the server of an instance is asked whether it is ready.
+pub fn probe(instance: &MaiInstance) -> Probe {
+    let health = &instance.spec.health;
+    let path = health.path(instance.spec.server.kind).to_owned();
+    Probe { path, interval: health.interval(), timeout: health.timeout() }
 }
 
 /// What means something to a container engine alone.

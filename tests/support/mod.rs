@@ -80,8 +80,11 @@ impl Place {
 
     /// A condition of an instance as (status, reason, message).
     pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String, String)> {
-        // While the state database is being made there is nothing to tell yet.
-        let (0, out, _) = self.mai("status", &["-o", "json"]) else { return None };
+        let (code, out, err) = self.mai("status", &["-o", "json"]);
+        if code == 1 && err.contains("there is no state in") {
+            return None;
+        }
+        assert_eq!(code, 0, "{err}");
         let list: Value = serde_json::from_str(&out).unwrap();
         let instance = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == name)?.clone();
         let condition = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)?.clone();
@@ -94,7 +97,7 @@ impl Place {
         let mut last = None;
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            last = if self.state.join("state.db").exists() { self.condition(name, kind) } else { None };
+            last = self.condition(name, kind);
             if let Some((_, found, message)) = &last
                 && found == reason
             {
