@@ -5,6 +5,8 @@ mod completions;
 mod compose;
 mod crd;
 mod down;
+mod exec;
+mod fix_permissions;
 mod health;
 mod known;
 mod logging;
@@ -46,7 +48,11 @@ enum Verb {
     Restart(restart::Args),
     /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
     Adopt(adopt::Args),
-    /// Stop the servers that `mai compose --detach` left running; data stays
+    /// Run a command in the container of an instance; its exit code is this one's
+    Exec(exec::Args),
+    /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
+    FixPermissions(fix_permissions::Args),
+    /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
     Down(down::Args),
     /// Check documents without running anything; says what is wrong by file, line and field
     Validate(validate::Args),
@@ -72,6 +78,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Logs(args) => logs::run(&args),
         Verb::Restart(args) => restart::run(&args),
         Verb::Adopt(args) => adopt::run(&args),
+        Verb::Exec(args) => exec::run(&args),
+        Verb::FixPermissions(args) => fix_permissions::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

@@ -7,9 +7,9 @@ use anyhow::Context;
 
 use super::known::{Known, Named};
 use super::runtime_choice::RuntimeKind;
-use crate::runtime::process::{Found, running};
 use crate::reconcile::{listen, probe};
 use crate::runtime::answers;
+use crate::runtime::process::{Found, running};
 use crate::state::State;
 
 /// What a server gets to end its streams, as when it is stopped by the reconciler.

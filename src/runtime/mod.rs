@@ -4,6 +4,7 @@ mod changes;
 pub mod docker;
 mod log_tail;
 mod observed;
+mod ownership;
 mod port;
 pub(crate) mod probe;
 pub mod process;
@@ -15,6 +16,7 @@ use std::future::Future;
 use futures::stream::BoxStream;
 
 pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
+pub use ownership::Tally;
 pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.

@@ -1,0 +1,61 @@
+//! `mai fix-permissions DIR NAME`: gives data and backups of an instance to the user that its server runs as.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::known::Named;
+use super::runtime_choice::RuntimeKind;
+use crate::runtime::Tally;
+use crate::runtime::docker::{DockerRuntime, Given};
+use crate::runtime::process::places_of;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    named: Named,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let known = args.named.find().await?;
+        match known.runtime {
+            RuntimeKind::Docker => {
+                let docker = DockerRuntime::open(args.named.engine(&known)).await?;
+                for Given { place, owner, tally } in docker.fix_ownership(&known.id).await? {
+                    tell(&known.id.name, &place, owner, tally);
+                }
+            }
+            RuntimeKind::Process => {
+                let storage = &known.instance.spec.storage;
+                let (data, backups) = (storage.data.host_path.as_deref(), storage.backups.host_path.as_deref());
+                let places = places_of(&known.state_dir, &known.id, data, backups)?;
+                let given = places.fix_ownership(&known.state_dir).with_context(|| {
+                    format!(
+                        "the files of {} could not all be given to whoever runs its server; run this as root",
+                        known.id
+                    )
+                })?;
+                for (path, owner, tally) in given {
+                    tell(&known.id.name, &path.display().to_string(), owner, Some(tally));
+                }
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn tell(name: &str, place: &str, (user, group): (u32, u32), tally: Option<Tally>) {
+    match tally {
+        Some(Tally { changed: 0, looked_at }) => {
+            println!("{name:<20} {place}: nothing to do, all {looked_at} entries belong to {user}:{group}");
+        }
+        Some(Tally { changed, looked_at }) => {
+            println!("{name:<20} {place}: {changed} of {looked_at} entries given to {user}:{group}");
+        }
+        None => println!(
+            "{name:<20} {place}: belongs to {user}:{group}; what is in it can only be reached by root on the server of the engine"
+        ),
+    }
+}
