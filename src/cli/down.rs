@@ -2,19 +2,16 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
 
+use super::restart::GRACE;
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
 use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::running;
 use crate::state::State;
-
-/// What a server gets to end its streams, as when it is stopped by the reconciler.
-const GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -16,7 +16,6 @@ use super::known::{Known, Named};
 use super::runtime_choice::RuntimeKind;
 use crate::reconcile::listen;
 use crate::runtime::docker::Exec;
-use crate::runtime::process::places_of;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,9 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// A process has no inside: the command runs on this machine, in the data directory of the server, and is told where that listens. It
 /// gets none of its secrets. Returns only when that failed.
 fn beside(args: &Args, known: &Known) -> anyhow::Result<ExitCode> {
-    let storage = &known.instance.spec.storage;
-    let (data, backups) = (storage.data.host_path.as_deref(), storage.backups.host_path.as_deref());
-    let places = places_of(&known.state_dir, &known.id, data, backups)?;
+    let places = known.places()?;
     let listen = listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
     let (program, arguments) = args.command.split_first().context("there is no command behind `--`")?;
     let error = Command::new(program)

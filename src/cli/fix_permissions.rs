@@ -8,7 +8,6 @@ use super::known::Named;
 use super::runtime_choice::RuntimeKind;
 use crate::runtime::Tally;
 use crate::runtime::docker::{DockerRuntime, Given};
-use crate::runtime::process::places_of;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,9 +27,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 }
             }
             RuntimeKind::Process => {
-                let storage = &known.instance.spec.storage;
-                let (data, backups) = (storage.data.host_path.as_deref(), storage.backups.host_path.as_deref());
-                let places = places_of(&known.state_dir, &known.id, data, backups)?;
+                let places = known.places()?;
                 let given = places.fix_ownership(&known.state_dir).with_context(|| {
                     format!(
                         "the files of {} could not all be given to whoever runs its server; run this as root",

@@ -7,8 +7,9 @@ use anyhow::Context;
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
 use crate::api::MaiInstance;
-use crate::runtime::InstanceId;
 use crate::runtime::docker::{ByHand, DockerOptions};
+use crate::runtime::process::{Places, places_of};
+use crate::runtime::{InstanceId, RuntimeError};
 use crate::state::State;
 
 /// Names one instance of a directory.
@@ -53,6 +54,12 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Where it lives when it is run as a process.
+    pub(super) fn places(&self) -> Result<Places, RuntimeError> {
+        let storage = &self.instance.spec.storage;
+        places_of(&self.state_dir, &self.id, storage.data.host_path.as_deref(), storage.backups.host_path.as_deref())
+    }
+
     /// `name` is NAME, or NAMESPACE/NAME where two namespaces have one.
     async fn find(named: &Named) -> anyhow::Result<Self> {
         let Named { place, name, choice } = named;

@@ -14,12 +14,14 @@ mod logs;
 mod mock_upstream;
 mod notify;
 mod plan;
+mod reset;
 mod restart;
 mod runtime_choice;
 mod secrets_file;
 mod serve;
 mod state_dir;
 mod status;
+mod stopped;
 mod validate;
 
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ enum Verb {
     Exec(exec::Args),
     /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
     FixPermissions(fix_permissions::Args),
+    /// Wipe the configuration of an instance, or all of its data, after a copy that was read back and checked
+    Reset(reset::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
     Down(down::Args),
     /// Check documents without running anything; says what is wrong by file, line and field
@@ -80,6 +84,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Adopt(args) => adopt::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::FixPermissions(args) => fix_permissions::run(&args),
+        Verb::Reset(args) => reset::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

@@ -13,7 +13,7 @@ use crate::runtime::process::{Found, running};
 use crate::state::State;
 
 /// What a server gets to end its streams, as when it is stopped by the reconciler.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// How often it is looked whether it is back.
 const AGAIN: Duration = Duration::from_millis(25);
 
@@ -72,7 +72,8 @@ async fn process(args: &Args, known: &Known) -> anyhow::Result<()> {
     Ok(server.restarted(&known.state_dir)?)
 }
 
-fn own(known: &Known) -> anyhow::Result<Option<Found>> {
+/// The server of an instance that is run as a process, when it runs.
+pub(super) fn own(known: &Known) -> anyhow::Result<Option<Found>> {
     Ok(running(&known.state_dir)?.into_iter().find(|server| server.labels.id == known.id))
 }
 

@@ -17,6 +17,8 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CRASH_LOOP: u32 = 3;
 /// How often it is looked whether what blocks an instance is gone.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// How often it is looked whether nobody works on the data of an instance any more.
+const HELD_AGAIN: Duration = Duration::from_millis(500);
 /// How often something that is about to end is looked at.
 const ENDING_AGAIN: Duration = Duration::from_millis(200);
 
@@ -25,6 +27,12 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
     let verdict = match facts.observed {
         Err(problem) => Verdict::unknown(problem),
+        Ok(Observed { held: Some(holder), last_exit, .. }) => {
+            // It was told to end: that is no failure, now or later.
+            memory.counted_exit = memory.counted_exit.max(last_exit.as_ref().map(|exit| exit.at));
+            let message = format!("{holder} works on its data; the server is left alone until that has ended");
+            Verdict::wait(Picture::working(Reason::Held, message), HELD_AGAIN)
+        }
         Ok(observed) => {
             count_exit(&mut memory, observed, facts.now);
             if facts.instance.metadata.deletion_timestamp.is_some() {

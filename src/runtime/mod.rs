@@ -2,6 +2,7 @@
 
 mod changes;
 pub mod docker;
+mod hold;
 mod log_tail;
 mod observed;
 mod ownership;
@@ -15,8 +16,10 @@ use std::future::Future;
 
 use futures::stream::BoxStream;
 
+pub use hold::Hold;
 pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
 pub use ownership::Tally;
+pub(crate) use ownership::give_tree;
 pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.

@@ -15,6 +15,8 @@ pub struct Observed {
     pub last_exit: Option<Exit>,
     /// Who else listens on the declared port, when somebody does.
     pub port_holder: Option<String>,
+    /// Who works on its data at this moment, so that its server is left alone.
+    pub held: Option<String>,
 }
 
 /// Whether something runs for an instance.

@@ -3,12 +3,13 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::ServeError;
+use super::{ServeError, at_rest::LOCK};
 
 /// Held for the life of the process; the system drops the lock when it ends, however it ends.
 #[derive(Debug)]
@@ -26,7 +27,9 @@ impl DataDirectoryLock {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(directory.join(".mai.lock"))
+            // Whoever may write in the directory must not have us write elsewhere.
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(directory.join(LOCK))
             .map_err(not_writable)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut pid = String::new();

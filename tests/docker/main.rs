@@ -3,6 +3,7 @@
 
 mod adopted;
 mod broken;
+mod by_hand;
 mod drift;
 mod engine;
 mod interrupted;

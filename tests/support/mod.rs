@@ -57,14 +57,14 @@ impl Place {
         Compose::start(self, arguments)
     }
 
-    /// `mai VERB DIRECTORY --state-dir …`: exit code, standard output, standard error.
+    /// `mai VERB DIRECTORY --state-dir … …`: exit code, standard output, standard error.
     pub fn mai(&self, verb: &str, arguments: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_mai"))
             .arg(verb)
             .arg(&self.documents)
-            .args(arguments)
             .arg("--state-dir")
             .arg(&self.state)
+            .args(arguments)
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

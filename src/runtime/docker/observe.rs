@@ -20,6 +20,7 @@ use super::secrets::{IN_CONTAINER, SecretFile};
 use super::{Hands, exits, image, ports, spec};
 use crate::runtime::{
     Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
+    hold,
 };
 
 impl Hands {
@@ -67,7 +68,7 @@ impl Hands {
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
-        Ok(Observed { presence, missing, former, last_exit, port_holder })
+        Ok(Observed { presence, missing, former, last_exit, port_holder, held: hold::holder(&self.home(&names)) })
     }
 
     pub(super) async fn inspect(
