@@ -12,7 +12,9 @@ use super::environment::environment;
 use crate::api::{
     MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, parse_bytes, parse_cpu_millis,
 };
-use crate::runtime::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
+use crate::runtime::{
+    Container, DOCKER_CONFIG, EnvValue, InstanceId, Limits, Probe, Pull, RegistryLogins, SecretDelivery, Workload,
+};
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
@@ -34,12 +36,29 @@ impl Blocked {
 }
 
 /// Every secret that a document refers to for its workload.
-pub fn references(instance: &MaiInstance) -> Vec<&SecretRef> {
+pub fn references(instance: &MaiInstance) -> Vec<SecretRef> {
     let spec = &instance.spec;
     let admin = spec.access.admin.iter().map(|admin| &admin.password_secret_ref);
     let key = spec.open_router.iter().filter_map(|upstream| upstream.api_key_secret_ref.as_ref());
     let env = spec.server.env.iter().filter_map(|variable| variable.secret_ref.as_ref());
-    admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).collect()
+    let named = admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).cloned();
+    named.chain(spec.image_pull_secrets.iter().map(|name| pull_secret(name))).collect()
+}
+
+/// What is meant by a name in `imagePullSecrets`.
+fn pull_secret(name: &str) -> SecretRef {
+    SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) }
+}
+
+fn registries(instance: &MaiInstance, secrets: &BTreeMap<SecretRef, SecretString>) -> Result<RegistryLogins, Blocked> {
+    let mut logins = RegistryLogins::default();
+    for name in &instance.spec.image_pull_secrets {
+        let wrong =
+            |what: String| Blocked::new(Reason::MissingSecret, format!("{DOCKER_CONFIG} of Secret {name} {what}"));
+        let value = secrets.get(&pull_secret(name)).ok_or_else(|| wrong("is not known".to_owned()))?;
+        logins.add(value).map_err(wrong)?;
+    }
+    Ok(logins)
 }
 
 /// What should run for a document. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
@@ -64,6 +83,7 @@ pub fn desired(
         probe: probe(instance),
         stop_grace: STOP_GRACE,
         container: container(instance)?,
+        registries: registries(instance, secrets)?,
         hash: String::new(),
     };
     workload.hash = hash(&workload);
@@ -313,6 +333,20 @@ mod tests {
             changed[field] = value;
             assert_ne!(build(changed, &secrets).unwrap().hash, first, "{field}");
         }
+    }
+
+    #[test]
+    fn a_login_at_a_registry_needs_no_restart_and_a_broken_one_is_named() {
+        let spec = json!({"displayName": "A", "expose": {"port": 1}, "imagePullSecrets": ["registry"]});
+        let of = |value: &str| build(spec.clone(), &[("registry", ".dockerconfigjson", value)]);
+        let login =
+            |password: &str| json!({"auths": {"r.example": {"username": "u", "password": password}}}).to_string();
+        let workload = of(&login("one")).unwrap();
+        assert_eq!(workload.registries.of("r.example/mai:1").unwrap().password.expose_secret(), "one");
+        assert_eq!(of(&login("two")).unwrap().hash, workload.hash);
+        let blocked = of("sesame").unwrap_err();
+        assert_eq!(blocked.reason, Reason::MissingSecret);
+        assert!(blocked.message.contains("Secret registry is no JSON"), "{}", blocked.message);
     }
 
     #[test]

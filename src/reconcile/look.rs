@@ -66,9 +66,9 @@ async fn wanted<S: Source>(
     }
     let mut secrets = BTreeMap::new();
     for reference in references(instance) {
-        let value = source.secret(&id.namespace, reference).await;
+        let value = source.secret(&id.namespace, &reference).await;
         let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
-        secrets.insert(reference.clone(), value);
+        secrets.insert(reference, value);
     }
     desired(instance, id.clone(), &secrets, session_key)
 }

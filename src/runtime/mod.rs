@@ -10,6 +10,7 @@ mod port;
 pub(crate) mod probe;
 pub mod process;
 mod readiness;
+mod registry;
 mod workload;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ pub use hold::Hold;
 pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
 pub use ownership::Tally;
 pub(crate) use ownership::give_tree;
+pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.

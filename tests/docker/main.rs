@@ -12,6 +12,7 @@ mod own_server;
 mod planned;
 mod proxy;
 mod refused;
+mod registry;
 mod restarts;
 mod stage;
 #[path = "../support/mod.rs"]

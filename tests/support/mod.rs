@@ -59,16 +59,19 @@ impl Place {
 
     /// `mai VERB DIRECTORY --state-dir … …`: exit code, standard output, standard error.
     pub fn mai(&self, verb: &str, arguments: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_mai"))
-            .arg(verb)
-            .arg(&self.documents)
-            .arg("--state-dir")
-            .arg(&self.state)
-            .args(arguments)
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        told(
+            Command::new(env!("CARGO_BIN_EXE_mai"))
+                .arg(verb)
+                .arg(&self.documents)
+                .arg("--state-dir")
+                .arg(&self.state)
+                .args(arguments),
+        )
+    }
+
+    /// `mai validate DIRECTORY`, which needs no state.
+    pub fn mai_validate(&self) -> (i32, String, String) {
+        told(Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(&self.documents))
     }
 
     /// Every instance with its status, as `mai status -o json` tells it.
@@ -234,6 +237,12 @@ impl Drop for Compose {
             let _ = self.child.wait();
         }
     }
+}
+
+fn told(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 pub fn signal(pid: i32, signal: Signal) {
