@@ -104,7 +104,7 @@ fn configuration_goes_and_people_stay() {
 
     let (code, out, err) = client.place.mai("reset", &["alpha", "--configuration", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("copied to") && out.contains("wiped: 1 settings") && out.contains("answers again"), "{out}");
+    assert!(out.contains("copied to") && out.contains("settings wiped: 1") && out.contains("answers again"), "{out}");
     assert_eq!(client.connection("GET", "")["source"], "mock");
     assert_ne!(client.place.pid("alpha"), pid);
     assert_eq!(client.restarts(), None, "it was counted as a failure");

@@ -87,7 +87,7 @@ async fn wipe(args: &Args, known: &Known, stopped: &Stopped<'_>) -> anyhow::Resu
         println!("{name:<20} wiped: it begins anew");
     } else {
         let settings = rest.clear_settings().await?;
-        println!("{name:<20} wiped: {settings} settings; people, chats and usage stay");
+        println!("{name:<20} settings wiped: {settings}; people, chats and usage stay");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod broken;
 mod by_hand;
 mod drift;
 mod engine;
+mod full_disk;
 mod interrupted;
 mod made;
 mod own_server;
