@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::engine;
 use super::stage::Stage;
-use super::support::{http, wait_until};
+use super::support::http;
 
 /// A file system of its own that is soon full.
 struct SmallDisk {
@@ -41,7 +41,9 @@ impl Drop for SmallDisk {
 }
 
 fn declare(stage: &Stage, data: Option<&Path>, backups: Option<&Path>) {
-    let place = |name: &str, path: Option<&Path>| path.map(|path| format!("{name}: {{size: 1Gi, hostPath: {}}}", path.display()));
+    let place = |name: &str, path: Option<&Path>| {
+        path.map(|path| format!("{name}: {{size: 1Gi, hostPath: {}}}", path.display()))
+    };
     let places: Vec<String> = [place("data", data), place("backups", backups)].into_iter().flatten().collect();
     let more = format!("  storage: {{{}}}\n", places.join(", "));
     let key = "{apiKeySecretRef: {name: upstream, key: key}}";
@@ -72,7 +74,8 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_room() {
     assert_eq!(http("GET", stage.port, "/health", "", "").unwrap().0, 200);
     stage.assert_calm(&run);
     std::fs::remove_file(&filling).unwrap();
-    wait_until(|| "an account once there is room".into(), || (sign_up(&stage, "boss").0 == 200).then_some(()));
+    let (status, answer) = sign_up(&stage, "boss");
+    assert_eq!(status, 200, "{answer}; {:?}", stage.mai("logs", &["-n", "20"]));
 
     // It is full when the server starts.
     let document = std::fs::read_to_string(stage.place.documents.join("instance.yaml")).unwrap();
