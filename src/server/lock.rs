@@ -11,6 +11,9 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{ServeError, at_rest::LOCK};
 
+/// What SQLite needs beside the database before it writes anything, and a little more.
+const ROOM: usize = 128 * 1024;
+
 /// Held for the life of the process; the system drops the lock when it ends, however it ends.
 #[derive(Debug)]
 pub(super) struct DataDirectoryLock {
@@ -44,5 +47,21 @@ impl DataDirectoryLock {
         file.rewind().map_err(not_writable)?;
         writeln!(file, "{}", std::process::id()).map_err(not_writable)?;
         Ok(Self { _file: file })
+    }
+
+    /// Fails where the database could not be opened for want of room: SQLite would only speak of an I/O error.
+    pub(super) fn prove_room(&self, directory: &Path) -> Result<(), ServeError> {
+        let trial = directory.join(".mai-write-test");
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .open(&trial)
+            .and_then(|mut file| file.write_all(&[0; ROOM]));
+        let removed = std::fs::remove_file(&trial);
+        written
+            .and(removed)
+            .map_err(|source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source })
     }
 }
