@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::known::Named;
 use super::runtime_choice::RuntimeKind;
-use crate::runtime::Tally;
-use crate::runtime::docker::{DockerRuntime, Given};
+use crate::runtime::docker::DockerRuntime;
+use crate::runtime::{Given, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -17,33 +17,21 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let known = args.named.find().await?;
-        match known.runtime {
-            RuntimeKind::Docker => {
-                let docker = DockerRuntime::open(args.named.engine(&known)).await?;
-                for Given { place, owner, tally } in docker.fix_ownership(&known.id).await? {
-                    tell(&known.id.name, &place, owner, tally);
-                }
-            }
-            RuntimeKind::Process => {
-                let places = known.places()?;
-                let given = places.fix_ownership(&known.state_dir).with_context(|| {
-                    format!(
-                        "the files of {} could not all be given to whoever runs its server; run this as root",
-                        known.id
-                    )
-                })?;
-                for (path, owner, tally) in given {
-                    tell(&known.id.name, &path.display().to_string(), owner, Some(tally));
-                }
-            }
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let known = runtime.block_on(args.named.find())?;
+    let given = match known.runtime {
+        RuntimeKind::Docker => runtime.block_on(async {
+            let docker = DockerRuntime::open(args.named.engine(&known)).await?;
+            docker.fix_ownership(&known.id).await
+        })?,
+        RuntimeKind::Process => known.places()?.fix_ownership(&known.state_dir).with_context(|| {
+            format!("the files of {} could not all be given to whoever runs its server; run this as root", known.id)
+        })?,
+    };
+    given.iter().for_each(|given| tell(&known.id.name, given));
+    Ok(ExitCode::SUCCESS)
 }
 
-fn tell(name: &str, place: &str, (user, group): (u32, u32), tally: Option<Tally>) {
+fn tell(name: &str, Given { place, owner: (user, group), tally }: &Given) {
     match tally {
         Some(Tally { changed: 0, looked_at }) => {
             println!("{name:<20} {place}: nothing to do, all {looked_at} entries belong to {user}:{group}");

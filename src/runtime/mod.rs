@@ -19,8 +19,8 @@ use futures::stream::BoxStream;
 
 pub use hold::Hold;
 pub use observed::{Change, Drift, Exit, Former, Observed, Presence, Readiness};
-pub use ownership::Tally;
 pub(crate) use ownership::give_tree;
+pub use ownership::{Given, Tally};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{Container, EnvValue, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload};
 

@@ -18,6 +18,17 @@ pub struct Tally {
     pub changed: u64,
 }
 
+/// A directory of an instance, and what was done about its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The volume or directory.
+    pub place: String,
+    /// User and group that it belongs to now.
+    pub owner: (u32, u32),
+    /// What was looked at and changed; none where only the directory itself could be reached.
+    pub tally: Option<Tally>,
+}
+
 /// Gives `top` and all that is in it to a user and a group, and lets that user read and write it.
 pub(crate) fn give_tree(top: &Path, user: u32, group: u32) -> io::Result<Tally> {
     let mut tally = Tally::default();

@@ -10,8 +10,7 @@ use super::names::Names;
 use super::problem::{engine, said};
 use super::spec::{BACKUPS, DATA};
 use super::{DockerRuntime, labels, owner};
-use crate::runtime::docker::Given;
-use crate::runtime::{InstanceId, Runtime, RuntimeError};
+use crate::runtime::{Given, InstanceId, Runtime, RuntimeError};
 
 impl DockerRuntime {
     /// The instances of this state directory of which containers are there.

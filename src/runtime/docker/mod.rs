@@ -47,7 +47,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::by_hand::ByHand;
 pub use self::exec::Exec;
-pub use self::owner::Given;
 pub use self::set_aside::{HandMade, SUFFIX as SET_ASIDE};
 
 use self::cache::Cache;

@@ -17,7 +17,7 @@ use futures::StreamExt;
 
 use super::problem::{engine, is_missing};
 use super::spec::{BACKUPS, DATA, USER};
-use crate::runtime::ownership::{Tally, give_tree};
+use crate::runtime::ownership::{Given, Tally, give_tree};
 use crate::runtime::{InstanceId, RuntimeError};
 
 const BLOCK: usize = 512;
@@ -79,17 +79,6 @@ fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
         return give_tree(path, USER, USER).map(drop);
     }
     lchown(path, Some(USER), Some(USER))
-}
-
-/// A directory of an instance, and what was done about its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// The volume or directory.
-    pub place: String,
-    /// User and group that it belongs to now.
-    pub owner: (u32, u32),
-    /// What was looked at and changed; none where only the directory itself could be reached.
-    pub tally: Option<Tally>,
 }
 
 /// Gives data and backups of a container to the user that its server runs as, whatever is in them. Unlike [`give`], which is done at

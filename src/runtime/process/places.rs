@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::ownership::{Tally, give_tree};
+use crate::runtime::ownership::{Given, give_tree};
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
 /// What was used last, written before a server starts, so that data can be removed when the document is gone.
@@ -92,7 +92,7 @@ impl Places {
     }
 
     /// Gives data, backups and home to the owner of the state directory, which is whoever runs `mai compose`; tells what that changed.
-    pub fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<(PathBuf, (u32, u32), Tally)>> {
+    pub fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<Given>> {
         let owner = state_dir.metadata()?;
         let owner = (owner.uid(), owner.gid());
         let elsewhere = [&self.data, &self.backups].into_iter().filter(|path| !path.starts_with(&self.home));
@@ -102,7 +102,8 @@ impl Places {
             if path.components().count() < 3 {
                 return Err(refused(io::Error::other("more than one program lives below it, so it is not given away")));
             }
-            given.push((path.clone(), owner, give_tree(path, owner.0, owner.1).map_err(refused)?));
+            let tally = give_tree(path, owner.0, owner.1).map_err(refused)?;
+            given.push(Given { place: path.display().to_string(), owner, tally: Some(tally) });
         }
         Ok(given)
     }
