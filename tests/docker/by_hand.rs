@@ -1,8 +1,9 @@
 //! What a provider does to one client's container by hand has a verb: a command in it, its files' owner, taking it down.
 
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::engine;
 use super::stage::Stage;
@@ -41,6 +42,48 @@ fn a_command_runs_in_the_container_with_what_it_reads_and_its_exit_code_is_passe
     let (code, out, err) = stage.mai("exec", &["--", "/nothing"]);
     assert!(code != 0 && format!("{out}{err}").contains("/nothing"), "{code} {out} {err}");
     assert_eq!(stage.run(), run, "the server was disturbed");
+    compose.stop();
+}
+
+#[test]
+fn a_command_called_from_a_terminal_gets_one() {
+    let _engine = engine::shared();
+    let stage = Stage::new("terminal");
+    let compose = stage.up("");
+    let line = format!(
+        "{} exec {} {} --docker-host {} --state-dir {} -- /fixture copy 5",
+        env!("CARGO_BIN_EXE_mai"),
+        stage.place.documents.display(),
+        stage.name,
+        engine::host(),
+        stage.place.state.display()
+    );
+    let mut terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    let mut screen = BufReader::new(terminal.stdout.take().unwrap());
+    // What is typed before this terminal is raw would be read by the kernel; typed again and again, some of it arrives as keys.
+    let typing = std::thread::spawn(move || {
+        for _ in 0..30 {
+            std::thread::sleep(Duration::from_millis(200));
+            if keys.write_all(b"dear\n").and_then(|()| keys.flush()).is_err() {
+                return;
+            }
+        }
+        // The end of the input, as the container's own terminal reads it.
+        let _ = keys.write_all(b"\x04");
+        std::thread::sleep(Duration::from_secs(1));
+    });
+    let mut shown = String::new();
+    screen.read_to_string(&mut shown).unwrap();
+    typing.join().unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(5), "{shown}");
+    // Echoed by the container's terminal, and copied by the command; both standard outputs are one.
+    assert!(shown.matches("dear\r\n").count() > 30 && shown.contains("copied"), "{shown}");
     compose.stop();
 }
 
