@@ -346,6 +346,7 @@ async fn ask(
         .header("host", "localhost")
         .header("content-type", kind)
         .body(Full::new(Bytes::from(bytes)))?;
+    sender.ready().await?;
     read(sender.send_request(request).await?).await
 }
 

@@ -110,6 +110,30 @@ pub struct MaiInstanceSpec {
     pub deletion_policy: DeletionPolicy,
 }
 
+impl MaiInstanceSpec {
+    /// The smallest spec, with every default.
+    pub fn named(display_name: &str) -> Self {
+        Self {
+            display_name: display_name.to_owned(),
+            image: default_image(),
+            image_pull_policy: PullPolicy::default(),
+            image_pull_secrets: Vec::new(),
+            server: Server::default(),
+            access: Access::default(),
+            open_router: None,
+            ollama: None,
+            storage: Storage::default(),
+            resources: Resources::default(),
+            expose: Expose::default(),
+            health: Health::default(),
+            backup: None,
+            upgrade: Upgrade::default(),
+            suspend: false,
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
+}
+
 /// When to pull the image.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams, Preconditions};
 use serde_json::{Value, json};
 
 use super::compare::differences;
@@ -38,11 +38,7 @@ impl KubernetesRuntime {
         let id = &workload.id;
         let live = self.watches.of(id);
         let values = Values::of(workload);
-        if !self.is_found(&id.namespace, &values.name).await? {
-            self.apply(id, Kind::Secret, &values.object(workload)).await?;
-            let key = (id.namespace.clone(), values.name.clone());
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
-        }
+        self.make_secret(workload, &values).await?;
         let wanted = self.wanted(workload, &live);
         for (kind, object) in &wanted {
             self.apply_where_it_differs(id, *kind, object, &live).await?;
@@ -53,6 +49,37 @@ impl KubernetesRuntime {
         for orphan in orphans(&wanted, &live) {
             self.delete(id, orphan).await?;
         }
+        Ok(())
+    }
+
+    /// Its name says what it holds, so one that is there is the right one, unless it still belongs to an earlier instance of that name
+    /// and is about to go.
+    async fn make_secret(&self, workload: &Workload, values: &Values) -> Result<(), RuntimeError> {
+        const ACTION: &str = "make its Secret";
+        let id = &workload.id;
+        let key = (id.namespace.clone(), values.name.clone());
+        if self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+            return Ok(());
+        }
+        let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Engine {
+            action: ACTION,
+            instance: id.to_string(),
+            said: error.to_string(),
+        })?;
+        let api = self.api(&id.namespace, Kind::Secret);
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        if let Err(error) = api.create(&params, &object).await {
+            if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+                return Err(failed(ACTION, id, &error));
+            }
+            let there = api.get_metadata_opt(&values.name).await.map_err(|error| failed(ACTION, id, &error))?;
+            let owners = there.iter().flat_map(|there| there.metadata.owner_references.iter().flatten());
+            if !owners.map(|owner| &owner.uid).any(|uid| *uid == id.uid) {
+                gone_or(api.delete(&values.name, &DeleteParams::default()).await, ACTION, id)?;
+                api.create(&params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
+            }
+        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
         Ok(())
     }
 
@@ -100,7 +127,8 @@ impl KubernetesRuntime {
 
     /// Something of that name that is not ours is not taken over.
     async fn refuse_foreign(&self, id: &InstanceId, kind: Kind, name: &str) -> Result<(), RuntimeError> {
-        let there = self.api(&id.namespace, kind).get_metadata_opt(name).await;
+        // Out of the API server's own memory, which is quick, and as new as anything that was there before.
+        let there = self.api(&id.namespace, kind).get_metadata_opt_with(name, &GetParams::any()).await;
         let there = there.map_err(|error| failed("look at what is there", id, &error))?;
         let Some(there) = there else { return Ok(()) };
         let label = there.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE));
@@ -123,9 +151,6 @@ impl KubernetesRuntime {
             other => other,
         };
         let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
-        if kind == Kind::Secret {
-            return Ok(());
-        }
         let standing = serde_json::to_value(&applied).unwrap_or_default();
         self.watches.put(kind, applied);
         // What somebody else added to a list stays after an apply; a merge replaces the list.
@@ -177,9 +202,7 @@ impl KubernetesRuntime {
         if let Some(stale) =
             template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref())
         {
-            let deleted = self.api(&id.namespace, Kind::Secret).delete(&stale, &DeleteParams::default()).await;
-            gone_or(deleted, "let go of what was replaced", id)?;
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), stale));
+            self.remove_secret(id, stale).await?;
         }
         Ok(())
     }
@@ -224,6 +247,11 @@ impl KubernetesRuntime {
     /// Removes all that is ours but the claims and the session key.
     pub(super) async fn remove_all(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let live = self.watches.of(id);
+        if let Some(secret) =
+            deployment_of(&live).and_then(|standing| secret_of(id, &standing.object["spec"]["template"]))
+        {
+            self.remove_secret(id, secret).await?;
+        }
         for object in live.iter().filter(|live| live.kind.is_ours() && live.kind != Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;
         }
@@ -237,6 +265,12 @@ impl KubernetesRuntime {
         }
         let deleted = self.api(&id.namespace, Kind::Secret).delete(&names::session(id), &DeleteParams::default()).await;
         gone_or(deleted, "remove its session key", id)
+    }
+
+    async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
+        let deleted = self.api(&id.namespace, Kind::Secret).delete(&name, &DeleteParams::default()).await;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), name));
+        gone_or(deleted, "remove its Secret", id)
     }
 
     async fn delete(&self, id: &InstanceId, object: &Live) -> Result<(), RuntimeError> {

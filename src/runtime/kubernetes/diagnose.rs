@@ -21,6 +21,8 @@ pub(super) struct Ended {
     pub(super) restarts: i64,
 }
 
+/// As the brain says it of its own step, so that nothing moves while the cluster takes it up.
+const STARTING: &str = "the server is being started";
 /// From this many ends of its server on it is called a crash loop.
 const CRASH_LOOP: i64 = 2;
 
@@ -32,7 +34,7 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
     let simply = |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, ended: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
     if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
-        return simply(Cause::Starting, "the cluster has not taken up its Deployment yet");
+        return simply(Cause::Starting, STARTING);
     }
     let pods: Vec<&Live> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
     let newest = pods.iter().filter(|pod| !pod.is_leaving() && !is_over(pod)).max_by_key(|pod| pod.created());
@@ -42,7 +44,7 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
             let said = text(&failure["message"]);
             return simply(Cause::Refused, &format!("its pod is refused: {said}"));
         }
-        let detail = if pods.is_empty() { "its pod is being made" } else { "its former pod is ending" };
+        let detail = if pods.is_empty() { STARTING } else { "its former pod is ending" };
         return simply(Cause::Starting, detail);
     };
     if let Some(waiting) = pod.condition("PodScheduled").filter(|condition| condition["status"] == "False") {

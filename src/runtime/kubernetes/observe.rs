@@ -110,7 +110,7 @@ impl KubernetesRuntime {
             // A stopped one is started by a step of its own.
             object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
             changes.extend(differences("Deployment", &object, &standing.object));
-            if !self.is_found(&workload.id.namespace, &values.name).await? {
+            if !self.is_found(&workload.id, &values.name).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }
@@ -146,16 +146,16 @@ impl KubernetesRuntime {
     }
 
     /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know.
-    pub(super) async fn is_found(&self, namespace: &str, name: &str) -> Result<bool, RuntimeError> {
-        let key = (namespace.to_owned(), name.to_owned());
+    async fn is_found(&self, id: &InstanceId, name: &str) -> Result<bool, RuntimeError> {
+        let key = (id.namespace.clone(), name.to_owned());
         let found = |of: &Self| of.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if found(self).is_some_and(|at| at.elapsed() < FOUND_AGAIN) {
             return Ok(true);
         }
-        let there = self.api(namespace, Kind::Secret).get_metadata_opt(name).await;
+        let there = self.api(&id.namespace, Kind::Secret).get_metadata_opt(name).await;
         let there = there.map_err(|error| RuntimeError::Engine {
             action: "look at its Secret",
-            instance: name.to_owned(),
+            instance: id.to_string(),
             said: super::said(&error),
         })?;
         let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
