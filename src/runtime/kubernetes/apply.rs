@@ -11,7 +11,7 @@ use super::compare::differences;
 use super::deployment::deployment;
 use super::kind::Kind;
 use super::live::Live;
-use super::observe::{deployment_of, is_available, orphans};
+use super::observe::{FOUND_AGAIN, deployment_of, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::Values;
 use super::{KubernetesRuntime, Notice, names, said};
@@ -38,9 +38,9 @@ impl KubernetesRuntime {
         let id = &workload.id;
         let live = self.watches.of(id);
         let values = Values::of(workload);
-        if !self.is_found(&id.namespace, &values.name).await? {
+        if !self.is_found(id, &values.name, FOUND_AGAIN).await? {
             self.apply(id, Kind::Secret, &values.object(workload)).await?;
-            let key = (id.namespace.clone(), values.name.clone());
+            let key = (id.clone(), values.name.clone());
             self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
         }
         let wanted = self.wanted(workload, &live);
@@ -179,7 +179,7 @@ impl KubernetesRuntime {
         {
             let deleted = self.api(&id.namespace, Kind::Secret).delete(&stale, &DeleteParams::default()).await;
             gone_or(deleted, "let go of what was replaced", id)?;
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), stale));
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.clone(), stale));
         }
         Ok(())
     }
