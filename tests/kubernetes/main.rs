@@ -5,11 +5,15 @@ mod by_hand;
 mod cluster;
 mod confined;
 mod images;
+mod leaders;
 mod life;
 mod operator;
 mod resource;
+mod rolled_back;
 mod rules;
+mod secrets;
 mod stage;
 mod still;
+mod volumes;
 #[path = "../support/mod.rs"]
 mod support;
