@@ -56,7 +56,7 @@ pub struct MaiInstanceSpec {
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
 
-    /// Names of Secrets with registry credentials.
+    /// Names of Secrets of type kubernetes.io/dockerconfigjson, with logins at registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub image_pull_secrets: Vec<String>,

@@ -20,6 +20,8 @@ const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
 const STARTING_AGAIN: Duration = Duration::from_secs(20);
 /// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
 const TEARDOWN: Duration = Duration::from_secs(600);
+/// How often it is looked whether nobody works on the data of an instance any more.
+const HELD_AGAIN: Duration = Duration::from_millis(500);
 /// How often something that is about to end is looked at.
 const ENDING_AGAIN: Duration = Duration::from_millis(200);
 
@@ -36,6 +38,12 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             Verdict::wait(Picture::Paused, None)
         }
         Err(problem) => Verdict::unknown(problem),
+        Ok(Observed { held: Some(holder), last_exit, .. }) => {
+            // It was told to end: that is no failure, now or later.
+            memory.counted_exit = memory.counted_exit.max(last_exit.as_ref().map(|exit| exit.at));
+            let message = format!("{holder} works on its data; the server is left alone until that has ended");
+            Verdict::wait(Picture::working(Reason::Held, message), HELD_AGAIN)
+        }
         Ok(observed) => {
             count_exit(&mut memory, observed, facts.now);
             if facts.instance.metadata.deletion_timestamp.is_some() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::RegistryLogins;
+
 /// Which instance. The uid tells apart what once had the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId {
@@ -49,6 +51,8 @@ pub struct Workload {
     pub container: Container,
     /// What only a cluster looks at.
     pub cluster: Cluster,
+    /// Logins at registries, for pulling the image; a server that runs has no use for them.
+    pub registries: RegistryLogins,
     /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
     pub hash: String,
 }

@@ -71,7 +71,10 @@ type Data = BTreeMap<String, ByteString>;
 
 /// The Secrets that were read.
 #[derive(Default)]
-struct Secrets(Mutex<HashMap<(String, String), (Instant, Arc<Data>)>>);
+struct Secrets(Mutex<Read>);
+
+/// By namespace and name: when a Secret was read, and what it held.
+type Read = HashMap<(String, String), (Instant, Arc<Data>)>;
 
 impl ClusterSource {
     /// Starts to follow the objects.
@@ -196,7 +199,7 @@ impl Source for ClusterSource {
 }
 
 impl Secrets {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Instant, Arc<Data>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,6 +52,7 @@ impl KubernetesRuntime {
             former: replaced.map(|replaced| Former { hash: replaced.former }),
             last_exit: None,
             port_holder: None,
+            held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
     }

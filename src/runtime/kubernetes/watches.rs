@@ -22,12 +22,14 @@ use crate::runtime::changes::Changes;
 
 /// Namespace and name of an instance.
 type Key = (String, String);
+/// What there is of one instance, by kind and name.
+type Entries = BTreeMap<(Kind, String), Entry>;
 
 /// Told of each failure of a watch, to count it.
 pub type OnWatchError = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 pub(super) struct Watches {
-    objects: Mutex<HashMap<Key, BTreeMap<(Kind, String), Entry>>>,
+    objects: Mutex<HashMap<Key, Entries>>,
     states: Mutex<BTreeMap<(Kind, Option<String>), State>>,
     /// Moves whenever a watch has listed everything for the first time.
     listed: watch::Sender<usize>,
