@@ -16,6 +16,8 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CRASH_LOOP: u32 = 3;
 /// How often it is looked whether what blocks an instance is gone.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// The same in a cluster, where a thousand may be blocked at once and each look is a request.
+const BLOCKED_AGAIN_IN_A_CLUSTER: Duration = Duration::from_secs(15);
 /// How often it is looked whether what starts by itself is still on its way.
 const STARTING_AGAIN: Duration = Duration::from_secs(20);
 /// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
@@ -52,7 +54,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
                 suspended(observed)
             } else {
                 match facts.desired {
-                    Err(blocked) => blocked_by(blocked, observed),
+                    Err(blocked) => blocked_by(facts, blocked, observed),
                     Ok(workload) => converge(facts, workload, observed, &mut memory),
                 }
             }
@@ -142,12 +144,16 @@ fn suspended(observed: &Observed) -> Verdict {
     }
 }
 
-fn blocked_by(blocked: &Blocked, observed: &Observed) -> Verdict {
+fn blocked_by(facts: &Facts<'_>, blocked: &Blocked, observed: &Observed) -> Verdict {
+    let again = match facts.ground {
+        Ground::Server => BLOCKED_AGAIN,
+        Ground::Cluster => BLOCKED_AGAIN_IN_A_CLUSTER,
+    };
     let message = match observed.presence {
         Presence::Running { .. } => format!("{}; the server goes on with what was declared before", blocked.message),
         _ => blocked.message.clone(),
     };
-    Verdict::wait(Picture::Stalled { reason: blocked.reason, message }, BLOCKED_AGAIN)
+    Verdict::wait(Picture::Stalled { reason: blocked.reason, message }, again)
 }
 
 fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {

@@ -57,7 +57,7 @@ impl KubernetesRuntime {
     async fn make_secret(&self, workload: &Workload, values: &Values) -> Result<(), RuntimeError> {
         const ACTION: &str = "make its Secret";
         let id = &workload.id;
-        let key = (id.namespace.clone(), values.name.clone());
+        let key = (id.clone(), values.name.clone());
         if self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
             return Ok(());
         }
@@ -132,7 +132,12 @@ impl KubernetesRuntime {
         let there = there.map_err(|error| failed("look at what is there", id, &error))?;
         let Some(there) = there else { return Ok(()) };
         let label = there.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE));
-        if label == Some(&id.name) {
+        // Somebody may have taken our labels off.
+        let managers = there.metadata.managed_fields.as_deref().unwrap_or_default();
+        let applied_by_us = managers.iter().any(|entry| {
+            entry.manager.as_deref() == Some(names::FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+        });
+        if label == Some(&id.name) || (label.is_none() && applied_by_us) {
             return Ok(());
         }
         Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("{} {name}", kind.as_str()) })
@@ -143,20 +148,26 @@ impl KubernetesRuntime {
         let api = self.api(&id.namespace, kind);
         let params = PatchParams::apply(names::FIELD_MANAGER);
         let patch = Patch::Apply(object);
-        let applied = match api.patch(name, &params, &patch).await {
+        let mut applied = match api.patch(name, &params, &patch).await {
             Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "Conflict" => {
                 self.tell_conflict(id, kind, name, &status.message);
                 api.patch(name, &params.force(), &patch).await
             }
             other => other,
         };
+        // An apply adds to what somebody else edited in a list, which may then be nonsense; a merge replaces the list.
+        let merge = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        if matches!(&applied, Err(kube::Error::Api(status)) if status.code == 422)
+            && let Ok(merged) = api.patch(name, &merge, &Patch::Merge(object)).await
+        {
+            applied = Ok(merged);
+        }
         let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
         let standing = serde_json::to_value(&applied).unwrap_or_default();
         self.watches.put(kind, applied);
-        // What somebody else added to a list stays after an apply; a merge replaces the list.
+        // Or is left as it was edited.
         if !differences("", object, &standing).is_empty() {
-            let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-            let merged = api.patch(name, &params, &Patch::Merge(object)).await;
+            let merged = api.patch(name, &merge, &Patch::Merge(object)).await;
             self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);
         }
         Ok(())
@@ -269,7 +280,7 @@ impl KubernetesRuntime {
 
     async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
         let deleted = self.api(&id.namespace, Kind::Secret).delete(&name, &DeleteParams::default()).await;
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), name));
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.clone(), name));
         gone_or(deleted, "remove its Secret", id)
     }
 

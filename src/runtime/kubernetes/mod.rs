@@ -80,7 +80,7 @@ pub struct KubernetesRuntime {
     /// By instance: a size that its claim was refused, and what was said. It is not asked for again until another is declared.
     refused: Mutex<HashMap<InstanceId, (String, String)>>,
     /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
-    found: Mutex<HashMap<(String, String), Instant>>,
+    found: Mutex<HashMap<(InstanceId, String), Instant>>,
     /// The last line of a run that ended, read once for each.
     last_lines: Mutex<HashMap<(InstanceId, Ended), Option<String>>>,
 }

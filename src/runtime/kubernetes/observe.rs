@@ -23,6 +23,8 @@ use crate::runtime::{
 
 /// How long a Secret that was found is taken to be there.
 const FOUND_AGAIN: Duration = Duration::from_secs(240);
+/// The same while its server does not run.
+const FOUND_WHILE_STARTING: Duration = Duration::from_secs(10);
 /// Lines of a log that are asked for; its last is shown.
 const LINES: i64 = 5;
 /// Last lines kept in mind; they are only read again when forgotten.
@@ -110,7 +112,9 @@ impl KubernetesRuntime {
             // A stopped one is started by a step of its own.
             object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
             changes.extend(differences("Deployment", &object, &standing.object));
-            if !self.is_found(&workload.id, &values.name).await? {
+            // A pod that does not start may be waiting for it.
+            let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
+            if !self.is_found(&workload.id, &values.name, trusted).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }
@@ -145,11 +149,12 @@ impl KubernetesRuntime {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know.
-    async fn is_found(&self, id: &InstanceId, name: &str) -> Result<bool, RuntimeError> {
-        let key = (id.namespace.clone(), name.to_owned());
+    /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know; one of an earlier instance of the
+    /// same name is about to be collected. What was found is taken to be there for so long.
+    async fn is_found(&self, id: &InstanceId, name: &str, trusted: Duration) -> Result<bool, RuntimeError> {
+        let key = (id.clone(), name.to_owned());
         let found = |of: &Self| of.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if found(self).is_some_and(|at| at.elapsed() < FOUND_AGAIN) {
+        if found(self).is_some_and(|at| at.elapsed() < trusted) {
             return Ok(true);
         }
         let there = self.api(&id.namespace, Kind::Secret).get_metadata_opt(name).await;
@@ -158,13 +163,17 @@ impl KubernetesRuntime {
             instance: id.to_string(),
             said: super::said(&error),
         })?;
+        let is_ours = there.is_some_and(|there| {
+            let owners = there.metadata.owner_references.unwrap_or_default();
+            there.metadata.deletion_timestamp.is_none() && owners.iter().any(|owner| owner.uid == id.uid)
+        });
         let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if there.is_some() {
+        if is_ours {
             all.insert(key, Instant::now())
         } else {
             all.remove(&key)
         };
-        Ok(there.is_some())
+        Ok(is_ours)
     }
 
     async fn last_line(&self, id: &InstanceId, workload: Option<&Workload>, ended: Option<Ended>) -> Option<String> {
