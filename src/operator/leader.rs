@@ -2,9 +2,8 @@
 //!
 //! Every change of the Lease names the version it was made from, so of two who want it at once one gets it. Its holder counts from the
 //! moment before its last renewal was sent; once that is longer ago than it may be, it is no leader any more and has to end, well before
-//! anybody else takes the Lease for abandoned. A
-//! program that was stopped for so long is kept from writing by [`super::fence`]. Whoever waits measures by its own clock how long the Lease has not moved, so clocks that
-//! differ do no harm.
+//! anybody else takes the Lease for abandoned. A program that was stopped for so long is kept from writing by [`super::fence`]. Whoever
+//! waits measures by its own clock how long the Lease has not moved, so clocks that differ do no harm.
 
 use std::time::{Duration, Instant};
 
