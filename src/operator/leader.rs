@@ -5,6 +5,7 @@
 //! anybody else takes the Lease for abandoned. Whoever waits measures by its own clock how long the Lease has not moved, so clocks that
 //! differ do no harm.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -29,17 +30,37 @@ pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    /// When the last renewal that was granted was sent.
+    renewed: Mutex<Instant>,
 }
 
 /// The Lease as it was last held by us.
 pub(super) struct Held {
     lease: Lease,
-    renewed: Instant,
 }
 
 impl Candidate {
     pub(super) fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity }
+        Self {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity,
+            renewed: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// How long it is certain that the Lease is still ours.
+    fn left(&self) -> Duration {
+        DEADLINE.saturating_sub(self.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+    }
+
+    fn was_renewed(&self, sent: Instant) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+    }
+
+    /// Whether the Lease may be somebody else's by now.
+    pub(super) fn has_run_out(&self) -> bool {
+        self.left().is_zero()
     }
 
     /// Waits until the Lease is ours.
@@ -51,7 +72,8 @@ impl Candidate {
             match tokio::time::timeout(PATIENCE, self.attempt(&mut seen, &mut told)).await {
                 Ok(Ok(Some(lease))) => {
                     tracing::info!(lease = %self.name, identity = %self.identity, "leading");
-                    return Held { lease, renewed: sent };
+                    self.was_renewed(sent);
+                    return Held { lease };
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::warn!("Lease {} could not be had: {}", self.name, said(&error)),
@@ -114,7 +136,7 @@ impl Candidate {
             tokio::time::sleep(PERIOD).await;
             let mut held = held.lock().await;
             let sent = Instant::now();
-            let left = DEADLINE.saturating_sub(held.renewed.elapsed());
+            let left = self.left();
             if left.is_zero() {
                 return format!("Lease {} could not be renewed for {} s", self.name, DEADLINE.as_secs());
             }
@@ -122,7 +144,10 @@ impl Candidate {
             match tokio::time::timeout(left.min(PATIENCE), self.api.replace(&self.name, &PostParams::default(), &next))
                 .await
             {
-                Ok(Ok(lease)) => *held = Held { lease, renewed: sent },
+                Ok(Ok(lease)) => {
+                    held.lease = lease;
+                    self.was_renewed(sent);
+                }
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
                     // It moved: either an answer of ours was lost, or somebody else has it.
                     match tokio::time::timeout(left.min(PATIENCE), self.api.get_opt(&self.name)).await {

@@ -11,6 +11,7 @@ mod record;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -101,13 +102,21 @@ pub async fn run(
         held = candidate.win() => Mutex::new(held),
         () = stop.clone() => return Ok(()),
     };
+    let mut work = std::pin::pin!(work(client, &options, &health, &instances, stop));
+    // After a long stop of the whole process all its timers and answers come at once: nothing is done before it is known who leads.
+    let work = std::future::poll_fn(
+        |context| {
+            if candidate.has_run_out() { Poll::Pending } else { work.as_mut().poll(context) }
+        },
+    );
     tokio::select! {
-        () = work(client, &options, &health, &instances, stop) => {
+        biased;
+        // Dropped where it stands: whatever is under way must not go on beside another operator.
+        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
+        () = work => {
             candidate.give_up(&*held.lock().await).await;
             Ok(())
         }
-        // Dropped where it stands: whatever is under way must not go on beside another operator.
-        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
     }
 }
 
