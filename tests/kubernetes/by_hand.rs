@@ -40,14 +40,24 @@ fn what_is_edited_or_removed_by_hand_comes_back() {
     assert_eq!(declared.len(), 10, "{declared:#?}");
 
     let edits: &[&[&str]] = &[
-        &["patch", "service/mai-abc", "--type=json", "-p=[{\"op\":\"replace\",\"path\":\"/spec/ports/0/port\",\"value\":9090}]"],
+        &[
+            "patch",
+            "service/mai-abc",
+            "--type=json",
+            "-p=[{\"op\":\"replace\",\"path\":\"/spec/ports/0/port\",\"value\":9090}]",
+        ],
         &["patch", "service/mai-abc", "--type=merge", "-p={\"spec\":{\"selector\":{\"mai.dev/instance\":\"other\"}}}"],
         &["patch", "service/mai-abc", "--type=merge", "-p={\"spec\":{\"type\":\"NodePort\"}}"],
         &["patch", "networkpolicy/mai-abc", "--type=merge", "-p={\"spec\":{\"egress\":[{}]}}"],
         &["patch", "networkpolicy/mai-abc", "--type=merge", "-p={\"spec\":{\"policyTypes\":[\"Ingress\"]}}"],
         &["patch", "poddisruptionbudget/mai-abc", "--type=merge", "-p={\"spec\":{\"maxUnavailable\":0}}"],
         &["patch", "serviceaccount/mai-abc", "--type=merge", "-p={\"automountServiceAccountToken\":true}"],
-        &["patch", "ingress/mai-abc", "--type=json", "-p=[{\"op\":\"replace\",\"path\":\"/spec/rules/0/host\",\"value\":\"x.example.com\"}]"],
+        &[
+            "patch",
+            "ingress/mai-abc",
+            "--type=json",
+            "-p=[{\"op\":\"replace\",\"path\":\"/spec/rules/0/host\",\"value\":\"x.example.com\"}]",
+        ],
         &["label", "pvc/mai-abc-data", "app.kubernetes.io/name=other", "--overwrite"],
         &["label", "pvc/mai-abc-backups", "mai.dev/instance-"],
         &["label", "service/mai-abc", "app.kubernetes.io/managed-by-", "mai.dev/instance-"],
@@ -56,7 +66,12 @@ fn what_is_edited_or_removed_by_hand_comes_back() {
         &["set", "env", "deployment/mai-abc", "WEBUI_NAME=other"],
         &["set", "env", "deployment/mai-abc", "ADDED=by hand"],
         &["set", "image", "deployment/mai-abc", "server=mai-fixture:2"],
-        &["patch", "deployment/mai-abc", "--type=json", "-p=[{\"op\":\"replace\",\"path\":\"/spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem\",\"value\":false}]"],
+        &[
+            "patch",
+            "deployment/mai-abc",
+            "--type=json",
+            "-p=[{\"op\":\"replace\",\"path\":\"/spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem\",\"value\":false}]",
+        ],
         &["label", "deployment/mai-abc", "mai.dev/instance-"],
         &["delete", "service,networkpolicy,poddisruptionbudget,serviceaccount,ingress", "mai-abc"],
         &["delete", "deployment/mai-abc"],
@@ -95,14 +110,27 @@ fn what_somebody_else_keeps_changing_is_put_back_and_told() {
     let theirs = r#"{"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "mai-abc"}, "spec": {"maxUnavailable": 0}}"#;
     let arguments = ["apply", "--server-side", "--force-conflicts", "--field-manager=somebody", "-f", "-"];
     stage.try_kubectl(&arguments, theirs).unwrap();
-    stage.wait_until(&operator, || "the budget to be put back".into(), || {
-        (stage.get("pdb/mai-abc")?["spec"]["maxUnavailable"] == 1).then_some(())
-    });
-    let told = stage.wait_until(&operator, || "an event".into(), || {
-        let events = stage.kubectl(&["get", "events", "--field-selector=reason=FieldConflict", "-o", "jsonpath={.items[*].message}"]);
-        (!events.is_empty()).then_some(events)
-    });
-    for part in ["PodDisruptionBudget mai-abc is changed by somebody else as well", "somebody", ".spec.maxUnavailable"] {
+    stage.wait_until(
+        &operator,
+        || "the budget to be put back".into(),
+        || (stage.get("pdb/mai-abc")?["spec"]["maxUnavailable"] == 1).then_some(()),
+    );
+    let told = stage.wait_until(
+        &operator,
+        || "an event".into(),
+        || {
+            let events = stage.kubectl(&[
+                "get",
+                "events",
+                "--field-selector=reason=FieldConflict",
+                "-o",
+                "jsonpath={.items[*].message}",
+            ]);
+            (!events.is_empty()).then_some(events)
+        },
+    );
+    for part in ["PodDisruptionBudget mai-abc is changed by somebody else as well", "somebody", ".spec.maxUnavailable"]
+    {
         assert!(told.contains(part), "{part} is not in {told}");
     }
 }
@@ -119,8 +147,20 @@ fn an_object_of_somebody_else_with_our_name_is_not_touched() {
         ("service", "Service", "v1", "spec: {ports: [{port: 80}]}".into()),
         ("policy", "NetworkPolicy", "networking.k8s.io/v1", "spec: {podSelector: {}}".into()),
         ("budget", "PodDisruptionBudget", "policy/v1", "spec: {minAvailable: 1}".into()),
-        ("way-in", "Ingress", "networking.k8s.io/v1", "spec: {defaultBackend: {service: {name: x, port: {number: 1}}}}".into()),
-        ("server", "Deployment", "apps/v1", format!("spec: {{replicas: 0, selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {pod}}}}}")),
+        (
+            "way-in",
+            "Ingress",
+            "networking.k8s.io/v1",
+            "spec: {defaultBackend: {service: {name: x, port: {number: 1}}}}".into(),
+        ),
+        (
+            "server",
+            "Deployment",
+            "apps/v1",
+            format!(
+                "spec: {{replicas: 0, selector: {{matchLabels: {{a: b}}}}, template: {{metadata: {{labels: {{a: b}}}}, spec: {pod}}}}}"
+            ),
+        ),
     ];
     let name = |instance: &str, kind: &str| match kind {
         "PersistentVolumeClaim" => format!("mai-{instance}-data"),
@@ -128,13 +168,20 @@ fn an_object_of_somebody_else_with_our_name_is_not_touched() {
     };
     let mut documents = Vec::new();
     for (instance, kind, version, rest) in foreign {
-        documents.push(format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {}}}\n{rest}\n", name(instance, kind)));
+        documents.push(format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: {}}}\n{rest}\n",
+            name(instance, kind)
+        ));
     }
     stage.apply(&documents.join("---\n"));
     let instances: Vec<String> =
         foreign.iter().map(|(instance, ..)| stage.fixture(instance, &INGRESS.replace("abc", instance))).collect();
     let object = |(instance, kind, ..): &(&str, &str, &str, String)| format!("{kind}/{}", name(instance, kind));
-    let found = |of| stage.get(&object(of)).map(|found| (found["metadata"]["uid"].clone(), found["metadata"]["labels"].clone(), found["spec"].clone()));
+    let found = |of| {
+        stage
+            .get(&object(of))
+            .map(|found| (found["metadata"]["uid"].clone(), found["metadata"]["labels"].clone(), found["spec"].clone()))
+    };
     let before: Vec<_> = foreign.iter().map(found).collect();
     // Often, since nobody tells when a stranger leaves.
     let operator = stage.operator_with(&["--resync", "1s"]);

@@ -27,17 +27,27 @@ fn a_replacement_is_finished_by_the_next_operator_whatever_the_first_was_at() {
     let slow = |seconds: &str| json!({"displayName": "next", "server": {"env": [{"name": "FIXTURE_READY", "value": seconds}]}});
     stage.patch("good", &slow("3"));
     stage.patch("bad", &slow("never"));
-    let former = |name: &str| stage.get(&format!("deployment/mai-{name}")).unwrap()["metadata"]["labels"]["mai.dev/former"].clone();
-    stage.wait_until(&operator, || "both replacements".into(), || (former("good").is_string() && former("bad").is_string()).then_some(()));
+    let former = |name: &str| {
+        stage.get(&format!("deployment/mai-{name}")).unwrap()["metadata"]["labels"]["mai.dev/former"].clone()
+    };
+    stage.wait_until(
+        &operator,
+        || "both replacements".into(),
+        || (former("good").is_string() && former("bad").is_string()).then_some(()),
+    );
     operator.kill();
 
     let operator = stage.operator_with(&alone);
     stage.wait_for_reason(&operator, "bad", "Ready", "RolledBack");
     stage.wait_ready(&operator, "good");
-    stage.wait_until(&operator, || "both to be served".into(), || {
-        let served = |name: &str, what: &str| stage.read(name, "/name").filter(|name| name == what);
-        served("good", "next").and(served("bad", "bad"))
-    });
+    stage.wait_until(
+        &operator,
+        || "both to be served".into(),
+        || {
+            let served = |name: &str, what: &str| stage.read(name, "/name").filter(|name| name == what);
+            served("good", "next").and(served("bad", "bad"))
+        },
+    );
     assert!(former("good").is_null() && former("bad").is_null());
 }
 
@@ -46,7 +56,7 @@ fn another_takes_over_soon_after_a_kill_and_at_once_when_one_is_told_to_end() {
     let _shared = cluster::shared();
     let stage = Stage::new("take-over");
     let first = stage.operator();
-    assert!(first.leads());
+    wait_for_lead(&stage, &first);
     let second = stage.start_operator(&[]);
     stage.wait_until(&second, || "it to stand by".into(), || second.said().contains("standing by").then_some(()));
     assert!(!second.leads());

@@ -51,7 +51,8 @@ fn a_client_is_created_chats_is_edited_deleted_and_taken_up_again() {
 
     // A deletion stops it, and keeps what cannot be made again.
     stage.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
-    let kept = ["PersistentVolumeClaim/mai-abc-backups", "PersistentVolumeClaim/mai-abc-data", "Secret/mai-abc-session"];
+    let kept =
+        ["PersistentVolumeClaim/mai-abc-backups", "PersistentVolumeClaim/mai-abc-data", "Secret/mai-abc-session"];
     stage.wait_until(&operator, || "only the data to be left".into(), || (children(&stage) == kept).then_some(()));
     assert!(stage.pod("abc").is_none());
 

@@ -12,9 +12,11 @@ fn put(stage: &Stage, value: &str) {
 }
 
 fn wait_for_value(stage: &Stage, operator: &Operator, value: &str) {
-    stage.wait_until(operator, || format!("{value} to be served"), || {
-        stage.read("abc", "/secret/OPENAI_API_KEY").filter(|served| served == value)
-    });
+    stage.wait_until(
+        operator,
+        || format!("{value} to be served"),
+        || stage.read("abc", "/secret/OPENAI_API_KEY").filter(|served| served == value),
+    );
     stage.wait_ready(operator, "abc");
 }
 
@@ -35,9 +37,11 @@ fn a_secret_is_waited_for_rotated_and_missed_without_a_pause() {
 
     // One without the key is as good as none, and the keys that it has are named.
     stage.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=other=x"]);
-    stage.wait_until(&operator, || "the key to be missed".into(), || {
-        stage.condition("abc", "Stalled").filter(|(_, _, message)| message.contains("other"))
-    });
+    stage.wait_until(
+        &operator,
+        || "the key to be missed".into(),
+        || stage.condition("abc", "Stalled").filter(|(_, _, message)| message.contains("other")),
+    );
     put(&stage, FIRST);
     wait_for_value(&stage, &operator, FIRST);
     let secrets = own_secrets(&stage);
@@ -45,7 +49,11 @@ fn a_secret_is_waited_for_rotated_and_missed_without_a_pause() {
     // In a namespace of its own it is watched, so nothing has to be asked for.
     put(&stage, SECOND);
     wait_for_value(&stage, &operator, SECOND);
-    stage.wait_until(&operator, || "the former values to be gone".into(), || (own_secrets(&stage).len() == 1).then_some(()));
+    stage.wait_until(
+        &operator,
+        || "the former values to be gone".into(),
+        || (own_secrets(&stage).len() == 1).then_some(()),
+    );
     assert_ne!(own_secrets(&stage), secrets);
 
     // A server that runs goes on without it.

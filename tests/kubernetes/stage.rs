@@ -136,19 +136,25 @@ impl Stage {
 
     /// Waits until a condition has a reason, and returns its message.
     pub fn wait_for_reason(&self, operator: &Operator, name: &str, kind: &str, reason: &str) -> String {
-        self.wait_until(operator, || format!("{kind} of {name} to be {reason}"), || {
-            self.condition(name, kind).filter(|(_, found, _)| found == reason).map(|(_, _, message)| message)
-        })
+        self.wait_until(
+            operator,
+            || format!("{kind} of {name} to be {reason}"),
+            || self.condition(name, kind).filter(|(_, found, _)| found == reason).map(|(_, _, message)| message),
+        )
     }
 
     /// Waits for what `kubectl wait --for=condition=Ready` waits for: true, and said of what is declared now.
     pub fn wait_ready(&self, operator: &Operator, name: &str) {
-        self.wait_until(operator, || format!("{name} to be ready"), || {
-            let instance = self.get(&format!("maiinstance/{name}"))?;
-            let ready = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?.clone();
-            let now = ready["observedGeneration"] == instance["metadata"]["generation"];
-            (now && ready["status"] == "True").then_some(())
-        });
+        self.wait_until(
+            operator,
+            || format!("{name} to be ready"),
+            || {
+                let instance = self.get(&format!("maiinstance/{name}"))?;
+                let ready = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?.clone();
+                let now = ready["observedGeneration"] == instance["metadata"]["generation"];
+                (now && ready["status"] == "True").then_some(())
+            },
+        );
     }
 
     /// Tries until there is an answer, or fails with all that there is to see.

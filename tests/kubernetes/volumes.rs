@@ -9,7 +9,9 @@ use super::stage::Stage;
 fn a_volume_grows_where_its_class_lets_it_and_elsewhere_the_client_goes_on() {
     let _shared = cluster::shared();
     let stage = Stage::new("volumes");
-    let storage = |class: &str| format!("  storage: {{data: {{size: 1Gi, storageClassName: {class}}}, backups: {{size: 1Gi}}}}\n");
+    let storage = |class: &str| {
+        format!("  storage: {{data: {{size: 1Gi, storageClassName: {class}}}, backups: {{size: 1Gi}}}}\n")
+    };
     stage.apply(&stage.fixture("grows", &storage("standard")));
     stage.apply(&stage.fixture("stays", &storage("fixed")));
     let operator = stage.operator();
@@ -19,9 +21,11 @@ fn a_volume_grows_where_its_class_lets_it_and_elsewhere_the_client_goes_on() {
     assert_eq!(stage.condition("stays", "StorageReady").unwrap().0, "True");
 
     names.iter().for_each(|name| stage.patch(name, &json!({"storage": {"data": {"size": "2Gi"}}})));
-    stage.wait_until(&operator, || "the volume to grow".into(), || {
-        (stage.get("pvc/mai-grows-data")?["status"]["capacity"]["storage"] == "2Gi").then_some(())
-    });
+    stage.wait_until(
+        &operator,
+        || "the volume to grow".into(),
+        || (stage.get("pvc/mai-grows-data")?["status"]["capacity"]["storage"] == "2Gi").then_some(()),
+    );
     let message = stage.wait_for_reason(&operator, "stays", "StorageReady", "ResizeFailed");
     assert!(message.contains("mai-stays-data stays at 1Gi"), "{message}");
     names.iter().for_each(|name| stage.wait_ready(&operator, name));
@@ -44,7 +48,9 @@ fn a_claim_that_is_there_is_used_and_kept_whatever_is_deleted() {
     let stage = Stage::new("existing");
     stage.apply("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: archive}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n");
     let operator = stage.operator();
-    stage.apply(&stage.fixture("abc", "  storage: {data: {size: 1Gi, volumeName: archive}}\n  deletionPolicy: Delete\n"));
+    stage.apply(
+        &stage.fixture("abc", "  storage: {data: {size: 1Gi, volumeName: archive}}\n  deletionPolicy: Delete\n"),
+    );
     stage.wait_ready(&operator, "abc");
     assert!(stage.get("pvc/mai-abc-data").is_none());
     let archive = stage.get("pvc/archive").unwrap();
