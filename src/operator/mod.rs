@@ -108,12 +108,13 @@ pub async fn run(
         () = stop.clone() => return Ok(()),
     };
     tokio::select! {
+        biased;
+        // Dropped where it stands: whatever is under way must not go on beside another operator.
+        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
         () = work(client, &options, &health, &instances, stop) => {
             candidate.give_up(&*held.lock().await).await;
             Ok(())
         }
-        // Dropped where it stands: whatever is under way must not go on beside another operator.
-        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
     }
 }
 

@@ -182,7 +182,11 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
 
 /// Why this very workload was rolled back, if it was.
 fn rejected<'a>(workload: &Workload, memory: &'a Memory) -> Option<&'a str> {
-    memory.rejected.as_ref().filter(|rejected| rejected.hash == workload.hash).map(|rejected| rejected.why.as_str())
+    memory
+        .rejected
+        .as_ref()
+        .filter(|rejected| rejected.hash == workload.attempt())
+        .map(|rejected| rejected.why.as_str())
 }
 
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
@@ -253,7 +257,7 @@ fn replace(workload: &Workload, observed: &Observed, changes: &[Change]) -> Verd
 }
 
 fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
-    memory.rejected = Some(Rejected { hash: workload.hash.clone(), why: why.clone() });
+    memory.rejected = Some(Rejected { hash: workload.attempt(), why: why.clone() });
     memory.ready_since = None;
     let picture = rolled_back(&why);
     Verdict::new(Step::RollBack(why), picture, None)
@@ -339,8 +343,13 @@ fn keep(
                 return Verdict::wait(waiting(trouble), again);
             }
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
-            if left.is_zero() || trouble.cause.is_failure() {
+            if trouble.cause.is_failure() {
                 return roll_back(workload, memory, trouble.detail.clone());
+            }
+            if left.is_zero() {
+                let period = &facts.instance.spec.health.start_period;
+                let why = format!("not ready {period} after it was declared: {}", trouble.detail);
+                return roll_back(workload, memory, why);
             }
             Verdict::wait(waiting(trouble), left)
         }

@@ -81,7 +81,7 @@ impl Scene {
     }
 
     fn rejected(mut self) -> Self {
-        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).hash, why: "boom".into() });
+        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).attempt(), why: "boom".into() });
         self
     }
 

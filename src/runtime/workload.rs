@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
 
 use super::RegistryLogins;
 
@@ -55,6 +56,16 @@ pub struct Workload {
     pub registries: RegistryLogins,
     /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
     pub hash: String,
+}
+
+impl Workload {
+    /// SHA-256, in hex, of all that decides whether it becomes ready: what it is, how it is asked, and how much time it has.
+    pub fn attempt(&self) -> String {
+        let Probe { path, interval, timeout } = &self.probe;
+        let patience = (self.container.start_period, self.cluster.retries);
+        let text = format!("{} {path:?} {interval:?} {timeout:?} {patience:?} {:?}", self.hash, self.cluster);
+        hex::encode(Sha256::digest(text))
+    }
 }
 
 /// What is declared for a container and means nothing to a process.

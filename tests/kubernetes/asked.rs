@@ -62,11 +62,16 @@ fn a_deletion_that_hangs_can_be_let_go() {
     stage.kubectl(&["wait", "--for=delete", "mai/abc", "--timeout=60s"]);
     assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
     // The cluster collects what it owned, and the data is kept.
-    let kept = ["PersistentVolumeClaim/mai-abc-backups", "PersistentVolumeClaim/mai-abc-data", "Secret/mai-abc-session"];
-    stage.wait_until(&operator, || "only the data to be left".into(), || {
-        let left: Vec<String> = stage.children("abc").into_iter().map(|(name, _)| name).collect();
-        (left == kept).then_some(())
-    });
+    let kept =
+        ["PersistentVolumeClaim/mai-abc-backups", "PersistentVolumeClaim/mai-abc-data", "Secret/mai-abc-session"];
+    stage.wait_until(
+        &operator,
+        || "only the data to be left".into(),
+        || {
+            let left: Vec<String> = stage.children("abc").into_iter().map(|(name, _)| name).collect();
+            (left == kept).then_some(())
+        },
+    );
 }
 
 #[test]

@@ -12,7 +12,12 @@ fn each_cause_has_a_reason_and_the_words_of_who_refuses() {
     stage.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=key=sk-or-v1-in-the-log"]);
     let key = "openRouter: {apiKeySecretRef: {name: upstream, key: key}}";
     let cases = [
-        ("crash", format!("  {key}\n  server: {{env: [{{name: FIXTURE_EXIT, value: '3:0.2'}}, {{name: FIXTURE_READY, value: never}}]}}\n")),
+        (
+            "crash",
+            format!(
+                "  {key}\n  server: {{env: [{{name: FIXTURE_EXIT, value: '3:0.2'}}, {{name: FIXTURE_READY, value: never}}]}}\n"
+            ),
+        ),
         ("large", "  resources: {requests: {cpu: '900'}}\n".to_owned()),
         ("nowhere", "  storage: {data: {size: 1Gi, storageClassName: nowhere}}\n".to_owned()),
         ("never", "  server: {env: [{name: FIXTURE_READY, value: never}]}\n".to_owned()),
@@ -32,7 +37,11 @@ fn each_cause_has_a_reason_and_the_words_of_who_refuses() {
     assert_eq!(stage.condition("nowhere", "StorageReady").unwrap().1, "VolumePending");
     told("image", "ImageUnavailable", &["its image cannot be had", "mai-nothing:7"]);
     told("never", "Starting", &["not ready yet"]);
-    let crash = told("crash", "CrashLoop", &["the server ended with exit code 3", "its last line was: the fixture ends with 3"]);
+    let crash = told(
+        "crash",
+        "CrashLoop",
+        &["the server ended with exit code 3", "its last line was: the fixture ends with 3"],
+    );
     assert!(crash.contains("its key is [secret]") && !crash.contains("sk-or"), "{crash}");
     for name in ["large", "nowhere", "image", "crash"] {
         assert_eq!(stage.condition(name, "Stalled").unwrap().0, "True", "{name}");
@@ -54,7 +63,9 @@ fn a_quota_that_refuses_the_pod_or_a_claim_is_told_in_its_words() {
     let stage = Stage::new("quota");
     let operator = stage.operator();
     let quota = |of: &str| {
-        stage.apply(&format!("apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: small}}\nspec: {{hard: {{{of}: '0'}}}}\n"));
+        stage.apply(&format!(
+            "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: small}}\nspec: {{hard: {{{of}: '0'}}}}\n"
+        ));
     };
     quota("pods");
     stage.apply(&stage.fixture("pod", ""));

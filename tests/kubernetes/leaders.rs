@@ -56,7 +56,7 @@ fn another_takes_over_soon_after_a_kill_and_at_once_when_one_is_told_to_end() {
     let _shared = cluster::shared();
     let stage = Stage::new("take-over");
     let first = stage.operator();
-    assert!(first.leads());
+    wait_for_lead(&stage, &first);
     let second = stage.start_operator(&[]);
     stage.wait_until(&second, || "it to stand by".into(), || second.said().contains("standing by").then_some(()));
     assert!(!second.leads());

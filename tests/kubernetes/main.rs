@@ -1,7 +1,9 @@
 //! A real Kubernetes: what its API server accepts, and what `mai operator` makes, repairs and removes on it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod asked;
 mod by_hand;
+mod causes;
 mod cluster;
 mod confined;
 mod images;

@@ -57,11 +57,6 @@ fn a_server_that_does_not_become_ready_is_rolled_back_until_the_document_changes
     told_as_rolled_back(&stage, &operator, "not ready");
     stays_with_the_former(&stage, &operator);
 
-    // What is edited or removed by hand meanwhile comes back all the same.
-    stage.kubectl(&["delete", "service/mai-abc"]);
-    stage.wait_until(&operator, || "the Service".into(), || stage.get("service/mai-abc"));
-    assert_eq!(stage.read("abc", "/name").as_deref(), Some("abc"));
-
     // Giving it more time is a change of the document, too.
     stage.patch("abc", &json!({"health": {"startPeriod": "40s"}}));
     stage.wait_ready(&operator, "abc");

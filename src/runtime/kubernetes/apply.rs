@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::compare::differences;
@@ -274,8 +275,15 @@ impl KubernetesRuntime {
         for object in self.watches.of(id).iter().filter(|live| live.kind == Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;
         }
-        let deleted = self.api(&id.namespace, Kind::Secret).delete(&names::session(id), &DeleteParams::default()).await;
-        gone_or(deleted, "remove its session key", id)
+        const ACTION: &str = "remove its session key";
+        let api = self.api(&id.namespace, Kind::Secret);
+        let found = api.get_metadata_opt(&names::session(id)).await.map_err(|error| failed(ACTION, id, &error))?;
+        let label = |secret: &ObjectMeta| secret.labels.as_ref()?.get(names::INSTANCE).cloned();
+        let Some(secret) = found.filter(|secret| label(&secret.metadata).as_ref() == Some(&id.name)) else {
+            return Ok(());
+        };
+        let same = Preconditions { uid: secret.metadata.uid, resource_version: None };
+        gone_or(api.delete(&names::session(id), &DeleteParams::default().preconditions(same)).await, ACTION, id)
     }
 
     async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {

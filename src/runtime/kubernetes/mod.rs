@@ -38,7 +38,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Ground, InstanceId, Observed, Runtime, RuntimeError, Workload};
-use diagnose::Ended;
 pub(crate) use kind::Kind;
 pub use watches::OnWatchError;
 use watches::Watches;
@@ -81,8 +80,6 @@ pub struct KubernetesRuntime {
     refused: Mutex<HashMap<InstanceId, (String, String)>>,
     /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
     found: Mutex<HashMap<(InstanceId, String), Instant>>,
-    /// The last line of a run that ended, read once for each.
-    last_lines: Mutex<HashMap<(InstanceId, Ended), Option<String>>>,
 }
 
 impl KubernetesRuntime {
@@ -115,7 +112,6 @@ impl KubernetesRuntime {
             notices,
             refused: Mutex::default(),
             found: Mutex::default(),
-            last_lines: Mutex::default(),
         }
     }
 

@@ -4,15 +4,13 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, LogParams};
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
 use super::children::children;
 use super::compare::differences;
 use super::deployment::deployment;
-use super::diagnose::{Ended, diagnose, exposure, storage};
+use super::diagnose::{diagnose, exposure, storage};
 use super::kind::Kind;
 use super::live::Live;
 use super::replaced::Replaced;
@@ -25,10 +23,6 @@ use crate::runtime::{
 const FOUND_AGAIN: Duration = Duration::from_secs(240);
 /// The same while its server does not run.
 const FOUND_WHILE_STARTING: Duration = Duration::from_secs(10);
-/// Lines of a log that are asked for; its last is shown.
-const LINES: i64 = 5;
-/// Last lines kept in mind; they are only read again when forgotten.
-const LAST_LINES_KEPT: usize = 256;
 
 impl KubernetesRuntime {
     pub(super) async fn look_at(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
@@ -44,7 +38,7 @@ impl KubernetesRuntime {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
         };
-        let presence = self.presence(id, workload, &live, changes).await;
+        let presence = presence(workload, &live, changes);
         let replaced = deployment_of(&live).and_then(Replaced::read);
         Ok(Observed {
             presence,
@@ -55,40 +49,6 @@ impl KubernetesRuntime {
             held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
-    }
-
-    async fn presence(
-        &self,
-        id: &InstanceId,
-        workload: Option<&Workload>,
-        live: &[Live],
-        changes: Vec<Change>,
-    ) -> Presence {
-        let pods = live.iter().any(|live| live.kind == Kind::Pod);
-        let Some(deployment) = deployment_of(live) else {
-            return if pods { Presence::Stopping } else { Presence::Absent };
-        };
-        if deployment.is_leaving() {
-            return Presence::Stopping;
-        }
-        if deployment.object["spec"]["replicas"] == 0 {
-            return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
-        }
-        let newest =
-            live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
-        let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
-        let since = replaced.or(newest).or_else(|| deployment.created());
-        let readiness = if is_available(deployment) {
-            Readiness::Ready { version: version(deployment) }
-        } else {
-            let diagnosis = diagnose(deployment, live, Timestamp::now());
-            let mut trouble = diagnosis.trouble;
-            if let Some(line) = self.last_line(id, workload, diagnosis.ended).await {
-                trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
-            }
-            Readiness::Waiting(trouble)
-        };
-        Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
     }
 
     /// How what is there differs from what a workload asks for.
@@ -175,36 +135,48 @@ impl KubernetesRuntime {
         };
         Ok(is_ours)
     }
+}
 
-    async fn last_line(&self, id: &InstanceId, workload: Option<&Workload>, ended: Option<Ended>) -> Option<String> {
-        let ended = ended?;
-        // Without knowing the secrets its log cannot be shown.
-        let secrets: Vec<SecretString> = workload?
-            .env
-            .values()
-            .filter_map(|value| match value {
-                EnvValue::Secret(secret) => Some(secret.clone()),
-                EnvValue::Plain(_) => None,
-            })
-            .collect();
-        let key = (id.clone(), ended);
-        if let Some(known) = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
-        let params = LogParams { previous: key.1.restarts > 0, tail_lines: Some(LINES), ..LogParams::default() };
-        let line = match pods.logs(&key.1.pod, &params).await {
-            Ok(text) => log_tail::of(text.as_bytes(), &secrets).pop(),
-            // It is worth no failure, and asked for again with the next end.
-            Err(_) => None,
-        };
-        let mut all = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= LAST_LINES_KEPT {
-            all.clear();
-        }
-        all.insert(key, line.clone());
-        line
+/// What runs, in the words of the brain.
+fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) -> Presence {
+    let pods = live.iter().any(|live| live.kind == Kind::Pod);
+    let Some(deployment) = deployment_of(live) else {
+        return if pods { Presence::Stopping } else { Presence::Absent };
+    };
+    if deployment.is_leaving() {
+        return Presence::Stopping;
     }
+    if deployment.object["spec"]["replicas"] == 0 {
+        return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
+    }
+    let newest =
+        live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
+    let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
+    let since = replaced.or(newest).or_else(|| deployment.created());
+    let readiness = if is_available(deployment) {
+        Readiness::Ready { version: version(deployment) }
+    } else {
+        let diagnosis = diagnose(deployment, live, Timestamp::now());
+        let mut trouble = diagnosis.trouble;
+        if let Some(line) = diagnosis.last_words.and_then(|words| last_line(&words, workload)) {
+            trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
+        }
+        Readiness::Waiting(trouble)
+    };
+    Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
+}
+
+/// The last line of what a server said, without its secrets. Where those are not known it cannot be shown.
+fn last_line(words: &str, workload: Option<&Workload>) -> Option<String> {
+    let secrets: Vec<SecretString> = workload?
+        .env
+        .values()
+        .filter_map(|value| match value {
+            EnvValue::Secret(secret) => Some(secret.clone()),
+            EnvValue::Plain(_) => None,
+        })
+        .collect();
+    log_tail::of(words.as_bytes(), &secrets).pop()
 }
 
 pub(super) fn deployment_of(live: &[Live]) -> Option<&Live> {
