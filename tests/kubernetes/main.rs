@@ -8,6 +8,7 @@ mod confined;
 mod images;
 #[allow(dead_code)]
 mod operator;
+mod plugin;
 mod resource;
 mod rules;
 #[allow(dead_code)]
