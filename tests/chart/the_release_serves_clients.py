@@ -86,7 +86,7 @@ class TheReleaseServesClients(Case):
         with self.cluster.helm() as config:
             config.upgrade(CHART, "mai-operator", {"image": {"repository": REPOSITORY}, "replicas": 2, "log": {"filter": "debug"}})
         self.rolled_out()
-        leading = eventually(lambda: [pod for pod, text in self.metrics().items() if "mai_operator_leader 1" in text])
+        leading = eventually(lambda: [pod for pod, text in self.metrics().items() if re.search(r"^mai_operator_leader 1$", text, re.M)])
         telling = [pod for pod, text in self.metrics().items() if "mai_instance_ready{" in text]
         self.assertEqual((len(self.metrics()), len(leading)), (2, 1))
         self.assertEqual(telling, leading, "whoever stands by tells nothing of instances")
