@@ -9,18 +9,21 @@ mod exec;
 mod fix_permissions;
 mod health;
 mod known;
+mod kube;
 mod logging;
 mod logs;
 mod mock_upstream;
 mod notify;
 mod operator;
 mod plan;
+mod planned;
 mod reset;
 mod restart;
 mod runtime_choice;
 mod secrets_file;
 mod serve;
 mod signals;
+mod standing;
 mod state_dir;
 mod status;
 mod stopped;
@@ -44,6 +47,8 @@ enum Verb {
     Compose(compose::Args),
     /// Keep the instances of a Kubernetes cluster running as declared
     Operator(operator::Args),
+    /// Look after the instances of a Kubernetes cluster by hand; the same as `kubectl mai`, when `kubectl-mai` on PATH is a link to this program
+    Kube(kube::Args),
     /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
     Plan(plan::Args),
     /// Show how the instances of a directory stand
@@ -82,6 +87,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.verb {
         Verb::Compose(args) => compose::run(&args),
         Verb::Operator(args) => operator::run(&args),
+        Verb::Kube(args) => kube::run(args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Status(args) => status::run(&args),
         Verb::Logs(args) => logs::run(&args),

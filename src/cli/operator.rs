@@ -1,5 +1,6 @@
 //! `mai operator`: keeps the instances of a cluster as declared, until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,6 +30,17 @@ pub(super) struct Args {
     #[arg(long, env = "MAI_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
 
+    #[command(flatten)]
+    entrances: Entrances,
+
+    /// How its log is written
+    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+/// From where people come; whoever plans has to know what the operator was told.
+#[derive(Debug, clap::Args)]
+pub(super) struct Entrances {
     /// Namespaces whose pods may reach instances that declare an Ingress or a Gateway: those of the controllers that serve them
     #[arg(
         long,
@@ -38,15 +50,20 @@ pub(super) struct Args {
         value_name = "NAMESPACES"
     )]
     entrances: Vec<String>,
+}
 
-    /// How its log is written
-    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
-    log_format: LogFormat,
+impl Entrances {
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        names(&self.entrances)
+    }
+}
+
+fn names(given: &[String]) -> BTreeSet<String> {
+    given.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     super::logging::to_output(args.log_format);
-    let names = |given: &[String]| given.iter().filter(|name| !name.is_empty()).cloned().collect();
     let of_pod = std::env::var("POD_NAMESPACE").ok();
     let options = OperatorOptions {
         namespaces: names(&args.namespaces),
@@ -56,7 +73,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             .leader_election
             .then(|| args.lease_namespace.clone().or(of_pod).unwrap_or_else(|| "default".to_owned())),
         identity: identity(),
-        entrances: names(&args.entrances),
+        entrances: args.entrances.names(),
     };
     // Fails only when one is installed already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use super::Cli;
+use super::{Cli, Verb, kube};
 
 /// The variable that names the file.
 const VARIABLE: &str = "MAI_SECRETS_FILE";
@@ -16,6 +16,9 @@ const VARIABLE: &str = "MAI_SECRETS_FILE";
 impl Cli {
     /// Parses the command line of this process; ends it with what to do when that cannot be done.
     pub fn read() -> Self {
+        if let Some(args) = kube::called_by_kubectl(matches) {
+            return Self { verb: Verb::Kube(args) };
+        }
         let mut command = Self::command();
         if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
             match read(Path::new(&path)) {
@@ -26,17 +29,22 @@ impl Cli {
                 }
             }
         }
-        let matches = command.try_get_matches().unwrap_or_else(|error| {
-            // For `mai plan` the usual 2 means that something would change.
-            if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|verb| verb == "plan") {
-                // Nothing is left to tell anybody when standard error is gone.
-                let _ = error.print();
-                std::process::exit(1);
-            }
-            error.exit()
-        });
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        Self::from_arg_matches(&matches(command)).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// Parses the command line of this process; ends it where that cannot be done.
+fn matches(command: Command) -> ArgMatches {
+    command.try_get_matches().unwrap_or_else(|error| {
+        // For a plan the usual 2 means that something would change.
+        let is_plan = || std::env::args_os().skip(1).any(|word| word == "plan");
+        if error.use_stderr() && is_plan() {
+            // Nothing is left to tell anybody when standard error is gone.
+            let _ = error.print();
+            std::process::exit(1);
+        }
+        error.exit()
+    })
 }
 
 fn read(path: &Path) -> std::io::Result<BTreeMap<String, String>> {

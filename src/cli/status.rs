@@ -1,15 +1,14 @@
 //! `mai status DIR`: how each instance stands, read from the state database without disturbing the reconciler.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::{Cell, Table, presets};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::runtime_choice::RuntimeKind;
+use super::standing::{self, Format, HEADER, age};
 use super::state_dir::Place;
 use crate::api::{API_VERSION, MaiInstanceStatus};
 use crate::runtime::InstanceId;
@@ -17,7 +16,6 @@ use crate::runtime::docker::container_of;
 use crate::runtime::process::running;
 use crate::state::{KnownDocument, Problem, State};
 
-const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
 /// How often a watched status is looked at.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -38,23 +36,11 @@ pub(super) struct Args {
     watch: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Table,
-    /// The same with uid, what runs it, image, age and file
-    Wide,
-    /// The documents with their status
-    Json,
-    /// The same as YAML
-    Yaml,
-}
-
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut shown = show(args).await?;
-        say(args, &shown)?;
+        standing::say(args.watch, &shown)?;
         if !args.watch {
             return Ok(ExitCode::SUCCESS);
         }
@@ -62,21 +48,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             tokio::time::sleep(AGAIN).await;
             let now = show(args).await?;
             if now != shown {
-                say(args, &now)?;
+                standing::say(args.watch, &now)?;
                 shown = now;
             }
         }
     })
-}
-
-/// A terminal shows the newest alone; whatever else reads gets one after the other.
-fn say(args: &Args, text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if args.watch && out.is_terminal() {
-        write!(out, "\x1b[H\x1b[2J")?;
-    }
-    write!(out, "{text}")?;
-    out.flush()
 }
 
 async fn show(args: &Args) -> anyhow::Result<String> {
@@ -144,17 +120,6 @@ fn widen(table: &mut Table, instances: &[(KnownDocument, MaiInstanceStatus)], st
     Ok(())
 }
 
-/// In its largest unit, as people say it.
-fn age(since: Timestamp) -> String {
-    let seconds = Timestamp::now().duration_since(since).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => format!("{}m", seconds / 60),
-        7200..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
     json!({
         "apiVersion": API_VERSION,
@@ -176,22 +141,7 @@ fn table(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(HEADER);
-    for (document, status) in instances {
-        let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
-        let ready = of("Ready");
-        let stalled = of("Stalled").filter(|condition| condition.status == "True");
-        // What a person has to do comes before what is.
-        let telling = stalled.or(ready);
-        table.add_row([
-            document.name.clone(),
-            ready.map_or("Unknown", |condition| &condition.status).to_owned(),
-            telling.map_or("Pending", |condition| &condition.reason).to_owned(),
-            status.address.clone().unwrap_or_default(),
-            status.version.clone().unwrap_or_default(),
-            status.restarts.to_string(),
-            telling.map_or("", |condition| &condition.message).to_owned(),
-        ]);
-    }
+    table.add_rows(instances.iter().map(|(document, status)| standing::row(&document.name, status)));
     table
 }
 
@@ -217,15 +167,4 @@ async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)],
         text.push_str(&format!("\n{table}\n"));
     }
     Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_said_in_their_largest_unit() {
-        let ago = |seconds| age(Timestamp::now() - jiff::SignedDuration::from_secs(seconds));
-        assert_eq!([5, 119, 600, 86_400, 864_000].map(ago), ["5s", "119s", "10m", "24h", "10d"]);
-    }
 }

@@ -108,6 +108,11 @@ impl Metrics {
         self.crd_missing.get_or_create(&vec![KIND]).set(i64::from(missing));
     }
 
+    /// HTTPRoutes are only missed where an instance declares one.
+    pub(super) fn routes_are_missing(&self, missing: bool) {
+        self.crd_missing.get_or_create(&vec![("kind", "HTTPRoute")]).set(i64::from(missing));
+    }
+
     pub(super) fn is_crd_missing(&self) -> bool {
         self.crd_is_missing.load(Ordering::Relaxed)
     }

@@ -32,7 +32,7 @@ use fence::Fence;
 use http::Health;
 use leader::Candidate;
 use metrics::{Instances, Metrics, Passes};
-use record::ClusterRecord;
+pub(crate) use record::ClusterRecord;
 
 /// Requests that may be under way at once, and instances worked on at once.
 const CONCURRENCY: u16 = 16;
@@ -180,6 +180,7 @@ async fn work(
         tokio::spawn(publish(Arc::clone(&context), noticed)),
         tokio::spawn(tell_invalid(client.clone(), Arc::clone(&context), misunderstood)),
         tokio::spawn(listen_for_life(client, Arc::clone(health))),
+        tokio::spawn(miss_routes(Arc::clone(&context), Arc::clone(health))),
     ];
     // What is there is known before anything is decided. Without permission for a kind it stays unknown, and each instance says so.
     tokio::select! {
@@ -256,6 +257,15 @@ async fn listen_for_life(client: Client, health: Arc<Health>) {
         if client.apiserver_version().await.is_ok() {
             health.heard();
         }
+        tokio::time::sleep(HEARTBEAT).await;
+    }
+}
+
+/// Counts HTTPRoutes as missing while the cluster does not know them and an instance declares one.
+async fn miss_routes(context: Arc<Work>, health: Arc<Health>) {
+    loop {
+        let declared = || health.instances.all().iter().any(|instance| instance.spec.expose.gateway.is_some());
+        health.metrics.routes_are_missing(!context.runtime.routes_served() && declared());
         tokio::time::sleep(HEARTBEAT).await;
     }
 }

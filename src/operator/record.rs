@@ -20,13 +20,13 @@ const KEY: &str = "session-key";
 const NOTE: usize = 1000;
 
 /// Where the loop keeps things in a cluster.
-pub(super) struct ClusterRecord {
+pub(crate) struct ClusterRecord {
     client: Client,
     recorder: Recorder,
 }
 
 impl ClusterRecord {
-    pub(super) fn new(client: Client, pod: String) -> Self {
+    pub(crate) fn new(client: Client, pod: String) -> Self {
         let reporter = Reporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(pod) };
         Self { recorder: Recorder::new(client.clone(), reporter), client }
     }

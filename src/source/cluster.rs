@@ -3,6 +3,8 @@
 //! One watch for each namespace, or one for all, merged into one stream. An object that is not understood, as one from before a rule may
 //! be, leaves the others alone: it is told ([`Invalid`]), and what was known of it stays.
 
+mod preview;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::error_boundary::InvalidObject;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
@@ -26,6 +29,8 @@ use super::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, MaiInstanceSpec, SecretRef};
 use crate::runtime::kubernetes::names::FIELD_MANAGER;
 use crate::runtime::kubernetes::{said, watch_config};
+
+pub use preview::Preview;
 
 /// Who holds documents by their finalizer: another one than the manager of the status, so that neither takes back what is the other's.
 const HOLDER: &str = "mai-operator-teardown";
@@ -45,6 +50,18 @@ pub struct Invalid {
     pub generation: Option<i64>,
     /// What is wrong with it.
     pub problem: String,
+}
+
+impl From<InvalidObject> for Invalid {
+    fn from(InvalidObject { error, metadata }: InvalidObject) -> Self {
+        Self {
+            namespace: metadata.namespace.unwrap_or_default(),
+            name: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            generation: metadata.generation,
+            problem: error,
+        }
+    }
 }
 
 /// How the source is opened.
@@ -353,15 +370,8 @@ impl Merge {
                 }
             }
             Err(invalid) => {
-                let metadata = invalid.metadata;
                 // Nobody has to listen.
-                let _ = self.invalid.send(Invalid {
-                    namespace: metadata.namespace.unwrap_or_default(),
-                    name: metadata.name.unwrap_or_default(),
-                    uid: metadata.uid.unwrap_or_default(),
-                    generation: metadata.generation,
-                    problem: invalid.error,
-                });
+                let _ = self.invalid.send(Invalid::from(invalid));
                 Vec::new()
             }
         }

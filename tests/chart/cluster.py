@@ -1,20 +1,28 @@
-"""A real Kubernetes without a node, for as long as a class of tests runs. It ends with the tests, however they end."""
+"""A real Kubernetes, with a node where one is wanted, for as long as a class of tests runs. It ends with the tests, however they end."""
 
+import hashlib
+import json
 import os
+import platform
 import shutil
 import subprocess
+import tarfile
 import tempfile
+from io import BytesIO
+from pathlib import Path
 
 import helm_python as helm
 import yaml
+from stage import ROOT
+
 
 
 class Cluster:
-    def __init__(self):
+    def __init__(self, node=False):
         self._directory = tempfile.mkdtemp(prefix="mai-chart-")
         # A new session, so that Ctrl-C reaches the tests alone; --attached ends it with its standard input.
         self._process = subprocess.Popen(
-            [os.environ["MAI_CLUSTER"], "--dir", self._directory, "up", "--control-plane", "--attached", "--discard"],
+            [os.environ["MAI_CLUSTER"], "--dir", self._directory, "up", *([] if node else ["--control-plane"]), "--attached", "--discard"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -33,6 +41,35 @@ class Cluster:
         self._process.wait(timeout=60)
         self._process.stdout.close()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def load_own_image(self, name):
+        """The very binary under test as the Dockerfile has it, with the libraries it was linked with, known to the node by this name."""
+        mai = os.environ["MAI"]
+        rootfs, archive = Path(self._directory, "rootfs.tar"), Path(self._directory, "image.tar")
+        with rootfs.open("wb") as out:
+            subprocess.run([ROOT / "image/rootfs", mai], stdout=out, check=True)
+        linked = subprocess.run(["ldd", mai], capture_output=True, text=True, check=False).stdout
+        libraries = [word for word in linked.split() if word.startswith("/")]
+        if libraries:
+            subprocess.run(["tar", "-C", "/", "--dereference", "-rf", rootfs, *libraries], check=True, stderr=subprocess.DEVNULL)
+        with rootfs.open("rb") as layer:
+            digest = hashlib.file_digest(layer, "sha256").hexdigest()
+        config = json.dumps({
+            "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()],
+            "os": "linux",
+            "config": {"User": "65532:65532", "Entrypoint": ["/usr/local/bin/mai"], "Cmd": ["serve"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        })
+        manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}])
+        with tarfile.open(archive, "w") as image:
+            image.add(rootfs, "layer.tar")
+            for path, text in (("config.json", config), ("manifest.json", manifest)):
+                entry = tarfile.TarInfo(path)
+                entry.size = len(text.encode())
+                image.addfile(entry, BytesIO(text.encode()))
+        subprocess.run([os.environ["MAI_CLUSTER"], "--dir", self._directory, "load-image", archive], check=True)
+        rootfs.unlink()
+        archive.unlink()
 
     def helm(self, namespace="mai-system"):
         """Helm, as the administrator."""

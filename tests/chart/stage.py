@@ -22,6 +22,7 @@ SCENES = {
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 3,
         "watchNamespaces": ["client-a"],
+        "entrances": ["my-ingress"],
         "resync": "10m",
         "log": {"format": "text", "filter": "info,kube=debug"},
         "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],

@@ -52,6 +52,7 @@ class ThePodsAreConfined(Case):
                 "POD_NAME": None,
                 "POD_NAMESPACE": None,
                 "MAI_NAMESPACES": "client-a",
+                "MAI_ENTRANCES": "my-ingress",
                 "MAI_LISTEN": "0.0.0.0:8080",
                 "MAI_LEADER_ELECTION": "true",
                 "MAI_RESYNC": "10m",

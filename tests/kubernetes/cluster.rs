@@ -108,6 +108,18 @@ impl Cluster {
         fed(command, input)
     }
 
+    /// A script that is kubectl, for what looks for it on PATH.
+    pub fn kubectl_script(&self) -> String {
+        match &self.own {
+            Some(own) => format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", own.binary.display()),
+            None => {
+                let path = std::env::var_os("PATH").expect("kubectl is needed");
+                let found = std::env::split_paths(&path).map(|place| place.join("kubectl")).find(|file| file.exists());
+                format!("#!/bin/sh\nexec {} \"$@\"\n", found.expect("kubectl is needed").display())
+            }
+        }
+    }
+
     /// `restart`, `kill` (both until it answers again), `stop` or `start` a program of the cluster, such as `kube-apiserver`.
     pub fn order(&self, verb: &str, program: &str) {
         let own =

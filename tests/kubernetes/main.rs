@@ -10,6 +10,7 @@ mod images;
 mod leaders;
 mod life;
 mod operator;
+mod plugin;
 mod resource;
 mod rolled_back;
 mod rules;

@@ -130,7 +130,8 @@ impl KubernetesRuntime {
         self.watches.heard()
     }
 
-    fn routes_served(&self) -> bool {
+    /// Whether the cluster knows HTTPRoutes.
+    pub fn routes_served(&self) -> bool {
         self.routes_served.load(Ordering::Relaxed)
     }
 }

@@ -9,7 +9,7 @@ pub(crate) const FIELD_MANAGER: &str = "mai-operator";
 /// What all objects of ours are found by.
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=mai-operator";
 /// The label that names the instance.
-pub(super) const INSTANCE: &str = "mai.dev/instance";
+pub(crate) const INSTANCE: &str = "mai.dev/instance";
 
 /// The name that most objects of an instance share.
 pub(crate) fn name(id: &InstanceId) -> String {

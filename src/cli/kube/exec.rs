@@ -1,0 +1,42 @@
+//! `kubectl mai exec NAME -- COMMAND…`: handed over to kubectl, which knows terminals.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use super::Place;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The instance
+    name: String,
+
+    /// The command, after `--`; our own image holds `mai` alone
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Becomes kubectl; comes back only when that is not there.
+pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut kubectl = Command::new("kubectl");
+    kubectl.arg("exec");
+    for (flag, value) in [("--namespace", &place.namespace), ("--context", &place.context)] {
+        if let Some(value) = value {
+            kubectl.args([flag, value]);
+        }
+    }
+    if let Some(path) = &place.kubeconfig {
+        kubectl.arg("--kubeconfig").arg(path);
+    }
+    kubectl.arg("--stdin");
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        kubectl.arg("--tty");
+    }
+    kubectl.arg(format!("deployment/mai-{}", args.name)).args(["--container", "server", "--"]).args(&args.command);
+    let error = kubectl.exec();
+    if error.kind() == std::io::ErrorKind::NotFound {
+        anyhow::bail!("kubectl is not on PATH, and it is what runs commands in pods; install it");
+    }
+    anyhow::bail!("kubectl could not be started: {error}")
+}

@@ -1,0 +1,260 @@
+//! `kubectl mai`, or `mai kube`: what people ask of the instances of a cluster. It acts with the rights of whoever calls it.
+
+mod complete;
+mod exec;
+mod logs;
+mod plan;
+mod redact;
+mod report;
+mod restart;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use crate::api::MaiInstance;
+use crate::runtime::kubernetes::names::INSTANCE;
+use crate::runtime::kubernetes::said;
+
+/// The name under which kubectl finds this program.
+const PLUGIN: &str = "kubectl-mai";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Private AI assistants in a cluster: how they stand, what they say, what would change.
+#[derive(Debug, Parser)]
+#[command(name = PLUGIN, bin_name = "kubectl mai", version, propagate_version = true)]
+struct Plugin {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Where the instances are, as kubectl is told.
+#[derive(Debug, Default, clap::Args)]
+struct Place {
+    /// Namespace [default: that of the context]
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    context: Option<String>,
+
+    /// The kubeconfig [default: what KUBECONFIG names, or ~/.kube/config]
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show how instances stand
+    Status(status::Args),
+    /// Print what the server of an instance wrote
+    Logs(logs::Args),
+    /// Run a command in the pod of an instance, by kubectl's own exec
+    Exec(exec::Args),
+    /// Show what the operator would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
+    Plan(plan::Args),
+    /// Stop the server of an instance and start it again as it is; says how long that took
+    Restart(restart::Args),
+    /// Gather what helps to find out what is wrong into one archive, without secrets
+    Report(report::Args),
+    /// The words so far, the last unfinished: kubectl asks what may follow.
+    #[command(skip)]
+    Complete(Vec<String>),
+}
+
+/// What is asked, where this program was called as kubectl calls its plugins. `matches` parses a command line or ends the program.
+pub(super) fn called_by_kubectl(matches: fn(Command) -> ArgMatches) -> Option<Args> {
+    let mut words = std::env::args_os();
+    let called = PathBuf::from(words.next()?);
+    match called.file_stem()?.to_str()? {
+        PLUGIN => {
+            let plugin = Plugin::from_arg_matches(&matches(Plugin::command()));
+            Some(plugin.unwrap_or_else(|error| error.exit()).args)
+        }
+        complete::NAME => {
+            let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+            Some(Args { place: Place::default(), verb: Verb::Complete(words) })
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args { place, verb } = args;
+    match verb {
+        Verb::Status(args) => ask(&place, async |cluster| status::run(&cluster, &args).await),
+        Verb::Logs(args) => ask(&place, async |cluster| logs::run(&cluster, &args).await),
+        Verb::Exec(args) => exec::run(&place, &args),
+        Verb::Plan(args) => ask(&place, async |cluster| plan::run(&cluster, &args).await),
+        Verb::Restart(args) => ask(&place, async |cluster| restart::run(&cluster, &args).await),
+        Verb::Report(args) => ask(&place, async |cluster| report::run(&cluster, &args).await),
+        Verb::Complete(words) => complete::run(&words),
+    }
+}
+
+/// Connects and runs a verb.
+fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    let outcome = with_runtime(async { verb(Cluster::connect(place).await?).await });
+    match outcome {
+        // Whoever read it has seen enough.
+        Err(error)
+            if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
+        {
+            Ok(ExitCode::SUCCESS)
+        }
+        outcome => outcome,
+    }
+}
+
+fn with_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    // Fails only when one is installed already, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// The cluster that is spoken of, and the namespace in it.
+struct Cluster {
+    client: Client,
+    namespace: String,
+    url: String,
+}
+
+impl Cluster {
+    async fn connect(place: &Place) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &place.kubeconfig {
+            Some(path) => {
+                let read = Kubeconfig::read_from(path)
+                    .with_context(|| format!("the kubeconfig {} cannot be read", path.display()))?;
+                Config::from_custom_kubeconfig(read, &options).await.map_err(anyhow::Error::from)
+            }
+            None if place.context.is_some() => Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from),
+            None => Config::infer().await.map_err(anyhow::Error::from),
+        };
+        let config =
+            config.context("there is no way to a cluster; set KUBECONFIG, or name a --kubeconfig and a --context")?;
+        let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let url = config.cluster_url.to_string();
+        let client = Client::try_from(config).context("there is no way to a cluster")?;
+        Ok(Self { client, namespace, url })
+    }
+
+    /// A failure of the API server as a sentence.
+    fn failed(&self, action: &str, error: &kube::Error) -> anyhow::Error {
+        match error {
+            kube::Error::Api(status) if status.code == 404 && status.message.contains("the requested resource") => {
+                anyhow::anyhow!(
+                    "{action}: this cluster does not know MaiInstance; install the operator, or apply its custom resource definition (`mai crd`)"
+                )
+            }
+            kube::Error::Api(_) => anyhow::anyhow!("{action}: the API server says: {}", said(error)),
+            _ => anyhow::anyhow!(
+                "{action}: the API server at {} does not answer: {}; is it the right --context?",
+                self.url,
+                said(error)
+            ),
+        }
+    }
+
+    /// MaiInstances as they are, whether understood or not.
+    fn instances(&self, everywhere: bool) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<MaiInstance>(&());
+        if everywhere {
+            Api::all_with(self.client.clone(), &resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        }
+    }
+
+    /// One instance, or how to find it.
+    async fn instance(&self, name: &str) -> anyhow::Result<DynamicObject> {
+        let found = self.instances(false).get_opt(name).await;
+        let found = found.map_err(|error| self.failed(&format!("look at {name}"), &error))?;
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> anyhow::Error {
+        anyhow::anyhow!(
+            "there is no instance {name} in namespace {}; `kubectl mai status -A` lists those of all",
+            self.namespace
+        )
+    }
+
+    /// The pods of an instance, the newest first.
+    async fn pods(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let of_it = ListParams::default().labels(&format!("{INSTANCE}={name}"));
+        let listed =
+            api.list(&of_it).await.map_err(|error| self.failed(&format!("list the pods of {name}"), &error))?;
+        let mut pods = listed.items;
+        pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));
+        Ok(pods)
+    }
+
+    fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// What was recorded of a namespace, the oldest first.
+    async fn events(&self, namespace: &str) -> anyhow::Result<Vec<Event>> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let listed = api.list(&ListParams::default()).await.map_err(|error| self.failed("list events", &error))?;
+        let mut events = listed.items;
+        events.sort_by_key(seen);
+        Ok(events)
+    }
+}
+
+/// When an event was seen last.
+fn seen(event: &Event) -> Option<jiff::Timestamp> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    series
+        .or_else(|| event.last_timestamp.as_ref().map(|time| time.0))
+        .or_else(|| event.event_time.as_ref().map(|time| time.0))
+        .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
+/// Whether an event is about an instance, or about what is made for it.
+fn is_about(event: &Event, name: &str, pods: &[Pod]) -> bool {
+    let about = &event.involved_object;
+    let is = |other: &str| about.name.as_deref() == Some(other);
+    match about.kind.as_deref() {
+        Some("MaiInstance") => is(name),
+        Some("Pod") => pods.iter().any(|pod| pod.metadata.name.as_deref().is_some_and(is)),
+        _ => is(&format!("mai-{name}")) || is(&format!("mai-{name}-data")) || is(&format!("mai-{name}-backups")),
+    }
+}
+
+/// Events as rows: when, how often, what kind, of what, why, and in words.
+fn event_row(event: &Event) -> [String; 6] {
+    let about = &event.involved_object;
+    let count = event.series.as_ref().and_then(|series| series.count).or(event.count).unwrap_or(1);
+    [
+        seen(event).map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default(),
+        count.to_string(),
+        event.type_.clone().unwrap_or_default(),
+        format!("{}/{}", about.kind.as_deref().unwrap_or_default(), about.name.as_deref().unwrap_or_default()),
+        event.reason.clone().unwrap_or_default(),
+        event.message.clone().unwrap_or_default(),
+    ]
+}
+
+/// Above such rows.
+const EVENT_HEADER: [&str; 6] = ["LAST SEEN", "COUNT", "TYPE", "OBJECT", "REASON", "MESSAGE"];

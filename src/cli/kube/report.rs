@@ -1,0 +1,306 @@
+//! `kubectl mai report`: one archive with what helps to find out what is wrong, and without secrets.
+//!
+//! Whatever may not be read by who calls is left out, and the archive says so.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use comfy_table::{Table, presets};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, LogParams};
+use serde_json::{Value, json};
+
+use super::redact::Redactor;
+use super::{Cluster, EVENT_HEADER, event_row, is_about};
+use crate::api::MaiInstance;
+use crate::reconcile::references;
+use crate::runtime::Ground;
+use crate::runtime::kubernetes::names::{INSTANCE, SELECTOR};
+use crate::runtime::kubernetes::{Kind, said};
+
+/// What the operator's own objects are found by.
+const OPERATOR: &str = "app.kubernetes.io/part-of=mai";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this instance; else all of the namespace
+    name: Option<String>,
+
+    /// Where to write it [default: mai-report-….tar.gz in this directory]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// How many lines of each log
+    #[arg(long, default_value_t = 500, value_name = "LINES")]
+    tail: i64,
+}
+
+pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut report = Report::begin(cluster, args).await?;
+    report.objects().await;
+    report.pods().await;
+    report.events().await;
+    report.operator().await;
+    report.nodes().await;
+    report.about().await;
+    let path = args.output.clone().unwrap_or_else(|| default_path(cluster, args));
+    report.write(&path)?;
+    for (name, text) in &report.files {
+        println!("{name:<60} {:>8}", text.len());
+    }
+    for missing in &report.missing {
+        println!("not in it: {missing}");
+    }
+    println!("written to {}", path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn default_path(cluster: &Cluster, args: &Args) -> PathBuf {
+    let what = args.name.as_ref().map(|name| format!("-{name}")).unwrap_or_default();
+    let at = Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    PathBuf::from(format!("mai-report-{}{what}-{at}.tar.gz", cluster.namespace))
+}
+
+/// What was gathered so far.
+struct Report<'a> {
+    cluster: &'a Cluster,
+    args: &'a Args,
+    redactor: Redactor,
+    /// Path in the archive and text, redacted.
+    files: Vec<(String, String)>,
+    /// What could not be had, and why.
+    missing: Vec<String>,
+}
+
+impl<'a> Report<'a> {
+    /// Begins with the instances, and with the secrets to look for.
+    async fn begin(cluster: &'a Cluster, args: &'a Args) -> anyhow::Result<Self> {
+        let instances = match &args.name {
+            Some(name) => vec![cluster.instance(name).await?],
+            None => {
+                let listed = cluster.instances(false).list(&ListParams::default()).await;
+                listed.map_err(|error| cluster.failed("list the instances", &error))?.items
+            }
+        };
+        let mut missing = Vec::new();
+        let secrets = secrets(cluster, &instances, &mut missing).await;
+        let redactor = Redactor::new(&secrets)?;
+        let mut report = Self { cluster, args, redactor, files: Vec::new(), missing };
+        report.add_objects("instances.yaml", instances.iter().map(|instance| json!(instance)));
+        report.add("secrets.txt", &secret_names(&secrets));
+        Ok(report)
+    }
+
+    fn add(&mut self, path: &str, text: &str) {
+        let text = self.redactor.text(text);
+        self.files.push((path.to_owned(), text));
+    }
+
+    fn add_objects(&mut self, path: &str, objects: impl Iterator<Item = Value>) {
+        let items: Vec<Value> = objects.map(|object| self.redactor.object(object)).collect();
+        match serde_saphyr::to_string(&json!({"apiVersion": "v1", "kind": "List", "items": items})) {
+            Ok(text) => self.files.push((path.to_owned(), text)),
+            Err(error) => self.missing.push(format!("{path}: it could not be written as YAML: {error}")),
+        }
+    }
+
+    fn lacks(&mut self, what: &str, error: &kube::Error) {
+        self.missing.push(format!("{what}: {}", said(error)));
+    }
+
+    /// What is made for the instances, but Secrets.
+    async fn objects(&mut self) {
+        let selector = self.selector(SELECTOR);
+        let mut found = Vec::new();
+        for kind in Kind::WATCHED.into_iter().filter(|kind| *kind != Kind::Pod) {
+            let api: Api<kube::api::DynamicObject> =
+                Api::namespaced_with(self.cluster.client.clone(), &self.cluster.namespace, &kind.resource());
+            match api.list(&ListParams::default().labels(&selector)).await {
+                Ok(listed) => found.extend(listed.items.into_iter().map(|mut object| {
+                    object.types = Some(listed.types.clone());
+                    if let Some(types) = &mut object.types {
+                        types.kind = kind.as_str().to_owned();
+                    }
+                    json!(object)
+                })),
+                Err(kube::Error::Api(status)) if status.code == 404 && kind.is_optional() => {}
+                Err(error) => self.lacks(kind.as_str(), &error),
+            }
+        }
+        self.add_objects("objects.yaml", found.into_iter());
+    }
+
+    fn selector(&self, all: &str) -> String {
+        match &self.args.name {
+            Some(name) => format!("{all},{INSTANCE}={name}"),
+            None => all.to_owned(),
+        }
+    }
+
+    /// The pods of the instances and what their servers wrote.
+    async fn pods(&mut self) {
+        let selector = self.selector(SELECTOR);
+        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
+        self.pods_of(api, &selector, "").await;
+    }
+
+    async fn pods_of(&mut self, api: Api<Pod>, selector: &str, below: &str) {
+        let pods = match api.list(&ListParams::default().labels(selector)).await {
+            Ok(listed) => listed.items,
+            Err(error) => return self.lacks(&format!("{below}pods"), &error),
+        };
+        self.add_objects(&format!("{below}pods.yaml"), pods.iter().map(|pod| json!(pod)));
+        for pod in &pods {
+            let name = pod.name_any();
+            let in_its_namespace: Api<Pod> =
+                Api::namespaced(self.cluster.client.clone(), &pod.namespace().unwrap_or_default());
+            let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+            let restarted = restarts.is_some_and(|all| all.iter().any(|container| container.restart_count > 0));
+            for previous in [false, true].into_iter().filter(|previous| !previous || restarted) {
+                let params = LogParams { previous, tail_lines: Some(self.args.tail), ..LogParams::default() };
+                let path = format!("{below}logs/{name}{}.log", if previous { ".previous" } else { "" });
+                match in_its_namespace.logs(&name, &params).await {
+                    Ok(text) => self.add(&path, &text),
+                    Err(error) => self.lacks(&path, &error),
+                }
+            }
+        }
+    }
+
+    async fn events(&mut self) {
+        let gathered = async {
+            let mut events = self.cluster.events(&self.cluster.namespace).await?;
+            if let Some(name) = &self.args.name {
+                let pods = self.cluster.pods(&self.cluster.namespace, name).await?;
+                events.retain(|event| is_about(event, name, &pods));
+            }
+            anyhow::Ok(events)
+        };
+        match gathered.await {
+            Ok(events) => {
+                let mut table = Table::new();
+                table.load_style(presets::NOTHING).set_header(EVENT_HEADER);
+                table.add_rows(events.iter().map(event_row));
+                self.add("events.txt", &format!("{table}\n"));
+            }
+            Err(error) => self.missing.push(format!("events: {error}")),
+        }
+    }
+
+    async fn operator(&mut self) {
+        let api: Api<Pod> = Api::all(self.cluster.client.clone());
+        self.pods_of(api, OPERATOR, "operator/").await;
+    }
+
+    /// What the nodes are, in a line each.
+    async fn nodes(&mut self) {
+        let nodes = match Api::<Node>::all(self.cluster.client.clone()).list(&ListParams::default()).await {
+            Ok(listed) => listed.items,
+            Err(error) => return self.lacks("nodes", &error),
+        };
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["NODE", "VERSION", "RUNTIME", "CPU", "MEMORY", "CONDITIONS"]);
+        for node in &nodes {
+            let status = json!(node.status);
+            let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let conditions = status["conditions"].as_array().into_iter().flatten();
+            let conditions: Vec<&str> = conditions
+                .filter(|condition| condition["status"] == "True")
+                .filter_map(|condition| condition["type"].as_str())
+                .collect();
+            table.add_row([
+                node.name_any(),
+                text("/nodeInfo/kubeletVersion"),
+                text("/nodeInfo/containerRuntimeVersion"),
+                text("/allocatable/cpu"),
+                text("/allocatable/memory"),
+                conditions.join(","),
+            ]);
+        }
+        self.add("nodes.txt", &format!("{table}\n"));
+    }
+
+    /// What the rest was gathered from, and what is not in it.
+    async fn about(&mut self) {
+        let server = match self.cluster.client.apiserver_version().await {
+            Ok(version) => version.git_version,
+            Err(error) => said(&error),
+        };
+        let mut text = format!(
+            "gathered   {}\nmai        {}\nKubernetes {server}\nnamespace  {}\ninstance   {}\n",
+            Timestamp::now(),
+            env!("CARGO_PKG_VERSION"),
+            self.cluster.namespace,
+            self.args.name.as_deref().unwrap_or("all"),
+        );
+        for missing in &self.missing {
+            text.push_str(&format!("not in it: {missing}\n"));
+        }
+        self.add("about.txt", &text);
+    }
+
+    /// Readable for its owner alone.
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let failed = || format!("the report cannot be written to {}", path.display());
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let mut archive = tar::Builder::new(GzEncoder::new(file.with_context(failed)?, Compression::default()));
+        for (name, text) in &self.files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o600);
+            header.set_mtime(Timestamp::now().as_second().try_into().unwrap_or_default());
+            archive.append_data(&mut header, format!("mai-report/{name}"), text.as_bytes()).with_context(failed)?;
+        }
+        archive.into_inner().and_then(GzEncoder::finish).and_then(|mut file| file.flush()).with_context(failed)
+    }
+}
+
+/// The Secrets that instances name and those made for them, whose values are looked for.
+async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], missing: &mut Vec<String>) -> Vec<Secret> {
+    const LOST: &str = "the log lines were only searched for what looks like a secret, since the values of";
+    let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
+    let mut found = match api.list(&ListParams::default().labels(SELECTOR)).await {
+        Ok(listed) => listed.items,
+        Err(error) => {
+            missing.push(format!("{LOST} the Secrets made for instances may not be read: {}", said(&error)));
+            Vec::new()
+        }
+    };
+    let named: std::collections::BTreeSet<String> = instances
+        .iter()
+        .filter_map(|instance| serde_json::from_value::<MaiInstance>(json!(instance)).ok())
+        // The logins at registries too, which the operator itself leaves to the nodes.
+        .flat_map(|instance| references(&instance, Ground::Server))
+        .map(|reference| reference.name)
+        .collect();
+    for name in named {
+        match api.get_opt(&name).await {
+            Ok(secret) => found.extend(secret),
+            Err(error) => missing.push(format!("{LOST} Secret {name} may not be read: {}", said(&error))),
+        }
+    }
+    found
+}
+
+/// Names and keys; never a value.
+fn secret_names(secrets: &[Secret]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["SECRET", "TYPE", "KEYS", "MADE"]);
+    for secret in secrets {
+        let keys: Vec<&str> = secret.data.iter().flat_map(|data| data.keys()).map(String::as_str).collect();
+        table.add_row([
+            secret.name_any(),
+            secret.type_.clone().unwrap_or_default(),
+            keys.join(","),
+            secret.creation_timestamp().map(|time| time.0.to_string()).unwrap_or_default(),
+        ]);
+    }
+    format!("{table}\n")
+}

@@ -1,0 +1,139 @@
+"""A cluster administrator goes the way of docs/kubernetes.md with the real operator: three clients, an upgrade, an uninstall, a return."""
+
+import re
+import time
+import urllib.request
+
+from cluster import Cluster
+from stage import CHART, ROOT, Case
+
+REPOSITORY = "registry.example.com/mai-production"
+CLIENTS = ("brightlabs", "companyabc", "nowakowska")
+OPERATOR = ("-n", "mai-system")
+
+
+def eventually(found, seconds=120):
+    """The first true answer."""
+    until = time.monotonic() + seconds
+    while not (answer := found()) and time.monotonic() < until:
+        time.sleep(0.3)
+    return answer
+
+
+class TheReleaseServesClients(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(node=True)
+        cls.addClassCleanup(cls.cluster.close)
+        # Known to the node under the name that the examples have.
+        cls.cluster.load_own_image(f"{REPOSITORY}:0.1.0")
+
+    def kubectl(self, *arguments, stdin=None):
+        code, said = self.cluster.kubectl(*arguments, stdin=stdin)
+        if code != 0:
+            seen = [self.cluster.kubectl(*words)[1] for words in (
+                ("get", "mai,pods", "-A", "-o", "wide"),
+                ("get", "mai", "-A", "-o", "yaml"),
+                ("logs", *OPERATOR, "deployment/mai-operator", "--tail=60"),
+            )]
+            self.fail("\n".join([f"kubectl {' '.join(arguments)}: {said}", *seen]))
+        return said
+
+    def install(self):
+        with self.cluster.helm() as config:
+            config.install(CHART, "mai-operator", {"image": {"repository": REPOSITORY}})
+        self.rolled_out()
+
+    def rolled_out(self):
+        self.kubectl("rollout", "status", "deployment/mai-operator", *OPERATOR, "--timeout=3m")
+
+    def wait_ready(self):
+        self.kubectl("wait", "--for=condition=Ready", "maiinstances", "--all", "--all-namespaces", "--timeout=5m")
+
+    def servers(self):
+        """Of each client: the uid of its pod, how often it was restarted, and which version of its Deployment runs."""
+        found = {}
+        for client in CLIENTS:
+            [pod] = self.cluster.get("pods", "-n", f"client-{client}")["items"]
+            deployment = self.cluster.get(f"deployment/mai-{client}", "-n", f"client-{client}")
+            found[client] = (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"], deployment["metadata"]["generation"])
+        return found
+
+    def answers(self, client):
+        address = self.cluster.get(f"service/mai-{client}", "-n", f"client-{client}")["spec"]["clusterIP"]
+        with urllib.request.urlopen(f"http://{address}:8080/ready", timeout=10) as answer:
+            return answer.status == 200
+
+    def metrics(self):
+        """What each pod of the operator tells Prometheus, once each is ready."""
+        pods = [pod["metadata"]["name"] for pod in self.cluster.get("pods", *OPERATOR)["items"] if "deletionTimestamp" not in pod["metadata"]]
+        return {pod: self.kubectl("get", "--raw", f"/api/v1/namespaces/mai-system/pods/{pod}:8080/proxy/metrics") for pod in pods}
+
+    def test_from_nothing_to_three_clients_and_through_the_life_of_the_release(self):
+        self.kubectl("create", "namespace", "mai-system")
+        self.kubectl("label", "namespace", "mai-system", "pod-security.kubernetes.io/enforce=restricted")
+        self.install()
+        self.kubectl("apply", "-f", str(ROOT / "deploy/examples"))
+        self.wait_ready()
+        self.assertTrue(all(self.answers(client) for client in CLIENTS))
+        before = self.servers()
+
+        with self.subTest("what it tells Prometheus is what is documented"):
+            self.check_metrics()
+        with self.subTest("its rights are enough"):
+            self.assertNotRegex(self.kubectl("logs", *OPERATOR, "deployment/mai-operator"), "(?i)forbidden|ERROR")
+
+        with self.cluster.helm() as config:
+            config.upgrade(CHART, "mai-operator", {"image": {"repository": REPOSITORY}, "replicas": 2, "log": {"filter": "debug"}})
+        self.rolled_out()
+        leading = eventually(lambda: [pod for pod, text in self.metrics().items() if re.search(r"^mai_operator_leader 1$", text, re.M)])
+        telling = [pod for pod, text in self.metrics().items() if "mai_instance_ready{" in text]
+        self.assertEqual((len(self.metrics()), len(leading)), (2, 1))
+        self.assertEqual(telling, leading, "whoever stands by tells nothing of instances")
+        self.assertEqual(self.servers(), before, "an upgrade of the operator reached a client")
+
+        claims = lambda: {c["metadata"]["uid"] for c in self.cluster.get("pvc", "-n", "client-companyabc")["items"]}
+        kept = claims()
+        self.kubectl("delete", "maiinstance/companyabc", "-n", "client-companyabc", "--timeout=2m")
+        self.assertTrue(eventually(lambda: not self.cluster.get("pods", "-n", "client-companyabc")["items"]))
+        self.kubectl("apply", "-f", str(ROOT / "deploy/examples/companyabc.yaml"))
+        self.wait_ready()
+        self.assertEqual((claims(), len(kept)), (kept, 2), "the data is taken up again")
+        after = self.servers()
+        self.assertEqual({**after, "companyabc": None}, {**before, "companyabc": None})
+
+        with self.cluster.helm() as config:
+            config.uninstall("mai-operator")
+        self.assertTrue(eventually(lambda: not self.cluster.get("pods", *OPERATOR)["items"]))
+        self.assertTrue(all(self.answers(client) for client in CLIENTS), "clients go on without the operator")
+        self.assertEqual(self.servers(), after)
+
+        self.install()
+        seen = lambda text: len(re.findall(r"^mai_instance_ready\{.*\} 1$", text, re.M)) == 3 and "mai_operator_last_reconcile_timestamp_seconds{" in text
+        self.assertTrue(eventually(lambda: any(map(seen, self.metrics().values()))), "the operator looks at all of them again")
+        self.kubectl("annotate", "maiinstance/brightlabs", "-n", "client-brightlabs", "touched=now")
+        time.sleep(5)
+        self.assertEqual(self.servers(), after, "a return of the operator reached a client")
+
+        self.kubectl("delete", "maiinstances", "--all", "--all-namespaces", "--timeout=3m")
+        with self.cluster.helm() as config:
+            config.uninstall("mai-operator")
+        self.kubectl("delete", "crd", "maiinstances.mai.dev")
+        self.assertEqual(len(self.cluster.get("pvc", "-A")["items"]), 6, "data outlives everything")
+        self.kubectl("delete", "pvc,secret", "--all-namespaces", "-l", "app.kubernetes.io/managed-by=mai-operator", "--timeout=2m")
+        left = self.cluster.get("all,pvc,secrets,networkpolicies,ingresses", "-A", "-l", "app.kubernetes.io/managed-by=mai-operator")["items"]
+        self.assertEqual([f"{one['kind']}/{one['metadata']['name']}" for one in left], [])
+
+    def check_metrics(self):
+        page = (ROOT / "docs/kubernetes.md").read_text()
+        documented = {name: set(filter(None, labels.split(","))) for name, labels in re.findall(r"^\| `(mai_[a-z_]+)(?:\{([a-z,]+)\})?` \|", page, re.M)}
+        # Of a release that has had no failure.
+        silent = {"mai_operator_reconcile_errors_total", "mai_operator_watch_errors_total"}
+        whole = lambda: next(iter(self.metrics().values()))
+        self.assertTrue(eventually(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")
+        told = {}
+        for name, labels in re.findall(r"^(mai_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [0-9.e+-]+$", whole(), re.M):
+            told.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
+        self.assertEqual(set(told) | silent, set(documented))
+        for name, labels in told.items():
+            self.assertEqual(labels, documented[name], name)
