@@ -69,8 +69,10 @@ impl KubernetesRuntime {
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
             let mut object = deployment(workload, &values.name, Replaced::read(standing).as_ref());
-            // A stopped one is started by a step of its own.
-            object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
+            if standing.object["spec"]["replicas"] == 0 {
+                // A stopped one is started by a step of its own.
+                object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
+            }
             changes.extend(differences("Deployment", &object, &standing.object));
             // A pod that does not start may be waiting for it.
             let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
@@ -151,8 +153,11 @@ fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) ->
     }
     let newest =
         live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
-    let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
-    let since = replaced.or(newest).or_else(|| deployment.created());
+    let since = match Replaced::read(deployment) {
+        // The time that the former server takes to end, and a volume to be free, is not the replacement's.
+        Some(Replaced { at, .. }) => newest.filter(|newest| newest.as_second() >= at.as_second()),
+        None => newest.or_else(|| deployment.created()),
+    };
     let readiness = if is_available(deployment) {
         Readiness::Ready { version: version(deployment) }
     } else {
