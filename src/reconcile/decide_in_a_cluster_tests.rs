@@ -3,6 +3,13 @@
 use super::*;
 use crate::runtime::PartKind;
 
+impl Scene {
+    fn in_a_cluster(mut self) -> Self {
+        self.ground = Ground::Cluster;
+        self
+    }
+}
+
 fn waits(cause: Cause, started_ago: i64) -> Scene {
     let trouble = Trouble { cause, detail: "said by the cluster".into() };
     Scene::running(Readiness::Waiting(trouble), started_ago).in_a_cluster()

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
@@ -13,6 +14,7 @@ use super::deployment::deployment;
 use super::diagnose::{diagnose, exposure, storage};
 use super::kind::Kind;
 use super::live::Live;
+use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
 use crate::runtime::{
@@ -33,7 +35,10 @@ impl KubernetesRuntime {
                 said: unknown,
             });
         }
-        let live = self.watches.of(id);
+        let mut live = self.watches.of(id);
+        if deployment_of(&live).is_none() && live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving()) {
+            live.extend(self.unlabelled_deployment(id).await?);
+        }
         let changes = match workload {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
@@ -49,6 +54,19 @@ impl KubernetesRuntime {
             held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
+    }
+
+    /// The Deployment of an instance whose labels were taken off by hand, so that no watch tells of it.
+    async fn unlabelled_deployment(&self, id: &InstanceId) -> Result<Option<Live>, RuntimeError> {
+        let found = self.api(&id.namespace, Kind::Deployment).get_opt(&names::name(id)).await;
+        let found = found.map_err(|error| RuntimeError::Engine {
+            action: "look at its Deployment",
+            instance: id.to_string(),
+            said: super::said(&error),
+        })?;
+        let is_ours = |owners: &[OwnerReference]| owners.iter().any(|owner| owner.uid == id.uid);
+        let found = found.filter(|found| is_ours(found.metadata.owner_references.as_deref().unwrap_or_default()));
+        Ok(found.map(|found| Live::of(Kind::Deployment, found)))
     }
 
     /// How what is there differs from what a workload asks for.

@@ -1,7 +1,7 @@
 //! Promise: a node can be drained of its clients, and they come back with their data.
 
-use super::cluster;
-use super::stage::Stage;
+use super::super::cluster;
+use super::super::stage::Stage;
 
 #[test]
 fn a_drain_moves_the_server_off_and_it_comes_back_on_its_data() {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, cluster};
-use super::operator::Operator;
-use super::stage::Stage;
+use super::super::cluster::{self, cluster};
+use super::super::operator::Operator;
+use super::super::stage::Stage;
 
 /// The rules of the chart's roles, as they are rendered by default.
 fn chart_rules(kind: &str, name: &str) -> Value {

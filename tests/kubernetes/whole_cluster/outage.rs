@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, cluster};
-use super::stage::Stage;
+use super::super::cluster::{self, cluster};
+use super::super::stage::Stage;
 
 fn ready_since(stage: &Stage) -> Value {
     let instance = stage.get("mai/abc").unwrap();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, cluster};
-use super::stage::Stage;
+use super::super::cluster::{self, cluster};
+use super::super::stage::Stage;
 
 const DEFINITION: &str = "crd/maiinstances.mai.dev";
 
