@@ -11,6 +11,9 @@ use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
 use crate::reconcile::desired;
 use crate::runtime::{Former, Ground, InstanceId, Part};
 
+#[path = "decide_in_a_cluster_tests.rs"]
+mod in_a_cluster;
+
 const NOW: i64 = 1_000_000;
 
 fn at(seconds_ago: i64) -> Timestamp {
@@ -29,6 +32,7 @@ fn workload(instance: &MaiInstance) -> Workload {
     desired(instance, id, &BTreeMap::new(), &"key".to_owned().into(), Ground::Server).unwrap()
 }
 
+#[derive(Clone)]
 struct Scene {
     instance: MaiInstance,
     presence: Presence,

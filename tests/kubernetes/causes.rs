@@ -33,7 +33,7 @@ fn each_cause_has_a_reason_and_the_words_of_who_refuses() {
         message
     };
     told("large", "Unschedulable", &["no node takes its pod", "Insufficient cpu"]);
-    told("nowhere", "VolumePending", &["its volume mai-nowhere-data is not bound", "storageclass"]);
+    told("nowhere", "VolumePending", &["not bound: ", "mai-nowhere-data", "unbound immediate PersistentVolumeClaims"]);
     assert_eq!(stage.condition("nowhere", "StorageReady").unwrap().1, "VolumePending");
     told("image", "ImageUnavailable", &["its image cannot be had", "mai-nothing:7"]);
     told("never", "Starting", &["not ready yet"]);

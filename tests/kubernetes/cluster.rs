@@ -74,7 +74,8 @@ impl Cluster {
         );
     }
 
-    fn install_definitions(&self) {
+    /// As they are committed, whatever a test made of them.
+    pub fn install_definitions(&self) {
         let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         let definitions = definitions.to_str().unwrap();
         for arguments in [

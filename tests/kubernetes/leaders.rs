@@ -104,7 +104,8 @@ fn a_leader_that_was_cut_off_ends_before_it_writes_anything() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(code, 1, "{}", operator.said());
-    assert!(operator.said().contains("another operator may be at work now"), "{}", operator.said());
+    let why = "another operator may be at work now";
+    stage.wait_until(&operator, || "it to say why".into(), || operator.said().contains(why).then_some(()));
     assert_eq!(stage.children("abc"), children);
     assert_eq!((stage.resource_version("mai/abc"), stage.resource_version("lease/mai-operator")), (instance, lease));
 }

@@ -6,6 +6,7 @@ mod by_hand;
 mod causes;
 mod cluster;
 mod confined;
+mod figures;
 mod images;
 mod leaders;
 mod life;
@@ -20,3 +21,4 @@ mod still;
 #[path = "../support/mod.rs"]
 mod support;
 mod volumes;
+mod whole_cluster;

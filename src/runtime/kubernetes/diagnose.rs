@@ -44,8 +44,12 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
     };
     if let Some(waiting) = pod.condition("PodScheduled").filter(|condition| condition["status"] == "False") {
         let said = text(&waiting["message"]);
-        if let Some(claim) = pending_claim(live).filter(|_| said.contains("PersistentVolumeClaim")) {
-            return simply(Cause::VolumePending, &format!("its volume {claim} is not bound: {said}"));
+        let pending = pending_claims(live);
+        if !pending.is_empty() && said.contains("PersistentVolumeClaim") {
+            return simply(
+                Cause::VolumePending,
+                &format!("not bound: {}; the scheduler says: {said}", pending.join(", ")),
+            );
         }
         return simply(Cause::Unschedulable, &format!("no node takes its pod: {said}"));
     }
@@ -89,10 +93,11 @@ fn is_over(pod: &Live) -> bool {
     matches!(pod.object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
 }
 
-fn pending_claim(live: &[Live]) -> Option<&str> {
+/// One of them may only be waiting for a pod; which, the scheduler does not say.
+fn pending_claims(live: &[Live]) -> Vec<&str> {
     let pending =
         |live: &&Live| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
-    live.iter().find(pending).map(Live::name)
+    live.iter().filter(pending).map(Live::name).collect()
 }
 
 /// How the last run of a container ended, if any has.
@@ -112,6 +117,7 @@ fn how_it_ended(end: Option<&Value>) -> String {
 /// How the volumes stand; `refused` is what the cluster said when one was to grow.
 pub(super) fn storage(live: &[Live], refused: Option<&str>) -> Part {
     let claims = live.iter().filter(|live| live.kind == Kind::PersistentVolumeClaim);
+    let pending = pending_claims(live).join(", ");
     let mut troubles = claims.filter_map(|claim| {
         let trouble = |cause, detail| Some(Trouble { cause, detail });
         match claim.object["status"]["phase"].as_str() {
@@ -120,7 +126,7 @@ pub(super) fn storage(live: &[Live], refused: Option<&str>) -> Part {
                 return trouble(Cause::VolumePending, format!("{} lost its volume", claim.name()));
             }
             // One that is bound when its first pod comes waits for nothing else.
-            _ => return trouble(Cause::VolumePending, format!("{} is not bound yet", claim.name())),
+            _ => return trouble(Cause::VolumePending, format!("not bound yet: {pending}")),
         }
         let resizing = ["FileSystemResizePending", "Resizing", "ControllerResizeError", "NodeResizeError"];
         let condition = resizing.iter().find_map(|kind| claim.condition(kind))?;

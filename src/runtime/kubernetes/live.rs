@@ -1,6 +1,7 @@
 //! One object as it is in the cluster.
 
-use serde_json::Value;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
 
 use super::kind::Kind;
 
@@ -12,6 +13,11 @@ pub(super) struct Live {
 }
 
 impl Live {
+    /// What is looked at of an object.
+    pub(super) fn of(kind: Kind, object: DynamicObject) -> Self {
+        Self { kind, object: pruned(kind, object) }
+    }
+
     pub(super) fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
@@ -42,4 +48,72 @@ impl Live {
     pub(super) fn created(&self) -> Option<jiff::Timestamp> {
         self.object["metadata"]["creationTimestamp"].as_str()?.parse().ok()
     }
+}
+
+/// What is looked at of an object of a kind.
+fn pruned(kind: Kind, object: DynamicObject) -> Value {
+    let DynamicObject { metadata, mut data, .. } = object;
+    let mut meta =
+        json!({"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid, "labels": metadata.labels});
+    if let Some(annotations) = metadata.annotations {
+        meta["annotations"] = json!(annotations);
+    }
+    if let Some(owners) = metadata.owner_references {
+        meta["ownerReferences"] = json!(owners);
+    }
+    if let Some(time) = metadata.deletion_timestamp {
+        meta["deletionTimestamp"] = json!(time);
+    }
+    if matches!(kind, Kind::Deployment | Kind::Pod | Kind::PersistentVolumeClaim) {
+        meta["creationTimestamp"] = json!(metadata.creation_timestamp);
+    }
+    if kind == Kind::Deployment {
+        meta["generation"] = json!(metadata.generation);
+    }
+    let mut take = |field: &str| data.get_mut(field).map(Value::take).unwrap_or_default();
+    let mut kept = json!({"metadata": meta});
+    match kind {
+        Kind::ReplicaSet => {}
+        Kind::Pod => kept["status"] = pod_status(take("status")),
+        Kind::Deployment => {
+            kept["spec"] = take("spec");
+            kept["status"] = deployment_status(take("status"));
+        }
+        Kind::PersistentVolumeClaim | Kind::HttpRoute => {
+            kept["spec"] = take("spec");
+            kept["status"] = take("status");
+        }
+        Kind::ServiceAccount => kept["automountServiceAccountToken"] = take("automountServiceAccountToken"),
+        Kind::Service | Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::Ingress | Kind::Secret => {
+            kept["spec"] = take("spec");
+        }
+    }
+    kept
+}
+
+/// Without the times at which the cluster looked, which move when nothing else does.
+fn deployment_status(mut status: Value) -> Value {
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        if let Some(fields) = condition.as_object_mut() {
+            fields.remove("lastTransitionTime");
+        }
+    }
+    status
+}
+
+fn pod_status(mut status: Value) -> Value {
+    let mut kept = json!({"phase": status["phase"].take()});
+    let conditions = status["conditions"].take();
+    kept["conditions"] = conditions
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|condition| {
+            json!({"type": condition["type"], "status": condition["status"], "reason": condition["reason"], "message": condition["message"]})
+        })
+        .collect();
+    kept["containerStatuses"] = status["containerStatuses"].take();
+    kept["reason"] = status["reason"].take();
+    kept["message"] = status["message"].take();
+    kept
 }

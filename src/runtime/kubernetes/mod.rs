@@ -20,6 +20,8 @@ pub(crate) mod names;
 mod network_policy;
 mod observe;
 mod pod_security;
+#[cfg(test)]
+mod rendered;
 mod replaced;
 mod secret;
 mod service;

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
@@ -13,6 +14,7 @@ use super::deployment::deployment;
 use super::diagnose::{diagnose, exposure, storage};
 use super::kind::Kind;
 use super::live::Live;
+use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
 use crate::runtime::{
@@ -33,7 +35,10 @@ impl KubernetesRuntime {
                 said: unknown,
             });
         }
-        let live = self.watches.of(id);
+        let mut live = self.watches.of(id);
+        if deployment_of(&live).is_none() && live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving()) {
+            live.extend(self.unlabelled_deployment(id).await?);
+        }
         let changes = match workload {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
@@ -49,6 +54,19 @@ impl KubernetesRuntime {
             held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
+    }
+
+    /// The Deployment of an instance whose labels were taken off by hand, so that no watch tells of it.
+    async fn unlabelled_deployment(&self, id: &InstanceId) -> Result<Option<Live>, RuntimeError> {
+        let found = self.api(&id.namespace, Kind::Deployment).get_opt(&names::name(id)).await;
+        let found = found.map_err(|error| RuntimeError::Engine {
+            action: "look at its Deployment",
+            instance: id.to_string(),
+            said: super::said(&error),
+        })?;
+        let is_ours = |owners: &[OwnerReference]| owners.iter().any(|owner| owner.uid == id.uid);
+        let found = found.filter(|found| is_ours(found.metadata.owner_references.as_deref().unwrap_or_default()));
+        Ok(found.map(|found| Live::of(Kind::Deployment, found)))
     }
 
     /// How what is there differs from what a workload asks for.
@@ -69,8 +87,10 @@ impl KubernetesRuntime {
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
             let mut object = deployment(workload, &values.name, Replaced::read(standing).as_ref());
-            // A stopped one is started by a step of its own.
-            object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
+            if standing.object["spec"]["replicas"] == 0 {
+                // A stopped one is started by a step of its own.
+                object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
+            }
             changes.extend(differences("Deployment", &object, &standing.object));
             // A pod that does not start may be waiting for it.
             let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
@@ -151,8 +171,11 @@ fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) ->
     }
     let newest =
         live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
-    let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
-    let since = replaced.or(newest).or_else(|| deployment.created());
+    let since = match Replaced::read(deployment) {
+        // The time that the former server takes to end, and a volume to be free, is not the replacement's.
+        Some(Replaced { at, .. }) => newest.filter(|newest| newest.as_second() >= at.as_second()),
+        None => newest.or_else(|| deployment.created()),
+    };
     let readiness = if is_available(deployment) {
         Readiness::Ready { version: version(deployment) }
     } else {

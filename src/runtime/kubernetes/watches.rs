@@ -11,7 +11,6 @@ use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::kind::Kind;
@@ -154,7 +153,7 @@ impl Watches {
         let Some(key) = key(&object) else { return };
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         let name = object.name_any();
-        let Ok(json) = serde_json::to_vec(&pruned(kind, object)) else { return };
+        let Ok(json) = serde_json::to_vec(&Live::of(kind, object).object) else { return };
         let mut objects = lock(&self.objects);
         let of_instance = objects.entry(key.clone()).or_default();
         match of_instance.get_mut(&(kind, name.clone())) {
@@ -268,74 +267,6 @@ impl Watches {
 
 fn key(object: &DynamicObject) -> Option<Key> {
     Some((object.namespace()?, object.labels().get(INSTANCE)?.clone()))
-}
-
-/// What is looked at of an object of a kind.
-fn pruned(kind: Kind, object: DynamicObject) -> Value {
-    let DynamicObject { metadata, mut data, .. } = object;
-    let mut meta =
-        json!({"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid, "labels": metadata.labels});
-    if let Some(annotations) = metadata.annotations {
-        meta["annotations"] = json!(annotations);
-    }
-    if let Some(owners) = metadata.owner_references {
-        meta["ownerReferences"] = json!(owners);
-    }
-    if let Some(time) = metadata.deletion_timestamp {
-        meta["deletionTimestamp"] = json!(time);
-    }
-    if matches!(kind, Kind::Deployment | Kind::Pod | Kind::PersistentVolumeClaim) {
-        meta["creationTimestamp"] = json!(metadata.creation_timestamp);
-    }
-    if kind == Kind::Deployment {
-        meta["generation"] = json!(metadata.generation);
-    }
-    let mut take = |field: &str| data.get_mut(field).map(Value::take).unwrap_or_default();
-    let mut kept = json!({"metadata": meta});
-    match kind {
-        Kind::ReplicaSet => {}
-        Kind::Pod => kept["status"] = pod_status(take("status")),
-        Kind::Deployment => {
-            kept["spec"] = take("spec");
-            kept["status"] = deployment_status(take("status"));
-        }
-        Kind::PersistentVolumeClaim | Kind::HttpRoute => {
-            kept["spec"] = take("spec");
-            kept["status"] = take("status");
-        }
-        Kind::ServiceAccount => kept["automountServiceAccountToken"] = take("automountServiceAccountToken"),
-        Kind::Service | Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::Ingress | Kind::Secret => {
-            kept["spec"] = take("spec");
-        }
-    }
-    kept
-}
-
-/// Without the times at which the cluster looked, which move when nothing else does.
-fn deployment_status(mut status: Value) -> Value {
-    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
-        if let Some(fields) = condition.as_object_mut() {
-            fields.remove("lastTransitionTime");
-        }
-    }
-    status
-}
-
-fn pod_status(mut status: Value) -> Value {
-    let mut kept = json!({"phase": status["phase"].take()});
-    let conditions = status["conditions"].take();
-    kept["conditions"] = conditions
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|condition| {
-            json!({"type": condition["type"], "status": condition["status"], "reason": condition["reason"], "message": condition["message"]})
-        })
-        .collect();
-    kept["containerStatuses"] = status["containerStatuses"].take();
-    kept["reason"] = status["reason"].take();
-    kept["message"] = status["message"].take();
-    kept
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

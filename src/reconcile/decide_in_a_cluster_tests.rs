@@ -1,0 +1,187 @@
+//! The brain as a table, where a cluster keeps pods running by itself.
+
+use super::*;
+use crate::runtime::PartKind;
+
+impl Scene {
+    fn in_a_cluster(mut self) -> Self {
+        self.ground = Ground::Cluster;
+        self
+    }
+}
+
+fn waits(cause: Cause, started_ago: i64) -> Scene {
+    let trouble = Trouble { cause, detail: "said by the cluster".into() };
+    Scene::running(Readiness::Waiting(trouble), started_ago).in_a_cluster()
+}
+
+fn annotated_with(mut scene: Scene, annotation: &str, value: &str) -> Scene {
+    scene.instance.metadata.annotations = Some(BTreeMap::from([(annotation.to_owned(), value.to_owned())]));
+    scene
+}
+
+fn deleted_ago(mut scene: Scene, seconds: i64) -> Scene {
+    scene.instance.metadata.deletion_timestamp = Some(Time(at(seconds)));
+    scene
+}
+
+#[test]
+fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
+    for (cause, condition_true, reason) in [
+        (Cause::Starting, "Reconciling", "Starting"),
+        (Cause::Unhealthy, "Reconciling", "Unhealthy"),
+        (Cause::CrashLoop, "Stalled", "CrashLoop"),
+        (Cause::ImageUnavailable, "Stalled", "ImageUnavailable"),
+        (Cause::Unschedulable, "Stalled", "Unschedulable"),
+        (Cause::Refused, "Stalled", "Refused"),
+        (Cause::VolumePending, "Stalled", "VolumePending"),
+    ] {
+        // However long it takes: there is nothing to go back to.
+        for started_ago in [1, 61, 6000] {
+            let decision = waits(cause, started_ago).decide();
+            assert_eq!(decision.step, Step::Wait, "{cause:?}");
+            assert_eq!(condition(&decision, "Ready"), ("False".to_owned(), reason.to_owned()), "{cause:?}");
+            assert_eq!(condition(&decision, condition_true), ("True".to_owned(), reason.to_owned()), "{cause:?}");
+            // Of all else the cluster tells by itself.
+            assert_eq!(decision.wake.is_some(), cause == Cause::Starting, "{cause:?}");
+        }
+    }
+}
+
+#[test]
+fn a_replacement_in_a_cluster_has_its_start_period_unless_it_has_failed_for_certain() {
+    let late = "not ready 60s after it was declared: said by the cluster";
+    for (cause, started_ago, rolled_back) in [
+        (Cause::Starting, 59, None),
+        (Cause::Starting, 60, Some(late)),
+        (Cause::Unhealthy, 59, None),
+        (Cause::Unhealthy, 60, Some(late)),
+        (Cause::Unschedulable, 59, None),
+        (Cause::Unschedulable, 60, Some(late)),
+        (Cause::VolumePending, 59, None),
+        (Cause::CrashLoop, 1, Some("said by the cluster")),
+        (Cause::ImageUnavailable, 1, Some("said by the cluster")),
+        (Cause::Refused, 1, Some("said by the cluster")),
+    ] {
+        let scene = waits(cause, started_ago).replaced();
+        let decision = scene.decide();
+        match rolled_back {
+            Some(why) => {
+                assert_eq!(decision.step, Step::RollBack(why.to_owned()), "{cause:?} after {started_ago} s");
+                assert_eq!(condition(&decision, "Ready").1, "RolledBack");
+                assert_eq!(decision.status.rejected.as_ref().map(|rejected| rejected.why.as_str()), Some(why));
+            }
+            None => {
+                assert_eq!(decision.step, Step::Wait, "{cause:?} after {started_ago} s");
+                assert!(decision.wake.is_some_and(|wake| wake <= Duration::from_secs(60 - started_ago as u64)));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
+    let rolled_back = |spec: Value| {
+        let mut scene = Scene::running(ready(), 99).differs().rejected().in_a_cluster();
+        scene.instance = instance(spec);
+        scene.decide().step
+    };
+    assert_eq!(rolled_back(json!({})), Step::Wait);
+    assert_eq!(rolled_back(json!({"deletionPolicy": "Delete"})), Step::Wait, "it would fail in the same way");
+    for change in [
+        json!({"displayName": "B"}),
+        json!({"image": "mai-production:9"}),
+        json!({"health": {"startPeriod": "5m"}}),
+        json!({"health": {"path": "/health"}}),
+        json!({"health": {"retries": 9}}),
+    ] {
+        assert_eq!(rolled_back(change.clone()), Step::Replace(changes()), "{change}");
+    }
+}
+
+#[test]
+fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
+    for scene in [
+        Scene::running(ready(), 9).differs(),
+        Scene::new(Presence::Absent),
+        Scene::running(ready(), 9).spec(json!({"suspend": true})),
+        waits(Cause::CrashLoop, 9).replaced(),
+    ] {
+        for (previous, stays) in [(Some(true), "True"), (Some(false), "False"), (None, "Unknown")] {
+            let mut conditions = crate::api::Conditions::from(&[], Some(2), at(9));
+            conditions.set(crate::api::ConditionKind::Ready, previous, Reason::Ready, "");
+            let mut scene = annotated_with(scene.clone(), PAUSED, "true");
+            scene.previous.conditions = conditions.into_vec();
+            let decision = scene.decide();
+            assert_eq!((decision.step.clone(), decision.wake), (Step::Wait, None));
+            assert_eq!(condition(&decision, "Ready"), (stays.to_owned(), "Paused".to_owned()));
+            assert_eq!(condition(&decision, "Stalled").0, "False");
+        }
+        // Only "true" pauses.
+        assert_ne!(condition(&annotated_with(scene.clone(), PAUSED, "false").decide(), "Ready").1, "Paused");
+    }
+    // A deletion goes its way.
+    let deleted = annotated_with(Scene::running(ready(), 9).deleted(), PAUSED, "true");
+    assert_eq!(deleted.decide().step, Step::Stop("the document was removed".into()));
+}
+
+#[test]
+fn a_deleted_instance_of_a_cluster_is_let_go_when_asked_or_after_ten_minutes_and_never_on_a_server() {
+    let stop = || Step::Stop("the document was removed".into());
+    let hanging = || Scene::running(ready(), 9);
+    let skip = |scene| annotated_with(scene, SKIP_TEARDOWN, "true");
+    for (name, scene, step) in [
+        ("in a cluster, in time", deleted_ago(hanging().in_a_cluster(), 600), stop()),
+        ("in a cluster, too long", deleted_ago(hanging().in_a_cluster(), 601), Step::Release),
+        ("on a server, too long", deleted_ago(hanging(), 601), stop()),
+        ("in a cluster, asked", skip(deleted_ago(hanging().in_a_cluster(), 1)), Step::Release),
+        ("on a server, asked", skip(deleted_ago(hanging(), 1)), stop()),
+        ("asked, and not deleted", skip(hanging().in_a_cluster()), Step::Wait),
+    ] {
+        assert_eq!(scene.decide().step, step, "{name}");
+    }
+    // Also when nothing can be seen.
+    let scene = skip(deleted_ago(hanging().in_a_cluster(), 1));
+    let blind = decide(&Facts {
+        instance: &scene.instance,
+        desired: Ok(&workload(&scene.instance)),
+        observed: Err("the API server does not answer"),
+        memory: &scene.memory,
+        previous: &scene.previous,
+        ground: Ground::Cluster,
+        now: at(0),
+    });
+    assert_eq!(blind.step, Step::Release);
+}
+
+#[test]
+fn each_part_has_a_condition_that_goes_with_it() {
+    let part = |kind, trouble: Option<Cause>| Part {
+        kind,
+        trouble: trouble.map(|cause| Trouble { cause, detail: "said by the cluster".into() }),
+    };
+    for (kind, name, cause, reason) in [
+        (PartKind::Storage, "StorageReady", Cause::VolumePending, "VolumePending"),
+        (PartKind::Storage, "StorageReady", Cause::ResizeFailed, "ResizeFailed"),
+        (PartKind::Exposure, "Exposed", Cause::NotAccepted, "NotAccepted"),
+    ] {
+        let mut scene = Scene::running(ready(), 9).in_a_cluster();
+        scene.parts = vec![part(kind, Some(cause))];
+        let troubled = scene.decide();
+        assert_eq!(condition(&troubled, name), ("False".to_owned(), reason.to_owned()));
+        let told = troubled.status.conditions.iter().find(|condition| condition.type_ == name).unwrap();
+        assert_eq!(told.message, "said by the cluster");
+        // What serves goes on serving.
+        assert_eq!(condition(&troubled, "Ready").0, "True");
+
+        scene.previous = troubled.status;
+        scene.parts = vec![part(kind, None)];
+        let sound = scene.decide();
+        assert_eq!(condition(&sound, name), ("True".to_owned(), "Ready".to_owned()));
+
+        // One that the document does not declare any more is not spoken of.
+        scene.previous = sound.status;
+        scene.parts.clear();
+        assert!(!scene.decide().status.conditions.iter().any(|condition| condition.type_ == name));
+    }
+}

@@ -1,0 +1,127 @@
+//! Everything that is applied for an instance, as it is sent: a change of it is a reviewed difference. A changed pod template restarts
+//! every client there is.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::children::children;
+use super::deployment::deployment;
+use super::kind::Kind;
+use super::secret::Values;
+use crate::api::{MaiInstance, SecretRef};
+use crate::reconcile::desired;
+use crate::runtime::{Ground, InstanceId, Workload};
+
+fn workload(spec: Value) -> Workload {
+    let document = json!({
+        "apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance",
+        "metadata": {"name": "companyabc", "namespace": "client-companyabc"}, "spec": spec,
+    });
+    let instance: MaiInstance = serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap();
+    let id = InstanceId { namespace: "client-companyabc".into(), name: "companyabc".into(), uid: "0000-1111".into() };
+    let secret = |name: &str, key: &str| SecretRef { name: name.into(), key: Some(key.into()) };
+    let secrets = BTreeMap::from([
+        (secret("openrouter", "api-key"), "sk-or-v1-x".to_owned().into()),
+        (secret("admin", "password"), "correct horse".to_owned().into()),
+    ]);
+    desired(&instance, id, &secrets, &"session-key".to_owned().into(), Ground::Cluster).unwrap()
+}
+
+fn applied(workload: &Workload) -> Vec<Value> {
+    let values = Values::of(workload);
+    let entrances = BTreeSet::from(["ingress-nginx".to_owned()]);
+    let mut all: Vec<Value> = children(workload, &[], &entrances).into_iter().map(|(_, object)| object).collect();
+    all.push(deployment(workload, &values.name, None));
+    all
+}
+
+fn ours() -> Workload {
+    workload(json!({
+        "displayName": "Company ABC", "image": "registry.example.com/mai-production:1.4.0", "imagePullSecrets": ["registry"],
+        "server": {"locale": "pl", "env": [{"name": "PRICE", "value": "$(NOT) expanded"}]},
+        "access": {"maxUsers": 20, "admin": {"email": "a@b.example", "passwordSecretRef": {"name": "admin", "key": "password"}}},
+        "openRouter": {"apiKeySecretRef": {"name": "openrouter", "key": "api-key"}, "models": ["a/b"]},
+        "storage": {"data": {"size": "10Gi", "storageClassName": "fast"}, "backups": {"size": "20Gi"}},
+        "resources": {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        "expose": {
+            "host": "abc.example.com", "labels": {"team": "sales"},
+            "ingress": {"className": "nginx", "tlsSecretName": "abc-tls", "clusterIssuer": "letsencrypt", "annotations": {"a": "b"}},
+        },
+    }))
+}
+
+fn open_webui() -> Workload {
+    workload(json!({
+        "displayName": "Company ABC", "image": "ghcr.io/open-webui/open-webui:v0.8.12", "server": {"kind": "OpenWebUI"},
+        "openRouter": {"apiKeySecretRef": {"name": "openrouter", "key": "api-key"}, "baseUrl": "http://upstream.example:8081/v1"},
+        "storage": {"data": {"size": "10Gi", "volumeName": "archive"}},
+        "expose": {"host": "abc.example.com", "gateway": {"name": "public", "namespace": "gateways", "sectionName": "https"}},
+        "health": {"path": "/ready", "startPeriod": "3m"},
+    }))
+}
+
+#[test]
+fn an_instance_of_our_own_behind_an_ingress() {
+    insta::assert_yaml_snapshot!(applied(&ours()));
+}
+
+#[test]
+fn an_open_webui_behind_a_gateway() {
+    insta::assert_yaml_snapshot!(applied(&open_webui()));
+}
+
+#[test]
+fn no_secret_is_in_anything_but_a_secret() {
+    for workload in [ours(), open_webui()] {
+        let all = serde_json::to_string(&applied(&workload)).unwrap();
+        for value in ["sk-or-v1-x", "correct horse", "session-key"] {
+            assert!(!all.contains(value), "{value} in {all}");
+        }
+        let secret = Values::of(&workload).object(&workload).to_string();
+        assert!(secret.contains("sk-or-v1-x") && secret.contains("session-key"), "{secret}");
+    }
+}
+
+/// https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
+#[test]
+fn every_pod_keeps_the_restricted_standard() {
+    let plain = || json!({"displayName": "A"});
+    let with = |kind: &str| json!({"displayName": "A", "server": {"kind": kind}});
+    for workload in [ours(), open_webui(), workload(plain()), workload(with("Custom")), workload(with("OpenWebUI"))] {
+        let object = deployment(&workload, "secrets", None);
+        let pod = &object["spec"]["template"]["spec"];
+        for host in ["hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"] {
+            assert!(pod[host].is_null(), "{host}: {pod:#}");
+        }
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        let context = &pod["securityContext"];
+        assert_eq!(context["runAsNonRoot"], true);
+        assert!(context["runAsUser"].as_u64().is_some_and(|user| user > 0));
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+        for volume in pod["volumes"].as_array().unwrap() {
+            let kinds: Vec<&String> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
+            assert!(["persistentVolumeClaim", "emptyDir", "secret"].contains(&kinds[0].as_str()), "{volume}");
+        }
+        for container in pod["containers"].as_array().unwrap() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false);
+            assert_eq!(context["privileged"], false);
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+            assert!(context["seccompProfile"].is_null() && context["procMount"].is_null());
+            assert!(container["ports"].as_array().unwrap().iter().all(|port| port["hostPort"].is_null()));
+        }
+    }
+}
+
+#[test]
+fn a_claim_is_only_made_where_none_is_named() {
+    let claims = |workload: &Workload| {
+        let all = children(workload, &[], &BTreeSet::new());
+        let claims = all.into_iter().filter(|(kind, _)| *kind == Kind::PersistentVolumeClaim);
+        claims.map(|(_, claim)| claim["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(claims(&ours()), ["mai-companyabc-data", "mai-companyabc-backups"]);
+    assert_eq!(claims(&open_webui()), ["mai-companyabc-backups"]);
+}

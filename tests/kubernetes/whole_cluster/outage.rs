@@ -1,0 +1,56 @@
+//! Promise: when the API server or its database goes away and comes back, the operator goes on by itself and nobody is told nonsense.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::cluster::{self, cluster};
+use super::super::stage::Stage;
+
+fn ready_since(stage: &Stage) -> Value {
+    let instance = stage.get("mai/abc").unwrap();
+    let conditions = instance["status"]["conditions"].as_array().unwrap();
+    conditions.iter().find(|condition| condition["type"] == "Ready").unwrap().clone()
+}
+
+#[test]
+fn the_operator_outlives_its_api_server_and_the_database_behind_it() {
+    let _alone = cluster::alone();
+    let stage = Stage::new("outage");
+    stage.apply(&stage.fixture("abc", ""));
+    let mut operator = stage.operator_with(&["--resync", "1s"]);
+    stage.wait_ready(&operator, "abc");
+    let (ready, pod) = (ready_since(&stage), stage.pod("abc"));
+
+    cluster().order("kill", "kube-apiserver");
+    stage.wait_until(&operator, || "the API server".into(), || stage.try_kubectl(&["get", "mai"], "").ok());
+    cluster().order("stop", "kube-apiserver");
+    // Shorter than the Lease lasts, longer than any request.
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(operator.get("/livez").map(|(status, _)| status), Some(200));
+    cluster().order("start", "kube-apiserver");
+    stage.wait_until(&operator, || "the API server".into(), || stage.try_kubectl(&["get", "mai"], "").ok());
+    cluster().order("restart", "etcd");
+    stage.wait_until(&operator, || "the database".into(), || stage.try_kubectl(&["get", "mai"], "").ok());
+
+    stage.patch("abc", &json!({"displayName": "next"}));
+    stage.wait_until(
+        &operator,
+        || "the edit to be served".into(),
+        || stage.read("abc", "/name").filter(|name| name == "next"),
+    );
+    stage.wait_ready(&operator, "abc");
+    assert_eq!(operator.ended(), None, "it ended; it said:\n{}", operator.said());
+    assert_ne!(stage.pod("abc"), pod);
+    // Up to the edit nothing was said to have changed.
+    let events = stage.kubectl(&[
+        "get",
+        "events",
+        "--field-selector=involvedObject.kind=MaiInstance",
+        "-o",
+        "jsonpath={.items[*].reason}",
+    ]);
+    for reason in ["ObserveFailed", "ApplyFailed", "Unhealthy"] {
+        assert!(!events.contains(reason), "{reason} in {events}, first {ready}");
+    }
+}
