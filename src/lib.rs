@@ -5,6 +5,7 @@
 //! * [`cli`]: one file per verb of the `mai` binary.
 //! * [`api`]: the `MaiInstance` document: types, defaults, rules and conditions. No I/O.
 //! * [`adopt`]: from a hand-made Compose deployment to a document. No I/O.
+//! * [`backup`]: copies of an instance's data that were read back and checked.
 //! * [`source`]: where documents and secrets come from; a watched directory, or a cluster.
 //! * [`state`]: what has to survive a restart where there is no cluster to keep it.
 //! * [`reconcile`]: the brain (`decide`, pure) and the one loop that runs it.
@@ -17,6 +18,7 @@
 
 pub mod adopt;
 pub mod api;
+pub mod backup;
 pub mod cli;
 pub mod openrouter;
 pub mod operator;

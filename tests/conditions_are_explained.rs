@@ -12,7 +12,8 @@ fn read(path: &str) -> String {
 fn words(of: &str) -> BTreeSet<String> {
     let code = read("src/api/condition.rs");
     let body = code.split(&format!("impl {of} {{")).nth(1).unwrap().split("\n}\n").next().unwrap();
-    let words = body.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split('"').nth(1)).map(str::to_owned);
+    let words =
+        body.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split('"').nth(1)).map(str::to_owned);
     words.collect()
 }
 

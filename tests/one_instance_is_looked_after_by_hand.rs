@@ -91,6 +91,39 @@ fn logs_are_of_one_client_and_are_followed_over_a_restart() {
 }
 
 #[test]
+fn a_command_beside_a_process_finds_its_data_and_its_server_and_none_of_its_secrets() {
+    let place = Place::new();
+    let (_, compose) = two(&place, &[]);
+    let run = |command: &str| place.mai("exec", &["alpha", "--", "sh", "-c", command]);
+    let (code, out, err) = run("ls; echo $DATA_DIR; env | grep -c WEBUI_SECRET_KEY; exit 3");
+    assert_eq!(code, 3, "{err}");
+    let data = place.data("alpha").display().to_string();
+    assert!(out.contains("mai.db") && out.contains(&data) && out.ends_with("\n0\n"), "{out}");
+    let mai = env!("CARGO_BIN_EXE_mai");
+    assert_eq!(place.mai("exec", &["alpha", "--", mai, "health"]).0, 0);
+    let (code, _, err) = place.mai("exec", &["alpha", "--", "/nothing"]);
+    assert!(code == 1 && err.contains("/nothing could not be run in"), "{err}");
+    compose.stop();
+}
+
+#[test]
+fn files_that_the_server_may_not_read_are_given_back_to_whoever_runs_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let (_, compose) = two(&place, &[]);
+    compose.stop();
+    let file = place.data("alpha").join("letter");
+    std::fs::write(&file, "dear").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o040)).unwrap();
+    let (code, out, err) = place.mai("fix-permissions", &["alpha"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains(": 1 of ") && out.contains("entries given to"), "{out}");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    let (_, out, _) = place.mai("fix-permissions", &["alpha"]);
+    assert!(out.contains("nothing to do"), "{out}");
+}
+
+#[test]
 fn a_wide_status_names_process_and_file_and_a_watched_one_tells_what_changes() {
     let place = Place::new();
     let (_, compose) = two(&place, &[]);

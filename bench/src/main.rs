@@ -3,6 +3,7 @@
 //! `bench/run` builds what it needs and prints the table; `bench/README.md` says how to read it.
 
 mod chat;
+mod cluster;
 mod fleet;
 mod load;
 mod process;
@@ -10,6 +11,7 @@ mod report;
 mod server;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -22,6 +24,18 @@ struct Args {
     /// Only rows whose name begins with this
     #[arg(long, default_value = "")]
     only: String,
+
+    /// The cluster of the tests, as `tests/cluster/build` prints it; without it the rows of `cluster` are left out
+    #[arg(long)]
+    cluster: Option<PathBuf>,
+
+    /// Instances on the cluster
+    #[arg(long, default_value_t = 1000)]
+    instances: usize,
+
+    /// Seconds for which nothing changes on the cluster
+    #[arg(long, default_value_t = 300)]
+    idle: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -32,6 +46,8 @@ fn main() -> anyhow::Result<()> {
         chat::measure(&args.mai, &mut report).await?;
         server::measure(&args.mai, &mut report).await?;
         fleet::measure(&args.mai, &mut report).await?;
+        let idle = Duration::from_secs(args.idle);
+        cluster::measure(&args.mai, args.cluster.as_deref(), args.instances, idle, &mut report).await?;
         report.print();
         Ok(())
     })

@@ -80,8 +80,17 @@ impl Program {
 
 /// Resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
+    memory_kib(pid, "VmRSS:")
+}
+
+/// The most that was ever resident of a process, in KiB.
+pub fn peak_kib(pid: u32) -> anyhow::Result<u64> {
+    memory_kib(pid, "VmHWM:")
+}
+
+fn memory_kib(pid: u32, field: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find(|line| line.starts_with(field)).with_context(|| format!("no {field}"))?;
     Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
 }
 

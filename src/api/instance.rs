@@ -56,7 +56,7 @@ pub struct MaiInstanceSpec {
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
 
-    /// Names of Secrets with registry credentials.
+    /// Names of Secrets of type kubernetes.io/dockerconfigjson, with logins at registries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub image_pull_secrets: Vec<String>,
@@ -108,6 +108,30 @@ pub struct MaiInstanceSpec {
     /// What happens to the volumes when the document is removed.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl MaiInstanceSpec {
+    /// The smallest spec, with every default.
+    pub fn named(display_name: &str) -> Self {
+        Self {
+            display_name: display_name.to_owned(),
+            image: default_image(),
+            image_pull_policy: PullPolicy::default(),
+            image_pull_secrets: Vec::new(),
+            server: Server::default(),
+            access: Access::default(),
+            open_router: None,
+            ollama: None,
+            storage: Storage::default(),
+            resources: Resources::default(),
+            expose: Expose::default(),
+            health: Health::default(),
+            backup: None,
+            upgrade: Upgrade::default(),
+            suspend: false,
+            deletion_policy: DeletionPolicy::default(),
+        }
+    }
 }
 
 /// When to pull the image.

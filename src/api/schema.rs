@@ -41,7 +41,7 @@ pub fn check(document: &Value, old: Option<&Value>) -> Result<Value, Vec<Finding
         Some(spec) => check_structure(&properties["spec"], spec, "spec", &mut findings),
         None => findings.push(Finding { path: String::new(), message: "spec is missing".to_owned() }),
     }
-    if let Some(Value::Object(fields)) = Some(document) {
+    if let Value::Object(fields) = document {
         for key in
             fields.keys().filter(|key| !["apiVersion", "kind", "metadata", "spec", "status"].contains(&key.as_str()))
         {

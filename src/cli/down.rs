@@ -1,22 +1,25 @@
-//! `mai down DIR`: stops the servers that `mai compose --detach` left running.
+//! `mai down DIR`: stops what goes on without a reconciler: detached servers, and containers, which are removed. Data stays.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::join_all;
 
+use super::restart::GRACE;
+use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
+use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::running;
 use crate::state::State;
-
-/// What a server gets to end its streams, as when it is stopped by the reconciler.
-const GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
+
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -32,7 +35,16 @@ async fn down(args: &Args) -> anyhow::Result<ExitCode> {
     }
     // Holding the state keeps a reconciler from starting again what is being stopped.
     let state = State::open(&state_dir).await.context("a reconciler would start the servers again; stop it first")?;
-    let servers = running(&state_dir)?;
+    let code = match args.choice.kind(&state_dir) {
+        RuntimeKind::Process => processes(args, &state_dir).await,
+        RuntimeKind::Docker => containers(args, &state_dir).await,
+    };
+    state.close().await;
+    code
+}
+
+async fn processes(args: &Args, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let servers = running(state_dir)?;
     if servers.is_empty() {
         println!("no server of {} runs", args.place.directory.display());
     }
@@ -47,6 +59,25 @@ async fn down(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    state.close().await;
+    Ok(code)
+}
+
+async fn containers(args: &Args, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    let docker = DockerRuntime::open(args.choice.docker(state_dir)).await?;
+    let instances = docker.instances().await?;
+    if instances.is_empty() {
+        println!("there is no container of {}", args.place.directory.display());
+    }
+    let outcomes = join_all(instances.iter().map(|id| docker.take_down(id))).await;
+    let mut code = ExitCode::SUCCESS;
+    for (id, outcome) in instances.iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => println!("{:<20} stopped and removed; its data and backups stay", id.name),
+            Err(error) => {
+                eprintln!("mai: {error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
     Ok(code)
 }

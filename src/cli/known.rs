@@ -1,32 +1,74 @@
-//! Finds the instance that a verb names among those that are known.
+//! The instance that a verb names: how it is named, and what is known of it.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 
+use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
 use crate::api::MaiInstance;
-use crate::runtime::InstanceId;
+use crate::runtime::docker::{ByHand, DockerOptions};
+use crate::runtime::process::{Places, places_of};
+use crate::runtime::{InstanceId, RuntimeError};
 use crate::state::State;
+
+/// Names one instance of a directory.
+#[derive(Debug, clap::Args)]
+pub(super) struct Named {
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// The instance
+    pub(super) name: String,
+
+    #[command(flatten)]
+    choice: Choice,
+}
+
+impl Named {
+    /// What is known of it.
+    pub(super) async fn find(&self) -> anyhow::Result<Known> {
+        Known::find(self).await
+    }
+
+    /// The engine it runs on.
+    pub(super) fn engine(&self, known: &Known) -> DockerOptions {
+        self.choice.docker(&known.state_dir)
+    }
+
+    /// The container that serves it.
+    pub(super) async fn container(&self, known: &Known) -> anyhow::Result<ByHand> {
+        Ok(ByHand::find(&self.engine(known), &known.id).await?)
+    }
+}
 
 /// An instance that is known to the state of a directory.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) id: InstanceId,
     pub(super) state_dir: PathBuf,
+    /// What runs it.
+    pub(super) runtime: RuntimeKind,
     /// The last good document.
     pub(super) instance: MaiInstance,
 }
 
 impl Known {
+    /// Where it lives when it is run as a process.
+    pub(super) fn places(&self) -> Result<Places, RuntimeError> {
+        let storage = &self.instance.spec.storage;
+        places_of(&self.state_dir, &self.id, storage.data.host_path.as_deref(), storage.backups.host_path.as_deref())
+    }
+
     /// `name` is NAME, or NAMESPACE/NAME where two namespaces have one.
-    pub(super) async fn find(place: &Place, name: &str) -> anyhow::Result<Self> {
+    async fn find(named: &Named) -> anyhow::Result<Self> {
+        let Named { place, name, choice } = named;
         let state_dir = place.state_dir()?;
         let state = State::open_read_only(&state_dir).await?;
         let documents = state.documents().await?;
         state.close().await;
         let mut found = documents.into_iter().filter(|document| document.released_at.is_none()).filter(|document| {
-            document.name == name || name.split_once('/') == Some((&document.namespace, &document.name))
+            document.name == *name || name.split_once('/') == Some((&document.namespace, &document.name))
         });
         let directory = place.directory.display();
         let document = found.next().with_context(|| {
@@ -42,6 +84,6 @@ impl Known {
         let id = InstanceId { namespace: document.namespace, name: document.name, uid: document.uid };
         let instance = serde_json::from_value(document.document)
             .with_context(|| format!("the document of {id} is not understood by this version of mai"))?;
-        Ok(Self { id, state_dir, instance })
+        Ok(Self { id, runtime: choice.kind(&state_dir), state_dir, instance })
     }
 }

@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::known::Known;
-use super::runtime_choice::{Choice, RuntimeKind};
-use super::state_dir::Place;
-use crate::runtime::docker::ByHand;
+use super::known::Named;
+use super::runtime_choice::RuntimeKind;
 use crate::runtime::process::{LogReader, log_of};
 
 /// How often a log that is followed is looked at.
@@ -18,13 +16,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
-
-    /// The instance
-    name: String,
-
-    #[command(flatten)]
-    choice: Choice,
+    named: Named,
 
     /// Go on with what it writes from now on; of a container until it ends
     #[arg(short, long)]
@@ -49,8 +41,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: &Args) -> anyhow::Result<ExitCode> {
-    let known = Known::find(&args.place, &args.name).await?;
-    match args.choice.kind(&known.state_dir) {
+    let known = args.named.find().await?;
+    match known.runtime {
         RuntimeKind::Process => {
             let (mut reader, text) = LogReader::from_the_end(log_of(&known.state_dir, &known.id)?, args.lines)?;
             write(false, &text)?;
@@ -62,7 +54,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
         RuntimeKind::Docker => {
-            let container = ByHand::find(&args.choice.docker(&known.state_dir), &known.id).await?;
+            let container = args.named.container(&known).await?;
             let mut output = container.logs(args.lines, args.follow);
             while let Some(piece) = output.next().await {
                 let (is_error, text) = piece?;

@@ -5,6 +5,8 @@ mod completions;
 mod compose;
 mod crd;
 mod down;
+mod exec;
+mod fix_permissions;
 mod health;
 mod known;
 mod kube;
@@ -15,6 +17,7 @@ mod notify;
 mod operator;
 mod plan;
 mod planned;
+mod reset;
 mod restart;
 mod runtime_choice;
 mod secrets_file;
@@ -23,6 +26,7 @@ mod signals;
 mod standing;
 mod state_dir;
 mod status;
+mod stopped;
 mod validate;
 
 use std::process::ExitCode;
@@ -55,7 +59,13 @@ enum Verb {
     Restart(restart::Args),
     /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
     Adopt(adopt::Args),
-    /// Stop the servers that `mai compose --detach` left running; data stays
+    /// Run a command in the container of an instance; its exit code is this one's
+    Exec(exec::Args),
+    /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
+    FixPermissions(fix_permissions::Args),
+    /// Wipe the configuration of an instance, or all of its data, after a copy that was read back and checked
+    Reset(reset::Args),
+    /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
     Down(down::Args),
     /// Check documents without running anything; says what is wrong by file, line and field
     Validate(validate::Args),
@@ -83,6 +93,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Logs(args) => logs::run(&args),
         Verb::Restart(args) => restart::run(&args),
         Verb::Adopt(args) => adopt::run(&args),
+        Verb::Exec(args) => exec::run(&args),
+        Verb::FixPermissions(args) => fix_permissions::run(&args),
+        Verb::Reset(args) => reset::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

@@ -5,29 +5,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::known::Known;
-use super::runtime_choice::{Choice, RuntimeKind};
-use super::state_dir::Place;
-use crate::runtime::docker::ByHand;
+use super::known::{Known, Named};
+use super::runtime_choice::RuntimeKind;
+use crate::reconcile::{listen, probe};
+use crate::runtime::answers;
 use crate::runtime::process::{Found, running};
-use crate::runtime::{Probe, answers};
 use crate::state::State;
 
 /// What a server gets to end its streams, as when it is stopped by the reconciler.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// How often it is looked whether it is back.
 const AGAIN: Duration = Duration::from_millis(25);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
-
-    /// The instance
-    name: String,
-
-    #[command(flatten)]
-    choice: Choice,
+    named: Named,
 
     /// How long to wait until it answers again
     #[arg(long, default_value = "60s", value_parser = crate::api::parse_duration, value_name = "TIME")]
@@ -40,17 +33,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn restart(args: &Args) -> anyhow::Result<ExitCode> {
-    let known = Known::find(&args.place, &args.name).await?;
+    let known = args.named.find().await?;
     let started = Instant::now();
     let back = async {
-        match args.choice.kind(&known.state_dir) {
+        match known.runtime {
             RuntimeKind::Process => process(args, &known).await,
             RuntimeKind::Docker => docker(args, &known).await,
         }
     };
     tokio::time::timeout(args.timeout + GRACE, back).await.with_context(|| {
-        let directory = args.place.directory.display();
-        format!("{} does not answer yet; `mai logs {directory} {}` shows what it says", known.id, args.name)
+        let directory = args.named.place.directory.display();
+        format!("{} does not answer yet; `mai logs {directory} {}` shows what it says", known.id, args.named.name)
     })??;
     println!("{:<20} restarted   answers again after {:.1} s", known.id.name, started.elapsed().as_secs_f32());
     Ok(ExitCode::SUCCESS)
@@ -61,15 +54,15 @@ async fn process(args: &Args, known: &Known) -> anyhow::Result<()> {
     if State::holder(&known.state_dir)?.is_none() {
         anyhow::bail!(
             "no reconciler looks after {}, so nothing would start {} again; run `mai compose {0}`",
-            args.place.directory.display(),
+            args.named.place.directory.display(),
             known.id
         );
     }
     let server = own(known)?.with_context(|| {
-        format!("no server of {} runs; `mai status {}` says why", known.id, args.place.directory.display())
+        format!("no server of {} runs; `mai status {}` says why", known.id, args.named.place.directory.display())
     })?;
     server.end_for_restart(&known.state_dir, GRACE).await?;
-    let probe = probe(known);
+    let probe = probe(&known.instance);
     loop {
         match own(known)? {
             Some(next) if next.pid != server.pid && answers(next.labels.listen, &probe).await => break,
@@ -79,23 +72,18 @@ async fn process(args: &Args, known: &Known) -> anyhow::Result<()> {
     Ok(server.restarted(&known.state_dir)?)
 }
 
-fn own(known: &Known) -> anyhow::Result<Option<Found>> {
+/// The server of an instance that is run as a process, when it runs.
+pub(super) fn own(known: &Known) -> anyhow::Result<Option<Found>> {
     Ok(running(&known.state_dir)?.into_iter().find(|server| server.labels.id == known.id))
 }
 
 async fn docker(args: &Args, known: &Known) -> anyhow::Result<()> {
-    let container = ByHand::find(&args.choice.docker(&known.state_dir), &known.id).await?;
+    let container = args.named.container(known).await?;
     container.restart(GRACE).await?;
-    let listen = crate::reconcile::listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
-    let probe = probe(known);
+    let listen = listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
+    let probe = probe(&known.instance);
     while !answers(listen, &probe).await {
         tokio::time::sleep(AGAIN).await;
     }
     Ok(())
-}
-
-fn probe(known: &Known) -> Probe {
-    let spec = &known.instance.spec;
-    let health = &spec.health;
-    Probe { path: health.path(spec.server.kind).to_owned(), interval: health.interval(), timeout: health.timeout() }
 }

@@ -2,8 +2,8 @@
 //!
 //! Every change of the Lease names the version it was made from, so of two who want it at once one gets it. Its holder counts from the
 //! moment before its last renewal was sent; once that is longer ago than it may be, it is no leader any more and has to end, well before
-//! anybody else takes the Lease for abandoned. Whoever waits measures by its own clock how long the Lease has not moved, so clocks that
-//! differ do no harm.
+//! anybody else takes the Lease for abandoned. A program that was stopped for so long is kept from writing by [`super::fence`]. Whoever
+//! waits measures by its own clock how long the Lease has not moved, so clocks that differ do no harm.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
+use super::fence::Fence;
 use crate::runtime::kubernetes::said;
 
 /// A Lease that has not moved for this long is abandoned.
@@ -29,6 +30,7 @@ pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
     identity: String,
+    fence: Fence,
 }
 
 /// The Lease as it was last held by us.
@@ -38,8 +40,8 @@ pub(super) struct Held {
 }
 
 impl Candidate {
-    pub(super) fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
-        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity }
+    pub(super) fn new(client: Client, namespace: &str, name: &str, identity: String, fence: Fence) -> Self {
+        Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, fence }
     }
 
     /// Waits until the Lease is ours.
@@ -51,6 +53,7 @@ impl Candidate {
             match tokio::time::timeout(PATIENCE, self.attempt(&mut seen, &mut told)).await {
                 Ok(Ok(Some(lease))) => {
                     tracing::info!(lease = %self.name, identity = %self.identity, "leading");
+                    self.fence.open_until(sent, DEADLINE);
                     return Held { lease, renewed: sent };
                 }
                 Ok(Ok(None)) => {}
@@ -122,7 +125,10 @@ impl Candidate {
             match tokio::time::timeout(left.min(PATIENCE), self.api.replace(&self.name, &PostParams::default(), &next))
                 .await
             {
-                Ok(Ok(lease)) => *held = Held { lease, renewed: sent },
+                Ok(Ok(lease)) => {
+                    self.fence.open_until(sent, DEADLINE);
+                    *held = Held { lease, renewed: sent };
+                }
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
                     // It moved: either an answer of ours was lost, or somebody else has it.
                     match tokio::time::timeout(left.min(PATIENCE), self.api.get_opt(&self.name)).await {

@@ -3,6 +3,7 @@
 //! `leader` decides who of several is at work, `record` keeps what has to be kept in the cluster itself, `http` answers probes and
 //! Prometheus, `metrics` counts.
 
+mod fence;
 mod http;
 mod leader;
 mod metrics;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::api::{Api, Patch, PatchParams};
+use kube::client::ClientBuilder;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use serde_json::json;
@@ -26,6 +28,7 @@ use crate::runtime::InstanceId;
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice, names, said};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid};
 use crate::state::EventKind;
+use fence::Fence;
 use http::Health;
 use leader::Candidate;
 use metrics::{Instances, Metrics, Passes};
@@ -75,7 +78,10 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), OperatorError> {
     let config = Config::infer().await.map_err(|error| OperatorError::NoCluster(error.to_string()))?;
-    let client = Client::try_from(config).map_err(|error| OperatorError::NoCluster(error.to_string()))?;
+    let no_cluster = |error: kube::Error| OperatorError::NoCluster(error.to_string());
+    let elections = Client::try_from(config.clone()).map_err(no_cluster)?;
+    let fence = Fence::open();
+    let client = ClientBuilder::try_from(config).map_err(no_cluster)?.with_layer(&fence).build();
     let stop = stop.boxed().shared();
 
     let instances = Instances::default();
@@ -92,7 +98,7 @@ pub async fn run(
     let candidate = options
         .lease_namespace
         .as_ref()
-        .map(|namespace| Candidate::new(client.clone(), namespace, LEASE, options.identity.clone()));
+        .map(|namespace| Candidate::new(elections, namespace, LEASE, options.identity.clone(), fence));
     let Some(candidate) = candidate else {
         work(client, &options, &health, &instances, stop).await;
         return Ok(());
@@ -102,12 +108,13 @@ pub async fn run(
         () = stop.clone() => return Ok(()),
     };
     tokio::select! {
+        biased;
+        // Dropped where it stands: whatever is under way must not go on beside another operator.
+        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
         () = work(client, &options, &health, &instances, stop) => {
             candidate.give_up(&*held.lock().await).await;
             Ok(())
         }
-        // Dropped where it stands: whatever is under way must not go on beside another operator.
-        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
     }
 }
 

@@ -16,10 +16,14 @@ const SETTLED: Duration = Duration::from_secs(60);
 const CRASH_LOOP: u32 = 3;
 /// How often it is looked whether what blocks an instance is gone.
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
+/// The same in a cluster, where a thousand may be blocked at once and each look is a request.
+const BLOCKED_AGAIN_IN_A_CLUSTER: Duration = Duration::from_secs(15);
 /// How often it is looked whether what starts by itself is still on its way.
 const STARTING_AGAIN: Duration = Duration::from_secs(20);
 /// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
 const TEARDOWN: Duration = Duration::from_secs(600);
+/// How often it is looked whether nobody works on the data of an instance any more.
+const HELD_AGAIN: Duration = Duration::from_millis(500);
 /// How often something that is about to end is looked at.
 const ENDING_AGAIN: Duration = Duration::from_millis(200);
 
@@ -36,6 +40,12 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             Verdict::wait(Picture::Paused, None)
         }
         Err(problem) => Verdict::unknown(problem),
+        Ok(Observed { held: Some(holder), last_exit, .. }) => {
+            // It was told to end: that is no failure, now or later.
+            memory.counted_exit = memory.counted_exit.max(last_exit.as_ref().map(|exit| exit.at));
+            let message = format!("{holder} works on its data; the server is left alone until that has ended");
+            Verdict::wait(Picture::working(Reason::Held, message), HELD_AGAIN)
+        }
         Ok(observed) => {
             count_exit(&mut memory, observed, facts.now);
             if facts.instance.metadata.deletion_timestamp.is_some() {
@@ -44,7 +54,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
                 suspended(observed)
             } else {
                 match facts.desired {
-                    Err(blocked) => blocked_by(blocked, observed),
+                    Err(blocked) => blocked_by(facts, blocked, observed),
                     Ok(workload) => converge(facts, workload, observed, &mut memory),
                 }
             }
@@ -134,12 +144,16 @@ fn suspended(observed: &Observed) -> Verdict {
     }
 }
 
-fn blocked_by(blocked: &Blocked, observed: &Observed) -> Verdict {
+fn blocked_by(facts: &Facts<'_>, blocked: &Blocked, observed: &Observed) -> Verdict {
+    let again = match facts.ground {
+        Ground::Server => BLOCKED_AGAIN,
+        Ground::Cluster => BLOCKED_AGAIN_IN_A_CLUSTER,
+    };
     let message = match observed.presence {
         Presence::Running { .. } => format!("{}; the server goes on with what was declared before", blocked.message),
         _ => blocked.message.clone(),
     };
-    Verdict::wait(Picture::Stalled { reason: blocked.reason, message }, BLOCKED_AGAIN)
+    Verdict::wait(Picture::Stalled { reason: blocked.reason, message }, again)
 }
 
 fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Verdict {
@@ -168,7 +182,11 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
 
 /// Why this very workload was rolled back, if it was.
 fn rejected<'a>(workload: &Workload, memory: &'a Memory) -> Option<&'a str> {
-    memory.rejected.as_ref().filter(|rejected| rejected.hash == workload.hash).map(|rejected| rejected.why.as_str())
+    memory
+        .rejected
+        .as_ref()
+        .filter(|rejected| rejected.hash == workload.attempt())
+        .map(|rejected| rejected.why.as_str())
 }
 
 fn port_taken(workload: &Workload, holder: &str) -> Picture {
@@ -239,7 +257,7 @@ fn replace(workload: &Workload, observed: &Observed, changes: &[Change]) -> Verd
 }
 
 fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
-    memory.rejected = Some(Rejected { hash: workload.hash.clone(), why: why.clone() });
+    memory.rejected = Some(Rejected { hash: workload.attempt(), why: why.clone() });
     memory.ready_since = None;
     let picture = rolled_back(&why);
     Verdict::new(Step::RollBack(why), picture, None)
@@ -325,8 +343,13 @@ fn keep(
                 return Verdict::wait(waiting(trouble), again);
             }
             let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
-            if left.is_zero() || trouble.cause.is_failure() {
+            if trouble.cause.is_failure() {
                 return roll_back(workload, memory, trouble.detail.clone());
+            }
+            if left.is_zero() {
+                let period = &facts.instance.spec.health.start_period;
+                let why = format!("not ready {period} after it was declared: {}", trouble.detail);
+                return roll_back(workload, memory, why);
             }
             Verdict::wait(waiting(trouble), left)
         }

@@ -36,6 +36,7 @@ struct Scene {
     missing: Option<String>,
     last_exit: Option<Exit>,
     port_holder: Option<String>,
+    held: Option<String>,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -52,17 +53,13 @@ impl Scene {
             missing: None,
             last_exit: None,
             port_holder: None,
+            held: None,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
             ground: Ground::Server,
             parts: Vec::new(),
         }
-    }
-
-    fn in_a_cluster(mut self) -> Self {
-        self.ground = Ground::Cluster;
-        self
     }
 
     fn running(readiness: Readiness, started_ago: i64) -> Self {
@@ -84,7 +81,7 @@ impl Scene {
     }
 
     fn rejected(mut self) -> Self {
-        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).hash, why: "boom".into() });
+        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).attempt(), why: "boom".into() });
         self
     }
 
@@ -128,6 +125,7 @@ impl Scene {
             last_exit: self.last_exit.clone(),
             port_holder: self.port_holder.clone(),
             parts: self.parts.clone(),
+            held: self.held.clone(),
         };
         decide(&Facts {
             instance: &self.instance,
@@ -448,4 +446,29 @@ fn what_ended_a_server_is_told_with_its_last_line() {
     let decision = Scene::new(Presence::Absent).failures(2, 50).exited(0, 3).decide();
     let ready = decision.status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert_eq!(ready.message, "3 failures in a row; the server ended with exit code 3; its last line was: boom");
+}
+
+#[test]
+fn an_instance_that_somebody_works_on_is_left_alone_and_what_ended_meanwhile_is_no_failure() {
+    let ready = || Readiness::Ready { version: None };
+    for scene in [
+        Scene::new(Presence::Absent).exited(0, 0),
+        Scene::running(ready(), 99).differs(),
+        Scene::running(ready(), 99).spec(json!({"suspend": true})),
+        Scene::new(Presence::Absent).deleted(),
+    ] {
+        let scene = Scene { held: Some("mai reset (process 7)".into()), ..scene };
+        let decision = scene.decide();
+        assert_eq!(decision.step, Step::Wait);
+        assert!(decision.wake.unwrap() <= Duration::from_secs(1));
+        let ready = decision.status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        assert_eq!(ready.reason, "Held");
+        assert!(ready.message.starts_with("mai reset (process 7)"), "{}", ready.message);
+        // Once it is let go of, the end that was asked for holds up nothing.
+        let after = Scene { held: None, memory: decision.memory, ..scene };
+        assert_eq!(after.decide().memory.failures, 0);
+    }
+    let after = Scene { held: Some("mai reset (process 7)".into()), ..Scene::new(Presence::Absent).exited(0, 0) };
+    let memory = after.decide().memory;
+    assert_eq!(Scene { held: None, memory, ..after }.decide().step, Step::Start);
 }

@@ -13,7 +13,8 @@ use crate::api::{
     MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, Volume, parse_bytes, parse_cpu_millis,
 };
 use crate::runtime::{
-    Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
+    Claim, Cluster, Container, DOCKER_CONFIG, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, RegistryLogins,
+    SecretDelivery, Workload,
 };
 
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
@@ -37,13 +38,31 @@ impl Blocked {
     }
 }
 
-/// Every secret that a document refers to for its workload.
-pub fn references(instance: &MaiInstance) -> Vec<&SecretRef> {
+/// Every secret whose value is needed for the workload of a document. In a cluster the nodes read the logins at registries themselves.
+pub fn references(instance: &MaiInstance, ground: Ground) -> Vec<SecretRef> {
     let spec = &instance.spec;
     let admin = spec.access.admin.iter().map(|admin| &admin.password_secret_ref);
     let key = spec.open_router.iter().filter_map(|upstream| upstream.api_key_secret_ref.as_ref());
     let env = spec.server.env.iter().filter_map(|variable| variable.secret_ref.as_ref());
-    admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).collect()
+    let named = admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).cloned();
+    let logins = spec.image_pull_secrets.iter().filter(|_| ground == Ground::Server);
+    named.chain(logins.map(|name| pull_secret(name))).collect()
+}
+
+/// What is meant by a name in `imagePullSecrets`.
+fn pull_secret(name: &str) -> SecretRef {
+    SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) }
+}
+
+fn registries(instance: &MaiInstance, secrets: &BTreeMap<SecretRef, SecretString>) -> Result<RegistryLogins, Blocked> {
+    let mut logins = RegistryLogins::default();
+    for name in &instance.spec.image_pull_secrets {
+        let wrong =
+            |what: String| Blocked::new(Reason::MissingSecret, format!("{DOCKER_CONFIG} of Secret {name} {what}"));
+        let value = secrets.get(&pull_secret(name)).ok_or_else(|| wrong("is not known".to_owned()))?;
+        logins.add(value).map_err(wrong)?;
+    }
+    Ok(logins)
 }
 
 /// What should run for a document on such ground. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
@@ -72,14 +91,14 @@ pub fn desired(
         data_path: spec.storage.data.host_path.as_ref().map(PathBuf::from),
         backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
         limits,
-        probe: Probe {
-            path: spec.health.path(spec.server.kind).to_owned(),
-            interval: spec.health.interval(),
-            timeout: spec.health.timeout(),
-        },
+        probe: probe(instance),
         stop_grace: STOP_GRACE,
         container: container(instance)?,
         cluster: cluster(instance),
+        registries: match ground {
+            Ground::Server => registries(instance, secrets)?,
+            Ground::Cluster => RegistryLogins::default(),
+        },
         hash: String::new(),
     };
     workload.hash = hash(&workload);
@@ -100,6 +119,13 @@ pub fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
         Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address"))
     })?;
     Ok(SocketAddr::new(address, port))
+}
+
+/// How the server of an instance is asked whether it is ready.
+pub fn probe(instance: &MaiInstance) -> Probe {
+    let health = &instance.spec.health;
+    let path = health.path(instance.spec.server.kind).to_owned();
+    Probe { path, interval: health.interval(), timeout: health.timeout() }
 }
 
 /// What means something to a container engine alone.
@@ -381,6 +407,20 @@ mod tests {
             changed[field] = value;
             assert_ne!(build(changed, &secrets).unwrap().hash, first, "{field}");
         }
+    }
+
+    #[test]
+    fn a_login_at_a_registry_needs_no_restart_and_a_broken_one_is_named() {
+        let spec = json!({"displayName": "A", "expose": {"port": 1}, "imagePullSecrets": ["registry"]});
+        let of = |value: &str| build(spec.clone(), &[("registry", ".dockerconfigjson", value)]);
+        let login =
+            |password: &str| json!({"auths": {"r.example": {"username": "u", "password": password}}}).to_string();
+        let workload = of(&login("one")).unwrap();
+        assert_eq!(workload.registries.of("r.example/mai:1").unwrap().password.expose_secret(), "one");
+        assert_eq!(of(&login("two")).unwrap().hash, workload.hash);
+        let blocked = of("sesame").unwrap_err();
+        assert_eq!(blocked.reason, Reason::MissingSecret);
+        assert!(blocked.message.contains("Secret registry is no JSON"), "{}", blocked.message);
     }
 
     #[test]

@@ -69,10 +69,10 @@ async fn wanted<S: Source>(
         return Err(conflict);
     }
     let mut secrets = BTreeMap::new();
-    for reference in references(instance) {
-        let value = source.secret(&id.namespace, reference).await;
+    for reference in references(instance, ground) {
+        let value = source.secret(&id.namespace, &reference).await;
         let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
-        secrets.insert(reference.clone(), value);
+        secrets.insert(reference, value);
     }
     let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
     desired(instance, id.clone(), &secrets, session_key, ground)

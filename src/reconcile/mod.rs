@@ -17,7 +17,7 @@ mod status;
 mod step;
 
 pub use decide::decide;
-pub use desired::{Blocked, desired, listen, references};
+pub use desired::{Blocked, desired, listen, probe, references};
 pub use facts::{Facts, Memory};
 pub use plan::{Planned, Standing, plan};
 pub use record::{Kept, Record, RecordError};

@@ -19,7 +19,7 @@ use super::desired::{listen, references};
 use super::look::{View, identity};
 use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
 use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::runtime::{InstanceId, Runtime, RuntimeError};
+use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError};
 use crate::source::{Documents, Rotated, Source};
 use crate::state::EventKind;
 
@@ -204,9 +204,9 @@ fn requests<S: Source, R: Runtime, K: Record>(
         reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
-        let store = store.clone();
+        let (store, ground) = (store.clone(), context.runtime.ground());
         context.source.secret_changes().flat_map(move |rotated| {
-            let told = store.state().into_iter().filter(move |instance| uses(instance, &rotated));
+            let told = store.state().into_iter().filter(move |instance| uses(instance, &rotated, ground));
             stream::iter(told.map(|instance| ObjectRef::from_obj(instance.as_ref())))
         })
     };
@@ -224,12 +224,12 @@ fn requests<S: Source, R: Runtime, K: Record>(
     stream::select(touched, by_ourselves).map_ok(ReconcileRequest::from).boxed()
 }
 
-fn uses(instance: &MaiInstance, rotated: &Rotated) -> bool {
+fn uses(instance: &MaiInstance, rotated: &Rotated, ground: Ground) -> bool {
     match rotated {
         Rotated::Any => true,
         Rotated::One { namespace, name } => {
             instance.metadata.namespace.as_ref() == Some(namespace)
-                && references(instance).iter().any(|reference| reference.name == *name)
+                && references(instance, ground).iter().any(|reference| reference.name == *name)
         }
     }
 }

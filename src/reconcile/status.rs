@@ -97,7 +97,8 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> M
         None => conditions.set(ConditionKind::DocumentValid, Some(true), Reason::Valid, ""),
     }
 
-    if let Ok(observed) = facts.observed {
+    // Of what should be there nothing is known while it cannot be said what that is.
+    if let (Ok(observed), Ok(_)) = (facts.observed, facts.desired) {
         parts(&mut conditions, &observed.parts);
     }
 

@@ -2,13 +2,16 @@
 
 mod changes;
 pub mod docker;
+mod hold;
 pub mod kubernetes;
 mod log_tail;
 mod observed;
+mod ownership;
 mod port;
 pub(crate) mod probe;
 pub mod process;
 mod readiness;
+mod registry;
 mod secrets_file;
 mod workload;
 
@@ -16,7 +19,11 @@ use std::future::Future;
 
 use futures::stream::BoxStream;
 
+pub use hold::Hold;
 pub use observed::{Cause, Change, Drift, Exit, Former, Observed, Part, PartKind, Presence, Readiness, Trouble};
+pub(crate) use ownership::give_tree;
+pub use ownership::{Given, Tally};
+pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{
     Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
 };

@@ -17,6 +17,8 @@ pub struct Observed {
     pub port_holder: Option<String>,
     /// How the parts beside the server stand, where the runtime has any that may not be in order.
     pub parts: Vec<Part>,
+    /// Who works on its data at this moment, so that its server is left alone.
+    pub held: Option<String>,
 }
 
 /// A part of an instance beside its server.

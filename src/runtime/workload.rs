@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use super::RegistryLogins;
 
 /// Which instance. The uid tells apart what once had the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,8 +52,20 @@ pub struct Workload {
     pub container: Container,
     /// What only a cluster looks at.
     pub cluster: Cluster,
+    /// Logins at registries, for pulling the image; a server that runs has no use for them.
+    pub registries: RegistryLogins,
     /// SHA-256, in hex, of everything that cannot change while it runs; values of secrets included.
     pub hash: String,
+}
+
+impl Workload {
+    /// SHA-256, in hex, of all that decides whether it becomes ready: what it is, how it is asked, and how much time it has.
+    pub fn attempt(&self) -> String {
+        let Probe { path, interval, timeout } = &self.probe;
+        let patience = (self.container.start_period, self.cluster.retries);
+        let text = format!("{} {path:?} {interval:?} {timeout:?} {patience:?} {:?}", self.hash, self.cluster);
+        hex::encode(Sha256::digest(text))
+    }
 }
 
 /// What is declared for a container and means nothing to a process.

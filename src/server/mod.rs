@@ -14,6 +14,7 @@
 //! * [`api`]: the JSON routes over the same functions the pages call.
 
 pub mod api;
+mod at_rest;
 pub mod auth;
 pub mod chat;
 mod config;
@@ -44,6 +45,7 @@ use axum::{
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use at_rest::DataAtRest;
 pub use config::{Config, Environment, LogFormat, Signup};
 pub use error::{ApiError, ServeError};
 pub use route::Endpoint;

@@ -23,7 +23,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
         stop_at_end_of_stdin(&stop)?;
     }
 
-    let _lock = DataDirectoryLock::take(&config.data_dir)?;
+    let lock = DataDirectoryLock::take(&config.data_dir)?;
+    lock.prove_room(&config.data_dir)?;
     let listener = listen(&config).await?;
     let gate = Gate::default();
     let serving = tokio::spawn(serve(listener, gate.clone(), stop.clone()));

@@ -69,7 +69,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
-        let db = Database::open(config.data_dir.join("mai.db")).await?;
+        let db = Database::open(config.data_dir.join(super::at_rest::DATABASE)).await?;
         let mock = if config.mock_upstream { Some(connection::start_mock().await?) } else { None };
         let connections = connection::load(&config, &db, &secret, mock).await?;
         let app = Self(Arc::new(Parts {

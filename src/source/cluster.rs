@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{Documents, Rotated, SecretError, Source, SourceError};
-use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, SecretRef};
+use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, MaiInstanceSpec, SecretRef};
 use crate::runtime::kubernetes::names::FIELD_MANAGER;
 use crate::runtime::kubernetes::{said, watch_config};
 
@@ -88,7 +88,10 @@ type Data = BTreeMap<String, ByteString>;
 
 /// The Secrets that were read.
 #[derive(Default)]
-struct Secrets(Mutex<HashMap<(String, String), (Instant, Arc<Data>)>>);
+struct Secrets(Mutex<Read>);
+
+/// By namespace and name: when a Secret was read, and what it held.
+type Read = HashMap<(String, String), (Instant, Arc<Data>)>;
 
 impl ClusterSource {
     /// Starts to follow the objects.
@@ -213,7 +216,7 @@ impl Source for ClusterSource {
 }
 
 impl Secrets {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), (Instant, Arc<Data>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -276,14 +279,27 @@ async fn follow_secrets(
 /// Several watches as one.
 struct Merge {
     /// Of each watch, what it has named.
-    known: Vec<BTreeMap<(String, String), MaiInstance>>,
+    known: Vec<BTreeMap<Key, Known>>,
     /// Of each watch, what its list in progress has named.
-    listing: Vec<BTreeSet<(String, String)>>,
+    listing: Vec<BTreeSet<Key>>,
+    /// What was named before every watch was heard.
+    early: BTreeMap<Key, MaiInstance>,
     /// Watches that have listed everything, or failed to: the others do not wait for them.
     heard: BTreeSet<usize>,
     complete: bool,
     invalid: mpsc::UnboundedSender<Invalid>,
     on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Namespace and name.
+type Key = (String, String);
+
+/// What has to be known of an object beside what the loop's store holds.
+#[derive(Clone)]
+struct Known {
+    uid: Option<String>,
+    generation: Option<i64>,
+    problem: Option<String>,
 }
 
 type Event = watcher::Event<MaiInstance>;
@@ -297,6 +313,7 @@ impl Merge {
         Self {
             known: vec![BTreeMap::new(); watches],
             listing: vec![BTreeSet::new(); watches],
+            early: BTreeMap::new(),
             heard: BTreeSet::new(),
             complete: false,
             invalid,
@@ -327,18 +344,13 @@ impl Merge {
             }
             Ok(watcher::Event::InitDone) => {
                 let listed = std::mem::take(&mut self.listing[index]);
-                let gone: Vec<(String, String)> =
-                    self.known[index].keys().filter(|key| !listed.contains(*key)).cloned().collect();
-                let mut events: Vec<Event> =
-                    gone.iter().filter_map(|key| self.known[index].remove(key)).map(Event::Delete).collect();
+                let gone: Vec<Key> = self.known[index].keys().filter(|key| !listed.contains(*key)).cloned().collect();
+                let mut events: Vec<Event> = gone.into_iter().flat_map(|key| self.remove(index, key)).collect();
                 events.extend(self.has_listed(index));
                 events
             }
             Ok(watcher::Event::Apply(guarded)) => self.apply(index, guarded),
-            Ok(watcher::Event::Delete(guarded)) => {
-                let known = key(&guarded).and_then(|key| self.known[index].remove(&key));
-                known.map(Event::Delete).into_iter().collect()
-            }
+            Ok(watcher::Event::Delete(guarded)) => key(&guarded).map(|key| self.remove(index, key)).unwrap_or_default(),
         }
     }
 
@@ -348,9 +360,14 @@ impl Merge {
                 let Some(key) = instance.namespace().map(|namespace| (namespace, instance.name_any())) else {
                     return Vec::new();
                 };
-                judge(&mut instance, self.known[index].get(&key));
-                self.known[index].insert(key, instance.clone());
-                if self.complete { vec![Event::Apply(instance)] } else { Vec::new() }
+                let known = judge(&mut instance, self.known[index].get(&key));
+                self.known[index].insert(key.clone(), known);
+                if self.complete {
+                    vec![Event::Apply(instance)]
+                } else {
+                    self.early.insert(key, instance);
+                    Vec::new()
+                }
             }
             Err(invalid) => {
                 // Nobody has to listen.
@@ -360,6 +377,17 @@ impl Merge {
         }
     }
 
+    fn remove(&mut self, index: usize, key: Key) -> Vec<Event> {
+        self.early.remove(&key);
+        let Some(known) = self.known[index].remove(&key).filter(|_| self.complete) else { return Vec::new() };
+        let (namespace, name) = key;
+        // Whoever is told looks at who it was alone.
+        let mut gone = MaiInstance::new(&name, MaiInstanceSpec::named(&name));
+        gone.metadata.namespace = Some(namespace);
+        gone.metadata.uid = known.uid;
+        vec![Event::Delete(gone)]
+    }
+
     /// Once every watch was heard, all that is known is one full list.
     fn has_listed(&mut self, index: usize) -> Vec<Event> {
         self.heard.insert(index);
@@ -367,12 +395,12 @@ impl Merge {
             return Vec::new();
         }
         self.complete = true;
-        let all = self.known.iter().flat_map(|known| known.values()).cloned().map(Event::InitApply);
+        let all = std::mem::take(&mut self.early).into_values().map(Event::InitApply);
         [Event::Init].into_iter().chain(all).chain([Event::InitDone]).collect()
     }
 }
 
-fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<(String, String)> {
+fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<Key> {
     let metadata = match guarded {
         Ok(instance) => &instance.metadata,
         Err(invalid) => &invalid.metadata,
@@ -381,12 +409,10 @@ fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<(Str
 }
 
 /// Marks an object that breaks a rule, as one from before that rule may. What was judged before is not judged again.
-fn judge(instance: &mut MaiInstance, known: Option<&MaiInstance>) {
-    let known = known.filter(|known| {
-        known.metadata.uid == instance.metadata.uid && known.metadata.generation == instance.metadata.generation
-    });
-    let problem = match known {
-        Some(known) => known.annotations().get(DOCUMENT_PROBLEM).cloned(),
+fn judge(instance: &mut MaiInstance, known: Option<&Known>) -> Known {
+    let (uid, generation) = (instance.metadata.uid.clone(), instance.metadata.generation);
+    let problem = match known.filter(|known| known.uid == uid && known.generation == generation) {
+        Some(known) => known.problem.clone(),
         None => {
             let document = json!({
                 "apiVersion": api::API_VERSION,
@@ -395,12 +421,14 @@ fn judge(instance: &mut MaiInstance, known: Option<&MaiInstance>) {
                 "spec": instance.spec,
             });
             api::check(&document, None).err().map(|findings| {
-                findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; ")
+                let sentences = findings.iter().map(|found| format!("{}: {}", found.path, found.message));
+                sentences.collect::<Vec<_>>().join("; ")
             })
         }
     };
-    match problem {
-        Some(problem) => instance.annotations_mut().insert(DOCUMENT_PROBLEM.to_owned(), problem),
+    match &problem {
+        Some(problem) => instance.annotations_mut().insert(DOCUMENT_PROBLEM.to_owned(), problem.clone()),
         None => instance.annotations_mut().remove(DOCUMENT_PROBLEM),
     };
+    Known { uid, generation, problem }
 }

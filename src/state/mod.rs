@@ -109,6 +109,15 @@ impl State {
             .connect_with(options)
             .await
             .map_err(|source| StateError::Database { path: path.display().to_string(), source })?;
+        let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'documents'")
+            .fetch_one(&readers)
+            .await
+            .map_err(|source| StateError::Database { path: path.display().to_string(), source })?;
+        // Its tables come all at once; before, it is only just being made.
+        if tables == 0 {
+            readers.close().await;
+            return Err(StateError::Absent { directory: directory.display().to_string() });
+        }
         Ok(Self { inner: Arc::new(Inner { path, writer: readers.clone(), readers, _lock: None }) })
     }
 

@@ -81,6 +81,11 @@ pub fn host() -> String {
     format!("unix://{}", socket().display())
 }
 
+/// The one layer of the fixture images, as an archive.
+pub fn layer() -> Vec<u8> {
+    std::fs::read(engine().directory.join("rootfs.tar")).unwrap()
+}
+
 /// Talks to the engine directly, as a person with the docker CLI would.
 pub fn by_hand<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

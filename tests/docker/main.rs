@@ -3,14 +3,17 @@
 
 mod adopted;
 mod broken;
+mod by_hand;
 mod drift;
 mod engine;
+mod full_disk;
 mod interrupted;
 mod made;
 mod own_server;
 mod planned;
 mod proxy;
 mod refused;
+mod registry;
 mod restarts;
 mod stage;
 #[path = "../support/mod.rs"]

@@ -81,6 +81,27 @@ fn a_volume_of_somebody_else_is_not_taken_for_data() {
 }
 
 #[test]
+fn a_declared_volume_that_is_missing_is_told_with_what_to_do_and_never_made() {
+    let _shared = engine::shared();
+    let stage = Stage::new("volumeless");
+    stage.declare("fixture:1", "  storage: {data: {size: 10Gi, volumeName: elsewhere-of-volumeless}}\n");
+    let _compose = stage.compose();
+    let message = stage.wait_for("UnsupportedByRuntime");
+    assert!(message.contains("docker volume create elsewhere-of-volumeless"), "{message}");
+    let name = || "elsewhere-of-volumeless".to_owned();
+    engine::by_hand(async |docker| {
+        docker.inspect_volume(&name()).await.unwrap_err();
+        docker.create_volume(bollard::models::VolumeCreateRequest { name: Some(name()), ..Default::default() }).await
+    })
+    .unwrap();
+    stage.wait_for("Ready");
+    drop(stage);
+    engine::by_hand(async |docker| {
+        docker.remove_volume(&name(), None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap();
+    });
+}
+
+#[test]
 fn a_port_taken_by_a_program_stops_nothing_and_is_used_once_it_is_free() {
     let _shared = engine::shared();
     let mut stage = Stage::new("moving");

@@ -1,5 +1,6 @@
 //! A directory of documents over the tests' engine, and what a person would look at from outside.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -48,6 +49,20 @@ impl Stage {
         let compose = self.place.compose(&["--runtime", "docker", "--docker-host", host]);
         compose.wait_for(&["mai keeps"]);
         compose
+    }
+
+    /// `mai VERB DIRECTORY NAME …` on the tests' engine: exit code, standard output, standard error.
+    pub fn mai(&self, verb: &str, arguments: &[&str]) -> (i32, String, String) {
+        let host = engine::host();
+        let mut all = vec![self.name.as_str(), "--docker-host", &host];
+        all.extend(arguments);
+        self.place.mai(verb, &all)
+    }
+
+    /// Where the files of a volume of the instance are on this machine.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        let volume = format!("{}-{name}", self.container());
+        engine::by_hand(async |docker| docker.inspect_volume(&volume).await.unwrap().mountpoint).into()
     }
 
     /// Declares `fixture:1`, starts the reconciler and waits until the instance answers and the reconciler says so.

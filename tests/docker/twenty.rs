@@ -19,8 +19,10 @@ const CLIENTS: usize = 20;
 fn workload(stage: &Stage, uid: &str) -> Workload {
     let document: serde_json::Value = serde_saphyr::from_str(&stage.document("fixture:1", "")).unwrap();
     let instance = serde_json::from_value(mai_operator::api::check(&document, None).unwrap()).unwrap();
-    let secrets: BTreeMap<_, _> =
-        references(&instance).into_iter().map(|reference| (reference.clone(), "sk-or-v1-fixture".into())).collect();
+    let secrets: BTreeMap<_, _> = references(&instance, Ground::Server)
+        .into_iter()
+        .map(|reference| (reference.clone(), "sk-or-v1-fixture".into()))
+        .collect();
     let id = InstanceId { namespace: "default".into(), name: stage.name.clone(), uid: uid.into() };
     desired(&instance, id, &secrets, &"session".into(), Ground::Server).unwrap()
 }

@@ -1,17 +1,22 @@
 //! A real Kubernetes: what its API server accepts, and what `mai operator` makes, repairs and removes on it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-#[allow(dead_code)]
+mod asked;
+mod by_hand;
+mod causes;
 mod cluster;
 mod confined;
-#[allow(dead_code)]
 mod images;
-#[allow(dead_code)]
+mod leaders;
+mod life;
 mod operator;
 mod plugin;
 mod resource;
+mod rolled_back;
 mod rules;
-#[allow(dead_code)]
+mod secrets;
 mod stage;
+mod still;
 #[path = "../support/mod.rs"]
 mod support;
+mod volumes;

@@ -60,6 +60,26 @@ impl Operator {
         wait_until(|| format!("the operator to be ready; it said:\n{}", self.said()), || self.is_ready().then_some(()));
     }
 
+    /// A figure of `/metrics` by its name and labels, such as `mai_operator_leader`.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        let (_, text) = self.get("/metrics")?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// Whether it is the one at work.
+    pub fn leads(&self) -> bool {
+        self.figure("mai_operator_leader") == Some(1.0)
+    }
+
+    pub fn send(&self, which: Signal) {
+        signal(self.child.id() as i32, which);
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
+    }
+
     /// As the kernel ends it.
     pub fn kill(mut self) {
         signal(self.child.id() as i32, Signal::KILL);

@@ -82,7 +82,12 @@ fn everything(stage: &Stage) -> Vec<(String, String)> {
     let list: Value = serde_json::from_str(&stage.kubectl(&["get", KINDS, "-o", "json"])).unwrap();
     let items = list["items"].as_array().unwrap().iter();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let of = |item: &Value| (text(&item["kind"]) + "/" + item["metadata"]["name"].as_str().unwrap(), text(&item["metadata"]["resourceVersion"]));
+    let of = |item: &Value| {
+        (
+            text(&item["kind"]) + "/" + item["metadata"]["name"].as_str().unwrap(),
+            text(&item["metadata"]["resourceVersion"]),
+        )
+    };
     items.map(of).collect()
 }
 
@@ -151,9 +156,8 @@ fn a_plan_says_what_would_change_by_field_and_writes_nothing() {
     assert_eq!(code, 2, "{planned}");
     let abc = &planned["instances"][0];
     assert_eq!(abc["action"], "replace");
-    let changes: BTreeMap<&str, &Value> = (abc["changes"].as_array().unwrap().iter())
-        .map(|change| (change["field"].as_str().unwrap(), change))
-        .collect();
+    let changes: BTreeMap<&str, &Value> =
+        (abc["changes"].as_array().unwrap().iter()).map(|change| (change["field"].as_str().unwrap(), change)).collect();
     let name = changes.iter().find(|(field, _)| field.ends_with("env[WEBUI_NAME].value")).map(|(_, change)| *change);
     assert_eq!(name.map(|change| (&change["from"], &change["to"])), Some((&json!("abc"), &json!("Other"))), "{abc}");
     assert_eq!(changes["Service mai-abc"]["from"], "missing");
@@ -163,7 +167,10 @@ fn a_plan_says_what_would_change_by_field_and_writes_nothing() {
     let (code, planned) = person.plan(&["lost"]);
     assert_eq!((code, &planned["instances"][0]["action"]), (1, &json!("blocked")), "{planned}");
     let (code, said, _) = person.mai(&["plan"]);
-    assert!(code == 1 && said.contains("Secret nowhere is not in namespace") && said.contains("2 to change, 1 blocked"), "{said}");
+    assert!(
+        code == 1 && said.contains("Secret nowhere is not in namespace") && said.contains("2 to change, 1 blocked"),
+        "{said}"
+    );
     assert!(!said.contains(KEY), "{said}");
     assert_eq!(person.mai(&["plan", "--unknown"]).0, 1, "2 would mean that something changes");
 
@@ -179,7 +186,8 @@ fn a_report_holds_what_helps_and_no_secret() {
     // It writes its key into its log and ends, over and over.
     let env = format!("[{{name: FIXTURE_EXIT, value: '7:0.3'}}, {{name: MY_TOKEN, value: {BY_MISTAKE}}}]");
     stage.apply(&document(&stage, "leaky", images::fixture(), &format!("  server: {{env: {env}}}\n")));
-    let log = || stage.try_kubectl(&["logs", "deployment/mai-leaky", "--previous"], "").ok().filter(|log| log.contains(KEY));
+    let log =
+        || stage.try_kubectl(&["logs", "deployment/mai-leaky", "--previous"], "").ok().filter(|log| log.contains(KEY));
     stage.wait_until(&operator, "the key to be in the log", log);
     let person = Person::new(&stage);
 
@@ -203,7 +211,9 @@ fn a_report_holds_what_helps_and_no_secret() {
         let session = stage.get("secret/mai-leaky-session").unwrap()["data"]["session-key"].clone();
         assert!(!text.contains(session.as_str().unwrap()), "the session key is in {path}");
     }
-    let holds = |path: &str, expected: &str| assert!(files[path].contains(expected), "{expected} is not in {path}: {}", files[path]);
+    let holds = |path: &str, expected: &str| {
+        assert!(files[path].contains(expected), "{expected} is not in {path}: {}", files[path])
+    };
     holds("instances.yaml", "kind: MaiInstance");
     holds("instances.yaml", "CrashLoop");
     holds("objects.yaml", "kind: Deployment");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::cluster::{Cluster, cluster};
+use super::images;
 use super::operator::Operator;
 
 /// How long anything may take; a loaded machine must not fail a test.
@@ -75,6 +76,26 @@ impl Stage {
         )
     }
 
+    /// A document for an image that does as it is told (`tests/docker/fixture/server.rs`), probed often.
+    pub fn fixture(&self, name: &str, more: &str) -> String {
+        let image = images::fixture();
+        let health = "  health: {interval: 1s, timeout: 1s, startPeriod: 20s}\n";
+        self.document(name, &format!("  image: {image}\n{health}{more}"))
+    }
+
+    /// Changes the spec, as `kubectl patch` does.
+    pub fn patch(&self, name: &str, spec: &Value) {
+        let patch = serde_json::json!({ "spec": spec }).to_string();
+        self.kubectl(&["patch", "maiinstance", name, "--type=merge", "--patch", &patch]);
+    }
+
+    /// The uid of the pod that runs now, when there is exactly one.
+    pub fn pod(&self, name: &str) -> Option<String> {
+        let selector = format!("mai.dev/instance={name}");
+        let pods = self.kubectl(&["get", "pods", "--selector", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
+        (!pods.is_empty() && !pods.contains(' ')).then_some(pods)
+    }
+
     /// An object such as `deployment/mai-abc`, or nothing when there is none; any other failure ends the test.
     pub fn get(&self, what: &str) -> Option<Value> {
         match self.try_kubectl(&["get", what, "--ignore-not-found", "-o", "json"], "") {
@@ -109,25 +130,40 @@ impl Stage {
         Some((text("status"), text("reason"), text("message")))
     }
 
+    pub fn resource_version(&self, what: &str) -> String {
+        self.get(what).unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+    }
+
     /// Waits until a condition has a reason, and returns its message.
     pub fn wait_for_reason(&self, operator: &Operator, name: &str, kind: &str, reason: &str) -> String {
-        self.wait_until(operator, &format!("{kind} of {name} to be {reason}"), || {
-            self.condition(name, kind).filter(|(_, found, _)| found == reason).map(|(_, _, message)| message)
-        })
+        self.wait_until(
+            operator,
+            || format!("{kind} of {name} to be {reason}"),
+            || self.condition(name, kind).filter(|(_, found, _)| found == reason).map(|(_, _, message)| message),
+        )
     }
 
     /// Waits for what `kubectl wait --for=condition=Ready` waits for: true, and said of what is declared now.
     pub fn wait_ready(&self, operator: &Operator, name: &str) {
-        self.wait_until(operator, &format!("{name} to be ready"), || {
-            let instance = self.get(&format!("maiinstance/{name}"))?;
-            let ready = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?.clone();
-            let now = ready["observedGeneration"] == instance["metadata"]["generation"];
-            (now && ready["status"] == "True").then_some(())
-        });
+        self.wait_until(
+            operator,
+            || format!("{name} to be ready"),
+            || {
+                let instance = self.get(&format!("maiinstance/{name}"))?;
+                let ready = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready")?.clone();
+                let now = ready["observedGeneration"] == instance["metadata"]["generation"];
+                (now && ready["status"] == "True").then_some(())
+            },
+        );
     }
 
     /// Tries until there is an answer, or fails with all that there is to see.
-    pub fn wait_until<T>(&self, operator: &Operator, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    pub fn wait_until<T>(
+        &self,
+        operator: &Operator,
+        what: impl Fn() -> String,
+        mut attempt: impl FnMut() -> Option<T>,
+    ) -> T {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(found) = attempt() {
@@ -135,7 +171,7 @@ impl Stage {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        panic!("waited in vain for {what}\n{}\n--- operator\n{}", self.seen(), operator.said())
+        panic!("waited in vain for {}\n{}\n--- operator\n{}", what(), self.seen(), operator.said())
     }
 
     /// An answer to a path of an instance, through its Service. The node's addresses are reached from here.

@@ -57,18 +57,21 @@ impl Place {
         Compose::start(self, arguments)
     }
 
-    /// `mai VERB DIRECTORY --state-dir …`: exit code, standard output, standard error.
+    /// `mai VERB DIRECTORY --state-dir … …`: exit code, standard output, standard error.
     pub fn mai(&self, verb: &str, arguments: &[&str]) -> (i32, String, String) {
-        let output = Command::new(env!("CARGO_BIN_EXE_mai"))
-            .arg(verb)
-            .arg(&self.documents)
-            .args(arguments)
-            .arg("--state-dir")
-            .arg(&self.state)
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        told(
+            Command::new(env!("CARGO_BIN_EXE_mai"))
+                .arg(verb)
+                .arg(&self.documents)
+                .arg("--state-dir")
+                .arg(&self.state)
+                .args(arguments),
+        )
+    }
+
+    /// `mai validate DIRECTORY`, which needs no state.
+    pub fn mai_validate(&self) -> (i32, String, String) {
+        told(Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(&self.documents))
     }
 
     /// Every instance with its status, as `mai status -o json` tells it.
@@ -80,8 +83,11 @@ impl Place {
 
     /// A condition of an instance as (status, reason, message).
     pub fn condition(&self, name: &str, kind: &str) -> Option<(String, String, String)> {
-        // While the state database is being made there is nothing to tell yet.
-        let (0, out, _) = self.mai("status", &["-o", "json"]) else { return None };
+        let (code, out, err) = self.mai("status", &["-o", "json"]);
+        if code == 1 && err.contains("there is no state in") {
+            return None;
+        }
+        assert_eq!(code, 0, "{err}");
         let list: Value = serde_json::from_str(&out).unwrap();
         let instance = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == name)?.clone();
         let condition = instance["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)?.clone();
@@ -94,7 +100,7 @@ impl Place {
         let mut last = None;
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            last = if self.state.join("state.db").exists() { self.condition(name, kind) } else { None };
+            last = self.condition(name, kind);
             if let Some((_, found, message)) = &last
                 && found == reason
             {
@@ -231,6 +237,12 @@ impl Drop for Compose {
             let _ = self.child.wait();
         }
     }
+}
+
+fn told(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
 pub fn signal(pid: i32, signal: Signal) {

@@ -39,12 +39,8 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
         format!("{} has no pod, so nothing was written; `kubectl mai status {0}` says why", args.name)
     })?;
     let api: Api<Pod> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
-    let params = LogParams {
-        follow: args.follow,
-        previous: args.previous,
-        tail_lines: Some(args.tail),
-        ..LogParams::default()
-    };
+    let params =
+        LogParams { follow: args.follow, previous: args.previous, tail_lines: Some(args.tail), ..LogParams::default() };
     let stream = api.log_stream(&pod.name_any(), &params).await;
     let stream = stream.map_err(|error| cluster.failed(&format!("read the log of {}", args.name), &error))?;
     let mut stream = std::pin::pin!(stream);

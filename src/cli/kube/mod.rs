@@ -145,12 +145,11 @@ impl Cluster {
                     .with_context(|| format!("the kubeconfig {} cannot be read", path.display()))?;
                 Config::from_custom_kubeconfig(read, &options).await.map_err(anyhow::Error::from)
             }
-            None if place.context.is_some() => {
-                Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from)
-            }
+            None if place.context.is_some() => Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from),
             None => Config::infer().await.map_err(anyhow::Error::from),
         };
-        let config = config.context("there is no way to a cluster; set KUBECONFIG, or name a --kubeconfig and a --context")?;
+        let config =
+            config.context("there is no way to a cluster; set KUBECONFIG, or name a --kubeconfig and a --context")?;
         let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).context("there is no way to a cluster")?;
@@ -202,7 +201,8 @@ impl Cluster {
     async fn pods(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let of_it = ListParams::default().labels(&format!("{INSTANCE}={name}"));
-        let listed = api.list(&of_it).await.map_err(|error| self.failed(&format!("list the pods of {name}"), &error))?;
+        let listed =
+            api.list(&of_it).await.map_err(|error| self.failed(&format!("list the pods of {name}"), &error))?;
         let mut pods = listed.items;
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.metadata.creation_timestamp.clone()));
         Ok(pods)

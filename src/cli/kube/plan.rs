@@ -68,8 +68,7 @@ async fn eyes(cluster: &Cluster, args: &Args) -> anyhow::Result<KubernetesRuntim
     let refused = Arc::<Notify>::default();
     let heard = Arc::clone(&refused);
     let (notices, _) = mpsc::unbounded_channel();
-    let namespaces =
-        if args.all_namespaces { BTreeSet::new() } else { BTreeSet::from([cluster.namespace.clone()]) };
+    let namespaces = if args.all_namespaces { BTreeSet::new() } else { BTreeSet::from([cluster.namespace.clone()]) };
     let eyes = KubernetesRuntime::open(
         cluster.client.clone(),
         KubernetesOptions {

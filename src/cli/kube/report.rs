@@ -21,6 +21,7 @@ use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
 use crate::reconcile::references;
+use crate::runtime::Ground;
 use crate::runtime::kubernetes::names::{INSTANCE, SELECTOR};
 use crate::runtime::kubernetes::{Kind, said};
 
@@ -262,11 +263,7 @@ impl<'a> Report<'a> {
 }
 
 /// The Secrets that instances name and those made for them, whose values are looked for.
-async fn secrets(
-    cluster: &Cluster,
-    instances: &[kube::api::DynamicObject],
-    missing: &mut Vec<String>,
-) -> Vec<Secret> {
+async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], missing: &mut Vec<String>) -> Vec<Secret> {
     const LOST: &str = "the log lines were only searched for what looks like a secret, since the values of";
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
     let mut found = match api.list(&ListParams::default().labels(SELECTOR)).await {
@@ -279,10 +276,9 @@ async fn secrets(
     let named: std::collections::BTreeSet<String> = instances
         .iter()
         .filter_map(|instance| serde_json::from_value::<MaiInstance>(json!(instance)).ok())
-        .flat_map(|instance| {
-            let pull = instance.spec.image_pull_secrets.clone();
-            references(&instance).into_iter().map(|reference| reference.name.clone()).chain(pull).collect::<Vec<_>>()
-        })
+        // The logins at registries too, which the operator itself leaves to the nodes.
+        .flat_map(|instance| references(&instance, Ground::Server))
+        .map(|reference| reference.name)
         .collect();
     for name in named {
         match api.get_opt(&name).await {

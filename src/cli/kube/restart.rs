@@ -38,7 +38,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     let found =
         found.with_context(|| format!("nothing was made for {name} yet; `kubectl mai status {name}` says why"))?;
     if found.spec.replicas == Some(0) {
-        anyhow::bail!("the server of {name} is stopped, so there is nothing to restart; see `kubectl mai status {name}`");
+        anyhow::bail!(
+            "the server of {name} is stopped, so there is nothing to restart; see `kubectl mai status {name}`"
+        );
     }
     let started = Instant::now();
     let now = Timestamp::now().to_string();

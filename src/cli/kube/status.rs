@@ -78,7 +78,8 @@ async fn show(cluster: &Cluster, args: &Args) -> anyhow::Result<String> {
         Format::Table | Format::Wide => {}
     }
     if instances.is_empty() {
-        let place = if args.all_namespaces { "the cluster".to_owned() } else { format!("namespace {}", cluster.namespace) };
+        let place =
+            if args.all_namespaces { "the cluster".to_owned() } else { format!("namespace {}", cluster.namespace) };
         return Ok(format!("there are no instances in {place}\n"));
     }
     let mut text = format!("{}\n", table(cluster, args, &instances).await?);

@@ -20,9 +20,9 @@ use crate::runtime::{InstanceId, RuntimeError};
 /// The container of one instance, told by its labels.
 #[derive(Debug)]
 pub struct ByHand {
-    docker: Docker,
-    id: InstanceId,
-    container: Part,
+    pub(super) docker: Docker,
+    pub(super) id: InstanceId,
+    pub(super) container: Part,
 }
 
 impl ByHand {
@@ -61,7 +61,7 @@ impl ByHand {
     }
 }
 
-fn told(output: LogOutput) -> (bool, Bytes) {
+pub(super) fn told(output: LogOutput) -> (bool, Bytes) {
     let is_error = matches!(output, LogOutput::StdErr { .. });
     (is_error, output.into_bytes())
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use http::HeaderValue;
 
 use super::problem::said;
 use crate::runtime::RuntimeError;
@@ -22,7 +23,20 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> 
     };
     let docker =
         Docker::connect_with_unix(&socket.to_string_lossy(), TIMEOUT_SECONDS, API_DEFAULT_VERSION).map_err(refused)?;
-    docker.negotiate_version().await.map_err(refused)
+    docker.with_request_modifier(login_as_engines_read_it).negotiate_version().await.map_err(refused)
+}
+
+/// Engines read the login at a registry in the alphabet of base64 that is meant for addresses, and take none at all from a header in the
+/// other one, which is what the client library writes. They differ for passwords with a `~`, `>` or `?`.
+fn login_as_engines_read_it(mut request: BollardRequest) -> BollardRequest {
+    if let Some(value) = request.headers_mut().get_mut("x-registry-auth") {
+        let text = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        if let Ok(mut rewritten) = HeaderValue::from_str(&text) {
+            rewritten.set_sensitive(true);
+            *value = rewritten;
+        }
+    }
+    request
 }
 
 fn socket(host: Option<&str>) -> Result<PathBuf, RuntimeError> {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use bollard::models::{HealthConfig, ImageInspect};
 use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
 use futures::StreamExt;
+use secrecy::ExposeSecret;
 
 use super::problem::{is_missing, said};
 use crate::runtime::{Pull, RuntimeError, Workload};
@@ -67,8 +69,8 @@ pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), Runt
     match (workload.container.pull, here) {
         (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),
         (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
-        (Pull::IfNotPresent, None) => pull(docker, &workload.image).await.map_err(|error| problem(said(&error))),
-        (Pull::Always, here) => match (pull(docker, &workload.image).await, here) {
+        (Pull::IfNotPresent, None) => pull(docker, workload).await.map_err(|error| problem(said(&error))),
+        (Pull::Always, here) => match (pull(docker, workload).await, here) {
             (Err(error), Some(_)) => {
                 let why = said(&error);
                 tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled and the one that is here is used: {why}");
@@ -79,10 +81,16 @@ pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), Runt
     }
 }
 
-async fn pull(docker: &Docker, reference: &str) -> Result<(), bollard::errors::Error> {
-    let (name, tag) = split(reference);
+async fn pull(docker: &Docker, workload: &Workload) -> Result<(), bollard::errors::Error> {
+    let (name, tag) = split(&workload.image);
+    let credentials = workload.registries.of(&workload.image).map(|login| DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(login.password.expose_secret().to_owned()),
+        serveraddress: Some(login.registry.clone()),
+        ..DockerCredentials::default()
+    });
     let options: CreateImageOptions = CreateImageOptionsBuilder::new().from_image(name).tag(tag).build();
-    let mut progress = docker.create_image(Some(options), None, None);
+    let mut progress = docker.create_image(Some(options), None, credentials);
     while let Some(message) = progress.next().await {
         message?;
     }

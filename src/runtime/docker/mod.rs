@@ -10,12 +10,14 @@ mod cast;
 mod connect;
 mod dance;
 mod events;
+mod exec;
 mod exits;
 mod fields;
 mod image;
 mod inside;
 mod labels;
 mod logs;
+mod maintain;
 mod monitor;
 mod names;
 mod networks;
@@ -44,6 +46,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::by_hand::ByHand;
+pub use self::exec::Exec;
 pub use self::set_aside::{HandMade, SUFFIX as SET_ASIDE};
 
 use self::cache::Cache;

@@ -21,6 +21,7 @@ use super::{Hands, exits, image, ports, spec};
 use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{
     Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
+    hold,
 };
 
 impl Hands {
@@ -68,7 +69,8 @@ impl Hands {
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
-        Ok(Observed { presence, missing, former, last_exit, port_holder, parts: Vec::new() })
+        let held = hold::holder(&self.home(&names));
+        Ok(Observed { presence, missing, former, last_exit, port_holder, held, parts: Vec::new() })
     }
 
     pub(super) async fn inspect(

@@ -17,6 +17,7 @@ use futures::StreamExt;
 
 use super::problem::{engine, is_missing};
 use super::spec::{BACKUPS, DATA, USER};
+use crate::runtime::ownership::{Given, Tally, give_tree};
 use crate::runtime::{InstanceId, RuntimeError};
 
 const BLOCK: usize = 512;
@@ -75,21 +76,65 @@ fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
     }
     tracing::info!("{} is given to user {USER}", path.display());
     if whole {
-        give_content(path)?;
+        return give_tree(path, USER, USER).map(drop);
     }
-    // Last, so that whoever is interrupted begins anew.
     lchown(path, Some(USER), Some(USER))
 }
 
-fn give_content(directory: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            give_content(&entry.path())?;
+/// Gives data and backups of a container to the user that its server runs as, whatever is in them. Unlike [`give`], which is done at
+/// every start, this goes through all of it, and through directories that a document names.
+pub(super) async fn give_all(
+    docker: &Docker,
+    id: &InstanceId,
+    container: &ContainerInspectResponse,
+    directly: bool,
+) -> Result<Vec<Given>, RuntimeError> {
+    let (user, group) = numbers(container).ok_or_else(|| {
+        RuntimeError::Unsupported(format!(
+            "the server of {id} runs as a user that its image names and does not number; set USER in the image to numbers such as 1000:1000"
+        ))
+    })?;
+    if !directly {
+        if !is_confined(container) {
+            return Err(RuntimeError::Unsupported(format!(
+                "the volumes of {id} cannot be reached from here; run this as root on the server of the engine, outside of any container"
+            )));
         }
-        lchown(entry.path(), Some(USER), Some(USER))?;
+        give(docker, id, container, false).await?;
     }
-    Ok(())
+    let mut given = Vec::new();
+    for mount in container.mounts.iter().flatten() {
+        let Some(DATA | BACKUPS) = mount.destination.as_deref() else { continue };
+        let on_host = mount.source.clone().unwrap_or_default();
+        let volume = mount.name.as_deref().filter(|name| !name.is_empty()).map(|name| format!("volume {name}"));
+        let tally = if directly { Some(give_place(id, Path::new(&on_host), user, group)?) } else { None };
+        given.push(Given { place: volume.unwrap_or(on_host), owner: (user, group), tally });
+    }
+    Ok(given)
+}
+
+/// All of a directory, unless it is one that more than an instance lives in.
+fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<Tally, RuntimeError> {
+    if path.components().count() < 3 {
+        return Err(RuntimeError::Unsupported(format!(
+            "{} of {id} is not given away: more than one program lives below it; name a directory of its own in spec.storage",
+            path.display()
+        )));
+    }
+    give_tree(path, user, group).map_err(|source| RuntimeError::NotWritable {
+        instance: id.to_string(),
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// User and group by number, as a container's configuration says them; none when it says a name. Nothing said is root.
+fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
+    let said = container.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
+    let (user, group) = said.split_once(':').unwrap_or((said, ""));
+    let number = |text: &str, otherwise: u32| if text.is_empty() { Some(otherwise) } else { text.parse().ok() };
+    let user = number(user, 0)?;
+    Some((user, number(group, user)?))
 }
 
 struct Top {
@@ -144,6 +189,22 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_user_is_told_by_number_alone() {
+        for (said, expected) in [
+            ("", Some((0, 0))),
+            ("65532:65532", Some((65532, 65532))),
+            ("1000", Some((1000, 1000))),
+            ("1000:1", Some((1000, 1))),
+            ("www-data", None),
+            ("1000:staff", None),
+        ] {
+            let config = bollard::models::ContainerConfig { user: Some(said.to_owned()), ..Default::default() };
+            let container = ContainerInspectResponse { config: Some(config), ..Default::default() };
+            assert_eq!(numbers(&container), expected, "{said:?}");
+        }
+    }
 
     #[test]
     fn the_archive_is_one_that_others_read() {

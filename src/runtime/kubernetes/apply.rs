@@ -4,7 +4,8 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, GetParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::compare::differences;
@@ -38,11 +39,7 @@ impl KubernetesRuntime {
         let id = &workload.id;
         let live = self.watches.of(id);
         let values = Values::of(workload);
-        if !self.is_found(&id.namespace, &values.name).await? {
-            self.apply(id, Kind::Secret, &values.object(workload)).await?;
-            let key = (id.namespace.clone(), values.name.clone());
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
-        }
+        self.make_secret(workload, &values).await?;
         let wanted = self.wanted(workload, &live);
         for (kind, object) in &wanted {
             self.apply_where_it_differs(id, *kind, object, &live).await?;
@@ -53,6 +50,37 @@ impl KubernetesRuntime {
         for orphan in orphans(&wanted, &live) {
             self.delete(id, orphan).await?;
         }
+        Ok(())
+    }
+
+    /// Its name says what it holds, so one that is there is the right one, unless it still belongs to an earlier instance of that name
+    /// and is about to go.
+    async fn make_secret(&self, workload: &Workload, values: &Values) -> Result<(), RuntimeError> {
+        const ACTION: &str = "make its Secret";
+        let id = &workload.id;
+        let key = (id.clone(), values.name.clone());
+        if self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+            return Ok(());
+        }
+        let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Engine {
+            action: ACTION,
+            instance: id.to_string(),
+            said: error.to_string(),
+        })?;
+        let api = self.api(&id.namespace, Kind::Secret);
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        if let Err(error) = api.create(&params, &object).await {
+            if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+                return Err(failed(ACTION, id, &error));
+            }
+            let there = api.get_metadata_opt(&values.name).await.map_err(|error| failed(ACTION, id, &error))?;
+            let owners = there.iter().flat_map(|there| there.metadata.owner_references.iter().flatten());
+            if !owners.map(|owner| &owner.uid).any(|uid| *uid == id.uid) {
+                gone_or(api.delete(&values.name, &DeleteParams::default()).await, ACTION, id)?;
+                api.create(&params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
+            }
+        }
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
         Ok(())
     }
 
@@ -100,11 +128,17 @@ impl KubernetesRuntime {
 
     /// Something of that name that is not ours is not taken over.
     async fn refuse_foreign(&self, id: &InstanceId, kind: Kind, name: &str) -> Result<(), RuntimeError> {
-        let there = self.api(&id.namespace, kind).get_metadata_opt(name).await;
+        // Out of the API server's own memory, which is quick, and as new as anything that was there before.
+        let there = self.api(&id.namespace, kind).get_metadata_opt_with(name, &GetParams::any()).await;
         let there = there.map_err(|error| failed("look at what is there", id, &error))?;
         let Some(there) = there else { return Ok(()) };
         let label = there.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE));
-        if label == Some(&id.name) {
+        // Somebody may have taken our labels off.
+        let managers = there.metadata.managed_fields.as_deref().unwrap_or_default();
+        let applied_by_us = managers.iter().any(|entry| {
+            entry.manager.as_deref() == Some(names::FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply")
+        });
+        if label == Some(&id.name) || (label.is_none() && applied_by_us) {
             return Ok(());
         }
         Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("{} {name}", kind.as_str()) })
@@ -115,23 +149,26 @@ impl KubernetesRuntime {
         let api = self.api(&id.namespace, kind);
         let params = PatchParams::apply(names::FIELD_MANAGER);
         let patch = Patch::Apply(object);
-        let applied = match api.patch(name, &params, &patch).await {
+        let mut applied = match api.patch(name, &params, &patch).await {
             Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "Conflict" => {
                 self.tell_conflict(id, kind, name, &status.message);
                 api.patch(name, &params.force(), &patch).await
             }
             other => other,
         };
-        let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
-        if kind == Kind::Secret {
-            return Ok(());
+        // An apply adds to what somebody else edited in a list, which may then be nonsense; a merge replaces the list.
+        let merge = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        if matches!(&applied, Err(kube::Error::Api(status)) if status.code == 422)
+            && let Ok(merged) = api.patch(name, &merge, &Patch::Merge(object)).await
+        {
+            applied = Ok(merged);
         }
+        let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
         let standing = serde_json::to_value(&applied).unwrap_or_default();
         self.watches.put(kind, applied);
-        // What somebody else added to a list stays after an apply; a merge replaces the list.
+        // Or is left as it was edited.
         if !differences("", object, &standing).is_empty() {
-            let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-            let merged = api.patch(name, &params, &Patch::Merge(object)).await;
+            let merged = api.patch(name, &merge, &Patch::Merge(object)).await;
             self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);
         }
         Ok(())
@@ -177,9 +214,7 @@ impl KubernetesRuntime {
         if let Some(stale) =
             template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref())
         {
-            let deleted = self.api(&id.namespace, Kind::Secret).delete(&stale, &DeleteParams::default()).await;
-            gone_or(deleted, "let go of what was replaced", id)?;
-            self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.namespace.clone(), stale));
+            self.remove_secret(id, stale).await?;
         }
         Ok(())
     }
@@ -224,6 +259,11 @@ impl KubernetesRuntime {
     /// Removes all that is ours but the claims and the session key.
     pub(super) async fn remove_all(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let live = self.watches.of(id);
+        if let Some(secret) =
+            deployment_of(&live).and_then(|standing| secret_of(id, &standing.object["spec"]["template"]))
+        {
+            self.remove_secret(id, secret).await?;
+        }
         for object in live.iter().filter(|live| live.kind.is_ours() && live.kind != Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;
         }
@@ -235,8 +275,21 @@ impl KubernetesRuntime {
         for object in self.watches.of(id).iter().filter(|live| live.kind == Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;
         }
-        let deleted = self.api(&id.namespace, Kind::Secret).delete(&names::session(id), &DeleteParams::default()).await;
-        gone_or(deleted, "remove its session key", id)
+        const ACTION: &str = "remove its session key";
+        let api = self.api(&id.namespace, Kind::Secret);
+        let found = api.get_metadata_opt(&names::session(id)).await.map_err(|error| failed(ACTION, id, &error))?;
+        let label = |secret: &ObjectMeta| secret.labels.as_ref()?.get(names::INSTANCE).cloned();
+        let Some(secret) = found.filter(|secret| label(&secret.metadata).as_ref() == Some(&id.name)) else {
+            return Ok(());
+        };
+        let same = Preconditions { uid: secret.metadata.uid, resource_version: None };
+        gone_or(api.delete(&names::session(id), &DeleteParams::default().preconditions(same)).await, ACTION, id)
+    }
+
+    async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
+        let deleted = self.api(&id.namespace, Kind::Secret).delete(&name, &DeleteParams::default()).await;
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.clone(), name));
+        gone_or(deleted, "remove its Secret", id)
     }
 
     async fn delete(&self, id: &InstanceId, object: &Live) -> Result<(), RuntimeError> {

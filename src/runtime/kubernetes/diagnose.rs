@@ -10,17 +10,13 @@ use crate::runtime::{Cause, Part, PartKind, Trouble};
 /// What is known of a server that does not answer.
 pub(super) struct Diagnosis {
     pub(super) trouble: Trouble,
-    /// The pod whose last run ended by itself, whose log says why.
-    pub(super) ended: Option<Ended>,
+    /// The end of the log of its last run, if that ended by itself. The kubelet puts it into the pod's status, so nobody needs the right
+    /// to read logs. It may hold secrets.
+    pub(super) last_words: Option<String>,
 }
 
-/// A run of a pod's server that ended by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ended {
-    pub(super) pod: String,
-    pub(super) restarts: i64,
-}
-
+/// As the brain says it of its own step, so that nothing moves while the cluster takes it up.
+const STARTING: &str = "the server is being started";
 /// From this many ends of its server on it is called a crash loop.
 const CRASH_LOOP: i64 = 2;
 
@@ -29,10 +25,11 @@ const FIRST_PROBE: SignedDuration = SignedDuration::from_secs(15);
 
 /// The cause for which `deployment` has no available pod.
 pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diagnosis {
-    let simply = |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, ended: None };
+    let simply =
+        |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, last_words: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
     if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
-        return simply(Cause::Starting, "the cluster has not taken up its Deployment yet");
+        return simply(Cause::Starting, STARTING);
     }
     let pods: Vec<&Live> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
     let newest = pods.iter().filter(|pod| !pod.is_leaving() && !is_over(pod)).max_by_key(|pod| pod.created());
@@ -42,7 +39,7 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
             let said = text(&failure["message"]);
             return simply(Cause::Refused, &format!("its pod is refused: {said}"));
         }
-        let detail = if pods.is_empty() { "its pod is being made" } else { "its former pod is ending" };
+        let detail = if pods.is_empty() { STARTING } else { "its former pod is ending" };
         return simply(Cause::Starting, detail);
     };
     if let Some(waiting) = pod.condition("PodScheduled").filter(|condition| condition["status"] == "False") {
@@ -54,8 +51,7 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
     }
     let container = &pod.object["status"]["containerStatuses"][0];
     let restarts = container["restartCount"].as_i64().unwrap_or_default();
-    let ended = (restarts > 0 || container["state"]["terminated"].is_object())
-        .then(|| Ended { pod: pod.name().to_owned(), restarts });
+    let end = last_end(container);
     let waiting = &container["state"]["waiting"];
     let said = text(&waiting["message"]);
     let trouble = match text(&waiting["reason"]) {
@@ -66,8 +62,8 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
             Trouble { cause: Cause::Refused, detail: format!("its container cannot be started: {said}") }
         }
-        reason if ended.is_some() => {
-            let how = how_it_ended(container);
+        reason if end.is_some() => {
+            let how = how_it_ended(end);
             let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
             Trouble {
                 cause: if looping { Cause::CrashLoop } else { Cause::Starting },
@@ -79,8 +75,8 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
         }
         _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
-    let ended = ended.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
-    Diagnosis { trouble, ended }
+    let end = end.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
+    Diagnosis { trouble, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
 fn just_started(container: &Value, now: Timestamp) -> bool {
@@ -99,9 +95,13 @@ fn pending_claim(live: &[Live]) -> Option<&str> {
     live.iter().find(pending).map(Live::name)
 }
 
-fn how_it_ended(container: &Value) -> String {
-    let last = [&container["state"]["terminated"], &container["lastState"]["terminated"]];
-    let Some(end) = last.into_iter().find(|end| end.is_object()) else { return "the server ended".to_owned() };
+/// How the last run of a container ended, if any has.
+fn last_end(container: &Value) -> Option<&Value> {
+    [&container["state"]["terminated"], &container["lastState"]["terminated"]].into_iter().find(|end| end.is_object())
+}
+
+fn how_it_ended(end: Option<&Value>) -> String {
+    let Some(end) = end else { return "the server ended".to_owned() };
     match (text(&end["reason"]), end["exitCode"].as_i64()) {
         ("OOMKilled", _) => "the server used more memory than resources.limits.memory allows".to_owned(),
         (_, Some(code)) => format!("the server ended with exit code {code}"),

@@ -38,7 +38,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Ground, InstanceId, Observed, Runtime, RuntimeError, Workload};
-use diagnose::Ended;
 pub(crate) use kind::Kind;
 pub use watches::OnWatchError;
 use watches::Watches;
@@ -80,9 +79,7 @@ pub struct KubernetesRuntime {
     /// By instance: a size that its claim was refused, and what was said. It is not asked for again until another is declared.
     refused: Mutex<HashMap<InstanceId, (String, String)>>,
     /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
-    found: Mutex<HashMap<(String, String), Instant>>,
-    /// The last line of a run that ended, read once for each.
-    last_lines: Mutex<HashMap<(InstanceId, Ended), Option<String>>>,
+    found: Mutex<HashMap<(InstanceId, String), Instant>>,
 }
 
 impl KubernetesRuntime {
@@ -115,7 +112,6 @@ impl KubernetesRuntime {
             notices,
             refused: Mutex::default(),
             found: Mutex::default(),
-            last_lines: Mutex::default(),
         }
     }
 

@@ -4,15 +4,13 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, LogParams};
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
 use super::children::children;
 use super::compare::differences;
 use super::deployment::deployment;
-use super::diagnose::{Ended, diagnose, exposure, storage};
+use super::diagnose::{diagnose, exposure, storage};
 use super::kind::Kind;
 use super::live::Live;
 use super::replaced::Replaced;
@@ -23,10 +21,8 @@ use crate::runtime::{
 
 /// How long a Secret that was found is taken to be there.
 const FOUND_AGAIN: Duration = Duration::from_secs(240);
-/// Lines of a log that are asked for; its last is shown.
-const LINES: i64 = 5;
-/// Last lines kept in mind; they are only read again when forgotten.
-const LAST_LINES_KEPT: usize = 256;
+/// The same while its server does not run.
+const FOUND_WHILE_STARTING: Duration = Duration::from_secs(10);
 
 impl KubernetesRuntime {
     pub(super) async fn look_at(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
@@ -42,7 +38,7 @@ impl KubernetesRuntime {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
         };
-        let presence = self.presence(id, workload, &live, changes).await;
+        let presence = presence(workload, &live, changes);
         let replaced = deployment_of(&live).and_then(Replaced::read);
         Ok(Observed {
             presence,
@@ -50,42 +46,9 @@ impl KubernetesRuntime {
             former: replaced.map(|replaced| Former { hash: replaced.former }),
             last_exit: None,
             port_holder: None,
+            held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
-    }
-
-    async fn presence(
-        &self,
-        id: &InstanceId,
-        workload: Option<&Workload>,
-        live: &[Live],
-        changes: Vec<Change>,
-    ) -> Presence {
-        let pods = live.iter().any(|live| live.kind == Kind::Pod);
-        let Some(deployment) = deployment_of(live) else {
-            return if pods { Presence::Stopping } else { Presence::Absent };
-        };
-        if deployment.is_leaving() {
-            return Presence::Stopping;
-        }
-        if deployment.object["spec"]["replicas"] == 0 {
-            return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
-        }
-        let newest =
-            live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
-        let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
-        let since = replaced.or(newest).or_else(|| deployment.created());
-        let readiness = if is_available(deployment) {
-            Readiness::Ready { version: version(deployment) }
-        } else {
-            let diagnosis = diagnose(deployment, live, Timestamp::now());
-            let mut trouble = diagnosis.trouble;
-            if let Some(line) = self.last_line(id, workload, diagnosis.ended).await {
-                trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
-            }
-            Readiness::Waiting(trouble)
-        };
-        Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
     }
 
     /// How what is there differs from what a workload asks for.
@@ -109,7 +72,9 @@ impl KubernetesRuntime {
             // A stopped one is started by a step of its own.
             object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
             changes.extend(differences("Deployment", &object, &standing.object));
-            if !self.is_found(&workload.id.namespace, &values.name).await? {
+            // A pod that does not start may be waiting for it.
+            let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
+            if !self.is_found(&workload.id, &values.name, trusted).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }
@@ -144,57 +109,74 @@ impl KubernetesRuntime {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know.
-    pub(super) async fn is_found(&self, namespace: &str, name: &str) -> Result<bool, RuntimeError> {
-        let key = (namespace.to_owned(), name.to_owned());
+    /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know; one of an earlier instance of the
+    /// same name is about to be collected. What was found is taken to be there for so long.
+    async fn is_found(&self, id: &InstanceId, name: &str, trusted: Duration) -> Result<bool, RuntimeError> {
+        let key = (id.clone(), name.to_owned());
         let found = |of: &Self| of.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if found(self).is_some_and(|at| at.elapsed() < FOUND_AGAIN) {
+        if found(self).is_some_and(|at| at.elapsed() < trusted) {
             return Ok(true);
         }
-        let there = self.api(namespace, Kind::Secret).get_metadata_opt(name).await;
+        let there = self.api(&id.namespace, Kind::Secret).get_metadata_opt(name).await;
         let there = there.map_err(|error| RuntimeError::Engine {
             action: "look at its Secret",
-            instance: name.to_owned(),
+            instance: id.to_string(),
             said: super::said(&error),
         })?;
+        let is_ours = there.is_some_and(|there| {
+            let owners = there.metadata.owner_references.unwrap_or_default();
+            there.metadata.deletion_timestamp.is_none() && owners.iter().any(|owner| owner.uid == id.uid)
+        });
         let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if there.is_some() {
+        if is_ours {
             all.insert(key, Instant::now())
         } else {
             all.remove(&key)
         };
-        Ok(there.is_some())
+        Ok(is_ours)
     }
+}
 
-    async fn last_line(&self, id: &InstanceId, workload: Option<&Workload>, ended: Option<Ended>) -> Option<String> {
-        let ended = ended?;
-        // Without knowing the secrets its log cannot be shown.
-        let secrets: Vec<SecretString> = workload?
-            .env
-            .values()
-            .filter_map(|value| match value {
-                EnvValue::Secret(secret) => Some(secret.clone()),
-                EnvValue::Plain(_) => None,
-            })
-            .collect();
-        let key = (id.clone(), ended);
-        if let Some(known) = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return known.clone();
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace);
-        let params = LogParams { previous: key.1.restarts > 0, tail_lines: Some(LINES), ..LogParams::default() };
-        let line = match pods.logs(&key.1.pod, &params).await {
-            Ok(text) => log_tail::of(text.as_bytes(), &secrets).pop(),
-            // It is worth no failure, and asked for again with the next end.
-            Err(_) => None,
-        };
-        let mut all = self.last_lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= LAST_LINES_KEPT {
-            all.clear();
-        }
-        all.insert(key, line.clone());
-        line
+/// What runs, in the words of the brain.
+fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) -> Presence {
+    let pods = live.iter().any(|live| live.kind == Kind::Pod);
+    let Some(deployment) = deployment_of(live) else {
+        return if pods { Presence::Stopping } else { Presence::Absent };
+    };
+    if deployment.is_leaving() {
+        return Presence::Stopping;
     }
+    if deployment.object["spec"]["replicas"] == 0 {
+        return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
+    }
+    let newest =
+        live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
+    let replaced = Replaced::read(deployment).map(|replaced| replaced.at);
+    let since = replaced.or(newest).or_else(|| deployment.created());
+    let readiness = if is_available(deployment) {
+        Readiness::Ready { version: version(deployment) }
+    } else {
+        let diagnosis = diagnose(deployment, live, Timestamp::now());
+        let mut trouble = diagnosis.trouble;
+        if let Some(line) = diagnosis.last_words.and_then(|words| last_line(&words, workload)) {
+            trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
+        }
+        Readiness::Waiting(trouble)
+    };
+    Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
+}
+
+/// The last line of what a server said, without its secrets. Where those are not known it cannot be shown.
+fn last_line(words: &str, workload: Option<&Workload>) -> Option<String> {
+    let secrets: Vec<SecretString> = workload?
+        .env
+        .values()
+        .filter_map(|value| match value {
+            EnvValue::Secret(secret) => Some(secret.clone()),
+            EnvValue::Plain(_) => None,
+        })
+        .collect();
+    log_tail::of(words.as_bytes(), &secrets).pop()
 }
 
 pub(super) fn deployment_of(live: &[Live]) -> Option<&Live> {

@@ -22,12 +22,14 @@ use crate::runtime::changes::Changes;
 
 /// Namespace and name of an instance.
 type Key = (String, String);
+/// What there is of one instance, by kind and name.
+type Entries = BTreeMap<(Kind, String), Entry>;
 
 /// Told of each failure of a watch, to count it.
 pub type OnWatchError = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 pub(super) struct Watches {
-    objects: Mutex<HashMap<Key, BTreeMap<(Kind, String), Entry>>>,
+    objects: Mutex<HashMap<Key, Entries>>,
     states: Mutex<BTreeMap<(Kind, Option<String>), State>>,
     /// Moves whenever a watch has listed everything for the first time.
     listed: watch::Sender<usize>,
@@ -148,6 +150,7 @@ impl Watches {
 
     /// Takes up an object as it is now: from a watch, or from the answer to what was asked of the API server.
     pub(super) fn put(&self, kind: Kind, object: DynamicObject) {
+        self.forget_elsewhere(kind, &object);
         let Some(key) = key(&object) else { return };
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         let name = object.name_any();
@@ -166,6 +169,21 @@ impl Watches {
         of_instance.insert((kind, name), Entry { version, json: json.into_boxed_slice() });
         drop(objects);
         self.name(key);
+    }
+
+    /// An object whose label was taken off or changed by hand is missed where it was.
+    fn forget_elsewhere(&self, kind: Kind, object: &DynamicObject) {
+        let (now, entry) = (key(object), (kind, object.name_any()));
+        let mut missed = Vec::new();
+        for (key, of_instance) in lock(&self.objects).iter_mut() {
+            if now.as_ref() != Some(key)
+                && object.namespace().as_ref() == Some(&key.0)
+                && of_instance.remove(&entry).is_some()
+            {
+                missed.push(key.clone());
+            }
+        }
+        missed.into_iter().for_each(|key| self.name(key));
     }
 
     pub(super) fn remove(&self, kind: Kind, key: &Key, name: &str) {

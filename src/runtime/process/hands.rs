@@ -19,7 +19,7 @@ use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
 use crate::runtime::changes::Changes;
-use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, port, probe};
+use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, hold, port, probe};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
@@ -83,7 +83,8 @@ impl Hands {
             (_, Some(wanted)) if run.as_ref().is_some_and(|run| run.labels.listen == wanted) => None,
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
-        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder, parts: Vec::new() })
+        let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
+        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder, held, parts: Vec::new() })
     }
 
     /// Who else listens where `id` wants to.

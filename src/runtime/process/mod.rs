@@ -37,11 +37,11 @@ pub use labels::Labels;
 pub use limits::LimitedBy;
 pub use log::Reader as LogReader;
 pub use onlook::Onlooker;
+pub use places::Places;
 
 use self::cgroup::Groups;
 use self::hands::{Hands, failed};
 use self::limits::Limiter;
-use self::places::Places;
 use self::scan::Scan;
 use super::{InstanceId, Observed, Runtime, RuntimeError, Workload};
 
@@ -189,6 +189,23 @@ impl Runtime for ProcessRuntime {
         self.hands.over.cancel();
         Ok(())
     }
+}
+
+/// Where an instance that is run as a process lives; `data` and `backups` are the places that its document names.
+pub fn places_of(
+    state_dir: &Path,
+    id: &InstanceId,
+    data: Option<&str>,
+    backups: Option<&str>,
+) -> Result<Places, RuntimeError> {
+    let mut places = Places::of(state_dir, &places::key(id)?, None);
+    if let Some(data) = data {
+        places.data = data.into();
+    }
+    if let Some(backups) = backups {
+        places.backups = backups.into();
+    }
+    Ok(places)
 }
 
 /// Where the server of an instance writes what it says.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::drift::drift;
 use super::found::{self, Found, running};
 use super::hands::failed;
-use super::places;
+use super::places::{self, Places};
 use super::stat::Stat;
-use crate::runtime::port;
 use crate::runtime::probe::{self, Answer};
 use crate::runtime::{Drift, Eyes, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload};
+use crate::runtime::{hold, port};
 
 use super::run::Terms;
 
@@ -62,6 +62,7 @@ impl Eyes for Onlooker {
             .map(|wanted| (port::listeners(wanted), wanted))
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
             .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
-        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder, parts: Vec::new() })
+        let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
+        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder, held, parts: Vec::new() })
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::ownership::{Given, give_tree};
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
 /// What was used last, written before a server starts, so that data can be removed when the document is gone.
@@ -15,12 +16,15 @@ const RECORD: &str = "instance.json";
 
 /// The places of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Places {
+pub struct Places {
     /// Everything that is not declared to be elsewhere.
-    pub(super) home: PathBuf,
-    pub(super) data: PathBuf,
-    pub(super) backups: PathBuf,
-    pub(super) log: PathBuf,
+    pub home: PathBuf,
+    /// The database and whatever else the server keeps.
+    pub data: PathBuf,
+    /// Its backups.
+    pub backups: PathBuf,
+    /// What it writes to standard output and error.
+    pub log: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,6 +89,23 @@ impl Places {
         let record =
             Record { uid: id.uid.clone(), data: self.data.clone(), backups: self.backups.clone(), wholly_ours };
         self.write_record(&record).map_err(|source| not_writable(&self.home, source))
+    }
+
+    /// Gives data, backups and home to the owner of the state directory, which is whoever runs `mai compose`; tells what that changed.
+    pub fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<Given>> {
+        let owner = state_dir.metadata()?;
+        let owner = (owner.uid(), owner.gid());
+        let elsewhere = [&self.data, &self.backups].into_iter().filter(|path| !path.starts_with(&self.home));
+        let mut given = Vec::new();
+        for path in std::iter::once(&self.home).chain(elsewhere).filter(|path| path.is_dir()) {
+            let refused = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            if path.components().count() < 3 {
+                return Err(refused(io::Error::other("more than one program lives below it, so it is not given away")));
+            }
+            let tally = give_tree(path, owner.0, owner.1).map_err(refused)?;
+            given.push(Given { place: path.display().to_string(), owner, tally: Some(tally) });
+        }
+        Ok(given)
     }
 
     /// Opens the log so that whatever is written goes to its end, also after it was truncated.

@@ -6,9 +6,9 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::DatabaseError;
+use super::{DatabaseError, transaction};
 
 /// A kind of row that comes in such numbers that rows are gathered and written with one statement
 /// (`INSERT … SELECT … FROM json_each(?) ON CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
@@ -43,14 +43,9 @@ impl<B: Batch> Rows<B> {
     }
 
     async fn write_slice(rows: &[B], connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        match B::write(rows, &mut transaction).await {
-            Ok(()) => Ok(transaction.commit().await?),
-            Err(error) => {
-                transaction.rollback().await?;
-                Err(error)
-            }
-        }
+        transaction::begin(connection).await?;
+        let outcome = B::write(rows, connection).await;
+        transaction::end(connection, outcome).await
     }
 }
 

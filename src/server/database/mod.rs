@@ -2,6 +2,7 @@
 
 mod batch;
 mod open;
+mod transaction;
 mod writer;
 
 pub use batch::Batch;

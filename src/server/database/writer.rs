@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     Batch, DatabaseError,
     batch::{Gather, Rows},
+    transaction,
 };
 
 /// A write of its own, run inside the writer's task.
@@ -96,17 +97,9 @@ async fn in_transaction<T, F>(connection: &mut SqliteConnection, job: F) -> Resu
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>>,
 {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    match job(&mut transaction).await {
-        Ok(value) => {
-            transaction.commit().await?;
-            Ok(value)
-        }
-        Err(error) => {
-            transaction.rollback().await?;
-            Err(error)
-        }
-    }
+    transaction::begin(connection).await?;
+    let outcome = job(connection).await;
+    transaction::end(connection, outcome).await
 }
 
 struct Task {
@@ -364,5 +357,35 @@ mod tests {
         trigger("ALTER TABLE away RENAME TO setting").await;
         tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
         assert_eq!(setting(&db, "patient").await.unwrap(), "row");
+    }
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_keeps_no_later_write_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let ended = db.write(|connection| {
+            Box::pin(async move {
+                // As a full disk does to a statement.
+                sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+                sqlx::query("INSERT INTO nowhere VALUES (1)").execute(connection).await?;
+                Ok(())
+            })
+        });
+        ended.await.unwrap_err();
+        for key in ["first", "second"] {
+            db.write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO setting VALUES (?, 'x')").bind(key).execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        }
+        db.enqueue(Setting("third", "x".to_owned()));
+        db.flush().await.unwrap();
+        let kept: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM setting WHERE value = 'x'").fetch_one(db.reader()).await.unwrap();
+        assert_eq!(kept, 3);
     }
 }

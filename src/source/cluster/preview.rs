@@ -43,12 +43,8 @@ impl Preview {
                 Err(problem) => invalid.push(Invalid::from(problem)),
             }
         }
-        let source = ClusterSource {
-            client,
-            secrets: Arc::<Secrets>::default(),
-            secrets_for: ONCE,
-            rotated: Mutex::new(None),
-        };
+        let source =
+            ClusterSource { client, secrets: Arc::<Secrets>::default(), secrets_for: ONCE, rotated: Mutex::new(None) };
         Ok(Self { instances, invalid, source })
     }
 }

@@ -13,6 +13,7 @@ use super::scan::{Root, Tree};
 use super::secret_document::Values;
 use super::secrets::open_to_others;
 use crate::api::{Finding, SecretRef};
+use crate::runtime::DOCKER_CONFIG;
 use crate::source::SecretError;
 use crate::state::Problem;
 
@@ -212,6 +213,11 @@ fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, &Values>, verdict
     for one in good {
         let mut references = Vec::new();
         collect_references(&one.full["spec"], "spec", &mut references);
+        let pull_secrets = one.full["spec"]["imagePullSecrets"].as_array().into_iter().flatten();
+        for (index, name) in pull_secrets.filter_map(Value::as_str).enumerate() {
+            let reference = SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) };
+            references.push((format!("spec.imagePullSecrets[{index}]"), reference));
+        }
         for (path, reference) in references {
             let name = reference.name.clone();
             let error = match reference.variable() {

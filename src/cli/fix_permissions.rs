@@ -1,0 +1,46 @@
+//! `mai fix-permissions DIR NAME`: gives data and backups of an instance to the user that its server runs as.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::known::Named;
+use super::runtime_choice::RuntimeKind;
+use crate::runtime::docker::DockerRuntime;
+use crate::runtime::{Given, Tally};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    named: Named,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let known = runtime.block_on(args.named.find())?;
+    let given = match known.runtime {
+        RuntimeKind::Docker => runtime.block_on(async {
+            let docker = DockerRuntime::open(args.named.engine(&known)).await?;
+            docker.fix_ownership(&known.id).await
+        })?,
+        RuntimeKind::Process => known.places()?.fix_ownership(&known.state_dir).with_context(|| {
+            format!("the files of {} could not all be given to whoever runs its server; run this as root", known.id)
+        })?,
+    };
+    given.iter().for_each(|given| tell(&known.id.name, given));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(name: &str, Given { place, owner: (user, group), tally }: &Given) {
+    match tally {
+        Some(Tally { changed: 0, looked_at }) => {
+            println!("{name:<20} {place}: nothing to do, all {looked_at} entries belong to {user}:{group}");
+        }
+        Some(Tally { changed, looked_at }) => {
+            println!("{name:<20} {place}: {changed} of {looked_at} entries given to {user}:{group}");
+        }
+        None => println!(
+            "{name:<20} {place}: belongs to {user}:{group}; what is in it can only be reached by root on the server of the engine"
+        ),
+    }
+}

@@ -1,0 +1,112 @@
+//! `mai reset DIR NAME`: takes a checked copy of the data of an instance, and then wipes its configuration or everything.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::known::{Known, Named};
+use super::stopped::Stopped;
+use crate::api::ServerKind;
+use crate::backup::{Subject, take};
+use crate::server::DataAtRest;
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["configuration", "everything"])))]
+pub(super) struct Args {
+    #[command(flatten)]
+    named: Named,
+
+    /// Remove what the administrator set in the pages, the upstream connection among it; people, chats and usage stay
+    #[arg(long)]
+    configuration: bool,
+
+    /// Remove all data: the instance begins anew, and the first to register becomes administrator
+    #[arg(long)]
+    everything: bool,
+
+    /// Do not ask for the name to be typed; counts only where standard input is no terminal
+    #[arg(long)]
+    yes: bool,
+
+    /// How long to wait until it answers again
+    #[arg(long, default_value = "60s", value_parser = crate::api::parse_duration, value_name = "TIME")]
+    timeout: Duration,
+}
+
+impl Args {
+    fn what(&self) -> &'static str {
+        if self.everything { "everything" } else { "configuration" }
+    }
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(reset(args))
+}
+
+async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
+    let known = args.named.find().await?;
+    let kind = known.instance.spec.server.kind;
+    if args.configuration && kind != ServerKind::Mai {
+        anyhow::bail!(
+            "what is configuration in the data of {} only its own program ({kind:?}) knows; use its pages",
+            known.id
+        );
+    }
+    if !confirmed(args, &known)? {
+        anyhow::bail!("that is not the name of the instance; nothing was changed");
+    }
+    let stopped = Stopped::stop(&args.named, &known, "mai reset").await?;
+    let outcome = wipe(args, &known, &stopped).await;
+    let back = stopped.start_again(args.timeout).await;
+    outcome?;
+    let name = &known.id.name;
+    match back? {
+        Some(time) => println!("{name:<20} answers again after {:.1} s", time.as_secs_f32()),
+        None => println!("{name:<20} did not run before and is left to `mai compose`"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The copy comes first, and nothing is wiped unless it was read back.
+async fn wipe(args: &Args, known: &Known, stopped: &Stopped<'_>) -> anyhow::Result<()> {
+    let (id, name) = (&known.id, &known.id.name);
+    let nothing = || format!("nothing of {id} was wiped");
+    let rest = DataAtRest::hold(&stopped.data).with_context(nothing)?;
+    let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
+    let reason = format!("before mai reset --{}", args.what());
+    let taken = take(subject, &stopped.data, &stopped.backups, "reset", reason).await.with_context(nothing)?;
+    let files = taken.manifest.files.len();
+    println!("{name:<20} copied to {} and checked ({files} files)", taken.path.display());
+    if args.everything {
+        rest.clear().with_context(|| {
+            format!("{} could only be wiped in part; the copy is in {}", stopped.data.display(), taken.path.display())
+        })?;
+        println!("{name:<20} wiped: it begins anew");
+    } else {
+        let settings = rest.clear_settings().await?;
+        println!("{name:<20} settings wiped: {settings}; people, chats and usage stay");
+    }
+    Ok(())
+}
+
+fn confirmed(args: &Args, known: &Known) -> anyhow::Result<bool> {
+    let name = &known.id.name;
+    if !std::io::stdin().is_terminal() {
+        if !args.yes {
+            anyhow::bail!(
+                "nobody can be asked, because standard input is no terminal; say --yes to wipe the {} of {name}",
+                args.what()
+            );
+        }
+        return Ok(true);
+    }
+    let what = if args.everything { "all data of" } else { "the configuration of" };
+    eprint!("This stops {name}, copies its data, and wipes {what} {name}. Type the name of the instance to go on: ");
+    std::io::stderr().flush()?;
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed)?;
+    Ok(typed.trim() == name)
+}

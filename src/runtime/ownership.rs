@@ -1,0 +1,130 @@
+//! Gives directories with all that is in them to a user. Nothing is reached by following a link, so whoever may write in one of
+//! them leads nobody out of it.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchmod, fchown, fstat, openat, statat,
+};
+
+/// What was done to a directory and what is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Files, directories and links that were looked at, the directory itself included.
+    pub looked_at: u64,
+    /// Those of them that got another owner, or that their owner could not read and write before.
+    pub changed: u64,
+}
+
+/// A directory of an instance, and what was done about its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The volume or directory.
+    pub place: String,
+    /// User and group that it belongs to now.
+    pub owner: (u32, u32),
+    /// What was looked at and changed; none where only the directory itself could be reached.
+    pub tally: Option<Tally>,
+}
+
+/// Gives `top` and all that is in it to a user and a group, and lets that user read and write it.
+pub(crate) fn give_tree(top: &Path, user: u32, group: u32) -> io::Result<Tally> {
+    let mut tally = Tally::default();
+    let directory = openat(CWD, top, directory_flags(), Mode::empty())?;
+    let owner = Owner { user: Uid::from_raw(user), group: Gid::from_raw(group) };
+    owner.give_directory(directory, &mut tally)?;
+    Ok(tally)
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+struct Owner {
+    user: Uid,
+    group: Gid,
+}
+
+impl Owner {
+    fn owns(&self, stat: &Stat) -> bool {
+        stat.st_uid == self.user.as_raw() && stat.st_gid == self.group.as_raw()
+    }
+
+    fn give_directory(&self, directory: OwnedFd, tally: &mut Tally) -> io::Result<()> {
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let stat = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    self.give_directory(openat(&directory, name, directory_flags(), Mode::empty())?, tally)?;
+                }
+                FileType::RegularFile => {
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                    self.give_open(&openat(&directory, name, flags, Mode::empty())?, Mode::RUSR | Mode::WUSR, tally)?;
+                }
+                _ => {
+                    tally.looked_at += 1;
+                    if !self.owns(&stat) {
+                        let flags = AtFlags::SYMLINK_NOFOLLOW;
+                        chownat(&directory, name, Some(self.user), Some(self.group), flags)?;
+                        tally.changed += 1;
+                    }
+                }
+            }
+        }
+        // Last, so that whoever is interrupted begins anew.
+        self.give_open(&directory, Mode::RWXU, tally)
+    }
+
+    fn give_open(&self, file: impl AsFd, least: Mode, tally: &mut Tally) -> io::Result<()> {
+        let stat = fstat(&file)?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        tally.looked_at += 1;
+        if self.owns(&stat) && mode.contains(least) {
+            return Ok(());
+        }
+        if !self.owns(&stat) {
+            fchown(&file, Some(self.user), Some(self.group))?;
+        }
+        if !mode.contains(least) {
+            fchmod(&file, mode | least)?;
+        }
+        tally.changed += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_becomes_readable_for_its_owner_and_links_lead_nowhere() {
+        let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (below, file, other) = (place.path().join("a"), place.path().join("a/b"), outside.path().join("c"));
+        std::fs::create_dir(&below).unwrap();
+        std::fs::write(&file, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        std::os::unix::fs::symlink(&other, below.join("file-link")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), below.join("directory-link")).unwrap();
+        set(&file, 0o440);
+        set(&other, 0o440);
+        let tally = give_tree(place.path(), user, group).unwrap();
+        assert_eq!(tally, Tally { looked_at: 5, changed: 1 });
+        assert_eq!((mode(&file), mode(&other)), (0o640, 0o440));
+        assert_eq!(give_tree(place.path(), user, group).unwrap().changed, 0);
+        assert!(give_tree(&below.join("directory-link"), user, group).is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! The data of a server that does not run: what may be cleared of it, while no server can be started on it.
+
+use std::{
+    io,
+    os::unix::fs::{MetadataExt, lchown},
+    path::{Path, PathBuf},
+};
+
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use super::{ServeError, lock::DataDirectoryLock};
+
+/// The lock, in the data directory.
+pub(super) const LOCK: &str = ".mai.lock";
+/// The database, in the data directory.
+pub(super) const DATABASE: &str = "mai.db";
+
+/// Keeps servers out of a data directory until it is dropped.
+#[derive(Debug)]
+pub struct DataAtRest {
+    directory: PathBuf,
+    _lock: DataDirectoryLock,
+}
+
+impl DataAtRest {
+    /// Takes the lock that a server would hold. The error names the server that does.
+    pub fn hold(directory: &Path) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
+        let owner = directory.metadata().map_err(failed)?;
+        let lock = DataDirectoryLock::take(directory)?;
+        let file = directory.join(LOCK);
+        // Made by root it would keep the server out for good.
+        if file.symlink_metadata().map_err(failed)?.uid() != owner.uid() {
+            lchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+        }
+        Ok(Self { directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// Removes the settings that the administrator made in the pages, the upstream connection among them; tells how many there were.
+    /// People, chats and usage stay.
+    pub async fn clear_settings(&self) -> Result<u64, ServeError> {
+        let file = self.directory.join(DATABASE);
+        if !file.symlink_metadata().is_ok_and(|file| file.is_file()) {
+            return Ok(0);
+        }
+        let failed = |error: sqlx::Error| ServeError::Database(error.into());
+        let options = SqliteConnectOptions::new().filename(&file);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        let cleared = sqlx::query("DELETE FROM setting").execute(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        Ok(cleared.rows_affected())
+    }
+
+    /// Removes everything but the lock.
+    pub fn clear(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_name() == LOCK {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
