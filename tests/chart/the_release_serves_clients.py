@@ -77,6 +77,7 @@ class TheReleaseServesClients(Case):
         self.wait_ready()
         self.assertTrue(all(self.answers(client) for client in CLIENTS))
         self.check_rollback("nowakowska")
+        self.check_rotation("companyabc")
         before = self.servers()
 
         with self.subTest("what it tells Prometheus is what is documented"):
@@ -135,6 +136,16 @@ class TheReleaseServesClients(Case):
         self.kubectl("wait", f"deployment/mai-{client}", "-n", f"client-{client}", "--for=condition=Available", "--timeout=2m")
         self.assertTrue(self.answers(client), "what ran before runs again")
         change("0.1.0")
+        self.wait_ready()
+
+    def check_rotation(self, client):
+        """Without the right to list Secrets a rotated one is taken up at once when the document is touched."""
+        namespace = ("-n", f"client-{client}")
+        pod = lambda: {one["metadata"]["uid"] for one in self.cluster.get("pods", *namespace)["items"]}
+        before = pod()
+        self.kubectl("patch", "secret/openrouter", *namespace, "-p", '{"stringData": {"api-key": "sk-or-v1-rotated"}}')
+        self.kubectl("annotate", f"maiinstance/{client}", *namespace, "rotated=1", "--overwrite")
+        self.assertTrue(eventually(lambda: len(pod()) == 1 and pod().isdisjoint(before), 60), "the pod with the old key goes on")
         self.wait_ready()
 
     def check_metrics(self):
