@@ -6,6 +6,7 @@
 mod preview;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -116,7 +117,7 @@ impl ClusterSource {
                 watcher(api, config.clone()).modify(|instance| instance.managed_fields_mut().clear()).default_backoff();
             events.map(move |event| (index, event)).boxed()
         });
-        let merged = Merge::new(scopes.len(), invalid, on_watch_error);
+        let merged = Merge::new(scopes.len(), Arc::clone(&secrets), invalid, on_watch_error);
         let documents = stream::select_all(watches)
             .scan(merged, |merged, (index, event)| std::future::ready(Some(stream::iter(merged.take(index, event)))))
             .flatten()
@@ -219,6 +220,11 @@ impl Secrets {
     fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What was read in a namespace is read again.
+    fn forget(&self, namespace: &str) {
+        self.lock().retain(|(of, _), _| of != namespace);
+    }
 }
 
 fn failed(action: &'static str, name: &str, error: &kube::Error) -> SourceError {
@@ -287,6 +293,8 @@ struct Merge {
     /// Watches that have listed everything, or failed to: the others do not wait for them.
     heard: BTreeSet<usize>,
     complete: bool,
+    /// Whoever touches a document wants its Secrets read again.
+    secrets: Arc<Secrets>,
     invalid: mpsc::UnboundedSender<Invalid>,
     on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -295,11 +303,13 @@ struct Merge {
 type Key = (String, String);
 
 /// What has to be known of an object beside what the loop's store holds.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Known {
     uid: Option<String>,
     generation: Option<i64>,
     problem: Option<String>,
+    /// Hash of them.
+    annotations: u64,
 }
 
 type Event = watcher::Event<MaiInstance>;
@@ -307,6 +317,7 @@ type Event = watcher::Event<MaiInstance>;
 impl Merge {
     fn new(
         watches: usize,
+        secrets: Arc<Secrets>,
         invalid: mpsc::UnboundedSender<Invalid>,
         on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
     ) -> Self {
@@ -316,6 +327,7 @@ impl Merge {
             early: BTreeMap::new(),
             heard: BTreeSet::new(),
             complete: false,
+            secrets,
             invalid,
             on_watch_error,
         }
@@ -360,7 +372,11 @@ impl Merge {
                 let Some(key) = instance.namespace().map(|namespace| (namespace, instance.name_any())) else {
                     return Vec::new();
                 };
-                let known = judge(&mut instance, self.known[index].get(&key));
+                let before = self.known[index].get(&key);
+                let known = judge(&mut instance, before);
+                if before.is_some_and(|before| *before != known) {
+                    self.secrets.forget(&key.0);
+                }
                 self.known[index].insert(key.clone(), known);
                 if self.complete {
                     vec![Event::Apply(instance)]
@@ -411,6 +427,9 @@ fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<Key>
 /// Marks an object that breaks a rule, as one from before that rule may. What was judged before is not judged again.
 fn judge(instance: &mut MaiInstance, known: Option<&Known>) -> Known {
     let (uid, generation) = (instance.metadata.uid.clone(), instance.metadata.generation);
+    let mut hasher = DefaultHasher::new();
+    instance.annotations().hash(&mut hasher);
+    let annotations = hasher.finish();
     let problem = match known.filter(|known| known.uid == uid && known.generation == generation) {
         Some(known) => known.problem.clone(),
         None => {
@@ -430,5 +449,5 @@ fn judge(instance: &mut MaiInstance, known: Option<&Known>) -> Known {
         Some(problem) => instance.annotations_mut().insert(DOCUMENT_PROBLEM.to_owned(), problem.clone()),
         None => instance.annotations_mut().remove(DOCUMENT_PROBLEM),
     };
-    Known { uid, generation, problem }
+    Known { uid, generation, problem, annotations }
 }

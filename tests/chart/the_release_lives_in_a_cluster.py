@@ -100,7 +100,7 @@ class TheReleaseLivesInACluster(Case):
         self.assertTrue(may(OPERATOR, "get", "secrets"))
         self.assertTrue(may(OPERATOR, "patch", "events.events.k8s.io"))
         self.assertTrue(may(OPERATOR, "update", "leases/mai-operator", "mai-system"))
-        self.assertTrue(may(OPERATOR, "get", "customresourcedefinitions/maiinstances.mai.dev"))
+        self.assertTrue(may(OPERATOR, "update", "deployments.apps"))
         for verb, resource, where in (
             ("list", "secrets", "client-a"),
             ("update", "maiinstances.mai.dev", "client-a"),
@@ -108,7 +108,7 @@ class TheReleaseLivesInACluster(Case):
             ("update", "leases/another", "mai-system"),
             ("create", "leases", "client-a"),
             ("create", "roles", "client-a"),
-            ("update", "customresourcedefinitions/maiinstances.mai.dev", None),
+            ("get", "customresourcedefinitions/maiinstances.mai.dev", None),
             ("list", "nodes", None),
         ):
             self.assertFalse(may(OPERATOR, verb, resource, where), (verb, resource, where))

@@ -76,6 +76,8 @@ class TheReleaseServesClients(Case):
         self.kubectl("apply", "-f", str(ROOT / "deploy/examples"))
         self.wait_ready()
         self.assertTrue(all(self.answers(client) for client in CLIENTS))
+        self.check_rollback("nowakowska")
+        self.check_rotation("companyabc")
         before = self.servers()
 
         with self.subTest("what it tells Prometheus is what is documented"):
@@ -123,6 +125,28 @@ class TheReleaseServesClients(Case):
         self.kubectl("delete", "pvc,secret", "--all-namespaces", "-l", "app.kubernetes.io/managed-by=mai-operator", "--timeout=2m")
         left = self.cluster.get("all,pvc,secrets,networkpolicies,ingresses", "-A", "-l", "app.kubernetes.io/managed-by=mai-operator")["items"]
         self.assertEqual([f"{one['kind']}/{one['metadata']['name']}" for one in left], [])
+
+    def check_rollback(self, client):
+        """A release that does not start is taken back, which asks for rights of its own."""
+        where = (f"maiinstance/{client}", "-n", f"client-{client}")
+        change = lambda tag: self.kubectl("patch", *where, "--type=merge", "-p", f'{{"spec": {{"image": "{REPOSITORY}:{tag}", "health": {{"startPeriod": "10s"}}}}}}')
+        change("9.9.9")
+        self.kubectl("wait", *where, '--for=jsonpath={.status.conditions[?(@.type=="Stalled")].reason}=RolledBack', "--timeout=3m")
+        self.assertTrue(eventually(lambda: len(self.cluster.get("pods", "-n", f"client-{client}")["items"]) == 1))
+        self.kubectl("wait", f"deployment/mai-{client}", "-n", f"client-{client}", "--for=condition=Available", "--timeout=2m")
+        self.assertTrue(self.answers(client), "what ran before runs again")
+        change("0.1.0")
+        self.wait_ready()
+
+    def check_rotation(self, client):
+        """Without the right to list Secrets a rotated one is taken up at once when the document is touched."""
+        namespace = ("-n", f"client-{client}")
+        pod = lambda: {one["metadata"]["uid"] for one in self.cluster.get("pods", *namespace)["items"]}
+        before = pod()
+        self.kubectl("patch", "secret/openrouter", *namespace, "-p", '{"stringData": {"api-key": "sk-or-v1-rotated"}}')
+        self.kubectl("annotate", f"maiinstance/{client}", *namespace, "rotated=1", "--overwrite")
+        self.assertTrue(eventually(lambda: len(pod()) == 1 and pod().isdisjoint(before), 60), "the pod with the old key goes on")
+        self.wait_ready()
 
     def check_metrics(self):
         page = (ROOT / "docs/kubernetes.md").read_text()

@@ -22,21 +22,19 @@ INSTANCE = {
     ("mai.dev", "maiinstances"): {"get", "list", "watch", "patch"},
     ("mai.dev", "maiinstances/status"): {"get", "patch"},
     ("mai.dev", "maiinstances/finalizers"): {"update"},
-    ("apps", "deployments"): WRITTEN,
+    ("apps", "deployments"): WRITTEN | {"update"},
     ("apps", "replicasets"): {"get", "list", "watch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "services"): WRITTEN,
     ("", "serviceaccounts"): WRITTEN,
     ("", "persistentvolumeclaims"): WRITTEN,
     ("", "secrets"): {"get", "create", "patch", "delete"},
-    ("", "events"): {"get", "list"},
     ("events.k8s.io", "events"): {"create", "patch"},
     ("networking.k8s.io", "networkpolicies"): WRITTEN,
     ("networking.k8s.io", "ingresses"): WRITTEN,
     ("policy", "poddisruptionbudgets"): WRITTEN,
     ("gateway.networking.k8s.io", "httproutes"): WRITTEN,
 }
-CRD = {("apiextensions.k8s.io", "customresourcedefinitions/maiinstances.mai.dev"): {"get"}}
 LEASE = {
     ("coordination.k8s.io", "leases"): {"create"},
     ("coordination.k8s.io", "leases/mai-operator"): {"get", "update", "patch"},
@@ -69,13 +67,13 @@ class TheRightsAreLeast(Case):
 
     def test_with_all_namespaces_secrets_are_never_listed(self):
         for values in ({}, {"rbac": {"watchSecrets": True}}):
-            self.assertEqual(of_the_operator(values), [(None, CRD), (None, INSTANCE), ("mai-system", LEASE)])
+            self.assertEqual(of_the_operator(values), [(None, INSTANCE), ("mai-system", LEASE)])
 
     def test_with_chosen_namespaces_there_is_no_right_elsewhere(self):
         there = INSTANCE | {("", "secrets"): WRITTEN}
-        expected = [(None, CRD), ("client-a", there), ("client-b", there), ("mai-system", LEASE)]
+        expected = [("client-a", there), ("client-b", there), ("mai-system", LEASE)]
         self.assertEqual(of_the_operator({"watchNamespaces": ["client-a", "client-b"]}), expected)
-        without = {"watchNamespaces": ["client-a"], "rbac": {"watchSecrets": False, "readCrd": False}}
+        without = {"watchNamespaces": ["client-a"], "rbac": {"watchSecrets": False}}
         self.assertEqual(of_the_operator(without), [("client-a", INSTANCE), ("mai-system", LEASE)])
 
     def test_what_is_switched_off_takes_its_rights_along(self):
@@ -83,7 +81,7 @@ class TheRightsAreLeast(Case):
         routes = {right for _, table in of_the_operator({"gatewayApi": {"enabled": False}}) for right in table}
         self.assertNotIn(("gateway.networking.k8s.io", "httproutes"), routes)
         alone = of_the_operator({"leaderElection": {"enabled": False}})
-        self.assertEqual(alone, [(None, CRD), (None, INSTANCE)])
+        self.assertEqual(alone, [(None, INSTANCE)])
 
     def test_people_with_the_clusters_roles_may_handle_instances_and_nothing_more(self):
         people = {name: role for name, role in of_kind("ClusterRole").items() if any("aggregate-to" in label for label in role["metadata"]["labels"])}
@@ -111,4 +109,4 @@ class TheRightsAreLeast(Case):
         for group, resources, verbs in re.findall(r"^\| `(core|[a-z.0-9]+)` \| ((?:`[a-z./-]+`(?:, )?)+) \| ([a-z, ]+) \|", page, re.M):
             for resource in re.findall(r"`([a-z./-]+)`", resources):
                 told.setdefault(("" if group == "core" else group, resource), set()).update(verbs.strip().split(", "))
-        self.assertEqual(told, INSTANCE | CRD | LEASE)
+        self.assertEqual(told, INSTANCE | LEASE)

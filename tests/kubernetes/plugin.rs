@@ -188,7 +188,7 @@ fn a_report_holds_what_helps_and_no_secret() {
     stage.apply(&document(&stage, "leaky", images::fixture(), &format!("  server: {{env: {env}}}\n")));
     let log =
         || stage.try_kubectl(&["logs", "deployment/mai-leaky", "--previous"], "").ok().filter(|log| log.contains(KEY));
-    stage.wait_until(&operator, "the key to be in the log", log);
+    stage.wait_until(&operator, || "the key to be in the log".to_owned(), log);
     let person = Person::new(&stage);
 
     let said = person.says(&["report", "leaky", "--output", "report.tar.gz"]);

@@ -65,9 +65,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [mai.dev]
   resources: [maiinstances/finalizers]
   verbs: [update]
+# A rollback puts a former pod template in the place of the present one as a whole, which is an update.
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
@@ -85,10 +86,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   {{- else }}
   verbs: [get, create, patch, delete]
   {{- end }}
-# Why a pod does not start is told by events.
-- apiGroups: [""]
-  resources: [events]
-  verbs: [get, list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
