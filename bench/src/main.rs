@@ -4,6 +4,7 @@
 
 mod chat;
 mod cluster;
+mod docker;
 mod fleet;
 mod load;
 mod process;
@@ -36,6 +37,14 @@ struct Args {
     /// Seconds for which nothing changes on the cluster
     #[arg(long, default_value_t = 300)]
     idle: u64,
+
+    /// Docker's `docker compose` as a program of its own; without it its row is left out
+    #[arg(long)]
+    docker_compose: Option<PathBuf>,
+
+    /// Containers at which the memory of the reconciler is looked at once more
+    #[arg(long, default_value_t = 200)]
+    containers: usize,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         chat::measure(&args.mai, &mut report).await?;
         server::measure(&args.mai, &mut report).await?;
         fleet::measure(&args.mai, &mut report).await?;
+        docker::measure(&args.mai, args.docker_compose.as_deref(), args.containers, &mut report).await?;
         let idle = Duration::from_secs(args.idle);
         cluster::measure(&args.mai, args.cluster.as_deref(), args.instances, idle, &mut report).await?;
         report.print();

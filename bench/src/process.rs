@@ -27,17 +27,22 @@ pub fn free_port() -> anyhow::Result<SocketAddr> {
 }
 
 impl Program {
+    /// Starts a program and waits for nothing.
+    pub fn launch(mut command: Command, address: SocketAddr) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
+        let child = command.spawn().context("cannot start the program under measurement")?;
+        Ok(Self { child, address })
+    }
+
     /// Starts a program and waits until `path` answers with `status`; also tells how long that took.
     pub async fn start(
-        mut command: Command,
+        command: Command,
         address: SocketAddr,
         path: &str,
         status: u16,
     ) -> anyhow::Result<(Self, Duration)> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let started = Instant::now();
-        let child = command.spawn().context("cannot start the program under measurement")?;
-        let program = Self { child, address };
+        let program = Self::launch(command, address)?;
         program.wait_for(path, status, Duration::from_secs(20)).await?;
         Ok((program, started.elapsed()))
     }

@@ -7,7 +7,10 @@ use crate::server::LogFormat;
 /// To standard error, warnings and worse unless RUST_LOG says otherwise; once per process.
 pub(super) fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    // The journal takes a line with colours for binary data.
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    lines.with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// To standard output; `RUST_LOG` narrows or widens it; once per process.

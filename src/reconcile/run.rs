@@ -224,6 +224,12 @@ fn requests<S: Source, R: Runtime, K: Record>(
     stream::select(touched, by_ourselves).map_ok(ReconcileRequest::from).boxed()
 }
 
+/// Whether an image that could not be had is only tried for again.
+fn is_retry(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) -> bool {
+    let unavailable = |(_, why, _): (&str, &str, &str)| why == Reason::ImageUnavailable.as_str();
+    status::readiness(previous).is_some_and(unavailable) && previous.observed_generation == status.observed_generation
+}
+
 fn uses(instance: &MaiInstance, rotated: &Rotated, ground: Ground) -> bool {
     match rotated {
         Rotated::Any => true,
@@ -269,7 +275,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     /// Observes, decides, does one step. `None` means: look again at once.
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
-        let Kept { status: previous, memory, session_key } = self.kept(instance, id).await?;
+        let Kept { status: mut previous, memory, session_key } = self.kept(instance, id).await?;
         let view = View::of(instance, id, &self.store.state(), &session_key, source, runtime).await;
         let Decision { step, status, mut memory, wake } = decide(&view.facts(instance, &memory, &previous));
 
@@ -283,9 +289,11 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
                 let Ok(workload) = view.wanted else { return Ok(None) };
                 tracing::info!(instance = %id, "{step}");
                 self.hold(instance, id).await?;
-                if matches!(step, Step::Prepare(_) | Step::Replace(_)) {
-                    // These take a while, so people are told before.
+                // These take a while, so people are told before; of an image that is tried for again they know more already.
+                if matches!(step, Step::Replace(_)) || matches!(step, Step::Prepare(_)) && !is_retry(&previous, &status)
+                {
                     self.note(instance, id, &previous, &status, &memory).await;
+                    previous.clone_from(&status);
                 }
                 let outcome = match step {
                     Step::Prepare(_) => runtime.prepare(&workload).await,

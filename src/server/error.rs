@@ -26,7 +26,7 @@ pub enum ServeError {
         pid: String,
     },
     /// The data directory can't be made or written (exit code 73).
-    #[error("data directory {} is not writable: {source}; make it writable for this user or set another DATA_DIR", path.display())]
+    #[error("data directory {} is not writable: {source}; give it to user {} (chown) or set another DATA_DIR", path.display(), rustix::process::geteuid().as_raw())]
     DataDirectoryNotWritable {
         /// The data directory.
         path: PathBuf,

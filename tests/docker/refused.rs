@@ -7,7 +7,7 @@ use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBu
 
 use super::engine;
 use super::stage::{Stage, inspect, remove};
-use super::support::{free_port, wait_ready};
+use super::support::{free_port, wait_ready, wait_until};
 
 fn foreign(name: &str, port: Option<u16>) {
     engine::by_hand(async |docker| {
@@ -157,4 +157,29 @@ fn a_network_that_is_not_there_is_told_before_anything_stops() {
     );
     drop(stage);
     engine::by_hand(async |docker| drop(docker.remove_network("web-of-netless").await));
+}
+
+#[test]
+fn an_image_that_cannot_be_had_is_told_once_however_often_it_is_tried_for() {
+    let _shared = engine::shared();
+    let stage = Stage::new("imageless");
+    let compose = stage.up("");
+    let run = stage.run().unwrap();
+    stage.declare("fixture:missing", "");
+    let message = stage.wait_for("ImageUnavailable");
+    assert!(message.contains("fixture:missing"), "{message}");
+    // Each try that fails leaves a warning in the log.
+    let said =
+        |words: &[&str]| compose.said().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    wait_until(|| "three tries".into(), || (said(&["WARN", "cannot be had"]) >= 3).then_some(()));
+    assert_eq!(said(&["imageless", "Preparing"]), 1, "{}", compose.said());
+    assert_eq!(said(&["imageless", "ImageUnavailable"]), 1, "{}", compose.said());
+    assert!(!compose.said().contains('\u{1b}'), "there are colours in a log that is no terminal");
+    assert_eq!(stage.run().unwrap(), run, "what serves was disturbed");
+
+    stage.declare("fixture:2", "");
+    stage.wait_for_another(&run);
+    stage.wait_for("Ready");
+    assert_eq!(said(&["imageless", "Replacing"]), 1, "{}", compose.said());
+    compose.stop();
 }

@@ -1,0 +1,184 @@
+//! An engine of the bench's own, the images on it, and the bare calls that the operator is measured beside.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkCreateRequest, NetworkingConfig,
+    VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptions,
+    ListContainersOptionsBuilder, ListVolumesOptions, RemoveContainerOptions, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions, StartContainerOptions,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A server that answers and does nothing else, so that the engine alone takes time.
+pub const FIXTURE: &str = "fixture:1";
+/// The binary under measurement.
+pub const OWN: &str = "mai-own:bench";
+/// As many calls at once as an engine on two to four cores gets done fastest.
+const WORKERS: usize = 8;
+const NETWORK: &str = "mai";
+
+/// It goes, with all that runs on it, when its script's standard input ends.
+pub struct Engine {
+    /// The same client as the operator's.
+    pub docker: Docker,
+    directory: PathBuf,
+    script: Child,
+    _place: tempfile::TempDir,
+}
+
+impl Engine {
+    /// Starts an engine and puts the images on it.
+    pub async fn start(binary: &Path) -> anyhow::Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let place = tempfile::tempdir()?;
+        let directory = place.path().join("engine");
+        let mut command = Command::new(root.join("tests/docker/engine"));
+        let mut script = command.arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(script.stdout.take().context("no output")?).lines();
+        if said.next_line().await?.as_deref() != Some("ready") {
+            bail!("the engine does not start");
+        }
+        let socket = directory.join("docker.sock");
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), 120, API_DEFAULT_VERSION)?;
+        let docker = docker.negotiate_version().await?;
+        let engine = Self { docker, directory, script, _place: place };
+        engine.import_fixture(&root).await?;
+        engine.import_own(&root, binary).await?;
+        Ok(engine)
+    }
+
+    /// As DOCKER_HOST has it.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("docker.sock")
+    }
+
+    async fn import_fixture(&self, root: &Path) -> anyhow::Result<()> {
+        let fixture = self.directory.join("fixture");
+        let source = root.join("tests/docker/fixture/server.rs");
+        let mut rustc = Command::new("rustc");
+        rustc.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"]);
+        succeed(rustc.arg(&fixture).arg(source)).await?;
+        let archive = self.packed(root, &fixture).await?;
+        self.import(FIXTURE, &archive).await
+    }
+
+    /// The binary and the libraries it was linked with.
+    async fn import_own(&self, root: &Path, binary: &Path) -> anyhow::Result<()> {
+        let archive = self.packed(root, binary).await?;
+        let libraries = Command::new("ldd").arg(binary).output().await?.stdout;
+        let libraries = String::from_utf8_lossy(&libraries).into_owned();
+        let libraries: Vec<&str> = libraries.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        if !libraries.is_empty() {
+            let mut tar = Command::new("tar");
+            succeed(tar.arg("-C/").args(["--dereference", "-Prf"]).arg(&archive).args(libraries)).await?;
+        }
+        self.import(OWN, &archive).await
+    }
+
+    /// What the image holds, as the Dockerfile's image does.
+    async fn packed(&self, root: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
+        let archive = self.directory.join("rootfs.tar");
+        let mut rootfs = Command::new(root.join("image/rootfs"));
+        succeed(rootfs.arg(binary).stdout(std::fs::File::create(&archive)?)).await?;
+        Ok(archive)
+    }
+
+    async fn import(&self, image: &str, archive: &Path) -> anyhow::Result<()> {
+        let mut docker = Command::new("docker");
+        docker.arg("-H").arg(self.host()).args(["import", "--change", "ENTRYPOINT [\"/usr/local/bin/mai\"]"]);
+        succeed(docker.args(["--change", "CMD [\"serve\"]"]).arg(archive).arg(image).stdout(Stdio::null())).await
+    }
+
+    /// What there is to know of a container.
+    pub async fn inspect(&self, name: &str) -> anyhow::Result<ContainerInspectResponse> {
+        Ok(self.docker.inspect_container(name, None::<InspectContainerOptions>).await?)
+    }
+
+    /// A container as it would be asked for.
+    pub async fn body_of(&self, name: &str) -> anyhow::Result<ContainerCreateBody> {
+        let container = self.inspect(name).await?;
+        let mut body: ContainerCreateBody =
+            serde_json::from_value(serde_json::to_value(container.config.context("no configuration")?)?)?;
+        body.hostname = None;
+        body.host_config = container.host_config;
+        let endpoints = HashMap::from([(NETWORK.to_owned(), EndpointSettings::default())]);
+        body.networking_config = Some(NetworkingConfig { endpoints_config: Some(endpoints) });
+        Ok(body)
+    }
+
+    /// Network, volumes and containers, made and started with nothing but the calls for that.
+    pub async fn make_all(&self, bodies: &[(String, ContainerCreateBody)]) -> anyhow::Result<()> {
+        let request = NetworkCreateRequest {
+            name: NETWORK.to_owned(),
+            driver: Some("bridge".to_owned()),
+            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+            ..NetworkCreateRequest::default()
+        };
+        self.docker.create_network(request).await?;
+        let making = bodies.iter().map(async |(name, body)| {
+            for volume in ["data", "backups"] {
+                let name = Some(format!("{name}-{volume}"));
+                self.docker.create_volume(VolumeCreateRequest { name, ..VolumeCreateRequest::default() }).await?;
+            }
+            self.create(name, body).await?;
+            self.docker.start_container(name, None::<StartContainerOptions>).await?;
+            anyhow::Ok(())
+        });
+        stream::iter(making).buffer_unordered(WORKERS).try_collect().await
+    }
+
+    /// A container that is not started.
+    pub async fn create(&self, name: &str, body: &ContainerCreateBody) -> anyhow::Result<()> {
+        let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(name).build();
+        self.docker.create_container(Some(options), body.clone()).await?;
+        Ok(())
+    }
+
+    /// Removes every container, volume and network.
+    pub async fn empty(&self) -> anyhow::Result<()> {
+        let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
+        let containers = self.docker.list_containers(Some(options)).await?;
+        let removing = containers.into_iter().filter_map(|container| container.id).map(async |id| {
+            let options: RemoveContainerOptions = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            self.docker.remove_container(&id, Some(options)).await
+        });
+        stream::iter(removing).buffer_unordered(WORKERS).try_collect::<()>().await?;
+        let volumes = self.docker.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default();
+        for volume in volumes {
+            self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
+        }
+        let _ = self.docker.remove_network(NETWORK).await;
+        Ok(())
+    }
+
+    /// Ends it and waits until it has.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.empty().await?;
+        drop(self.script.stdin.take());
+        self.script.wait().await?;
+        Ok(())
+    }
+}
+
+async fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().await?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! The operator on a Docker Engine, each figure beside the bare calls of the same run.
+
+mod compose;
+mod downtime;
+mod engine;
+mod place;
+mod proxy;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bollard::models::ContainerUpdateBody;
+use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder, KillContainerOptions};
+use futures::StreamExt;
+
+use self::engine::{Engine, FIXTURE, OWN};
+use self::place::{Place, answers, container};
+use self::proxy::Proxy;
+use crate::process::{Program, cpu_seconds, peak_kib, resident_kib};
+use crate::report::Report;
+
+const INSTANCES: usize = 20;
+/// Every row that is taken more than once is taken so often.
+const ROUNDS: usize = 5;
+
+/// Measures the way from nothing, what standing still costs, repairs, changes and replacements.
+pub async fn measure(
+    binary: &Path,
+    docker_compose: Option<&Path>,
+    many: usize,
+    report: &mut Report<'_>,
+) -> anyhow::Result<()> {
+    if !report.wants("docker") {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("docker: left out, it needs root to start an engine of its own");
+        return Ok(());
+    }
+    let engine = Engine::start(binary).await?;
+    from_nothing(&engine, binary, FIXTURE, "20 instances from nothing to ready", report).await?;
+    from_nothing(&engine, binary, OWN, "the same, each with our own server", report).await?;
+    settled(&engine, binary, report).await?;
+    if let Some(program) = docker_compose {
+        compose::measure(&engine, program, report).await?;
+    }
+    memory_of_many(&engine, binary, many, report).await?;
+    engine.stop().await
+}
+
+async fn from_nothing(
+    engine: &Engine,
+    binary: &Path,
+    image: &'static str,
+    name: &str,
+    report: &mut Report<'_>,
+) -> anyhow::Result<()> {
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let place = Place::new(INSTANCES, image)?;
+        let began = Instant::now();
+        let mai = place.compose(binary, &engine.host(), "20s")?;
+        place.all_ready().await?;
+        ours.push(began.elapsed());
+        mai.stop().await?;
+
+        let mut bodies = Vec::new();
+        for index in 0..INSTANCES {
+            bodies.push((container(index), engine.body_of(&container(index)).await?));
+        }
+        engine.empty().await?;
+        let began = Instant::now();
+        engine.make_all(&bodies).await?;
+        place.all_ready().await?;
+        bare.push(began.elapsed());
+        engine.empty().await?;
+    }
+    let (ours, bare) = (median(ours), median(bare));
+    let ratio = ours.as_secs_f64() / bare.as_secs_f64();
+    report.add(
+        &format!("docker: {name}"),
+        format!("{:.2} s by the bare calls, eight at once", bare.as_secs_f64()),
+        format!("{:.2} s = {ratio:.2} x", ours.as_secs_f64()),
+        "≤ 1.15 x",
+        ratio <= 1.15,
+    );
+    Ok(())
+}
+
+/// What is measured while everything stands as declared.
+async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
+    let place = Place::new(INSTANCES, FIXTURE)?;
+    let proxy = Proxy::start(&engine.socket())?;
+    let mai = place.compose(binary, &proxy.host(), "2s")?;
+    place.all_ready().await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    passes(&proxy, &mai, INSTANCES, Duration::from_secs(2), report).await?;
+    let resident = resident_kib(mai.pid()?)?;
+    report.add(
+        "docker: memory of the reconciler at 20",
+        "-".to_owned(),
+        format!("{:.1} MiB resident, {:.1} MiB at most", mib(resident), mib(peak_kib(mai.pid()?)?)),
+        "≤ 30 MiB",
+        resident <= 30 * 1024,
+    );
+    repairs(engine, &place, &proxy, report).await?;
+    limits(engine, &place, report).await?;
+
+    let some: Vec<usize> = (INSTANCES - ROUNDS..INSTANCES).collect();
+    let ours = median(downtime::by_the_operator(engine, &place, &some).await?);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    mai.stop().await?;
+    let bare = median(downtime::by_hand(engine, &place, &some).await?);
+    let ratio = ours.as_secs_f64() / bare.as_secs_f64();
+    report.add(
+        "docker: without an answer while a container is replaced",
+        format!("{} by stop and start alone", ms(bare)),
+        format!("{} = {ratio:.2} x", ms(ours)),
+        "≤ 1.15 x",
+        ratio <= 1.15,
+    );
+    engine.empty().await
+}
+
+/// Ten passes in which nothing has to be done.
+async fn passes(
+    proxy: &Proxy,
+    mai: &Program,
+    instances: usize,
+    resync: Duration,
+    report: &mut Report<'_>,
+) -> anyhow::Result<()> {
+    const PASSES: u32 = 10;
+    let (began, cpu) = (Instant::now(), cpu_seconds(mai.pid()?)?);
+    tokio::time::sleep(resync * PASSES).await;
+    let cpu = (cpu_seconds(mai.pid()?)? - cpu) / f64::from(PASSES);
+    let requests = proxy.since(began);
+    let writes: Vec<&str> =
+        requests.iter().filter(|request| !request.reads()).map(|request| request.line.as_str()).collect();
+    let bursts = proxy.bursts(began);
+    let reads = bursts.iter().map(|burst| burst.requests).max().unwrap_or_default();
+    let wall = median(bursts.iter().map(|burst| burst.took).collect());
+    if !writes.is_empty() {
+        eprintln!("docker: written with nothing to do: {writes:?}");
+    }
+    report.add(
+        &format!("docker: a pass over {instances} with nothing to do"),
+        format!("{} passes, {reads} reads each, {} writes", bursts.len(), writes.len()),
+        format!("{} from the first read to the last answer, {:.1} ms CPU", ms(wall), cpu * 1e3),
+        if instances == INSTANCES { "≤ 20 ms, no write" } else { "no write" },
+        writes.is_empty() && (wall <= Duration::from_millis(20) || instances > INSTANCES),
+    );
+    Ok(())
+}
+
+/// From the call that kills a server until the engine is asked to start it again.
+async fn repairs(engine: &Engine, place: &Place, proxy: &Proxy, report: &mut Report<'_>) -> anyhow::Result<()> {
+    let (mut seen, mut started) = (Vec::new(), Vec::new());
+    for index in 0..ROUNDS {
+        let id = engine.inspect(&container(index)).await?.id.context("no id")?;
+        let filters = std::collections::HashMap::from([("event", vec!["die"]), ("container", vec![id.as_str()])]);
+        let options: EventsOptions = EventsOptionsBuilder::new().filters(&filters).build();
+        let mut events = Box::pin(engine.docker.events(Some(options)));
+        let told = tokio::spawn(async move { events.next().await.map(|_| Instant::now()) });
+        // Its request has to be there first.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+
+        let began = Instant::now();
+        engine.docker.kill_container(&id, None::<KillContainerOptions>).await?;
+        seen.push(told.await?.context("no event")? - began);
+        let start = format!("/containers/{id}/start");
+        let asked = loop {
+            let mut requests = proxy.since(began).into_iter();
+            if let Some(request) = requests.find(|request| request.line.contains(&start)) {
+                break request.came - began;
+            }
+            if began.elapsed() > Duration::from_secs(30) {
+                bail!("{} was not started again within 30 s", container(index));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        started.push(asked);
+        while !answers(place.addresses[index]).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let (seen, started) = (median(seen), median(started));
+    report.add(
+        "docker: from docker kill to the call that starts it again",
+        format!("{} until the engine says that it died", ms(seen)),
+        ms(started),
+        "≤ 250 ms",
+        started <= Duration::from_millis(250),
+    );
+    Ok(())
+}
+
+/// From a document that says another limit until the container has it, without a restart.
+async fn limits(engine: &Engine, place: &Place, report: &mut Report<'_>) -> anyhow::Result<()> {
+    const MEMORY: i64 = 96 << 20;
+    let (mut ours, mut bare, mut undisturbed) = (Vec::new(), Vec::new(), true);
+    for index in ROUNDS..2 * ROUNDS {
+        let name = container(index);
+        let before = engine.inspect(&name).await?;
+        let began = Instant::now();
+        place.write(index, "  resources: {limits: {memory: 96Mi}}\n")?;
+        let after = loop {
+            let now = engine.inspect(&name).await?;
+            if now.host_config.as_ref().and_then(|host| host.memory) == Some(MEMORY) {
+                break now;
+            }
+            if began.elapsed() > Duration::from_secs(30) {
+                bail!("{name} has not got its limit within 30 s");
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        ours.push(began.elapsed());
+        let run = |of: &bollard::models::ContainerInspectResponse| {
+            (of.id.clone(), of.state.as_ref().and_then(|state| state.started_at.clone()))
+        };
+        undisturbed &= run(&before) == run(&after);
+
+        let same = ContainerUpdateBody {
+            memory: Some(MEMORY),
+            memory_swap: Some(2 * MEMORY),
+            ..ContainerUpdateBody::default()
+        };
+        let began = Instant::now();
+        engine.docker.update_container(&name, same).await?;
+        bare.push(began.elapsed());
+    }
+    let (ours, bare) = (median(ours), median(bare));
+    report.add(
+        "docker: from another limit in a document to the container that has it",
+        format!("{} for the bare call", ms(bare)),
+        format!("{}, {}", ms(ours), if undisturbed { "same container, no restart" } else { "RESTARTED" }),
+        "≤ 1 s, no restart",
+        undisturbed && ours <= Duration::from_secs(1),
+    );
+    Ok(())
+}
+
+async fn memory_of_many(engine: &Engine, binary: &Path, many: usize, report: &mut Report<'_>) -> anyhow::Result<()> {
+    let place = Place::new(many, FIXTURE)?;
+    let proxy = Proxy::start(&engine.socket())?;
+    let began = Instant::now();
+    let mai = place.compose(binary, &proxy.host(), "5s")?;
+    place.all_ready().await?;
+    let took = began.elapsed();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let resident = resident_kib(mai.pid()?)?;
+    report.add(
+        &format!("docker: memory of the reconciler at {many}"),
+        format!("{:.0} s until all were ready", took.as_secs_f64()),
+        format!("{:.1} MiB resident, {:.1} MiB at most", mib(resident), mib(peak_kib(mai.pid()?)?)),
+        "≤ 60 MiB",
+        resident <= 60 * 1024,
+    );
+    passes(&proxy, &mai, many, Duration::from_secs(5), report).await?;
+    mai.stop().await?;
+    engine.empty().await
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.0} ms", time.as_secs_f64() * 1e3)
+}
+
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
