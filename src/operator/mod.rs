@@ -150,9 +150,9 @@ async fn work(
             // A little less than the time between two looks, so that each look reads anew.
             secrets_for: options.resync.mul_f64(0.9),
             invalid,
-            on_watch_error: Arc::new(move |problem| {
+            on_watch_error: Arc::new(move |is_not_served| {
                 counted.watch_failed("MaiInstance");
-                if problem.contains("not find the requested resource") {
+                if is_not_served {
                     counted.crd_is_missing(true);
                 }
             }),

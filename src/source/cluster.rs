@@ -55,8 +55,8 @@ pub struct ClusterOptions {
     pub secrets_for: Duration,
     /// Told of objects that are not understood.
     pub invalid: mpsc::UnboundedSender<Invalid>,
-    /// Told of each failure of the watch, with what was said.
-    pub on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Told of each failure of the watch, and whether it is that the cluster does not serve the kind.
+    pub on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
 }
 
 /// The `MaiInstance` objects of a cluster.
@@ -259,6 +259,18 @@ async fn follow_secrets(
     }
 }
 
+/// Whether there is no such kind. A group without any kind is answered in other words, but with the same code.
+fn is_not_served(error: &watcher::Error) -> bool {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
+            return status.code == 404;
+        }
+        at = error.source();
+    }
+    false
+}
+
 /// Several watches as one.
 struct Merge {
     /// Of each watch, what it has named.
@@ -269,7 +281,7 @@ struct Merge {
     heard: BTreeSet<usize>,
     complete: bool,
     invalid: mpsc::UnboundedSender<Invalid>,
-    on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+    on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
 }
 
 type Event = watcher::Event<MaiInstance>;
@@ -278,7 +290,7 @@ impl Merge {
     fn new(
         watches: usize,
         invalid: mpsc::UnboundedSender<Invalid>,
-        on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+        on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
     ) -> Self {
         Self {
             known: vec![BTreeMap::new(); watches],
@@ -298,7 +310,7 @@ impl Merge {
     ) -> Vec<Event> {
         match event {
             Err(error) => {
-                (self.on_watch_error)(&said(&error));
+                (self.on_watch_error)(is_not_served(&error));
                 tracing::warn!("the watch of MaiInstances failed and is tried again: {}", said(&error));
                 // Of a single watch nothing is known yet; of several, the others go on.
                 if self.known.len() > 1 { self.has_listed(index) } else { Vec::new() }
