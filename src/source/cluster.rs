@@ -385,6 +385,18 @@ fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<(Str
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
+/// Which fields of a spec are wrong and why, if any are.
+pub(crate) fn problem_of(name: &str, spec: &serde_json::Value) -> Option<String> {
+    let document = json!({
+        "apiVersion": api::API_VERSION,
+        "kind": "MaiInstance",
+        "metadata": {"name": name},
+        "spec": spec,
+    });
+    let findings = api::check(&document, None).err()?;
+    Some(findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; "))
+}
+
 /// Marks an object that breaks a rule, as one from before that rule may. What was judged before is not judged again.
 fn judge(instance: &mut MaiInstance, known: Option<&MaiInstance>) {
     let known = known.filter(|known| {
@@ -392,17 +404,7 @@ fn judge(instance: &mut MaiInstance, known: Option<&MaiInstance>) {
     });
     let problem = match known {
         Some(known) => known.annotations().get(DOCUMENT_PROBLEM).cloned(),
-        None => {
-            let document = json!({
-                "apiVersion": api::API_VERSION,
-                "kind": "MaiInstance",
-                "metadata": {"name": instance.name_any()},
-                "spec": instance.spec,
-            });
-            api::check(&document, None).err().map(|findings| {
-                findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; ")
-            })
-        }
+        None => problem_of(&instance.name_any(), &json!(instance.spec)),
     };
     match problem {
         Some(problem) => instance.annotations_mut().insert(DOCUMENT_PROBLEM.to_owned(), problem),
