@@ -26,7 +26,7 @@ use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
 use crate::reconcile::{self, Context, Feed, Options, Record, Transition};
 use crate::runtime::InstanceId;
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice, names, said};
-use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid};
+use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
 use crate::state::EventKind;
 use fence::Fence;
 use http::Health;
@@ -148,9 +148,9 @@ async fn work(
             // A little less than the time between two looks, so that each look reads anew.
             secrets_for: options.resync.mul_f64(0.9),
             invalid,
-            on_watch_error: Arc::new(move |problem| {
+            on_watch_error: Arc::new(move |is_not_served| {
                 counted.watch_failed("MaiInstance");
-                if problem.contains("not find the requested resource") {
+                if is_not_served {
                     counted.crd_is_missing(true);
                 }
             }),
@@ -217,11 +217,14 @@ async fn publish(context: Arc<Work>, mut noticed: mpsc::UnboundedReceiver<Notice
 /// Says on an object that is not understood that it is not, and leaves all else of it as it is.
 async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::UnboundedReceiver<Invalid>) {
     while let Some(Invalid { namespace, name, uid, generation, problem }) = invalid.recv().await {
+        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource());
+        let object = api.get_status(&name).await.ok();
+        // The rules name the field, which who could not read it does not.
+        let problem = object.as_ref().and_then(|object| problem_of(&name, &object.data["spec"])).unwrap_or(problem);
         let message = format!("the document is not understood by this version of mai: {problem}");
         tracing::warn!(instance = %name, namespace, "{message}");
-        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource());
-        let standing = api.get_status(&name).await.map(|object| object.data["status"]["conditions"].clone());
-        let standing = standing.ok().and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
+        let standing = object.map(|object| object.data["status"]["conditions"].clone());
+        let standing = standing.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
         let mut conditions = Conditions::from(&standing, generation, jiff::Timestamp::now());
         conditions.set(ConditionKind::Stalled, Some(true), Reason::InvalidDocument, &message);
         conditions.set(ConditionKind::DocumentValid, Some(false), Reason::InvalidDocument, &message);

@@ -73,8 +73,8 @@ pub struct ClusterOptions {
     pub secrets_for: Duration,
     /// Told of objects that are not understood.
     pub invalid: mpsc::UnboundedSender<Invalid>,
-    /// Told of each failure of the watch, with what was said.
-    pub on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Told of each failure of the watch, and whether it is that the cluster does not serve the kind.
+    pub on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
 }
 
 /// The `MaiInstance` objects of a cluster.
@@ -282,6 +282,18 @@ async fn follow_secrets(
     }
 }
 
+/// Whether there is no such kind. A group without any kind is answered in other words, but with the same code.
+fn is_not_served(error: &watcher::Error) -> bool {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
+            return status.code == 404;
+        }
+        at = error.source();
+    }
+    false
+}
+
 /// Several watches as one.
 struct Merge {
     /// Of each watch, what it has named.
@@ -296,7 +308,7 @@ struct Merge {
     /// Whoever touches a document wants its Secrets read again.
     secrets: Arc<Secrets>,
     invalid: mpsc::UnboundedSender<Invalid>,
-    on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+    on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
 }
 
 /// Namespace and name.
@@ -319,7 +331,7 @@ impl Merge {
         watches: usize,
         secrets: Arc<Secrets>,
         invalid: mpsc::UnboundedSender<Invalid>,
-        on_watch_error: Arc<dyn Fn(&str) + Send + Sync>,
+        on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
     ) -> Self {
         Self {
             known: vec![BTreeMap::new(); watches],
@@ -341,7 +353,7 @@ impl Merge {
     ) -> Vec<Event> {
         match event {
             Err(error) => {
-                (self.on_watch_error)(&said(&error));
+                (self.on_watch_error)(is_not_served(&error));
                 tracing::warn!("the watch of MaiInstances failed and is tried again: {}", said(&error));
                 // Of a single watch nothing is known yet; of several, the others go on.
                 if self.known.len() > 1 { self.has_listed(index) } else { Vec::new() }
@@ -424,6 +436,18 @@ fn key(DeserializeGuard(guarded): &DeserializeGuard<MaiInstance>) -> Option<Key>
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
+/// Which fields of a spec are wrong and why, if any are.
+pub(crate) fn problem_of(name: &str, spec: &serde_json::Value) -> Option<String> {
+    let document = json!({
+        "apiVersion": api::API_VERSION,
+        "kind": "MaiInstance",
+        "metadata": {"name": name},
+        "spec": spec,
+    });
+    let findings = api::check(&document, None).err()?;
+    Some(findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; "))
+}
+
 /// Marks an object that breaks a rule, as one from before that rule may. What was judged before is not judged again.
 fn judge(instance: &mut MaiInstance, known: Option<&Known>) -> Known {
     let (uid, generation) = (instance.metadata.uid.clone(), instance.metadata.generation);
@@ -432,18 +456,7 @@ fn judge(instance: &mut MaiInstance, known: Option<&Known>) -> Known {
     let annotations = hasher.finish();
     let problem = match known.filter(|known| known.uid == uid && known.generation == generation) {
         Some(known) => known.problem.clone(),
-        None => {
-            let document = json!({
-                "apiVersion": api::API_VERSION,
-                "kind": "MaiInstance",
-                "metadata": {"name": instance.name_any()},
-                "spec": instance.spec,
-            });
-            api::check(&document, None).err().map(|findings| {
-                let sentences = findings.iter().map(|found| format!("{}: {}", found.path, found.message));
-                sentences.collect::<Vec<_>>().join("; ")
-            })
-        }
+        None => problem_of(&instance.name_any(), &json!(instance.spec)),
     };
     match &problem {
         Some(problem) => instance.annotations_mut().insert(DOCUMENT_PROBLEM.to_owned(), problem.clone()),

@@ -9,8 +9,8 @@ use super::operator::Operator;
 use super::stage::Stage;
 
 /// A ready instance that is looked at often.
-fn ready(stage: &Stage, more: &str) -> Operator {
-    stage.apply(&stage.fixture("abc", more).replace("startPeriod: 20s", "startPeriod: 4s"));
+fn ready(stage: &Stage, start_period: &str) -> Operator {
+    stage.apply(&stage.fixture("abc", "").replace("startPeriod: 20s", &format!("startPeriod: {start_period}")));
     let operator = stage.operator_with(&["--resync", "1s"]);
     stage.wait_ready(&operator, "abc");
     operator
@@ -51,7 +51,7 @@ fn told(server: &Value, name: &str) -> Value {
 fn a_server_that_does_not_become_ready_is_rolled_back_until_the_document_changes() {
     let _shared = cluster::shared();
     let stage = Stage::new("never-ready");
-    let operator = ready(&stage, "");
+    let operator = ready(&stage, "4s");
     let slow = json!({"env": [{"name": "FIXTURE_READY", "value": "8"}]});
     stage.patch("abc", &told(&slow, "next"));
     told_as_rolled_back(&stage, &operator, "not ready");
@@ -68,7 +68,7 @@ fn a_server_that_does_not_become_ready_is_rolled_back_until_the_document_changes
 fn a_server_that_ends_by_itself_is_rolled_back_with_its_last_words() {
     let _shared = cluster::shared();
     let stage = Stage::new("ending");
-    let operator = ready(&stage, "");
+    let operator = ready(&stage, "60s");
     let ending =
         json!({"env": [{"name": "FIXTURE_EXIT", "value": "3:0"}, {"name": "FIXTURE_READY", "value": "never"}]});
     stage.patch("abc", &told(&ending, "next"));
@@ -80,7 +80,7 @@ fn a_server_that_ends_by_itself_is_rolled_back_with_its_last_words() {
 fn an_image_that_cannot_be_had_is_rolled_back_and_another_one_taken() {
     let _shared = cluster::shared();
     let stage = Stage::new("no-image");
-    let operator = ready(&stage, "");
+    let operator = ready(&stage, "60s");
     stage.patch("abc", &json!({"displayName": "next", "image": "mai-nothing:7"}));
     told_as_rolled_back(&stage, &operator, "its image cannot be had");
     stays_with_the_former(&stage, &operator);

@@ -7,6 +7,15 @@ use super::super::stage::Stage;
 
 const DEFINITION: &str = "crd/maiinstances.mai.dev";
 
+/// Whatever comes of a test, the next one finds the definition as it is committed.
+struct Restored;
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        cluster().install_definitions();
+    }
+}
+
 /// The definition that takes anything, as an older one may.
 fn loosened(stage: &Stage) -> String {
     let mut definition = stage.get(DEFINITION).unwrap();
@@ -23,6 +32,7 @@ fn loosened(stage: &Stage) -> String {
 #[test]
 fn an_object_that_is_not_understood_is_told_and_stops_no_other() {
     let _alone = cluster::alone();
+    let _restored = Restored;
     let stage = Stage::new("misunderstood");
     let operator = stage.operator();
     stage.apply(&stage.fixture("good", ""));
@@ -61,6 +71,7 @@ fn an_object_that_is_not_understood_is_told_and_stops_no_other() {
 #[test]
 fn a_missing_definition_is_named_and_waited_for() {
     let _alone = cluster::alone();
+    let _restored = Restored;
     let stage = Stage::new("no-crd");
     stage.kubectl(&["delete", DEFINITION, "--timeout=60s"]);
     let operator = stage.start_operator(&[]);
