@@ -8,7 +8,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, GetParams, Patch, PatchParams,
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
-use super::compare::differences;
+use super::compare::{differences, merge};
 use super::deployment::deployment;
 use super::kind::Kind;
 use super::live::Live;
@@ -243,17 +243,13 @@ impl KubernetesRuntime {
             // There is nothing to go back to; what is declared stays, and is told as it is.
             return self.patch_deployment(id, ACTION, &Replaced::forget()).await;
         };
-        let api = self.api(&id.namespace, Kind::Deployment);
+        let standing = self.api(&id.namespace, Kind::Deployment).get(&names::name(id)).await;
+        let standing = standing.map_err(|error| failed(ACTION, id, &error))?;
         // Forgotten at once with the change, so that a crash between the two cannot happen.
-        let mut object = api.get(&names::name(id)).await.map_err(|error| failed(ACTION, id, &error))?;
-        Replaced::take(&mut object.metadata);
-        object.data["spec"]["template"] = template;
-        object.metadata.managed_fields = None;
-        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let replaced =
-            api.replace(&names::name(id), &params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
-        self.watches.put(Kind::Deployment, replaced);
-        Ok(())
+        let mut patch = Replaced::forget();
+        patch["metadata"]["resourceVersion"] = json!(standing.metadata.resource_version);
+        patch["spec"]["template"] = merge(&standing.data["spec"]["template"], &template);
+        self.patch_deployment(id, ACTION, &patch).await
     }
 
     /// Removes all that is ours but the claims and the session key.

@@ -17,6 +17,14 @@ pub(super) fn differences(prefix: &str, wanted: &Value, live: &Value) -> Vec<Cha
     changes
 }
 
+/// The merge patch (RFC 7386) that makes `wanted` of `live`.
+pub(super) fn merge(live: &Value, wanted: &Value) -> Value {
+    let (Some(from), Some(to)) = (live.as_object(), wanted.as_object()) else { return wanted.clone() };
+    let gone = from.keys().filter(|name| !to.contains_key(*name)).map(|name| (name.clone(), Value::Null));
+    let kept = to.iter().map(|(name, value)| (name.clone(), merge(&live[name], value)));
+    Value::Object(gone.chain(kept).collect())
+}
+
 fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Change>) {
     match (wanted, live) {
         (Value::Object(fields), _) if !fields.is_empty() => {
@@ -96,6 +104,20 @@ mod tests {
         });
         let changes: Vec<String> = differences("spec", &wanted, &live).iter().map(ToString::to_string).collect();
         assert_eq!(changes, ["spec.containers[server].image: a:1 -> a:2", r#"spec.args: ["a"] -> ["a","b"]"#]);
+    }
+
+    #[test]
+    fn a_merge_takes_away_what_is_not_wanted_and_replaces_lists_as_a_whole() {
+        let live = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"containers": [1, 2], "volumes": [3], "host": {"x": 1}}});
+        let wanted =
+            json!({"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [2], "volumes": [3], "dns": {"y": 2}}});
+        assert_eq!(
+            merge(&live, &wanted),
+            json!({
+                "metadata": {"labels": {"a": "1", "b": null}},
+                "spec": {"containers": [2], "volumes": [3], "dns": {"y": 2}, "host": null},
+            })
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a replacement replaced, as labels of its Deployment; annotations would count as a new generation of it.
 
 use jiff::Timestamp;
-use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::live::Live;
@@ -33,13 +32,6 @@ impl Replaced {
     pub(super) fn write(&self, labels: &mut Value) {
         labels[FORMER] = json!(self.former);
         labels[REPLACED_AT] = json!(self.at.as_second().to_string());
-    }
-
-    /// Takes it back from a Deployment.
-    pub(super) fn take(deployment: &mut ObjectMeta) {
-        for label in [FORMER, REPLACED_AT] {
-            deployment.labels.get_or_insert_default().remove(label);
-        }
     }
 
     /// The change of a Deployment that takes it back.

@@ -125,7 +125,7 @@ fn a_right_that_is_missing_is_named_and_nothing_else_is_kept_from_going_on() {
 
     // Without seeing a kind nothing can be known: that is said, and nothing is touched.
     let unseen = Stage::new("unseen");
-    let (_place, mut blind) = start(&unseen, &without(&all, "networkpolicies", "list"));
+    let (_place, mut blind) = start(&unseen, &without(&all, "networkpolicies", "watch"));
     unseen.apply(&unseen.fixture("abc", ""));
     let message = unseen.wait_for_reason(&blind, "abc", "Ready", "ObserveFailed");
     assert!(message.contains("NetworkPolicy") && message.contains("forbidden"), "{message}");
