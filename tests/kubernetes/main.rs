@@ -4,6 +4,7 @@
 mod asked;
 mod by_hand;
 mod causes;
+#[allow(dead_code)]
 mod cluster;
 mod confined;
 mod figures;
