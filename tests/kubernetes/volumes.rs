@@ -43,6 +43,33 @@ fn a_volume_grows_where_its_class_lets_it_and_elsewhere_the_client_goes_on() {
 }
 
 #[test]
+fn two_volumes_that_cannot_grow_are_both_told_and_asked_for_once() {
+    let _shared = cluster::shared();
+    let stage = Stage::new("both-volumes");
+    let class = "size: 1Gi, storageClassName: fixed";
+    stage.apply(&stage.fixture("stays", &format!("  storage: {{data: {{{class}}}, backups: {{{class}}}}}\n")));
+    let operator = stage.operator();
+    stage.wait_ready(&operator, "stays");
+    stage.patch("stays", &json!({"storage": {"data": {"size": "2Gi"}, "backups": {"size": "3Gi"}}}));
+    stage.wait_until(
+        &operator,
+        || "both volumes to be told".into(),
+        || {
+            let (_, _, message) = stage.condition("stays", "StorageReady")?;
+            ["mai-stays-data stays at 1Gi", "mai-stays-backups stays at 1Gi"]
+                .iter()
+                .all(|sentence| message.contains(sentence))
+                .then_some(())
+        },
+    );
+    stage.wait_ready(&operator, "stays");
+    let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
+    let settled = passes();
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert!(passes() - settled < 5.0, "it is asked for again and again; it said:\n{}", operator.said());
+}
+
+#[test]
 fn a_claim_that_is_there_is_used_and_kept_whatever_is_deleted() {
     let _shared = cluster::shared();
     let stage = Stage::new("existing");

@@ -1,6 +1,5 @@
 //! The steps on a cluster. Each can be repeated, and goes on from what it finds.
 
-use std::sync::PoisonError;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, GetParams, Patch, PatchParams,
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::claim::{Refusal, covers, size};
 use super::compare::{differences, merge};
 use super::deployment::deployment;
 use super::kind::Kind;
@@ -15,6 +15,7 @@ use super::live::Live;
 use super::observe::{deployment_of, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::Values;
+use super::watches::lock;
 use super::{KubernetesRuntime, Notice, names, said};
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
@@ -59,7 +60,7 @@ impl KubernetesRuntime {
         const ACTION: &str = "make its Secret";
         let id = &workload.id;
         let key = (id.clone(), values.name.clone());
-        if self.found.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&key) {
+        if lock(&self.found).contains_key(&key) {
             return Ok(());
         }
         let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Engine {
@@ -80,7 +81,7 @@ impl KubernetesRuntime {
                 api.create(&params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
             }
         }
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
+        lock(&self.found).insert(key, Instant::now());
         Ok(())
     }
 
@@ -103,23 +104,21 @@ impl KubernetesRuntime {
 
     /// A claim that the cluster does not let grow keeps no instance from being looked after: it is told as a condition.
     async fn grow(&self, id: &InstanceId, object: &Value, standing: &Live) -> Result<(), RuntimeError> {
-        let size =
-            |object: &Value| object["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
-        let refused = |of: &Self| of.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
-        if refused(self).is_some_and(|(asked, _)| asked == size(object)) {
-            return Ok(());
+        let applied = self.apply(id, Kind::PersistentVolumeClaim, object).await;
+        let (Some(wanted), Some(has)) = (size(object), size(&standing.object)) else { return applied };
+        if covers(has, wanted) {
+            return applied;
         }
-        match self.apply(id, Kind::PersistentVolumeClaim, object).await {
+        let name = standing.name().to_owned();
+        match applied {
             Ok(()) => {
-                self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+                lock(&self.refused).entry(id.clone()).or_default().remove(&name);
                 Ok(())
             }
-            Err(RuntimeError::Engine { said, .. }) if size(object) != size(&standing.object) => {
-                let sentence = format!("{} stays at {}: {said}", standing.name(), size(&standing.object));
-                self.refused
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(id.clone(), (size(object), sentence));
+            Err(RuntimeError::Engine { said, .. }) => {
+                let said = format!("{name} stays at {has}: {said}");
+                let refusal = Refusal { size: wanted.to_owned(), said };
+                lock(&self.refused).entry(id.clone()).or_default().insert(name, refusal);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -157,9 +156,8 @@ impl KubernetesRuntime {
             other => other,
         };
         // An apply adds to what somebody else edited in a list, which may then be nonsense; a merge replaces the list.
-        let merge = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         if matches!(&applied, Err(kube::Error::Api(status)) if status.code == 422)
-            && let Ok(merged) = api.patch(name, &merge, &Patch::Merge(object)).await
+            && let Ok(merged) = api.patch(name, &changed_by_us(), &Patch::Merge(object)).await
         {
             applied = Ok(merged);
         }
@@ -168,7 +166,7 @@ impl KubernetesRuntime {
         self.watches.put(kind, applied);
         // Or is left as it was edited.
         if !differences("", object, &standing).is_empty() {
-            let merged = api.patch(name, &merge, &Patch::Merge(object)).await;
+            let merged = api.patch(name, &changed_by_us(), &Patch::Merge(object)).await;
             self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);
         }
         Ok(())
@@ -192,8 +190,8 @@ impl KubernetesRuntime {
 
     /// Changes the Deployment, where there is one.
     async fn patch_deployment(&self, id: &InstanceId, action: &'static str, patch: &Value) -> Result<(), RuntimeError> {
-        let params = PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        match self.api(&id.namespace, Kind::Deployment).patch(&names::name(id), &params, &Patch::Merge(patch)).await {
+        let deployments = self.api(&id.namespace, Kind::Deployment);
+        match deployments.patch(&names::name(id), &changed_by_us(), &Patch::Merge(patch)).await {
             Ok(patched) => {
                 self.watches.put(Kind::Deployment, patched);
                 Ok(())
@@ -284,7 +282,7 @@ impl KubernetesRuntime {
 
     async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
         let deleted = self.api(&id.namespace, Kind::Secret).delete(&name, &DeleteParams::default()).await;
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id.clone(), name));
+        lock(&self.found).remove(&(id.clone(), name));
         gone_or(deleted, "remove its Secret", id)
     }
 
@@ -311,6 +309,11 @@ fn replaced(live: &[Live], mode: Mode) -> Option<Replaced> {
     let revision = |live: &&Live| live.annotation(REVISION).and_then(|revision| revision.parse::<u64>().ok());
     let newest = live.iter().filter(|live| live.kind == Kind::ReplicaSet).max_by_key(revision)?;
     is_available(deployment).then(|| Replaced { former: newest.name().to_owned(), at })
+}
+
+/// A change that is no apply.
+fn changed_by_us() -> PatchParams {
+    PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
 }
 
 /// The Secret of ours that a pod template reads.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::claim::claim;
+use super::claim::{Refusals, claim, size};
 use super::disruption_budget::disruption_budget;
 use super::http_route::http_route;
 use super::ingress::ingress;
@@ -16,14 +16,20 @@ use super::service::service;
 use super::service_account::service_account;
 use crate::runtime::Workload;
 
-/// Every object of a workload but its Deployment and its Secrets. `live` is what is there, since a claim never shrinks.
-pub(super) fn children(workload: &Workload, live: &[Live], entrances: &BTreeSet<String>) -> Vec<(Kind, Value)> {
+/// Every object of a workload but its Deployment and its Secrets. `live` is what is there, since a claim never shrinks, and `refused`
+/// says which do not grow either.
+pub(super) fn children(
+    workload: &Workload,
+    live: &[Live],
+    refused: &Refusals,
+    entrances: &BTreeSet<String>,
+) -> Vec<(Kind, Value)> {
     let id = &workload.id;
     let claims = [(&workload.cluster.data, names::data(id)), (&workload.cluster.backups, names::backups(id))];
     let claims = claims.into_iter().filter(|(declared, _)| declared.existing.is_none()).map(|(declared, name)| {
         let standing = live.iter().find(|live| live.kind == Kind::PersistentVolumeClaim && live.name() == name);
-        let size = standing.and_then(|live| live.object["spec"]["resources"]["requests"]["storage"].as_str());
-        (Kind::PersistentVolumeClaim, claim(id, &name, declared, size))
+        let standing = standing.and_then(|live| size(&live.object));
+        (Kind::PersistentVolumeClaim, claim(id, &name, declared, standing, refused.get(&name)))
     });
     let mut all = vec![(Kind::ServiceAccount, service_account(workload))];
     all.extend(claims);

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::claim::{Refusals, covers, size};
 use super::kind::Kind;
 use super::live::Live;
 use crate::runtime::{Cause, Part, PartKind, Trouble};
@@ -114,8 +115,8 @@ fn how_it_ended(end: Option<&Value>) -> String {
     }
 }
 
-/// How the volumes stand; `refused` is what the cluster said when one was to grow.
-pub(super) fn storage(live: &[Live], refused: Option<&str>) -> Part {
+/// How the volumes stand; `refused` is what the cluster said when some were to grow.
+pub(super) fn storage(live: &[Live], refused: &Refusals) -> Part {
     let claims = live.iter().filter(|live| live.kind == Kind::PersistentVolumeClaim);
     let pending = pending_claims(live).join(", ");
     let mut troubles = claims.filter_map(|claim| {
@@ -135,7 +136,13 @@ pub(super) fn storage(live: &[Live], refused: Option<&str>) -> Part {
             format!("{} is to grow: {} {}", claim.name(), text(&condition["type"]), text(&condition["message"])),
         )
     });
-    let refused = refused.map(|said| Trouble { cause: Cause::ResizeFailed, detail: said.to_owned() });
+    let is_smaller = |name: &str, wanted: &str| {
+        let claim = live.iter().find(|live| live.kind == Kind::PersistentVolumeClaim && live.name() == name);
+        claim.and_then(|claim| size(&claim.object)).is_some_and(|has| !covers(has, wanted))
+    };
+    let refused = refused.iter().filter(|(name, refusal)| is_smaller(name, &refusal.size));
+    let refused = refused.map(|(_, refusal)| refusal.said.as_str()).collect::<Vec<_>>().join("; ");
+    let refused = (!refused.is_empty()).then_some(Trouble { cause: Cause::ResizeFailed, detail: refused });
     Part { kind: PartKind::Storage, trouble: refused.or_else(|| troubles.next()) }
 }
 

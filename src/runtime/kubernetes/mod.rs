@@ -40,6 +40,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Ground, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use claim::Refusals;
 pub(crate) use kind::Kind;
 pub use watches::OnWatchError;
 use watches::Watches;
@@ -78,8 +79,8 @@ pub struct KubernetesRuntime {
     entrances: BTreeSet<String>,
     routes_served: Arc<AtomicBool>,
     notices: UnboundedSender<Notice>,
-    /// By instance: a size that its claim was refused, and what was said. It is not asked for again until another is declared.
-    refused: Mutex<HashMap<InstanceId, (String, String)>>,
+    /// What claims of an instance were refused.
+    refused: Mutex<HashMap<InstanceId, Refusals>>,
     /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
     found: Mutex<HashMap<(InstanceId, String), Instant>>,
 }
@@ -125,11 +126,6 @@ impl KubernetesRuntime {
     /// Waits until everything there is has been listed once.
     pub async fn all_listed(&self) {
         self.watches.all_listed().await;
-    }
-
-    /// When the cluster last told something.
-    pub fn heard(&self) -> jiff::Timestamp {
-        self.watches.heard()
     }
 
     /// Whether the cluster knows HTTPRoutes.

@@ -1,6 +1,5 @@
 //! What is in the cluster of one instance, as the brain reads it.
 
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use secrecy::SecretString;
 
 use super::KubernetesRuntime;
 use super::children::children;
+use super::claim::Refusals;
 use super::compare::differences;
 use super::deployment::deployment;
 use super::diagnose::{diagnose, exposure, storage};
@@ -17,6 +17,7 @@ use super::live::Live;
 use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
+use super::watches::lock;
 use crate::runtime::{
     Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
 };
@@ -98,22 +99,17 @@ impl KubernetesRuntime {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }
-        if let Some((size, _)) = self.refused(&workload.id) {
-            // Asking again would be refused again; it is told as a condition.
-            changes.retain(|change| !(is_size(change) && change.to == size));
-        }
         Ok(changes)
     }
 
     /// What a workload asks for, as far as this cluster serves it.
     pub(super) fn wanted(&self, workload: &Workload, live: &[Live]) -> Vec<(Kind, serde_json::Value)> {
-        let mut wanted = children(workload, live, &self.entrances);
+        let mut wanted = children(workload, live, &self.refused(&workload.id), &self.entrances);
         wanted.retain(|(kind, _)| *kind != Kind::HttpRoute || self.routes_served());
         wanted
     }
 
     fn parts(&self, id: &InstanceId, workload: &Workload, live: &[Live]) -> Vec<crate::runtime::Part> {
-        let refused = self.refused(id).map(|(_, said)| said);
         let entry = workload.cluster.entry.as_ref().map(|entry| match entry {
             Entry::Ingress { .. } => Kind::Ingress,
             Entry::Route { .. } => Kind::HttpRoute,
@@ -122,19 +118,19 @@ impl KubernetesRuntime {
             "this cluster does not serve HTTPRoute of gateway.networking.k8s.io/v1; install the Gateway API, or declare expose.ingress"
                 .to_owned()
         });
-        [Some(storage(live, refused.as_deref())), exposure(live, entry, missing)].into_iter().flatten().collect()
+        [Some(storage(live, &self.refused(id))), exposure(live, entry, missing)].into_iter().flatten().collect()
     }
 
-    fn refused(&self, id: &InstanceId) -> Option<(String, String)> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    fn refused(&self, id: &InstanceId) -> Refusals {
+        lock(&self.refused).get(id).cloned().unwrap_or_default()
     }
 
     /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know; one of an earlier instance of the
     /// same name is about to be collected. What was found is taken to be there for so long.
     async fn is_found(&self, id: &InstanceId, name: &str, trusted: Duration) -> Result<bool, RuntimeError> {
         let key = (id.clone(), name.to_owned());
-        let found = |of: &Self| of.found.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if found(self).is_some_and(|at| at.elapsed() < trusted) {
+        let found = lock(&self.found).get(&key).copied();
+        if found.is_some_and(|at| at.elapsed() < trusted) {
             return Ok(true);
         }
         let there = self.api(&id.namespace, Kind::Secret).get_metadata_opt(name).await;
@@ -147,7 +143,7 @@ impl KubernetesRuntime {
             let owners = there.metadata.owner_references.unwrap_or_default();
             there.metadata.deletion_timestamp.is_none() && owners.iter().any(|owner| owner.uid == id.uid)
         });
-        let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.found);
         if is_ours {
             all.insert(key, Instant::now())
         } else {
@@ -234,10 +230,6 @@ fn drift(changes: Vec<Change>) -> Drift {
     } else {
         Drift::InPlace(changes)
     }
-}
-
-pub(super) fn is_size(change: &Change) -> bool {
-    change.field == "PersistentVolumeClaim.spec.resources.requests.storage"
 }
 
 fn change(field: &str, from: &str, to: &str) -> Change {

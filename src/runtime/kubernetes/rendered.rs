@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::children::children;
+use super::claim::Refusals;
 use super::deployment::deployment;
 use super::kind::Kind;
 use super::secret::Values;
@@ -32,7 +33,8 @@ fn workload(spec: Value) -> Workload {
 fn applied(workload: &Workload) -> Vec<Value> {
     let values = Values::of(workload);
     let entrances = BTreeSet::from(["ingress-nginx".to_owned()]);
-    let mut all: Vec<Value> = children(workload, &[], &entrances).into_iter().map(|(_, object)| object).collect();
+    let mut all: Vec<Value> =
+        children(workload, &[], &Refusals::new(), &entrances).into_iter().map(|(_, object)| object).collect();
     all.push(deployment(workload, &values.name, None));
     all
 }
@@ -118,7 +120,7 @@ fn every_pod_keeps_the_restricted_standard() {
 #[test]
 fn a_claim_is_only_made_where_none_is_named() {
     let claims = |workload: &Workload| {
-        let all = children(workload, &[], &BTreeSet::new());
+        let all = children(workload, &[], &Refusals::new(), &BTreeSet::new());
         let claims = all.into_iter().filter(|(kind, _)| *kind == Kind::PersistentVolumeClaim);
         claims.map(|(_, claim)| claim["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };

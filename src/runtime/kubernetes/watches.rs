@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
@@ -33,7 +32,6 @@ pub(super) struct Watches {
     /// Moves whenever a watch has listed everything for the first time.
     listed: watch::Sender<usize>,
     changes: Arc<Changes>,
-    heard: Mutex<Timestamp>,
     config: watcher::Config,
 }
 
@@ -64,7 +62,6 @@ impl Watches {
             states: Mutex::default(),
             listed: watch::Sender::new(0),
             changes,
-            heard: Mutex::new(Timestamp::now()),
             config: config.labels(SELECTOR),
         });
         for kind in kinds {
@@ -99,7 +96,6 @@ impl Watches {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    *lock(&self.heard) = Timestamp::now();
                     self.take(kind, &scope, event, &mut listing);
                 }
                 Err(error) => {
@@ -255,11 +251,6 @@ impl Watches {
         }
     }
 
-    /// When a watch last told something.
-    pub(super) fn heard(&self) -> Timestamp {
-        *lock(&self.heard)
-    }
-
     fn states(&self) -> MutexGuard<'_, BTreeMap<(Kind, Option<String>), State>> {
         lock(&self.states)
     }
@@ -269,6 +260,7 @@ fn key(object: &DynamicObject) -> Option<Key> {
     Some((object.namespace()?, object.labels().get(INSTANCE)?.clone()))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
