@@ -1,6 +1,5 @@
 //! A running `mai operator`, outside the cluster.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::support::{PATIENCE, free_port, http, signal, wait_until};
+use super::support::{PATIENCE, free_port, http, lines_of, signal, wait_until};
 
 pub struct Operator {
     child: Child,
@@ -28,17 +27,7 @@ impl Operator {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let lines = lines.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    lines.lock().unwrap().push(line);
-                }
-            });
-        }
+        let lines = lines_of(&mut child);
         Self { child, lines, port }
     }
 

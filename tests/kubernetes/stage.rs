@@ -57,6 +57,12 @@ impl Stage {
         self.try_kubectl(arguments, "").unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
     }
 
+    /// Reasons of the events about instances.
+    pub fn event_reasons(&self) -> String {
+        let about = "--field-selector=involvedObject.kind=MaiInstance";
+        self.kubectl(&["get", "events", about, "-o", "jsonpath={.items[*].reason}"])
+    }
+
     pub fn apply(&self, documents: &str) {
         self.try_kubectl(&["apply", "-f", "-"], documents).unwrap_or_else(|error| panic!("{error}\n{documents}"));
     }

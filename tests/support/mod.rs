@@ -159,6 +159,22 @@ pub struct Compose {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
+/// All that a program says on both its outputs, as it comes.
+pub fn lines_of(program: &mut Child) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let streams: [Box<dyn Read + Send>; 2] =
+        [Box::new(program.stdout.take().unwrap()), Box::new(program.stderr.take().unwrap())];
+    for stream in streams {
+        let lines = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+    }
+    lines
+}
+
 impl Compose {
     fn start(place: &Place, arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mai"))
@@ -172,17 +188,7 @@ impl Compose {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let streams: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
-        for stream in streams {
-            let lines = lines.clone();
-            std::thread::spawn(move || {
-                for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                    lines.lock().unwrap().push(line);
-                }
-            });
-        }
+        let lines = lines_of(&mut child);
         Self { child, lines }
     }
 

@@ -46,13 +46,7 @@ fn the_operator_outlives_its_api_server_and_the_database_behind_it() {
     stage.wait_ready(&operator, "abc");
     assert_eq!(operator.ended(), None, "it ended; it said:\n{}", operator.said());
     assert_ne!(stage.pod("abc"), pod);
-    let events = stage.kubectl(&[
-        "get",
-        "events",
-        "--field-selector=involvedObject.kind=MaiInstance",
-        "-o",
-        "jsonpath={.items[*].reason}",
-    ]);
+    let events = stage.event_reasons();
     for reason in ["ObserveFailed", "ApplyFailed", "Unhealthy"] {
         assert!(!events.contains(reason), "{reason} in {events}");
     }

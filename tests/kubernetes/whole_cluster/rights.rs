@@ -97,13 +97,7 @@ fn the_rights_of_the_chart_are_enough_for_the_whole_life_of_a_client() {
     stage.patch("abc", &json!({"server": {"env": [{"name": "FIXTURE_EXIT", "value": "3:0"}, {"name": "FIXTURE_READY", "value": "never"}]}}));
     let message = stage.wait_for_reason(&operator, "abc", "Ready", "RolledBack");
     assert!(message.contains("its last line was: the fixture ends with 3"), "{message}");
-    let events = stage.kubectl(&[
-        "get",
-        "events",
-        "--field-selector=involvedObject.kind=MaiInstance",
-        "-o",
-        "jsonpath={.items[*].reason}",
-    ]);
+    let events = stage.event_reasons();
     assert!(events.contains("RolledBack"), "{events}");
     stage.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
     stage.wait_until(&operator, || "nothing to be left".into(), || stage.children("abc").is_empty().then_some(()));
