@@ -24,6 +24,8 @@ const STARTING_AGAIN: Duration = Duration::from_secs(20);
 const TEARDOWN: Duration = Duration::from_secs(600);
 /// How often it is looked whether nobody works on the data of an instance any more.
 const HELD_AGAIN: Duration = Duration::from_millis(500);
+/// What is said of a server within its start period.
+const NOT_READY_YET: &str = "the server was started and is not ready yet";
 /// How often something that is about to end is looked at.
 const ENDING_AGAIN: Duration = Duration::from_millis(200);
 
@@ -166,11 +168,11 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
             keep_former(facts, workload, observed, *since, readiness, memory)
         }
         Presence::Running { drift: Drift::Replace(changes), .. } => replace(workload, observed, changes),
-        Presence::Running { drift: Drift::InPlace(changes), readiness, .. } => {
+        Presence::Running { drift: Drift::InPlace(changes), readiness, since } => {
             let picture = match readiness {
                 Readiness::Ready { version } => Picture::Ready { version: version.clone() },
-                Readiness::Waiting(trouble) => waiting(trouble),
-                _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+                Readiness::Waiting(trouble) => waiting(trouble, start_period_left(facts, *since)),
+                _ => Picture::working(Reason::Starting, NOT_READY_YET),
             };
             Verdict::new(Step::Update(changes.clone()), picture, None)
         }
@@ -318,7 +320,7 @@ fn keep(
                 // An engine that starts it again and again gives it a new start period each time.
                 return roll_back(workload, memory, describe(exit));
             }
-            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
+            let left = start_period_left(facts, started);
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
                 return if observed.former.is_some() {
@@ -329,7 +331,7 @@ fn keep(
             }
             let picture = match (memory.failures, &observed.last_exit) {
                 (failures @ 1.., Some(exit)) => after_exit(failures, Some(exit)),
-                (0..CRASH_LOOP, _) => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+                (0..CRASH_LOOP, _) => Picture::working(Reason::Starting, NOT_READY_YET),
                 (failures, _) => {
                     Picture::crash_loop(format!("restarted after {failures} failures in a row; it is not ready yet"))
                 }
@@ -338,11 +340,16 @@ fn keep(
         }
         Readiness::Waiting(trouble) => {
             memory.ready_since = None;
+            let left = start_period_left(facts, started);
             if observed.former.is_none() {
-                let again = (trouble.cause == Cause::Starting).then_some(STARTING_AGAIN);
-                return Verdict::wait(waiting(trouble), again);
+                let again = match trouble.cause {
+                    Cause::Starting => Some(STARTING_AGAIN),
+                    // The cluster does not tell when its start period is over.
+                    Cause::Unhealthy if !left.is_zero() => Some(left),
+                    _ => None,
+                };
+                return Verdict::wait(waiting(trouble, left), again);
             }
-            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
             if trouble.cause.is_failure() {
                 return roll_back(workload, memory, trouble.detail.clone());
             }
@@ -351,7 +358,7 @@ fn keep(
                 let why = format!("not ready {period} after it was declared: {}", trouble.detail);
                 return roll_back(workload, memory, why);
             }
-            Verdict::wait(waiting(trouble), left)
+            Verdict::wait(waiting(trouble, left), left)
         }
         Readiness::Failing { probes, detail }
             if i64::from(*probes) >= i64::from(facts.instance.spec.health.retries) =>
@@ -362,10 +369,16 @@ fn keep(
     }
 }
 
-/// What people are shown while the cluster tries by itself: what it may get over alone is work, the rest wants a person.
-fn waiting(trouble: &Trouble) -> Picture {
+fn start_period_left(facts: &Facts<'_>, started: Timestamp) -> Duration {
+    facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now))
+}
+
+/// What people are shown while the cluster tries by itself: what it may get over alone is work, the rest wants a person. A server need
+/// not answer while some of its start period is left.
+fn waiting(trouble: &Trouble, start_period_left: Duration) -> Picture {
     let reason = status::reason(trouble.cause);
     match trouble.cause {
+        Cause::Unhealthy if !start_period_left.is_zero() => Picture::working(Reason::Starting, NOT_READY_YET),
         Cause::Starting | Cause::Unhealthy => Picture::working(reason, trouble.detail.clone()),
         Cause::CrashLoop => Picture::crash_loop(trouble.detail.clone()),
         _ => Picture::Stalled { reason, message: trouble.detail.clone() },

@@ -29,7 +29,6 @@ fn deleted_ago(mut scene: Scene, seconds: i64) -> Scene {
 fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
     for (cause, condition_true, reason) in [
         (Cause::Starting, "Reconciling", "Starting"),
-        (Cause::Unhealthy, "Reconciling", "Unhealthy"),
         (Cause::CrashLoop, "Stalled", "CrashLoop"),
         (Cause::ImageUnavailable, "Stalled", "ImageUnavailable"),
         (Cause::Unschedulable, "Stalled", "Unschedulable"),
@@ -44,6 +43,22 @@ fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
             assert_eq!(condition(&decision, condition_true), ("True".to_owned(), reason.to_owned()), "{cause:?}");
             // Of all else the cluster tells by itself.
             assert_eq!(decision.wake.is_some(), cause == Cause::Starting, "{cause:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_called_unhealthy_when_its_start_period_is_over() {
+    for (started_ago, reason, wake) in [(1, "Starting", Some(59)), (59, "Starting", Some(1)), (60, "Unhealthy", None)] {
+        for drift in [Drift::None, Drift::InPlace(changes())] {
+            let mut scene = waits(Cause::Unhealthy, started_ago);
+            let Presence::Running { drift: found, .. } = &mut scene.presence else { panic!() };
+            found.clone_from(&drift);
+            let decision = scene.decide();
+            assert_eq!(condition(&decision, "Ready"), ("False".to_owned(), reason.to_owned()), "after {started_ago} s");
+            if drift == Drift::None {
+                assert_eq!((decision.step, decision.wake), (Step::Wait, wake.map(Duration::from_secs)));
+            }
         }
     }
 }

@@ -177,8 +177,9 @@ pub fn lines_of(program: &mut Child) -> Arc<Mutex<Vec<String>>> {
 
 impl Compose {
     fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mai"))
-            .arg("compose")
+        // As a terminal starts it: a shell that runs the tests in the background has them, and what they start, ignore Ctrl-C.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_mai"), "compose"])
             .arg(&place.documents)
             .arg("--state-dir")
             .arg(&place.state)

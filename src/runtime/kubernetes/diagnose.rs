@@ -1,6 +1,5 @@
 //! Why the server of an instance is not ready, in the words of the cluster.
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::claim::{Refusals, covers, size};
@@ -21,11 +20,8 @@ const STARTING: &str = "the server is being started";
 /// From this many ends of its server on it is called a crash loop.
 const CRASH_LOOP: i64 = 2;
 
-/// So long after its start probe a server may take to be asked for the first time.
-const FIRST_PROBE: SignedDuration = SignedDuration::from_secs(15);
-
 /// The cause for which `deployment` has no available pod.
-pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diagnosis {
+pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     let simply =
         |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, last_words: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
@@ -75,18 +71,13 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live], now: Timestamp) -> Diag
                 detail: format!("{how} and is started again ({restarts} so far)"),
             }
         }
-        _ if container["started"] == true && !just_started(container, now) => {
+        _ if container["started"] == true => {
             Trouble { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
         }
         _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
     let end = end.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
     Diagnosis { trouble, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
-}
-
-fn just_started(container: &Value, now: Timestamp) -> bool {
-    let started = container["state"]["running"]["startedAt"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-    started.is_some_and(|started| now.duration_since(started) < FIRST_PROBE)
 }
 
 /// Whether a pod has ended for good, as an evicted one has.

@@ -175,7 +175,7 @@ fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) ->
     let readiness = if is_available(deployment) {
         Readiness::Ready { version: version(deployment) }
     } else {
-        let diagnosis = diagnose(deployment, live, Timestamp::now());
+        let diagnosis = diagnose(deployment, live);
         let mut trouble = diagnosis.trouble;
         if let Some(line) = diagnosis.last_words.and_then(|words| last_line(&words, workload)) {
             trouble.detail = format!("{}; its last line was: {line}", trouble.detail);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::cluster::{self, cluster};
+use super::super::images;
 use super::super::stage::Stage;
 
 fn ready_since(stage: &Stage) -> Value {
@@ -18,7 +19,9 @@ fn ready_since(stage: &Stage) -> Value {
 fn the_operator_outlives_its_api_server_and_the_database_behind_it() {
     let _alone = cluster::alone();
     let stage = Stage::new("outage");
-    stage.apply(&stage.fixture("abc", ""));
+    // After an outage it takes the kubelet a while to tell how a pod stands; within its start period that is nobody's fault.
+    let health = "health: {interval: 1s, timeout: 1s, startPeriod: 2m}";
+    stage.apply(&stage.document("abc", &format!("  image: {}\n  {health}\n", images::fixture())));
     let mut operator = stage.operator_with(&["--resync", "1s", "--leader-election", "false"]);
     stage.wait_ready(&operator, "abc");
     let (ready, pod) = (ready_since(&stage), stage.pod("abc"));
