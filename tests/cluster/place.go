@@ -42,7 +42,8 @@ func (p place) path(parts ...string) string {
 
 func (p place) kubeconfig(who string) string { return p.path("kubeconfig", who) }
 
-// number gives a cluster its addresses: node 10.111.N.1, this machine as pods see it 10.111.N.2, pods 10.112.N.0/24, services 10.113.N.0/24.
+// number gives a cluster its addresses: node 10.111.N.1, this machine as pods see it 10.111.N.2, pods 10.112.N.0/24. Services
+// have half of 10.(128+N/2).0.0/16, for tests with thousands of them.
 type number int
 
 const highestNumber = 250
@@ -50,12 +51,15 @@ const highestNumber = 250
 func (n number) node() string       { return fmt.Sprintf("10.111.%d.1", n) }
 func (n number) host() string       { return fmt.Sprintf("10.111.%d.2", n) }
 func (n number) pods() string       { return fmt.Sprintf("10.112.%d.0/24", n) }
-func (n number) services() string   { return fmt.Sprintf("10.113.%d.0/24", n) }
-func (n number) kubernetes() string { return fmt.Sprintf("10.113.%d.1", n) }
-func (n number) dns() string        { return fmt.Sprintf("10.113.%d.10", n) }
-func (n number) link() string       { return fmt.Sprintf("mai-cluster-%d", n) }
-func (n number) server() string     { return fmt.Sprintf("https://%s:6443", n.node()) }
-func (n number) cgroup() string     { return fmt.Sprintf("mai-cluster-%d", n) }
+func (n number) services() string   { return n.service(0) + "/17" }
+func (n number) kubernetes() string { return n.service(1) }
+func (n number) dns() string        { return n.service(10) }
+func (n number) service(last int) string {
+	return fmt.Sprintf("10.%d.%d.%d", 128+n/2, n%2*128, last)
+}
+func (n number) link() string   { return fmt.Sprintf("mai-cluster-%d", n) }
+func (n number) server() string { return fmt.Sprintf("https://%s:6443", n.node()) }
+func (n number) cgroup() string { return fmt.Sprintf("mai-cluster-%d", n) }
 
 // savedNumber is the one that the keys and the objects in etcd were made for.
 func (p place) savedNumber() (number, error) {
