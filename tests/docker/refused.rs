@@ -85,7 +85,7 @@ fn a_declared_volume_that_is_missing_is_told_with_what_to_do_and_never_made() {
     let _shared = engine::shared();
     let stage = Stage::new("volumeless");
     stage.declare("fixture:1", "  storage: {data: {size: 10Gi, volumeName: elsewhere-of-volumeless}}\n");
-    let _compose = stage.compose();
+    let compose = stage.compose();
     let message = stage.wait_for("UnsupportedByRuntime");
     assert!(message.contains("docker volume create elsewhere-of-volumeless"), "{message}");
     let name = || "elsewhere-of-volumeless".to_owned();
@@ -95,6 +95,8 @@ fn a_declared_volume_that_is_missing_is_told_with_what_to_do_and_never_made() {
     })
     .unwrap();
     stage.wait_for("Ready");
+    // In this order, or the container is made again.
+    drop(compose);
     drop(stage);
     engine::by_hand(async |docker| {
         docker.remove_volume(&name(), None::<bollard::query_parameters::RemoveVolumeOptions>).await.unwrap();
@@ -139,7 +141,7 @@ fn a_port_taken_by_another_container_is_told_with_its_name() {
 fn a_network_that_is_not_there_is_told_before_anything_stops() {
     let _shared = engine::shared();
     let stage = Stage::new("netless");
-    let _compose = stage.up("");
+    let compose = stage.up("");
     let run = stage.run().unwrap();
     // A change that needs another container, and a network that is missing.
     let document = stage.document("fixture:2", "").replace("expose: {", "expose: {networks: [web-of-netless], ");
@@ -152,9 +154,13 @@ fn a_network_that_is_not_there_is_told_before_anything_stops() {
         docker.create_network(request).await.unwrap();
     });
     stage.wait_for_another(&run);
-    assert!(
-        super::stage::json(&stage.inspect().unwrap())["NetworkSettings"]["Networks"].get("web-of-netless").is_some()
-    );
+    let networks = super::stage::json(&stage.inspect().unwrap())["NetworkSettings"]["Networks"].clone();
+    for network in ["mai", "web-of-netless"] {
+        // Its name there does not change while another container takes its place.
+        let aliases = networks[network]["Aliases"].as_array().unwrap();
+        assert!(aliases.iter().any(|alias| alias == "mai-netless"), "{networks}");
+    }
+    drop(compose);
     drop(stage);
     engine::by_hand(async |docker| drop(docker.remove_network("web-of-netless").await));
 }

@@ -2,10 +2,12 @@
 //! whoever is killed after any of them is followed by one who goes on from there.
 //!
 //! ```text
-//! replace    create next → stop active → active becomes former → next becomes active → start
+//! replace    create next → active becomes former → next becomes active → stop former → start active
 //! commit     remove former
 //! roll back  stop active → remove it → former becomes active → start
 //! ```
+//!
+//! Names are changed while the former one still serves, so that nobody waits for it.
 
 use super::cast::{Cast, Part};
 
@@ -65,7 +67,9 @@ pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) 
         Goal::Replace | Goal::Commit | Goal::RollBack | Goal::Resume | Goal::Tidy => {}
     }
     // Two servers on one data directory are never good, whoever started them.
-    if let Some(second) = cast.strays.iter().chain(&cast.next).chain(&cast.former).find(|part| part.runs) {
+    let serves_until_named = goal == Goal::Replace && cast.active.is_none();
+    let former = cast.former.iter().filter(|_| !serves_until_named);
+    if let Some(second) = cast.strays.iter().chain(&cast.next).chain(former).find(|part| part.runs) {
         return Move::Stop(second.clone());
     }
     if let Some(stray) = cast.strays.first() {
@@ -109,9 +113,8 @@ fn replace(cast: &Cast, fits: Fits) -> Move {
         None => Move::Create,
         Some(next) if !fits.next => Move::Remove(next.clone()),
         Some(next) => match (&cast.active, &cast.former) {
-            (Some(active), _) if active.runs => Move::Stop(active.clone()),
             // What is active has never answered, or it would not have a former one: that one is worth more.
-            (Some(active), Some(_)) => Move::Remove(active.clone()),
+            (Some(active), Some(_)) => gone(active),
             (Some(active), None) => Move::Rename(active.clone(), Role::Former),
             (None, _) => Move::Rename(next.clone(), Role::Active),
         },

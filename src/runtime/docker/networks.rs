@@ -9,7 +9,7 @@ use bollard::models::{
 use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 use tokio::sync::Mutex;
 
-use super::names::SHARED_NETWORK;
+use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing, said, status};
 use crate::runtime::{InstanceId, RuntimeError};
 
@@ -88,10 +88,11 @@ impl Networks {
         names: &BTreeSet<String>,
     ) -> Result<(), RuntimeError> {
         self.ensure(docker, id, names).await?;
+        let own = Names::of(id)?;
         let there = endpoints(container);
         let target = container.id.as_deref().unwrap_or_default();
         for name in names.iter().filter(|name| !there.contains_key(*name)) {
-            connect(docker, name, target).await.map_err(engine("joining of a network", id))?;
+            connect(docker, name, target, &own).await.map_err(engine("joining of a network", id))?;
         }
         for name in there.keys().filter(|name| !names.contains(*name)) {
             disconnect(docker, name, target).await.map_err(engine("leaving of a network", id))?;
@@ -107,13 +108,14 @@ impl Networks {
         container: &ContainerInspectResponse,
     ) -> Result<(), RuntimeError> {
         let target = container.id.as_deref().unwrap_or_default();
+        let own = Names::of(id)?;
         let names: BTreeSet<String> = endpoints(container).into_keys().collect();
         self.ensure(docker, id, &names).await?;
         for name in &names {
             if let Err(error) = disconnect(docker, name, target).await {
                 tracing::debug!(instance = %id, network = %name, "leaving a network before joining it again: {}", said(&error));
             }
-            connect(docker, name, target).await.map_err(engine("joining of a network", id))?;
+            connect(docker, name, target, &own).await.map_err(engine("joining of a network", id))?;
         }
         Ok(())
     }
@@ -143,9 +145,16 @@ fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSe
     container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default()
 }
 
-async fn connect(docker: &Docker, network: &str, container: &str) -> Result<(), bollard::errors::Error> {
+/// How a container is known in a network: by one name, whatever its own is while it takes another's place. Engines refuse that in the
+/// network they bring along.
+pub(super) fn endpoint(network: &str, names: &Names) -> EndpointSettings {
+    let aliases = (network != "bridge").then(|| vec![names.active.clone()]);
+    EndpointSettings { aliases, ..EndpointSettings::default() }
+}
+
+async fn connect(docker: &Docker, network: &str, container: &str, names: &Names) -> Result<(), bollard::errors::Error> {
     let request =
-        NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
+        NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(network, names)) };
     match docker.connect_network(network, request).await {
         // It is in already, which is what is wanted.
         Err(error) if said(&error).contains("already exists in network") => Ok(()),

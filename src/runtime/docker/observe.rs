@@ -39,7 +39,7 @@ impl Hands {
             None => None,
         };
         let former = match &cast.former {
-            Some(part) => self.inspect(id, part).await?.map(|container| Former { hash: written_hash(&container) }),
+            Some(part) => self.inspect(id, part).await?,
             None => None,
         };
         let (presence, last_exit) = match &active {
@@ -59,8 +59,11 @@ impl Hands {
                 (presence, last_exit)
             }
         };
-        let own =
-            active.as_ref().filter(|_| cast.active.as_ref().is_some_and(|part| part.runs)).and_then(ports::published);
+        // A former one may serve on while names change.
+        let serves = [(&cast.active, &active), (&cast.former, &former)]
+            .into_iter()
+            .find_map(|(part, container)| container.as_ref().filter(|_| part.as_ref().is_some_and(|part| part.runs)));
+        let own = serves.and_then(ports::published);
         let port_holder = match workload.map(|workload| workload.listen).filter(|wanted| own != Some(*wanted)) {
             Some(wanted) => ports::holder(wanted, own, &cast, &all).await,
             None => None,
@@ -69,6 +72,7 @@ impl Hands {
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
+        let former = former.map(|container| Former { hash: written_hash(&container) });
         let held = hold::holder(&self.home(&names));
         Ok(Observed { presence, missing, former, last_exit, port_holder, held, parts: Vec::new() })
     }

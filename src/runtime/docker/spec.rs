@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
-    NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, NetworkingConfig,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -14,6 +14,7 @@ use super::fields::Fields;
 use super::image::Image;
 use super::labels::Labels;
 use super::names::{Names, SHARED_NETWORK};
+use super::networks::endpoint;
 use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{EnvValue, SecretDelivery, Workload};
 
@@ -84,7 +85,7 @@ pub(super) fn container(
         }),
         networking_config: Some(NetworkingConfig {
             endpoints_config: Some(
-                networks(workload).into_iter().map(|name| (name, EndpointSettings::default())).collect(),
+                networks(workload).into_iter().map(|name| (name.clone(), endpoint(&name, names))).collect(),
             ),
         }),
         ..ContainerCreateBody::default()
