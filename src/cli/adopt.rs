@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::one_thread::block_on;
 use crate::adopt::{Adopted, Deployment, adopt, read_env_file};
 use crate::api::ServerKind;
 use crate::runtime::docker::{HandMade, SET_ASIDE};
@@ -80,8 +81,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for sentence in &adopted.left_out {
         eprintln!("  {sentence}");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(make_room(args, &adopted))?;
+    block_on(make_room(args, &adopted))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use futures::future::join_all;
 
+use super::one_thread::block_on;
 use super::restart::GRACE;
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
@@ -23,8 +24,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(down(args))
+    block_on(down(args))
 }
 
 async fn down(args: &Args) -> anyhow::Result<ExitCode> {

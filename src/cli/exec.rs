@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::known::{Known, Named};
+use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use crate::reconcile::listen;
 use crate::runtime::docker::Exec;
@@ -36,8 +37,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let known = args.named.find().await?;
         match known.runtime {
             RuntimeKind::Process => beside(args, &known),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::known::Named;
+use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use crate::runtime::docker::DockerRuntime;
 use crate::runtime::{Given, Tally};
@@ -16,12 +17,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let known = runtime.block_on(args.named.find())?;
+    let known = block_on(args.named.find())?;
     let given = match known.runtime {
-        RuntimeKind::Docker => runtime.block_on(async {
+        RuntimeKind::Docker => block_on(async {
             let docker = DockerRuntime::open(args.named.engine(&known)).await?;
-            docker.fix_ownership(&known.id).await
+            Ok(docker.fix_ownership(&known.id).await?)
         })?,
         RuntimeKind::Process => known.places()?.fix_ownership(&known.state_dir).with_context(|| {
             format!("the files of {} could not all be given to whoever runs its server; run this as root", known.id)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use url::Url;
 
+use super::one_thread::block_on;
 use crate::runtime::Probe;
 use crate::runtime::probe::{Answer, ask};
 
@@ -30,8 +31,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
-    runtime.block_on(async {
+    block_on(async {
         let (server, path) = target(args).await?;
         match ask(server, &Probe { path, interval: Duration::ZERO, timeout: args.timeout }).await {
             Answer::Ready { .. } => Ok(ExitCode::SUCCESS),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::known::Named;
+use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use crate::runtime::process::{LogReader, log_of};
 
@@ -28,8 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(show(args)) {
+    match block_on(show(args)) {
         // Whoever read it has seen enough.
         Err(error)
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>

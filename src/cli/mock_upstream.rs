@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::SecretString;
 
+use super::one_thread::block_on;
 use crate::openrouter::mock::{self, MockOptions};
 
 #[derive(Debug, clap::Args)]
@@ -25,8 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen)
             .await
             .with_context(|| format!("cannot listen on {}; is the port taken?", args.listen))?;

@@ -14,6 +14,7 @@ mod logging;
 mod logs;
 mod mock_upstream;
 mod notify;
+mod one_thread;
 mod operator;
 mod plan;
 mod planned;
@@ -84,6 +85,8 @@ enum Verb {
 
 /// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
 pub fn run(cli: Cli) -> ExitCode {
+    // Fails only when one is installed already, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let outcome = match cli.verb {
         Verb::Compose(args) => compose::run(&args),
         Verb::Operator(args) => operator::run(&args),

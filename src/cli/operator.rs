@@ -75,8 +75,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         identity: identity(),
         entrances: args.entrances.names(),
     };
-    // Fails only when one is installed already, which is as good.
-    rustls::crypto::ring::default_provider().install_default().ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {
         let stop = super::signals::stop()?;

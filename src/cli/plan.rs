@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde_json::Value;
 
+use super::one_thread::block_on;
 use super::planned::{self, Item};
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
@@ -31,8 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(show(args))
+    block_on(show(args))
 }
 
 async fn show(args: &Args) -> anyhow::Result<ExitCode> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::known::{Known, Named};
+use super::one_thread::block_on;
 use super::stopped::Stopped;
 use crate::api::ServerKind;
 use crate::backup::{Subject, take};
@@ -42,8 +43,7 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(reset(args))
+    block_on(reset(args))
 }
 
 async fn reset(args: &Args) -> anyhow::Result<ExitCode> {

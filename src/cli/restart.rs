@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::known::{Known, Named};
+use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use crate::reconcile::{listen, probe};
 use crate::runtime::answers;
@@ -28,8 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(restart(args))
+    block_on(restart(args))
 }
 
 async fn restart(args: &Args) -> anyhow::Result<ExitCode> {

@@ -12,8 +12,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     super::logging::to_output(args.config.log_format);
-    // Fails only when one is installed already, which is as good.
-    rustls::crypto::ring::default_provider().install_default().ok();
     // A server of 5 to 20 people waits nearly all the time: one thread keeps it small and wakes it least.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()?;
     match runtime.block_on(server::run(args.config)) {

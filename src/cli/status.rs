@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{Cell, Table, presets};
 use serde_json::{Value, json};
 
+use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use super::standing::{self, Format, HEADER, age};
 use super::state_dir::Place;
@@ -37,8 +38,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    block_on(async {
         let mut shown = show(args).await?;
         standing::say(args.watch, &shown)?;
         if !args.watch {

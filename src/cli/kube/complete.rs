@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
+use super::super::one_thread::block_on;
 use super::{Cluster, Place, Plugin};
 
 /// The name under which kubectl looks for this.
@@ -75,7 +76,7 @@ fn instances(root: &Command, before: &[String]) -> Vec<String> {
         context: text(&given, "context"),
         kubeconfig: given.get_one("kubeconfig").cloned(),
     };
-    let listed = super::with_runtime(async {
+    let listed = block_on(async {
         let cluster = Cluster::connect(&place).await?;
         anyhow::Ok(tokio::time::timeout(PATIENCE, cluster.instances(false).list(&ListParams::default())).await??)
     });

@@ -20,6 +20,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::one_thread::block_on;
 use crate::api::MaiInstance;
 use crate::runtime::kubernetes::names::INSTANCE;
 use crate::runtime::kubernetes::said;
@@ -111,7 +112,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Connects and runs a verb.
 fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
-    let outcome = with_runtime(async { verb(Cluster::connect(place).await?).await });
+    let outcome = block_on(async { verb(Cluster::connect(place).await?).await });
     match outcome {
         // Whoever read it has seen enough.
         Err(error)
@@ -121,12 +122,6 @@ fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode
         }
         outcome => outcome,
     }
-}
-
-fn with_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    // Fails only when one is installed already, which is as good.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// The cluster that is spoken of, and the namespace in it.
