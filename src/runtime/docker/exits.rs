@@ -68,7 +68,10 @@ impl Exits {
         if let Some(known) = known.filter(|known| known.at == end.at) {
             return Some(known);
         }
-        let mut log_tail = if end.ran { logs::tail_until(docker, id, end.at, secrets).await } else { Vec::new() };
+        let mut log_tail = match end.ran {
+            true => logs::tail_until(docker, id, last_word(end.at, state), secrets).await,
+            false => Vec::new(),
+        };
         if state.oom_killed == Some(true) {
             log_tail.push("the kernel ended it: it used more memory than resources.limits.memory".to_owned());
         }
@@ -111,6 +114,13 @@ struct End {
     code: Option<i64>,
     /// Whether it has run at all, and so may have written something.
     ran: bool,
+}
+
+/// Until when what was written is of the run that ended at `end`. An engine may be later in reading the last words than in seeing the end,
+/// so all that there is counts, or half the time to the next start.
+fn last_word(end: Timestamp, state: &ContainerState) -> Option<Timestamp> {
+    let next = time(state.started_at.as_deref()).filter(|next| *next > end)?;
+    Some(end + next.duration_since(end) / 2)
 }
 
 fn read_code(code: Option<i64>) -> (Option<i32>, Option<i32>) {
@@ -181,6 +191,17 @@ mod tests {
         ] {
             assert_eq!(end(&exits, &container(state.clone(), restarts)), expected, "{state}");
         }
+    }
+
+    #[test]
+    fn the_last_words_of_a_run_are_not_those_of_the_next() {
+        let end = "2026-05-01T10:00:00Z".parse().unwrap();
+        let last_word = |started: &str| {
+            let state = serde_json::from_value(serde_json::json!({"StartedAt": started})).unwrap();
+            last_word(end, &state).map(|time| time.to_string())
+        };
+        assert_eq!(last_word("2026-05-01T09:00:00Z"), None);
+        assert_eq!(last_word("2026-05-01T10:00:01Z"), Some("2026-05-01T10:00:00.5Z".to_owned()));
     }
 
     #[test]
