@@ -88,6 +88,22 @@ impl Verdict {
     }
 }
 
+/// A server that runs, and what is decided of it from.
+struct Running<'a> {
+    facts: &'a Facts<'a>,
+    workload: &'a Workload,
+    observed: &'a Observed,
+    since: Timestamp,
+    readiness: &'a Readiness,
+}
+
+impl Running<'_> {
+    /// What is left of its start period.
+    fn patience(&self) -> Duration {
+        self.facts.instance.spec.health.start_period().saturating_sub(since(self.since, self.facts.now))
+    }
+}
+
 /// A run that ended without being asked to counts once, whoever sees it and however often. A clock that was set back does not
 /// hide later ends behind an earlier one.
 fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
@@ -162,20 +178,21 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
             Verdict::wait(Picture::working(Reason::Stopping, "the former server is ending"), ENDING_AGAIN)
         }
         Presence::Absent | Presence::Stopped { .. } => start(facts, workload, observed, memory),
-        Presence::Running { drift: Drift::Replace(_), since, readiness } if rejected(workload, memory).is_some() => {
-            keep_former(facts, workload, observed, *since, readiness, memory)
-        }
-        Presence::Running { drift: Drift::Replace(changes), .. } => replace(workload, observed, changes),
-        Presence::Running { drift: Drift::InPlace(changes), readiness, .. } => {
-            let picture = match readiness {
-                Readiness::Ready { version } => Picture::Ready { version: version.clone() },
-                Readiness::Waiting(trouble) => waiting(trouble),
-                _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-            };
-            Verdict::new(Step::Update(changes.clone()), picture, None)
-        }
-        Presence::Running { drift: Drift::None, since, readiness } => {
-            keep(facts, workload, observed, *since, readiness, memory)
+        Presence::Running { drift, since, readiness } => {
+            let running = Running { facts, workload, observed, since: *since, readiness };
+            match drift {
+                Drift::Replace(_) if rejected(workload, memory).is_some() => keep_former(&running, memory),
+                Drift::Replace(changes) => replace(workload, observed, changes),
+                Drift::InPlace(changes) => {
+                    let picture = match readiness {
+                        Readiness::Ready { version } => Picture::Ready { version: version.clone() },
+                        Readiness::Waiting(trouble) => waiting(trouble),
+                        _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+                    };
+                    Verdict::new(Step::Update(changes.clone()), picture, None)
+                }
+                Drift::None => keep(&running, memory),
+            }
         }
     }
 }
@@ -264,16 +281,9 @@ fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
 }
 
 /// The workload that was put back is looked after like any other; what is shown is that it is not what is declared.
-fn keep_former(
-    facts: &Facts<'_>,
-    workload: &Workload,
-    observed: &Observed,
-    started: Timestamp,
-    readiness: &Readiness,
-    memory: &mut Memory,
-) -> Verdict {
+fn keep_former(running: &Running<'_>, memory: &mut Memory) -> Verdict {
     let standing = memory.rejected.clone();
-    let mut verdict = keep(facts, workload, observed, started, readiness, memory);
+    let mut verdict = keep(running, memory);
     if let (Step::Wait, Some(rejected)) = (&verdict.step, &standing) {
         verdict.picture = rolled_back(&rejected.why);
     }
@@ -290,14 +300,8 @@ fn rolled_back(why: &str) -> Picture {
     }
 }
 
-fn keep(
-    facts: &Facts<'_>,
-    workload: &Workload,
-    observed: &Observed,
-    started: Timestamp,
-    readiness: &Readiness,
-    memory: &mut Memory,
-) -> Verdict {
+fn keep(running: &Running<'_>, memory: &mut Memory) -> Verdict {
+    let Running { facts, workload, observed, readiness, .. } = *running;
     match readiness {
         Readiness::Ready { version } => {
             memory.rejected = None;
@@ -318,7 +322,7 @@ fn keep(
                 // An engine that starts it again and again gives it a new start period each time.
                 return roll_back(workload, memory, describe(exit));
             }
-            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
+            let left = running.patience();
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
                 return if observed.former.is_some() {
@@ -342,7 +346,7 @@ fn keep(
                 let again = (trouble.cause == Cause::Starting).then_some(STARTING_AGAIN);
                 return Verdict::wait(waiting(trouble), again);
             }
-            let left = facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now));
+            let left = running.patience();
             if trouble.cause.is_failure() {
                 return roll_back(workload, memory, trouble.detail.clone());
             }

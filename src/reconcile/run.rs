@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -19,6 +19,7 @@ use super::desired::{listen, references};
 use super::look::{View, identity};
 use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
 use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
+use crate::lock::lock;
 use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError};
 use crate::source::{Documents, Rotated, Source};
 use crate::state::EventKind;
@@ -450,11 +451,6 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
 /// What failures are counted by.
 fn key(instance: &MaiInstance) -> String {
     format!("{}/{}", instance.namespace().unwrap_or_default(), instance.name_any())
-}
-
-/// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(error: &RuntimeError) -> Reason {

@@ -15,8 +15,8 @@ use super::live::Live;
 use super::observe::{deployment_of, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::Values;
-use super::watches::lock;
 use super::{KubernetesRuntime, Notice, names, said};
+use crate::lock::lock;
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
 /// What becomes of the pod template that runs.

@@ -17,7 +17,7 @@ use super::live::Live;
 use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
-use super::watches::lock;
+use crate::lock::lock;
 use crate::runtime::{
     Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
 };
