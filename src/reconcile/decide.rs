@@ -180,18 +180,13 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
         Presence::Absent | Presence::Stopped { .. } => start(facts, workload, observed, memory),
         Presence::Running { drift, since, readiness } => {
             let running = Running { facts, workload, observed, since: *since, readiness };
-            match drift {
-                Drift::Replace(_) if rejected(workload, memory).is_some() => keep_former(&running, memory),
-                Drift::Replace(changes) => replace(workload, observed, changes),
-                Drift::InPlace(changes) => {
-                    let picture = match readiness {
-                        Readiness::Ready { version } => Picture::Ready { version: version.clone() },
-                        Readiness::Waiting(trouble) => waiting(trouble),
-                        _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
-                    };
-                    Verdict::new(Step::Update(changes.clone()), picture, None)
-                }
-                Drift::None => keep(&running, memory),
+            match (drift, rejected(workload, memory)) {
+                (Drift::Replace(changes), None) => replace(workload, observed, changes),
+                (Drift::InPlace(changes), _) => update(&running, changes, None),
+                (Drift::Replace(_), why @ Some(_)) if !observed.beside.is_empty() => update(&running, &[], why),
+                (Drift::None, _) if !observed.beside.is_empty() => update(&running, &[], None),
+                (Drift::Replace(_), Some(_)) => keep_former(&running, memory),
+                (Drift::None, _) => keep(&running, memory),
             }
         }
     }
@@ -234,7 +229,7 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
     }
     let step = match &observed.presence {
         Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => {
-            Step::Replace(changes.clone())
+            Step::Replace([changes, observed.beside.as_slice()].concat())
         }
         Presence::Stopped { .. } => Step::Resume,
         _ => Step::Start,
@@ -266,11 +261,22 @@ fn replace(workload: &Workload, observed: &Observed, changes: &[Change]) -> Verd
     match &observed.port_holder {
         Some(holder) => Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN),
         None => Verdict::new(
-            Step::Replace(changes.to_vec()),
+            Step::Replace([changes, &observed.beside].concat()),
             Picture::working(Reason::Replacing, "the server is being replaced by what is declared now"),
             None,
         ),
     }
+}
+
+/// `put_back` is why the server was put back, where it was: it goes on as it is, and what is beside it is put right.
+fn update(running: &Running<'_>, changes: &[Change], put_back: Option<&str>) -> Verdict {
+    let picture = match (put_back, running.readiness) {
+        (Some(why), _) => rolled_back(why),
+        (None, Readiness::Ready { version }) => Picture::Ready { version: version.clone() },
+        (None, Readiness::Waiting(trouble)) => waiting(trouble),
+        _ => Picture::working(Reason::Starting, "the server was started and is not ready yet"),
+    };
+    Verdict::new(Step::Update([changes, &running.observed.beside].concat()), picture, None)
 }
 
 fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
