@@ -156,7 +156,10 @@ fn suspended(observed: &Observed) -> Verdict {
         Presence::Stopping => {
             Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN)
         }
-        Presence::Absent | Presence::Stopped { .. } => Verdict::wait(Picture::Suspended, None),
+        _ if observed.beside.is_empty() => Verdict::wait(Picture::Suspended, None),
+        Presence::Absent | Presence::Stopped { .. } => {
+            Verdict::new(Step::Update(observed.beside.clone()), Picture::Suspended, None)
+        }
     }
 }
 
