@@ -26,6 +26,7 @@ pub use ownership::{Given, Tally};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{
     Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
+    in_logs,
 };
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.

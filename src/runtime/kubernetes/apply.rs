@@ -199,7 +199,7 @@ impl KubernetesRuntime {
             return;
         }
         let message = format!("{} {name} is changed by somebody else as well, and was put back: {said}", kind.as_str());
-        tracing::warn!(instance = %id, "{message}");
+        tracing::warn!(instance = id.in_logs(), "{message}");
         // Nobody has to listen.
         let _ = self.notices.send(Notice { id: id.clone(), reason: "FieldConflict", message });
     }
