@@ -35,8 +35,8 @@ impl<'a> About<'a> {
         Ok(Self { namespace, name, instance: instance?, object: object?, place: place?, begin: begin? })
     }
 
-    /// What is left of the log of an operator that runs in the namespace `home`.
-    pub(super) fn lines(&self, log: &str, home: &str) -> String {
+    /// The last `tail` lines that are left of the log of an operator that runs in the namespace `home`.
+    pub(super) fn lines(&self, log: &str, home: &str, tail: usize) -> String {
         // One that could not even start has said nothing else.
         let mut keeps = !log.lines().any(|line| self.begin.is_match(line));
         let keep = |line: &&str| {
@@ -45,7 +45,8 @@ impl<'a> About<'a> {
             }
             keeps
         };
-        log.split_inclusive('\n').filter(keep).collect()
+        let kept: Vec<&str> = log.split_inclusive('\n').filter(keep).collect();
+        kept[kept.len().saturating_sub(tail)..].concat()
     }
 
     fn keeps(&self, line: &str, home: &str) -> bool {
@@ -105,13 +106,14 @@ mod tests {
     fn lines_about_other_instances_are_left_out_with_all_that_belongs_to_them() {
         let log: String =
             OTHERS.iter().zip(OURS).flat_map(|(other, ours)| [*other, ours]).collect::<String>() + OURS[6];
-        assert_eq!(About::new("client-a", Some("abc")).unwrap().lines(&log, "mai-system"), OURS.concat());
+        assert_eq!(About::new("client-a", Some("abc")).unwrap().lines(&log, "mai-system", 99), OURS.concat());
         let all = About::new("client-a", None).unwrap();
         for (line, is_kept) in [(OTHERS[0], true), (OTHERS[5], true), (OTHERS[1], false), (OTHERS[2], false)] {
-            assert_eq!(!all.lines(line, "mai-system").is_empty(), is_kept, "{line}");
+            assert_eq!(!all.lines(line, "mai-system", 99).is_empty(), is_kept, "{line}");
         }
         let in_default = About::new("default", Some("abc")).unwrap();
-        assert_eq!(in_default.lines(OTHERS[1], "mai-system"), OTHERS[1]);
-        assert_eq!(in_default.lines("what cannot start\n", "mai-system"), "what cannot start\n");
+        assert_eq!(in_default.lines(OTHERS[1], "mai-system", 99), OTHERS[1]);
+        assert_eq!(in_default.lines(&OURS.concat(), "mai-system", 1), OURS[6]);
+        assert_eq!(in_default.lines("what cannot start\n", "mai-system", 99), "what cannot start\n");
     }
 }

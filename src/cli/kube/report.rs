@@ -177,12 +177,14 @@ impl<'a> Report<'a> {
             let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
             let restarted = restarts.is_some_and(|all| all.iter().any(|container| container.restart_count > 0));
             for previous in [false, true].into_iter().filter(|previous| !previous || restarted) {
-                let params = LogParams { previous, tail_lines: Some(self.args.tail), ..LogParams::default() };
+                // Of the operator's lines only the fewest may be about these instances.
+                let tail_lines = operator.is_none().then_some(self.args.tail);
+                let params = LogParams { previous, tail_lines, ..LogParams::default() };
                 let path = format!("{below}logs/{name}{}.log", if previous { ".previous" } else { "" });
                 match in_its_namespace.logs(&name, &params).await {
                     Ok(text) => {
                         let text = match operator {
-                            Some(about) => about.lines(&text, &home),
+                            Some(about) => about.lines(&text, &home, usize::try_from(self.args.tail).unwrap_or(0)),
                             None => text,
                         };
                         self.add(&path, &text);
