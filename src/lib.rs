@@ -20,6 +20,7 @@ pub mod adopt;
 pub mod api;
 pub mod backup;
 pub mod cli;
+mod lock;
 pub mod openrouter;
 pub mod operator;
 pub mod reconcile;

@@ -131,7 +131,7 @@ async fn keep<R: Runtime>(
 
 async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
     while let Some(transition) = told.recv().await {
-        let Transition { name, ready, reason, message, address, listen, gone } = transition;
+        let Transition { name, ready, reason, message, address, listen, gone, .. } = transition;
         let line = if gone {
             format!("{name:<20} gone        its data stays unless its document said deletionPolicy: Delete")
         } else if ready {

@@ -56,7 +56,7 @@ impl Item {
             Step::Prepare(missing) => format!("{missing} is needed first and is not there"),
             Step::Start => "nothing runs for it".to_owned(),
             Step::Resume => "it is there and does not run".to_owned(),
-            Step::Update(_) => "it differs in what can change while it runs".to_owned(),
+            Step::Update(_) => "it differs in what needs no other server".to_owned(),
             Step::Replace(_) => "it differs in what needs another server".to_owned(),
             Step::Commit => "its replacement answers; what was replaced is not needed any more".to_owned(),
             Step::RollBack(why) | Step::Stop(why) => why.clone(),

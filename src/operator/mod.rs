@@ -24,8 +24,8 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
 use crate::reconcile::{self, Context, Feed, Options, Record, Transition};
-use crate::runtime::InstanceId;
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice, names, said};
+use crate::runtime::{InstanceId, in_logs};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
 use crate::state::EventKind;
 use fence::Fence;
@@ -195,11 +195,12 @@ async fn work(
 }
 
 async fn log_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
-    while let Some(Transition { name, reason, message, gone, .. }) = told.recv().await {
+    while let Some(Transition { namespace, name, reason, message, gone, .. }) = told.recv().await {
+        let instance = in_logs(&namespace, &name);
         if gone {
-            tracing::info!(instance = %name, "gone");
+            tracing::info!(instance, "gone");
         } else {
-            tracing::info!(instance = %name, "{reason}: {message}");
+            tracing::info!(instance, "{reason}: {message}");
         }
     }
 }
@@ -209,7 +210,7 @@ type Work = Context<ClusterSource, KubernetesRuntime, ClusterRecord>;
 async fn publish(context: Arc<Work>, mut noticed: mpsc::UnboundedReceiver<Notice>) {
     while let Some(Notice { id, reason, message }) = noticed.recv().await {
         if let Err(error) = context.record.event(&id, EventKind::Warning, reason, &message).await {
-            tracing::warn!(instance = %id, "an event could not be recorded: {error}");
+            tracing::warn!(instance = id.in_logs(), "an event could not be recorded: {error}");
         }
     }
 }
@@ -222,7 +223,8 @@ async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::Unb
         // The rules name the field, which who could not read it does not.
         let problem = object.as_ref().and_then(|object| problem_of(&name, &object.data["spec"])).unwrap_or(problem);
         let message = format!("the document is not understood by this version of mai: {problem}");
-        tracing::warn!(instance = %name, namespace, "{message}");
+        let instance = in_logs(&namespace, &name);
+        tracing::warn!(instance, "{message}");
         let standing = object.map(|object| object.data["status"]["conditions"].clone());
         let standing = standing.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
         let mut conditions = Conditions::from(&standing, generation, jiff::Timestamp::now());
@@ -241,11 +243,11 @@ async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::Unb
             });
             let params = PatchParams::apply(names::FIELD_MANAGER).force();
             if let Err(error) = api.patch_status(&name, &params, &Patch::Apply(patch)).await {
-                tracing::warn!(instance = %name, "its status could not be written: {}", said(&error));
+                tracing::warn!(instance, "its status could not be written: {}", said(&error));
             }
             let id = InstanceId { namespace, name, uid };
             if let Err(error) = context.record.event(&id, EventKind::Warning, "InvalidDocument", &message).await {
-                tracing::warn!(instance = %id, "an event could not be recorded: {error}");
+                tracing::warn!(instance = id.in_logs(), "an event could not be recorded: {error}");
             }
         }
     }

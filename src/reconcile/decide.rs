@@ -90,6 +90,22 @@ impl Verdict {
     }
 }
 
+/// A server that runs, and what is decided of it from.
+struct Running<'a> {
+    facts: &'a Facts<'a>,
+    workload: &'a Workload,
+    observed: &'a Observed,
+    since: Timestamp,
+    readiness: &'a Readiness,
+}
+
+impl Running<'_> {
+    /// What is left of its start period.
+    fn patience(&self) -> Duration {
+        self.facts.instance.spec.health.start_period().saturating_sub(since(self.since, self.facts.now))
+    }
+}
+
 /// A run that ended without being asked to counts once, whoever sees it and however often. A clock that was set back does not
 /// hide later ends behind an earlier one.
 fn count_exit(memory: &mut Memory, observed: &Observed, now: Timestamp) {
@@ -142,7 +158,10 @@ fn suspended(observed: &Observed) -> Verdict {
         Presence::Stopping => {
             Verdict::wait(Picture::working(Reason::Stopping, "the server is being stopped"), ENDING_AGAIN)
         }
-        Presence::Absent | Presence::Stopped { .. } => Verdict::wait(Picture::Suspended, None),
+        _ if observed.beside.is_empty() => Verdict::wait(Picture::Suspended, None),
+        Presence::Absent | Presence::Stopped { .. } => {
+            Verdict::new(Step::Update(observed.beside.clone()), Picture::Suspended, None)
+        }
     }
 }
 
@@ -164,20 +183,16 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
             Verdict::wait(Picture::working(Reason::Stopping, "the former server is ending"), ENDING_AGAIN)
         }
         Presence::Absent | Presence::Stopped { .. } => start(facts, workload, observed, memory),
-        Presence::Running { drift: Drift::Replace(_), since, readiness } if rejected(workload, memory).is_some() => {
-            keep_former(facts, workload, observed, *since, readiness, memory)
-        }
-        Presence::Running { drift: Drift::Replace(changes), .. } => replace(workload, observed, changes),
-        Presence::Running { drift: Drift::InPlace(changes), readiness, since } => {
-            let picture = match readiness {
-                Readiness::Ready { version } => Picture::Ready { version: version.clone() },
-                Readiness::Waiting(trouble) => waiting(trouble, start_period_left(facts, *since)),
-                _ => Picture::working(Reason::Starting, NOT_READY_YET),
-            };
-            Verdict::new(Step::Update(changes.clone()), picture, None)
-        }
-        Presence::Running { drift: Drift::None, since, readiness } => {
-            keep(facts, workload, observed, *since, readiness, memory)
+        Presence::Running { drift, since, readiness } => {
+            let running = Running { facts, workload, observed, since: *since, readiness };
+            match (drift, rejected(workload, memory)) {
+                (Drift::Replace(changes), None) => replace(workload, observed, changes),
+                (Drift::InPlace(changes), _) => update(&running, changes, None),
+                (Drift::Replace(_), why @ Some(_)) if !observed.beside.is_empty() => update(&running, &[], why),
+                (Drift::None, _) if !observed.beside.is_empty() => update(&running, &[], None),
+                (Drift::Replace(_), Some(_)) => keep_former(&running, memory),
+                (Drift::None, _) => keep(&running, memory),
+            }
         }
     }
 }
@@ -219,7 +234,7 @@ fn start(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &m
     }
     let step = match &observed.presence {
         Presence::Stopped { drift: Drift::Replace(changes) } if rejected(workload, memory).is_none() => {
-            Step::Replace(changes.clone())
+            Step::Replace([changes, observed.beside.as_slice()].concat())
         }
         Presence::Stopped { .. } => Step::Resume,
         _ => Step::Start,
@@ -251,11 +266,22 @@ fn replace(workload: &Workload, observed: &Observed, changes: &[Change]) -> Verd
     match &observed.port_holder {
         Some(holder) => Verdict::wait(port_taken(workload, holder), BLOCKED_AGAIN),
         None => Verdict::new(
-            Step::Replace(changes.to_vec()),
+            Step::Replace([changes, &observed.beside].concat()),
             Picture::working(Reason::Replacing, "the server is being replaced by what is declared now"),
             None,
         ),
     }
+}
+
+/// `put_back` is why the server was put back, where it was: it goes on as it is, and what is beside it is put right.
+fn update(running: &Running<'_>, changes: &[Change], put_back: Option<&str>) -> Verdict {
+    let picture = match (put_back, running.readiness) {
+        (Some(why), _) => rolled_back(why),
+        (None, Readiness::Ready { version }) => Picture::Ready { version: version.clone() },
+        (None, Readiness::Waiting(trouble)) => waiting(trouble, running.patience()),
+        _ => Picture::working(Reason::Starting, NOT_READY_YET),
+    };
+    Verdict::new(Step::Update([changes, &running.observed.beside].concat()), picture, None)
 }
 
 fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
@@ -266,16 +292,9 @@ fn roll_back(workload: &Workload, memory: &mut Memory, why: String) -> Verdict {
 }
 
 /// The workload that was put back is looked after like any other; what is shown is that it is not what is declared.
-fn keep_former(
-    facts: &Facts<'_>,
-    workload: &Workload,
-    observed: &Observed,
-    started: Timestamp,
-    readiness: &Readiness,
-    memory: &mut Memory,
-) -> Verdict {
+fn keep_former(running: &Running<'_>, memory: &mut Memory) -> Verdict {
     let standing = memory.rejected.clone();
-    let mut verdict = keep(facts, workload, observed, started, readiness, memory);
+    let mut verdict = keep(running, memory);
     if let (Step::Wait, Some(rejected)) = (&verdict.step, &standing) {
         verdict.picture = rolled_back(&rejected.why);
     }
@@ -292,14 +311,8 @@ fn rolled_back(why: &str) -> Picture {
     }
 }
 
-fn keep(
-    facts: &Facts<'_>,
-    workload: &Workload,
-    observed: &Observed,
-    started: Timestamp,
-    readiness: &Readiness,
-    memory: &mut Memory,
-) -> Verdict {
+fn keep(running: &Running<'_>, memory: &mut Memory) -> Verdict {
+    let Running { facts, workload, observed, readiness, .. } = *running;
     match readiness {
         Readiness::Ready { version } => {
             memory.rejected = None;
@@ -320,7 +333,7 @@ fn keep(
                 // An engine that starts it again and again gives it a new start period each time.
                 return roll_back(workload, memory, describe(exit));
             }
-            let left = start_period_left(facts, started);
+            let left = running.patience();
             if left.is_zero() {
                 let why = format!("not ready {} after its start: {detail}", facts.instance.spec.health.start_period);
                 return if observed.former.is_some() {
@@ -340,7 +353,7 @@ fn keep(
         }
         Readiness::Waiting(trouble) => {
             memory.ready_since = None;
-            let left = start_period_left(facts, started);
+            let left = running.patience();
             if observed.former.is_none() {
                 let again = match trouble.cause {
                     Cause::Starting => Some(STARTING_AGAIN),
@@ -369,16 +382,12 @@ fn keep(
     }
 }
 
-fn start_period_left(facts: &Facts<'_>, started: Timestamp) -> Duration {
-    facts.instance.spec.health.start_period().saturating_sub(since(started, facts.now))
-}
-
 /// What people are shown while the cluster tries by itself: what it may get over alone is work, the rest wants a person. A server need
-/// not answer while some of its start period is left.
-fn waiting(trouble: &Trouble, start_period_left: Duration) -> Picture {
+/// not answer while some time of its start period is left.
+fn waiting(trouble: &Trouble, left: Duration) -> Picture {
     let reason = status::reason(trouble.cause);
     match trouble.cause {
-        Cause::Unhealthy if !start_period_left.is_zero() => Picture::working(Reason::Starting, NOT_READY_YET),
+        Cause::Unhealthy if !left.is_zero() => Picture::working(Reason::Starting, NOT_READY_YET),
         Cause::Starting | Cause::Unhealthy => Picture::working(reason, trouble.detail.clone()),
         Cause::CrashLoop => Picture::crash_loop(trouble.detail.clone()),
         _ => Picture::Stalled { reason, message: trouble.detail.clone() },

@@ -115,6 +115,34 @@ fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
 }
 
 #[test]
+fn what_is_beside_a_server_is_put_right_and_one_that_was_put_back_or_suspended_is_left_as_it_is() {
+    let suspended = |presence| Scene::new(presence).spec(json!({"suspend": true}));
+    let both = || [changes(), beside()].concat();
+    for (name, scene, step, reason) in [
+        ("as declared", Scene::running(ready(), 99), Step::Update(beside()), "Ready"),
+        ("starting", waits(Cause::Starting, 9), Step::Update(beside()), "Starting"),
+        ("replaced, and ready", Scene::running(ready(), 9).replaced(), Step::Update(beside()), "Ready"),
+        ("another one is declared", Scene::running(ready(), 99).differs(), Step::Replace(both()), "Replacing"),
+        ("put back", Scene::running(ready(), 99).differs().rejected(), Step::Update(beside()), "RolledBack"),
+        ("put back, starting", waits(Cause::Starting, 9).differs().rejected(), Step::Update(beside()), "RolledBack"),
+        ("put back, stopped", Scene::new(stopped()).differs().rejected(), Step::Resume, "Starting"),
+        ("stopped, changed", Scene::new(stopped()).differs(), Step::Replace(both()), "Starting"),
+        ("nothing there", Scene::new(Presence::Absent), Step::Start, "Starting"),
+        ("suspended", suspended(stopped()), Step::Update(beside()), "Suspended"),
+        ("suspended from the start", suspended(Presence::Absent), Step::Update(beside()), "Suspended"),
+        ("suspended, ending", suspended(Presence::Stopping), Step::Wait, "Stopping"),
+        ("ending", Scene::new(Presence::Stopping), Step::Wait, "Stopping"),
+        ("deleted", Scene::running(ready(), 9).deleted(), Step::Stop("the document was removed".into()), "Deleting"),
+    ] {
+        let scene = scene.in_a_cluster().differs_beside();
+        let decision = scene.decide();
+        assert_eq!(decision.step, step, "{name}");
+        assert_eq!(condition(&decision, "Ready").1, reason, "{name}");
+        assert_eq!(decision.memory.rejected, scene.memory.rejected, "{name}");
+    }
+}
+
+#[test]
 fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
     for scene in [
         Scene::running(ready(), 9).differs(),

@@ -36,6 +36,7 @@ fn workload(instance: &MaiInstance) -> Workload {
 struct Scene {
     instance: MaiInstance,
     presence: Presence,
+    beside: Vec<Change>,
     former: Option<Former>,
     missing: Option<String>,
     last_exit: Option<Exit>,
@@ -53,6 +54,7 @@ impl Scene {
         Self {
             instance: instance(json!({})),
             presence,
+            beside: Vec::new(),
             former: None,
             missing: None,
             last_exit: None,
@@ -76,6 +78,12 @@ impl Scene {
             Presence::Running { drift, .. } | Presence::Stopped { drift } => *drift = Drift::Replace(changes()),
             other => panic!("{other:?} cannot differ"),
         }
+        self
+    }
+
+    /// What is beside the server differs from what is declared.
+    fn differs_beside(mut self) -> Self {
+        self.beside = beside();
         self
     }
 
@@ -124,6 +132,7 @@ impl Scene {
         let workload = workload(&self.instance);
         let observed = Observed {
             presence: self.presence.clone(),
+            beside: self.beside.clone(),
             missing: self.missing.clone(),
             former: self.former.clone(),
             last_exit: self.last_exit.clone(),
@@ -145,6 +154,10 @@ impl Scene {
 
 fn changes() -> Vec<Change> {
     vec![Change { field: "image".into(), from: "a:1".into(), to: "a:2".into() }]
+}
+
+fn beside() -> Vec<Change> {
+    vec![Change { field: "Service mai-abc".into(), from: "missing".into(), to: "as declared".into() }]
 }
 
 fn stopped() -> Presence {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -19,7 +19,8 @@ use super::desired::{listen, references};
 use super::look::{View, identity};
 use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
 use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError};
+use crate::lock::lock;
+use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError, in_logs};
 use crate::source::{Documents, Rotated, Source};
 use crate::state::EventKind;
 
@@ -88,6 +89,8 @@ pub struct Context<S, R, K> {
 /// A change of how an instance stands.
 #[derive(Clone, Debug)]
 pub struct Transition {
+    /// Namespace of the instance.
+    pub namespace: String,
     /// Name of the instance.
     pub name: String,
     /// Whether it answers now.
@@ -171,7 +174,8 @@ pub async fn run<S: Source, R: Runtime, K: Record>(
                 // A trigger for what has just left; nothing to do.
                 Ok(_) | Err(ApplierError::ObjectNotFound(_)) => {}
                 Err(ApplierError::ReconcilerFailed(error, instance)) => {
-                    tracing::warn!(instance = %instance.name, "{error}")
+                    let namespace = instance.namespace.unwrap_or_default();
+                    tracing::warn!(instance = in_logs(&namespace, &instance.name), "{error}")
                 }
                 Err(error) => tracing::warn!("{error}"),
             }
@@ -287,7 +291,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
             Step::Start | Step::Resume | Step::Update(_) | Step::Replace(_) | Step::Prepare(_) => {
                 // Without a workload the brain never says any of these.
                 let Ok(workload) = view.wanted else { return Ok(None) };
-                tracing::info!(instance = %id, "{step}");
+                tracing::info!(instance = id.in_logs(), "{step}");
                 self.hold(instance, id).await?;
                 // These take a while, so people are told before; of an image that is tried for again they know more already.
                 if matches!(step, Step::Replace(_)) || matches!(step, Step::Prepare(_)) && !is_retry(&previous, &status)
@@ -316,13 +320,13 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
                 runtime.commit(id).await?;
             }
             Step::RollBack(why) => {
-                tracing::warn!(instance = %id, "rolling back: {why}");
+                tracing::warn!(instance = id.in_logs(), "rolling back: {why}");
                 // Written down first: after a crash in the middle the rejected workload must not be taken for a new one.
                 self.note(instance, id, &previous, &status, &memory).await;
                 runtime.roll_back(id).await?;
             }
             Step::Stop(why) => {
-                tracing::info!(instance = %id, "stopping: {why}");
+                tracing::info!(instance = id.in_logs(), "stopping: {why}");
                 self.note(instance, id, &previous, &status, &memory).await;
                 runtime.stop(id).await?;
                 memory.counted_exit = memory.counted_exit.max(Some(Timestamp::now()));
@@ -393,7 +397,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
         }
         match self.context.record.put_status(id, status).await {
             Ok(()) => self.keep(id, |kept| kept.status.clone_from(status)),
-            Err(error) => tracing::error!(instance = %id, "the status could not be kept: {error}"),
+            Err(error) => tracing::error!(instance = id.in_logs(), "the status could not be kept: {error}"),
         }
         let short = |status| status::readiness(status).map(|(status, reason, _)| (status, reason));
         if short(previous) != short(status) {
@@ -407,7 +411,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
         }
         match self.context.record.put_memory(id, memory).await {
             Ok(()) => self.keep(id, |kept| kept.memory.clone_from(memory)),
-            Err(error) => tracing::error!(instance = %id, "what was done could not be kept: {error}"),
+            Err(error) => tracing::error!(instance = id.in_logs(), "what was done could not be kept: {error}"),
         }
     }
 
@@ -426,7 +430,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
         let (reason, message) =
             if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
         if let Err(error) = self.context.record.event(id, kind, reason, message).await {
-            tracing::error!(instance = %id, "an event could not be kept: {error}");
+            tracing::error!(instance = id.in_logs(), "an event could not be kept: {error}");
         }
         self.announce(instance, status, gone);
     }
@@ -434,6 +438,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {
         let Some((ready, reason, message)) = status::readiness(status) else { return };
         let transition = Transition {
+            namespace: instance.namespace().unwrap_or_default(),
             name: instance.name_any(),
             ready: ready == "True",
             reason: reason.to_owned(),
@@ -450,11 +455,6 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
 /// What failures are counted by.
 fn key(instance: &MaiInstance) -> String {
     format!("{}/{}", instance.namespace().unwrap_or_default(), instance.name_any())
-}
-
-/// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(error: &RuntimeError) -> Reason {

@@ -17,7 +17,7 @@ pub enum Step {
     Start,
     /// Start what is there, as it is.
     Resume,
-    /// Change in place what can be changed in place.
+    /// Change in place what can be changed in place; nothing is started.
     Update(Vec<Change>),
     /// Put what is declared in the place of what runs.
     Replace(Vec<Change>),

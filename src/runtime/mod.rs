@@ -26,6 +26,7 @@ pub use ownership::{Given, Tally};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{
     Claim, Cluster, Container, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, SecretDelivery, Workload,
+    in_logs,
 };
 
 /// What a runtime can do for the brain. Every call is safe to repeat after a crash at any point, and goes on from what it finds.
@@ -52,7 +53,8 @@ pub trait Runtime: Send + Sync + 'static {
     /// Starts what is there and does not run, as it is.
     fn resume(&self, id: &InstanceId) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
-    /// Changes what can change without a restart.
+    /// Changes what can change without a restart, and starts nothing. Where what runs is not what is declared it stays, and what is
+    /// beside it is put right.
     fn update(&self, workload: &Workload) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Puts what is declared in the place of what runs, and keeps that where the runtime can until [`Runtime::commit`] or

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 pub struct Observed {
     /// The workload.
     pub presence: Presence,
+    /// What differs beside the server and is put right whatever that was declared as, and whether it runs or not.
+    pub beside: Vec<Change>,
     /// What a start would need first and does not have, such as "image mai-production:1.4.0".
     pub missing: Option<String>,
     /// What was replaced and is kept until its replacement answers.

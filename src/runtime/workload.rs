@@ -21,6 +21,21 @@ pub struct InstanceId {
     pub uid: String,
 }
 
+impl InstanceId {
+    /// As logs name it.
+    pub fn in_logs(&self) -> String {
+        in_logs(&self.namespace, &self.name)
+    }
+}
+
+/// How logs name an instance: with its namespace, unless that is `default`, as it is of every document of a directory.
+pub fn in_logs(namespace: &str, name: &str) -> String {
+    match namespace {
+        "default" => name.to_owned(),
+        _ => format!("{namespace}/{name}"),
+    }
+}
+
 impl std::fmt::Display for InstanceId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name)

@@ -100,10 +100,11 @@ class TheReleaseLivesInACluster(Case):
         self.assertTrue(may(OPERATOR, "get", "secrets"))
         self.assertTrue(may(OPERATOR, "patch", "events.events.k8s.io"))
         self.assertTrue(may(OPERATOR, "update", "leases/mai-operator", "mai-system"))
-        self.assertTrue(may(OPERATOR, "update", "deployments.apps"))
+        self.assertTrue(may(OPERATOR, "patch", "deployments.apps"))
         for verb, resource, where in (
             ("list", "secrets", "client-a"),
             ("update", "maiinstances.mai.dev", "client-a"),
+            ("update", "deployments.apps", "client-a"),
             ("delete", "pods", "client-a"),
             ("update", "leases/another", "mai-system"),
             ("create", "leases", "client-a"),

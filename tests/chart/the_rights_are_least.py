@@ -22,7 +22,7 @@ INSTANCE = {
     ("mai.dev", "maiinstances"): {"get", "list", "watch", "patch"},
     ("mai.dev", "maiinstances/status"): {"get", "patch"},
     ("mai.dev", "maiinstances/finalizers"): {"update"},
-    ("apps", "deployments"): WRITTEN | {"update"},
+    ("apps", "deployments"): WRITTEN,
     ("apps", "replicasets"): {"get", "list", "watch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "services"): WRITTEN,

@@ -117,6 +117,35 @@ fn a_container_that_was_taken_off_its_network_joins_it_again_also_when_the_netwo
 }
 
 #[test]
+fn a_container_that_was_put_back_gets_its_name_and_network_back_and_keeps_its_limits() {
+    let _shared = engine::shared();
+    let stage = Stage::new("put-back");
+    let limits = |memory: &str| format!("  resources: {{limits: {{memory: {memory}}}}}\n");
+    let _compose = stage.up(&limits("64Mi"));
+    let never = "  server: {env: [{name: FIXTURE_READY, value: never}]}\n  health: {startPeriod: 3s, interval: 1s, timeout: 1s}\n";
+    stage.declare("fixture:1", &(limits("32Mi") + never));
+    stage.wait_for("RolledBack");
+    wait_ready(stage.port);
+    let before = stage.run().unwrap();
+    engine::by_hand(async |docker| {
+        let request = NetworkDisconnectRequest { container: before.0.clone(), force: Some(true) };
+        docker.disconnect_network("mai", request).await.unwrap();
+        let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name("put-elsewhere").build();
+        docker.rename_container(&before.0, options).await.unwrap();
+    });
+    let networks = |container: &serde_json::Value| container["NetworkSettings"]["Networks"].get("mai").is_some();
+    let container = wait_until(
+        || "its name and its network".into(),
+        || stage.inspect().map(|container| shown(&container)).filter(networks),
+    );
+    // What it may use was declared together with what did not become ready.
+    assert_eq!(container["HostConfig"]["Memory"], json!(64 << 20));
+    stage.wait_for("RolledBack");
+    wait_ready(stage.port);
+    stage.assert_calm(&before);
+}
+
+#[test]
 fn a_stopped_container_whose_network_was_removed_and_made_again_is_started() {
     let _alone = engine::alone();
     let stage = Stage::new("replugged");

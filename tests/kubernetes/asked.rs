@@ -28,6 +28,52 @@ fn a_suspended_instance_stops_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_beside_a_suspended_server_is_made_and_comes_back_and_nothing_is_started() {
+    let _shared = cluster::shared();
+    let stage = Stage::new("suspended-beside");
+    let operator = stage.operator_with(&["--resync", "1s"]);
+    stage.apply(
+        &stage.fixture("abc", "  expose: {host: abc.example.com, ingress: {className: nginx}}\n  suspend: true\n"),
+    );
+    let kinds = || stage.children("abc").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    // One that is declared as suspended has all but its Deployment, so that data can be brought and certificates be issued.
+    stage.wait_until(
+        &operator,
+        || format!("what is beside it; there is {:?}", kinds()),
+        || (kinds().len() == 9).then_some(()),
+    );
+    stage.wait_for_reason(&operator, "abc", "Ready", "Suspended");
+    assert!(stage.get("deployment/mai-abc").is_none() && stage.pod("abc").is_none());
+
+    stage.patch("abc", &json!({"suspend": false}));
+    stage.wait_ready(&operator, "abc");
+    stage.patch("abc", &json!({"suspend": true}));
+    stage.wait_for_reason(&operator, "abc", "Ready", "Suspended");
+    let stands =
+        || ["Ready", "Reconciling", "Stalled"].map(|kind| stage.condition("abc", kind).map(|(is, why, _)| (is, why)));
+    let stood = stands();
+    let declared = kinds();
+    let uid = |what: &str| stage.get(what).unwrap()["metadata"]["uid"].clone();
+    let deployment = uid("deployment/mai-abc");
+    // A change of the server waits for its start.
+    stage.patch("abc", &json!({"displayName": "next", "expose": {"labels": {"team": "sales"}}}));
+    stage.kubectl(&["delete", "service,networkpolicy,ingress,poddisruptionbudget,serviceaccount", "mai-abc"]);
+    stage.kubectl(&["delete", "pvc", "mai-abc-backups", "--wait=false"]);
+    stage.kubectl(&["patch", "deployment/mai-abc", "--type=merge", "-p", r#"{"spec": {"revisionHistoryLimit": 9}}"#]);
+    let history = || stage.get("deployment/mai-abc").unwrap()["spec"]["revisionHistoryLimit"].clone();
+    let back = || (kinds() == declared && history() == 2).then_some(());
+    stage.wait_until(&operator, || format!("all to come back; there is {:?}", kinds()), back);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((stage.pod("abc"), uid("deployment/mai-abc")), (None, deployment));
+    assert_eq!(stands(), stood);
+
+    // Started, it is as declared last.
+    stage.patch("abc", &json!({"suspend": false}));
+    stage.wait_ready(&operator, "abc");
+    assert_eq!(stage.read("abc", "/name").as_deref(), Some("next"));
+}
+
+#[test]
 fn a_paused_instance_is_left_alone_whatever_happens_to_it() {
     let _shared = cluster::shared();
     let stage = Stage::new("paused");

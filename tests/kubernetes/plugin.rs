@@ -59,6 +59,21 @@ impl<'a> Person<'a> {
         said
     }
 
+    /// What a report says, and the files in it; the arguments end with where it is written.
+    fn report(&self, arguments: &[&str]) -> (String, BTreeMap<String, String>) {
+        let said = self.says(&[&["report"], arguments].concat());
+        let archive = std::fs::File::open(self.place.path().join(arguments.last().unwrap())).unwrap();
+        let mut files = BTreeMap::new();
+        for entry in tar::Archive::new(flate2::read::GzDecoder::new(archive)).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().to_str().unwrap().strip_prefix("mai-report/").unwrap().to_owned();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            files.insert(path, text);
+        }
+        (said, files)
+    }
+
     fn plan(&self, arguments: &[&str]) -> (i32, Value) {
         let mut all = vec!["plan", "--json"];
         all.extend(arguments);
@@ -191,18 +206,9 @@ fn a_report_holds_what_helps_and_no_secret() {
     stage.wait_until(&operator, || "the key to be in the log".to_owned(), log);
     let person = Person::new(&stage);
 
-    let said = person.says(&["report", "leaky", "--output", "report.tar.gz"]);
+    let (said, files) = person.report(&["leaky", "--output", "report.tar.gz"]);
     let archive = person.place.path().join("report.tar.gz");
     assert_eq!(std::fs::metadata(&archive).unwrap().permissions().mode() & 0o777, 0o600);
-    let mut unpacked = tar::Archive::new(flate2::read::GzDecoder::new(std::fs::File::open(&archive).unwrap()));
-    let mut files = BTreeMap::new();
-    for entry in unpacked.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().to_str().unwrap().strip_prefix("mai-report/").unwrap().to_owned();
-        let mut text = String::new();
-        entry.read_to_string(&mut text).unwrap();
-        files.insert(path, text);
-    }
     for (path, text) in &files {
         assert!(said.contains(path.as_str()), "{path} is not listed: {said}");
         for secret in [KEY, KEY_ENCODED, BY_MISTAKE, "seeded"] {
@@ -228,6 +234,79 @@ fn a_report_holds_what_helps_and_no_secret() {
 
     let (code, _, error) = person.mai(&["report", "leaky", "--output", "report.tar.gz"]);
     assert!(code == 1 && error.contains("cannot be written"), "nothing is written over: {error}");
+}
+
+/// An operator in a pod of the namespace, looking after others as well.
+fn operator_in_a_pod(stage: &Stage, others: &[&Stage]) {
+    let home = &stage.namespace;
+    let mut documents = vec![json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}})];
+    let looked_after: Vec<&str> = [stage].iter().chain(others).map(|stage| stage.namespace.as_str()).collect();
+    for namespace in &looked_after {
+        documents.push(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "operator", "namespace": namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": home}],
+        }));
+    }
+    let told = |name: &str, value: &str| json!({"name": name, "value": value});
+    documents.push(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "operator", "labels": {"app.kubernetes.io/part-of": "mai"}},
+        "spec": {
+            "serviceAccountName": "operator",
+            "containers": [{
+                "name": "operator", "image": images::own(), "args": ["operator"], "command": ["/usr/local/bin/mai"],
+                "env": [
+                    told("MAI_NAMESPACES", &looked_after.join(",")), told("POD_NAMESPACE", home), told("POD_NAME", "operator"),
+                    told("MAI_LOG_FORMAT", "json"), told("MAI_RESYNC", "2s"),
+                ],
+            }],
+        },
+    }));
+    for document in documents {
+        let namespace = document["metadata"]["namespace"].as_str().unwrap_or(home);
+        let applied = cluster().kubectl(&["apply", "--namespace", namespace, "-f", "-"], &document.to_string());
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    }
+}
+
+#[test]
+fn a_report_about_one_client_names_no_other() {
+    let _shared = cluster::shared();
+    let (stage, elsewhere) = (Stage::new("one-client"), Stage::new("brightlabs"));
+    operator_in_a_pod(&stage, &[&elsewhere]);
+    stage.apply(&stage.document("abc", "  suspend: true\n"));
+    stage.apply(&stage.document("neighbour", "  suspend: true\n"));
+    // The same name somewhere else is somebody else.
+    elsewhere.apply(&elsewhere.document("abc", "  suspend: true\n"));
+    let log = || stage.kubectl(&["logs", "operator"]);
+    let others = [format!("{}/neighbour", stage.namespace), format!("{}/abc", elsewhere.namespace)];
+    let ours = format!("{}/abc", stage.namespace);
+    let tells = |log: &str, of: &str| log.lines().any(|line| line.contains(of) && line.contains("Suspended"));
+    super::support::wait_until(
+        || format!("all of them in its log: {}", log()),
+        || {
+            let log = log();
+            others.iter().chain([&ours]).all(|of| tells(&log, of)).then_some(())
+        },
+    );
+    let person = Person::new(&stage);
+    let (_, files) = person.report(&["abc", "--output", "one.tar.gz"]);
+    for (path, text) in &files {
+        for other in ["neighbour", "brightlabs"] {
+            assert!(!text.contains(other), "{other} is in {path}: {text}");
+        }
+    }
+    let said = &files["operator/logs/operator.log"];
+    assert!(tells(said, &ours) && said.contains("leading") && said.contains("update in place"), "{said}");
+    assert!(files["operator/pods.yaml"].contains("MAI_NAMESPACES") && files["secrets.txt"].contains("mai-abc-session"));
+
+    // One about all of a namespace ends there.
+    let (_, files) = person.report(&["--output", "all.tar.gz"]);
+    let said = &files["operator/logs/operator.log"];
+    assert!(tells(said, &ours) && tells(said, &others[0]) && !said.contains("brightlabs"), "{said}");
+    assert!(files["secrets.txt"].contains("mai-neighbour-session"));
 }
 
 #[test]

@@ -65,6 +65,40 @@ fn a_server_that_does_not_become_ready_is_rolled_back_until_the_document_changes
 }
 
 #[test]
+fn what_is_edited_or_removed_beside_a_server_that_was_put_back_comes_back_and_the_server_goes_on() {
+    let _shared = cluster::shared();
+    let stage = Stage::new("put-back");
+    let operator = ready(&stage, "4s");
+    stage.patch("abc", &told(&json!({"env": [{"name": "FIXTURE_READY", "value": "never"}]}), "next"));
+    told_as_rolled_back(&stage, &operator, "not ready");
+    stays_with_the_former(&stage, &operator);
+    let (pod, status) = (stage.pod("abc"), stage.get("mai/abc").unwrap()["status"].clone());
+    let template = || stage.get("deployment/mai-abc").unwrap()["spec"]["template"].clone();
+    let (served, policy) = (template(), stage.get("networkpolicy/mai-abc").unwrap()["spec"].clone());
+
+    stage.kubectl(&["delete", "service", "mai-abc"]);
+    stage.kubectl(&["patch", "networkpolicy/mai-abc", "--type=merge", "-p", r#"{"spec": {"egress": [{}]}}"#]);
+    stage.kubectl(&["patch", "deployment/mai-abc", "--type=merge", "-p", r#"{"spec": {"revisionHistoryLimit": 9}}"#]);
+    stage.wait_until(
+        &operator,
+        || "all of it to come back".into(),
+        || {
+            stage.get("service/mai-abc")?;
+            let [policy_now, deployment] = ["networkpolicy/mai-abc", "deployment/mai-abc"].map(|what| stage.get(what));
+            let history = deployment?["spec"]["revisionHistoryLimit"].clone();
+            (policy_now?["spec"] == policy && history == 2).then_some(())
+        },
+    );
+    // Off its labels no watch tells of it.
+    stage.kubectl(&["label", "deployment/mai-abc", "mai.dev/instance-"]);
+    let label = || stage.get("deployment/mai-abc")?["metadata"]["labels"].get("mai.dev/instance").cloned();
+    stage.wait_until(&operator, || "the label to come back".into(), label);
+    stays_with_the_former(&stage, &operator);
+    assert_eq!((stage.pod("abc"), template()), (pod, served));
+    assert_eq!(stage.get("mai/abc").unwrap()["status"], status);
+}
+
+#[test]
 fn a_server_that_ends_by_itself_is_rolled_back_with_its_last_words() {
     let _shared = cluster::shared();
     let stage = Stage::new("ending");

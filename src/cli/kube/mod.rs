@@ -3,6 +3,7 @@
 mod complete;
 mod exec;
 mod logs;
+mod operator_log;
 mod plan;
 mod redact;
 mod report;

@@ -17,6 +17,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
 
+use super::operator_log::About;
 use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
@@ -94,7 +95,11 @@ impl<'a> Report<'a> {
         let redactor = Redactor::new(&secrets)?;
         let mut report = Self { cluster, args, redactor, files: Vec::new(), missing };
         report.add_objects("instances.yaml", instances.iter().map(|instance| json!(instance)));
-        report.add("secrets.txt", &secret_names(&secrets));
+        let of_others = |secret: &Secret| match (&args.name, secret.labels().get(INSTANCE)) {
+            (Some(name), Some(of)) => name != of,
+            _ => false,
+        };
+        report.add("secrets.txt", &secret_names(secrets.iter().filter(|secret| !of_others(secret))));
         Ok(report)
     }
 
@@ -148,26 +153,42 @@ impl<'a> Report<'a> {
     async fn pods(&mut self) {
         let selector = self.selector(SELECTOR);
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
-        self.pods_of(api, &selector, "").await;
+        self.pods_of(api, &selector, None).await;
     }
 
-    async fn pods_of(&mut self, api: Api<Pod>, selector: &str, below: &str) {
+    /// `operator` says of whom is told where they are the operator's.
+    async fn pods_of(&mut self, api: Api<Pod>, selector: &str, operator: Option<&About<'_>>) {
+        let below = if operator.is_some() { "operator/" } else { "" };
         let pods = match api.list(&ListParams::default().labels(selector)).await {
             Ok(listed) => listed.items,
             Err(error) => return self.lacks(&format!("{below}pods"), &error),
         };
-        self.add_objects(&format!("{below}pods.yaml"), pods.iter().map(|pod| json!(pod)));
+        self.add_objects(
+            &format!("{below}pods.yaml"),
+            pods.iter().map(|pod| match operator {
+                Some(about) => about.pod(pod),
+                None => json!(pod),
+            }),
+        );
         for pod in &pods {
             let name = pod.name_any();
-            let in_its_namespace: Api<Pod> =
-                Api::namespaced(self.cluster.client.clone(), &pod.namespace().unwrap_or_default());
+            let home = pod.namespace().unwrap_or_default();
+            let in_its_namespace: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &home);
             let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
             let restarted = restarts.is_some_and(|all| all.iter().any(|container| container.restart_count > 0));
             for previous in [false, true].into_iter().filter(|previous| !previous || restarted) {
-                let params = LogParams { previous, tail_lines: Some(self.args.tail), ..LogParams::default() };
+                // Of the operator's lines only the fewest may be about these instances.
+                let tail_lines = operator.is_none().then_some(self.args.tail);
+                let params = LogParams { previous, tail_lines, ..LogParams::default() };
                 let path = format!("{below}logs/{name}{}.log", if previous { ".previous" } else { "" });
                 match in_its_namespace.logs(&name, &params).await {
-                    Ok(text) => self.add(&path, &text),
+                    Ok(text) => {
+                        let text = match operator {
+                            Some(about) => about.lines(&text, &home, usize::try_from(self.args.tail).unwrap_or(0)),
+                            None => text,
+                        };
+                        self.add(&path, &text);
+                    }
                     Err(error) => self.lacks(&path, &error),
                 }
             }
@@ -196,7 +217,10 @@ impl<'a> Report<'a> {
 
     async fn operator(&mut self) {
         let api: Api<Pod> = Api::all(self.cluster.client.clone());
-        self.pods_of(api, OPERATOR, "operator/").await;
+        match About::new(&self.cluster.namespace, self.args.name.as_deref()) {
+            Ok(about) => self.pods_of(api, OPERATOR, Some(&about)).await,
+            Err(error) => self.missing.push(format!("operator: {error}")),
+        }
     }
 
     /// What the nodes are, in a line each.
@@ -290,7 +314,7 @@ async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], miss
 }
 
 /// Names and keys; never a value.
-fn secret_names(secrets: &[Secret]) -> String {
+fn secret_names<'a>(secrets: impl Iterator<Item = &'a Secret>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["SECRET", "TYPE", "KEYS", "MADE"]);
     for secret in secrets {

@@ -90,8 +90,8 @@ pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) 
             _ => Move::Done,
         },
         Goal::Tidy => match &cast.next {
-            Some(next) if fits.active => Move::Remove(next.clone()),
-            _ => Move::Done,
+            Some(next) => Move::Remove(next.clone()),
+            None => Move::Done,
         },
         Goal::Stop | Goal::Remove => Move::Done,
     }

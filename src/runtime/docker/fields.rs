@@ -183,6 +183,13 @@ pub(super) fn drift(changes: Vec<Change>) -> Drift {
     }
 }
 
+/// Whether a difference is beside the server: it is put right whatever the container was made for. What it may use at most, and which
+/// networks it has no need of, was declared together with the rest of it.
+pub(super) fn is_beside(change: &Change) -> bool {
+    matches!(change.field.as_str(), NAME | PAUSED | LEFT_OVER | SECRETS_FILE)
+        || (change.field.starts_with("network.") && change.to == CONNECTED)
+}
+
 /// Whether the engine can bring a field of a running container to a value. It cannot take a limit away.
 pub(super) fn in_place(field: &str, to: &str) -> bool {
     match field {

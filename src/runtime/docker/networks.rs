@@ -141,7 +141,7 @@ async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> 
         .collect())
 }
 
-fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
+pub(super) fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
     container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default()
 }
 

@@ -42,13 +42,13 @@ impl Hands {
             Some(part) => self.inspect(id, part).await?,
             None => None,
         };
-        let (presence, last_exit) = match &active {
+        let (presence, beside, last_exit) = match &active {
             None => {
                 self.monitor.forget(id);
-                (Presence::Absent, None)
+                (Presence::Absent, Vec::new(), None)
             }
             Some(container) => {
-                let presence = self.presence(id, workload, &names, &cast, container).await?;
+                let (presence, beside) = self.presence(id, workload, &names, &cast, container).await?;
                 let secrets = self.known().secrets.get(&id.uid).cloned();
                 let last_exit = match (&cast.next, secrets) {
                     // It was stopped to make room for the next one, whoever did not live to see it through.
@@ -56,7 +56,7 @@ impl Hands {
                     // Without knowing the secrets its log cannot be shown.
                     (_, secrets) => self.exits.of(&self.docker, container, &secrets.unwrap_or_default()).await,
                 };
-                (presence, last_exit)
+                (presence, beside, last_exit)
             }
         };
         // A former one may serve on while names change.
@@ -74,7 +74,7 @@ impl Hands {
         }
         let former = former.map(|container| Former { hash: written_hash(&container) });
         let held = hold::holder(&self.home(&names));
-        Ok(Observed { presence, missing, former, last_exit, port_holder, held, parts: Vec::new() })
+        Ok(Observed { presence, beside, missing, former, last_exit, port_holder, held, parts: Vec::new() })
     }
 
     pub(super) async fn inspect(
@@ -99,6 +99,7 @@ impl Hands {
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
 
+    /// Whether it runs, and what differs beside it.
     async fn presence(
         &self,
         id: &InstanceId,
@@ -106,24 +107,26 @@ impl Hands {
         names: &Names,
         cast: &Cast,
         container: &ContainerInspectResponse,
-    ) -> Result<Presence, RuntimeError> {
+    ) -> Result<(Presence, Vec<Change>), RuntimeError> {
         let state = container.state.clone().unwrap_or_default();
         if matches!(state.status, Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::STOPPING)) {
-            return Ok(Presence::Stopping);
+            return Ok((Presence::Stopping, Vec::new()));
         }
         let running = state.running == Some(true);
-        let mut changes = match workload {
-            Some(workload) => self.differences(workload, names, container).await?,
-            None => Vec::new(),
+        let (changes, mut beside) = match workload {
+            Some(workload) => (
+                self.differences(workload, names, container).await?,
+                out_of_order(names, cast, state.paused == Some(true)),
+            ),
+            None => Default::default(),
         };
-        if workload.is_some() {
-            changes.extend(out_of_order(names, cast, state.paused == Some(true)));
-        }
-        let drift = if running { self.drift(changes) } else { lasting_only(changes) };
         if !running {
             self.monitor.forget(id);
-            return Ok(Presence::Stopped { drift });
+            return Ok((Presence::Stopped { drift: lasting_only(changes) }, beside));
         }
+        let (more, changes): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(fields::is_beside);
+        beside.extend(more);
+        let drift = self.drift(changes);
         let since = exits::time(state.started_at.as_deref()).unwrap_or_else(Timestamp::now);
         let readiness = if state.restarting == Some(true) {
             let detail = format!(
@@ -140,7 +143,7 @@ impl Hands {
                 None => Readiness::Starting { detail: "its container has no address to ask it at".to_owned() },
             }
         };
-        Ok(Presence::Running { drift, since, readiness })
+        Ok((Presence::Running { drift, since, readiness }, beside))
     }
 
     /// Where its server is asked: at the published port, or, from inside another container, at its own address.

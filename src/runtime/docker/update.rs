@@ -8,7 +8,7 @@ use super::cast::Cast;
 use super::fields;
 use super::names::Names;
 use super::problem::{engine, is_missing, said};
-use super::{Hands, spec};
+use super::{Hands, networks, spec};
 use crate::runtime::{Change, Drift, RuntimeError, Workload};
 
 impl Hands {
@@ -36,7 +36,7 @@ impl Hands {
         if container.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
             self.docker.unpause_container(&active.id).await.map_err(engine("end of its pause", id))?;
         }
-        let changes = self.differences(workload, &names, &container).await?;
+        let (changes, stays) = self.in_place(self.differences(workload, &names, &container).await?);
         let about = |field: &str| changes.iter().any(|change| change.field == field);
         if fields::UPDATED.into_iter().any(about) {
             let asked = spec::container(workload, &names, None, None).host_config.unwrap_or_default();
@@ -62,18 +62,30 @@ impl Hands {
             }
         }
         if changes.iter().any(|change| change.field.starts_with("network.")) {
-            self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
+            let mut networks = spec::networks(workload);
+            if stays {
+                networks.extend(networks::endpoints(&container).into_keys());
+            }
+            self.networks.join(&self.docker, id, &container, &networks).await?;
         }
         self.cache.forget();
         // What the engine took and did not keep would be tried again without end.
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
-        match self.drift(self.differences(workload, &names, &container).await?) {
-            Drift::InPlace(changes) => {
-                let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
-                let said = format!("it took a change and did not keep it: {}", kept.join(", "));
-                Err(RuntimeError::Engine { action: "change while running", instance: id.to_string(), said })
-            }
-            Drift::None | Drift::Replace(_) => Ok(()),
+        let (changes, _) = self.in_place(self.differences(workload, &names, &container).await?);
+        if changes.is_empty() {
+            return Ok(());
         }
+        let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let said = format!("it took a change and did not keep it: {}", kept.join(", "));
+        Err(RuntimeError::Engine { action: "change while running", instance: id.to_string(), said })
+    }
+
+    /// What of these can change while the container stays as it is, and whether it stays though it is not what is declared.
+    fn in_place(&self, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
+        let stays = matches!(self.drift(changes.clone()), Drift::Replace(_));
+        if stays {
+            changes.retain(fields::is_beside);
+        }
+        (changes, stays)
     }
 }

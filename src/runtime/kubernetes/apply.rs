@@ -12,19 +12,21 @@ use super::compare::{differences, merge};
 use super::deployment::deployment;
 use super::kind::Kind;
 use super::live::Live;
-use super::observe::{deployment_of, is_available, orphans};
+use super::observe::{deployment_of, in_place, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::Values;
-use super::watches::lock;
 use super::{KubernetesRuntime, Notice, names, said};
+use crate::lock::lock;
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
-/// What becomes of the pod template that runs.
+/// What becomes of the Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// It stays, or there is none.
+    /// There is none, and one is made.
+    Start,
+    /// It goes on with its pod template, or there is none.
     Keep,
-    /// It is replaced, and kept until what replaces it answers.
+    /// Its pod template is replaced, and kept until what replaces it answers.
     Replace,
 }
 
@@ -38,20 +40,38 @@ impl KubernetesRuntime {
     /// Applies what is missing or differs, the Deployment last, and removes what is left over.
     pub(super) async fn apply_all(&self, workload: &Workload, mode: Mode) -> Result<(), RuntimeError> {
         let id = &workload.id;
-        let live = self.watches.of(id);
+        let live = self.all_of(id).await?;
         let values = Values::of(workload);
         self.make_secret(workload, &values).await?;
         let wanted = self.wanted(workload, &live);
         for (kind, object) in &wanted {
             self.apply_where_it_differs(id, *kind, object, &live).await?;
         }
-        let replaced = replaced(&live, mode);
-        let object = deployment(workload, &values.name, replaced.as_ref());
-        self.apply_where_it_differs(id, Kind::Deployment, &object, &live).await?;
+        if mode == Mode::Keep {
+            self.keep_deployment(workload, &values, &live).await?;
+        } else {
+            let object = deployment(workload, &values.name, replaced(&live, mode).as_ref());
+            self.apply_where_it_differs(id, Kind::Deployment, &object, &live).await?;
+        }
         for orphan in orphans(&wanted, &live) {
             self.delete(id, orphan).await?;
         }
         Ok(())
+    }
+
+    /// Applies what differs of a Deployment that stands. Its pod template stays where that is another one: it was put back.
+    async fn keep_deployment(&self, workload: &Workload, values: &Values, live: &[Live]) -> Result<(), RuntimeError> {
+        let Some(standing) = deployment_of(live) else { return Ok(()) };
+        let mut object = in_place(workload, values, standing);
+        if differences("", &object["spec"]["template"], &standing.object["spec"]["template"]).is_empty() {
+            return self.apply_where_it_differs(&workload.id, Kind::Deployment, &object, live).await;
+        }
+        // Not by an apply, which would have to hold the template too, and then own all of it.
+        object["spec"].as_object_mut().map(|spec| spec.remove("template"));
+        if differences("", &object, &standing.object).is_empty() {
+            return Ok(());
+        }
+        self.patch_deployment(&workload.id, "apply what is declared", &object).await
     }
 
     /// Its name says what it holds, so one that is there is the right one, unless it still belongs to an earlier instance of that name
@@ -179,7 +199,7 @@ impl KubernetesRuntime {
             return;
         }
         let message = format!("{} {name} is changed by somebody else as well, and was put back: {said}", kind.as_str());
-        tracing::warn!(instance = %id, "{message}");
+        tracing::warn!(instance = id.in_logs(), "{message}");
         // Nobody has to listen.
         let _ = self.notices.send(Notice { id: id.clone(), reason: "FieldConflict", message });
     }
@@ -299,7 +319,7 @@ impl KubernetesRuntime {
 fn replaced(live: &[Live], mode: Mode) -> Option<Replaced> {
     let deployment = deployment_of(live)?;
     let standing = Replaced::read(deployment);
-    if mode == Mode::Keep {
+    if mode == Mode::Start {
         return standing;
     }
     let at = Timestamp::now();

@@ -182,7 +182,7 @@ impl Runtime for KubernetesRuntime {
     }
 
     async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.apply_all(workload, apply::Mode::Keep).await
+        self.apply_all(workload, apply::Mode::Start).await
     }
 
     async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {

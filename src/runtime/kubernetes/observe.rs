@@ -17,7 +17,7 @@ use super::live::Live;
 use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
-use super::watches::lock;
+use crate::lock::lock;
 use crate::runtime::{
     Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
 };
@@ -36,18 +36,20 @@ impl KubernetesRuntime {
                 said: unknown,
             });
         }
-        let mut live = self.watches.of(id);
-        if deployment_of(&live).is_none() && live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving()) {
-            live.extend(self.unlabelled_deployment(id).await?);
-        }
+        let live = self.all_of(id).await?;
         let changes = match workload {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
         };
-        let presence = presence(workload, &live, changes);
+        // A pod cannot change; all else can.
+        let (lasting, beside): (Vec<Change>, Vec<Change>) =
+            changes.into_iter().partition(|change| change.field.starts_with("Deployment.spec.template"));
+        let drift = if lasting.is_empty() { Drift::None } else { Drift::Replace(lasting) };
+        let presence = presence(workload, &live, drift);
         let replaced = deployment_of(&live).and_then(Replaced::read);
         Ok(Observed {
             presence,
+            beside,
             missing: None,
             former: replaced.map(|replaced| Former { hash: replaced.former }),
             last_exit: None,
@@ -55,6 +57,15 @@ impl KubernetesRuntime {
             held: None,
             parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
         })
+    }
+
+    /// Everything there is of an instance.
+    pub(super) async fn all_of(&self, id: &InstanceId) -> Result<Vec<Live>, RuntimeError> {
+        let mut live = self.watches.of(id);
+        if deployment_of(&live).is_none() && live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving()) {
+            live.extend(self.unlabelled_deployment(id).await?);
+        }
+        Ok(live)
     }
 
     /// The Deployment of an instance whose labels were taken off by hand, so that no watch tells of it.
@@ -87,12 +98,7 @@ impl KubernetesRuntime {
         );
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
-            let mut object = deployment(workload, &values.name, Replaced::read(standing).as_ref());
-            if standing.object["spec"]["replicas"] == 0 {
-                // A stopped one is started by a step of its own.
-                object["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
-            }
-            changes.extend(differences("Deployment", &object, &standing.object));
+            changes.extend(differences("Deployment", &in_place(workload, &values, standing), &standing.object));
             // A pod that does not start may be waiting for it.
             let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
             if !self.is_found(&workload.id, &values.name, trusted).await? {
@@ -154,7 +160,7 @@ impl KubernetesRuntime {
 }
 
 /// What runs, in the words of the brain.
-fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) -> Presence {
+fn presence(workload: Option<&Workload>, live: &[Live], drift: Drift) -> Presence {
     let pods = live.iter().any(|live| live.kind == Kind::Pod);
     let Some(deployment) = deployment_of(live) else {
         return if pods { Presence::Stopping } else { Presence::Absent };
@@ -163,7 +169,7 @@ fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) ->
         return Presence::Stopping;
     }
     if deployment.object["spec"]["replicas"] == 0 {
-        return if pods { Presence::Stopping } else { Presence::Stopped { drift: drift(changes) } };
+        return if pods { Presence::Stopping } else { Presence::Stopped { drift } };
     }
     let newest =
         live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
@@ -182,7 +188,7 @@ fn presence(workload: Option<&Workload>, live: &[Live], changes: Vec<Change>) ->
         }
         Readiness::Waiting(trouble)
     };
-    Presence::Running { drift: drift(changes), since: since.unwrap_or_else(Timestamp::now), readiness }
+    Presence::Running { drift, since: since.unwrap_or_else(Timestamp::now), readiness }
 }
 
 /// The last line of what a server said, without its secrets. Where those are not known it cannot be shown.
@@ -196,6 +202,16 @@ fn last_line(words: &str, workload: Option<&Workload>) -> Option<String> {
         })
         .collect();
     log_tail::of(words.as_bytes(), &secrets).pop()
+}
+
+/// The Deployment as declared, where one stands: it goes on running or not, and keeps what it replaced.
+pub(super) fn in_place(workload: &Workload, values: &Values, standing: &Live) -> serde_json::Value {
+    let mut object = deployment(workload, &values.name, Replaced::read(standing).as_ref());
+    if standing.object["spec"]["replicas"] == 0 {
+        // A stopped one is started by a step of its own.
+        object["spec"]["replicas"] = 0.into();
+    }
+    object
 }
 
 pub(super) fn deployment_of(live: &[Live]) -> Option<&Live> {
@@ -219,17 +235,6 @@ pub(super) fn orphans<'a>(wanted: &'a [(Kind, serde_json::Value)], live: &'a [Li
             && !matches!(live.kind, Kind::Deployment | Kind::PersistentVolumeClaim)
             && !wanted.iter().any(|(kind, object)| *kind == live.kind && object["metadata"]["name"] == live.name())
     })
-}
-
-/// A pod cannot change; all else can.
-fn drift(changes: Vec<Change>) -> Drift {
-    if changes.is_empty() {
-        Drift::None
-    } else if changes.iter().any(|change| change.field.starts_with("Deployment.spec.template")) {
-        Drift::Replace(changes)
-    } else {
-        Drift::InPlace(changes)
-    }
 }
 
 fn change(field: &str, from: &str, to: &str) -> Change {

@@ -3,7 +3,7 @@
 //! A watch that fails is tried again by itself with a back-off of its own, and holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::kind::Kind;
 use super::live::Live;
 use super::names::{INSTANCE, SELECTOR};
+use crate::lock::lock;
 use crate::runtime::InstanceId;
 use crate::runtime::changes::Changes;
 
@@ -258,9 +259,4 @@ impl Watches {
 
 fn key(object: &DynamicObject) -> Option<Key> {
     Some((object.namespace()?, object.labels().get(INSTANCE)?.clone()))
-}
-
-/// What these locks guard is whole at any moment, so a panic elsewhere does not spoil it.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -84,7 +84,16 @@ impl Hands {
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
         let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
-        Ok(Observed { presence, missing: None, former: None, last_exit, port_holder, held, parts: Vec::new() })
+        Ok(Observed {
+            presence,
+            beside: Vec::new(),
+            missing: None,
+            former: None,
+            last_exit,
+            port_holder,
+            held,
+            parts: Vec::new(),
+        })
     }
 
     /// Who else listens where `id` wants to.

@@ -63,6 +63,15 @@ impl Eyes for Onlooker {
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
             .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
         let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
-        Ok(Observed { presence, missing: None, former: None, last_exit: None, port_holder, held, parts: Vec::new() })
+        Ok(Observed {
+            presence,
+            beside: Vec::new(),
+            missing: None,
+            former: None,
+            last_exit: None,
+            port_holder,
+            held,
+            parts: Vec::new(),
+        })
     }
 }
