@@ -204,6 +204,9 @@ fn a_report_holds_what_helps_and_no_secret() {
     let log =
         || stage.try_kubectl(&["logs", "deployment/mai-leaky", "--previous"], "").ok().filter(|log| log.contains(KEY));
     stage.wait_until(&operator, || "the key to be in the log".to_owned(), log);
+    stage.wait_for_reason(&operator, "leaky", "Ready", "CrashLoop");
+    let backs_off = || stage.kubectl(&["get", "events"]).contains("BackOff").then_some(());
+    stage.wait_until(&operator, || "the kubelet to back off".to_owned(), backs_off);
     let person = Person::new(&stage);
 
     let (said, files) = person.report(&["leaky", "--output", "report.tar.gz"]);
