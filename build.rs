@@ -7,7 +7,9 @@ use std::{
 };
 
 /// Each is left out where it does not work: other linkers know only some of them, and an older C library can't start what the first one packs.
-const SMALLER: [&str; 5] = [
+const SMALLER: [&str; 6] = [
+    // No names of functions. Cargo forgets `strip` for a package that the profile says something else of.
+    "-Wl,--strip-all",
     // Addresses to fill in at every start, which stay in memory from then on: a tenth of the room.
     "-Wl,-z,pack-relative-relocs",
     // One copy of functions that came out the same; generic code has many.
