@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, Row as _, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{State, StateError, from_millis, now};
@@ -34,7 +34,6 @@ pub struct KnownDocument {
     pub released_at: Option<Timestamp>,
 }
 
-#[derive(FromRow)]
 struct Row {
     namespace: String,
     name: String,
@@ -47,6 +46,24 @@ struct Row {
     created_at: i64,
     deleted_at: Option<i64>,
     released_at: Option<i64>,
+}
+
+impl FromRow<'_, SqliteRow> for Row {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            namespace: row.try_get("namespace")?,
+            name: row.try_get("name")?,
+            uid: row.try_get("uid")?,
+            generation: row.try_get("generation")?,
+            resource_version: row.try_get("resource_version")?,
+            document: row.try_get("document")?,
+            file: row.try_get("file")?,
+            problem: row.try_get("problem")?,
+            created_at: row.try_get("created_at")?,
+            deleted_at: row.try_get("deleted_at")?,
+            released_at: row.try_get("released_at")?,
+        })
+    }
 }
 
 impl KnownDocument {

@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::SqlSafeStr;
 use sqlx::SqlitePool;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use document::KnownDocument;
@@ -86,7 +88,7 @@ impl State {
             .busy_timeout(Duration::from_secs(5));
         let failed = |source| StateError::Database { path: path.display().to_string(), source };
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
-        sqlx::migrate!("src/state/migrations").run(&writer).await.map_err(|error| failed(error.into()))?;
+        migrations().run(&writer).await.map_err(|error| failed(error.into()))?;
         let readers = pool(4).connect_with(options.pragma("query_only", "1")).await.map_err(failed)?;
         Ok(Self { inner: Arc::new(Inner { path, readers, writer, _lock: Some(lock) }) })
     }
@@ -139,6 +141,12 @@ impl State {
     fn unreadable(&self, what: impl Into<String>, source: serde_json::Error) -> StateError {
         StateError::Unreadable { path: self.inner.path.display().to_string(), what: what.into(), source }
     }
+}
+
+/// The steps that bring the state up to date; a step that was published never changes.
+fn migrations() -> Migrator {
+    let sql = include_str!("migrations/0001_state.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(1, "state".into(), MigrationType::Simple, sql, false)])
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Batch, writer::Writer};
+use super::{Batch, migrations, writer::Writer};
 
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl Database {
             .optimize_on_close(true, 400)
             .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await?;
-        sqlx::migrate!("src/server/database/migrations").run(&mut connection).await?;
+        migrations::all().run(&mut connection).await?;
 
         // Lazy and without a reaper: a server nobody talks to holds no reader and wakes up for none.
         let readers = SqlitePoolOptions::new()

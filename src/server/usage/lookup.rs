@@ -95,12 +95,14 @@ async fn round(app: &App) -> Result<Option<i64>, DatabaseError> {
     // Whoever woke us queued a row that may not be written yet.
     app.db.flush().await?;
     let now = Timestamp::now().as_millisecond();
+    // Both questions go to one reader: right after the first, the pool would not have it back and open another one, which stays for good.
+    let mut reader = app.db.reader().acquire().await?;
     let due: Vec<Missing> = sqlx::query(
         "SELECT id, generation_id, lookup_tries, started_at FROM generation
          WHERE lookup_at <= ? AND generation_id IS NOT NULL ORDER BY lookup_at LIMIT 64",
     )
     .bind(now)
-    .fetch_all(app.db.reader())
+    .fetch_all(&mut *reader)
     .await?
     .iter()
     .map(|row| {
@@ -113,6 +115,7 @@ async fn round(app: &App) -> Result<Option<i64>, DatabaseError> {
     })
     .collect::<Result<_, sqlx::Error>>()?;
     if !due.is_empty() {
+        drop(reader);
         let client = app.upstreams.main(&app.connections.current());
         let mut asked = futures::stream::iter(due)
             .map(|missing| {
@@ -127,9 +130,10 @@ async fn round(app: &App) -> Result<Option<i64>, DatabaseError> {
             enter(app, missing, told).await?;
         }
         app.ledger.tell();
+        reader = app.db.reader().acquire().await?;
     }
     Ok(sqlx::query_scalar("SELECT min(lookup_at) FROM generation WHERE lookup_at IS NOT NULL")
-        .fetch_one(app.db.reader())
+        .fetch_one(&mut *reader)
         .await?)
 }
 

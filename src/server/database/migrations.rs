@@ -1,0 +1,38 @@
+//! The steps that bring a database up to date, in the order they are taken; a step that was published never changes.
+
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+/// Number and name of each step, as the database remembers them, and what it does.
+const STEPS: [(i64, &str, &str); 3] = [
+    (1, "accounts", include_str!("migrations/0001_accounts.sql")),
+    (10, "usage", include_str!("migrations/0010_usage.sql")),
+    (11, "chats", include_str!("migrations/0011_chats.sql")),
+];
+
+pub(super) fn all() -> Migrator {
+    let step = |(number, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(STEPS.map(step).into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::STEPS;
+
+    #[test]
+    fn every_step_in_the_directory_is_taken() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/database/migrations");
+        let mut files: Vec<String> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort_unstable();
+        assert_eq!(files, STEPS.map(|(number, name, _)| format!("{number:04}_{name}.sql")));
+    }
+}
