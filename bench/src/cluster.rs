@@ -130,6 +130,11 @@ impl Stage {
             .spawn()
             .context("cannot start the cluster")?;
         wait_for_line(&mut supervisor, |line| line == "ready").await?;
+        // No claim is bound without a node, and this looks at all of them five times a second.
+        let mut provisioner = Command::new(cluster);
+        if !provisioner.args(["stop", "volumes"]).env("MAI_CLUSTER_DIR", &directory).status().await?.success() {
+            bail!("the provisioner of volumes cannot be stopped");
+        }
         let kubeconfig = directory.join("kubeconfig/admin");
         let kubectl = |arguments: &[&str]| {
             let mut command = Command::new(cluster);
