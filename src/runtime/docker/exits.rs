@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerState};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::logs;
@@ -18,6 +18,9 @@ const SIGNALS: i64 = 128;
 const IMAGE_AT_FAULT: [i64; 2] = [126, 127];
 /// So often an engine may fail to start a container before that is held against the container.
 const ENGINE_MAY_FAIL: u32 = 3;
+/// The least that engines wait before they start a container again by themselves. They may be this much later in reading its last words
+/// than in seeing its end, so what was written until then is of the run that ended.
+const RESTARTED_AFTER: SignedDuration = SignedDuration::from_millis(100);
 
 #[derive(Clone, Copy, Debug)]
 struct Refused {
@@ -69,7 +72,7 @@ impl Exits {
             return Some(known);
         }
         let mut log_tail = match end.ran {
-            true => logs::tail_until(docker, id, last_word(end.at, state), secrets).await,
+            true => logs::tail_until(docker, id, end.at + RESTARTED_AFTER, secrets).await,
             false => Vec::new(),
         };
         if state.oom_killed == Some(true) {
@@ -114,13 +117,6 @@ struct End {
     code: Option<i64>,
     /// Whether it has run at all, and so may have written something.
     ran: bool,
-}
-
-/// Until when what was written is of the run that ended at `end`. An engine may be later in reading the last words than in seeing the end,
-/// so all that there is counts, or half the time to the next start.
-fn last_word(end: Timestamp, state: &ContainerState) -> Option<Timestamp> {
-    let next = time(state.started_at.as_deref()).filter(|next| *next > end)?;
-    Some(end + next.duration_since(end) / 2)
 }
 
 fn read_code(code: Option<i64>) -> (Option<i32>, Option<i32>) {
@@ -191,17 +187,6 @@ mod tests {
         ] {
             assert_eq!(end(&exits, &container(state.clone(), restarts)), expected, "{state}");
         }
-    }
-
-    #[test]
-    fn the_last_words_of_a_run_are_not_those_of_the_next() {
-        let end = "2026-05-01T10:00:00Z".parse().unwrap();
-        let last_word = |started: &str| {
-            let state = serde_json::from_value(serde_json::json!({"StartedAt": started})).unwrap();
-            last_word(end, &state).map(|time| time.to_string())
-        };
-        assert_eq!(last_word("2026-05-01T09:00:00Z"), None);
-        assert_eq!(last_word("2026-05-01T10:00:01Z"), Some("2026-05-01T10:00:00.5Z".to_owned()));
     }
 
     #[test]

@@ -8,12 +8,12 @@ use secrecy::SecretString;
 
 use crate::runtime::log_tail;
 
-/// The last lines that were written, up to a time where one is given, fit to be shown; none where they cannot be had, since they only
-/// explain something else.
+/// The last lines that were written until then, fit to be shown; none where they cannot be had, since they only explain something else.
+/// What a container that was started again meanwhile has written since says nothing about its end.
 pub(super) async fn tail_until(
     docker: &Docker,
     container: &str,
-    until: Option<Timestamp>,
+    until: Timestamp,
     secrets: &[SecretString],
 ) -> Vec<String> {
     // More than is shown: some of them may be of the next run.
@@ -25,7 +25,7 @@ pub(super) async fn tail_until(
     while let Some(Ok(line)) = lines.next().await {
         let line = line.into_bytes();
         let (written, said) = split(&line);
-        if written.zip(until).is_none_or(|(written, until)| written <= until) {
+        if written.is_none_or(|written| written <= until) {
             text.extend_from_slice(said);
         }
         if text.len() > 64 * log_tail::BYTES {
