@@ -3,13 +3,15 @@
 //! A program that was stopped for a while, by the system or a debugger, goes on where it stood. What it was about to write then may
 //! already be another leader's to decide.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, Request};
 use tower::{BoxError, Layer, Service};
+
+use crate::lock::lock;
 
 /// Until when changes may be sent.
 #[derive(Clone, Debug)]
@@ -28,11 +30,11 @@ impl Fence {
 
     /// Open for so long after `renewed`.
     pub(super) fn open_until(&self, renewed: Instant, valid: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(renewed + valid);
+        *lock(&self.0) = Some(renewed + valid);
     }
 
     fn is_open(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| Instant::now() < until)
+        lock(&self.0).is_none_or(|until| Instant::now() < until)
     }
 }
 

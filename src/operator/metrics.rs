@@ -1,7 +1,7 @@
 //! What Prometheus reads: counted as it happens for the operator, and told from the store for each instance. Every set of labels is closed.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::api::MaiInstance;
+use crate::lock::lock;
 use crate::reconcile::{Meter, ReconcileError};
 
 const KIND: (&str, &str) = ("kind", "MaiInstance");
@@ -157,11 +158,11 @@ pub(super) struct Instances(Arc<Mutex<Option<Store<MaiInstance>>>>);
 
 impl Instances {
     pub(super) fn set(&self, store: Store<MaiInstance>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(store);
+        *lock(&self.0) = Some(store);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<MaiInstance>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Store::state).unwrap_or_default()
+        lock(&self.0).as_ref().map(Store::state).unwrap_or_default()
     }
 }
 

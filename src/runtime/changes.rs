@@ -1,12 +1,13 @@
 //! The ids of instances of which something may have changed; each is held once, however often it is named before it is read.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::Notify;
 
+use crate::lock::lock;
 use crate::runtime::InstanceId;
 
 /// Where changes are named and read.
@@ -19,7 +20,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Names an instance.
     pub(super) fn name(&self, id: &InstanceId) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        lock(&self.pending).insert(id.clone());
         self.named.notify_one();
     }
 
@@ -27,7 +28,7 @@ impl Changes {
     pub(super) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
         futures::stream::unfold(self, |changes| async move {
             loop {
-                let next = changes.pending.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+                let next = lock(&changes.pending).pop_first();
                 if let Some(id) = next {
                     return Some((id, changes));
                 }

@@ -7,7 +7,7 @@ mod preview;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -28,6 +28,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, MaiInstanceSpec, SecretRef};
+use crate::lock::lock;
 use crate::runtime::kubernetes::names::FIELD_MANAGER;
 use crate::runtime::kubernetes::{said, watch_config};
 
@@ -173,7 +174,7 @@ impl Source for ClusterSource {
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {
-        match self.rotated.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&self.rotated).take() {
             // Without a watch the stream must not end, or the loop would take it for news.
             Some(rotated) => UnboundedReceiverStream::new(rotated).chain(stream::pending()).boxed(),
             None => stream::pending().boxed(),
@@ -218,7 +219,7 @@ impl Source for ClusterSource {
 
 impl Secrets {
     fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// What was read in a namespace is read again.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use super::catalogue::{self, Offer, dollars};
 use super::records::{Records, Running};
 use super::template::{Template, generation_id};
 use super::{MockOptions, answer};
+use crate::lock::lock;
 
 const REQUEST_CAP: usize = 64 << 20;
 const STORE_DELAY: Duration = Duration::from_millis(500);
@@ -202,7 +203,7 @@ fn template(mock: &Mock, offer: &'static Offer, behaviour: &Behaviour, question:
         return Arc::new(Template::build(offer, &answer::friendly(question, offer.id)));
     };
     let size = behaviour.size.unwrap_or(8);
-    let mut templates = mock.templates.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut templates = lock(&mock.templates);
     if templates.len() >= TEMPLATES {
         templates.clear();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -12,6 +12,7 @@ use bollard::query_parameters::{ListContainersOptions, ListContainersOptionsBuil
 use tokio::sync::Mutex;
 
 use super::image::{self, FOLLOW_TAG, Image};
+use crate::lock::lock;
 
 /// How long an answer stands for the next question.
 const MOMENT: Duration = Duration::from_millis(250);
@@ -68,12 +69,12 @@ impl Cache {
     }
 
     pub(super) fn pulled(&self, reference: &str) {
-        self.pulled.lock().unwrap_or_else(PoisonError::into_inner).insert(reference.to_owned(), Instant::now());
+        lock(&self.pulled).insert(reference.to_owned(), Instant::now());
     }
 
     /// Whether an image was pulled so recently that its tag is not asked for again.
     pub(super) fn is_fresh(&self, reference: &str) -> bool {
-        let pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner).get(reference).copied();
+        let pulled = lock(&self.pulled).get(reference).copied();
         pulled.is_some_and(|pulled| pulled.elapsed() < FOLLOW_TAG)
     }
 

@@ -1,7 +1,7 @@
 //! How runs of containers ended, looked up once for each.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerState};
@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::logs;
+use crate::lock::lock;
 use crate::runtime::Exit;
 
 /// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
@@ -41,21 +42,21 @@ pub(super) struct Exits {
 
 impl Exits {
     pub(super) fn note_code(&self, container: &str, code: i64) {
-        self.codes.lock().unwrap_or_else(PoisonError::into_inner).insert(container.to_owned(), code);
+        lock(&self.codes).insert(container.to_owned(), code);
     }
 
     /// A start was refused. An engine in trouble of its own says so with a status of 500 and more, and may be over it next time.
     pub(super) fn note_refused(&self, container: &str, status: u16) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = lock(&self.refused);
         let before = refused.get(container).map_or(0, |refused| refused.times);
         let times = if status < 500 { ENGINE_MAY_FAIL } else { before.saturating_add(1) };
         refused.insert(container.to_owned(), Refused { at: Timestamp::now(), times });
     }
 
     pub(super) fn forget(&self, container: &str) {
-        self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
-        self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(container);
+        lock(&self.codes).remove(container);
+        lock(&self.looked_up).remove(container);
+        lock(&self.refused).remove(container);
     }
 
     /// How the last run of a container ended, when one has.
@@ -67,21 +68,21 @@ impl Exits {
     ) -> Option<Exit> {
         let (id, state) = (container.id.as_deref()?, container.state.as_ref()?);
         let end = self.end(id, container, state)?;
-        let known = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let known = lock(&self.looked_up).get(id).cloned();
         if let Some(known) = known.filter(|known| known.at == end.at) {
             return Some(known);
         }
-        let mut log_tail = match end.ran {
-            true => logs::tail_until(docker, id, end.at + RESTARTED_AFTER, secrets).await,
-            false => Vec::new(),
-        };
+        let mut log_tail = Vec::new();
+        if end.ran {
+            log_tail = logs::tail_until(docker, id, end.at + RESTARTED_AFTER, secrets).await;
+        }
         if state.oom_killed == Some(true) {
             log_tail.push("the kernel ended it: it used more memory than resources.limits.memory".to_owned());
         }
         log_tail.extend(state.error.clone().filter(|error| !error.is_empty()));
         let (code, signal) = read_code(end.code);
         let exit = Exit { at: end.at, code, signal, log_tail };
-        self.looked_up.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned(), exit.clone());
+        lock(&self.looked_up).insert(id.to_owned(), exit.clone());
         Some(exit)
     }
 
@@ -92,7 +93,7 @@ impl Exits {
         if state.running == Some(true) && !waits {
             // The engine itself has started it again; when somebody does, this count begins anew.
             return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
-                let code = self.codes.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+                let code = lock(&self.codes).get(id).copied();
                 End { at, code, ran: true }
             });
         }
@@ -100,7 +101,7 @@ impl Exits {
             Some(at) => Some(End { at, code: state.exit_code, ran }),
             // It was never started, or a start of it was refused.
             None => {
-                let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied();
+                let refused = lock(&self.refused).get(id).copied();
                 let at_fault = state.exit_code.is_some_and(|code| IMAGE_AT_FAULT.contains(&code));
                 let at = match refused {
                     Some(Refused { at, times }) => (times >= ENGINE_MAY_FAIL).then_some(at)?,

@@ -37,7 +37,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bollard::Docker;
 use futures::stream::BoxStream;
@@ -58,6 +58,7 @@ use self::names::Names;
 use self::networks::Networks;
 use super::changes::Changes;
 use super::{EnvValue, Eyes, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use crate::lock::lock;
 
 /// An engine on two to four cores makes and starts containers fastest with this many at once.
 const AT_ONCE: usize = 8;
@@ -271,7 +272,7 @@ impl Hands {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 
     /// Takes in which instance it is asked about, and what must not show of it.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use super::places::{self, Places};
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
+use crate::lock::lock;
 use crate::runtime::changes::Changes;
 use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, hold, port, probe};
 
@@ -42,7 +43,7 @@ pub(super) struct Hands {
 impl Hands {
     fn slot(&self, id: &InstanceId) -> Result<(String, Arc<Slot>), RuntimeError> {
         let key = places::key(id)?;
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         let (known, slot) = slots.entry(key.clone()).or_insert_with(|| (id.clone(), Arc::default()));
         known.clone_from(id);
         Ok((key, Arc::clone(slot)))
@@ -50,7 +51,7 @@ impl Hands {
 
     /// The instances that were ever asked about or found.
     pub(super) fn known(&self) -> Vec<InstanceId> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = lock(&self.slots);
         slots.values().map(|(id, _)| id.clone()).collect()
     }
 

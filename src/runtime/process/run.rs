@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::labels::Labels;
 use super::pidfd::Process;
+use crate::lock::lock;
 use crate::runtime::probe::Answer;
 use crate::runtime::readiness::after;
 use crate::runtime::{EnvValue, Exit, Probe, Readiness, Workload};
@@ -146,7 +147,7 @@ impl Run {
     pub(super) async fn end(&self) -> std::io::Result<()> {
         self.asked.store(true, Ordering::Release);
         let grace = self.terms.borrow().stop_grace;
-        drop(self.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(lock(&self.stdin).take());
         self.process.end(grace).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use super::{AuthError, CurrentUser, Token, TokenHash, Via};
+use crate::lock::lock;
 use crate::server::{App, database::DatabaseError, users::UserId};
 
 /// How long a session lasts from sign-in: four weeks.
@@ -45,7 +46,7 @@ impl SessionCache {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Forgets one credential.

@@ -1,7 +1,7 @@
 //! Answers being written: followed by any number of readers, who may come late and leave early.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::Stream;
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::error::ChatError;
 use super::stored::{self, Message, MessageStatus};
+use crate::lock::lock;
 use crate::server::App;
 use crate::server::users::UserId;
 
@@ -44,7 +45,7 @@ struct Written {
 
 impl Live {
     fn written(&self) -> MutexGuard<'_, Written> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.written)
     }
 
     pub(super) fn push(&self, text: &str) {
@@ -77,7 +78,7 @@ pub struct Answers {
 
 impl Answers {
     fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Live>>> {
-        self.by_message.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.by_message)
     }
 
     pub(super) fn begin(&self, message: Uuid, chat: Uuid) -> Arc<Live> {

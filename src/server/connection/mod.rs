@@ -10,7 +10,7 @@ pub(super) use store::load;
 pub use store::{clear, current, save};
 pub use verify::{Verdict, verify};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::{ApiError, database::DatabaseError};
+use crate::lock::lock;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,16 +82,16 @@ impl Connections {
 
     /// How the last check of the connection in use ended; `None` when it was not checked since the start.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.verdict).clone()
     }
 
     fn replace(&self, connection: Arc<Connection>, verdict: Option<Verdict>) {
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
+        *lock(&self.verdict) = verdict;
         self.current.send_replace(connection);
     }
 
     fn judge(&self, verdict: Verdict) {
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+        *lock(&self.verdict) = Some(verdict);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The clients of the upstreams: the connection's, and an Ollama beside it. Made once, not for each request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::lock::lock;
 use crate::openrouter::pool::Pool;
 use crate::openrouter::{Client, UpstreamError};
 use crate::server::Config;
@@ -37,7 +38,7 @@ impl Upstreams {
 
     /// The client of a connection.
     pub fn main(&self, connection: &Arc<Connection>) -> Result<Client, UpstreamError> {
-        let mut main = self.main.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut main = lock(&self.main);
         if let Some((of, client)) = &*main
             && Arc::ptr_eq(of, connection)
         {
