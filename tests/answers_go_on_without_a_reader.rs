@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fixtures::upstream::{KEY, Mock};
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageStatus, Role};
 use mai_operator::server::users::{self, NewUser, UserId};
 use mai_operator::server::{App, Config, usage};
@@ -67,8 +67,13 @@ impl Setup {
 
 /// Everything an answer tells from now on, and how it ends.
 async fn told(app: &App, user: &UserId, answer: Uuid) -> (String, AnswerEvent) {
+    ended(chat::follow(app, user, answer).await.unwrap()).await
+}
+
+/// All that is told, and how it ends.
+async fn ended(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEvent) {
     let mut text = String::new();
-    let events: Vec<AnswerEvent> = chat::follow(app, user, answer).await.unwrap().collect().await;
+    let events: Vec<AnswerEvent> = events.collect().await;
     let (end, texts) = events.split_last().unwrap();
     for event in texts {
         match event {
@@ -87,7 +92,7 @@ fn words(count: usize) -> String {
 #[tokio::test]
 async fn everybody_who_follows_gets_the_whole_answer_whenever_they_come() {
     let setup = setup().await;
-    let answer = setup.ask("mock: chunks=30 delay=10").await;
+    let answer = setup.ask("mock: chunks=100 delay=10").await;
     let early = setup.follow(answer);
     let late = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -99,11 +104,11 @@ async fn everybody_who_follows_gets_the_whole_answer_whenever_they_come() {
         assert!(matches!(events.next().await, Some(AnswerEvent::Text(_))));
     };
     let (early, late, ()) = tokio::join!(early, late, leaving);
-    assert_eq!(early, (words(30), AnswerEvent::Done));
+    assert_eq!(early, (words(100), AnswerEvent::Done));
     assert_eq!(late, early);
     assert_eq!(setup.follow(answer).await, early, "also long after the end");
     let message = setup.message(answer).await;
-    assert_eq!((message.content, message.status), (words(30), MessageStatus::Done));
+    assert_eq!((message.content, message.status), (words(100), MessageStatus::Done));
 }
 
 #[tokio::test]
@@ -152,13 +157,13 @@ async fn a_growing_answer_is_saved_while_it_grows() {
 async fn a_stopped_answer_keeps_what_came_and_stops_the_upstream() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=1000 delay=10").await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let (followed, ()) = tokio::join!(setup.follow(answer), async {
-        chat::stop(&setup.app, &setup.user, answer).await.unwrap();
-    });
+    let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
+    let Some(AnswerEvent::Text(begun)) = events.next().await else { panic!("ended before it began") };
+    chat::stop(&setup.app, &setup.user, answer).await.unwrap();
+    let (text, end) = ended(events).await;
     let message = setup.message(answer).await;
-    assert_eq!((followed.1, message.status), (AnswerEvent::Stopped, MessageStatus::Stopped));
-    assert!(message.content.len() >= 8 && followed.0 == message.content);
+    assert_eq!((end, message.status), (AnswerEvent::Stopped, MessageStatus::Stopped));
+    assert!(message.content.len() >= 8 && begun + &text == message.content);
     let deadline = Instant::now() + Duration::from_secs(10);
     let month = usage::current_month(&setup.app);
     loop {
@@ -256,9 +261,9 @@ async fn chats_are_found_renamed_and_removed() {
     assert!(titles(Some("_")).await.is_empty() && titles(Some("nothing")).await.is_empty());
     assert!(matches!(chat::rename(app, user, other.id, " \n").await, Err(ChatError::BadTitle(_))));
 
-    let (end, removed) = tokio::join!(setup.follow(answer), chat::remove(app, user, setup.chat));
-    removed.unwrap();
-    assert_eq!(end.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
+    let events = chat::follow(app, user, answer).await.unwrap();
+    chat::remove(app, user, setup.chat).await.unwrap();
+    assert_eq!(ended(events).await.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
     assert_eq!(titles(None).await, ["100% wool socks"]);
     assert!(matches!(chat::message(app, user, answer).await, Err(ChatError::NotFound)));
 }
