@@ -28,12 +28,20 @@ type Entries = BTreeMap<(Kind, String), Entry>;
 pub type OnWatchError = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 pub(super) struct Watches {
-    objects: Mutex<HashMap<Key, Entries>>,
+    known: Mutex<Known>,
     states: Mutex<BTreeMap<(Kind, Option<String>), State>>,
     /// Moves whenever a watch has listed everything for the first time.
     listed: watch::Sender<usize>,
     changes: Arc<Changes>,
     config: watcher::Config,
+}
+
+/// What was told of objects.
+#[derive(Default)]
+struct Known {
+    objects: HashMap<Key, Entries>,
+    /// The instance that each object was last seen to belong to, by kind, namespace and name.
+    homes: HashMap<(Kind, String, String), String>,
 }
 
 struct Entry {
@@ -59,7 +67,7 @@ impl Watches {
         on_error: &OnWatchError,
     ) -> Arc<Self> {
         let watches = Arc::new(Self {
-            objects: Mutex::default(),
+            known: Mutex::default(),
             states: Mutex::default(),
             listed: watch::Sender::new(0),
             changes,
@@ -146,65 +154,35 @@ impl Watches {
 
     /// Takes up an object as it is now: from a watch, or from the answer to what was asked of the API server.
     pub(super) fn put(&self, kind: Kind, object: DynamicObject) {
-        self.forget_elsewhere(kind, &object);
-        let Some(key) = key(&object) else { return };
+        let (Some(namespace), name) = (object.namespace(), object.name_any()) else { return };
+        let now = key(&object);
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
-        let name = object.name_any();
         let Ok(json) = serde_json::to_vec(&Live::of(kind, object).object) else { return };
-        let mut objects = lock(&self.objects);
-        let of_instance = objects.entry(key.clone()).or_default();
-        match of_instance.get_mut(&(kind, name.clone())) {
-            // An answer may be newer than what the watch tells afterwards.
-            Some(standing) if standing.version > version => return,
-            Some(standing) if *standing.json == *json => {
-                standing.version = version;
-                return;
-            }
-            _ => {}
-        }
-        of_instance.insert((kind, name), Entry { version, json: json.into_boxed_slice() });
-        drop(objects);
-        self.name(key);
-    }
-
-    /// An object whose label was taken off or changed by hand is missed where it was.
-    fn forget_elsewhere(&self, kind: Kind, object: &DynamicObject) {
-        let (now, entry) = (key(object), (kind, object.name_any()));
-        let mut missed = Vec::new();
-        for (key, of_instance) in lock(&self.objects).iter_mut() {
-            if now.as_ref() != Some(key)
-                && object.namespace().as_ref() == Some(&key.0)
-                && of_instance.remove(&entry).is_some()
-            {
-                missed.push(key.clone());
-            }
-        }
-        missed.into_iter().for_each(|key| self.name(key));
+        let mut known = lock(&self.known);
+        let moved_from = known.settle(kind, &namespace, &name, now.as_ref());
+        let changed = now.filter(|key| known.put(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
+        drop(known);
+        moved_from.into_iter().chain(changed).for_each(|key| self.name(key));
     }
 
     pub(super) fn remove(&self, kind: Kind, key: &Key, name: &str) {
-        let mut objects = lock(&self.objects);
-        if let Some(of_instance) = objects.get_mut(key) {
-            of_instance.remove(&(kind, name.to_owned()));
-            if of_instance.is_empty() {
-                objects.remove(key);
-            }
-        }
+        lock(&self.known).remove(kind, key, name);
     }
 
     /// What a full list did not name any more is gone.
     fn keep_only(&self, kind: Kind, scope: &Option<String>, listed: &BTreeSet<(Key, String)>) {
+        let mut known = lock(&self.known);
         let mut gone = Vec::new();
-        for (key, of_instance) in lock(&self.objects).iter_mut() {
-            if scope.as_ref().is_some_and(|namespace| *namespace != key.0) {
-                continue;
-            }
-            let before = of_instance.len();
-            of_instance.retain(|(of, name), _| *of != kind || listed.contains(&(key.clone(), name.clone())));
-            if of_instance.len() != before {
-                gone.push(key.clone());
+        for (key, of_instance) in &known.objects {
+            if scope.as_ref().is_none_or(|namespace| *namespace == key.0) {
+                let names =
+                    of_instance.keys().filter(|(of, _)| *of == kind).map(|(_, name)| (key.clone(), name.clone()));
+                gone.extend(names.filter(|object| !listed.contains(object)));
             }
         }
+        gone.iter().for_each(|(key, name)| known.remove(kind, key, name));
+        drop(known);
+        let gone: BTreeSet<Key> = gone.into_iter().map(|(key, _)| key).collect();
         gone.into_iter().for_each(|key| self.name(key));
     }
 
@@ -215,8 +193,8 @@ impl Watches {
 
     /// Everything there is of an instance.
     pub(super) fn of(&self, id: &InstanceId) -> Vec<Live> {
-        let objects = lock(&self.objects);
-        let Some(of_instance) = objects.get(&(id.namespace.clone(), id.name.clone())) else { return Vec::new() };
+        let known = lock(&self.known);
+        let Some(of_instance) = known.objects.get(&(id.namespace.clone(), id.name.clone())) else { return Vec::new() };
         of_instance
             .iter()
             .filter_map(|((kind, _), entry)| {
@@ -254,6 +232,54 @@ impl Watches {
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<(Kind, Option<String>), State>> {
         lock(&self.states)
+    }
+}
+
+impl Known {
+    /// An object whose label was taken off or changed by hand is missed where it was, which is returned.
+    fn settle(&mut self, kind: Kind, namespace: &str, name: &str, now: Option<&Key>) -> Option<Key> {
+        let object = (kind, namespace.to_owned(), name.to_owned());
+        let home = self.homes.get(&object);
+        if home == now.map(|(_, instance)| instance) {
+            return None;
+        }
+        let former = match now {
+            Some((_, instance)) => self.homes.insert(object, instance.clone()),
+            None => self.homes.remove(&object),
+        };
+        let former = (namespace.to_owned(), former?);
+        self.take_out(kind, &former, name);
+        Some(former)
+    }
+
+    /// Takes up an object as it is; says whether there is anything new.
+    fn put(&mut self, kind: Kind, key: &Key, name: String, entry: Entry) -> bool {
+        let of_instance = self.objects.entry(key.clone()).or_default();
+        match of_instance.get_mut(&(kind, name.clone())) {
+            // An answer may be newer than what the watch tells afterwards.
+            Some(standing) if standing.version > entry.version => return false,
+            Some(standing) if standing.json == entry.json => {
+                standing.version = entry.version;
+                return false;
+            }
+            _ => {}
+        }
+        of_instance.insert((kind, name), entry);
+        true
+    }
+
+    fn remove(&mut self, kind: Kind, key: &Key, name: &str) {
+        self.homes.remove(&(kind, key.0.clone(), name.to_owned()));
+        self.take_out(kind, key, name);
+    }
+
+    fn take_out(&mut self, kind: Kind, key: &Key, name: &str) {
+        if let Some(of_instance) = self.objects.get_mut(key) {
+            of_instance.remove(&(kind, name.to_owned()));
+            if of_instance.is_empty() {
+                self.objects.remove(key);
+            }
+        }
     }
 }
 
