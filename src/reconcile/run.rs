@@ -1,6 +1,7 @@
 //! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,9 +10,10 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::core::ObjectMeta;
 use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, applier, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, applier, watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
@@ -204,8 +206,10 @@ fn requests<S: Source, R: Runtime, K: Record>(
     let everything = |store: Store<MaiInstance>| {
         move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
     };
-    let touched =
-        reflector::reflector(writer, documents).touched_objects().map_ok(|instance| ObjectRef::from_obj(&instance));
+    let touched = reflector::reflector(writer, documents)
+        .touched_objects()
+        .predicate_filter(declared, PredicateConfig::default())
+        .map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
         let (store, ground) = (store.clone(), context.runtime.ground());
@@ -226,6 +230,15 @@ fn requests<S: Source, R: Runtime, K: Record>(
     };
     let by_ourselves = stream::select_all([changed.boxed(), rotated.boxed(), ticks.boxed()]).map(Ok);
     stream::select(touched, by_ourselves).map_ok(ReconcileRequest::from).boxed()
+}
+
+/// What is decided by of a document. Its status is written by the loop itself.
+fn declared(instance: &MaiInstance) -> Option<u64> {
+    let ObjectMeta { generation, deletion_timestamp, labels, annotations, .. } = &instance.metadata;
+    let leaving = deletion_timestamp.is_some();
+    let mut hasher = DefaultHasher::new();
+    (generation, leaving, labels, annotations).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Whether an image that could not be had is only tried for again.
@@ -280,7 +293,12 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let Kept { status: mut previous, memory, session_key } = self.kept(instance, id).await?;
-        let view = View::of(instance, id, &self.store.state(), &session_key, source, runtime).await;
+        // Ports are all that instances compete for, and each has its own in a cluster.
+        let rivals = match runtime.ground() {
+            Ground::Server => self.store.state(),
+            Ground::Cluster => Vec::new(),
+        };
+        let view = View::of(instance, id, &rivals, &session_key, source, runtime).await;
         let Decision { step, status, mut memory, wake } = decide(&view.facts(instance, &memory, &previous));
 
         match step {
@@ -293,9 +311,13 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
                 let Ok(workload) = view.wanted else { return Ok(None) };
                 tracing::info!(instance = id.in_logs(), "{step}");
                 self.hold(instance, id).await?;
-                // These take a while, so people are told before; of an image that is tried for again they know more already.
-                if matches!(step, Step::Replace(_)) || matches!(step, Step::Prepare(_)) && !is_retry(&previous, &status)
-                {
+                // On a server these take a while, so people are told before; of an image that is tried for again they know more already.
+                let takes_a_while = match step {
+                    Step::Replace(_) => runtime.ground() == Ground::Server,
+                    Step::Prepare(_) => !is_retry(&previous, &status),
+                    _ => false,
+                };
+                if takes_a_while {
                     self.note(instance, id, &previous, &status, &memory).await;
                     previous.clone_from(&status);
                 }

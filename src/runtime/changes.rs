@@ -1,11 +1,13 @@
 //! The ids of instances of which something may have changed; each is held once, however often it is named before it is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::lock::lock;
 use crate::runtime::InstanceId;
@@ -13,14 +15,31 @@ use crate::runtime::InstanceId;
 /// Where changes are named and read.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    pending: Mutex<BTreeSet<InstanceId>>,
+    /// What is told of one instance within so long of being read is read together.
+    gap: Duration,
+    names: Mutex<Names>,
     named: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Names {
+    /// By when they may be read.
+    pending: BTreeSet<(Instant, InstanceId)>,
+    /// When those that are pending, or were read a moment ago, may be read.
+    from: HashMap<InstanceId, Instant>,
+    /// What was read a moment ago, the longest ago first.
+    read: VecDeque<(Instant, InstanceId)>,
+}
+
 impl Changes {
+    /// Reads each instance at once, and after that only so often.
+    pub(super) fn spaced(gap: Duration) -> Self {
+        Self { gap, ..Self::default() }
+    }
+
     /// Names an instance.
     pub(super) fn name(&self, id: &InstanceId) {
-        lock(&self.pending).insert(id.clone());
+        lock(&self.names).name(id, Instant::now());
         self.named.notify_one();
     }
 
@@ -28,14 +47,43 @@ impl Changes {
     pub(super) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
         futures::stream::unfold(self, |changes| async move {
             loop {
-                let next = lock(&changes.pending).pop_first();
-                if let Some(id) = next {
-                    return Some((id, changes));
+                let next = lock(&changes.names).next(Instant::now(), changes.gap);
+                match next {
+                    Ok(id) => return Some((id, changes)),
+                    Err(None) => changes.named.notified().await,
+                    Err(Some(due)) => tokio::select! {
+                        () = changes.named.notified() => {}
+                        () = sleep_until(due) => {}
+                    },
                 }
-                changes.named.notified().await;
             }
         })
         .boxed()
+    }
+}
+
+impl Names {
+    fn name(&mut self, id: &InstanceId, now: Instant) {
+        let from = *self.from.entry(id.clone()).or_insert(now);
+        self.pending.insert((from, id.clone()));
+    }
+
+    /// One that may be read now; else when the next one may be.
+    fn next(&mut self, now: Instant, gap: Duration) -> Result<InstanceId, Option<Instant>> {
+        while let Some((_, id)) = self.read.pop_front_if(|(until, _)| *until <= now) {
+            // Named again since, it is pending, and read later.
+            if self.from.get(&id).is_some_and(|from| !self.pending.contains(&(*from, id.clone()))) {
+                self.from.remove(&id);
+            }
+        }
+        let (due, _) = self.pending.first().ok_or(None)?;
+        if *due > now {
+            return Err(Some(*due));
+        }
+        let (_, id) = self.pending.pop_first().ok_or(None)?;
+        self.from.insert(id.clone(), now + gap);
+        self.read.push_back((now + gap, id.clone()));
+        Ok(id)
     }
 }
 
@@ -43,21 +91,46 @@ impl Changes {
 mod tests {
     use super::*;
 
+    fn id(name: &str) -> InstanceId {
+        InstanceId { namespace: "default".to_owned(), name: name.to_owned(), uid: "1".to_owned() }
+    }
+
     #[tokio::test]
     async fn an_instance_that_is_named_often_is_read_once() {
         let changes = Arc::new(Changes::default());
-        let id =
-            |name: &str| InstanceId { namespace: "default".to_owned(), name: name.to_owned(), uid: "1".to_owned() };
         for name in ["b", "a", "b", "b"] {
             changes.name(&id(name));
         }
         let mut stream = Arc::clone(&changes).read();
-        let mut read = Vec::new();
-        for _ in 0..2 {
-            read.extend(stream.next().await.map(|id| id.name));
-        }
-        assert_eq!(read, ["a", "b"]);
+        let read: BTreeSet<_> = [stream.next().await, stream.next().await].into_iter().flatten().collect();
+        assert_eq!(read, [id("a"), id("b")].into());
         changes.name(&id("c"));
         assert_eq!(stream.next().await, Some(id("c")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_soon_after_is_read_together_and_later() {
+        let gap = Duration::from_millis(500);
+        let changes = Arc::new(Changes::spaced(gap));
+        let mut stream = Arc::clone(&changes).read();
+        let began = Instant::now();
+        changes.name(&id("a"));
+        assert_eq!((stream.next().await, began.elapsed()), (Some(id("a")), Duration::ZERO));
+        changes.name(&id("a"));
+        changes.name(&id("a"));
+        changes.name(&id("b"));
+        assert_eq!((stream.next().await, began.elapsed()), (Some(id("b")), Duration::ZERO), "nobody waits for another");
+        assert_eq!(stream.next().await, Some(id("a")));
+        assert!((gap..gap * 2).contains(&began.elapsed()), "{:?}", began.elapsed());
+        tokio::time::sleep(gap).await;
+        let later = Instant::now();
+        changes.name(&id("a"));
+        assert_eq!((stream.next().await, later.elapsed()), (Some(id("a")), Duration::ZERO), "it was quiet meanwhile");
+        assert!(lock(&changes.names).pending.is_empty());
+        tokio::time::sleep(gap * 2).await;
+        changes.name(&id("c"));
+        assert_eq!(stream.next().await, Some(id("c")));
+        let names = lock(&changes.names);
+        assert_eq!((names.from.len(), names.read.len()), (1, 1), "nothing piles up");
     }
 }

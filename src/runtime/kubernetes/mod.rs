@@ -47,6 +47,8 @@ use watches::Watches;
 
 /// How often it is looked whether the cluster has learned to serve what it did not serve before.
 const DISCOVER_AGAIN: Duration = Duration::from_secs(60);
+/// The controllers of a cluster take many small steps one after another; so many of them are looked at together.
+const STEPS_TOGETHER: Duration = Duration::from_millis(500);
 
 /// How the runtime is opened.
 pub struct KubernetesOptions {
@@ -89,7 +91,7 @@ impl KubernetesRuntime {
     /// Starts to follow the objects of all instances.
     pub async fn open(client: Client, options: KubernetesOptions) -> Self {
         let KubernetesOptions { namespaces, entrances, on_watch_error, notices } = options;
-        let changes = Arc::<Changes>::default();
+        let changes = Arc::new(Changes::spaced(STEPS_TOGETHER));
         let served = serves_routes(&client).await;
         let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
         let config = watch_config(&client).await;
