@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 
 use super::cluster;
 use super::operator::Operator;
+use super::secrets::own_secrets;
 use super::stage::Stage;
 
 /// A ready instance that is looked at often.
 fn ready(stage: &Stage, start_period: &str) -> Operator {
-    stage.apply(&stage.fixture("abc", "").replace("startPeriod: 20s", &format!("startPeriod: {start_period}")));
+    ready_with(stage, start_period, "")
+}
+
+fn ready_with(stage: &Stage, start_period: &str, more: &str) -> Operator {
+    stage.apply(&stage.fixture("abc", more).replace("startPeriod: 20s", &format!("startPeriod: {start_period}")));
     let operator = stage.operator_with(&["--resync", "1s"]);
     stage.wait_ready(&operator, "abc");
     operator
@@ -123,4 +128,38 @@ fn an_image_that_cannot_be_had_is_rolled_back_and_another_one_taken() {
     assert_eq!(stage.read("abc", "/name").as_deref(), Some("next"));
     let instance = stage.get("mai/abc").unwrap();
     assert_eq!((&instance["status"]["version"], &instance["status"]["rejected"]), (&json!("2"), &Value::Null));
+}
+
+#[test]
+fn secret_values_of_a_server_that_was_taken_back_go_with_it() {
+    let _shared = cluster::shared();
+    let stage = Stage::new("taken-back");
+    stage.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=a=sk-one", "--from-literal=b=sk-two"]);
+    let operator = ready_with(&stage, "4s", "  openRouter: {apiKeySecretRef: {name: upstream, key: a}}\n");
+    let secrets = own_secrets(&stage);
+    let next = json!({
+        "openRouter": {"apiKeySecretRef": {"key": "b"}},
+        "server": {"env": [{"name": "FIXTURE_READY", "value": "never"}]},
+    });
+    stage.patch("abc", &next);
+    told_as_rolled_back(&stage, &operator, "not ready");
+    stage.wait_until(
+        &operator,
+        || format!("{:?} to be all", own_secrets(&stage)),
+        || (own_secrets(&stage) == secrets).then_some(()),
+    );
+    stays_with_the_former(&stage, &operator);
+    assert_eq!(own_secrets(&stage), secrets);
+
+    // The values that serve are still where a new pod finds them.
+    let pod = stage.pod("abc").unwrap();
+    stage.kubectl(&["delete", "pod", "--selector=mai.dev/instance=abc"]);
+    stage.wait_until(
+        &operator,
+        || "the next pod of the former server".into(),
+        || {
+            stage.pod("abc").filter(|now| *now != pod)?;
+            stage.read("abc", "/secret/OPENAI_API_KEY").filter(|served| served == "sk-one")
+        },
+    );
 }

@@ -20,7 +20,8 @@ fn wait_for_value(stage: &Stage, operator: &Operator, value: &str) {
     stage.wait_ready(operator, "abc");
 }
 
-fn own_secrets(stage: &Stage) -> Vec<String> {
+/// The Secrets with what servers of `abc` are told.
+pub(super) fn own_secrets(stage: &Stage) -> Vec<String> {
     let names = stage.children("abc").into_iter().map(|(name, _)| name);
     names.filter(|name| name.starts_with("Secret/mai-abc-env-")).collect()
 }

@@ -42,7 +42,10 @@ impl KubernetesRuntime {
         let id = &workload.id;
         let live = self.all_of(id).await?;
         let values = Values::of(workload);
-        self.make_secret(workload, &values).await?;
+        // What was put back reads another one, and what it took the place of is not tried again.
+        if mode != Mode::Keep || deployment_of(&live).is_none_or(|standing| reads(standing, id, &values)) {
+            self.make_secret(workload, &values).await?;
+        }
         let wanted = self.wanted(workload, &live);
         for (kind, object) in &wanted {
             self.apply_where_it_differs(id, *kind, object, &live).await?;
@@ -228,13 +231,10 @@ impl KubernetesRuntime {
         let Some(Replaced { former, .. }) = Replaced::read(standing) else { return Ok(()) };
         let template = self.template_of(id, &former).await?;
         self.patch_deployment(id, "let go of what was replaced", &Replaced::forget()).await?;
-        let now = secret_of(id, &standing.object["spec"]["template"]);
-        if let Some(stale) =
-            template.as_ref().and_then(|template| secret_of(id, template)).filter(|name| Some(name) != now.as_ref())
-        {
-            self.remove_secret(id, stale).await?;
+        match template {
+            Some(template) => self.remove_secret_of(id, &template, &standing.object["spec"]["template"]).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The pod template that a ReplicaSet keeps.
@@ -267,7 +267,8 @@ impl KubernetesRuntime {
         let mut patch = Replaced::forget();
         patch["metadata"]["resourceVersion"] = json!(standing.metadata.resource_version);
         patch["spec"]["template"] = merge(&standing.data["spec"]["template"], &template);
-        self.patch_deployment(id, ACTION, &patch).await
+        self.patch_deployment(id, ACTION, &patch).await?;
+        self.remove_secret_of(id, &standing.data["spec"]["template"], &template).await
     }
 
     /// Removes all that is ours but the claims and the session key.
@@ -298,6 +299,14 @@ impl KubernetesRuntime {
         };
         let same = Preconditions { uid: secret.metadata.uid, resource_version: None };
         gone_or(api.delete(&names::session(id), &DeleteParams::default().preconditions(same)).await, ACTION, id)
+    }
+
+    /// Removes the Secret that only a pod template reads that is gone.
+    async fn remove_secret_of(&self, id: &InstanceId, gone: &Value, stays: &Value) -> Result<(), RuntimeError> {
+        match secret_of(id, gone) {
+            Some(stale) if secret_of(id, stays).as_ref() != Some(&stale) => self.remove_secret(id, stale).await,
+            _ => Ok(()),
+        }
     }
 
     async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
@@ -344,6 +353,11 @@ fn secret_of(id: &InstanceId, template: &Value) -> Option<String> {
     let variables = template["spec"]["containers"][0]["env"].as_array().into_iter().flatten();
     let read = variables.filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str());
     mounted.chain(read).find(|name| name.starts_with(&ours)).map(str::to_owned)
+}
+
+/// Whether the pods of a Deployment read these values.
+pub(super) fn reads(deployment: &Live, id: &InstanceId, values: &Values) -> bool {
+    secret_of(id, &deployment.object["spec"]["template"]).as_ref() == Some(&values.name)
 }
 
 fn gone_or<T>(deleted: Result<T, kube::Error>, action: &'static str, id: &InstanceId) -> Result<(), RuntimeError> {

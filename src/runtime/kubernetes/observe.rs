@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
+use super::apply::reads;
 use super::children::children;
 use super::claim::Refusals;
 use super::compare::differences;
@@ -101,7 +102,7 @@ impl KubernetesRuntime {
             changes.extend(differences("Deployment", &in_place(workload, &values, standing), &standing.object));
             // A pod that does not start may be waiting for it.
             let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
-            if !self.is_found(&workload.id, &values.name, trusted).await? {
+            if reads(standing, &workload.id, &values) && !self.is_found(&workload.id, &values.name, trusted).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }
