@@ -6,12 +6,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Each is left out where it does not work: other linkers know only some of them, and an older C library can't start what the first one packs.
+/// Addresses to fill in at every start, which stay in memory from then on: a tenth of the room. An older C library can't start what this packs.
+const PACKED: &str = "-Wl,-z,pack-relative-relocs";
+
+/// Each is left out where it does not work: other linkers know only some of them.
 const SMALLER: [&str; 6] = [
     // No names of functions. Cargo forgets `strip` for a package that the profile says something else of.
     "-Wl,--strip-all",
-    // Addresses to fill in at every start, which stay in memory from then on: a tenth of the room.
-    "-Wl,-z,pack-relative-relocs",
+    PACKED,
     // One copy of functions that came out the same; generic code has many.
     "-Wl,--icf=all",
     // One copy of strings that another one ends with.
@@ -32,8 +34,13 @@ fn main() {
     }
 }
 
-/// Some when a program that is linked with the flag, as ours will be, also runs. A program for another machine does not.
+/// Some when a program that is linked with the flag, as ours will be, also runs. What is linked for another machine cannot be tried here, so it
+/// does without the flag that asks something of the C library there.
 fn works(flag: &str) -> Option<()> {
+    let for_another_machine = env::var_os("HOST")? != env::var_os("TARGET")?;
+    if for_another_machine && flag == PACKED {
+        return None;
+    }
     let directory = PathBuf::from(env::var_os("OUT_DIR")?);
     let (source, program) = (directory.join("linked.rs"), directory.join("linked"));
     fs::write(&source, "fn main() {}\n").ok()?;
@@ -48,7 +55,7 @@ fn works(flag: &str) -> Option<()> {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
     succeeds(&mut rustc)?;
-    succeeds(&mut Command::new(program))
+    if for_another_machine { Some(()) } else { succeeds(&mut Command::new(program)) }
 }
 
 fn succeeds(command: &mut Command) -> Option<()> {

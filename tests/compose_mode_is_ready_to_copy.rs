@@ -113,6 +113,9 @@ fn the_operator_in_a_container_sees_what_it_has_to() {
     }
     assert_eq!(service["healthcheck"]["disable"], true, "the check of the image asks a server");
     let proxy = yaml("caddy-docker-proxy.yml");
+    for whole in [yaml("docker-compose.yml"), proxy.clone()] {
+        assert_eq!(whole["name"], Value::Null, "docker-compose 1.29, which Debian 12 has, refuses it");
+    }
     assert_eq!(proxy["networks"]["web"]["external"], true);
     assert_eq!(proxy["services"]["caddy"]["networks"], json!(["web"]));
 }
