@@ -87,7 +87,7 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
             if args.output == Format::Wide {
                 widen(&mut table, &instances, state_dir)?;
             }
-            let mut text = format!("{table}\n{}", problems(&state.problems().await?));
+            let mut text = format!("{}\n{}", table.trim_fmt(), problems(&state.problems().await?));
             if let Some(name) = &args.name {
                 text.push_str(&events(state, &instances, name).await?);
             }
@@ -164,7 +164,7 @@ async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)],
                 event.message,
             ]);
         }
-        text.push_str(&format!("\n{table}\n"));
+        text.push_str(&format!("\n{}\n", table.trim_fmt()));
     }
     Ok(text)
 }

@@ -418,7 +418,7 @@ fn describe(exit: &Exit) -> String {
     let cause = match (exit.code, exit.signal) {
         (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
         (Some(73), _) => {
-            "the data directory cannot be written (exit code 73); make it writable for the user that runs mai"
+            "the data directory cannot be written (exit code 73); make it writable for the user that the server runs as"
                 .to_owned()
         }
         (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),

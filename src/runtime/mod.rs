@@ -118,12 +118,22 @@ pub async fn answers(listen: std::net::SocketAddr, probe: &Probe) -> bool {
     matches!(probe::ask(listen, probe).await, probe::Answer::Ready { .. })
 }
 
+/// What makes a directory writable.
+fn mend(refused: &std::io::Error) -> &'static str {
+    match refused.kind() {
+        // Most often not the disk but what systemd lets a unit see of it.
+        std::io::ErrorKind::ReadOnlyFilesystem => "name it in ReadWritePaths of mai.service, if systemd runs mai",
+        _ => "make it writable for the user that runs mai",
+    }
+}
+
 /// Why a runtime could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// A directory of the instance cannot be written.
     #[error(
-        "{path} of {instance} cannot be written ({source}); make it writable for the user that runs mai, or set spec.storage to another place"
+        "{path} of {instance} cannot be written ({source}); {}, or set spec.storage to another place",
+        mend(source)
     )]
     NotWritable {
         /// The instance.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine;
 use super::stage::{Stage, json as shown};
-use super::support::wait_ready;
+use super::support::{wait_ready, wait_until};
 
 fn never_ready() -> &'static str {
     "  server: {env: [{name: FIXTURE_READY, value: never}]}\n  health: {startPeriod: 3s, interval: 1s, timeout: 1s}\n"
@@ -99,9 +99,27 @@ fn a_crash_loop_shows_with_the_last_line_of_the_log_and_without_secrets() {
     let _compose = stage.compose();
     let message = stage.wait_for("CrashLoop");
     assert!(message.contains("the fixture ends with 4, its key is [secret]"), "{message}");
+}
+
+#[test]
+fn a_mended_document_ends_a_crash_loop_at_once() {
+    let _shared = engine::shared();
+    let stage = Stage::new("mended");
+    stage.declare("fixture:1", "  server: {env: [{name: FIXTURE_EXIT, value: \"4:0.1\"}]}\n");
+    let compose = stage.compose();
+    // The engine waits for seconds by then, and would refuse to rename the container.
+    wait_until(
+        || "the engine to wait before it starts it again".to_owned(),
+        || {
+            let container = shown(&stage.inspect()?);
+            let often = container["RestartCount"].as_u64() >= Some(5);
+            (often && container["State"]["Status"] == "restarting").then_some(())
+        },
+    );
     stage.declare("fixture:1", "");
     wait_ready(stage.port);
     stage.wait_for("Ready");
+    assert!(!compose.said().contains("ApplyFailed"), "{}", compose.said());
 }
 
 #[test]

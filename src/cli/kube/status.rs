@@ -82,7 +82,7 @@ async fn show(cluster: &Cluster, args: &Args) -> anyhow::Result<String> {
             if args.all_namespaces { "the cluster".to_owned() } else { format!("namespace {}", cluster.namespace) };
         return Ok(format!("there are no instances in {place}\n"));
     }
-    let mut text = format!("{}\n", table(cluster, args, &instances).await?);
+    let mut text = format!("{}\n", table(cluster, args, &instances).await?.trim_fmt());
     if let Some(name) = &args.name {
         text.push_str(&events(cluster, name).await?);
     }
@@ -133,5 +133,5 @@ async fn events(cluster: &Cluster, name: &str) -> anyhow::Result<String> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(EVENT_HEADER);
     table.add_rows(rows.iter().rev().take(EVENTS).map(event_row));
-    Ok(format!("\n{table}\n"))
+    Ok(format!("\n{}\n", table.trim_fmt()))
 }

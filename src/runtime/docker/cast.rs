@@ -13,6 +13,8 @@ pub(super) struct Part {
     pub(super) name: String,
     /// It runs, is paused, or is started again by the engine.
     pub(super) runs: bool,
+    /// It ended and waits for the engine to start it again. The engine cannot rename it then.
+    pub(super) waits: bool,
 }
 
 /// The containers of one instance.
@@ -38,8 +40,12 @@ impl Cast {
             let Some(name) = name(container) else { continue };
             let owner = container.labels.as_ref().and_then(read_owner);
             let ours = owner.as_ref().is_some_and(|owner| owner.uid == id.uid);
-            let part =
-                || Part { id: container.id.clone().unwrap_or_default(), name: name.to_owned(), runs: runs(container) };
+            let part = || Part {
+                id: container.id.clone().unwrap_or_default(),
+                name: name.to_owned(),
+                runs: runs(container),
+                waits: container.state == Some(ContainerSummaryStateEnum::RESTARTING),
+            };
             let place = match name {
                 _ if name == names.active => Some(&mut cast.active),
                 _ if name == names.next => Some(&mut cast.next),

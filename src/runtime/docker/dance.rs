@@ -7,7 +7,8 @@
 //! roll back  stop active → remove it → former becomes active → start
 //! ```
 //!
-//! Names are changed while the former one still serves, so that nobody waits for it.
+//! Names are changed while the former one still serves, so that nobody waits for it. One that fails again and again serves nobody and is
+//! stopped first.
 
 use super::cast::{Cast, Part};
 
@@ -58,6 +59,13 @@ pub(super) struct Fits {
 
 /// The next move towards `goal`.
 pub(super) fn next_move(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) -> Move {
+    match towards(goal, cast, active_name, fits) {
+        Move::Rename(part, _) if part.waits => Move::Stop(part),
+        step => step,
+    }
+}
+
+fn towards(goal: Goal, cast: &Cast, active_name: &str, fits: Fits) -> Move {
     match goal {
         Goal::Stop => return cast.parts().find(|part| part.runs).map_or(Move::Done, |part| Move::Stop(part.clone())),
         Goal::Remove => {

@@ -161,7 +161,7 @@ impl Hands {
                 }
                 _ => engine("creation of the container", id)(error),
             })?;
-        let part = Part { id: created.id, name: names.next.clone(), runs: false };
+        let part = Part { id: created.id, name: names.next.clone(), runs: false, waits: false };
         self.known().owners.insert(part.id.clone(), id.clone());
         if let Some(container) = self.inspect(id, &part).await? {
             self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
