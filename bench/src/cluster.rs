@@ -216,7 +216,8 @@ impl Stage {
     /// Waits until there is a Deployment for each instance: it is the last that is applied.
     async fn deployments(&self, wanted: usize) -> anyhow::Result<()> {
         let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments?limit=1");
-        let until = Instant::now() + Duration::from_secs(1200);
+        let patience = Duration::from_mins(20) * u32::try_from(wanted.div_ceil(1000))?;
+        let until = Instant::now() + patience;
         loop {
             let list = self.get(&path).await?;
             let listed = list["items"].as_array().map_or(0, Vec::len) as u64;
@@ -224,7 +225,7 @@ impl Stage {
                 return Ok(());
             }
             if Instant::now() > until {
-                bail!("not all children are applied after twenty minutes: {listed} and {list}");
+                bail!("not all children are applied after {patience:?}: {listed} and {list}");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
