@@ -18,7 +18,8 @@ const CRASH_LOOP: u32 = 3;
 const BLOCKED_AGAIN: Duration = Duration::from_secs(3);
 /// The same in a cluster, where a thousand may be blocked at once and each look is a request.
 const BLOCKED_AGAIN_IN_A_CLUSTER: Duration = Duration::from_secs(15);
-/// How often it is looked whether what starts by itself is still on its way.
+/// How soon it is looked whether what starts by itself is still on its way. After that as late again as it has taken so far: where a thousand
+/// wait for the controllers of their cluster, looking at all of them would keep those waiting too.
 const STARTING_AGAIN: Duration = Duration::from_secs(20);
 /// A deleted instance of a cluster is let go after this long, whatever still stands in the way: the cluster collects what it owned.
 const TEARDOWN: Duration = Duration::from_secs(600);
@@ -356,7 +357,7 @@ fn keep(running: &Running<'_>, memory: &mut Memory) -> Verdict {
             let left = running.patience();
             if observed.former.is_none() {
                 let again = match trouble.cause {
-                    Cause::Starting => Some(STARTING_AGAIN),
+                    Cause::Starting => Some(STARTING_AGAIN.max(since(running.since, facts.now))),
                     // The cluster does not tell when its start period is over.
                     Cause::Unhealthy if !left.is_zero() => Some(left),
                     _ => None,

@@ -48,6 +48,13 @@ fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
 }
 
 #[test]
+fn the_longer_a_cluster_takes_to_start_a_server_the_more_seldom_it_is_looked_at() {
+    for (started_ago, wake) in [(0, 20), (19, 20), (45, 45), (600, 600)] {
+        assert_eq!(waits(Cause::Starting, started_ago).decide().wake, Some(Duration::from_secs(wake)));
+    }
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_called_unhealthy_when_its_start_period_is_over() {
     for (started_ago, reason, wake) in [(1, "Starting", Some(59)), (59, "Starting", Some(1)), (60, "Unhealthy", None)] {
         for drift in [Drift::None, Drift::InPlace(changes())] {
