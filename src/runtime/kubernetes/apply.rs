@@ -14,7 +14,7 @@ use super::kind::Kind;
 use super::live::Live;
 use super::observe::{deployment_of, in_place, is_available, orphans};
 use super::replaced::Replaced;
-use super::secret::Values;
+use super::secret::{Values, secret_of};
 use super::{KubernetesRuntime, Notice, names, said};
 use crate::lock::lock;
 use crate::runtime::{InstanceId, RuntimeError, Workload};
@@ -43,7 +43,7 @@ impl KubernetesRuntime {
         let live = self.all_of(id).await?;
         let values = Values::of(workload);
         // What was put back reads another one, and what it took the place of is not tried again.
-        if mode != Mode::Keep || deployment_of(&live).is_none_or(|standing| reads(standing, id, &values)) {
+        if mode != Mode::Keep || deployment_of(&live).is_none_or(|standing| values.are_read_by(id, standing)) {
             self.make_secret(workload, &values).await?;
         }
         let wanted = self.wanted(workload, &live);
@@ -343,21 +343,6 @@ fn replaced(live: &[Live], mode: Mode) -> Option<Replaced> {
 /// A change that is no apply.
 fn changed_by_us() -> PatchParams {
     PatchParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PatchParams::default() }
-}
-
-/// The Secret of ours that a pod template reads.
-fn secret_of(id: &InstanceId, template: &Value) -> Option<String> {
-    let ours = format!("mai-{}-env-", id.name);
-    let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
-    let mounted = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str());
-    let variables = template["spec"]["containers"][0]["env"].as_array().into_iter().flatten();
-    let read = variables.filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str());
-    mounted.chain(read).find(|name| name.starts_with(&ours)).map(str::to_owned)
-}
-
-/// Whether the pods of a Deployment read these values.
-pub(super) fn reads(deployment: &Live, id: &InstanceId, values: &Values) -> bool {
-    secret_of(id, &deployment.object["spec"]["template"]).as_ref() == Some(&values.name)
 }
 
 fn gone_or<T>(deleted: Result<T, kube::Error>, action: &'static str, id: &InstanceId) -> Result<(), RuntimeError> {

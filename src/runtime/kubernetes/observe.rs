@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
-use super::apply::reads;
 use super::children::children;
 use super::claim::Refusals;
 use super::compare::differences;
@@ -102,7 +101,8 @@ impl KubernetesRuntime {
             changes.extend(differences("Deployment", &in_place(workload, &values, standing), &standing.object));
             // A pod that does not start may be waiting for it.
             let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
-            if reads(standing, &workload.id, &values) && !self.is_found(&workload.id, &values.name, trusted).await? {
+            let id = &workload.id;
+            if values.are_read_by(id, standing) && !self.is_found(id, &values.name, trusted).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
             }
         }

@@ -9,8 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::live::Live;
 use super::names;
-use crate::runtime::{EnvValue, SecretDelivery, Workload, secrets_file};
+use crate::runtime::{EnvValue, InstanceId, SecretDelivery, Workload, secrets_file};
 
 /// Key of the file for a server that reads one.
 pub(super) const FILE: &str = "secrets.env";
@@ -46,7 +47,12 @@ impl Values {
             }
         }
         let hash = hex::encode(&hasher.finalize()[..8]);
-        Self { name: format!("{}{hash}", prefix(workload)), content }
+        Self { name: format!("{}{hash}", prefix(&workload.id)), content }
+    }
+
+    /// Whether the pods of a Deployment read these.
+    pub(super) fn are_read_by(&self, id: &InstanceId, deployment: &Live) -> bool {
+        secret_of(id, &deployment.object["spec"]["template"]).as_ref() == Some(&self.name)
     }
 
     /// The Secret.
@@ -65,6 +71,16 @@ impl Values {
 }
 
 /// What the names of all such Secrets of an instance begin with.
-fn prefix(workload: &Workload) -> String {
-    format!("mai-{}-env-", workload.id.name)
+fn prefix(id: &InstanceId) -> String {
+    format!("mai-{}-env-", id.name)
+}
+
+/// The Secret of ours that a pod template reads.
+pub(super) fn secret_of(id: &InstanceId, template: &Value) -> Option<String> {
+    let ours = prefix(id);
+    let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
+    let mounted = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str());
+    let variables = template["spec"]["containers"][0]["env"].as_array().into_iter().flatten();
+    let read = variables.filter_map(|variable| variable["valueFrom"]["secretKeyRef"]["name"].as_str());
+    mounted.chain(read).find(|name| name.starts_with(&ours)).map(str::to_owned)
 }

@@ -145,7 +145,7 @@ impl Watches {
             }
             watcher::Event::Delete(object) => {
                 if let Some(key) = key(&object) {
-                    self.remove(kind, &key, &object.name_any());
+                    lock(&self.known).remove(kind, &key, &object.name_any());
                     self.name(key);
                 }
             }
@@ -163,10 +163,6 @@ impl Watches {
         let changed = now.filter(|key| known.put(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
         drop(known);
         moved_from.into_iter().chain(changed).for_each(|key| self.name(key));
-    }
-
-    pub(super) fn remove(&self, kind: Kind, key: &Key, name: &str) {
-        lock(&self.known).remove(kind, key, name);
     }
 
     /// What a full list did not name any more is gone.
