@@ -31,11 +31,12 @@ impl ClusterRecord {
         Self { recorder: Recorder::new(client.clone(), reporter), client }
     }
 
-    /// One that was never looked after before has none yet, so its key need not be looked for first.
-    async fn session_key(&self, id: &InstanceId, is_new: bool, make: bool) -> Result<SecretString, String> {
+    async fn session_key(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<SecretString, String> {
         let name = names::session(id);
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &id.namespace);
         let failed = |error: kube::Error| format!("the session key in Secret {name} cannot be had: {}", said(&error));
+        // An instance that was never looked after has none as a rule, so it need not be looked for first.
+        let is_new = instance.status.is_none();
         let mut found = if is_new && make { None } else { api.get_opt(&name).await.map_err(failed)? };
         if found.is_none() && make {
             let mut bytes = [0_u8; 32];
@@ -65,10 +66,9 @@ impl ClusterRecord {
 
 impl Record for ClusterRecord {
     async fn recall(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<Kept, RecordError> {
-        let session_key = self.session_key(id, instance.status.is_none(), make).await;
         let status = instance.status.clone().unwrap_or_default();
         let memory = Memory { rejected: status.rejected.clone(), ..Memory::default() };
-        Ok(Kept { status, memory, session_key })
+        Ok(Kept { status, memory, session_key: self.session_key(instance, id, make).await })
     }
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {

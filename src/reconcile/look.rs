@@ -23,17 +23,24 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Looks at one instance; `all` are those it may compete with.
-    pub(super) async fn of<S: Source, E: Eyes>(
+    /// Looks at one instance; `all` are those it may compete with for a port, where it can.
+    pub(super) async fn of<S: Source, E: Eyes, A: AsRef<[Arc<MaiInstance>]>>(
         instance: &MaiInstance,
         id: &InstanceId,
-        all: &[Arc<MaiInstance>],
+        all: impl FnOnce() -> A,
         session_key: &Result<SecretString, String>,
         source: &S,
         eyes: &E,
     ) -> Self {
         let ground = eyes.ground();
-        let wanted = wanted(instance, id, all, session_key, source, ground).await;
+        let conflict = match ground {
+            Ground::Server => ports::conflict(instance, all().as_ref()),
+            Ground::Cluster => None,
+        };
+        let wanted = match conflict {
+            Some(conflict) => Err(conflict),
+            None => wanted(instance, id, session_key, source, ground).await,
+        };
         let observed = eyes.look(id, wanted.as_ref().ok()).await.map_err(|error| error.to_string());
         Self { wanted, observed, ground }
     }
@@ -60,14 +67,10 @@ impl View {
 async fn wanted<S: Source>(
     instance: &MaiInstance,
     id: &InstanceId,
-    all: &[Arc<MaiInstance>],
     session_key: &Result<SecretString, String>,
     source: &S,
     ground: Ground,
 ) -> Result<Workload, Blocked> {
-    if let (Ground::Server, Some(conflict)) = (ground, ports::conflict(instance, all)) {
-        return Err(conflict);
-    }
     let mut secrets = BTreeMap::new();
     for reference in references(instance, ground) {
         let value = source.secret(&id.namespace, &reference).await;

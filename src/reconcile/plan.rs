@@ -53,7 +53,7 @@ pub async fn plan<S: Source, E: Eyes, K: Record>(
                 session_key: Ok(SecretString::from(String::new())),
             },
         };
-        let view = View::of(instance, &id, instances, &session_key, source, eyes).await;
+        let view = View::of(instance, &id, || instances, &session_key, source, eyes).await;
         let Decision { step, status, .. } = decide(&view.facts(instance, &memory, &previous));
         let holds = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
         let standing = if view.observed.is_err() || holds("Stalled") {

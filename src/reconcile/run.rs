@@ -1,7 +1,6 @@
 //! The loop: keyed, deduplicated, bounded, with a back-off for each instance; the same for every source and every runtime.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,10 +9,9 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::core::ObjectMeta;
 use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{PredicateConfig, WatchStreamExt, applier, watcher};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, applier, predicates, watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
@@ -208,7 +206,7 @@ fn requests<S: Source, R: Runtime, K: Record>(
     };
     let touched = reflector::reflector(writer, documents)
         .touched_objects()
-        .predicate_filter(declared, PredicateConfig::default())
+        .predicate_filter(declared(), PredicateConfig::default())
         .map_ok(|instance| ObjectRef::from_obj(&instance));
     let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
@@ -233,12 +231,9 @@ fn requests<S: Source, R: Runtime, K: Record>(
 }
 
 /// What is decided by of a document. Its status is written by the loop itself.
-fn declared(instance: &MaiInstance) -> Option<u64> {
-    let ObjectMeta { generation, deletion_timestamp, labels, annotations, .. } = &instance.metadata;
-    let leaving = deletion_timestamp.is_some();
-    let mut hasher = DefaultHasher::new();
-    (generation, leaving, labels, annotations).hash(&mut hasher);
-    Some(hasher.finish())
+fn declared() -> impl Predicate<MaiInstance> {
+    let leaving = |instance: &MaiInstance| Some(instance.metadata.deletion_timestamp.is_some().into());
+    predicates::generation.combine(leaving).combine(predicates::labels).combine(predicates::annotations)
 }
 
 /// Whether an image that could not be had is only tried for again.
@@ -293,12 +288,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     async fn step(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Action>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let Kept { status: mut previous, memory, session_key } = self.kept(instance, id).await?;
-        // Ports are all that instances compete for, and each has its own in a cluster.
-        let rivals = match runtime.ground() {
-            Ground::Server => self.store.state(),
-            Ground::Cluster => Vec::new(),
-        };
-        let view = View::of(instance, id, &rivals, &session_key, source, runtime).await;
+        let view = View::of(instance, id, || self.store.state(), &session_key, source, runtime).await;
         let Decision { step, status, mut memory, wake } = decide(&view.facts(instance, &memory, &previous));
 
         match step {

@@ -76,8 +76,7 @@ impl Names {
                 self.from.remove(&id);
             }
         }
-        let (due, _) = self.pending.first().ok_or(None)?;
-        if *due > now {
+        if let Some((due, _)) = self.pending.first().filter(|(due, _)| *due > now) {
             return Err(Some(*due));
         }
         let (_, id) = self.pending.pop_first().ok_or(None)?;
