@@ -19,7 +19,13 @@ use crate::load::connect;
 use crate::process::{Program, cpu_seconds, free_port, mai, peak_kib, resident_kib};
 use crate::report::Report;
 
+/// Namespace of what belongs to no instance.
 const NAMESPACE: &str = "bench";
+/// Instances in a namespace: with all of them in one the cluster's own controllers, which match each pod with all that selects pods
+/// there, would be busy with nothing else.
+const TOGETHER: usize = 100;
+/// Service account of the operator and of whatever it is compared with.
+const ACCOUNT: &str = "mai-operator";
 /// Changes whose latency is measured.
 const CHANGES: usize = 200;
 /// Kinds applied for each instance: ServiceAccount, two claims, Service, NetworkPolicy, budget, Deployment, and two Secrets.
@@ -45,15 +51,26 @@ pub async fn measure(
 
     let began = Instant::now();
     let operator = stage.operator(binary).await?;
+    let pid = operator.pid()?;
+    stage.deployments(instances / 2).await?;
+    let half = (began.elapsed().as_secs_f64(), cpu_seconds(pid)?);
     stage.deployments(instances).await?;
     let took = began.elapsed().as_secs_f64();
-    let pid = operator.pid()?;
+    let rest = (took - half.0, cpu_seconds(pid)? - half.1);
     report.add(
         &format!("cluster: {instances} instances, all children applied"),
         format!("{raw:.1} s for as many ConfigMaps by a bare client"),
         format!("{took:.1} s = {:.2} x, {:.1} s CPU", took / raw, cpu_seconds(pid)?),
         "≤ 60 s for 1,000",
         took <= 60.0 * instances as f64 / 1000.0,
+    );
+
+    report.add(
+        &format!("cluster: the last half of {instances} beside the first"),
+        format!("{:.1} s, {:.1} s CPU", half.0, half.1),
+        format!("{:.1} s = {:.2} x, {:.1} s CPU = {:.2} x", rest.0, rest.0 / half.0, rest.1, rest.1 / half.1),
+        "linear: ≤ 1.5 x",
+        rest.0 <= 1.5 * half.0,
     );
 
     stage.settled().await?;
@@ -137,25 +154,39 @@ impl Stage {
         if !provisioner.args(["stop", "volumes"]).env("MAI_CLUSTER_DIR", &directory).status().await?.success() {
             bail!("the provisioner of volumes cannot be stopped");
         }
-        let kubeconfig = directory.join("kubeconfig/admin");
-        let kubectl = |arguments: &[&str]| {
+        let kubectl = |kubeconfig: &Path, arguments: &[&str]| {
             let mut command = Command::new(cluster);
             command.arg("kubectl").args(arguments).env("MAI_CLUSTER_DIR", &directory);
-            command.env("KUBECONFIG", &kubeconfig).kill_on_drop(true);
+            command.env("KUBECONFIG", kubeconfig).kill_on_drop(true);
             command
         };
+        let admin = directory.join("kubeconfig/admin");
+        let account = format!("{NAMESPACE}:{ACCOUNT}");
+        let mut said = Vec::new();
         for arguments in [
             &["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/../crds")][..],
             &["wait", "--for=condition=Established", "crd/maiinstances.mai.dev"],
             &["create", "namespace", NAMESPACE],
+            &["create", "serviceaccount", ACCOUNT, "--namespace", NAMESPACE],
+            &["create", "clusterrolebinding", ACCOUNT, "--clusterrole=cluster-admin", "--serviceaccount", &account],
+            &["config", "view", "--raw", "--minify", "--flatten", "--output=json"],
+            &["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"],
         ] {
-            if !kubectl(arguments).stdout(Stdio::null()).status().await?.success() {
+            let output = kubectl(&admin, arguments).stderr(Stdio::inherit()).output().await?;
+            if !output.status.success() {
                 bail!("kubectl {arguments:?} failed");
             }
+            said.push(String::from_utf8(output.stdout)?);
         }
+        let [.., config, token] = said.as_slice() else { bail!("nothing was said") };
+        // As in a pod, by a token: a client's certificate is verified anew for each request, at a fifth of what the API server does.
+        let mut config: Value = serde_json::from_str(config)?;
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        let kubeconfig = place.join("kubeconfig");
+        std::fs::write(&kubeconfig, config.to_string())?;
         let proxy = free_port()?;
         let port = format!("--port={}", proxy.port());
-        let mut forwards = kubectl(&["proxy", &port]).stdout(Stdio::piped()).spawn()?;
+        let mut forwards = kubectl(&kubeconfig, &["proxy", &port]).stdout(Stdio::piped()).spawn()?;
         wait_for_line(&mut forwards, |line| line.contains("Starting to serve")).await?;
         Ok(Self { kubeconfig, proxy, _programs: vec![forwards, supervisor] })
     }
@@ -177,6 +208,10 @@ impl Stage {
     }
 
     async fn create_instances(&self, instances: usize) -> anyhow::Result<()> {
+        self.post_all(instances.div_ceil(TOGETHER), |index| {
+            ("/api/v1/namespaces".to_owned(), json!({"metadata": {"name": namespace(index * TOGETHER)}}))
+        })
+        .await?;
         self.post_all(instances, |index| {
             let object = json!({
                 "apiVersion": "mai.dev/v1alpha1",
@@ -184,7 +219,7 @@ impl Stage {
                 "metadata": {"name": format!("client-{index}")},
                 "spec": {"displayName": format!("Client {index}"), "image": "mai-production:1", "openRouter": {"mock": true}},
             });
-            (format!("/apis/mai.dev/v1alpha1/namespaces/{NAMESPACE}/maiinstances"), object)
+            (format!("/apis/mai.dev/v1alpha1/namespaces/{}/maiinstances", namespace(index)), object)
         })
         .await
     }
@@ -215,11 +250,10 @@ impl Stage {
 
     /// Waits until there is a Deployment for each instance: it is the last that is applied.
     async fn deployments(&self, wanted: usize) -> anyhow::Result<()> {
-        let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments?limit=1");
         let patience = Duration::from_mins(20) * u32::try_from(wanted.div_ceil(1000))?;
         let until = Instant::now() + patience;
         loop {
-            let list = self.get(&path).await?;
+            let list = self.get("/apis/apps/v1/deployments?limit=1").await?;
             let listed = list["items"].as_array().map_or(0, Vec::len) as u64;
             if listed + list["metadata"]["remainingItemCount"].as_u64().unwrap_or_default() >= wanted as u64 {
                 return Ok(());
@@ -227,7 +261,8 @@ impl Stage {
             if Instant::now() > until {
                 bail!("not all children are applied after {patience:?}: {listed} and {list}");
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Counting costs the API server the more the more there are.
+            tokio::time::sleep(Duration::from_millis(wanted as u64 / 10)).await;
         }
     }
 
@@ -248,14 +283,14 @@ impl Stage {
     async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut versions = BTreeMap::new();
         for resource in [
-            "apis/mai.dev/v1alpha1/namespaces/bench/maiinstances",
-            "apis/apps/v1/namespaces/bench/deployments",
-            "apis/networking.k8s.io/v1/namespaces/bench/networkpolicies",
-            "apis/policy/v1/namespaces/bench/poddisruptionbudgets",
-            "api/v1/namespaces/bench/services",
-            "api/v1/namespaces/bench/serviceaccounts",
-            "api/v1/namespaces/bench/persistentvolumeclaims",
-            "api/v1/namespaces/bench/secrets",
+            "apis/mai.dev/v1alpha1/maiinstances",
+            "apis/apps/v1/deployments",
+            "apis/networking.k8s.io/v1/networkpolicies",
+            "apis/policy/v1/poddisruptionbudgets",
+            "api/v1/services",
+            "api/v1/serviceaccounts",
+            "api/v1/persistentvolumeclaims",
+            "api/v1/secrets",
         ] {
             let mut sender = connect(self.proxy).await?;
             let request = Request::get(format!("/{resource}"))
@@ -266,7 +301,7 @@ impl Stage {
             let list = read(sender.send_request(request).await?).await?;
             for item in list["items"].as_array().context("no list")? {
                 let text = |field: &str| item["metadata"][field].as_str().unwrap_or_default().to_owned();
-                versions.insert(format!("{resource}/{}", text("name")), text("resourceVersion"));
+                versions.insert(format!("{resource}/{}/{}", text("namespace"), text("name")), text("resourceVersion"));
             }
         }
         Ok(versions)
@@ -283,13 +318,14 @@ impl Stage {
         let mut sender = connect(self.proxy).await?;
         let mut latencies = Vec::new();
         for change in 0..CHANGES {
-            let name = format!("client-{}", change * 7919 % instances);
+            let index = change * 7919 % instances;
+            let (namespace, name) = (namespace(index), format!("client-{index}"));
             let wanted = format!("Renamed {change}");
-            let path = format!("/apis/mai.dev/v1alpha1/namespaces/{NAMESPACE}/maiinstances/{name}");
+            let path = format!("/apis/mai.dev/v1alpha1/namespaces/{namespace}/maiinstances/{name}");
             let patch = json!({"spec": {"displayName": wanted}});
             ask(&mut sender, "PATCH", &path, "application/merge-patch+json", &patch).await?;
             let began = Instant::now();
-            let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments/mai-{name}");
+            let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/mai-{name}");
             while !named(&ask(&mut sender, "GET", &path, "application/json", &Value::Null).await?, &wanted) {
                 if began.elapsed() > Duration::from_secs(30) {
                     bail!("{name} was not changed within 30 s");
@@ -320,6 +356,11 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// Where an instance lives.
+fn namespace(index: usize) -> String {
+    format!("{NAMESPACE}-{}", index / TOGETHER)
 }
 
 fn named(deployment: &Value, wanted: &str) -> bool {

@@ -80,6 +80,14 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     Diagnosis { trouble, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
+/// Whether a node has a pod that it does not run yet, or not again.
+pub(super) fn is_being_started(live: &[Live]) -> bool {
+    let is_scheduled =
+        |pod: &Live| pod.condition("PodScheduled").is_some_and(|condition| condition["status"] == "True");
+    let runs = |pod: &Live| pod.object["status"]["containerStatuses"][0]["state"]["running"].is_object();
+    live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving() && is_scheduled(live) && !runs(live))
+}
+
 /// Whether a pod has ended for good, as an evicted one has.
 fn is_over(pod: &Live) -> bool {
     matches!(pod.object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
@@ -168,4 +176,41 @@ fn route_trouble(route: &Live) -> Option<Trouble> {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(scheduled: &str, state: &Value, leaving: Option<&str>) -> Live {
+        let object = json!({
+            "metadata": {"name": "mai-abc-1", "deletionTimestamp": leaving},
+            "status": {
+                "conditions": [{"type": "PodScheduled", "status": scheduled}],
+                "containerStatuses": [{"state": state}],
+            },
+        });
+        Live { kind: Kind::Pod, object }
+    }
+
+    #[test]
+    fn only_a_pod_that_a_node_has_and_does_not_run_is_being_started() {
+        let creating = json!({"waiting": {"reason": "ContainerCreating"}});
+        let failing = json!({"waiting": {"reason": "CreateContainerConfigError"}});
+        let running = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
+        for (scheduled, state, leaving, expected) in [
+            ("True", &creating, None, true),
+            ("True", &failing, None, true),
+            ("True", &Value::Null, None, true),
+            ("False", &Value::Null, None, false),
+            ("True", &running, None, false),
+            ("True", &creating, Some("2026-01-01T00:00:00Z"), false),
+        ] {
+            let found = is_being_started(&[pod(scheduled, state, leaving)]);
+            assert_eq!(found, expected, "scheduled {scheduled}, {state}, leaving {leaving:?}");
+        }
+        assert!(!is_being_started(&[]));
+    }
 }

@@ -11,7 +11,7 @@ use super::children::children;
 use super::claim::Refusals;
 use super::compare::differences;
 use super::deployment::deployment;
-use super::diagnose::{diagnose, exposure, storage};
+use super::diagnose::{diagnose, exposure, is_being_started, storage};
 use super::kind::Kind;
 use super::live::Live;
 use super::names;
@@ -24,7 +24,7 @@ use crate::runtime::{
 
 /// How long a Secret that was found is taken to be there.
 const FOUND_AGAIN: Duration = Duration::from_secs(240);
-/// The same while its server does not run.
+/// The same while a node has its pod and does not run it: that may be waiting for it.
 const FOUND_WHILE_STARTING: Duration = Duration::from_secs(10);
 
 impl KubernetesRuntime {
@@ -99,8 +99,7 @@ impl KubernetesRuntime {
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
             changes.extend(differences("Deployment", &in_place(workload, &values, standing), &standing.object));
-            // A pod that does not start may be waiting for it.
-            let trusted = if is_available(standing) { FOUND_AGAIN } else { FOUND_WHILE_STARTING };
+            let trusted = if is_being_started(live) { FOUND_WHILE_STARTING } else { FOUND_AGAIN };
             let id = &workload.id;
             if values.are_read_by(id, standing) && !self.is_found(id, &values.name, trusted).await? {
                 changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
