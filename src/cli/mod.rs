@@ -28,6 +28,7 @@ mod standing;
 mod state_dir;
 mod status;
 mod stopped;
+mod table;
 mod validate;
 
 use std::process::ExitCode;

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Cell, Table};
 use serde_json::{Value, json};
 
 use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
 use super::standing::{self, Format, HEADER, age};
 use super::state_dir::Place;
+use super::table;
 use crate::api::{API_VERSION, MaiInstanceStatus};
 use crate::runtime::InstanceId;
 use crate::runtime::docker::container_of;
@@ -83,11 +84,11 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&list())?),
         Format::Yaml => serde_saphyr::to_string(&list())?,
         Format::Table | Format::Wide => {
-            let mut table = table(&instances);
+            let mut table = standings(&instances);
             if args.output == Format::Wide {
                 widen(&mut table, &instances, state_dir)?;
             }
-            let mut text = format!("{}\n{}", table.trim_fmt(), problems(&state.problems().await?));
+            let mut text = table::text(&table) + &problems(&state.problems().await?);
             if let Some(name) = &args.name {
                 text.push_str(&events(state, &instances, name).await?);
             }
@@ -137,10 +138,8 @@ fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
     })
 }
 
-fn table(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(HEADER);
+fn standings(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
+    let mut table = table::table(HEADER);
     table.add_rows(instances.iter().map(|(document, status)| standing::row(&document.name, status)));
     table
 }
@@ -153,8 +152,7 @@ fn problems(problems: &[Problem]) -> String {
 async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     for (document, _) in instances {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
+        let mut table = table::table(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
         for event in state.events(&document.namespace, name, 20).await? {
             table.add_row([
                 event.last_seen.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -164,7 +162,7 @@ async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)],
                 event.message,
             ]);
         }
-        text.push_str(&format!("\n{}\n", table.trim_fmt()));
+        text.push_str(&format!("\n{}", table::text(&table)));
     }
     Ok(text)
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
@@ -21,6 +20,7 @@ use super::operator_log::About;
 use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
+use crate::cli::table;
 use crate::reconcile::references;
 use crate::runtime::Ground;
 use crate::runtime::kubernetes::names::{INSTANCE, SELECTOR};
@@ -206,10 +206,9 @@ impl<'a> Report<'a> {
         };
         match gathered.await {
             Ok(events) => {
-                let mut table = Table::new();
-                table.load_style(presets::NOTHING).set_header(EVENT_HEADER);
+                let mut table = table::table(EVENT_HEADER);
                 table.add_rows(events.iter().map(event_row));
-                self.add("events.txt", &format!("{table}\n"));
+                self.add("events.txt", &table::text(&table));
             }
             Err(error) => self.missing.push(format!("events: {error}")),
         }
@@ -229,8 +228,7 @@ impl<'a> Report<'a> {
             Ok(listed) => listed.items,
             Err(error) => return self.lacks("nodes", &error),
         };
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["NODE", "VERSION", "RUNTIME", "CPU", "MEMORY", "CONDITIONS"]);
+        let mut table = table::table(["NODE", "VERSION", "RUNTIME", "CPU", "MEMORY", "CONDITIONS"]);
         for node in &nodes {
             let status = json!(node.status);
             let text = |pointer: &str| status.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -248,7 +246,7 @@ impl<'a> Report<'a> {
                 conditions.join(","),
             ]);
         }
-        self.add("nodes.txt", &format!("{table}\n"));
+        self.add("nodes.txt", &table::text(&table));
     }
 
     /// What the rest was gathered from, and what is not in it.
@@ -315,8 +313,7 @@ async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], miss
 
 /// Names and keys; never a value.
 fn secret_names<'a>(secrets: impl Iterator<Item = &'a Secret>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["SECRET", "TYPE", "KEYS", "MADE"]);
+    let mut table = table::table(["SECRET", "TYPE", "KEYS", "MADE"]);
     for secret in secrets {
         let keys: Vec<&str> = secret.data.iter().flat_map(|data| data.keys()).map(String::as_str).collect();
         table.add_row([
@@ -326,5 +323,5 @@ fn secret_names<'a>(secrets: impl Iterator<Item = &'a Secret>) -> String {
             secret.creation_timestamp().map(|time| time.0.to_string()).unwrap_or_default(),
         ]);
     }
-    format!("{table}\n")
+    table::text(&table)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Cell, Table, presets};
+use comfy_table::{Cell, Table};
 use futures::StreamExt;
 use kube::ResourceExt;
 use kube::api::{DynamicObject, ListParams};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstanceStatus;
 use crate::cli::standing::{self, Format, HEADER, age};
+use crate::cli::table;
 
 /// Events that are shown with one instance.
 const EVENTS: usize = 20;
@@ -82,14 +83,14 @@ async fn show(cluster: &Cluster, args: &Args) -> anyhow::Result<String> {
             if args.all_namespaces { "the cluster".to_owned() } else { format!("namespace {}", cluster.namespace) };
         return Ok(format!("there are no instances in {place}\n"));
     }
-    let mut text = format!("{}\n", table(cluster, args, &instances).await?.trim_fmt());
+    let mut text = table::text(&standings(cluster, args, &instances).await?);
     if let Some(name) = &args.name {
         text.push_str(&events(cluster, name).await?);
     }
     Ok(text)
 }
 
-async fn table(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) -> anyhow::Result<Table> {
+async fn standings(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) -> anyhow::Result<Table> {
     let mut header: Vec<&str> = HEADER.into();
     if args.all_namespaces {
         header.insert(0, "NAMESPACE");
@@ -98,8 +99,7 @@ async fn table(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) -> a
     if wide {
         header.extend(["AGE", "POD", "NODE", "IMAGE", "UID"]);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
+    let mut table = table::table(header);
     for instance in instances {
         let namespace = instance.namespace().unwrap_or_default();
         // The API server checks it on the way in; what is from another version is shown as far as it is understood.
@@ -130,8 +130,7 @@ async fn events(cluster: &Cluster, name: &str) -> anyhow::Result<String> {
     let pods = cluster.pods(&cluster.namespace, name).await?;
     let mut rows: Vec<_> = cluster.events(&cluster.namespace).await?;
     rows.retain(|event| is_about(event, name, &pods));
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(EVENT_HEADER);
+    let mut table = table::table(EVENT_HEADER);
     table.add_rows(rows.iter().rev().take(EVENTS).map(event_row));
-    Ok(format!("\n{}\n", table.trim_fmt()))
+    Ok(format!("\n{}", table::text(&table)))
 }
