@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListContainersOptionsBuilder, RemoveContainerOptions,
@@ -152,7 +153,13 @@ pub async fn remove(docker: &Docker, container: &str) {
 pub fn list() -> Vec<ContainerSummary> {
     engine::by_hand(async |docker| {
         let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
-        docker.list_containers(Some(options)).await.unwrap()
+        // Podman tells states for a moment that the client library does not know.
+        loop {
+            match docker.list_containers(Some(options.clone())).await {
+                Err(Error::JsonDataError { .. }) => tokio::time::sleep(Duration::from_millis(100)).await,
+                outcome => return outcome.unwrap(),
+            }
+        }
     })
 }
 

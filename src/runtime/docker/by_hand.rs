@@ -5,8 +5,7 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::query_parameters::{
-    ListContainersOptions, ListContainersOptionsBuilder, LogsOptions, LogsOptionsBuilder, RestartContainerOptions,
-    RestartContainerOptionsBuilder,
+    LogsOptions, LogsOptionsBuilder, RestartContainerOptions, RestartContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
@@ -14,7 +13,7 @@ use futures::stream::{BoxStream, StreamExt};
 use super::cast::{Cast, Part};
 use super::names::Names;
 use super::problem::engine;
-use super::{DockerOptions, connect};
+use super::{DockerOptions, ask, connect};
 use crate::runtime::{InstanceId, RuntimeError};
 
 /// The container of one instance, told by its labels.
@@ -30,8 +29,7 @@ impl ByHand {
     pub async fn find(options: &DockerOptions, id: &InstanceId) -> Result<Self, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let names = Names::of(id)?;
-        let all: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
-        let all = docker.list_containers(Some(all)).await.map_err(engine("look at the containers", id))?;
+        let all = ask::containers(&docker).await.map_err(engine("look at the containers", id))?;
         let container = Cast::of(id, &names, &all).active.ok_or_else(|| RuntimeError::Engine {
             action: "look for its container",
             instance: id.to_string(),

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::{ListContainersOptions, ListContainersOptionsBuilder};
 use tokio::sync::Mutex;
 
+use super::ask;
 use super::image::{self, FOLLOW_TAG, Image};
 use crate::lock::lock;
 
@@ -49,8 +49,7 @@ impl Cache {
             return Ok(Arc::clone(&kept.answer));
         }
         let asked = Instant::now();
-        let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
-        let answer = Arc::new(docker.list_containers(Some(options)).await?);
+        let answer = Arc::new(ask::containers(docker).await?);
         *kept = Some(Kept { asked, age, answer: Arc::clone(&answer) });
         Ok(answer)
     }

@@ -1,7 +1,8 @@
 //! Whether this program itself runs in a container of the engine that it speaks to.
 
 use bollard::Docker;
-use bollard::query_parameters::InspectContainerOptions;
+
+use super::ask;
 
 /// How much of the engine's machine can be seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) enum Place {
 pub(super) async fn look(docker: &Docker) -> Place {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for id in own_containers(&mounts) {
-        if let Ok(container) = docker.inspect_container(id, None::<InspectContainerOptions>).await {
+        if let Ok(container) = ask::container(docker, id).await {
             let network = container.host_config.and_then(|host| host.network_mode);
             return if network.as_deref() == Some("host") { Place::InsideWithPorts } else { Place::Inside };
         }

@@ -4,6 +4,7 @@
 //! is read from the engine and compared with what is declared field by field (`fields`), what takes the place of what is told by a
 //! function without memory (`dance`), and containers outlive this program.
 
+mod ask;
 mod by_hand;
 mod cache;
 mod cast;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
-use bollard::query_parameters::InspectContainerOptions;
 use jiff::Timestamp;
 
+use super::ask;
 use super::cast::{Cast, Part};
 use super::fields::{self, Fields};
 use super::inside::Place;
@@ -82,7 +82,7 @@ impl Hands {
         id: &InstanceId,
         part: &Part,
     ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
-        match self.docker.inspect_container(&part.id, None::<InspectContainerOptions>).await {
+        match ask::container(&self.docker, &part.id).await {
             Ok(container) => Ok(Some(container)),
             Err(error) if is_missing(&error) => {
                 self.cache.forget();

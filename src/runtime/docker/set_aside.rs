@@ -1,12 +1,10 @@
 //! A container that somebody made by hand under the name an instance needs: it is stopped and renamed, never removed.
 
 use bollard::Docker;
-use bollard::query_parameters::{
-    InspectContainerOptions, RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions,
-};
+use bollard::query_parameters::{RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions};
 
 use super::problem::{is_missing, said};
-use super::{connect, labels};
+use super::{ask, connect, labels};
 use crate::runtime::RuntimeError;
 
 /// What is added to its name.
@@ -25,7 +23,7 @@ impl HandMade {
     /// Finds the container of a name, when there is one that is not ours.
     pub async fn find(host: Option<&str>, name: &str) -> Result<Option<Self>, RuntimeError> {
         let docker = connect::connect(host).await?;
-        let container = match docker.inspect_container(name, None::<InspectContainerOptions>).await {
+        let container = match ask::container(&docker, name).await {
             Ok(container) => container,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failed("look at the container", name, &error)),
