@@ -18,11 +18,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Events are asked for again from a little before the last one that was seen: some may have been missed, and twice does no harm.
 const OVERLAP: i64 = 5;
 
-/// What may make an instance differ from what is declared. Others, such as those of every health check, are not asked for.
-const KINDS: [&str; 14] = [
+/// What may make an instance differ from what is declared. Others, such as those of every health check, are not asked for. Podman tells of
+/// an end as Docker does, and gives it to those alone who ask for it by Podman's own name.
+const KINDS: [&str; 15] = [
     "create",
     "start",
     "die",
+    "died",
     "stop",
     "kill",
     "oom",

@@ -154,6 +154,8 @@ impl Fields {
     /// Where `self` (what is) differs from `asked`. Values of `secrets`, names of environment variables, are not shown.
     pub(super) fn differences(&self, asked: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
         let surplus = |name: &str| match name.split_once('.') {
+            // Podman adds it when a container starts.
+            Some(("env", "HOSTNAME")) => false,
             Some(("env" | "label", _)) => asked.complete,
             Some(("network" | "mount" | "port", _)) => true,
             _ => false,

@@ -72,6 +72,9 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
 fn a_container_that_was_just_made_does_not_differ() {
     assert_eq!(differences(shown(), &body(), Some(&image())), Vec::<String>::new());
     assert_eq!(differences(shown(), &body(), None), Vec::<String>::new(), "an image that was removed meanwhile");
+    let mut named = shown();
+    named["Config"]["Env"].as_array_mut().unwrap().push(json!("HOSTNAME=0123456789ab"));
+    assert_eq!(differences(named, &body(), Some(&image())), Vec::<String>::new(), "what Podman adds");
 }
 
 #[test]
