@@ -62,6 +62,7 @@ pub(super) async fn follow(hands: Arc<Hands>) {
                 None => break "the stream ended".to_owned(),
             }
         };
+        hands.note_engine_left();
         tracing::warn!("the engine's events are not followed for {pause:?}: {ended}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -23,6 +23,10 @@ const ENGINE_MAY_FAIL: u32 = 3;
 /// than in seeing its end, so what was written until then is of the run that ended.
 const RESTARTED_AFTER: SignedDuration = SignedDuration::from_millis(100);
 
+/// An engine that is stopped ends its containers so long before it is gone, and one that was killed ends those it finds so soon after it
+/// is back.
+const ENDED_BY_THE_ENGINE: SignedDuration = SignedDuration::from_secs(15);
+
 #[derive(Clone, Copy, Debug)]
 struct Refused {
     at: Timestamp,
@@ -38,11 +42,22 @@ pub(super) struct Exits {
     codes: Mutex<HashMap<String, i64>>,
     /// By container: starts of it that were refused. It has never run, so the engine has no time for them.
     refused: Mutex<HashMap<String, Refused>>,
+    /// When the engine went away last.
+    engine_left: Mutex<Option<Timestamp>>,
 }
 
 impl Exits {
     pub(super) fn note_code(&self, container: &str, code: i64) {
         lock(&self.codes).insert(container.to_owned(), code);
+    }
+
+    /// The engine went away; it may be on its way down.
+    pub(super) fn note_engine_left(&self, at: Timestamp) {
+        *lock(&self.engine_left) = Some(at);
+    }
+
+    fn is_of_the_engine(&self, at: Timestamp) -> bool {
+        lock(&self.engine_left).is_some_and(|left| at.duration_since(left).abs() <= ENDED_BY_THE_ENGINE)
     }
 
     /// A start was refused. An engine in trouble of its own says so with a status of 500 and more, and may be over it next time.
@@ -59,7 +74,7 @@ impl Exits {
         lock(&self.refused).remove(container);
     }
 
-    /// How the last run of a container ended, when one has.
+    /// How the last run of a container ended, when one has. What the engine ended because it was restarted itself counts for nothing.
     pub(super) async fn of(
         &self,
         docker: &Docker,
@@ -88,17 +103,18 @@ impl Exits {
 
     fn end(&self, id: &str, container: &ContainerInspectResponse, state: &ContainerState) -> Option<End> {
         let ended = time(state.finished_at.as_deref());
+        let by_itself = |at: &Timestamp| !self.is_of_the_engine(*at);
         let ran = time(state.started_at.as_deref()).is_some();
         let waits = state.restarting == Some(true);
         if state.running == Some(true) && !waits {
             // The engine itself has started it again; when somebody does, this count begins anew.
-            return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
+            return ended.filter(by_itself).filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
                 let code = lock(&self.codes).get(id).copied();
                 End { at, code, ran: true }
             });
         }
         match ended.filter(|_| ran) {
-            Some(at) => Some(End { at, code: state.exit_code, ran }),
+            Some(at) => Some(at).filter(by_itself).map(|at| End { at, code: state.exit_code, ran }),
             // It was never started, or a start of it was refused.
             None => {
                 let refused = lock(&self.refused).get(id).copied();
@@ -187,6 +203,21 @@ mod tests {
             ),
         ] {
             assert_eq!(end(&exits, &container(state.clone(), restarts)), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn what_ends_while_the_engine_itself_is_restarted_is_no_end_of_its_own() {
+        let exits = Exits::default();
+        let ended = |second: u8| {
+            let finish = format!("2026-05-01T10:00:{second:02}Z");
+            let state = serde_json::json!({"Running": false, "StartedAt": "2026-05-01T09:00:00Z", "FinishedAt": finish, "ExitCode": 143});
+            end(&exits, &container(state, 0)).is_some()
+        };
+        assert!(ended(30));
+        exits.note_engine_left("2026-05-01T10:00:30Z".parse().unwrap());
+        for (second, counts) in [(10, true), (20, false), (30, false), (40, false), (50, true)] {
+            assert_eq!(ended(second), counts, "{second}");
         }
     }
 

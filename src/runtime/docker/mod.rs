@@ -42,6 +42,7 @@ use std::sync::{Arc, Mutex};
 
 use bollard::Docker;
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
@@ -303,6 +304,10 @@ impl Hands {
 
     fn note_exit_code(&self, container: &str, code: i64) {
         self.exits.note_code(container, code);
+    }
+
+    fn note_engine_left(&self) {
+        self.exits.note_engine_left(Timestamp::now());
     }
 
     fn wake(&self, uid: &str) {
