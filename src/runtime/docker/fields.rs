@@ -111,6 +111,13 @@ impl Fields {
         let config = container.config.clone().unwrap_or_default();
         let named = Named { reference: config.image.clone().unwrap_or_default(), id: container.image.clone() };
         add_env(&mut values, config.env.as_deref().unwrap_or_default());
+        // Podman tells a container its name when it starts.
+        if let (Some(name), Some(id)) = (values.get("env.HOSTNAME"), &container.id)
+            && name.len() == 12
+            && id.starts_with(name.as_str())
+        {
+            values.remove("env.HOSTNAME");
+        }
         add_labels(&mut values, config.labels.as_ref().unwrap_or(&HashMap::new()));
         values.insert("user".to_owned(), config.user.unwrap_or_default());
         values.insert(
@@ -154,8 +161,6 @@ impl Fields {
     /// Where `self` (what is) differs from `asked`. Values of `secrets`, names of environment variables, are not shown.
     pub(super) fn differences(&self, asked: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
         let surplus = |name: &str| match name.split_once('.') {
-            // Podman adds it when a container starts.
-            Some(("env", "HOSTNAME")) => false,
             Some(("env" | "label", _)) => asked.complete,
             Some(("network" | "mount" | "port", _)) => true,
             _ => false,

@@ -72,9 +72,14 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
 fn a_container_that_was_just_made_does_not_differ() {
     assert_eq!(differences(shown(), &body(), Some(&image())), Vec::<String>::new());
     assert_eq!(differences(shown(), &body(), None), Vec::<String>::new(), "an image that was removed meanwhile");
-    let mut named = shown();
-    named["Config"]["Env"].as_array_mut().unwrap().push(json!("HOSTNAME=0123456789ab"));
-    assert_eq!(differences(named, &body(), Some(&image())), Vec::<String>::new(), "what Podman adds");
+    let told = |name: &str| {
+        let mut shown = shown();
+        shown["Id"] = json!("0123456789abcdef");
+        shown["Config"]["Env"].as_array_mut().unwrap().push(json!(format!("HOSTNAME={name}")));
+        differences(shown, &body(), Some(&image()))
+    };
+    assert_eq!(told("0123456789ab"), Vec::<String>::new(), "what Podman adds");
+    assert_eq!(told("web"), ["env.HOSTNAME: web -> none"]);
 }
 
 #[test]
