@@ -162,25 +162,26 @@ impl Stage {
         };
         let admin = directory.join("kubeconfig/admin");
         let account = format!("{NAMESPACE}:{ACCOUNT}");
-        let mut said = Vec::new();
+        let said = async |arguments: &[&str]| {
+            let output = kubectl(&admin, arguments).stderr(Stdio::inherit()).output().await?;
+            if !output.status.success() {
+                bail!("kubectl {arguments:?} failed");
+            }
+            Ok(String::from_utf8(output.stdout)?)
+        };
         for arguments in [
             &["apply", "--server-side", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/../crds")][..],
             &["wait", "--for=condition=Established", "crd/maiinstances.mai.dev"],
             &["create", "namespace", NAMESPACE],
             &["create", "serviceaccount", ACCOUNT, "--namespace", NAMESPACE],
             &["create", "clusterrolebinding", ACCOUNT, "--clusterrole=cluster-admin", "--serviceaccount", &account],
-            &["config", "view", "--raw", "--minify", "--flatten", "--output=json"],
-            &["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"],
         ] {
-            let output = kubectl(&admin, arguments).stderr(Stdio::inherit()).output().await?;
-            if !output.status.success() {
-                bail!("kubectl {arguments:?} failed");
-            }
-            said.push(String::from_utf8(output.stdout)?);
+            said(arguments).await?;
         }
-        let [.., config, token] = said.as_slice() else { bail!("nothing was said") };
         // As in a pod, by a token: a client's certificate is verified anew for each request, at a fifth of what the API server does.
-        let mut config: Value = serde_json::from_str(config)?;
+        let config = said(&["config", "view", "--raw", "--minify", "--flatten", "--output=json"]).await?;
+        let token = said(&["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"]).await?;
+        let mut config: Value = serde_json::from_str(&config)?;
         config["users"][0]["user"] = json!({"token": token.trim()});
         let kubeconfig = place.join("kubeconfig");
         std::fs::write(&kubeconfig, config.to_string())?;
