@@ -102,19 +102,22 @@ impl Exits {
     }
 
     fn end(&self, id: &str, container: &ContainerInspectResponse, state: &ContainerState) -> Option<End> {
+        self.shown_end(id, container, state).filter(|end| !(end.ran && self.is_of_the_engine(end.at)))
+    }
+
+    fn shown_end(&self, id: &str, container: &ContainerInspectResponse, state: &ContainerState) -> Option<End> {
         let ended = time(state.finished_at.as_deref());
-        let by_itself = |at: &Timestamp| !self.is_of_the_engine(*at);
         let ran = time(state.started_at.as_deref()).is_some();
         let waits = state.restarting == Some(true);
         if state.running == Some(true) && !waits {
             // The engine itself has started it again; when somebody does, this count begins anew.
-            return ended.filter(by_itself).filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
+            return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
                 let code = lock(&self.codes).get(id).copied();
                 End { at, code, ran: true }
             });
         }
         match ended.filter(|_| ran) {
-            Some(at) => Some(at).filter(by_itself).map(|at| End { at, code: state.exit_code, ran }),
+            Some(at) => Some(End { at, code: state.exit_code, ran }),
             // It was never started, or a start of it was refused.
             None => {
                 let refused = lock(&self.refused).get(id).copied();
