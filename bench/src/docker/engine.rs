@@ -3,21 +3,24 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkCreateRequest, NetworkingConfig,
     VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptions,
-    ListContainersOptionsBuilder, ListVolumesOptions, RemoveContainerOptions, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptions, StartContainerOptions,
+    CreateContainerOptions, CreateContainerOptionsBuilder, EventsOptions, EventsOptionsBuilder,
+    InspectContainerOptions, ListContainersOptions, ListContainersOptionsBuilder, ListVolumesOptions,
+    RemoveContainerOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// A server that answers and does nothing else, so that the engine alone takes time.
 pub const FIXTURE: &str = "fixture:1";
@@ -149,6 +152,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends when so many containers have been started from now on. A port that is asked before its server is there answers late: packets
+    /// to an address that nobody has yet are sent again after a second.
+    pub async fn starts(&self, containers: usize) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+        let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["start"])]);
+        let options: EventsOptions = EventsOptionsBuilder::new().filters(&filters).build();
+        let mut events = Box::pin(self.docker.events(Some(options)));
+        let counting = tokio::spawn(async move {
+            for _ in 0..containers {
+                events.next().await.context("the engine's events ended")??;
+            }
+            anyhow::Ok(())
+        });
+        // Its request has to be there first.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(counting)
+    }
+
     /// Removes every container, volume and network.
     pub async fn empty(&self) -> anyhow::Result<()> {
         let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
@@ -162,8 +182,15 @@ impl Engine {
         for volume in volumes {
             self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
         }
-        let _ = self.docker.remove_network(NETWORK).await;
-        Ok(())
+        // Endpoints may go a moment after their containers, and another network of that name could be made meanwhile.
+        let until = Instant::now() + Duration::from_secs(10);
+        loop {
+            match self.docker.remove_network(NETWORK).await {
+                Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(()),
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
     }
 
     /// Ends it and waits until it has.

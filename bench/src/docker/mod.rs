@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use self::engine::{Engine, FIXTURE, OWN};
 use self::place::{Place, answers, container};
-use self::proxy::Proxy;
+use self::proxy::{Proxy, Request};
 use crate::process::{Program, cpu_seconds, peak_kib, resident_kib};
 use crate::report::Report;
 
@@ -39,13 +39,18 @@ pub async fn measure(
         return Ok(());
     }
     let engine = Engine::start(binary).await?;
-    from_nothing(&engine, binary, FIXTURE, "20 instances from nothing to ready", report).await?;
-    from_nothing(&engine, binary, OWN, "the same, each with our own server", report).await?;
-    settled(&engine, binary, report).await?;
-    if let Some(program) = docker_compose {
-        compose::measure(&engine, program, report).await?;
+    if report.wants("docker start") {
+        from_nothing(&engine, binary, FIXTURE, "20 instances from nothing to ready", report).await?;
+        from_nothing(&engine, binary, OWN, "the same, each with our own server", report).await?;
+        calls(&engine, binary, report).await?;
     }
-    memory_of_many(&engine, binary, many, report).await?;
+    if report.wants("docker:") {
+        settled(&engine, binary, report).await?;
+        if let Some(program) = docker_compose {
+            compose::measure(&engine, program, report).await?;
+        }
+        memory_of_many(&engine, binary, many, report).await?;
+    }
     engine.stop().await
 }
 
@@ -57,10 +62,12 @@ async fn from_nothing(
     report: &mut Report<'_>,
 ) -> anyhow::Result<()> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..ROUNDS {
         let place = Place::new(INSTANCES, image)?;
+        let started = engine.starts(INSTANCES).await?;
         let began = Instant::now();
         let mai = place.compose(binary, &engine.host(), "20s")?;
+        started.await??;
         place.all_ready().await?;
         ours.push(began.elapsed());
         mai.stop().await?;
@@ -76,16 +83,41 @@ async fn from_nothing(
         bare.push(began.elapsed());
         engine.empty().await?;
     }
+    let range = |times: &[Duration]| {
+        let seconds = |time: Option<&Duration>| time.map(Duration::as_secs_f64).unwrap_or_default();
+        format!("{:.2} to {:.2}", seconds(times.iter().min()), seconds(times.iter().max()))
+    };
+    let (ours_range, bare_range) = (range(&ours), range(&bare));
     let (ours, bare) = (median(ours), median(bare));
     let ratio = ours.as_secs_f64() / bare.as_secs_f64();
     report.add(
-        &format!("docker: {name}"),
-        format!("{:.2} s by the bare calls, eight at once", bare.as_secs_f64()),
-        format!("{:.2} s = {ratio:.2} x", ours.as_secs_f64()),
+        &format!("docker start: {name}"),
+        format!("{:.2} s ({bare_range}) by the bare calls, eight at once", bare.as_secs_f64()),
+        format!("{:.2} s ({ours_range}) = {ratio:.2} x", ours.as_secs_f64()),
         "≤ 1.15 x",
         ratio <= 1.15,
     );
     Ok(())
+}
+
+/// How often the engine is asked on the way from nothing.
+async fn calls(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
+    let place = Place::new(INSTANCES, FIXTURE)?;
+    let proxy = Proxy::start(&engine.socket())?;
+    let began = Instant::now();
+    let mai = place.compose(binary, &proxy.host(), "20s")?;
+    place.all_ready().await?;
+    let (reads, writes): (Vec<_>, Vec<_>) = proxy.since(began).into_iter().partition(Request::reads);
+    mai.stop().await?;
+    let each = |requests: &[Request]| requests.len() as f64 / INSTANCES as f64;
+    report.add(
+        "docker start: calls to the engine for each",
+        "4 writes".to_owned(),
+        format!("{:.1} writes, {:.1} reads", each(&writes), each(&reads)),
+        "-",
+        true,
+    );
+    engine.empty().await
 }
 
 /// What is measured while everything stands as declared.
