@@ -82,6 +82,20 @@ fn at_every_call_of_a_first_start() {
 }
 
 #[test]
+fn a_first_start_asks_the_engine_for_each_thing_once() {
+    let _shared = engine::shared();
+    let stage = Stage::new("once");
+    let calls = deploy_with(&stage, "fixture:1", "", Cut::Never);
+    let id = stage.inspect().unwrap().id.unwrap();
+    let mut asked: Vec<String> =
+        calls.iter().map(|call| call.split('?').next().unwrap_or_default().replace(&id, "ID")).collect();
+    // The network may be there from others.
+    asked.retain(|call| call != "POST /networks/create");
+    let once = ["POST /volumes/create", "POST /volumes/create", "POST /containers/create", "POST /containers/ID/start"];
+    assert_eq!(asked, once);
+}
+
+#[test]
 fn an_unchanged_instance_costs_reads_alone() {
     let _shared = engine::shared();
     let stage = Stage::new("unchanged");

@@ -1,4 +1,5 @@
-//! What the engine said a moment ago, so that a pass over many instances asks once. Every event and every write forgets it.
+//! What the engine said a moment ago, so that a pass over many instances asks once. What it said of containers is forgotten with every
+//! event and every write.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,17 +23,21 @@ const MOMENT: Duration = Duration::from_millis(250);
 pub(super) struct Cache {
     /// Moves on with everything that may have changed the answers.
     age: AtomicU64,
-    containers: Mutex<Option<Kept<Arc<Vec<ContainerSummary>>>>>,
-    images: Mutex<HashMap<String, Kept<Option<Arc<Image>>>>>,
+    containers: Mutex<Option<Kept>>,
+    /// By reference, with the time of the question.
+    images: Mutex<HashMap<String, (Instant, Known)>>,
     /// When images were pulled last.
     pulled: StdMutex<HashMap<String, Instant>>,
 }
 
+/// An image, where the engine has it.
+type Known = Option<Arc<Image>>;
+
 #[derive(Debug)]
-struct Kept<T> {
+struct Kept {
     asked: Instant,
     age: u64,
-    answer: T,
+    answer: Arc<Vec<ContainerSummary>>,
 }
 
 impl Cache {
@@ -45,7 +50,7 @@ impl Cache {
         // Whoever comes while the question is asked waits for the answer.
         let mut kept = self.containers.lock().await;
         let age = self.age.load(Ordering::Acquire);
-        if let Some(kept) = kept.as_ref().filter(|kept| self.stands(kept.asked, kept.age)) {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.asked.elapsed() < MOMENT && kept.age == age) {
             return Ok(Arc::clone(&kept.answer));
         }
         let asked = Instant::now();
@@ -55,16 +60,20 @@ impl Cache {
     }
 
     /// The image the engine has under a reference.
-    pub(super) async fn image(&self, docker: &Docker, reference: &str) -> Result<Option<Arc<Image>>, Error> {
+    pub(super) async fn image(&self, docker: &Docker, reference: &str) -> Result<Known, Error> {
         let mut images = self.images.lock().await;
-        let age = self.age.load(Ordering::Acquire);
-        if let Some(kept) = images.get(reference).filter(|kept| self.stands(kept.asked, kept.age)) {
-            return Ok(kept.answer.clone());
+        if let Some((_, answer)) = images.get(reference).filter(|(asked, _)| asked.elapsed() < MOMENT) {
+            return Ok(answer.clone());
         }
         let asked = Instant::now();
         let answer = image::local(docker, reference).await?.map(Arc::new);
-        images.insert(reference.to_owned(), Kept { asked, age, answer: answer.clone() });
+        images.insert(reference.to_owned(), (asked, answer.clone()));
         Ok(answer)
+    }
+
+    /// Another image may be under a reference.
+    pub(super) async fn forget_image(&self, reference: &str) {
+        self.images.lock().await.remove(reference);
     }
 
     pub(super) fn pulled(&self, reference: &str) {
@@ -75,9 +84,5 @@ impl Cache {
     pub(super) fn is_fresh(&self, reference: &str) -> bool {
         let pulled = lock(&self.pulled).get(reference).copied();
         pulled.is_some_and(|pulled| pulled.elapsed() < FOLLOW_TAG)
-    }
-
-    fn stands(&self, asked: Instant, age: u64) -> bool {
-        asked.elapsed() < MOMENT && age == self.age.load(Ordering::Acquire)
     }
 }

@@ -2,6 +2,7 @@
 //! whoever is killed after any of them is followed by one who goes on from there.
 //!
 //! ```text
+//! first      create active → start active
 //! replace    create next → active becomes former → next becomes active → stop former → start active
 //! commit     remove former
 //! roll back  stop active → remove it → former becomes active → start
@@ -35,14 +36,15 @@ pub(super) enum Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Active,
+    Next,
     Former,
 }
 
 /// One thing to ask of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// Make the container that is asked for, under the name of the next one.
-    Create,
+    /// Make the container that is asked for.
+    Create(Role),
     Start(Part),
     Stop(Part),
     Remove(Part),
@@ -118,7 +120,9 @@ fn replace(cast: &Cast, fits: Fits) -> Move {
         };
     }
     match &cast.next {
-        None => Move::Create,
+        // Nothing has to give up a name for it.
+        None if cast.active.is_none() && cast.former.is_none() => Move::Create(Role::Active),
+        None => Move::Create(Role::Next),
         Some(next) if !fits.next => Move::Remove(next.clone()),
         Some(next) => match (&cast.active, &cast.former) {
             // What is active has never answered, or it would not have a former one: that one is worth more.

@@ -61,12 +61,21 @@ impl Floor {
         panic!("{part:?} is nowhere");
     }
 
+    fn place(&mut self, role: Role) -> (&mut Option<Made>, &'static str) {
+        match role {
+            Role::Active => (&mut self.active, ACTIVE),
+            Role::Next => (&mut self.next, "mai-abc.next"),
+            Role::Former => (&mut self.former, "mai-abc.former"),
+        }
+    }
+
     /// Does what an engine would, and refuses what it would refuse.
     fn apply(&mut self, step: &Move) {
         match step {
-            Move::Create => {
-                assert!(self.next.is_none(), "the name is taken");
-                self.next = made("mai-abc.next", "new", false);
+            Move::Create(role) => {
+                let (place, name) = self.place(*role);
+                assert!(place.is_none(), "the name is taken");
+                *place = made(name, "new", false);
             }
             Move::Start(part) => {
                 let others = [&self.active, &self.next, &self.former]
@@ -96,10 +105,7 @@ impl Floor {
             Move::Rename(part, role) => {
                 assert!(!part.waits, "the engine refuses to rename what it is about to start");
                 let mut moved = self.find(part).take().unwrap();
-                let (place, name) = match role {
-                    Role::Active => (&mut self.active, ACTIVE),
-                    Role::Former => (&mut self.former, "mai-abc.former"),
-                };
+                let (place, name) = self.place(*role);
                 assert!(place.is_none(), "the name is taken");
                 moved.part.name = name.to_owned();
                 *place = Some(moved);
@@ -183,10 +189,28 @@ fn a_replacement_is_made_before_anything_stops_and_what_it_replaces_is_kept() {
 }
 
 #[test]
+fn where_nothing_is_one_is_made_under_its_name_and_started() {
+    let mut floor = Floor::default();
+    let moves = floor.run(Goal::Replace, 99);
+    assert!(matches!(&moves[..], [Move::Create(Role::Active), Move::Start(_)]), "{moves:?}");
+}
+
+#[test]
+fn a_start_is_the_last_move_of_every_way() {
+    for start in every_floor() {
+        for goal in [Goal::Replace, Goal::RollBack, Goal::Resume] {
+            let moves = start.clone().run(goal, 99);
+            let starts = moves.iter().position(|step| matches!(step, Move::Start(_)));
+            assert!(starts.is_none_or(|at| at + 1 == moves.len()), "{goal:?} from {}: {moves:?}", start.summary());
+        }
+    }
+}
+
+#[test]
 fn a_server_that_fails_again_and_again_is_stopped_before_it_gives_up_its_name() {
     let mut floor = Floor { active: failing(ACTIVE, "old"), ..Floor::default() };
     let moves = floor.run(Goal::Replace, 99);
-    assert!(matches!(&moves[..2], [Move::Create, Move::Stop(_)]), "{moves:?}");
+    assert!(matches!(&moves[..2], [Move::Create(Role::Next), Move::Stop(_)]), "{moves:?}");
     assert_eq!(floor.summary(), "new*/-/old");
 }
 

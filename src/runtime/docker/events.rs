@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::EventMessage;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -80,6 +80,9 @@ fn take(hands: &Hands, event: &EventMessage) {
         None => attributes.get("container").and_then(|container| hands.owner_of(container)),
     };
     hands.cache.forget();
+    if event.typ == Some(EventMessageTypeEnum::NETWORK) && matches!(action, "create" | "destroy" | "remove") {
+        hands.networks.forget();
+    }
     let Some(owner) = owner else { return };
     if let Some(container) = &actor.id
         && action == "die"

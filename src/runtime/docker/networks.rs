@@ -1,6 +1,7 @@
 //! Networks: the one that all instances share, and existing ones that a document names.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bollard::Docker;
 use bollard::models::{
@@ -21,9 +22,16 @@ const OURS: &str = "mai.dev/shared";
 pub(super) struct Networks {
     /// Engines let two networks of one name be made at the same time.
     turn: Mutex<()>,
+    /// The shared one is there, by all that was told since it was looked for.
+    shared_is_there: AtomicBool,
 }
 
 impl Networks {
+    /// Networks came or went.
+    pub(super) fn forget(&self) {
+        self.shared_is_there.store(false, Ordering::Release);
+    }
+
     /// Makes the shared network where it is missing; of the others it is only made sure that they are there.
     pub(super) async fn ensure(
         &self,
@@ -51,53 +59,38 @@ impl Networks {
 
     async fn ensure_shared(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
         let _turn = self.turn.lock().await;
-        if shared(docker).await?.is_empty() {
-            let request = NetworkCreateRequest {
-                name: SHARED_NETWORK.to_owned(),
-                driver: Some("bridge".to_owned()),
-                // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
-                options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
-                labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
-                ..NetworkCreateRequest::default()
-            };
-            match docker.create_network(request).await {
-                // Another one of us was faster.
-                Err(error) if status(&error) == Some(409) => {}
-                outcome => drop(outcome?),
-            }
+        // Before it is looked for, so that what is told meanwhile is not lost.
+        if self.shared_is_there.swap(true, Ordering::AcqRel) {
+            return Ok(());
         }
-        // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
-        for surplus in shared(docker).await?.iter().skip(1).filter(|network| network.ours) {
-            if let Err(error) = docker.remove_network(&surplus.id).await {
-                tracing::warn!(
-                    "a second network {SHARED_NETWORK} ({}) cannot be removed: {}",
-                    surplus.id,
-                    said(&error)
-                );
-            }
+        let outcome = make_shared(docker).await;
+        if outcome.is_err() {
+            self.forget();
         }
-        Ok(())
+        outcome
     }
 
-    /// Brings a container into exactly these networks. New ones first, so that it is never in none.
+    /// Brings a container into exactly these networks, and says whether it was not in just these before. New ones first, so that it is
+    /// never in none.
     pub(super) async fn join(
         &self,
         docker: &Docker,
         id: &InstanceId,
         container: &ContainerInspectResponse,
         names: &BTreeSet<String>,
-    ) -> Result<(), RuntimeError> {
-        self.ensure(docker, id, names).await?;
+    ) -> Result<bool, RuntimeError> {
         let own = Names::of(id)?;
-        let there = endpoints(container);
+        let there: BTreeSet<String> = endpoints(container).into_keys().collect();
         let target = container.id.as_deref().unwrap_or_default();
-        for name in names.iter().filter(|name| !there.contains_key(*name)) {
+        let missing: BTreeSet<String> = names.difference(&there).cloned().collect();
+        self.ensure(docker, id, &missing).await?;
+        for name in &missing {
             connect(docker, name, target, &own).await.map_err(engine("joining of a network", id))?;
         }
-        for name in there.keys().filter(|name| !names.contains(*name)) {
+        for name in there.difference(names) {
             disconnect(docker, name, target).await.map_err(engine("leaving of a network", id))?;
         }
-        Ok(())
+        Ok(there != *names)
     }
 
     /// A stopped container remembers networks by their ids: one that was removed and made again is joined anew.
@@ -110,6 +103,8 @@ impl Networks {
         let target = container.id.as_deref().unwrap_or_default();
         let own = Names::of(id)?;
         let names: BTreeSet<String> = endpoints(container).into_keys().collect();
+        // One of them is gone, or nobody would have to join anew.
+        self.forget();
         self.ensure(docker, id, &names).await?;
         for name in &names {
             if let Err(error) = disconnect(docker, name, target).await {
@@ -119,6 +114,33 @@ impl Networks {
         }
         Ok(())
     }
+}
+
+async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
+    let mut found = shared(docker).await?;
+    if found.is_empty() {
+        let request = NetworkCreateRequest {
+            name: SHARED_NETWORK.to_owned(),
+            driver: Some("bridge".to_owned()),
+            // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
+            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+            labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
+            ..NetworkCreateRequest::default()
+        };
+        match docker.create_network(request).await {
+            // Another one of us was faster.
+            Err(error) if status(&error) == Some(409) => {}
+            outcome => drop(outcome?),
+        }
+        found = shared(docker).await?;
+    }
+    // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
+    for surplus in found.iter().skip(1).filter(|network| network.ours) {
+        if let Err(error) = docker.remove_network(&surplus.id).await {
+            tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, said(&error));
+        }
+    }
+    Ok(())
 }
 
 struct Shared {

@@ -215,7 +215,7 @@ impl Hands {
         tokio::spawn(async move {
             match image::get(&docker, &workload).await {
                 Ok(()) => {
-                    cache.forget();
+                    cache.forget_image(&workload.image).await;
                     changes.name(&workload.id);
                 }
                 Err(error) => tracing::warn!(instance = %workload.id, "{error}"),

@@ -1,8 +1,9 @@
-//! Does what `dance` says, one move at a time, looking anew after each.
+//! Does what `dance` says, one move at a time, looking anew after each whose outcome is not known already.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateContainerOptionsBuilder, RemoveContainerOptions, RemoveContainerOptionsBuilder,
     RenameContainerOptions, RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
@@ -22,6 +23,38 @@ use crate::runtime::{Drift, InstanceId, RuntimeError, SecretDelivery, Workload};
 /// More moves than any way takes.
 const MOVES: usize = 24;
 
+/// What is there for an instance.
+#[derive(Default)]
+struct Scene {
+    cast: Cast,
+    fits: Fits,
+    /// By id, as far as they had to be looked into.
+    containers: HashMap<String, ContainerInspectResponse>,
+}
+
+/// What came of a start.
+#[derive(PartialEq, Eq)]
+enum Start {
+    /// It runs, which is where every way ends.
+    Done,
+    /// The container was removed and has to be made anew.
+    MadeAnew,
+}
+
+impl Scene {
+    /// Takes in a container that was just made, which is as asked for.
+    fn add(&mut self, role: Role, part: Part, container: ContainerInspectResponse) {
+        self.containers.insert(part.id.clone(), container);
+        let (place, fits) = match role {
+            Role::Active => (&mut self.cast.active, &mut self.fits.active),
+            Role::Next => (&mut self.cast.next, &mut self.fits.next),
+            // None is made for this part.
+            Role::Former => return,
+        };
+        (*place, *fits) = (Some(part), true);
+    }
+}
+
 impl Hands {
     /// Reaches a goal that needs no document.
     pub(super) async fn perform(&self, goal: Goal, id: &InstanceId) -> Result<(), RuntimeError> {
@@ -36,59 +69,69 @@ impl Hands {
 
     async fn dance(&self, goal: Goal, id: &InstanceId, workload: Option<&Workload>) -> Result<(), RuntimeError> {
         let names = Names::of(id)?;
+        let mut scene = self.look(goal, id, &names, workload).await?;
         for _ in 0..MOVES {
-            self.cache.forget();
-            let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
-            let cast = Cast::of(id, &names, &all);
-            if goal != Goal::Stop && goal != Goal::Remove {
-                cast.own(id)?;
-            }
-            let fits = match workload {
-                Some(workload) => self.fits(workload, &names, &cast).await?,
-                None => Fits::default(),
-            };
-            let step = next_move(goal, &cast, &names.active, fits);
+            let step = next_move(goal, &scene.cast, &names.active, scene.fits);
             tracing::debug!(instance = %id, ?goal, "{step:?}");
             match step {
                 Move::Done => return Ok(()),
-                Move::Create => {
+                Move::Create(role) => {
                     // The dance asks for it only where there is a workload.
                     let Some(workload) = workload else { return Ok(()) };
-                    let _turn = self.turns.acquire().await;
-                    self.create(workload, &names).await?;
+                    let _turn = self.creations.acquire().await;
+                    if let Some((part, container)) = self.create(workload, &names, role).await? {
+                        scene.add(role, part, container);
+                        continue;
+                    }
                 }
                 Move::Start(part) => {
-                    let _turn = self.turns.acquire().await;
-                    self.start(id, &part).await?;
+                    let _turn = self.starts.acquire().await;
+                    if self.start(id, &part, scene.containers.remove(&part.id)).await? == Start::Done {
+                        return Ok(());
+                    }
                 }
                 Move::Stop(part) => self.stop(id, &part).await?,
                 Move::Remove(part) => self.remove(id, &part).await?,
-                Move::Rename(part, role) => {
-                    let name = match role {
-                        Role::Active => &names.active,
-                        Role::Former => &names.former,
-                    };
-                    self.rename(id, &part, name).await?;
-                }
+                Move::Rename(part, role) => self.rename(id, &part, named(&names, role)).await?,
             }
+            self.cache.forget();
+            scene = self.look(goal, id, &names, workload).await?;
         }
         let said = "its containers change faster than they can be put in order".to_owned();
         Err(RuntimeError::Engine { action: "change", instance: id.to_string(), said })
     }
 
-    async fn fits(&self, workload: &Workload, names: &Names, cast: &Cast) -> Result<Fits, RuntimeError> {
-        let mut fits = Fits::default();
-        for (part, fit) in [(&cast.active, &mut fits.active), (&cast.next, &mut fits.next)] {
+    async fn look(
+        &self,
+        goal: Goal,
+        id: &InstanceId,
+        names: &Names,
+        workload: Option<&Workload>,
+    ) -> Result<Scene, RuntimeError> {
+        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
+        let mut scene = Scene { cast: Cast::of(id, names, &all), ..Scene::default() };
+        if goal != Goal::Stop && goal != Goal::Remove {
+            scene.cast.own(id)?;
+        }
+        let Some(workload) = workload else { return Ok(scene) };
+        for (part, fit) in [(&scene.cast.active, &mut scene.fits.active), (&scene.cast.next, &mut scene.fits.next)] {
             let Some(part) = part else { continue };
-            let Some(container) = self.inspect(&workload.id, part).await? else { continue };
+            let Some(container) = self.inspect(id, part).await? else { continue };
             let changes = self.differences(workload, names, &container).await?;
             *fit = !matches!(self.drift(changes), Drift::Replace(_));
+            scene.containers.insert(part.id.clone(), container);
         }
-        Ok(fits)
+        Ok(scene)
     }
 
-    /// Makes the next container and everything it needs. Nothing is stopped for it, so whatever is missing is told in time.
-    async fn create(&self, workload: &Workload, names: &Names) -> Result<(), RuntimeError> {
+    /// Makes a container and everything it needs. Nothing is stopped for it, so whatever is missing is told in time. None where somebody
+    /// removed it at once.
+    async fn create(
+        &self,
+        workload: &Workload,
+        names: &Names,
+        role: Role,
+    ) -> Result<Option<(Part, ContainerInspectResponse)>, RuntimeError> {
         let id = &workload.id;
         let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", id))?;
         let image = image.ok_or_else(|| RuntimeError::Image {
@@ -112,9 +155,11 @@ impl Hands {
             tolerated: Default::default(),
         };
         spec::label(&mut body, &labels);
-        let mut part = self.create_next(workload, names, body.clone()).await?;
+        let name = named(names, role);
+        let Some((mut part, mut container)) = self.create_as(name, workload, body.clone()).await? else {
+            return Ok(None);
+        };
         // An engine that makes something otherwise than asked would be asked again and again: what it cannot do is written down.
-        let Some(container) = self.inspect(id, &part).await? else { return Ok(()) };
         let differences = self.differences(workload, names, &container).await?;
         if !differences.is_empty() {
             for change in &differences {
@@ -123,10 +168,11 @@ impl Hands {
             self.remove(id, &part).await?;
             labels.tolerated = differences.into_iter().map(|change| change.field).collect();
             spec::label(&mut body, &labels);
-            part = self.create_next(workload, names, body).await?;
+            let Some(made) = self.create_as(name, workload, body).await? else { return Ok(None) };
+            (part, container) = made;
         }
         self.note_made(names, &part.id);
-        Ok(())
+        Ok(Some((part, container)))
     }
 
     /// Remembers that a container was made here and not by somebody who took over its labels. Where that is lost, or cannot be kept, what
@@ -142,31 +188,33 @@ impl Hands {
         made(&self.home(names), container).exists()
     }
 
-    async fn create_next(
+    async fn create_as(
         &self,
+        name: &str,
         workload: &Workload,
-        names: &Names,
         mut body: ContainerCreateBody,
-    ) -> Result<Part, RuntimeError> {
+    ) -> Result<Option<(Part, ContainerInspectResponse)>, RuntimeError> {
         let id = &workload.id;
         // Engines before 25 take one network at first.
         if let Some(endpoints) = body.networking_config.as_mut().and_then(|config| config.endpoints_config.as_mut()) {
             endpoints.retain(|name, _| name == super::names::SHARED_NETWORK);
         }
-        let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&names.next).build();
+        let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(name).build();
         let created =
             self.docker.create_container(Some(options), body).await.map_err(|error| match status(&error) {
-                Some(409) => {
-                    RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {}", names.next) }
-                }
+                Some(409) => RuntimeError::NameTaken { instance: id.to_string(), what: format!("container {name}") },
                 _ => engine("creation of the container", id)(error),
             })?;
-        let part = Part { id: created.id, name: names.next.clone(), runs: false, waits: false };
+        self.cache.forget();
+        let part = Part { id: created.id, name: name.to_owned(), runs: false, waits: false };
         self.known().owners.insert(part.id.clone(), id.clone());
-        if let Some(container) = self.inspect(id, &part).await? {
-            self.networks.join(&self.docker, id, &container, &spec::networks(workload)).await?;
+        let mut container = self.inspect(id, &part).await?;
+        if let Some(made) = &container
+            && self.networks.join(&self.docker, id, made, &spec::networks(workload)).await?
+        {
+            container = self.inspect(id, &part).await?;
         }
-        Ok(part)
+        Ok(container.map(|container| (part, container)))
     }
 
     pub(super) fn write_secrets(&self, workload: &Workload, names: &Names) -> Result<Option<PathBuf>, RuntimeError> {
@@ -182,9 +230,19 @@ impl Hands {
         Ok(Some(file.path))
     }
 
-    async fn start(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {
+    /// Starts a container, of which it may be known what it is.
+    async fn start(
+        &self,
+        id: &InstanceId,
+        part: &Part,
+        container: Option<ContainerInspectResponse>,
+    ) -> Result<Start, RuntimeError> {
+        let container = match container {
+            Some(container) => Some(container),
+            None => self.inspect(id, part).await?,
+        };
         // Here and not where it is made: whoever made it may have been killed since, and volumes may be others.
-        if let Some(container) = self.inspect(id, part).await?.filter(owner::is_confined) {
+        if let Some(container) = container.filter(owner::is_confined) {
             owner::give(&self.docker, id, &container, self.owns_engine_files).await?;
         }
         let mut outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
@@ -197,12 +255,13 @@ impl Hands {
             outcome = self.docker.start_container(&part.id, None::<StartContainerOptions>).await;
         }
         self.cache.forget();
-        let Err(error) = outcome else { return Ok(()) };
+        let Err(error) = outcome else { return Ok(Start::Done) };
         let said = said(&error);
         if said.contains("task") && said.contains("already exists") {
             // An engine that was killed has half started it and cannot tell. One that is made anew is another one to it.
             tracing::warn!(instance = %id, "the engine cannot start {} and it is made anew: {said}", part.name);
-            return self.remove(id, part).await;
+            self.remove(id, part).await?;
+            return Ok(Start::MadeAnew);
         }
         // An engine that did not answer has refused nothing.
         if let Some(status) = status(&error).filter(|status| *status != 404) {
@@ -278,6 +337,14 @@ impl Hands {
             }
         }
         Ok(())
+    }
+}
+
+fn named(names: &Names, role: Role) -> &str {
+    match role {
+        Role::Active => &names.active,
+        Role::Next => &names.next,
+        Role::Former => &names.former,
     }
 }
 

@@ -9,7 +9,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 
 use super::labels::{owner, read_owner, read_state};
 use super::names::Names;
-use super::problem::{engine, is_missing, unless_missing};
+use super::problem::{engine, is_missing, status, unless_missing};
 use super::spec::{BACKUPS, DATA};
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
@@ -61,26 +61,33 @@ async fn ensure_own(
     home: &Path,
     state: &str,
 ) -> Result<(), RuntimeError> {
-    match find(docker, id, name).await? {
-        Some(volume) if is_of(&volume, id, state) => Ok(()),
-        Some(_) => Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") }),
-        None => {
+    let taken = || RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") };
+    let own = |volume: &Volume| if is_of(volume, id, state) { Ok(()) } else { Err(taken()) };
+    let mark = home.join(format!("{MADE}{name}"));
+    let made_before = mark.exists();
+    if made_before {
+        match find(docker, id, name).await? {
+            Some(volume) => return own(&volume),
             // People who look for their data have to be told that it was not us.
-            let mark = home.join(format!("{MADE}{name}"));
-            if mark.exists() {
+            None => {
                 tracing::warn!(instance = %id, "volume {name} was gone and was made anew, empty; if that was not wanted, stop {id} and restore a backup");
             }
-            let request = VolumeCreateRequest {
-                name: Some(name.to_owned()),
-                labels: Some(owner(id, state).into_iter().collect()),
-                ..VolumeCreateRequest::default()
-            };
-            docker.create_volume(request).await.map(drop).map_err(engine("creation of a volume", id))?;
-            // Without the mark a loss is only not told.
-            let _ = std::fs::create_dir_all(home).and_then(|()| std::fs::write(mark, ""));
-            Ok(())
         }
     }
+    let request = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(owner(id, state).into_iter().collect()),
+        ..VolumeCreateRequest::default()
+    };
+    // Where there is one of that name, engines answer with what it is, and refuse only what it cannot be.
+    let volume = docker.create_volume(request).await.map_err(|error| match status(&error) {
+        Some(409) => taken(),
+        _ => engine("creation of a volume", id)(error),
+    })?;
+    own(&volume)?;
+    // Without the mark a loss is only not told.
+    let _ = std::fs::create_dir_all(home).and_then(|()| std::fs::write(mark, ""));
+    Ok(())
 }
 
 /// A volume outlives the document it was made for, and a later document of the same name takes it up: the uid may be another.
