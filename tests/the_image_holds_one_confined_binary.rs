@@ -1,6 +1,7 @@
 //! The image of the Dockerfile: nothing in it but the binary, nobody's root, and a client that answers from it.
 //!
-//! The binary is the debug build, linked as the release is, so that nothing has to be compiled twice.
+//! The binary is the debug build, linked as the release is, so that nothing has to be compiled twice. With MAI_TEST_IMAGE_BASE, an archive
+//! that `tests/image/base` made, the whole Dockerfile is built instead, in it and without a network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(dead_code)]
@@ -54,21 +55,36 @@ fn binary() -> String {
 
 fn image() -> &'static str {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let context = tempfile::tempdir().unwrap();
-        let certificates = context.path().join("certificates");
-        std::fs::write(&certificates, "those of the builder\n").unwrap();
-        let archive = Command::new(root.join("image/rootfs")).arg(binary()).arg(certificates).output().unwrap();
-        assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
-        std::fs::write(context.path().join("rootfs.tar"), archive.stdout).unwrap();
-        for file in ["Dockerfile", "LICENSE"] {
-            std::fs::copy(root.join(file), context.path().join(file)).unwrap();
-        }
-        let context = context.path().to_str().unwrap();
-        said(&["build", "-q", "--target", "from-binary", "--build-arg", "ROOTFS=rootfs.tar", "-t", IMAGE, context]);
+    BUILT.get_or_init(|| match std::env::var_os("MAI_TEST_IMAGE_BASE") {
+        Some(base) => build_whole(Path::new(&base)),
+        None => pack(),
     });
     IMAGE
+}
+
+/// Unlike a release it is compiled quickly rather than well.
+fn build_whole(base: &Path) {
+    const BUILDER: &str = "mai-builder:test";
+    let quickly = "ENV CARGO_NET_OFFLINE=true CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16";
+    said(&["import", "--change", quickly, base.to_str().unwrap(), BUILDER]);
+    let builder = format!("BUILDER_IMAGE={BUILDER}");
+    said(&["build", "-q", "--network", "none", "--build-arg", &builder, "-t", IMAGE, env!("CARGO_MANIFEST_DIR")]);
+}
+
+/// Only the stage for a binary that is there already.
+fn pack() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let context = tempfile::tempdir().unwrap();
+    let certificates = context.path().join("certificates");
+    std::fs::write(&certificates, "those of the builder\n").unwrap();
+    let archive = Command::new(root.join("image/rootfs")).arg(binary()).arg(certificates).output().unwrap();
+    assert!(archive.status.success(), "{}", String::from_utf8_lossy(&archive.stderr));
+    std::fs::write(context.path().join("rootfs.tar"), archive.stdout).unwrap();
+    for file in ["Dockerfile", "LICENSE"] {
+        std::fs::copy(root.join(file), context.path().join(file)).unwrap();
+    }
+    let context = context.path().to_str().unwrap();
+    said(&["build", "-q", "--target", "from-binary", "--build-arg", "ROOTFS=rootfs.tar", "-t", IMAGE, context]);
 }
 
 /// A container that goes with the test.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkCreateRequest, NetworkingConfig,
-    VolumeCreateRequest,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkCreateRequest, NetworkDisconnectRequest,
+    NetworkingConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, CreateContainerOptionsBuilder, EventsOptions, EventsOptionsBuilder,
@@ -182,15 +182,28 @@ impl Engine {
         for volume in volumes {
             self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
         }
-        // Endpoints may go a moment after their containers, and another network of that name could be made meanwhile.
+        // Two networks of one name are in everybody's way.
         let until = Instant::now() + Duration::from_secs(10);
         loop {
             match self.docker.remove_network(NETWORK).await {
                 Err(Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(()),
                 Err(error) if Instant::now() > until => return Err(error.into()),
-                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(_) => self.forget_endpoints().await?,
+                Ok(()) => {}
             }
         }
+    }
+
+    /// A busy engine sometimes keeps the endpoint of a container that it removed.
+    async fn forget_endpoints(&self) -> anyhow::Result<()> {
+        let network = self.docker.inspect_network(NETWORK, None).await?;
+        for container in network.containers.unwrap_or_default().into_keys() {
+            eprintln!("docker: the engine keeps an endpoint of {container}, which is gone");
+            let request = NetworkDisconnectRequest { container, force: Some(true) };
+            self.docker.disconnect_network(NETWORK, request).await?;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(())
     }
 
     /// Ends it and waits until it has.
