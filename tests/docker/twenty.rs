@@ -1,10 +1,11 @@
 //! A server full of clients: started together, looked at cheaply, repaired at once. The figures are printed; the bounds are loose, because
 //! tests share their machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::KillContainerOptions;
+use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptions};
+use futures::TryStreamExt;
 use mai_operator::reconcile::{desired, references};
 use mai_operator::runtime::docker::{DockerOptions, DockerRuntime};
 use mai_operator::runtime::{Ground, InstanceId, Presence, Runtime, Workload};
@@ -100,4 +101,50 @@ fn twenty_clients_cost_one_list_and_twenty_looks_a_pass_and_are_repaired_at_once
         println!("a pass over {CLIENTS} clients: {reads} reads, {:?} (median of 10, best {:?})", times[5], times[0]);
         assert!(times[0] < Duration::from_millis(200), "{times:?}");
     });
+}
+
+#[test]
+fn an_upgrade_of_all_has_two_at_a_time_away() {
+    let _shared = engine::shared();
+    let stages: Vec<Stage> = (0..6).map(|number| Stage::new(&format!("upgrade-{number}"))).collect();
+    let place = &stages[0].place;
+    place.secret("upstream", "key", "sk-or-v1-fixture");
+    let declare = |image: &str| {
+        for stage in &stages {
+            place.write(&format!("{}.yaml", stage.name), &stage.document(image, ""));
+        }
+    };
+    declare("fixture:1");
+    let _compose = stages[0].compose();
+    stages.iter().for_each(|stage| drop(place.wait_for_reason(&stage.name, "Ready", "Ready")));
+    let runs: Vec<_> = stages.iter().map(|stage| stage.run().unwrap()).collect();
+    let begun = jiff::Timestamp::now();
+    declare("fixture:2");
+    for (stage, run) in stages.iter().zip(&runs) {
+        stage.wait_for_another(run);
+        wait_until(|| format!("one container of {}", stage.name), || (stage.containers().len() == 1).then_some(()));
+    }
+
+    let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["die", "start"])]);
+    let (since, until) = (begun.as_second().to_string(), (jiff::Timestamp::now().as_second() + 1).to_string());
+    let events = EventsOptionsBuilder::new().since(&since).until(&until).filters(&filters).build();
+    let events: Vec<_> = engine::by_hand(async |docker| docker.events(Some(events)).try_collect().await.unwrap());
+    let mut changes: Vec<(i64, String)> = events
+        .into_iter()
+        .filter_map(|event| {
+            let name = event.actor?.attributes?.remove("name")?;
+            name.starts_with("mai-upgrade-").then_some((event.time_nano?, event.action?))
+        })
+        .filter(|(at, _)| i128::from(*at) > begun.as_nanosecond())
+        .collect();
+    changes.sort();
+    let (mut away, mut most, mut stops) = (0_i32, 0, 0);
+    for (_, action) in &changes {
+        let stopped = action == "die";
+        stops += usize::from(stopped);
+        away += if stopped { 1 } else { -1 };
+        most = most.max(away);
+    }
+    assert_eq!((stops, away), (stages.len(), 0), "{changes:?}");
+    assert!(most <= 2, "{most} were away at once: {changes:?}");
 }

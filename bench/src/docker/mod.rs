@@ -143,6 +143,8 @@ async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> any
     let some: Vec<usize> = (INSTANCES - ROUNDS..INSTANCES).collect();
     let ours = median(downtime::by_the_operator(engine, &place, &some).await?);
     tokio::time::sleep(Duration::from_secs(2)).await;
+    let (of_all, took) = downtime::of_all(engine, &place, INSTANCES).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     mai.stop().await?;
     let bare = median(downtime::by_hand(engine, &place, &some).await?);
     let ratio = ours.as_secs_f64() / bare.as_secs_f64();
@@ -152,6 +154,14 @@ async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> any
         format!("{} = {ratio:.2} x", ms(ours)),
         "≤ 1.15 x",
         ratio <= 1.15,
+    );
+    let longest = of_all.iter().max().copied().unwrap_or_default();
+    report.add(
+        "docker: the same, each of 20 while all are replaced",
+        format!("{} by stop and start alone, of one", ms(bare)),
+        format!("{}, {} at most; all done after {:.1} s", ms(median(of_all)), ms(longest), took.as_secs_f64()),
+        "-",
+        true,
     );
     engine.empty().await
 }

@@ -66,6 +66,9 @@ use crate::lock::lock;
 const STARTS_AT_ONCE: usize = 8;
 /// … and is not kept from it by this many being made meanwhile, which takes it a tenth of the time.
 const CREATIONS_AT_ONCE: usize = 2;
+/// So many servers are stopped for their successors at once. Two keep two cores busy; with more all would be done a little sooner, and each
+/// of them be away for much longer.
+const SWAPS_AT_ONCE: usize = 2;
 /// The file that names a state directory, in it.
 const STATE_ID: &str = "engine-id";
 
@@ -107,6 +110,7 @@ struct Hands {
     networks: Networks,
     creations: Semaphore,
     starts: Semaphore,
+    swaps: Semaphore,
     known: Mutex<Known>,
 }
 
@@ -269,6 +273,7 @@ impl Hands {
             networks: Networks::default(),
             creations: Semaphore::new(CREATIONS_AT_ONCE),
             starts: Semaphore::new(STARTS_AT_ONCE),
+            swaps: Semaphore::new(SWAPS_AT_ONCE),
             known: Mutex::default(),
         })
     }

@@ -69,10 +69,20 @@ impl Hands {
 
     async fn dance(&self, goal: Goal, id: &InstanceId, workload: Option<&Workload>) -> Result<(), RuntimeError> {
         let names = Names::of(id)?;
+        // Kept until the last move: who stops a server has its successor started next, and does not wait between.
+        let mut turn = None;
         let mut scene = self.look(goal, id, &names, workload).await?;
         for _ in 0..MOVES {
             let step = next_move(goal, &scene.cast, &names.active, scene.fits);
             tracing::debug!(instance = %id, ?goal, "{step:?}");
+            if turn.is_none() {
+                turn = match &step {
+                    // One that fails again and again serves nobody meanwhile.
+                    Move::Stop(part) if goal == Goal::Replace && !part.waits => Some(self.swaps.acquire().await),
+                    Move::Start(_) => Some(self.starts.acquire().await),
+                    _ => None,
+                };
+            }
             match step {
                 Move::Done => return Ok(()),
                 Move::Create(role) => {
@@ -85,7 +95,6 @@ impl Hands {
                     }
                 }
                 Move::Start(part) => {
-                    let _turn = self.starts.acquire().await;
                     if self.start(id, &part, scene.containers.remove(&part.id)).await? == Start::Done {
                         return Ok(());
                     }
