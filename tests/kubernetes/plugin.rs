@@ -283,7 +283,8 @@ fn a_report_about_one_client_names_no_other() {
     stage.apply(&stage.document("neighbour", "  suspend: true\n"));
     // The same name somewhere else is somebody else.
     elsewhere.apply(&elsewhere.document("abc", "  suspend: true\n"));
-    let log = || stage.kubectl(&["logs", "operator"]);
+    // Until it has started, kubectl says that instead.
+    let log = || stage.try_kubectl(&["logs", "operator"], "").unwrap_or_else(|not_yet| not_yet);
     let others = [format!("{}/neighbour", stage.namespace), format!("{}/abc", elsewhere.namespace)];
     let ours = format!("{}/abc", stage.namespace);
     let tells = |log: &str, of: &str| log.lines().any(|line| line.contains(of) && line.contains("Suspended"));
