@@ -154,8 +154,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends when so many containers have been started from now on. A port that is asked before its server is there answers late: packets
-    /// to an address that nobody has yet are sent again after a second.
+    /// Ends when so many containers have been started from now on. A port that is asked on and on before its server is there answers some
+    /// tenths of a second late, with the machine idle, which says nothing about whoever started it.
     pub async fn starts(&self, containers: usize) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
         let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["start"])]);
         let options: EventsOptions = EventsOptionsBuilder::new().filters(&filters).build();
