@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bollard::models::{
@@ -154,21 +154,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends when so many containers have been started from now on. A port that is asked on and on before its server is there answers some
-    /// tenths of a second late, with the machine idle, which says nothing about whoever started it.
-    pub async fn starts(&self, containers: usize) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
-        let filters = HashMap::from([("type", vec!["container"]), ("event", vec!["start"])]);
+    /// When so many of these events will have been told from now on.
+    pub async fn told(&self, events: &[(&str, Vec<&str>)], times: usize) -> JoinHandle<anyhow::Result<Instant>> {
+        let filters: HashMap<&str, Vec<&str>> = events.iter().cloned().collect();
         let options: EventsOptions = EventsOptionsBuilder::new().filters(&filters).build();
         let mut events = Box::pin(self.docker.events(Some(options)));
         let counting = tokio::spawn(async move {
-            for _ in 0..containers {
+            for _ in 0..times {
                 events.next().await.context("the engine's events ended")??;
             }
-            anyhow::Ok(())
+            Ok(Instant::now())
         });
         // Its request has to be there first.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(counting)
+        counting
     }
 
     /// Removes every container, volume and network.
@@ -184,7 +183,7 @@ impl Engine {
         for volume in volumes {
             self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await?;
         }
-        // An engine that was busy miscounts who is in a network now and then, and keeps it.
+        // A busy engine sometimes refuses, though nobody is in it any more.
         let _ = self.docker.remove_network(NETWORK).await;
         Ok(())
     }

@@ -64,15 +64,12 @@ async fn ensure_own(
     let taken = || RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") };
     let own = |volume: &Volume| if is_of(volume, id, state) { Ok(()) } else { Err(taken()) };
     let mark = home.join(format!("{MADE}{name}"));
-    let made_before = mark.exists();
-    if made_before {
-        match find(docker, id, name).await? {
-            Some(volume) => return own(&volume),
-            // People who look for their data have to be told that it was not us.
-            None => {
-                tracing::warn!(instance = %id, "volume {name} was gone and was made anew, empty; if that was not wanted, stop {id} and restore a backup");
-            }
+    if mark.exists() {
+        if let Some(volume) = find(docker, id, name).await? {
+            return own(&volume);
         }
+        // People who look for their data have to be told that it was not us.
+        tracing::warn!(instance = %id, "volume {name} was gone and was made anew, empty; if that was not wanted, stop {id} and restore a backup");
     }
     let request = VolumeCreateRequest {
         name: Some(name.to_owned()),
