@@ -51,15 +51,17 @@ RUN case "${TARGETARCH:-$(uname -m)}" in \
 # The dependencies have a layer of their own, which stays until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY bench/Cargo.toml bench/
-RUN mkdir -p src bench/src \
-    && echo '//! Nothing yet.' > src/lib.rs \
+COPY src/contract/Cargo.toml src/contract/
+COPY src/openrouter/Cargo.toml src/openrouter/
+COPY src/server/Cargo.toml src/server/
+RUN mkdir -p bench/src \
+    && for library in src src/contract src/openrouter src/server; do echo '//! Nothing yet.' > "$library/lib.rs"; done \
     && printf '//! Nothing yet.\nfn main() {}\n' | tee src/main.rs > bench/src/main.rs \
     && cargo build --release --locked --bin mai
 
-COPY askama.toml ./
 COPY src src
 COPY image image
-RUN touch src/lib.rs src/main.rs \
+RUN touch src/lib.rs src/main.rs src/*/lib.rs \
     && cargo build --release --locked --bin mai \
     && mkdir /rootfs \
     && image/rootfs /target/*/release/mai "$CERTS" | tar -x -C /rootfs \

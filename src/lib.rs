@@ -16,15 +16,14 @@
 //!
 //! The server and the reconciler never import each other; they meet over environment variables, `/health`, `/ready` and the data directory.
 
+pub use {mai_contract as contract, mai_openrouter as openrouter, mai_server as server};
+
 pub mod adopt;
 pub mod api;
 pub mod backup;
 pub mod cli;
-mod lock;
-pub mod openrouter;
 pub mod operator;
 pub mod reconcile;
 pub mod runtime;
-pub mod server;
 pub mod source;
 pub mod state;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -29,7 +30,6 @@ use tokio_util::either::Either;
 use url::Url;
 
 use super::error::UpstreamError;
-use crate::lock::lock;
 
 /// For each address of the host; an unreachable one must not hold up the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -249,11 +249,11 @@ impl Pool {
 
     /// How many connections are open and waiting for a request.
     pub fn idle(&self) -> usize {
-        lock(&self.0.idle).values().map(Vec::len).sum()
+        self.0.idle.lock().values().map(Vec::len).sum()
     }
 
     fn take(&self, to: &Endpoint) -> Option<Link> {
-        let mut idle = lock(&self.0.idle);
+        let mut idle = self.0.idle.lock();
         let links = idle.get_mut(to.origin())?;
         while let Some(mut candidate) = links.pop() {
             if candidate.since.elapsed() > IDLE_TIMEOUT {
@@ -266,7 +266,7 @@ impl Pool {
     }
 
     fn put(&self, to: &Endpoint, link: Link) {
-        let mut idle = lock(&self.0.idle);
+        let mut idle = self.0.idle.lock();
         let links = match idle.get_mut(to.origin()) {
             Some(links) => links,
             None => idle.entry(to.origin().to_owned()).or_default(),

@@ -3,15 +3,14 @@
 //! A program that was stopped for a while, by the system or a debugger, goes on where it stood. What it was about to write then may
 //! already be another leader's to decide.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, Request};
+use parking_lot::Mutex;
 use tower::{BoxError, Layer, Service};
-
-use crate::lock::lock;
 
 /// Until when changes may be sent.
 #[derive(Clone, Debug)]
@@ -30,11 +29,11 @@ impl Fence {
 
     /// Open for so long after `renewed`.
     pub(super) fn open_until(&self, renewed: Instant, valid: Duration) {
-        *lock(&self.0) = Some(renewed + valid);
+        *self.0.lock() = Some(renewed + valid);
     }
 
     fn is_open(&self) -> bool {
-        lock(&self.0).is_none_or(|until| Instant::now() < until)
+        self.0.lock().is_none_or(|until| Instant::now() < until)
     }
 }
 

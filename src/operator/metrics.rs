@@ -1,12 +1,13 @@
 //! What Prometheus reads: counted as it happens for the operator, and told from the store for each instance. Every set of labels is closed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::Store;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -18,7 +19,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::api::MaiInstance;
-use crate::lock::lock;
 use crate::reconcile::{Meter, ReconcileError};
 
 const KIND: (&str, &str) = ("kind", "MaiInstance");
@@ -158,11 +158,11 @@ pub(super) struct Instances(Arc<Mutex<Option<Store<MaiInstance>>>>);
 
 impl Instances {
     pub(super) fn set(&self, store: Store<MaiInstance>) {
-        *lock(&self.0) = Some(store);
+        *self.0.lock() = Some(store);
     }
 
     pub(super) fn all(&self) -> Vec<Arc<MaiInstance>> {
-        lock(&self.0).as_ref().map(Store::state).unwrap_or_default()
+        self.0.lock().as_ref().map(Store::state).unwrap_or_default()
     }
 }
 

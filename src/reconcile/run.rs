@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::{Action, Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, applier, predicates, watcher};
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
@@ -19,7 +20,6 @@ use super::desired::{listen, references};
 use super::look::{View, identity};
 use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
 use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::lock::lock;
 use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError, in_logs};
 use crate::source::{Documents, Rotated, Source};
 use crate::state::EventKind;
@@ -253,7 +253,7 @@ fn uses(instance: &MaiInstance, rotated: &Rotated, ground: Ground) -> bool {
 }
 
 fn on_error<S, R, K>(instance: Arc<MaiInstance>, _: &ReconcileError, shared: Arc<Shared<S, R, K>>) -> Action {
-    let mut failures = lock(&shared.failures);
+    let mut failures = shared.failures.lock();
     let count = failures.entry(key(&instance)).or_default();
     *count += 1;
     Action::requeue(retry_delay(*count, rand::random()))
@@ -277,7 +277,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
         let id = identity(instance).map_err(ReconcileError::Incomplete)?;
         for _ in 0..STEPS_IN_A_PASS {
             if let Some(action) = self.step(instance, &id).await? {
-                lock(&self.failures).remove(&key(instance));
+                self.failures.lock().remove(&key(instance));
                 return Ok(action);
             }
         }
@@ -358,9 +358,9 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
                 self.remember(id, &Memory::default()).await;
                 source.release(&id.namespace, &id.name).await?;
                 self.tell(instance, id, &status, true).await;
-                lock(&self.kept).remove(&id.uid);
-                lock(&self.told).remove(&id.uid);
-                lock(&self.held).remove(&id.uid);
+                self.kept.lock().remove(&id.uid);
+                self.told.lock().remove(&id.uid);
+                self.held.lock().remove(&id.uid);
                 return Ok(Some(Action::await_change()));
             }
         }
@@ -370,21 +370,21 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     /// Nothing is made for an instance whose document could go without a word.
     async fn hold(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let marked = instance.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
-        if !marked && !lock(&self.held).contains(&id.uid) {
+        if !marked && !self.held.lock().contains(&id.uid) {
             self.context.source.hold(&id.namespace, &id.name, &id.uid).await?;
-            lock(&self.held).insert(id.uid.clone());
+            self.held.lock().insert(id.uid.clone());
         }
         Ok(())
     }
 
     async fn kept(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Kept, RecordError> {
-        if let Some(kept) = lock(&self.kept).get(&id.uid) {
+        if let Some(kept) = self.kept.lock().get(&id.uid) {
             return Ok(kept.clone());
         }
         let leaving = instance.metadata.deletion_timestamp.is_some();
         let kept = self.context.record.recall(instance, id, !leaving).await?;
         if kept.session_key.is_ok() {
-            lock(&self.kept).insert(id.uid.clone(), kept.clone());
+            self.kept.lock().insert(id.uid.clone(), kept.clone());
         }
         Ok(kept)
     }
@@ -400,7 +400,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
         memory: &Memory,
     ) {
         self.remember(id, memory).await;
-        let first = lock(&self.told).insert(id.uid.clone());
+        let first = self.told.lock().insert(id.uid.clone());
         if status == previous {
             if first {
                 self.announce(instance, status, false);
@@ -418,7 +418,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     }
 
     async fn remember(&self, id: &InstanceId, memory: &Memory) {
-        if lock(&self.kept).get(&id.uid).is_some_and(|kept| kept.memory == *memory) {
+        if self.kept.lock().get(&id.uid).is_some_and(|kept| kept.memory == *memory) {
             return;
         }
         match self.context.record.put_memory(id, memory).await {
@@ -428,7 +428,7 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     }
 
     fn keep(&self, id: &InstanceId, change: impl FnOnce(&mut Kept)) {
-        if let Some(kept) = lock(&self.kept).get_mut(&id.uid) {
+        if let Some(kept) = self.kept.lock().get_mut(&id.uid) {
             change(kept);
         }
     }

@@ -1,15 +1,15 @@
 //! The ids of instances of which something may have changed; each is held once, however often it is named before it is read.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::lock::lock;
 use crate::runtime::InstanceId;
 
 /// Where changes are named and read.
@@ -39,7 +39,7 @@ impl Changes {
 
     /// Names an instance.
     pub(super) fn name(&self, id: &InstanceId) {
-        lock(&self.names).name(id, Instant::now());
+        self.names.lock().name(id, Instant::now());
         self.named.notify_one();
     }
 
@@ -47,7 +47,7 @@ impl Changes {
     pub(super) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
         futures::stream::unfold(self, |changes| async move {
             loop {
-                let next = lock(&changes.names).next(Instant::now(), changes.gap);
+                let next = changes.names.lock().next(Instant::now(), changes.gap);
                 match next {
                     Ok(id) => return Some((id, changes)),
                     Err(None) => changes.named.notified().await,
@@ -125,11 +125,11 @@ mod tests {
         let later = Instant::now();
         changes.name(&id("a"));
         assert_eq!((stream.next().await, later.elapsed()), (Some(id("a")), Duration::ZERO), "it was quiet meanwhile");
-        assert!(lock(&changes.names).pending.is_empty());
+        assert!(changes.names.lock().pending.is_empty());
         tokio::time::sleep(gap * 2).await;
         changes.name(&id("c"));
         assert_eq!(stream.next().await, Some(id("c")));
-        let names = lock(&changes.names);
+        let names = changes.names.lock();
         assert_eq!((names.from.len(), names.read.len()), (1, 1), "nothing piles up");
     }
 }

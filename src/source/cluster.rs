@@ -7,7 +7,7 @@ mod preview;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -21,6 +21,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -28,7 +29,6 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, MaiInstanceSpec, SecretRef};
-use crate::lock::lock;
 use crate::runtime::kubernetes::names::FIELD_MANAGER;
 use crate::runtime::kubernetes::{said, watch_config};
 
@@ -174,7 +174,7 @@ impl Source for ClusterSource {
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {
-        match lock(&self.rotated).take() {
+        match self.rotated.lock().take() {
             // Without a watch the stream must not end, or the loop would take it for news.
             Some(rotated) => UnboundedReceiverStream::new(rotated).chain(stream::pending()).boxed(),
             None => stream::pending().boxed(),
@@ -218,8 +218,8 @@ impl Source for ClusterSource {
 }
 
 impl Secrets {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Read> {
-        lock(&self.0)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Read> {
+        self.0.lock()
     }
 
     /// What was read in a namespace is read again.

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +22,6 @@ use super::catalogue::{self, Offer, dollars};
 use super::records::{Records, Running};
 use super::template::{Template, generation_id};
 use super::{MockOptions, answer};
-use crate::lock::lock;
 
 const REQUEST_CAP: usize = 64 << 20;
 const STORE_DELAY: Duration = Duration::from_millis(500);
@@ -203,7 +203,7 @@ fn template(mock: &Mock, offer: &'static Offer, behaviour: &Behaviour, question:
         return Arc::new(Template::build(offer, &answer::friendly(question, offer.id)));
     };
     let size = behaviour.size.unwrap_or(8);
-    let mut templates = lock(&mock.templates);
+    let mut templates = mock.templates.lock();
     if templates.len() >= TEMPLATES {
         templates.clear();
     }

@@ -1,13 +1,13 @@
 //! What the mock remembers: finished generations, by id, and what its key has spent.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::catalogue::{Offer, dollars};
-use crate::lock::lock;
 
 /// Older generations are forgotten.
 const REMEMBERED: usize = 10_000;
@@ -78,7 +78,7 @@ struct Remembered {
 
 impl Records {
     fn keep(&self, id: String, known: Known) {
-        let mut remembered = lock(&self.0);
+        let mut remembered = self.0.lock();
         remembered.spent += known.cost;
         remembered.order.push_back(id.clone());
         remembered.by_id.insert(id, known);
@@ -91,12 +91,12 @@ impl Records {
 
     /// All the mock's key has spent, in 10^-12 USD.
     pub(super) fn spent(&self) -> u64 {
-        lock(&self.0).spent
+        self.0.lock().spent
     }
 
     /// The `data` of `GET /generation?id=`, once it is known.
     pub(super) fn tell(&self, id: &str) -> Option<Value> {
-        let remembered = lock(&self.0);
+        let remembered = self.0.lock();
         let known = remembered.by_id.get(id).filter(|known| known.at <= Instant::now())?;
         let cost: serde_json::Number = serde_json::from_str(&dollars(known.cost)).ok()?;
         Some(json!({

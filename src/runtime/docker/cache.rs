@@ -2,18 +2,18 @@
 //! event and every write.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::ContainerSummary;
+use parking_lot::Mutex as StdMutex;
 use tokio::sync::Mutex;
 
 use super::ask;
 use super::image::{self, FOLLOW_TAG, Image};
-use crate::lock::lock;
 
 /// How long an answer stands for the next question.
 const MOMENT: Duration = Duration::from_millis(250);
@@ -77,12 +77,12 @@ impl Cache {
     }
 
     pub(super) fn pulled(&self, reference: &str) {
-        lock(&self.pulled).insert(reference.to_owned(), Instant::now());
+        self.pulled.lock().insert(reference.to_owned(), Instant::now());
     }
 
     /// Whether an image was pulled so recently that its tag is not asked for again.
     pub(super) fn is_fresh(&self, reference: &str) -> bool {
-        let pulled = lock(&self.pulled).get(reference).copied();
+        let pulled = self.pulled.lock().get(reference).copied();
         pulled.is_some_and(|pulled| pulled.elapsed() < FOLLOW_TAG)
     }
 }

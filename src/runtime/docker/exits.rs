@@ -1,15 +1,14 @@
 //! How runs of containers ended, looked up once for each.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use bollard::Docker;
 use bollard::models::{ContainerInspectResponse, ContainerState};
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::logs;
-use crate::lock::lock;
 use crate::runtime::Exit;
 
 /// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
@@ -48,30 +47,30 @@ pub(super) struct Exits {
 
 impl Exits {
     pub(super) fn note_code(&self, container: &str, code: i64) {
-        lock(&self.codes).insert(container.to_owned(), code);
+        self.codes.lock().insert(container.to_owned(), code);
     }
 
     /// The engine went away; it may be on its way down.
     pub(super) fn note_engine_left(&self, at: Timestamp) {
-        *lock(&self.engine_left) = Some(at);
+        *self.engine_left.lock() = Some(at);
     }
 
     fn is_of_the_engine(&self, at: Timestamp) -> bool {
-        lock(&self.engine_left).is_some_and(|left| at.duration_since(left).abs() <= ENDED_BY_THE_ENGINE)
+        self.engine_left.lock().is_some_and(|left| at.duration_since(left).abs() <= ENDED_BY_THE_ENGINE)
     }
 
     /// A start was refused. An engine in trouble of its own says so with a status of 500 and more, and may be over it next time.
     pub(super) fn note_refused(&self, container: &str, status: u16) {
-        let mut refused = lock(&self.refused);
+        let mut refused = self.refused.lock();
         let before = refused.get(container).map_or(0, |refused| refused.times);
         let times = if status < 500 { ENGINE_MAY_FAIL } else { before.saturating_add(1) };
         refused.insert(container.to_owned(), Refused { at: Timestamp::now(), times });
     }
 
     pub(super) fn forget(&self, container: &str) {
-        lock(&self.codes).remove(container);
-        lock(&self.looked_up).remove(container);
-        lock(&self.refused).remove(container);
+        self.codes.lock().remove(container);
+        self.looked_up.lock().remove(container);
+        self.refused.lock().remove(container);
     }
 
     /// How the last run of a container ended, when one has. What the engine ended because it was restarted itself counts for nothing.
@@ -83,7 +82,7 @@ impl Exits {
     ) -> Option<Exit> {
         let (id, state) = (container.id.as_deref()?, container.state.as_ref()?);
         let end = self.end(id, container, state)?;
-        let known = lock(&self.looked_up).get(id).cloned();
+        let known = self.looked_up.lock().get(id).cloned();
         if let Some(known) = known.filter(|known| known.at == end.at) {
             return Some(known);
         }
@@ -97,7 +96,7 @@ impl Exits {
         log_tail.extend(state.error.clone().filter(|error| !error.is_empty()));
         let (code, signal) = read_code(end.code);
         let exit = Exit { at: end.at, code, signal, log_tail };
-        lock(&self.looked_up).insert(id.to_owned(), exit.clone());
+        self.looked_up.lock().insert(id.to_owned(), exit.clone());
         Some(exit)
     }
 
@@ -112,7 +111,7 @@ impl Exits {
         if state.running == Some(true) && !waits {
             // The engine itself has started it again; when somebody does, this count begins anew.
             return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
-                let code = lock(&self.codes).get(id).copied();
+                let code = self.codes.lock().get(id).copied();
                 End { at, code, ran: true }
             });
         }
@@ -120,7 +119,7 @@ impl Exits {
             Some(at) => Some(End { at, code: state.exit_code, ran }),
             // It was never started, or a start of it was refused.
             None => {
-                let refused = lock(&self.refused).get(id).copied();
+                let refused = self.refused.lock().get(id).copied();
                 let at_fault = state.exit_code.is_some_and(|code| IMAGE_AT_FAULT.contains(&code));
                 let at = match refused {
                     Some(Refused { at, times }) => (times >= ENGINE_MAY_FAIL).then_some(at)?,

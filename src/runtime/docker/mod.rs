@@ -37,12 +37,13 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 
 use bollard::Docker;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
@@ -60,7 +61,6 @@ use self::names::Names;
 use self::networks::Networks;
 use super::changes::Changes;
 use super::{EnvValue, Eyes, InstanceId, Observed, Runtime, RuntimeError, Workload};
-use crate::lock::lock;
 
 /// An engine on two to four cores starts containers fastest with this many at once …
 const STARTS_AT_ONCE: usize = 8;
@@ -282,8 +282,8 @@ impl Hands {
         self.state_dir.join("instances").join(&names.key)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        lock(&self.known)
+    fn known(&self) -> parking_lot::MutexGuard<'_, Known> {
+        self.known.lock()
     }
 
     /// Takes in which instance it is asked about, and what must not show of it.

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::lock::lock;
 use crate::runtime::changes::Changes;
 use crate::runtime::probe::{self, Answer};
 use crate::runtime::readiness::after;
@@ -123,8 +123,8 @@ impl Monitor {
         self.lock().insert(id.uid.clone(), Watch { run, terms, readiness, _task: AbortOnDropHandle::new(task) });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Watch>> {
-        lock(&self.watches)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Watch>> {
+        self.watches.lock()
     }
 }
 

@@ -16,7 +16,6 @@ use super::observe::{deployment_of, in_place, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::{Values, secret_of};
 use super::{KubernetesRuntime, Notice, names, said};
-use crate::lock::lock;
 use crate::runtime::{InstanceId, RuntimeError, Workload};
 
 /// What becomes of the Deployment.
@@ -83,7 +82,7 @@ impl KubernetesRuntime {
         const ACTION: &str = "make its Secret";
         let id = &workload.id;
         let key = (id.clone(), values.name.clone());
-        if lock(&self.found).contains_key(&key) {
+        if self.found.lock().contains_key(&key) {
             return Ok(());
         }
         let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Engine {
@@ -104,7 +103,7 @@ impl KubernetesRuntime {
                 api.create(&params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
             }
         }
-        lock(&self.found).insert(key, Instant::now());
+        self.found.lock().insert(key, Instant::now());
         Ok(())
     }
 
@@ -135,13 +134,13 @@ impl KubernetesRuntime {
         let name = standing.name().to_owned();
         match applied {
             Ok(()) => {
-                lock(&self.refused).entry(id.clone()).or_default().remove(&name);
+                self.refused.lock().entry(id.clone()).or_default().remove(&name);
                 Ok(())
             }
             Err(RuntimeError::Engine { said, .. }) => {
                 let said = format!("{name} stays at {has}: {said}");
                 let refusal = Refusal { size: wanted.to_owned(), said };
-                lock(&self.refused).entry(id.clone()).or_default().insert(name, refusal);
+                self.refused.lock().entry(id.clone()).or_default().insert(name, refusal);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -311,7 +310,7 @@ impl KubernetesRuntime {
 
     async fn remove_secret(&self, id: &InstanceId, name: String) -> Result<(), RuntimeError> {
         let deleted = self.api(&id.namespace, Kind::Secret).delete(&name, &DeleteParams::default()).await;
-        lock(&self.found).remove(&(id.clone(), name));
+        self.found.lock().remove(&(id.clone(), name));
         gone_or(deleted, "remove its Secret", id)
     }
 

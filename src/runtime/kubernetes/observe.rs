@@ -17,7 +17,6 @@ use super::live::Live;
 use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
-use crate::lock::lock;
 use crate::runtime::{
     Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
 };
@@ -128,14 +127,14 @@ impl KubernetesRuntime {
     }
 
     fn refused(&self, id: &InstanceId) -> Refusals {
-        lock(&self.refused).get(id).cloned().unwrap_or_default()
+        self.refused.lock().get(id).cloned().unwrap_or_default()
     }
 
     /// Whether a Secret of ours is there. Its name says what it holds, so that is all there is to know; one of an earlier instance of the
     /// same name is about to be collected. What was found is taken to be there for so long.
     async fn is_found(&self, id: &InstanceId, name: &str, trusted: Duration) -> Result<bool, RuntimeError> {
         let key = (id.clone(), name.to_owned());
-        let found = lock(&self.found).get(&key).copied();
+        let found = self.found.lock().get(&key).copied();
         if found.is_some_and(|at| at.elapsed() < trusted) {
             return Ok(true);
         }
@@ -149,7 +148,7 @@ impl KubernetesRuntime {
             let owners = there.metadata.owner_references.unwrap_or_default();
             there.metadata.deletion_timestamp.is_none() && owners.iter().any(|owner| owner.uid == id.uid)
         });
-        let mut all = lock(&self.found);
+        let mut all = self.found.lock();
         if is_ours {
             all.insert(key, Instant::now())
         } else {

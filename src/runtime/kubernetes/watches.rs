@@ -3,19 +3,19 @@
 //! A watch that fails is tried again by itself with a back-off of its own, and holds up no other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Client, ResourceExt};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::kind::Kind;
 use super::live::Live;
 use super::names::{INSTANCE, SELECTOR};
-use crate::lock::lock;
 use crate::runtime::InstanceId;
 use crate::runtime::changes::Changes;
 
@@ -145,7 +145,7 @@ impl Watches {
             }
             watcher::Event::Delete(object) => {
                 if let Some(key) = key(&object) {
-                    lock(&self.known).remove(kind, &key, &object.name_any());
+                    self.known.lock().remove(kind, &key, &object.name_any());
                     self.name(key);
                 }
             }
@@ -158,7 +158,7 @@ impl Watches {
         let now = key(&object);
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         let Ok(json) = serde_json::to_vec(&Live::of(kind, object).object) else { return };
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         let moved_from = known.settle(kind, &namespace, &name, now.as_ref());
         let changed = now.filter(|key| known.put(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
         drop(known);
@@ -167,7 +167,7 @@ impl Watches {
 
     /// What a full list did not name any more is gone.
     fn keep_only(&self, kind: Kind, scope: &Option<String>, listed: &BTreeSet<(Key, String)>) {
-        let mut known = lock(&self.known);
+        let mut known = self.known.lock();
         let mut gone = Vec::new();
         for (key, of_instance) in &known.objects {
             if scope.as_ref().is_none_or(|namespace| *namespace == key.0) {
@@ -189,7 +189,7 @@ impl Watches {
 
     /// Everything there is of an instance.
     pub(super) fn of(&self, id: &InstanceId) -> Vec<Live> {
-        let known = lock(&self.known);
+        let known = self.known.lock();
         let Some(of_instance) = known.objects.get(&(id.namespace.clone(), id.name.clone())) else { return Vec::new() };
         of_instance
             .iter()
@@ -227,7 +227,7 @@ impl Watches {
     }
 
     fn states(&self) -> MutexGuard<'_, BTreeMap<(Kind, Option<String>), State>> {
-        lock(&self.states)
+        self.states.lock()
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::drift::drift;
@@ -18,7 +19,6 @@ use super::places::{self, Places};
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
-use crate::lock::lock;
 use crate::runtime::changes::Changes;
 use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, hold, port, probe};
 
@@ -43,7 +43,7 @@ pub(super) struct Hands {
 impl Hands {
     fn slot(&self, id: &InstanceId) -> Result<(String, Arc<Slot>), RuntimeError> {
         let key = places::key(id)?;
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         let (known, slot) = slots.entry(key.clone()).or_insert_with(|| (id.clone(), Arc::default()));
         known.clone_from(id);
         Ok((key, Arc::clone(slot)))
@@ -51,7 +51,7 @@ impl Hands {
 
     /// The instances that were ever asked about or found.
     pub(super) fn known(&self) -> Vec<InstanceId> {
-        let slots = lock(&self.slots);
+        let slots = self.slots.lock();
         slots.values().map(|(id, _)| id.clone()).collect()
     }
 

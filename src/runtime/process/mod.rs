@@ -26,8 +26,10 @@ mod supervise;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+
+use parking_lot::Mutex;
 
 use futures::stream::BoxStream;
 use tokio_util::sync::{CancellationToken, DropGuard};

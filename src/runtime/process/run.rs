@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::process::ChildStdin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::labels::Labels;
 use super::pidfd::Process;
-use crate::lock::lock;
 use crate::runtime::probe::Answer;
 use crate::runtime::readiness::after;
 use crate::runtime::{EnvValue, Exit, Probe, Readiness, Workload};
@@ -147,7 +147,7 @@ impl Run {
     pub(super) async fn end(&self) -> std::io::Result<()> {
         self.asked.store(true, Ordering::Release);
         let grace = self.terms.borrow().stop_grace;
-        drop(lock(&self.stdin).take());
+        drop(self.stdin.lock().take());
         self.process.end(grace).await
     }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
-use crate::server::{
+use crate::{
     ApiError, App,
     auth::{self, ApiKey, Person},
 };

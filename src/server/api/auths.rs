@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
-use crate::server::{
+use crate::{
     ApiError, App,
     auth::{self, Admin, CurrentUser, Peer, Person, SignedIn},
     users::{self, NewUser, Role},

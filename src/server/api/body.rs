@@ -10,7 +10,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::server::ApiError;
+use crate::ApiError;
 
 /// A JSON body. What is wrong with it is told without its values, for they may be passwords.
 #[derive(Debug)]

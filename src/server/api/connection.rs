@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
-use crate::server::{ApiError, App, auth::Admin, connection};
+use crate::{ApiError, App, auth::Admin, connection};
 
 fn shown(app: &App) -> Value {
     let connection = connection::current(app);

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::server::{ApiError, App, Signup, auth, users};
+use crate::{ApiError, App, Signup, auth, users};
 
 /// Names the version to whoever probes, without a request of its own.
 type Version = [(&'static str, &'static str); 1];

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{JsonBody, UrlQuery};
-use crate::server::{
+use crate::{
     ApiError, App,
     auth::Admin,
     users::{self, User, UserChange, UserId},

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use sqlx::Row;
 
 use super::{AuthError, CurrentUser, SignedIn, Via, session, sign_in};
-use crate::server::{
+use crate::{
     App, Signup,
     users::{self, NewUser, Role, UserError, When},
 };
@@ -51,7 +51,7 @@ pub async fn change_password(
         .fetch_optional(app.db.reader())
         .await
         .and_then(|row| row.map(|row| row.try_get::<String, _>("password_hash")).transpose())
-        .map_err(crate::server::database::DatabaseError::from)?;
+        .map_err(crate::database::DatabaseError::from)?;
     if !app.passwords.verify(&current, old.clone()).await {
         return Err(AuthError::WrongPassword);
     }

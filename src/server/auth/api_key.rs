@@ -5,7 +5,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{AuthError, CurrentUser, Token};
-use crate::server::{App, database::DatabaseError, users::UserId};
+use crate::{App, database::DatabaseError, users::UserId};
 
 /// Most keys of one person.
 const MOST: i64 = 50;
@@ -92,8 +92,8 @@ pub async fn list_api_keys(app: &App, user: &UserId) -> Result<Vec<ApiKey>, Auth
                 id: row.try_get("id")?,
                 name: row.try_get("name")?,
                 hint: row.try_get("hint")?,
-                created_at: crate::server::users::timestamp(row.try_get("created_at")?),
-                last_used_at: row.try_get::<Option<i64>, _>("last_used_at")?.map(crate::server::users::timestamp),
+                created_at: crate::users::timestamp(row.try_get("created_at")?),
+                last_used_at: row.try_get::<Option<i64>, _>("last_used_at")?.map(crate::users::timestamp),
             })
         })
         .collect();

@@ -6,7 +6,7 @@ use axum::{
 };
 
 use super::{SESSION_LIFETIME, SignedIn};
-use crate::server::{Config, Environment};
+use crate::{Config, Environment};
 
 /// The cookie's name, which the image's contract has.
 pub(super) const NAME: &str = "token";

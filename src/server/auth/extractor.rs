@@ -10,7 +10,7 @@ use axum_extra::extract::CookieJar;
 use sqlx::{Row, sqlite::SqliteRow};
 
 use super::{AuthError, TokenHash, cookie, session};
-use crate::server::{
+use crate::{
     App,
     database::DatabaseError,
     users::{Role, UserId},
@@ -88,7 +88,7 @@ pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<CurrentUser,
 }
 
 /// The token of a bearer credential, whose scheme is case-insensitive (RFC 9110, section 11.1).
-pub(in crate::server) fn bearer(value: &str) -> Option<&str> {
+pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -25,7 +25,7 @@ pub struct PasswordHasher {
 }
 
 impl PasswordHasher {
-    pub(in crate::server) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { turn: Semaphore::new(1) }
     }
 

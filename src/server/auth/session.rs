@@ -1,17 +1,13 @@
 //! Sessions and whose they are: rows in the database, and a bounded cache in front of them for the hot path.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use sqlx::{Row, SqliteConnection};
 
 use super::{AuthError, CurrentUser, Token, TokenHash, Via};
-use crate::lock::lock;
-use crate::server::{App, database::DatabaseError, users::UserId};
+use crate::{App, database::DatabaseError, users::UserId};
 
 /// How long a session lasts from sign-in: four weeks.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(28 * 24 * 60 * 60);
@@ -41,12 +37,12 @@ struct Entry {
 }
 
 impl SessionCache {
-    pub(in crate::server) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        lock(&self.0)
+        self.0.lock()
     }
 
     /// Forgets one credential.
@@ -211,7 +207,7 @@ pub(super) async fn start(
 }
 
 /// Ends all sessions of a user inside a transaction, but for the one to keep. The cache is the caller's to clear.
-pub(in crate::server) async fn end_sessions_of(
+pub(crate) async fn end_sessions_of(
     connection: &mut SqliteConnection,
     user: &UserId,
     keep: Option<TokenHash>,

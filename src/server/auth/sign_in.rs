@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use sqlx::Row;
 
 use super::{AuthError, CurrentUser, Token, Via, session};
-use crate::server::{
+use crate::{
     App,
     users::{self, User, UserId},
 };
@@ -42,11 +42,11 @@ pub async fn sign_in(
         .bind(&email)
         .fetch_optional(app.db.reader())
         .await
-        .map_err(crate::server::database::DatabaseError::from)?;
+        .map_err(crate::database::DatabaseError::from)?;
     let found = row.map(|row| -> Result<(UserId, String), sqlx::Error> {
         Ok((UserId::from(row.try_get::<String, _>("id")?), row.try_get("password_hash")?))
     });
-    let (id, hash) = match found.transpose().map_err(crate::server::database::DatabaseError::from)? {
+    let (id, hash) = match found.transpose().map_err(crate::database::DatabaseError::from)? {
         Some((id, hash)) => (Some(id), Some(hash)),
         None => (None, None),
     };

@@ -28,7 +28,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    pub(in crate::server) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // `MonotonicClock` rather than governor's default, which measures the processor's clock at start for some time.
         let clock = MonotonicClock;
         let quota = Quota::with_period(REFILL).unwrap_or(Quota::per_minute(BURST)).allow_burst(BURST);

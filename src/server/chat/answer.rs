@@ -17,12 +17,12 @@ use super::error::ChatError;
 use super::live::{AnswerEvent, Live};
 use super::question::upstream_user;
 use super::stored::{self, Message, MessageStatus, Role};
-use crate::openrouter::UpstreamWords;
-use crate::openrouter::scan::{Lines, event_data};
-use crate::server::App;
-use crate::server::database::DatabaseError;
-use crate::server::usage::Via;
-use crate::server::users::UserId;
+use crate::App;
+use crate::database::DatabaseError;
+use crate::usage::Via;
+use crate::users::UserId;
+use mai_openrouter::UpstreamWords;
+use mai_openrouter::scan::{Lines, event_data};
 
 /// Most characters of a question.
 pub const QUESTION_LENGTH: usize = 200_000;
@@ -74,7 +74,7 @@ pub async fn stop(app: &App, user: &UserId, answer: Uuid) -> Result<(), ChatErro
 }
 
 /// Waits a little for answers being written, then cuts them; the database is still open.
-pub(in crate::server) async fn close(app: &App) {
+pub(crate) async fn close(app: &App) {
     app.answers.tasks.close();
     if tokio::time::timeout(LAST_WORDS, app.answers.tasks.wait()).await.is_err() {
         app.cutting.cancel();

@@ -9,13 +9,13 @@ use http_body::{Body, Frame, SizeHint};
 use uuid::Uuid;
 
 use super::error::AskError;
-use crate::openrouter::UpstreamError;
-use crate::openrouter::pool::{Answer, Pieces};
-use crate::openrouter::scan::{Observed, Scanner};
-use crate::server::App;
-use crate::server::models::{self, Routing, Upstream};
-use crate::server::usage::{Entry, Started, Status, Via};
-use crate::server::users::UserId;
+use crate::App;
+use crate::models::{self, Routing, Upstream};
+use crate::usage::{Entry, Started, Status, Via};
+use crate::users::UserId;
+use mai_openrouter::UpstreamError;
+use mai_openrouter::pool::{Answer, Pieces};
+use mai_openrouter::scan::{Observed, Scanner};
 
 /// A question ready to go.
 pub(super) struct Ask<'a> {

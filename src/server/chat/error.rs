@@ -5,9 +5,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::openrouter::UpstreamError;
-use crate::server::ApiError;
-use crate::server::database::DatabaseError;
+use crate::ApiError;
+use crate::database::DatabaseError;
+use mai_openrouter::UpstreamError;
 
 /// A question that did not reach a model.
 #[derive(Debug, thiserror::Error)]

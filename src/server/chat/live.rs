@@ -1,9 +1,10 @@
 //! Answers being written: followed by any number of readers, who may come late and leave early.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use futures::Stream;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,9 +12,8 @@ use uuid::Uuid;
 
 use super::error::ChatError;
 use super::stored::{self, Message, MessageStatus};
-use crate::lock::lock;
-use crate::server::App;
-use crate::server::users::UserId;
+use crate::App;
+use crate::users::UserId;
 
 /// What somebody who follows an answer is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ struct Written {
 
 impl Live {
     fn written(&self) -> MutexGuard<'_, Written> {
-        lock(&self.written)
+        self.written.lock()
     }
 
     pub(super) fn push(&self, text: &str) {
@@ -78,7 +78,7 @@ pub struct Answers {
 
 impl Answers {
     fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Live>>> {
-        lock(&self.by_message)
+        self.by_message.lock()
     }
 
     pub(super) fn begin(&self, message: Uuid, chat: Uuid) -> Arc<Live> {

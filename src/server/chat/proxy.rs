@@ -12,9 +12,9 @@ use http_body_util::BodyExt;
 use super::ask::{Ask, ask};
 use super::error::AskError;
 use super::question::{Question, upstream_user, with_user};
-use crate::server::App;
-use crate::server::auth::CurrentUser;
-use crate::server::usage::Via;
+use crate::App;
+use crate::auth::CurrentUser;
+use crate::usage::Via;
 
 /// The largest question, in MiB.
 const LIMIT_MIB: usize = 20;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::openrouter::pool::Pieces;
-use crate::server::users::UserId;
+use crate::users::UserId;
+use mai_openrouter::pool::Pieces;
 
 /// Below this a body is spliced by copying it, which is cheaper than sending it in pieces.
 const COPIED: usize = 64 * 1024;

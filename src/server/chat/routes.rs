@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::error::ChatError;
 use super::stored::{self, Chat, Message};
-use crate::server::auth::CurrentUser;
-use crate::server::{ApiError, App};
+use crate::auth::CurrentUser;
+use crate::{ApiError, App};
 
 #[derive(Deserialize)]
 pub(super) struct Search {

@@ -7,9 +7,9 @@ use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::error::ChatError;
-use crate::server::App;
-use crate::server::database::DatabaseError;
-use crate::server::users::UserId;
+use crate::App;
+use crate::database::DatabaseError;
+use crate::users::UserId;
 
 /// Most characters of a title.
 pub const TITLE_LENGTH: usize = 100;
@@ -260,7 +260,7 @@ pub async fn remove(app: &App, user: &UserId, chat: Uuid) -> Result<(), ChatErro
 }
 
 /// Answers that a former run of the server was writing when it ended will never be finished.
-pub(in crate::server) async fn close_interrupted(app: &App) -> Result<(), DatabaseError> {
+pub(crate) async fn close_interrupted(app: &App) -> Result<(), DatabaseError> {
     app.db
         .write(|connection| {
             Box::pin(async move {

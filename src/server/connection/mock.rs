@@ -4,14 +4,14 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use super::{Connection, Source};
-use crate::openrouter::mock::{MockOptions, serve};
-use crate::server::ServeError;
+use crate::ServeError;
+use mai_openrouter::mock::{MockOptions, serve};
 
 /// The only key the mock takes, so that a wrong one can be tried too.
 const KEY: &str = "sk-or-v1-mock";
 
 /// Starts the mock on a free port of this machine and gives the connection to it. It ends with the process.
-pub(in crate::server) async fn start_mock() -> Result<Connection, ServeError> {
+pub(crate) async fn start_mock() -> Result<Connection, ServeError> {
     let failed = |error: std::io::Error| ServeError::Start(format!("the mock upstream could not be started: {error}"));
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
     let base_url = format!("http://{}/api/v1", listener.local_addr().map_err(failed)?);

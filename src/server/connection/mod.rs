@@ -10,16 +10,16 @@ pub(super) use store::load;
 pub use store::{clear, current, save};
 pub use verify::{Verdict, verify};
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::sync::watch;
 use url::Url;
 
 use super::{ApiError, database::DatabaseError};
-use crate::lock::lock;
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,16 +82,16 @@ impl Connections {
 
     /// How the last check of the connection in use ended; `None` when it was not checked since the start.
     pub fn verdict(&self) -> Option<Verdict> {
-        lock(&self.verdict).clone()
+        self.verdict.lock().clone()
     }
 
     fn replace(&self, connection: Arc<Connection>, verdict: Option<Verdict>) {
-        *lock(&self.verdict) = verdict;
+        *self.verdict.lock() = verdict;
         self.current.send_replace(connection);
     }
 
     fn judge(&self, verdict: Verdict) {
-        *lock(&self.verdict) = Some(verdict);
+        *self.verdict.lock() = Some(verdict);
     }
 }
 

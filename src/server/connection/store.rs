@@ -1,13 +1,15 @@
 //! The admin's connection in the database, and which connection is in use.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{Connection, ConnectionError, Connections, Source, base_url, seal, verify};
-use crate::server::{
+use crate::{
     App, Config, ServeError,
     database::{Database, DatabaseError},
 };
@@ -22,7 +24,7 @@ struct Saved {
 }
 
 /// The connections of a starting server: the admin's when there is one, else the mock's or the environment's.
-pub(in crate::server) async fn load(
+pub(crate) async fn load(
     config: &Config,
     db: &Database,
     secret: &SecretString,

@@ -4,10 +4,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::{Connection, ConnectionError};
-use crate::{
-    openrouter::{Client, UpstreamError, pool::Pool},
-    server::App,
-};
+use crate::App;
+use mai_openrouter::{Client, UpstreamError, pool::Pool};
 
 /// How a check ended.
 #[derive(Debug, Clone)]

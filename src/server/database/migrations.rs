@@ -27,7 +27,7 @@ mod tests {
 
     #[test]
     fn every_step_in_the_directory_is_taken() {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/server/database/migrations");
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/database/migrations");
         let mut files: Vec<String> = std::fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -219,7 +219,7 @@ impl Task {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
-    use crate::server::database::Database;
+    use crate::database::Database;
 
     /// A setting, written in batches; the number of rows in each is noted under the key `batches`.
     struct Setting(&'static str, String);

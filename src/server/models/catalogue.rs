@@ -1,16 +1,17 @@
 //! The list of models, kept in memory so that a request asks nobody which model goes where.
 
+use parking_lot::RwLock;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
 use super::upstreams::Upstream;
-use crate::openrouter::models::Model;
-use crate::openrouter::{Client, UpstreamError};
-use crate::server::App;
-use crate::server::connection::Connection;
+use crate::App;
+use crate::connection::Connection;
+use mai_openrouter::models::Model;
+use mai_openrouter::{Client, UpstreamError};
 
 /// A list older than this is still used, while a new one is fetched behind it.
 const FRESH: Duration = Duration::from_secs(600);
@@ -173,7 +174,7 @@ impl Known {
 
 impl Models {
     fn known(&self, connection: &Arc<Connection>) -> Option<Known> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read();
         current.as_ref().filter(|known| Arc::ptr_eq(&known.connection, connection)).cloned()
     }
 }
@@ -235,7 +236,7 @@ async fn fetch(app: &App, than: Instant) -> Arc<Catalogue> {
         }
     };
     let known = Known { catalogue: Arc::clone(&catalogue), connection, at: Instant::now() };
-    *app.models.current.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
+    *app.models.current.write() = Some(known);
     catalogue
 }
 

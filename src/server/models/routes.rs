@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::catalogue::{self, Offered};
 use super::upstreams::Upstream;
-use crate::server::App;
-use crate::server::auth::CurrentUser;
+use crate::App;
+use crate::auth::CurrentUser;
 
 #[derive(Deserialize)]
 pub(super) struct Options {

@@ -1,12 +1,12 @@
 //! The clients of the upstreams: the connection's, and an Ollama beside it. Made once, not for each request.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::lock::lock;
-use crate::openrouter::pool::Pool;
-use crate::openrouter::{Client, UpstreamError};
-use crate::server::Config;
-use crate::server::connection::Connection;
+use crate::Config;
+use crate::connection::Connection;
+use mai_openrouter::pool::Pool;
+use mai_openrouter::{Client, UpstreamError};
+use parking_lot::Mutex;
 
 /// Which of the upstreams a model is asked of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    pub(in crate::server) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let pool = Pool::new();
         let ollama = config.ollama_base_url.as_deref().map(|base| {
             let base = base.trim_end_matches('/');
@@ -38,7 +38,7 @@ impl Upstreams {
 
     /// The client of a connection.
     pub fn main(&self, connection: &Arc<Connection>) -> Result<Client, UpstreamError> {
-        let mut main = lock(&self.main);
+        let mut main = self.main.lock();
         if let Some((of, client)) = &*main
             && Arc::ptr_eq(of, connection)
         {

@@ -17,7 +17,7 @@ use super::{
     reply, said,
     shell::{Member, Shell},
 };
-use crate::server::{
+use crate::{
     App,
     auth::{self, ApiKey, AuthError, CurrentUser},
     i18n::Locale,

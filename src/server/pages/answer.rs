@@ -24,7 +24,7 @@ use super::{
     reply, said,
     shell::{Member, Shell},
 };
-use crate::server::{
+use crate::{
     App,
     chat::{self, AnswerEvent, ChatError, Message, MessageStatus, Role},
     markdown::{self, LiveMarkdown, SafeHtml},
@@ -101,12 +101,7 @@ fn beside_the_composer(shell: &Shell, error: ChatError) -> Result<Response, Refu
     Ok(([("hx-retarget", "#problem"), ("hx-reswap", "innerHTML")], part).into_response())
 }
 
-async fn turns(
-    app: &App,
-    shell: &Shell,
-    user: &crate::server::users::UserId,
-    ids: &[Uuid],
-) -> Result<Response, Refused> {
+async fn turns(app: &App, shell: &Shell, user: &crate::users::UserId, ids: &[Uuid]) -> Result<Response, Refused> {
     let mut turns = Vec::with_capacity(ids.len());
     for id in ids {
         turns.push(Turn::new(shell, &shell.check(chat::message(app, user, *id).await)?));

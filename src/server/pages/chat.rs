@@ -19,7 +19,7 @@ use super::{
     reply, said,
     shell::{Member, Shell},
 };
-use crate::server::{
+use crate::{
     App,
     auth::CurrentUser,
     chat::{self, Chat, ChatError, MessageStatus},

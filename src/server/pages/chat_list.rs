@@ -14,7 +14,7 @@ use super::{
     reply,
     shell::{Member, Shell},
 };
-use crate::server::{
+use crate::{
     App,
     chat::{self, Chat},
 };

@@ -11,7 +11,7 @@ use super::{
     reply,
     shell::{Boss, Shell},
 };
-use crate::server::{
+use crate::{
     App,
     connection::{self, Connection, ConnectionError, Source},
     models,

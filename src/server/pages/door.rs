@@ -15,7 +15,7 @@ use super::{
     reply, said,
     shell::{Guest, Shell},
 };
-use crate::server::{
+use crate::{
     App, Signup,
     auth::{self, AuthError, Peer},
     users,

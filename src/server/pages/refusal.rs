@@ -7,7 +7,7 @@ use axum::{
 };
 
 use super::{reply, shell::Shell};
-use crate::server::{auth::AuthError, chat::ChatError, database::DatabaseError, users::UserError};
+use crate::{auth::AuthError, chat::ChatError, database::DatabaseError, users::UserError};
 
 /// Why a page can't be shown.
 #[derive(Debug)]

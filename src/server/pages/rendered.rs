@@ -22,16 +22,14 @@ use super::{
     users::UsersPage,
 };
 use crate::{
-    openrouter::MicroUsd,
-    server::{
-        auth::ApiKey,
-        chat::{Chat, Message, MessageStatus, Role as Speaker},
-        connection::{Connection, Source},
-        i18n::Locale,
-        usage::{DayUsage, ModelUsage, Summary, Totals, UserUsage},
-        users::{Role, User, UserId},
-    },
+    auth::ApiKey,
+    chat::{Chat, Message, MessageStatus, Role as Speaker},
+    connection::{Connection, Source},
+    i18n::Locale,
+    usage::{DayUsage, ModelUsage, Summary, Totals, UserUsage},
+    users::{Role, User, UserId},
 };
+use mai_openrouter::MicroUsd;
 
 /// A name that would be trouble if a template forgot to escape it.
 const NAME: &str = "Anna <script>alert(1)</script> Nowak";
@@ -164,7 +162,7 @@ fn totals(requests: u64, tokens: u64, cost: i64, unknown: u64) -> Totals {
 #[test]
 fn usage() {
     reviewed("usage", "/usage", |s| {
-        let month: crate::server::usage::Month = "2026-11".parse().unwrap();
+        let month: crate::usage::Month = "2026-11".parse().unwrap();
         let summary = Summary {
             month,
             totals: totals(42, 1_234_567, 12_345_678, 2),

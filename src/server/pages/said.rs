@@ -1,6 +1,6 @@
 //! What the service functions refuse, said in the reader's language; their own sentences are English.
 
-use crate::server::{
+use crate::{
     auth::AuthError,
     chat::{AskError, ChatError},
     i18n::{Locale, Texts},

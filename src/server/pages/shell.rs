@@ -13,7 +13,7 @@ use super::{
     icons::{ICONS, Icon, Icons},
     refusal::{Refusal, Refused},
 };
-use crate::server::{
+use crate::{
     App,
     auth::{self, AuthError, CurrentUser, Via},
     i18n::{Locale, Texts},

@@ -21,7 +21,7 @@ use super::{
     shell::{Boss, Shell},
     usage_report::{Metric, Report},
 };
-use crate::server::{
+use crate::{
     App,
     database::DatabaseError,
     usage::{self, Month},

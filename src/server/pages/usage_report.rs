@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::shell::Shell;
-use crate::server::usage::{DayUsage, ModelUsage, Summary, Totals, UserUsage};
+use crate::usage::{DayUsage, ModelUsage, Summary, Totals, UserUsage};
 
 /// What the bars show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

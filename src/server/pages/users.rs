@@ -18,7 +18,7 @@ use super::{
     reply, said,
     shell::{Boss, Shell, initials},
 };
-use crate::server::{
+use crate::{
     App,
     auth::CurrentUser,
     users::{self, NewUser, Role, User, UserChange, UserId},

@@ -7,10 +7,10 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::row::{GenerationRow, Source, Status, Via};
-use crate::openrouter::scan::Observed;
-use crate::openrouter::{MicroUsd, Usage};
-use crate::server::database::Database;
-use crate::server::users::UserId;
+use crate::database::Database;
+use crate::users::UserId;
+use mai_openrouter::scan::Observed;
+use mai_openrouter::{MicroUsd, Usage};
 
 /// How soon after its end the upstream is first asked for its record of a generation.
 const FIRST_LOOKUP_MS: i64 = 500;
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 impl Ledger {
-    pub(in crate::server) fn new(db: &Database) -> Self {
+    pub(crate) fn new(db: &Database) -> Self {
         Self { db: db.clone(), changed: watch::Sender::new(()), lookups: Arc::default() }
     }
 

@@ -6,10 +6,10 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use crate::openrouter::generation::Generation;
-use crate::openrouter::{Client, UpstreamError};
-use crate::server::App;
-use crate::server::database::{Database, DatabaseError};
+use crate::App;
+use crate::database::{Database, DatabaseError};
+use mai_openrouter::generation::Generation;
+use mai_openrouter::{Client, UpstreamError};
 
 /// The second try waits this long; each later one twice as long as the one before.
 const FIRST_DELAY_MS: i64 = 500;
@@ -31,7 +31,7 @@ struct Missing {
 }
 
 /// Closes what a former run of the server left open: it can no longer end otherwise.
-pub(in crate::server) async fn take_up(db: &Database) -> Result<(), DatabaseError> {
+pub(crate) async fn take_up(db: &Database) -> Result<(), DatabaseError> {
     let now = Timestamp::now().as_millisecond();
     let interrupted = db
         .write(move |connection| {
@@ -58,7 +58,7 @@ pub(in crate::server) async fn take_up(db: &Database) -> Result<(), DatabaseErro
 }
 
 /// Runs until the server closes. It sleeps while there is nothing to ask.
-pub(in crate::server) async fn run(app: App) {
+pub(crate) async fn run(app: App) {
     let closing = app.closing.clone();
     closing.run_until_cancelled(look_up_forever(&app)).await;
 }

@@ -7,10 +7,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::period::{Month, midnight};
-use crate::openrouter::MicroUsd;
-use crate::server::App;
-use crate::server::database::DatabaseError;
-use crate::server::users::UserId;
+use crate::App;
+use crate::database::DatabaseError;
+use crate::users::UserId;
+use mai_openrouter::MicroUsd;
 
 /// Sums over some generations. What is unknown is not in the sums but counted beside them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::period::Month;
 use super::report;
-use crate::server::auth::{Admin, CurrentUser};
-use crate::server::{ApiError, App};
+use crate::auth::{Admin, CurrentUser};
+use crate::{ApiError, App};
 
 #[derive(Deserialize)]
 pub(super) struct Which {

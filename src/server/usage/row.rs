@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 use sqlx::SqliteConnection;
 use tokio::sync::watch;
 
-use crate::openrouter::Usage;
-use crate::server::database::{Batch, DatabaseError};
+use crate::database::{Batch, DatabaseError};
+use mai_openrouter::Usage;
 
 /// How a generation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{Role, User, UserError, UserId, user};
-use crate::server::{App, ServeError};
+use crate::{App, ServeError};
 
 /// Somebody to add.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub async fn create(app: &App, new: NewUser) -> Result<User, UserError> {
 
 /// Adds somebody by one statement that asks its question and inserts at once, so that of many at the same time exactly
 /// as many get in as may.
-pub(in crate::server) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, UserError> {
+pub(crate) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, UserError> {
     let now = Timestamp::now();
     let user = User {
         id: UserId::fresh(),
@@ -88,7 +88,7 @@ pub(in crate::server) async fn insert(app: &App, new: NewUser, when: When) -> Re
 }
 
 /// Makes the admin that the environment declares, while there is nobody.
-pub(in crate::server) async fn create_declared_admin(app: &App) -> Result<(), ServeError> {
+pub(crate) async fn create_declared_admin(app: &App) -> Result<(), ServeError> {
     let (Some(email), Some(password)) = (&app.config.admin_email, &app.config.admin_password) else {
         return Ok(());
     };

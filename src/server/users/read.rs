@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{Role, User, UserError, UserId};
-use crate::server::{
+use crate::{
     App,
     database::{Database, DatabaseError},
 };
@@ -72,10 +72,7 @@ pub async fn get(app: &App, id: &UserId) -> Result<User, UserError> {
 }
 
 /// One living user, read inside a transaction.
-pub(in crate::server) async fn find(
-    connection: &mut SqliteConnection,
-    id: &UserId,
-) -> Result<Option<User>, DatabaseError> {
+pub(crate) async fn find(connection: &mut SqliteConnection, id: &UserId) -> Result<Option<User>, DatabaseError> {
     let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
         .bind(id.as_str())
         .fetch_optional(connection)
@@ -113,6 +110,6 @@ fn from_row(row: &SqliteRow) -> Result<User, sqlx::Error> {
 }
 
 /// The time of a column in milliseconds. One that no clock can have written reads as the epoch.
-pub(in crate::server) fn timestamp(milliseconds: i64) -> Timestamp {
+pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

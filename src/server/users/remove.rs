@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{UserError, UserId};
-use crate::server::{App, auth::CurrentUser};
+use crate::{App, auth::CurrentUser};
 
 /// Removes somebody, as the admin `by` does. Sessions and keys end at once; the name stays for the usage it caused.
 pub async fn remove(app: &App, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{LOCALES, Role, User, UserError, UserId, user};
-use crate::server::{App, auth, database::DatabaseError};
+use crate::{App, auth, database::DatabaseError};
 
 /// What to change of somebody; what is `None` stays.
 #[derive(Debug, Clone, Default)]

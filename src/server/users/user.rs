@@ -70,7 +70,7 @@ impl Role {
     }
 
     /// The role of a database row, whose CHECK allows the two words only.
-    pub(in crate::server) fn from_column(text: &str) -> Self {
+    pub(crate) fn from_column(text: &str) -> Self {
         if text == "admin" { Self::Admin } else { Self::User }
     }
 }

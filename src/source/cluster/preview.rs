@@ -1,6 +1,8 @@
 //! The objects of a cluster as they are now, without following them: what a plan is made from. It only reads.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;

@@ -1,8 +1,9 @@
 //! The secrets of the tree: what each reference stands for now. Values stay in `SecretString`, and out of every sentence.
 
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -62,7 +63,7 @@ impl Secrets {
             }
         }
 
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write();
         for (key, entry) in entries.iter().filter(|(_, entry)| is_in_doubt(tree, &entry.file)) {
             next.entry(key.clone()).or_insert_with(|| entry.clone());
         }
@@ -93,7 +94,7 @@ impl Secrets {
                 .ok_or_else(|| SecretError::NoVariable { variable: variable.to_owned() });
         }
         let name = reference.name.clone();
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.read();
         let Some(entry) = entries.get(&(namespace.to_owned(), name.clone())) else {
             return Err(SecretError::Missing { name });
         };
