@@ -9,7 +9,8 @@ use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBu
 
 use super::engine;
 use super::stage::{Stage, inspect, remove};
-use super::support::wait_until;
+
+use crate::fixtures::compose::wait_until;
 
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(directory).unwrap().flatten();

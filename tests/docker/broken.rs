@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::engine;
 use super::stage::{Stage, json as shown};
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 fn never_ready() -> &'static str {
     "  server: {env: [{name: FIXTURE_READY, value: never}]}\n  health: {startPeriod: 3s, interval: 1s, timeout: 1s}\n"

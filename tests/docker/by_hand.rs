@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::engine;
 use super::stage::Stage;
-use super::support::wait_ready;
+
+use crate::fixtures::compose::wait_ready;
 
 #[test]
 fn a_command_runs_in_the_container_with_what_it_reads_and_its_exit_code_is_passed_on() {

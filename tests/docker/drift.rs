@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::engine;
 use super::stage::{Stage, json as shown, list, remove};
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 #[test]
 fn a_stopped_container_is_started_again() {

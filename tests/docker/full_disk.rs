@@ -5,7 +5,8 @@ use std::process::Command;
 
 use super::engine;
 use super::stage::Stage;
-use super::support::http;
+
+use crate::fixtures::compose::http;
 
 /// A file system of its own that is soon full.
 struct SmallDisk {

@@ -3,7 +3,8 @@
 use super::engine;
 use super::proxy::{Cut, Proxy};
 use super::stage::Stage;
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 /// Declares something else and kills the reconciler at the given call; its successor has to reach what is declared.
 fn deploy_with(stage: &Stage, image: &str, more: &str, cut: Cut) -> Vec<String> {

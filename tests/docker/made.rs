@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::engine;
 use super::stage::{Stage, json as shown};
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 #[test]
 fn a_document_becomes_a_confined_container_that_answers() {

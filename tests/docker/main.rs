@@ -6,6 +6,9 @@ mod broken;
 mod by_hand;
 mod drift;
 mod engine;
+#[allow(dead_code)]
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
 mod full_disk;
 mod interrupted;
 mod made;
@@ -16,6 +19,4 @@ mod refused;
 mod registry;
 mod restarts;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
 mod twenty;

@@ -4,7 +4,8 @@ use std::os::unix::fs::MetadataExt;
 
 use super::engine;
 use super::stage::{Stage, json};
-use super::support::{http, wait_until};
+
+use crate::fixtures::compose::{http, wait_until};
 
 #[test]
 fn the_own_server_reads_its_secrets_from_the_file_and_lets_the_declared_admin_in() {

@@ -7,7 +7,9 @@ use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBu
 
 use super::engine;
 use super::stage::{Stage, inspect, remove};
-use super::support::{free_port, wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
+use crate::fixtures::ports::free_port;
 
 fn foreign(name: &str, port: Option<u16>) {
     engine::by_hand(async |docker| {

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::engine;
 use super::stage::{Stage, json as shown};
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 /// Holds characters that the two alphabets of base64 write differently, at every place of a group of three.
 const PASSWORD: &str = "s3same~~~???>>>";

@@ -6,7 +6,8 @@ use bollard::models::ContainerInspectResponse;
 
 use super::engine;
 use super::stage::Stage;
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 #[test]
 fn an_engine_that_is_restarted_or_killed_finds_every_server_running_again() {

@@ -13,7 +13,9 @@ use bollard::query_parameters::{
 use serde_json::Value;
 
 use super::engine;
-use super::support::{Compose, Place, free_port, http, wait_ready, wait_until};
+
+use crate::fixtures::compose::{Compose, Place, http, wait_ready, wait_until};
+use crate::fixtures::ports::free_port;
 
 pub struct Stage {
     pub place: Place,

@@ -13,7 +13,8 @@ use mai_operator::runtime::{Ground, InstanceId, Presence, Runtime, Workload};
 use super::engine;
 use super::proxy::{Cut, Proxy};
 use super::stage::Stage;
-use super::support::{wait_ready, wait_until};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
 
 const CLIENTS: usize = 20;
 

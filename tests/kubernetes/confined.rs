@@ -5,7 +5,8 @@ use serde_json::json;
 use super::cluster;
 use super::images;
 use super::stage::Stage;
-use super::support::wait_until;
+
+use crate::fixtures::compose::wait_until;
 
 const POD: &str = r"
 apiVersion: v1

@@ -8,6 +8,9 @@ mod causes;
 mod cluster;
 mod confined;
 mod figures;
+#[allow(dead_code)]
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
 mod images;
 mod leaders;
 mod life;
@@ -19,7 +22,5 @@ mod rules;
 mod secrets;
 mod stage;
 mod still;
-#[path = "../support/mod.rs"]
-mod support;
 mod volumes;
 mod whole_cluster;

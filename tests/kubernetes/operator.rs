@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::support::{PATIENCE, free_port, http, lines_of, signal, wait_until};
+use crate::fixtures::compose::{PATIENCE, http, lines_of, signal, wait_until};
+use crate::fixtures::ports::free_port;
 
 pub struct Operator {
     child: Child,

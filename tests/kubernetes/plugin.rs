@@ -11,6 +11,8 @@ use super::cluster::{self, cluster};
 use super::images;
 use super::stage::Stage;
 
+use crate::fixtures::compose::wait_until;
+
 /// The secrets of these tests, in each form in which they could be given away.
 const KEY: &str = "sk-or-v1-seeded-0123456789abcdef";
 const KEY_ENCODED: &str = "c2stb3ItdjEtc2VlZGVkLTAxMjM0NTY3ODlhYmNkZWY=";
@@ -288,7 +290,7 @@ fn a_report_about_one_client_names_no_other() {
     let others = [format!("{}/neighbour", stage.namespace), format!("{}/abc", elsewhere.namespace)];
     let ours = format!("{}/abc", stage.namespace);
     let tells = |log: &str, of: &str| log.lines().any(|line| line.contains(of) && line.contains("Suspended"));
-    super::support::wait_until(
+    wait_until(
         || format!("all of them in its log: {}", log()),
         || {
             let log = log();

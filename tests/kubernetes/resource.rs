@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::cluster;
 use super::stage::Stage;
-use super::support::wait_until;
+
+use crate::fixtures::compose::wait_until;
 
 #[test]
 fn kubectl_explains_every_field() {

@@ -10,6 +10,8 @@ use super::cluster::{Cluster, cluster};
 use super::images;
 use super::operator::Operator;
 
+use crate::fixtures::compose::http_to;
+
 /// How long anything may take; a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -184,7 +186,7 @@ impl Stage {
     pub fn ask(&self, name: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let service = self.get(&format!("service/mai-{name}"))?;
         let address = service["spec"]["clusterIP"].as_str()?.parse().ok()?;
-        super::support::http_to(SocketAddr::new(address, 8080), method, path, headers, body).ok()
+        http_to(SocketAddr::new(address, 8080), method, path, headers, body).ok()
     }
 
     /// The body of a GET that answers 200.

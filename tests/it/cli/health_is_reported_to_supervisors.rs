@@ -1,0 +1,70 @@
+//! systemd is told how the reconciler is, and an engine's health check is answered by the binary itself.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+
+use crate::fixtures::compose::{PATIENCE, Place, document, signal, wait_ready};
+use crate::fixtures::ports::free_port;
+use crate::fixtures::serve::Server;
+
+fn health(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .arg("health")
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn the_health_of_a_server_is_an_exit_code_and_a_sentence() {
+    let mut server = Server::start(&[]).await;
+    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    let environment = [("PORT", port.as_str())];
+    assert_eq!(health(&[], &environment), (0, String::new()), "as in the container of the server, by its environment");
+    assert_eq!(health(&["--url", &format!("{}/health", server.url)], &[]), (0, String::new()));
+
+    let (code, said) = health(&["--url", &format!("{}/no-such-page", server.url)], &[]);
+    assert_eq!(code, 1);
+    assert!(said.contains("GET /no-such-page was answered with 404"), "{said}");
+
+    server.terminate().await;
+    let (code, said) = health(&[], &environment);
+    assert_eq!(code, 1);
+    assert!(said.contains(&format!("nothing listens on 127.0.0.1:{port}")), "{said}");
+}
+
+#[test]
+fn systemd_hears_when_it_is_ready_that_it_lives_and_that_it_ends() {
+    let place = Place::new();
+    let port = free_port();
+    place.write("abc.yaml", &document("abc", port, ""));
+    let path = place.state.with_file_name("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut bytes = [0; 64];
+        let length = manager.recv(&mut bytes).expect("systemd hears nothing");
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+
+    let mut mai = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["compose".as_ref(), place.documents.as_os_str(), "--state-dir".as_ref(), place.state.as_os_str()])
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "200000")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(hear(), "READY=1");
+    for _ in 0..5 {
+        assert_eq!(hear(), "WATCHDOG=1");
+    }
+    wait_ready(port);
+    signal(mai.id() as i32, rustix::process::Signal::TERM);
+    let last = std::iter::repeat_with(hear).find(|state| state != "WATCHDOG=1");
+    assert_eq!(last.as_deref(), Some("STOPPING=1"));
+    assert!(mai.wait().unwrap().success());
+}

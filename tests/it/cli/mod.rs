@@ -1,0 +1,7 @@
+//! Verbs of the command line other than `compose` and `serve`.
+
+mod health_is_reported_to_supervisors;
+mod plan_reports_without_changing;
+mod reset_verifies_a_copy_first;
+mod validate_reports_file_and_line;
+mod verbs_affect_one_instance;

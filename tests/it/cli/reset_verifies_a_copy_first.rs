@@ -1,0 +1,189 @@
+//! Promise: nothing of a client is wiped before a copy of it was read back and checked, and only what was asked for.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mai_operator::backup::{Manifest, verify};
+use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
+
+use crate::fixtures::compose::{Compose, Place, document, http, wait_ready, wait_until};
+use crate::fixtures::ports::free_port;
+
+const PASSWORD: &str = "a-Long-passw0rd-for-tests";
+
+struct Client {
+    place: Place,
+    port: u16,
+    compose: Compose,
+}
+
+impl Client {
+    /// One client whose administrator is registered.
+    fn new() -> Self {
+        let place = Place::new();
+        let port = free_port();
+        place.write("a.yaml", &document("alpha", port, ""));
+        let compose = place.compose(&[]);
+        compose.wait_for(&["alpha", "ready"]);
+        let body = json!({"name": "Boss", "email": "boss@example.com", "password": PASSWORD}).to_string();
+        let (status, answer) = http("POST", port, "/api/v1/auths/signup", "", &body).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        Self { place, port, compose }
+    }
+
+    fn sign_in(&self) -> Result<String, u16> {
+        let body = json!({"email": "boss@example.com", "password": PASSWORD}).to_string();
+        match http("POST", self.port, "/api/v1/auths/signin", "", &body).unwrap() {
+            (200, answer) => Ok(serde_json::from_str::<Value>(&answer).unwrap()["token"].as_str().unwrap().to_owned()),
+            (status, _) => Err(status),
+        }
+    }
+
+    fn connection(&self, method: &str, body: &str) -> Value {
+        let authorization = format!("authorization: Bearer {}\r\n", self.sign_in().unwrap());
+        let (status, answer) = http(method, self.port, "/api/v1/connection", &authorization, body).unwrap();
+        assert_eq!(status, 200, "{answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    fn copies(&self) -> Vec<PathBuf> {
+        let backups = self.place.state.join("instances/alpha/backups");
+        std::fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The one copy, as a check of it says.
+    fn copy(&self) -> (PathBuf, Manifest) {
+        let copies = self.copies();
+        let [copy] = copies.as_slice() else { panic!("{copies:?}") };
+        (copy.clone(), block_on(verify(copy)).unwrap())
+    }
+
+    fn restarts(&self) -> Option<Value> {
+        self.place.wait_for_reason("alpha", "Ready", "Ready");
+        self.place.status()[0]["status"].get("restarts").cloned()
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn count(database: &Path, table: &'static str) -> i64 {
+    block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).read_only(true).immutable(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    })
+}
+
+#[test]
+fn configuration_goes_and_people_stay() {
+    let client = Client::new();
+    let upstream = free_port();
+    let mut mock = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["mock-upstream", "--listen", &format!("127.0.0.1:{upstream}")])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(|| "the mock".into(), || std::net::TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let saved = json!({"base_url": format!("http://127.0.0.1:{upstream}/api/v1"), "key": "sk-or-v1-of-the-admin"});
+    assert_eq!(client.connection("POST", &saved.to_string())["source"], "database");
+    mock.kill().unwrap();
+    mock.wait().unwrap();
+
+    let pid = client.place.pid("alpha");
+    let (code, _, err) = client.place.mai("reset", &["alpha", "--configuration"]);
+    assert!(code == 1 && err.contains("--yes"), "{err}");
+    assert!(client.place.pid("alpha") == pid && client.copies().is_empty(), "something was done unasked");
+
+    let (code, out, err) = client.place.mai("reset", &["alpha", "--configuration", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("copied to") && out.contains("settings wiped: 1") && out.contains("answers again"), "{out}");
+    assert_eq!(client.connection("GET", "")["source"], "mock");
+    assert_ne!(client.place.pid("alpha"), pid);
+    assert_eq!(client.restarts(), None, "it was counted as a failure");
+
+    let (copy, manifest) = client.copy();
+    assert_eq!(
+        (manifest.instance.name.as_str(), manifest.reason.as_str()),
+        ("alpha", "before mai reset --configuration")
+    );
+    let database = copy.join("data/mai.db");
+    assert_eq!((count(&database, "setting"), count(&database, "user")), (1, 1));
+    client.compose.stop();
+}
+
+#[test]
+fn everything_goes_and_the_first_to_register_is_asked_for_again() {
+    let client = Client::new();
+    std::fs::create_dir(client.place.data("alpha").join("uploads")).unwrap();
+    std::fs::write(client.place.data("alpha").join("uploads/letter"), "dear").unwrap();
+    let (code, out, err) = client.place.mai("reset", &["alpha", "--everything", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (_, config) = http("GET", client.port, "/api/config", "", "").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["onboarding"], true, "{config}");
+    assert!(client.sign_in().is_err());
+    assert!(!client.place.data("alpha").join("uploads").exists());
+    assert_eq!(client.restarts(), None, "it was counted as a failure");
+    let (copy, manifest) = client.copy();
+    assert_eq!(std::fs::read_to_string(copy.join("data/uploads/letter")).unwrap(), "dear");
+    assert_eq!(count(&copy.join("data/mai.db"), "user"), 1);
+    assert!(manifest.files.iter().all(|file| !file.path.to_string_lossy().ends_with("-wal")), "{manifest:?}");
+
+    // A copy that is not as it was written any more does not pass the check.
+    std::fs::write(copy.join("data/uploads/letter"), "dead").unwrap();
+    let error = block_on(verify(&copy)).unwrap_err().to_string();
+    assert!(error.contains("letter") && error.contains("SHA-256"), "{error}");
+    client.compose.stop();
+}
+
+#[test]
+fn what_cannot_be_copied_is_not_wiped_and_the_server_goes_on() {
+    let client = Client::new();
+    let broken = client.place.data("alpha").join("broken.db");
+    std::fs::write(&broken, [b"SQLite format 3\0".as_slice(), &[7; 5000]].concat()).unwrap();
+    let (code, out, err) = client.place.mai("reset", &["alpha", "--everything", "--yes"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(err.contains("nothing of alpha was wiped") && err.contains("broken.db"), "{err}");
+    assert!(client.copies().is_empty(), "half a copy is left: {:?}", client.copies());
+    wait_ready(client.port);
+    client.sign_in().unwrap();
+    assert_eq!(client.restarts(), None, "it was counted as a failure");
+    client.compose.stop();
+}
+
+#[test]
+fn a_person_has_to_type_the_name_whatever_else_was_said() {
+    let client = Client::new();
+    let type_in = |text: &str| {
+        let line = format!(
+            "{} reset {} alpha --everything --yes --state-dir {}",
+            env!("CARGO_BIN_EXE_mai"),
+            client.place.documents.display(),
+            client.place.state.display()
+        );
+        let mut terminal = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = terminal.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+        let output = terminal.wait_with_output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (done, told) = type_in("beta\n");
+    assert!(!done && told.contains("Type the name") && told.contains("nothing was changed"), "{told}");
+    client.sign_in().unwrap();
+    let (done, told) = type_in("alpha\n");
+    assert!(done && told.contains("it begins anew"), "{told}");
+    assert!(client.sign_in().is_err());
+    client.compose.stop();
+}

@@ -1,0 +1,174 @@
+//! Promise: `mai validate` names file, line, column, field and the way to mend it, for all findings at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const HEAD: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\n";
+
+fn validate(arguments: &[&str], within: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").args(arguments).current_dir(within).output().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn write(within: &Path, name: &str, text: &str) {
+    fs::create_dir_all(within.join(name).parent().unwrap()).unwrap();
+    fs::write(within.join(name), text).unwrap();
+    fs::set_permissions(within.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn good_documents_are_counted() {
+    let tree = tempfile::tempdir().unwrap();
+    write(
+        tree.path(),
+        "a.yaml",
+        &format!("{HEAD}metadata: {{name: a}}\nspec: {{displayName: A, expose: {{port: 8001}}}}\n"),
+    );
+    write(
+        tree.path(),
+        "more/b.yml",
+        &format!(
+            "{HEAD}metadata: {{name: b}}\nspec: {{displayName: B, expose: {{port: 8002}}}}\n---\n{HEAD}metadata: {{name: c}}\nspec: {{displayName: C}}\n"
+        ),
+    );
+    let output = validate(&["."], tree.path());
+    assert_eq!(lines(&output), ["3 instances in 2 files are valid"]);
+    assert_eq!(output.status.code(), Some(0));
+    let output = validate(&["a.yaml"], tree.path());
+    assert_eq!(lines(&output), ["1 instance in 1 file is valid"]);
+}
+
+#[test]
+fn every_finding_has_its_place() {
+    let tree = tempfile::tempdir().unwrap();
+    write(
+        tree.path(),
+        "a.yaml",
+        &format!(
+            "# Company A\n{HEAD}metadata:\n  name: a\nspec:\n  displayName: A\n  expose:\n    port: 70000\n  deletionPolicy: Delete\n  health:\n    timeout: 60s\n"
+        ),
+    );
+    write(
+        tree.path(),
+        "b.yaml",
+        &format!(
+            "{HEAD}metadata:\n  name: b\nspec:\n  expose:\n    prot: 80\n---\n{HEAD}metadata:\n  name: c\nspec: [\n"
+        ),
+    );
+    let output = validate(&["a.yaml", "b.yaml"], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    let lines = lines(&output);
+    let expected = [
+        "a.yaml:9:5: spec.expose.port: expose.port must be 1 to 65535",
+        "a.yaml:11:3: spec.health: health.timeout may not exceed health.interval",
+        "b.yaml:5:1: spec: displayName is missing",
+        "b.yaml:7:5: spec.expose.prot: unknown field \"prot\"; did you mean port?",
+    ];
+    for expected in expected {
+        assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
+    }
+    let syntax = lines.iter().find(|line| line.contains("is not valid YAML")).unwrap();
+    let line: u32 = syntax.split(':').nth(1).unwrap().parse().unwrap();
+    assert!((12..=13).contains(&line), "{syntax}");
+    assert_eq!(lines.last().unwrap(), "5 errors, 3 instances in 2 files");
+}
+
+#[test]
+fn doubled_names_and_ports_name_both_files() {
+    let tree = tempfile::tempdir().unwrap();
+    for (file, name, port) in [("a.yaml", "a", 8001), ("b.yaml", "a", 8002), ("c.yaml", "c", 8001)] {
+        write(
+            tree.path(),
+            file,
+            &format!("{HEAD}metadata:\n  name: {name}\nspec:\n  displayName: X\n  expose:\n    port: {port}\n"),
+        );
+    }
+    let output = validate(&["a.yaml", "b.yaml", "c.yaml"], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    let lines = lines(&output);
+    for expected in [
+        "a.yaml:4:3: metadata.name: instance default/a is also described at b.yaml:4; none of them is applied until only one is left",
+        "b.yaml:4:3: metadata.name: instance default/a is also described at a.yaml:4;",
+        "a.yaml:8:5: spec.expose.port: port 8001 is also taken by default/c at c.yaml:8; give each instance its own",
+        "c.yaml:8:5: spec.expose.port: port 8001 is also taken by default/a at a.yaml:8;",
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
+    }
+}
+
+#[test]
+fn one_port_on_two_addresses_is_no_conflict() {
+    let tree = tempfile::tempdir().unwrap();
+    for (name, address) in [("a", "127.0.0.1"), ("b", "127.0.0.2")] {
+        write(
+            tree.path(),
+            &format!("{name}.yaml"),
+            &format!(
+                "{HEAD}metadata: {{name: {name}}}\nspec: {{displayName: X, expose: {{port: 8001, address: {address}}}}}\n"
+            ),
+        );
+    }
+    assert_eq!(validate(&["."], tree.path()).status.code(), Some(0));
+}
+
+#[test]
+fn a_secret_that_cannot_be_resolved_is_a_warning_and_its_values_are_never_printed() {
+    let tree = tempfile::tempdir().unwrap();
+    let spec = "spec:\n  displayName: A\n  openRouter:\n    apiKeySecretRef: {name: router, key: api-key}\n  server:\n    env:\n    - name: X\n      secretRef: {name: nowhere, key: k}\n    - name: Z\n      secretRef: {name: 'env:MAI_TEST_NOT_SET'}\n";
+    write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\n{spec}"));
+    write(
+        tree.path(),
+        "secrets/router.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: router}\nstringData:\n  api-kei: sesame\n",
+    );
+    fs::set_permissions(tree.path().join("secrets/router.yaml"), fs::Permissions::from_mode(0o644)).unwrap();
+    let output = validate(&["."], tree.path());
+    assert_eq!(output.status.code(), Some(0));
+    let lines = lines(&output);
+    for expected in [
+        "./a.yaml:7:5: warning: spec.openRouter.apiKeySecretRef: Secret router has no key api-key; it has api-kei",
+        "./a.yaml:11:7: warning: spec.server.env[0].secretRef: Secret nowhere is not there",
+        "./a.yaml:13:7: warning: spec.server.env[1].secretRef: environment variable MAI_TEST_NOT_SET is not set",
+        "./secrets/router.yaml:1:1: warning: can be read by others on this machine (mode 0644)",
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
+    }
+
+    // Even a Secret that is broken is not quoted.
+    write(tree.path(), "secrets/broken.yaml", "apiVersion: v1\nkind: Secret\nstringData:\n  k: \"sesame\n");
+    let output = validate(&["."], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!format!("{output:?}").contains("sesame"));
+}
+
+#[test]
+fn json_is_for_pipelines() {
+    let tree = tempfile::tempdir().unwrap();
+    write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n  displayName: A\n  suspend: often\n"));
+    let output = validate(&["-o", "json", "a.yaml"], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["valid"], false);
+    assert_eq!((found["instances"].as_u64(), found["files"].as_u64()), (Some(1), Some(1)));
+    let finding = &found["findings"][0];
+    assert_eq!((finding["line"].as_u64(), finding["column"].as_u64()), (Some(6), Some(3)));
+    assert_eq!(
+        (&finding["severity"], &finding["field"], &finding["name"]),
+        (&"error".into(), &"spec.suspend".into(), &"a".into())
+    );
+}
+
+#[test]
+fn nothing_to_validate_is_an_error() {
+    let tree = tempfile::tempdir().unwrap();
+    for (path, expected) in [("nowhere", "nowhere: is not there"), (".", ".: holds no YAML file")] {
+        let output = validate(&[path], tree.path());
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(lines(&output)[0].starts_with(expected), "{output:?}");
+    }
+}

@@ -1,0 +1,23 @@
+//! Integration tests through the public faces: the command line, HTTP, the process runtime, a directory and the mock
+//! upstream. They need neither Docker nor Kubernetes; those have test binaries of their own.
+//!
+//! * [`server`]: the chat server of one instance: accounts, sessions, chats, usage, the upstream.
+//! * [`openrouter`]: the mock upstream against OpenRouter's documented answers.
+//! * [`directory`]: a directory of documents as a watch stream, and the state kept for it.
+//! * [`compose`]: `mai compose` with real servers, from documents to running clients.
+//! * [`cli`]: the other verbs.
+//! * [`process`]: the process runtime: start, observe, stop, take over.
+//! * [`repository`]: committed files: the CRD, documentation and examples that must agree with the code.
+//! * [`fixtures`]: servers, directories and upstreams for the tests, shared with the other test binaries.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cli;
+mod compose;
+mod directory;
+#[path = "../fixtures/mod.rs"]
+mod fixtures;
+mod openrouter;
+mod process;
+mod repository;
+mod server;

@@ -1,0 +1,3 @@
+//! The mock upstream, and the client that reads it.
+
+mod mock_matches_openrouter;

@@ -1,0 +1,120 @@
+//! What `compose-mode/` offers for copying fits together and is accepted by those who will read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("compose-mode").join(name)
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(file(name)).unwrap()
+}
+
+fn yaml(name: &str) -> Value {
+    serde_saphyr::from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn clients() -> Vec<Value> {
+    let mut names: Vec<String> = std::fs::read_dir(file("clients"))
+        .unwrap()
+        .map(|entry| format!("clients/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect();
+    names.sort();
+    names.iter().map(|name| yaml(name)).collect()
+}
+
+/// NAME=value lines of the example environment.
+fn secrets() -> BTreeMap<String, String> {
+    let lines = text("mai.env.example");
+    let pairs = lines.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn the_example_clients_are_valid_and_their_secrets_have_a_place() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(file("clients")).envs(secrets()).output();
+    let output = output.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), said.trim()), (Some(0), "3 instances in 3 files are valid"));
+    for client in clients() {
+        assert_eq!(client["spec"]["image"], "mai-production:latest", "what docs/docker.md builds");
+    }
+}
+
+#[test]
+fn caddy_sends_each_client_what_is_its_own() {
+    let caddyfile = text("Caddyfile");
+    let mut sent = BTreeSet::new();
+    let mut host = "";
+    for line in caddyfile.lines() {
+        if let Some(site) = line.strip_suffix(" {").filter(|site| site.contains('.')) {
+            host = site;
+        }
+        if let Some(target) = line.trim().strip_prefix("reverse_proxy ") {
+            sent.insert((host.to_owned(), target.to_owned()));
+        }
+    }
+    let declared: BTreeSet<(String, String)> = clients()
+        .iter()
+        .map(|client| &client["spec"]["expose"])
+        .map(|expose| (expose["host"].as_str().unwrap().to_owned(), format!("127.0.0.1:{}", expose["port"])))
+        .collect();
+    assert_eq!(sent, declared);
+}
+
+#[test]
+fn systemd_accepts_the_units_and_the_command_they_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = text("mai.service");
+    let mut command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mai ")).unwrap();
+    command = command.strip_prefix("compose /etc/mai/clients ").expect("it keeps the clients of /etc/mai/clients");
+    let understood = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .arg("compose")
+        .arg(file("clients"))
+        .args(["--docker-host", "unix:///nonexistent.sock", "--state-dir"])
+        .arg(directory.path().join("state"))
+        .args(command.split(' '))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(understood.stderr).unwrap();
+    assert!(said.contains("no container engine answers at /nonexistent.sock"), "{said}");
+
+    let units = ["mai.service", "mai-git-pull.service", "mai-git-pull.timer"];
+    for unit in units {
+        // Neither program has to be installed where the tests run.
+        let here =
+            text(unit).replace("/usr/local/bin/mai", env!("CARGO_BIN_EXE_mai")).replace("/usr/bin/git", "/bin/true");
+        std::fs::write(directory.path().join(unit), here).unwrap();
+    }
+    let verified = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(units.map(|unit| directory.path().join(unit)))
+        .output()
+        .expect("this test needs systemd-analyze (Debian: apt-get install systemd)");
+    let said = String::from_utf8(verified.stderr).unwrap();
+    let ours: Vec<&str> = said.lines().filter(|line| units.iter().any(|unit| line.contains(unit))).collect();
+    assert!(verified.status.success() && ours.is_empty(), "{said}");
+}
+
+#[test]
+fn the_operator_in_a_container_sees_what_it_has_to() {
+    let service = yaml("docker-compose.yml")["services"]["mai"].take();
+    assert_eq!(service["command"], json!(["compose", "/etc/mai/clients", "--runtime", "docker"]));
+    assert_eq!(service["network_mode"], "host", "the instances are asked at the ports of the server");
+    let volumes: Vec<&str> =
+        service["volumes"].as_array().unwrap().iter().map(|volume| volume.as_str().unwrap()).collect();
+    for needed in ["/var/run/docker.sock:/var/run/docker.sock", "/etc/mai:/etc/mai:ro", "/var/lib/mai:/var/lib/mai"] {
+        assert!(volumes.contains(&needed), "{needed} is not among {volumes:?}");
+    }
+    assert_eq!(service["healthcheck"]["disable"], true, "the check of the image asks a server");
+    let proxy = yaml("caddy-docker-proxy.yml");
+    for whole in [yaml("docker-compose.yml"), proxy.clone()] {
+        assert_eq!(whole["name"], Value::Null, "docker-compose 1.29, which Debian 12 has, refuses it");
+    }
+    assert_eq!(proxy["networks"]["web"]["external"], true);
+    assert_eq!(proxy["services"]["caddy"]["networks"], json!(["web"]));
+}

@@ -1,0 +1,34 @@
+//! Promise: the committed CRD is what the code means, what `mai crd` prints, and small enough for any cluster.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_committed_crd_is_what_mai_crd_prints() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/maiinstances.yaml");
+    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &printed).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap();
+    assert!(committed == printed, "crds/maiinstances.yaml is stale; run: cargo run -- crd > crds/maiinstances.yaml");
+}
+
+#[test]
+fn the_crd_is_the_same_object_when_it_is_read_back() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
+    let read: serde_json::Value = serde_saphyr::from_slice(&output.stdout).unwrap();
+    let meant = serde_json::to_value(<mai_operator::api::MaiInstance as kube::CustomResourceExt>::crd()).unwrap();
+    assert_eq!(read, meant);
+    assert_eq!(read["kind"], "CustomResourceDefinition");
+    assert_eq!(read["metadata"]["name"], "maiinstances.mai.dev");
+}
+
+#[test]
+fn the_crd_stays_below_64_kb() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
+    assert!(output.stdout.len() < 64 * 1024, "the CRD has {} bytes", output.stdout.len());
+}

@@ -1,0 +1,5 @@
+//! Committed files that must agree with the code.
+
+mod compose_mode_examples_are_valid;
+mod conditions_are_documented;
+mod crds_are_generated;

@@ -1,0 +1,347 @@
+//! An answer in a stored chat is written whether anybody looks or not, can be joined at any time, and is kept.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageStatus, Role};
+use mai_operator::server::users::{self, NewUser, UserId};
+use mai_operator::server::{App, Config, usage};
+use uuid::Uuid;
+
+use crate::fixtures::upstream::{KEY, Mock};
+
+const MODEL: &str = "openai/gpt-5";
+
+fn config(directory: &Path, base_url: &str) -> Config {
+    let mut config = Config::for_directory(directory);
+    config.openai_api_base_url = base_url.to_owned();
+    config.openai_api_key = Some(KEY.into());
+    config
+}
+
+async fn somebody(app: &App, email: &str, role: users::Role) -> UserId {
+    let new = NewUser { name: email.to_owned(), email: email.to_owned(), password: "correct horse".into(), role };
+    users::create(app, new).await.unwrap().id
+}
+
+struct Setup {
+    app: App,
+    user: UserId,
+    chat: Uuid,
+    mock: Mock,
+    directory: tempfile::TempDir,
+}
+
+async fn setup() -> Setup {
+    setup_with(Mock::start().await).await
+}
+
+async fn setup_with(mock: Mock) -> Setup {
+    let directory = tempfile::tempdir().unwrap();
+    let app = App::start(config(directory.path(), &mock.base_url())).await.unwrap();
+    let user = somebody(&app, "anna@example.com", users::Role::Admin).await;
+    let chat = chat::create(&app, &user, None).await.unwrap().id;
+    Setup { app, user, chat, mock, directory }
+}
+
+impl Setup {
+    async fn ask(&self, text: &str) -> Uuid {
+        chat::send(&self.app, &self.user, self.chat, text, MODEL).await.unwrap().answer
+    }
+
+    async fn follow(&self, answer: Uuid) -> (String, AnswerEvent) {
+        told(&self.app, &self.user, answer).await
+    }
+
+    async fn messages(&self) -> Vec<Message> {
+        chat::get(&self.app, &self.user, self.chat).await.unwrap().1
+    }
+
+    async fn message(&self, id: Uuid) -> Message {
+        chat::message(&self.app, &self.user, id).await.unwrap()
+    }
+}
+
+/// Everything an answer tells from now on, and how it ends.
+async fn told(app: &App, user: &UserId, answer: Uuid) -> (String, AnswerEvent) {
+    ended(chat::follow(app, user, answer).await.unwrap()).await
+}
+
+/// All that is told, and how it ends.
+async fn ended(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEvent) {
+    let mut text = String::new();
+    let events: Vec<AnswerEvent> = events.collect().await;
+    let (end, texts) = events.split_last().unwrap();
+    for event in texts {
+        match event {
+            AnswerEvent::Text(more) => text.push_str(more),
+            other => panic!("{other:?} before the end"),
+        }
+    }
+    (text, end.clone())
+}
+
+/// `mock:` at the beginning makes the mock say words of eight letters.
+fn words(count: usize) -> String {
+    (0..count).map(|n| format!("{:<8}", format!("word{n}"))).collect()
+}
+
+#[tokio::test]
+async fn everybody_who_follows_gets_the_whole_answer_whenever_they_come() {
+    let setup = setup().await;
+    let answer = setup.ask("mock: chunks=100 delay=10").await;
+    let early = setup.follow(answer);
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(setup.message(answer).await.status, MessageStatus::Streaming);
+        setup.follow(answer).await
+    };
+    let leaving = async {
+        let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
+        assert!(matches!(events.next().await, Some(AnswerEvent::Text(_))));
+    };
+    let (early, late, ()) = tokio::join!(early, late, leaving);
+    assert_eq!(early, (words(100), AnswerEvent::Done));
+    assert_eq!(late, early);
+    assert_eq!(setup.follow(answer).await, early, "also long after the end");
+    let message = setup.message(answer).await;
+    assert_eq!((message.content, message.status), (words(100), MessageStatus::Done));
+}
+
+#[tokio::test]
+async fn an_answer_nobody_follows_is_kept_and_counted() {
+    let setup = setup().await;
+    let answer = setup.ask("Why is the sky blue? Please explain it to me as if I were a child of five").await;
+    assert!(matches!(
+        chat::send(&setup.app, &setup.user, setup.chat, "And the sea?", MODEL).await,
+        Err(ChatError::Busy)
+    ));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while setup.message(answer).await.status == MessageStatus::Streaming {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (kept, messages) = chat::get(&setup.app, &setup.user, setup.chat).await.unwrap();
+    assert_eq!(kept.title, "Why is the sky blue? Please explain it to me as if I were a…");
+    assert_eq!((messages.len(), messages[0].role, messages[1].role), (2, Role::User, Role::Assistant));
+    assert!(messages[1].content.contains("> Why is the sky blue?"), "{}", messages[1].content);
+    setup.app.db.flush().await.unwrap();
+    let month = usage::current_month(&setup.app);
+    let totals = usage::summary(&setup.app, month, Some(&setup.user)).await.unwrap().totals;
+    assert_eq!((totals.requests, totals.unknown_cost, totals.running), (1, 0, 0));
+    assert!(totals.cost.get() > 0);
+    let (via, of): (String, String) = sqlx::query_as(
+        "SELECT generation.via, generation.chat_id FROM generation JOIN message ON message.generation = generation.id",
+    )
+    .fetch_one(setup.app.db.reader())
+    .await
+    .unwrap();
+    assert_eq!((via, of), ("page".to_owned(), setup.chat.to_string()));
+}
+
+#[tokio::test]
+async fn a_growing_answer_is_saved_while_it_grows() {
+    let setup = setup().await;
+    let answer = setup.ask("mock: chunks=300 delay=10").await;
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    let message = setup.message(answer).await;
+    assert_eq!(message.status, MessageStatus::Streaming);
+    assert!(message.content.len() > 8 * 20 && words(300).starts_with(&message.content), "{}", message.content);
+    chat::stop(&setup.app, &setup.user, answer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stopped_answer_keeps_what_came_and_stops_the_upstream() {
+    let setup = setup().await;
+    let answer = setup.ask("mock: chunks=1000 delay=10").await;
+    let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
+    let Some(AnswerEvent::Text(begun)) = events.next().await else { panic!("ended before it began") };
+    chat::stop(&setup.app, &setup.user, answer).await.unwrap();
+    let (text, end) = ended(events).await;
+    let message = setup.message(answer).await;
+    assert_eq!((end, message.status), (AnswerEvent::Stopped, MessageStatus::Stopped));
+    assert!(message.content.len() >= 8 && begun + &text == message.content);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let month = usage::current_month(&setup.app);
+    loop {
+        let totals = usage::summary(&setup.app, month, None).await.unwrap().totals;
+        if totals.requests == 1 && totals.running == 0 && totals.unknown_cost == 0 {
+            assert!(totals.completion_tokens < 100, "{totals:?}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{totals:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let next = setup.ask("mock: chunks=2").await;
+    assert_eq!(setup.follow(next).await.1, AnswerEvent::Done, "the chat goes on");
+}
+
+#[tokio::test]
+async fn asking_again_replaces_the_last_answer() {
+    let setup = setup().await;
+    let first = setup.ask("mock: chunks=3").await;
+    setup.follow(first).await;
+    let second = chat::regenerate(&setup.app, &setup.user, setup.chat, "openai/gpt-5-mini").await.unwrap();
+    assert_eq!(setup.follow(second).await, (words(3), AnswerEvent::Done));
+    let messages = setup.messages().await;
+    let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
+    assert!(ids.len() == 2 && ids[1] == second && messages[1].model.as_deref() == Some("openai/gpt-5-mini"));
+    let empty = chat::create(&setup.app, &setup.user, None).await.unwrap().id;
+    assert!(matches!(chat::regenerate(&setup.app, &setup.user, empty, MODEL).await, Err(ChatError::Empty)));
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_said_in_the_answer() {
+    let setup = setup().await;
+    let sentences = [
+        (
+            "error=402",
+            "The AI provider refused: Insufficient credits. Add more using https://openrouter.ai/credits (402). The provider account or key has no credit left; an administrator can add some.",
+        ),
+        (
+            "error=429",
+            "The AI provider refused: Rate limit exceeded (429). Please try again in a moment, or choose another model.",
+        ),
+        ("chunks=9 fail=2", "The AI provider stopped in the middle of the answer: Provider disconnected unexpectedly"),
+        (
+            "chunks=9 cut=2",
+            "The connection to the AI provider was lost before the answer was complete. Please try again.",
+        ),
+    ];
+    for (settings, sentence) in sentences {
+        let answer = setup.ask(&format!("mock: {settings}")).await;
+        let (text, end) = setup.follow(answer).await;
+        assert_eq!(end, AnswerEvent::Failed(sentence.to_owned()));
+        assert_eq!(text, if settings.starts_with("error") { String::new() } else { words(2) });
+        let message = setup.message(answer).await;
+        assert_eq!((message.status, message.error.as_deref()), (MessageStatus::Failed, Some(sentence)));
+    }
+    assert!(matches!(
+        chat::send(&setup.app, &setup.user, setup.chat, "Hello", "nope/none").await,
+        Err(ChatError::Ask(chat::AskError::ModelNotFound))
+    ));
+    assert_eq!(setup.messages().await.len(), 8, "a question to no model is not kept");
+}
+
+#[tokio::test]
+async fn nobody_sees_a_chat_of_somebody_else() {
+    let setup = setup().await;
+    let answer = setup.ask("mock: chunks=200 delay=10").await;
+    let (app, chat) = (&setup.app, setup.chat);
+    let other = somebody(app, "other@example.com", users::Role::User).await;
+    assert!(chat::list(app, &other, None).await.unwrap().is_empty());
+    assert!(matches!(chat::get(app, &other, chat).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::message(app, &other, answer).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::rename(app, &other, chat, "mine").await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::remove(app, &other, chat).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::send(app, &other, chat, "hi", MODEL).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::regenerate(app, &other, chat, MODEL).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::stop(app, &other, answer).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::follow(app, &other, answer).await.map(|_| ()), Err(ChatError::NotFound)));
+    assert_eq!(setup.message(answer).await.status, MessageStatus::Streaming);
+}
+
+#[tokio::test]
+async fn chats_are_found_renamed_and_removed() {
+    let setup = setup().await;
+    let (app, user) = (&setup.app, &setup.user);
+    let answer = setup.ask("mock: chunks=1000 delay=10").await;
+    let other = chat::create(app, user, Some(MODEL)).await.unwrap();
+    chat::rename(app, user, other.id, "  100% wool\n socks ").await.unwrap();
+    let titles = |query: Option<&'static str>| async move {
+        let chats = chat::list(app, user, query).await.unwrap();
+        chats.into_iter().map(|chat| chat.title).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(None).await, ["100% wool socks", "mock: chunks=1000 delay=10"]);
+    assert_eq!(titles(Some("0% W")).await, ["100% wool socks"]);
+    assert_eq!(titles(Some("delay=10")).await, ["mock: chunks=1000 delay=10"]);
+    assert!(titles(Some("_")).await.is_empty() && titles(Some("nothing")).await.is_empty());
+    assert!(matches!(chat::rename(app, user, other.id, " \n").await, Err(ChatError::BadTitle(_))));
+
+    let events = chat::follow(app, user, answer).await.unwrap();
+    chat::remove(app, user, setup.chat).await.unwrap();
+    assert_eq!(ended(events).await.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
+    assert_eq!(titles(None).await, ["100% wool socks"]);
+    assert!(matches!(chat::message(app, user, answer).await, Err(ChatError::NotFound)));
+}
+
+#[tokio::test]
+async fn what_a_removed_person_wrote_goes_with_them_and_what_it_cost_stays() {
+    let setup = setup().await;
+    let other = somebody(&setup.app, "other@example.com", users::Role::User).await;
+    let chat = chat::create(&setup.app, &other, None).await.unwrap().id;
+    let asked = chat::send(&setup.app, &other, chat, "mock: chunks=3", MODEL).await.unwrap();
+    told(&setup.app, &other, asked.answer).await;
+    setup.app.db.flush().await.unwrap();
+    sqlx::query("SELECT 1 FROM message WHERE chat_id = ?")
+        .bind(chat.to_string())
+        .fetch_one(setup.app.db.reader())
+        .await
+        .unwrap();
+    let deleted = other.as_str().to_owned();
+    setup
+        .app
+        .db
+        .write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE user SET deleted_at = 1 WHERE id = ?").bind(deleted).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM chat WHERE user_id = ?)")
+            .bind(other.as_str())
+            .fetch_one(setup.app.db.reader())
+            .await
+            .unwrap();
+    assert_eq!(left, 0);
+    let month = usage::current_month(&setup.app);
+    let rows = usage::by_user(&setup.app, month).await.unwrap();
+    let row = rows.iter().find(|row| row.user_id == other).unwrap();
+    assert!(row.removed && row.totals.completion_tokens == 3, "{row:?}");
+}
+
+#[test]
+fn an_answer_cut_off_by_a_crash_says_so_after_the_restart() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let upstream = runtime();
+    let crashing = runtime();
+    let (setup, answer) = crashing.block_on(async {
+        let setup = setup_with(upstream.spawn(Mock::start()).await.unwrap()).await;
+        let answer = setup.ask("mock: chunks=1000 delay=10").await;
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        (setup, answer)
+    });
+    let (directory, user, base_url) = (setup.directory, setup.user, setup.mock.base_url());
+    // No task of the first server runs after this, as if it had been killed.
+    crashing.shutdown_timeout(Duration::from_secs(5));
+
+    runtime().block_on(async {
+        let app = App::start(config(directory.path(), &base_url)).await.unwrap();
+        let (text, end) = told(&app, &user, answer).await;
+        assert!(!text.is_empty() && words(1000).starts_with(&text));
+        let sentence = "The server was restarted while this answer was being written. Please ask again.";
+        assert_eq!(end, AnswerEvent::Failed(sentence.to_owned()));
+        app.close().await;
+    });
+}
+
+#[tokio::test]
+async fn a_closing_server_lets_answers_end_and_cuts_those_that_take_too_long() {
+    let setup = setup().await;
+    let short = setup.ask("mock: chunks=40 delay=10").await;
+    let second = chat::create(&setup.app, &setup.user, None).await.unwrap().id;
+    let long = chat::send(&setup.app, &setup.user, second, "mock: chunks=10000 delay=10", MODEL).await.unwrap().answer;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let began = Instant::now();
+    setup.app.close().await;
+    assert!(began.elapsed() < Duration::from_secs(8));
+
+    let app = App::start(config(setup.directory.path(), &setup.mock.base_url())).await.unwrap();
+    assert_eq!(told(&app, &setup.user, short).await, (words(40), AnswerEvent::Done));
+    let (text, end) = told(&app, &setup.user, long).await;
+    assert!(text.len() > 8 * 100 && matches!(end, AnswerEvent::Failed(_)), "{} {end:?}", text.len());
+}

@@ -1,0 +1,144 @@
+//! Two servers never open one data directory; a server that can't start says why and with which exit code; one that is
+//! told to stop finishes what it has begun.
+
+use std::{process::Stdio, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::fixtures::serve::{PASSWORD, Server, client, command, failure, signal, wait};
+
+#[tokio::test]
+async fn the_second_server_names_the_first_and_exits_with_75() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = Server::start_in(directory.path(), &[]).await;
+    let (code, said) = failure(command(directory.path(), &[]).spawn().unwrap()).await;
+    assert_eq!(code, 75);
+    assert!(said.contains(&format!("pid {}", first.child.id())), "{said}");
+
+    // However the first one ends, the directory is free again.
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    Server::start_in(directory.path(), &[]).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_that_cannot_be_made_exits_with_73() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "not a directory").unwrap();
+    let (code, said) = failure(command(&file.join("data"), &[]).spawn().unwrap()).await;
+    assert_eq!(code, 73);
+    assert!(said.contains("is not writable") && said.contains("DATA_DIR"), "{said}");
+}
+
+#[tokio::test]
+async fn a_taken_port_exits_with_98() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, said) = failure(command(directory.path(), &[("PORT", &port)]).spawn().unwrap()).await;
+    assert_eq!(code, 98);
+    assert!(said.contains(&format!("port {port}")), "{said}");
+}
+
+#[tokio::test]
+async fn a_setting_that_makes_no_sense_exits_with_2_and_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, value) in [
+        ("PORT", "eighty"),
+        ("MAI_TIME_ZONE", "Europe/Atlantis"),
+        ("DEFAULT_LOCALE", "xx"),
+        ("OPENAI_API_BASE_URL", "ftp://example.com"),
+        ("OLLAMA_BASE_URL", "nothing"),
+        ("MAI_SIGNUP", "Maybe"),
+        ("MAI_MAX_USERS", "0"),
+    ] {
+        let (code, said) = failure(command(directory.path(), &[(name, value)]).spawn().unwrap()).await;
+        assert_eq!(code, 2, "{name}: {said}");
+        let flag = name.trim_start_matches("MAI_").to_lowercase().replace('_', "-");
+        assert!(said.contains(name) || said.contains(&format!("--{flag}")), "{name}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn empty_settings_count_as_unset() {
+    let empty = ["WEBUI_SECRET_KEY", "OPENAI_API_KEY", "OPENAI_API_BASE_URL", "OLLAMA_BASE_URL", "DEFAULT_LOCALE"]
+        .map(|name| (name, ""));
+    let server = Server::start(&empty).await;
+    server.admin().await;
+    assert!(server.data_dir().join(".secret_key").exists());
+}
+
+#[tokio::test]
+async fn the_random_secret_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]).await;
+    let mode = std::fs::metadata(server.data_dir().join(".secret_key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(server.log().contains("WEBUI_SECRET_KEY is not set"));
+
+    let server = Server::start(&[("WEBUI_SECRET_KEY", "given")]).await;
+    assert!(!server.data_dir().join(".secret_key").exists());
+}
+
+#[tokio::test]
+async fn sigterm_lets_a_begun_request_end_and_closes_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(directory.path(), &[]).await;
+    server.admin().await;
+
+    let address = server.url.trim_start_matches("http://").to_owned();
+    let body = format!(r#"{{"email":"admin@example.com","password":"{PASSWORD}"}}"#);
+    let (half, rest) = body.split_at(10);
+    let mut begun = TcpStream::connect(&address).await.unwrap();
+    let head = format!(
+        "POST /api/v1/auths/signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    begun.write_all(format!("{head}{half}").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    signal(&server.child);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(&address).await.is_err(), "a stopping server takes no new connections");
+    begun.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    assert_eq!(wait(&mut server.child).await.code(), Some(0));
+    assert!(!directory.path().join("mai.db-wal").exists(), "a clean end leaves one file");
+    let server = Server::start_in(directory.path(), &[]).await;
+    assert_eq!(server.sign_in("admin@example.com", PASSWORD).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_end_of_standard_input_stops_a_server_that_was_told_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child =
+        command(directory.path(), &[("MAI_EXIT_WITH_STDIN", "true")]).stdin(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take();
+    let mut server = Server::attach(child).await;
+    drop(stdin);
+    assert_eq!(wait(&mut server.child).await.code(), Some(0));
+
+    // Without it, a server with no standard input at all goes on.
+    let mut server = Server::start(&[]).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(server.child.try_wait().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn health_and_ready_answer_without_anybody_signed_in() {
+    let server = Server::start(&[]).await;
+    for path in ["/health", "/ready"] {
+        let response = client().get(format!("{}{path}", server.url)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.text().await.unwrap(), r#"{"status":true}"#);
+        let head = client().head(format!("{}{path}", server.url)).send().await.unwrap();
+        assert_eq!(head.status(), 200);
+    }
+}

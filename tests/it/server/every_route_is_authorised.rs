@@ -1,0 +1,186 @@
+//! Who may call what, as one table: every route the server has, and everybody who may come. A route that is missing
+//! here fails the test, so nobody adds one without saying who may use it.
+
+use std::collections::BTreeSet;
+
+use mai_operator::server;
+use reqwest::{Method, redirect::Policy};
+use serde_json::json;
+
+use crate::fixtures::serve::{PASSWORD, Server};
+
+/// Who comes, in the order of the columns.
+const CALLERS: [&str; 5] = ["anonymous", "user", "admin", "user's key", "admin's key"];
+
+/// Everybody is let through to the handler, which answers this.
+const fn all(status: u16) -> [u16; 5] {
+    [status; 5]
+}
+
+/// Whoever has an account, by session or key.
+const fn members(status: u16) -> [u16; 5] {
+    [401, status, status, status, status]
+}
+
+/// Whoever signed in; API keys may not.
+const fn people(status: u16) -> [u16; 5] {
+    [401, status, status, 403, 403]
+}
+
+/// Admins, by session or key.
+const fn admins(status: u16) -> [u16; 5] {
+    [401, 403, status, 403, status]
+}
+
+/// Pages for whoever signed in; everybody else is sent to the door, keys as well: no browser sends one.
+const fn pages(status: u16) -> [u16; 5] {
+    [303, status, status, 303, 303]
+}
+
+/// Pages for admins.
+const fn admin_pages(status: u16) -> [u16; 5] {
+    [303, 403, status, 303, 303]
+}
+
+/// Method, path and who gets which status. Bodies are empty and ids unknown, so whoever is let through gets 200, 303,
+/// 400, 404 or 422, and nothing is changed on the way.
+#[rustfmt::skip]
+const TABLE: &[(&str, &str, [u16; 5])] = &[
+    ("GET",    "/health",                        all(200)),
+    ("GET",    "/ready",                         all(200)),
+    ("GET",    "/api/version",                   all(200)),
+    ("GET",    "/api/config",                    all(200)),
+    ("POST",   "/api/v1/auths/signup",           all(422)),
+    ("POST",   "/api/v1/auths/signin",           all(422)),
+    ("GET",    "/api/v1/auths/",                 people(200)),
+    ("POST",   "/api/v1/auths/update/password",  people(422)),
+    ("POST",   "/api/v1/auths/update/profile",   people(200)),
+    ("GET",    "/api/v1/auths/api_keys",         people(200)),
+    ("POST",   "/api/v1/auths/api_keys",         people(422)),
+    ("DELETE", "/api/v1/auths/api_keys/{id}",    people(404)),
+    ("POST",   "/api/v1/auths/add",              admins(422)),
+    ("GET",    "/api/v1/users/",                 admins(200)),
+    ("GET",    "/api/v1/users/{id}",             admins(404)),
+    ("POST",   "/api/v1/users/{id}/update",      admins(404)),
+    ("DELETE", "/api/v1/users/{id}",             admins(404)),
+    ("GET",    "/api/v1/connection",             admins(200)),
+    ("POST",   "/api/v1/connection",             admins(422)),
+    ("DELETE", "/api/v1/connection",             admins(200)),
+    ("POST",   "/api/v1/connection/verify",      admins(200)),
+
+    ("GET",    "/api/models",                    members(200)),
+    ("GET",    "/api/v1/models",                 members(200)),
+    ("GET",    "/v1/models",                     members(200)),
+    ("POST",   "/api/chat/completions",          members(400)),
+    ("POST",   "/api/v1/chat/completions",       members(400)),
+    ("POST",   "/v1/chat/completions",           members(400)),
+    ("GET",    "/api/v1/chats/",                 members(200)),
+    ("GET",    "/api/v1/chats/{id}",             members(404)),
+    ("DELETE", "/api/v1/chats/{id}",             members(404)),
+
+    ("GET",    "/api/v1/usage/me",               members(200)),
+    ("GET",    "/api/v1/usage/summary",          admins(200)),
+    ("GET",    "/api/v1/usage/days",             admins(200)),
+    ("GET",    "/api/v1/usage/users",            admins(200)),
+    ("GET",    "/api/v1/usage/models",           admins(200)),
+
+    ("GET",    "/",                              all(303)),
+    ("GET",    "/register",                      all(303)),
+    ("POST",   "/register",                      all(422)),
+    ("GET",    "/sign-in",                       [200, 303, 303, 200, 200]),
+    ("POST",   "/sign-in",                       all(422)),
+    ("POST",   "/theme",                         all(422)),
+    ("GET",    "/assets/{hash}/{name}",          all(404)),
+    ("GET",    "/favicon.ico",                   all(200)),
+
+    ("GET",    "/chat",                          pages(200)),
+    ("POST",   "/chat",                          pages(422)),
+    ("GET",    "/chats",                         pages(200)),
+    ("GET",    "/chat/{id}",                     pages(404)),
+    ("POST",   "/chat/{id}/rename",              pages(422)),
+    ("POST",   "/chat/{id}/delete",              pages(404)),
+    ("POST",   "/chat/{id}/stop",                pages(404)),
+    ("POST",   "/chat/{id}/messages",            pages(422)),
+    ("GET",    "/chat/{id}/messages/{message}",  pages(303)),
+    ("POST",   "/chat/{id}/messages/{message}/regenerate",  pages(404)),
+    ("GET",    "/chat/{id}/messages/{message}/stream",      pages(404)),
+    ("GET",    "/account",                       pages(200)),
+    ("POST",   "/account/profile",               pages(422)),
+    ("POST",   "/account/password",              pages(422)),
+    ("POST",   "/account/keys",                  pages(422)),
+    ("POST",   "/account/keys/{id}/revoke",      pages(404)),
+
+    ("GET",    "/users",                         admin_pages(200)),
+    ("POST",   "/users",                         admin_pages(422)),
+    ("POST",   "/users/{id}/password",           admin_pages(404)),
+    ("POST",   "/users/{id}/remove",             admin_pages(404)),
+    ("GET",    "/connection",                    admin_pages(200)),
+    ("POST",   "/connection",                    admin_pages(422)),
+    ("POST",   "/connection/forget",             admin_pages(200)),
+    ("GET",    "/usage",                         admin_pages(200)),
+    ("GET",    "/usage/live",                    admin_pages(200)),
+
+    // These end a session, each one of its own.
+    ("POST",   "/sign-out",                      all(303)),
+    ("POST",   "/api/v1/auths/signout",          people(200)),
+];
+
+#[test]
+fn every_route_is_in_the_table_and_nothing_else() {
+    let routes: BTreeSet<_> = server::endpoints().map(|route| (route.method.as_str(), route.path)).collect();
+    let rows: BTreeSet<_> = TABLE.iter().map(|(method, path, _)| (*method, *path)).collect();
+    assert_eq!(rows.len(), TABLE.len(), "a row is there twice");
+    let missing: Vec<_> = routes.difference(&rows).collect();
+    assert!(missing.is_empty(), "say in TABLE who may call {missing:?}");
+    let gone: Vec<_> = rows.difference(&routes).collect();
+    assert!(gone.is_empty(), "the server has no {gone:?}");
+}
+
+#[tokio::test]
+async fn everybody_gets_what_the_table_says() {
+    let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
+    let admin = server.admin().await;
+    let (_, user) = server.user(&admin, "user@example.com").await;
+    let key = async |token: &str| {
+        let (_, key) = server.post("/api/v1/auths/api_keys", token, json!({ "name": "key" })).await;
+        key["api_key"].as_str().unwrap().to_owned()
+    };
+    let (user_key, admin_key) = (key(&user).await, key(&admin).await);
+    let credentials = [None, Some(&user), Some(&admin), Some(&user_key), Some(&admin_key)];
+    let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+
+    let mut wrong = Vec::new();
+    for (method, path, expected) in TABLE {
+        for ((caller, credential), expected) in CALLERS.iter().zip(credentials).zip(expected) {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let url = format!(
+                "{}{}",
+                server.url,
+                path.replace("{id}", "00000000-0000-7000-8000-000000000000")
+                    .replace("{message}", "00000000-0000-7000-8000-000000000000")
+            );
+            let mut request = client.request(method.clone(), url);
+            // What ends a session gets one of its own to end.
+            let spare = match *caller {
+                "user" | "admin" if path.ends_with("signout") || path.ends_with("sign-out") => {
+                    let (_, session) = server.sign_in(&format!("{caller}@example.com"), PASSWORD).await;
+                    Some(session["token"].as_str().unwrap().to_owned())
+                }
+                _ => None,
+            };
+            if let Some(token) = spare.as_ref().or(credential) {
+                request = request.bearer_auth(token);
+            }
+            if method == Method::POST && !path.starts_with("/api") && !path.starts_with("/v1") {
+                request = request.header("content-type", "application/x-www-form-urlencoded").body("x=y");
+            } else if method == Method::POST {
+                request = request.json(&json!({}));
+            }
+            let status = request.send().await.unwrap().status();
+            if status.as_u16() != *expected {
+                wrong.push(format!("{method} {path} by {caller}: {status}, the table says {expected}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

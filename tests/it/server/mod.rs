@@ -1,0 +1,16 @@
+//! The chat server of one instance, over HTTP against a real `mai serve`.
+
+mod accounts_are_managed_by_admins;
+mod answers_complete_without_a_reader;
+mod chat_bytes_pass_unchanged;
+mod cross_site_requests_are_refused;
+mod data_directory_has_one_server;
+mod every_route_is_authorised;
+mod first_user_becomes_admin;
+mod logs_contain_no_secrets;
+mod pages_respect_permissions;
+mod sessions_end_immediately;
+mod sign_in_is_rate_limited;
+mod upstream_failures_are_reported;
+mod upstream_key_stays_secret;
+mod usage_is_counted_once;

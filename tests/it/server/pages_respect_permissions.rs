@@ -1,0 +1,191 @@
+//! A page shows what its reader may see, sends others to the door, and lets the browser run nothing but our scripts.
+
+use reqwest::{Client, Method, Response, StatusCode, header, redirect};
+use serde_json::json;
+
+use crate::fixtures::serve::{PASSWORD, Server, client};
+
+/// Somebody at a browser of their own: sends the cookie they have and follows no redirect by themselves.
+struct Browser<'a> {
+    server: &'a Server,
+    client: Client,
+    token: Option<String>,
+}
+
+impl<'a> Browser<'a> {
+    fn new(server: &'a Server) -> Self {
+        client();
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none()).build().unwrap();
+        Self { server, client, token: None }
+    }
+
+    async fn send(&mut self, method: Method, path: &str, form: &[(&str, &str)]) -> Response {
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.server.url));
+        if let Some(token) = &self.token {
+            request = request.header(header::COOKIE, format!("token={token}"));
+        }
+        if method == Method::POST {
+            let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            request = request
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header("sec-fetch-site", "same-origin")
+                .body(body);
+        }
+        let response = request.send().await.unwrap();
+        let cookies: Vec<&str> =
+            response.headers().get_all(header::SET_COOKIE).iter().map(|cookie| cookie.to_str().unwrap()).collect();
+        if let Some(token) = cookies.iter().find_map(|cookie| cookie.strip_prefix("token=")) {
+            let token = token.split(';').next().unwrap().to_owned();
+            self.token = Some(token).filter(|token| !token.is_empty());
+        }
+        response
+    }
+
+    async fn get(&mut self, path: &str) -> Response {
+        self.send(Method::GET, path, &[]).await
+    }
+
+    async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Response {
+        self.send(Method::POST, path, form).await
+    }
+}
+
+fn location(response: &Response) -> &str {
+    response.headers()[header::LOCATION].to_str().unwrap()
+}
+
+async fn registered(server: &Server) -> Browser<'_> {
+    let mut anna = Browser::new(server);
+    let response = anna
+        .post("/register", &[("name", "Anna <i>Nowak"), ("email", "anna@abc.example"), ("password", PASSWORD)])
+        .await;
+    assert_eq!((response.status(), location(&response)), (StatusCode::SEE_OTHER, "/chat"));
+    anna
+}
+
+#[tokio::test]
+async fn strangers_are_sent_to_the_door_and_back_where_they_wanted_to_go_but_never_elsewhere() {
+    let server = Server::start(&[]).await;
+    registered(&server).await;
+
+    let mut stranger = Browser::new(&server);
+    let response = stranger.get("/usage?month=2026-01&chart=tokens").await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let door = location(&response).to_owned();
+    assert_eq!(door, "/sign-in?back=%2Fusage%3Fmonth%3D2026-01%26chart%3Dtokens");
+    let page = stranger.get(&door).await.text().await.unwrap();
+    assert!(page.contains("value=\"/usage?month=2026-01&#38;chart=tokens\""), "the way back is lost");
+
+    for (back, lands) in [
+        ("/usage?month=2026-01", "/usage?month=2026-01"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/%0d%0aset-cookie:x=y", "/%0d%0aset-cookie:x=y"),
+        ("/\r\nset-cookie: x=y", "/"),
+    ] {
+        let mut anna = Browser::new(&server);
+        let form = [("email", "ANNA@abc.example"), ("password", PASSWORD), ("back", back)];
+        let response = anna.post("/sign-in", &form).await;
+        assert_eq!((response.status(), location(&response)), (StatusCode::SEE_OTHER, lands), "{back:?}");
+        assert_eq!(response.headers().get_all(header::SET_COOKIE).iter().count(), 1, "{back:?} set a cookie");
+    }
+}
+
+#[tokio::test]
+async fn the_door_does_not_tell_who_has_an_account() {
+    let server = Server::start(&[]).await;
+    registered(&server).await;
+    let mut pages = Vec::new();
+    for email in ["anna@abc.example", "nobody@abc.example"] {
+        let mut stranger = Browser::new(&server);
+        let response = stranger.post("/sign-in", &[("email", email), ("password", "not the password")]).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert!(stranger.token.is_none());
+        let page = response.text().await.unwrap().replace(email, "…");
+        // Nonces differ, and nothing else may.
+        pages.push(
+            page.split("nonce=\"")
+                .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest).to_owned())
+                .collect::<String>(),
+        );
+    }
+    assert_eq!(pages[0], pages[1]);
+}
+
+#[tokio::test]
+async fn users_get_a_page_that_says_no_where_only_admins_may_look() {
+    let server = Server::start(&[]).await;
+    let mut anna = registered(&server).await;
+    let form = [("name", "Jan"), ("email", "jan@abc.example"), ("password", PASSWORD), ("role", "user")];
+    assert_eq!(anna.post("/users", &form).await.status(), StatusCode::OK);
+
+    let mut jan = Browser::new(&server);
+    jan.post("/sign-in", &[("email", "jan@abc.example"), ("password", PASSWORD)]).await;
+    for path in ["/users", "/connection", "/usage", "/usage/live"] {
+        let response = jan.get(path).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
+        assert!(response.text().await.unwrap().contains("Only for administrators"), "{path}");
+    }
+    let page = jan.get("/chat").await.text().await.unwrap();
+    assert!(!page.contains("href=\"/users\"") && !page.contains("href=\"/usage\""), "a user is offered admin pages");
+    assert!(page.contains("Anna &#60;i&#62;Nowak"), "a user is told whom to ask for a connection, escaped");
+}
+
+#[tokio::test]
+async fn every_page_forbids_foreign_code_and_being_kept() {
+    let server = Server::start(&[]).await;
+    let mut anna = registered(&server).await;
+    let mut nonces = std::collections::HashSet::new();
+    for path in ["/chat", "/users", "/connection", "/usage", "/account", "/nothing-here", "/chat/nobodys"] {
+        let response = anna.get(path).await;
+        let headers = response.headers().clone();
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        for part in [
+            "default-src 'none'",
+            "script-src 'nonce-",
+            "style-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "require-trusted-types-for 'script'",
+        ] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}: {policy}");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{path}");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+        let page = response.text().await.unwrap();
+        assert_eq!(page.matches("<script").count(), page.matches(&format!("nonce=\"{nonce}\" src=")).count(), "{path}");
+        assert!(nonces.insert(nonce), "{path} has the nonce of another page");
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_programs_does_not_press_buttons() {
+    let server = Server::start(&[]).await;
+    let anna = registered(&server).await;
+    let (status, made) = server.post("/api/v1/auths/api_keys", &anna.token.unwrap(), json!({ "name": "script" })).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    let key = made["api_key"].as_str().or_else(|| made["key"].as_str()).expect("the new key is in the answer");
+    let response = Browser::new(&server)
+        .client
+        .get(format!("{}/account", server.url))
+        .header("x-api-key", key)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_page_speaks_the_readers_language() {
+    let server = Server::start(&[("DEFAULT_LOCALE", "pl")]).await;
+    let mut anna = registered(&server).await;
+    let lang = |page: &str| page.split("<html lang=\"").nth(1).unwrap()[..2].to_owned();
+    assert_eq!(lang(&anna.get("/chat").await.text().await.unwrap()), "pl");
+    let response = anna.post("/account/profile", &[("name", "Anna"), ("locale", "en")]).await;
+    assert_eq!(location(&response), "/account?done=profile");
+    assert_eq!(lang(&anna.get("/chat").await.text().await.unwrap()), "en");
+}

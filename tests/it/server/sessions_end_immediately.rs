@@ -1,0 +1,214 @@
+//! What ends a session ends it at once: signing out, a changed password, a changed role, a removed account, a revoked key.
+
+use reqwest::{Method, header};
+use serde_json::json;
+
+use crate::fixtures::serve::{PASSWORD, Server, answer};
+
+const SESSION: &str = "/api/v1/auths/";
+
+async fn another_session(server: &Server, email: &str) -> String {
+    server.sign_in(email, PASSWORD).await.1["token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn signing_out_ends_this_session_and_no_other() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let other = another_session(&server, "admin@example.com").await;
+    let (status, body) = server.get(SESSION, &admin).await;
+    assert_eq!((status.as_u16(), &body["email"], &body["token"]), (200, &json!("admin@example.com"), &json!(admin)));
+
+    assert_eq!(server.post("/api/v1/auths/signout", &admin, json!({})).await.0, 200);
+    assert_eq!(server.get(SESSION, &admin).await.0, 401);
+    assert_eq!(server.get(SESSION, &other).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_cookie_is_a_session_too_and_signing_out_takes_it() {
+    let server = Server::start(&[]).await;
+    server.admin().await;
+    let body = json!({ "email": "admin@example.com", "password": PASSWORD });
+    let sign_in = |proto: Option<&'static str>| {
+        let request = server.request(Method::POST, "/api/v1/auths/signin").json(&body);
+        match proto {
+            Some(proto) => request.header("x-forwarded-proto", proto),
+            None => request,
+        }
+    };
+    let cookie_of = |response: &reqwest::Response| response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+
+    let response = sign_in(None).send().await.unwrap();
+    let cookie = cookie_of(&response);
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    for part in ["token=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=2419200"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    assert!(!cookie.contains("Secure"), "plain http in a local network has to work: {cookie}");
+    assert!(cookie_of(&sign_in(Some("https")).send().await.unwrap()).contains("; Secure"));
+
+    let pair = cookie.split(';').next().unwrap().to_owned();
+    let with_cookie = |method, path| server.request(method, path).header(header::COOKIE, &pair);
+    let (status, body) = answer(with_cookie(Method::GET, SESSION)).await;
+    assert_eq!(status, 200);
+    assert!(body.get("token").is_none(), "a script must not read the token out of the cookie's reach");
+
+    let response = with_cookie(Method::POST, "/api/v1/auths/signout").send().await.unwrap();
+    assert!(cookie_of(&response).starts_with("token=;") && cookie_of(&response).contains("Max-Age=0"));
+    assert_eq!(answer(with_cookie(Method::GET, SESSION)).await.0, 401);
+}
+
+#[tokio::test]
+async fn in_development_the_cookie_is_never_secure() {
+    let server = Server::start(&[("ENV", "dev")]).await;
+    server.admin().await;
+    let body = json!({ "email": "admin@example.com", "password": PASSWORD });
+    let request = server.request(Method::POST, "/api/v1/auths/signin").header("x-forwarded-proto", "https").json(&body);
+    let response = request.send().await.unwrap();
+    assert!(!response.headers()[header::SET_COOKIE].to_str().unwrap().contains("Secure"));
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_all_other_sessions() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let other = another_session(&server, "admin@example.com").await;
+    assert_eq!(server.get(SESSION, &other).await.0, 200);
+
+    let change = |current: &str, new: &str| {
+        server.post("/api/v1/auths/update/password", &admin, json!({ "password": current, "new_password": new }))
+    };
+    assert_eq!(change("wrong password", "another password").await.0, 400);
+    assert_eq!(change(PASSWORD, "short").await.0, 400);
+    assert_eq!(server.get(SESSION, &other).await.0, 200);
+    assert_eq!(change(PASSWORD, "another password").await, (reqwest::StatusCode::OK, json!(true)));
+
+    assert_eq!(server.get(SESSION, &other).await.0, 401);
+    assert_eq!(server.get(SESSION, &admin).await.0, 200);
+    assert_eq!(server.sign_in("admin@example.com", PASSWORD).await.0, 400);
+    assert_eq!(server.sign_in("ADMIN@example.com", "another password").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_password_the_admin_sets_ends_all_sessions_of_the_user() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let (id, user) = server.user(&admin, "user@example.com").await;
+    assert_eq!(server.get(SESSION, &user).await.0, 200);
+    let (status, _) =
+        server.post(&format!("/api/v1/users/{id}/update"), &admin, json!({ "password": "set by admin" })).await;
+    assert_eq!(status, 200);
+    assert_eq!(server.get(SESSION, &user).await.0, 401);
+    assert_eq!(server.sign_in("user@example.com", "set by admin").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_changed_role_counts_from_the_next_request() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let (id, user) = server.user(&admin, "user@example.com").await;
+    assert_eq!(server.get("/api/v1/users/", &user).await.0, 403);
+    let update = format!("/api/v1/users/{id}/update");
+    assert_eq!(server.post(&update, &admin, json!({ "role": "superuser" })).await.0, 400);
+    assert_eq!(server.post(&update, &admin, json!({ "role": "admin" })).await.0, 200);
+    assert_eq!(server.get("/api/v1/users/", &user).await.0, 200);
+    assert_eq!(server.post(&update, &admin, json!({ "role": "user" })).await.0, 200);
+    assert_eq!(server.get("/api/v1/users/", &user).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_removed_user_is_out_at_once_and_can_be_invited_again() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let (id, user) = server.user(&admin, "user@example.com").await;
+    let (_, key) = server.post("/api/v1/auths/api_keys", &user, json!({ "name": "script" })).await;
+    let key = key["api_key"].as_str().unwrap();
+    let config = async |token: &str| server.get("/api/config", token).await.1["user"]["id"].clone();
+    assert_eq!(config(key).await, json!(id));
+
+    let path = format!("/api/v1/users/{id}");
+    assert_eq!(server.delete(&path, &admin).await, (reqwest::StatusCode::OK, json!(true)));
+    assert_eq!(server.get(SESSION, &user).await.0, 401);
+    assert_eq!(config(key).await, json!(null));
+    assert_eq!(server.sign_in("user@example.com", PASSWORD).await.0, 400);
+    assert_eq!(server.get(&path, &admin).await.0, 404);
+    assert_eq!(server.delete(&path, &admin).await.0, 404);
+
+    let (again, token) = server.user(&admin, "user@example.com").await;
+    assert_ne!(again, id);
+    assert_eq!(server.get(SESSION, &token).await.0, 200);
+}
+
+#[tokio::test]
+async fn somebody_always_stays_in_charge() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let id = server.get(SESSION, &admin).await.1["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.delete(&format!("/api/v1/users/{id}"), &admin).await.0, 403);
+    let update = format!("/api/v1/users/{id}/update");
+    assert_eq!(server.post(&update, &admin, json!({ "role": "user" })).await.0, 403);
+
+    let (second, token) = server.user(&admin, "second@example.com").await;
+    server.post(&format!("/api/v1/users/{second}/update"), &admin, json!({ "role": "admin" })).await;
+    assert_eq!(server.delete(&format!("/api/v1/users/{id}"), &token).await.0, 200);
+    assert_eq!(server.get(SESSION, &admin).await.0, 401);
+}
+
+#[tokio::test]
+async fn an_api_key_is_shown_once_and_ends_when_revoked() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let (_, first) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "laptop" })).await;
+    let (_, second) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "server" })).await;
+    let (first_key, second_key) = (first["api_key"].as_str().unwrap(), second["api_key"].as_str().unwrap());
+    assert!(first_key.starts_with("sk-") && first_key.len() == 67);
+
+    let (_, list) = server.get("/api/v1/auths/api_keys", &admin).await;
+    assert_eq!(
+        list.as_array().unwrap().iter().map(|key| key["name"].clone()).collect::<Vec<_>>(),
+        ["server", "laptop"]
+    );
+    assert!(!list.to_string().contains(first_key));
+    assert_eq!(list[1]["hint"], first_key[63..]);
+
+    // As x-api-key too.
+    let by_header = answer(server.request(Method::GET, "/api/v1/users/").header("x-api-key", first_key)).await;
+    assert_eq!(by_header.0, 200);
+    let path = format!("/api/v1/auths/api_keys/{}", first["id"].as_str().unwrap());
+    let (_, user) = server.user(&admin, "user@example.com").await;
+    assert_eq!(server.delete(&path, &user).await.0, 404, "nobody revokes another's key");
+    assert_eq!(server.delete(&path, &admin).await.0, 200);
+    assert_eq!(server.get("/api/v1/users/", first_key).await.0, 401);
+    assert_eq!(server.get("/api/v1/users/", second_key).await.0, 200);
+}
+
+#[tokio::test]
+async fn sessions_and_keys_outlive_a_restart_and_are_not_stored_in_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(directory.path(), &[]).await;
+    let admin = server.admin().await;
+    let (_, key) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "laptop" })).await;
+    let key = key["api_key"].as_str().unwrap().to_owned();
+    server.terminate().await;
+
+    let stored = std::fs::read(directory.path().join("mai.db")).unwrap();
+    for secret in [admin.as_str(), &key, PASSWORD] {
+        assert!(!stored.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+    let server = Server::start_in(directory.path(), &[]).await;
+    assert_eq!(server.get(SESSION, &admin).await.0, 200);
+    assert_eq!(server.get("/api/v1/users/", &key).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_bad_header_is_not_made_good_by_a_cookie() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    for authorization in ["Bearer nonsense", "Bearer sk-nonsense", "Basic YTpi", "Bearer", ""] {
+        let request = server
+            .request(Method::GET, SESSION)
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::COOKIE, format!("token={admin}"));
+        assert_eq!(answer(request).await.0, 401, "{authorization:?}");
+    }
+}

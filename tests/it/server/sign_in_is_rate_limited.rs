@@ -1,0 +1,50 @@
+//! Whoever guesses passwords is slowed down; nobody else is, and nobody learns which e-mails have accounts.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, header};
+use serde_json::json;
+
+use crate::fixtures::serve::{PASSWORD, Server};
+
+#[tokio::test]
+async fn the_sixteenth_try_in_three_minutes_has_to_wait() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    server.user(&admin, "other@example.com").await;
+    for _ in 0..15 {
+        assert_eq!(server.sign_in("admin@example.com", "wrong password").await.0, 400);
+    }
+    let body = json!({ "email": "Admin@example.com", "password": PASSWORD });
+    let response = server.request(Method::POST, "/api/v1/auths/signin").json(&body).send().await.unwrap();
+    assert_eq!(response.status(), 429, "even the right password waits, and letter case is no way around");
+    let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=13).contains(&wait), "{wait}");
+
+    assert_eq!(server.sign_in("other@example.com", PASSWORD).await.0, 200, "others are not held up");
+    assert_eq!(server.get("/api/v1/auths/", &admin).await.0, 200, "nor is who is in already");
+}
+
+#[tokio::test]
+async fn an_unknown_email_is_refused_in_the_same_words_and_time() {
+    let server = Server::start(&[]).await;
+    server.admin().await;
+    let mut times = [Vec::new(), Vec::new()];
+    let mut answers = Vec::new();
+    for _ in 0..7 {
+        for (email, times) in ["admin@example.com", "nobody@example.com"].iter().zip(&mut times) {
+            let started = Instant::now();
+            answers.push(server.sign_in(email, "wrong password").await);
+            times.push(started.elapsed());
+        }
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    assert_eq!(answers[0].0, 400);
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    };
+    let [known, unknown] = &mut times;
+    let (known, unknown) = (median(known), median(unknown));
+    assert!(unknown * 4 > known && known * 4 > unknown, "known {known:?}, unknown {unknown:?}");
+}

@@ -1,0 +1,264 @@
+//! Every token of usage is counted once: streamed, whole, cancelled, failed or cut off by a crash.
+
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::fixtures::serve::{Server, client};
+use crate::fixtures::upstream::{KEY, Mock};
+
+/// 12 tokens are asked; gpt-5 costs $1.25 a million of the question and $10 a million of the answer.
+fn cost(answered: u64) -> u64 {
+    (12 * 1_250_000 + answered * 10_000_000_u64 + 500_000) / 1_000_000
+}
+
+fn settings(mock: &Mock) -> Vec<(&'static str, String)> {
+    vec![("OPENAI_API_BASE_URL", mock.base_url()), ("OPENAI_API_KEY", KEY.to_owned())]
+}
+
+async fn start_in(directory: &std::path::Path, settings: &[(&'static str, String)]) -> Server {
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Server::start_in(directory, &settings).await
+}
+
+struct Setup {
+    mock: Mock,
+    server: Server,
+    token: String,
+    _directory: tempfile::TempDir,
+}
+
+async fn setup() -> Setup {
+    let mock = Mock::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let server = start_in(directory.path(), &settings(&mock)).await;
+    let token = server.admin().await;
+    Setup { mock, server, token, _directory: directory }
+}
+
+async fn ask(server: &Server, token: &str, settings: &str, stream: bool) -> Response {
+    let body = json!({
+        "model": "openai/gpt-5", "stream": stream,
+        "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+        "metadata": {"mock": settings}
+    });
+    server.request(Method::POST, "/api/v1/chat/completions").bearer_auth(token).json(&body).send().await.unwrap()
+}
+
+/// Reads so many chunks with text. The rest is given back: dropping it hangs up.
+async fn read_some(response: Response, chunks: usize) -> impl Stream {
+    let mut seen = String::new();
+    let mut stream = Box::pin(response.bytes_stream());
+    while seen.matches("\"content\":\"word").count() < chunks {
+        seen.push_str(&String::from_utf8_lossy(&stream.next().await.unwrap().unwrap()));
+    }
+    stream
+}
+
+async fn summary(server: &Server, token: &str) -> Value {
+    server.get("/api/v1/usage/summary", token).await.1
+}
+
+/// Waits until no generation runs and no cost is unknown.
+async fn settled(server: &Server, token: &str, requests: u64) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let summary = summary(server, token).await;
+        if summary["requests"] == requests && summary["running"] == 0 && summary["unknown_cost"] == 0 {
+            return summary;
+        }
+        assert!(Instant::now() < deadline, "the books do not close: {summary}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What the upstream says it charged, in micro-USD.
+async fn charged(mock: &Mock) -> u64 {
+    let response = client().get(format!("{}/key", mock.base_url())).bearer_auth(KEY).send().await.unwrap();
+    let key: Value = response.json().await.unwrap();
+    (key["data"]["usage"].as_f64().unwrap() * 1e6).round() as u64
+}
+
+async fn statuses(server: &Server) -> Vec<(String, Option<String>)> {
+    let path = server.data_dir_of_test();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path.join("mai.db")).read_only(true);
+    let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query_as("SELECT status, source FROM generation ORDER BY id").fetch_all(&pool).await.unwrap()
+}
+
+trait DataDir {
+    fn data_dir_of_test(&self) -> std::path::PathBuf;
+}
+
+impl DataDir for Server {
+    /// Asked of the process, because the server does not own its directory here.
+    fn data_dir_of_test(&self) -> std::path::PathBuf {
+        let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
+        let environment = String::from_utf8(environment).unwrap();
+        environment.split('\0').find_map(|entry| entry.strip_prefix("DATA_DIR=")).unwrap().into()
+    }
+}
+
+fn pair(status: &str, source: Option<&str>) -> (String, Option<String>) {
+    (status.to_owned(), source.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn whole_and_streamed_answers_are_counted_from_what_they_say() {
+    let Setup { mock, server, token, _directory } = setup().await;
+    ask(&server, &token, "chunks=4", false).await.bytes().await.unwrap();
+    ask(&server, &token, "chunks=7", true).await.bytes().await.unwrap();
+    let summary = settled(&server, &token, 2).await;
+    assert_eq!(summary["cost_micro_usd"], cost(4) + cost(7));
+    assert_eq!((&summary["prompt_tokens"], &summary["completion_tokens"]), (&json!(24), &json!(11)));
+    assert_eq!(charged(&mock).await, cost(4) + cost(7));
+    // Longer than the upstream takes to put them on record: they are not looked up as well.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(settled(&server, &token, 2).await["cost_micro_usd"], cost(4) + cost(7));
+    assert_eq!(statuses(&server).await, [pair("completed", Some("usage")), pair("completed", Some("usage"))]);
+}
+
+#[tokio::test]
+async fn many_at_once_are_counted_to_the_last_one() {
+    let Setup { mock, server, token, _directory } = setup().await;
+    let asked = futures::stream::iter(0..300).map(|n| {
+        let (server, token) = (&server, &token);
+        async move { ask(server, token, "chunks=3", n % 2 == 0).await.bytes().await.unwrap() }
+    });
+    asked.buffer_unordered(32).collect::<Vec<_>>().await;
+    let summary = settled(&server, &token, 300).await;
+    assert_eq!(summary["cost_micro_usd"], 300 * cost(3));
+    assert_eq!(summary["completion_tokens"], 900);
+    assert_eq!(charged(&mock).await, 300 * cost(3));
+}
+
+#[tokio::test]
+async fn an_answer_the_client_leaves_is_cancelled_at_once_and_counted_from_the_record() {
+    let Setup { mock, server, token, _directory } = setup().await;
+    let response = ask(&server, &token, "chunks=1000 delay=20", true).await;
+    drop(read_some(response, 5).await);
+    let summary = settled(&server, &token, 1).await;
+    let answered = summary["completion_tokens"].as_u64().unwrap();
+    assert!((5..30).contains(&answered), "the upstream went on for nobody: {summary}");
+    assert_eq!(summary["cost_micro_usd"], cost(answered));
+    assert_eq!(charged(&mock).await, cost(answered));
+    assert_eq!(statuses(&server).await, [pair("cancelled", Some("generation"))]);
+}
+
+#[tokio::test]
+async fn a_question_left_before_its_answer_began_is_cancelled_at_once_and_stays_unknown() {
+    let Setup { server, token, _directory, .. } = setup().await;
+    let asked = tokio::time::timeout(Duration::from_millis(300), ask(&server, &token, "head=20000", true)).await;
+    assert!(asked.is_err());
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while statuses(&server).await != [pair("cancelled", None)] {
+        assert!(Instant::now() < deadline, "{:?}", statuses(&server).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let summary = summary(&server, &token).await;
+    assert_eq!((&summary["requests"], &summary["unknown_cost"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_answer_the_upstream_breaks_off_is_counted_from_the_record() {
+    let Setup { mock, server, token, _directory } = setup().await;
+    let cut = ask(&server, &token, "chunks=50 cut=6", true).await;
+    assert_eq!(cut.status(), 200);
+    assert!(cut.bytes().await.is_err(), "a cut must not look like an end");
+    let failed = ask(&server, &token, "chunks=50 fail=8", true).await.text().await.unwrap();
+    assert!(failed.contains("\"finish_reason\":\"error\""));
+    ask(&server, &token, "chunks=9 usage=none", true).await.bytes().await.unwrap();
+    let summary = settled(&server, &token, 3).await;
+    assert_eq!(summary["completion_tokens"], 6 + 8 + 9);
+    assert_eq!(summary["cost_micro_usd"], cost(6) + cost(8) + cost(9));
+    assert_eq!(charged(&mock).await, cost(6) + cost(8) + cost(9));
+    let expected = [("failed", "generation"), ("failed", "generation"), ("completed", "generation")];
+    assert_eq!(statuses(&server).await, expected.map(|(status, source)| pair(status, Some(source))));
+}
+
+#[tokio::test]
+async fn an_answer_cut_off_by_a_crash_is_counted_after_the_restart() {
+    let Setup { mock, mut server, token, _directory: directory } = setup().await;
+    ask(&server, &token, "chunks=2", true).await.bytes().await.unwrap();
+    let response = ask(&server, &token, "chunks=1000 delay=20", true).await;
+    let _reading = read_some(response, 5).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+
+    let server = start_in(directory.path(), &settings(&mock)).await;
+    let summary = settled(&server, &token, 2).await;
+    let answered = summary["completion_tokens"].as_u64().unwrap() - 2;
+    assert!((5..60).contains(&answered), "{summary}");
+    assert_eq!(summary["cost_micro_usd"], cost(2) + cost(answered));
+    assert_eq!(charged(&mock).await, cost(2) + cost(answered));
+    assert_eq!(statuses(&server).await, [pair("completed", Some("usage")), pair("interrupted", Some("generation"))]);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_asked_again_when_it_is_back() {
+    let Setup { mock, server, token, _directory } = setup().await;
+    let response = ask(&server, &token, "chunks=1000 delay=10", true).await;
+    let _reading = read_some(response, 3).await;
+    // The mock's memory ends with it, so the record cannot come back; the row must stay, unknown, and not turn to zero.
+    let address = mock.stop().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let summary = summary(&server, &token).await;
+    assert_eq!(
+        (&summary["requests"], &summary["unknown_cost"], &summary["cost_micro_usd"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let _mock = Mock::start_at(address).await;
+    ask(&server, &token, "chunks=4", true).await.bytes().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let summary = server.get("/api/v1/usage/summary", &token).await.1;
+    assert_eq!((&summary["requests"], &summary["unknown_cost"]), (&json!(2), &json!(1)));
+    assert_eq!(summary["cost_micro_usd"], cost(4));
+}
+
+#[tokio::test]
+async fn a_refusal_costs_nothing_and_is_known_to() {
+    let Setup { server, token, _directory, .. } = setup().await;
+    for code in [400, 402, 429, 500, 503] {
+        assert_eq!(ask(&server, &token, &format!("error={code}"), true).await.status().as_u16(), code);
+    }
+    let summary = settled(&server, &token, 5).await;
+    assert_eq!((&summary["cost_micro_usd"], &summary["total_tokens"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn usage_is_told_by_person_model_and_day_and_outlives_the_account() {
+    let Setup { server, token, _directory, .. } = setup().await;
+    let (anna, anna_token) = server.user(&token, "anna@example.com").await;
+    server.user(&token, "idle@example.com").await;
+    ask(&server, &anna_token, "chunks=5", true).await.bytes().await.unwrap();
+    ask(&server, &token, "chunks=2", false).await.bytes().await.unwrap();
+    settled(&server, &token, 2).await;
+    assert_eq!(server.delete(&format!("/api/v1/users/{anna}"), &token).await.0, 200);
+
+    let users = server.get("/api/v1/usage/users", &token).await.1["users"].clone();
+    let rows: Vec<(&str, bool, u64)> = users
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (row["name"].as_str().unwrap(), row["removed"].as_bool().unwrap(), row["cost_micro_usd"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [("anna@example.com", true, cost(5)), ("admin@example.com", false, cost(2)), ("idle@example.com", false, 0)]
+    );
+    let models = server.get("/api/v1/usage/models", &token).await.1["models"].clone();
+    assert_eq!((models.as_array().unwrap().len(), &models[0]["model"]), (1, &json!("openai/gpt-5")));
+    let days = server.get("/api/v1/usage/days", &token).await.1["days"].clone();
+    let used: Vec<&Value> = days.as_array().unwrap().iter().filter(|day| day["requests"] != 0).collect();
+    assert_eq!((used.len(), &used[0]["cost_micro_usd"]), (1, &json!(cost(5) + cost(2))));
+    let me = server.get("/api/v1/usage/me", &token).await.1;
+    assert_eq!(me["summary"]["cost_micro_usd"], cost(2));
+    let past = server.get("/api/v1/usage/summary?month=2001-02", &token).await.1;
+    assert_eq!((&past["requests"], &past["today"], &past["month"]), (&json!(0), &Value::Null, &json!("2001-02")));
+    assert_eq!(server.get("/api/v1/usage/summary?month=soon", &token).await.0, 400);
+}
