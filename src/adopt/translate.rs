@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use mai_contract::environment as name;
+use mai_contract::files::{BACKUPS, DATA};
+use mai_contract::http::PORT;
 use serde_json::{Map, Value, json};
 
 use super::service::{names, pairs, text};
-use super::volumes::{BACKUPS, DATA, mounts, project};
+use super::volumes::{mounts, project};
 use super::{AdoptError, Adopted, Deployment, amounts};
 use crate::api::{API_VERSION, ServerKind};
 
-/// Where servers listen inside a container.
-const PORT: &str = "8080";
 /// The one extra host that every container of ours has.
 const HOST_GATEWAY: &str = "host.docker.internal";
 /// Fields of a service that are read, or that mai does by itself.
@@ -148,20 +149,22 @@ fn environment(
             continue;
         };
         match (variable.as_str(), value.as_str()) {
-            ("WEBUI_NAME", _) => drop(spec.insert("displayName".to_owned(), json!(value))),
-            ("ENABLE_SIGNUP", signup) => {
+            (name::WEBUI_NAME, _) => drop(spec.insert("displayName".to_owned(), json!(value))),
+            (name::ENABLE_SIGNUP, signup) => {
                 let signup = if signup.eq_ignore_ascii_case("true") { "Open" } else { "FirstUserOnly" };
                 spec.insert("access".to_owned(), json!({"signup": signup}));
             }
-            ("ENV", "prod" | "dev") => drop(server.insert("environment".to_owned(), json!(value))),
-            ("DEFAULT_LOCALE", "en" | "pl") => drop(server.insert("locale".to_owned(), json!(value))),
-            ("OLLAMA_BASE_URL", _) => drop(spec.insert("ollama".to_owned(), json!({"baseUrl": value}))),
-            ("OPENAI_API_BASE_URL", _) => drop(upstream.insert("baseUrl".to_owned(), json!(value))),
-            ("OPENAI_API_KEY", _) => {
+            (name::ENV, "prod" | "dev") => drop(server.insert("environment".to_owned(), json!(value))),
+            (name::DEFAULT_LOCALE, "en" | "pl") => drop(server.insert("locale".to_owned(), json!(value))),
+            (name::OLLAMA_BASE_URL, _) => drop(spec.insert("ollama".to_owned(), json!({"baseUrl": value}))),
+            (name::OPENAI_API_BASE_URL, _) => drop(upstream.insert("baseUrl".to_owned(), json!(value))),
+            (name::OPENAI_API_KEY, _) => {
                 upstream.insert("apiKeySecretRef".to_owned(), keep_secret(&variable, value));
             }
-            ("WEBUI_SECRET_KEY", _) => drop(server.insert("secretKeyRef".to_owned(), keep_secret(&variable, value))),
-            ("PORT" | "HOST" | "DATA_DIR", _) => {
+            (name::WEBUI_SECRET_KEY, _) => {
+                drop(server.insert("secretKeyRef".to_owned(), keep_secret(&variable, value)))
+            }
+            (name::PORT | name::HOST | name::DATA_DIR, _) => {
                 left_out.push(format!("environment: {variable}={value}: mai sets it itself"));
             }
             (_, _) if is_secret(&variable) => {
@@ -188,11 +191,11 @@ fn expose(file: &Value, service: &Value, left_out: &mut Vec<String>) -> Value {
     for port in service["ports"].as_array().into_iter().flatten() {
         let (address, published, target, written) = published(port);
         match published.parse::<u16>() {
-            Ok(number) if target == PORT && !expose.contains_key("port") => {
+            Ok(number) if target == PORT.to_string() && !expose.contains_key("port") => {
                 expose.insert("port".to_owned(), json!(number));
                 expose.insert("address".to_owned(), json!(address));
             }
-            Ok(_) if target == PORT => left_out.push(format!(
+            Ok(_) if target == PORT.to_string() => left_out.push(format!(
                 "ports: {written}: an instance has one port; for HTTPS put a reverse proxy in front of it"
             )),
             _ => left_out.push(format!("ports: {written}: only one fixed port to {PORT} can be declared")),

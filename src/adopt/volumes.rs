@@ -7,11 +7,6 @@ use serde_json::{Value, json};
 use super::Deployment;
 use super::service::text;
 
-/// Where the server keeps its data.
-pub(super) const DATA: &str = "/app/backend/data";
-/// Where it keeps its backups.
-pub(super) const BACKUPS: &str = "/app/backups";
-
 /// One mount, as the document names what is there.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mount {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::KubeSchema;
+use mai_contract::http;
 use serde::{Deserialize, Serialize};
 
 use super::{ServerKind, parse_duration};
@@ -51,9 +52,9 @@ impl Health {
     pub fn path(&self, kind: ServerKind) -> &str {
         match (&self.path, kind) {
             (Some(path), _) => path,
-            (None, ServerKind::Mai) => "/ready",
+            (None, ServerKind::Mai) => http::READY_PATH,
             // Open WebUI before 0.8.11 answers /ready with 200 whatever happens: it is a page of its single-page application.
-            (None, ServerKind::OpenWebUI | ServerKind::Custom) => "/health",
+            (None, ServerKind::OpenWebUI | ServerKind::Custom) => http::HEALTH_PATH,
         }
     }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use mai_contract::files::LOCK;
 use rustix::fs::{OFlags, statvfs};
 use sha2::{Digest, Sha256};
 
@@ -17,8 +18,6 @@ use crate::runtime::give_tree;
 /// Left free on the volume of the backups.
 const RESERVE: u64 = 16 << 20;
 const MIB: u64 = 1 << 20;
-/// Says which server runs at this moment, and is no data.
-const LOCK: &str = ".mai.lock";
 
 /// A copy that was read back and checked.
 #[derive(Debug)]

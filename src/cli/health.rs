@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use mai_contract::{environment, http};
 use url::Url;
 
 use super::one_thread::block_on;
@@ -18,11 +19,11 @@ pub(super) struct Args {
     url: Option<Url>,
 
     /// Address the server listens on
-    #[arg(long, env = "HOST", default_value = "0.0.0.0", conflicts_with = "url")]
+    #[arg(long, env = environment::HOST, default_value = "0.0.0.0", conflicts_with = "url")]
     host: String,
 
     /// Port the server listens on
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(long, env = environment::PORT, default_value_t = http::PORT)]
     port: u16,
 
     /// How long an answer may take, such as 5s
@@ -42,7 +43,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn target(args: &Args) -> anyhow::Result<(SocketAddr, String)> {
     let (host, port, path) = match &args.url {
-        None => (args.host.clone(), args.port, "/ready".to_owned()),
+        None => (args.host.clone(), args.port, http::READY_PATH.to_owned()),
         Some(url) => {
             anyhow::ensure!(
                 url.scheme() == "http",

@@ -34,7 +34,7 @@ pub(super) struct Args {
     entrances: Entrances,
 
     /// How its log is written
-    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value = "text", value_name = "FORMAT")]
+    #[arg(long, env = mai_contract::environment::LOG_FORMAT, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
 }
 

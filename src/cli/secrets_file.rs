@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use mai_contract::environment::SECRETS_FILE;
+use mai_contract::secrets_file::decode;
 
 use super::{Cli, Verb, kube};
-
-/// The variable that names the file.
-const VARIABLE: &str = "MAI_SECRETS_FILE";
 
 impl Cli {
     /// Parses the command line of this process; ends it with what to do when that cannot be done.
@@ -20,11 +19,14 @@ impl Cli {
             return Self { verb: Verb::Kube(args) };
         }
         let mut command = Self::command();
-        if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+        if let Some(path) = std::env::var_os(SECRETS_FILE).filter(|path| !path.is_empty()) {
             match read(Path::new(&path)) {
                 Ok(values) => command = command.mut_subcommand("serve", |serve| with_defaults(serve, &values)),
                 Err(problem) => {
-                    eprintln!("mai: {VARIABLE} names {}, which cannot be read: {problem}", Path::new(&path).display());
+                    eprintln!(
+                        "mai: {SECRETS_FILE} names {}, which cannot be read: {problem}",
+                        Path::new(&path).display()
+                    );
                     std::process::exit(2);
                 }
             }
@@ -48,25 +50,7 @@ fn matches(command: Command) -> ArgMatches {
 }
 
 fn read(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    Ok(std::fs::read_to_string(path)?
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(name, value)| (name.to_owned(), unescape(value)))
-        .collect())
-}
-
-fn unescape(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        match (character, if character == '\\' { characters.next() } else { None }) {
-            ('\\', Some('n')) => text.push('\n'),
-            ('\\', Some('r')) => text.push('\r'),
-            ('\\', Some(other)) => text.push(other),
-            (other, _) => text.push(other),
-        }
-    }
-    text
+    Ok(decode(&std::fs::read_to_string(path)?))
 }
 
 /// Values of the file as defaults of the settings that have these variables: the weakest there is, and never shown.

@@ -18,7 +18,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => {
             eprintln!("mai serve: {error}");
-            Ok(ExitCode::from(error.exit_code()))
+            Ok(ExitCode::from(error.exit_code().code()))
         }
     }
 }

@@ -1,1 +1,19 @@
-//! What the reconciler and a server image agree on. Both programs depend on this crate and never on each other.
+//! What the reconciler and a server image agree on. Both programs depend on this crate and never on
+//! each other, so any image that keeps what stands here can run in an instance.
+//!
+//! * [`environment`]: names of the variables a server is configured by.
+//! * [`http`]: the port, the probed paths and the header that names the version.
+//! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
+//! * [`ExitCode`]: how a server ends, and why.
+//! * [`lock_file`]: the file that keeps a second process out of a directory.
+//! * [`secrets_file`]: secret settings in a mounted file.
+
+pub mod environment;
+mod exit_code;
+pub mod files;
+pub mod http;
+pub mod lock_file;
+pub mod secrets_file;
+
+pub use exit_code::ExitCode;
+pub use lock_file::{LockError, LockFile};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mai_contract::ExitCode;
 
 use super::backoff::restart_delay;
 use super::status::{self, Picture};
@@ -405,10 +406,10 @@ fn unhealthy(facts: &Facts<'_>, memory: &mut Memory, message: String) -> Verdict
 
 fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
     let how = exit.map_or_else(|| "the server did not become ready".to_owned(), describe);
-    let reason = match exit.and_then(|exit| exit.code) {
-        Some(73) => Reason::DataNotWritable,
-        Some(75) => Reason::DataInUse,
-        Some(98) => Reason::PortTaken,
+    let reason = match exit.and_then(|exit| exit.code).and_then(ExitCode::from_code) {
+        Some(ExitCode::DataNotWritable) => Reason::DataNotWritable,
+        Some(ExitCode::DataInUse) => Reason::DataInUse,
+        Some(ExitCode::PortTaken) => Reason::PortTaken,
         _ if failures >= CRASH_LOOP => return Picture::crash_loop(format!("{failures} failures in a row; {how}")),
         _ => return Picture::working(Reason::Restarting, how),
     };
@@ -416,20 +417,23 @@ fn after_exit(failures: u32, exit: Option<&Exit>) -> Picture {
 }
 
 fn describe(exit: &Exit) -> String {
-    let cause = match (exit.code, exit.signal) {
-        (Some(2), _) => "the server refused its configuration (exit code 2)".to_owned(),
-        (Some(73), _) => {
+    let known = exit.code.and_then(ExitCode::from_code);
+    let cause = match (known, exit.code, exit.signal) {
+        (Some(ExitCode::Configuration), ..) => "the server refused its configuration (exit code 2)".to_owned(),
+        (Some(ExitCode::DataNotWritable), ..) => {
             "the data directory cannot be written (exit code 73); make it writable for the user that the server runs as"
                 .to_owned()
         }
-        (Some(75), _) => "the data directory is in use by another server (exit code 75); stop that one".to_owned(),
-        (Some(98), _) => {
+        (Some(ExitCode::DataInUse), ..) => {
+            "the data directory is in use by another server (exit code 75); stop that one".to_owned()
+        }
+        (Some(ExitCode::PortTaken), ..) => {
             "the port was taken by another program (exit code 98); stop that one or declare another expose.port"
                 .to_owned()
         }
-        (Some(code), _) => format!("the server ended with exit code {code}"),
-        (None, Some(signal)) => format!("the server was ended by signal {signal}"),
-        (None, None) => "the server ended".to_owned(),
+        (Some(ExitCode::Failure) | None, Some(code), _) => format!("the server ended with exit code {code}"),
+        (None | Some(ExitCode::Failure), None, Some(signal)) => format!("the server was ended by signal {signal}"),
+        (None | Some(ExitCode::Failure), None, None) => "the server ended".to_owned(),
     };
     match exit.log_tail.last() {
         Some(line) => format!("{cause}; its last line was: {line}"),

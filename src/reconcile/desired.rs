@@ -20,7 +20,7 @@ use crate::runtime::{
 /// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
 /// Where every server listens inside its pod.
-const IN_POD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+const IN_POD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), mai_contract::http::PORT);
 const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// Why it cannot be said what should run.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mai_contract::environment as name;
 use secrecy::SecretString;
 
 use super::Blocked;
@@ -16,19 +17,19 @@ pub(super) fn environment(
 ) -> Result<BTreeMap<String, EnvValue>, Blocked> {
     let spec = &instance.spec;
     let mut env = Environment { secrets, values: BTreeMap::new() };
-    env.plain("WEBUI_NAME", &spec.display_name);
-    env.plain("ENV", spec.server.environment.as_str());
+    env.plain(name::WEBUI_NAME, &spec.display_name);
+    env.plain(name::ENV, spec.server.environment.as_str());
     match &spec.server.secret_key_ref {
-        Some(reference) => env.secret("WEBUI_SECRET_KEY", reference)?,
-        None => env.insert("WEBUI_SECRET_KEY", EnvValue::Secret(session_key.clone())),
+        Some(reference) => env.secret(name::WEBUI_SECRET_KEY, reference)?,
+        None => env.insert(name::WEBUI_SECRET_KEY, EnvValue::Secret(session_key.clone())),
     }
     if let Some(admin) = &spec.access.admin {
-        env.plain("WEBUI_ADMIN_EMAIL", &admin.email);
-        env.plain("WEBUI_ADMIN_NAME", &admin.name);
-        env.secret("WEBUI_ADMIN_PASSWORD", &admin.password_secret_ref)?;
+        env.plain(name::ADMIN_EMAIL, &admin.email);
+        env.plain(name::ADMIN_NAME, &admin.name);
+        env.secret(name::ADMIN_PASSWORD, &admin.password_secret_ref)?;
     }
     if let Some(ollama) = &spec.ollama {
-        env.plain("OLLAMA_BASE_URL", ollama.base_url.trim_end_matches('/'));
+        env.plain(name::OLLAMA_BASE_URL, ollama.base_url.trim_end_matches('/'));
     }
     match spec.server.kind {
         ServerKind::Mai | ServerKind::Custom => of_our_contract(&mut env, instance)?,
@@ -47,21 +48,21 @@ pub(super) fn environment(
 /// What our own server reads, and every image that keeps its contract.
 fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
-    env.plain("DEFAULT_LOCALE", spec.server.locale.as_str());
-    env.plain("ENABLE_SIGNUP", if spec.access.signup == Signup::Open { "true" } else { "false" });
-    env.plain("MAI_SIGNUP", spec.access.signup.as_str());
-    env.plain("MAI_MAX_USERS", &spec.access.max_users.to_string());
+    env.plain(name::DEFAULT_LOCALE, spec.server.locale.as_str());
+    env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
+    env.plain(name::SIGNUP, spec.access.signup.as_str());
+    env.plain(name::MAX_USERS, &spec.access.max_users.to_string());
     if let Some(upstream) = &spec.open_router {
         if upstream.mock {
-            env.plain("MAI_MOCK_UPSTREAM", "true");
+            env.plain(name::MOCK_UPSTREAM, "true");
         } else {
-            env.plain("OPENAI_API_BASE_URL", upstream.base_url.trim_end_matches('/'));
+            env.plain(name::OPENAI_API_BASE_URL, upstream.base_url.trim_end_matches('/'));
         }
         if let Some(reference) = &upstream.api_key_secret_ref {
-            env.secret("OPENAI_API_KEY", reference)?;
+            env.secret(name::OPENAI_API_KEY, reference)?;
         }
         if !upstream.models.is_empty() {
-            env.plain("MAI_MODELS", &upstream.models.join(","));
+            env.plain(name::MODELS, &upstream.models.join(","));
         }
     }
     Ok(())
@@ -74,7 +75,7 @@ fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Bl
         Locale::En => "en-US",
         Locale::Pl => "pl-PL",
     };
-    env.plain("DEFAULT_LOCALE", locale);
+    env.plain(name::DEFAULT_LOCALE, locale);
     // It makes the first person admin and then closes registration by itself; closed from the start, versions up to 0.9.5 would let
     // nobody in. A declared admin is there from the start.
     let open = match spec.access.signup {
@@ -82,18 +83,18 @@ fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Bl
         Signup::FirstUserOnly => spec.access.admin.is_none(),
         Signup::Closed => false,
     };
-    env.plain("ENABLE_SIGNUP", if open { "true" } else { "false" });
+    env.plain(name::ENABLE_SIGNUP, if open { "true" } else { "false" });
     // Else it asks for an Ollama that is not there, and waits for it.
-    env.plain("ENABLE_OLLAMA_API", if spec.ollama.is_some() { "true" } else { "false" });
+    env.plain(name::ENABLE_OLLAMA_API, if spec.ollama.is_some() { "true" } else { "false" });
     if let Some(upstream) = &spec.open_router {
         // The plural wins over the singular, so nothing that an image brings along gets in the way.
-        env.plain("OPENAI_API_BASE_URLS", upstream.base_url.trim_end_matches('/'));
+        env.plain(name::OPENAI_API_BASE_URLS, upstream.base_url.trim_end_matches('/'));
         if let Some(reference) = &upstream.api_key_secret_ref {
-            env.secret("OPENAI_API_KEYS", reference)?;
+            env.secret(name::OPENAI_API_KEYS, reference)?;
         }
         if !upstream.models.is_empty() {
             let connection = serde_json::json!({"0": {"enable": true, "model_ids": upstream.models}});
-            env.plain("OPENAI_API_CONFIGS", &connection.to_string());
+            env.plain(name::OPENAI_API_CONFIGS, &connection.to_string());
         }
     }
     Ok(())

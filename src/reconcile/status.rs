@@ -174,7 +174,7 @@ fn address(instance: &MaiInstance, ground: Ground) -> Option<String> {
     }
     if ground == Ground::Cluster {
         let (name, namespace) = (instance.metadata.name.as_ref()?, instance.metadata.namespace.as_ref()?);
-        return Some(format!("http://mai-{name}.{namespace}:8080"));
+        return Some(format!("http://mai-{name}.{namespace}:{}", mai_contract::http::PORT));
     }
     let port = expose.port?;
     Some(match expose.address.as_deref().unwrap_or(super::desired::DEFAULT_ADDRESS) {

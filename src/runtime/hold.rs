@@ -2,12 +2,11 @@
 //!
 //! It is a locked file beside the secrets and logs of the instance. The kernel lets go of it when the command ends, however it ends.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use mai_contract::{LockError, LockFile};
 
 const FILE: &str = "held";
 
@@ -15,7 +14,7 @@ const FILE: &str = "held";
 #[derive(Debug)]
 pub struct Hold {
     path: PathBuf,
-    _file: File,
+    _lock: LockFile,
 }
 
 impl Hold {
@@ -23,43 +22,28 @@ impl Hold {
     pub fn take(home: &Path, what: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
         let path = home.join(FILE);
-        loop {
-            let mut file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let mut holder = String::new();
-                    file.read_to_string(&mut holder)?;
-                    let said = format!("{} works on it", holder.trim());
-                    return Err(io::Error::new(io::ErrorKind::ResourceBusy, said));
-                }
-                Err(errno) => return Err(errno.into()),
+        let holder = format!("{what} (process {})", std::process::id());
+        match LockFile::acquire(&path, 0o600, &holder) {
+            Ok(lock) => Ok(Self { path, _lock: lock }),
+            Err(LockError::Locked { holder }) => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{holder} works on it")))
             }
-            // Whoever held it before removes the file last of all: a lock on what is removed keeps nobody out.
-            let own = file.metadata()?.ino();
-            if path.metadata().is_ok_and(|there| there.ino() == own) {
-                file.set_len(0)?;
-                writeln!(file, "{what} (process {})", std::process::id())?;
-                return Ok(Self { path, _file: file });
-            }
+            Err(LockError::Io(error)) => Err(error),
         }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        // What stays is not locked, and holds nothing.
+        // While it is still locked, so that nobody locks a file that is about to go. A left-over file
+        // is harmless.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
 /// Who holds the instance that lives in `home`, when somebody does.
 pub(super) fn holder(home: &Path) -> Option<String> {
-    let mut file = File::open(home.join(FILE)).ok()?;
-    let held = flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK);
-    let mut holder = String::new();
-    (held && file.read_to_string(&mut holder).is_ok()).then(|| holder.trim().to_owned())
+    LockFile::holder(&home.join(FILE)).ok().flatten()
 }
 
 #[cfg(test)]

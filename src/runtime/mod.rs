@@ -12,7 +12,6 @@ pub(crate) mod probe;
 pub mod process;
 mod readiness;
 mod registry;
-mod secrets_file;
 mod workload;
 
 use std::future::Future;

@@ -7,12 +7,12 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use mai_contract::http::VERSION_HEADER;
 use tokio::net::TcpStream;
 
 use super::Probe;
 
 /// Header in which our own server names its version.
-const VERSION: &str = "x-mai-version";
 /// More of an answer than this is not read.
 const MOST_READ: usize = 16 * 1024;
 /// More of a server's own words than this is not repeated.
@@ -86,7 +86,7 @@ async fn exchange(target: SocketAddr, path: &str) -> Result<Answer, String> {
 
 fn answer(path: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
     if status == StatusCode::OK {
-        let version = headers.get(VERSION).and_then(|version| version.to_str().ok()).map(printable);
+        let version = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(printable);
         return Answer::Ready { version: version.filter(|version| !version.is_empty()) };
     }
     let said = serde_json::from_slice::<serde_json::Value>(body)

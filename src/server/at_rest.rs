@@ -6,12 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use mai_contract::files::LOCK;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{ServeError, lock::DataDirectoryLock};
 
-/// The lock, in the data directory.
-pub(super) const LOCK: &str = ".mai.lock";
 /// The database, in the data directory.
 pub(super) const DATABASE: &str = "mai.db";
 

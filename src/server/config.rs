@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use jiff::tz::TimeZone;
+use mai_contract::{environment, files, http};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
@@ -16,87 +17,87 @@ const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 #[derive(Debug, Clone, Args)]
 pub struct Config {
     /// Address to listen on
-    #[arg(long, env = "HOST", default_value = "0.0.0.0")]
+    #[arg(long, env = environment::HOST, default_value = "0.0.0.0")]
     pub host: String,
 
     /// Port to listen on; 0 takes a free one and logs it
-    #[arg(long, env = "PORT", default_value_t = 8080)]
+    #[arg(long, env = environment::PORT, default_value_t = http::PORT)]
     pub port: u16,
 
     /// Directory of the database and everything else that has to survive
-    #[arg(long, env = "DATA_DIR", default_value = "/app/backend/data")]
+    #[arg(long, env = environment::DATA_DIR, default_value = files::DATA)]
     pub data_dir: PathBuf,
 
     /// Name shown to people
-    #[arg(long, env = "WEBUI_NAME", default_value = "mAI")]
+    #[arg(long, env = environment::WEBUI_NAME, default_value = "mAI")]
     pub webui_name: String,
 
     /// Whether this is production; there, cookies of requests that came by https are marked Secure
-    #[arg(long = "environment", env = "ENV", value_enum, default_value_t = Environment::Prod)]
+    #[arg(long = "environment", env = environment::ENV, value_enum, default_value_t = Environment::Prod)]
     pub environment: Environment,
 
     /// Seals the upstream key in the database; when unset, a random one is kept in DATA_DIR/.secret_key
-    #[arg(long, env = "WEBUI_SECRET_KEY", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = environment::WEBUI_SECRET_KEY, hide_env_values = true, value_parser = secret)]
     pub webui_secret_key: Option<SecretString>,
 
     /// Accepted for the contract of the image; true and false both mean that only the first person may register
-    #[arg(long, env = "ENABLE_SIGNUP", default_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    #[arg(long, env = environment::ENABLE_SIGNUP, default_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub enable_signup: bool,
 
     /// Who may register an account by themselves
-    #[arg(long = "signup", env = "MAI_SIGNUP", value_enum, ignore_case = true, default_value_t = Signup::FirstUserOnly)]
+    #[arg(long = "signup", env = environment::SIGNUP, value_enum, ignore_case = true, default_value_t = Signup::FirstUserOnly)]
     pub signup: Signup,
 
     /// Most living accounts, the admin included
-    #[arg(long, env = "MAI_MAX_USERS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = environment::MAX_USERS, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_users: u32,
 
     /// E-mail of an admin to create while there are no accounts
-    #[arg(long, env = "WEBUI_ADMIN_EMAIL")]
+    #[arg(long, env = environment::ADMIN_EMAIL)]
     pub admin_email: Option<String>,
 
     /// Password of that admin
-    #[arg(long, env = "WEBUI_ADMIN_PASSWORD", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = environment::ADMIN_PASSWORD, hide_env_values = true, value_parser = secret)]
     pub admin_password: Option<SecretString>,
 
     /// Name of that admin
-    #[arg(long, env = "WEBUI_ADMIN_NAME", default_value = "Admin")]
+    #[arg(long, env = environment::ADMIN_NAME, default_value = "Admin")]
     pub admin_name: String,
 
     /// Language of people who have not chosen one: en or pl
-    #[arg(long, env = "DEFAULT_LOCALE")]
+    #[arg(long, env = environment::DEFAULT_LOCALE)]
     pub default_locale: Option<String>,
 
     /// Base URL of the upstream; a connection saved by the admin wins over it
-    #[arg(long, env = "OPENAI_API_BASE_URL", default_value = OPENROUTER)]
+    #[arg(long, env = environment::OPENAI_API_BASE_URL, default_value = OPENROUTER)]
     pub openai_api_base_url: String,
 
     /// Key of the upstream; a connection saved by the admin wins over it
-    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
+    #[arg(long, env = environment::OPENAI_API_KEY, hide_env_values = true, value_parser = secret)]
     pub openai_api_key: Option<SecretString>,
 
     /// Base URL of an Ollama whose models are offered beside the upstream's
-    #[arg(long, env = "OLLAMA_BASE_URL")]
+    #[arg(long, env = environment::OLLAMA_BASE_URL)]
     pub ollama_base_url: Option<String>,
 
     /// Ids of the models people may use, separated by commas; empty means all the upstream offers
-    #[arg(long = "models", env = "MAI_MODELS", value_delimiter = ',')]
+    #[arg(long = "models", env = environment::MODELS, value_delimiter = ',')]
     pub models: Vec<String>,
 
     /// Start a mock upstream inside this process and use it, for trying out
-    #[arg(long, env = "MAI_MOCK_UPSTREAM", default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    #[arg(long, env = environment::MOCK_UPSTREAM, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mock_upstream: bool,
 
     /// IANA time zone whose midnights divide days and months of usage
-    #[arg(long, env = "MAI_TIME_ZONE", default_value = "UTC")]
+    #[arg(long, env = environment::TIME_ZONE, default_value = "UTC")]
     pub time_zone: String,
 
     /// Shut down gracefully when standard input ends; takes the server along when its supervisor dies
-    #[arg(long, env = "MAI_EXIT_WITH_STDIN", default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    #[arg(long, env = environment::EXIT_WITH_STDIN, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub exit_with_stdin: bool,
 
     /// How log lines look
-    #[arg(long, env = "MAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = environment::LOG_FORMAT, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
 
@@ -177,22 +178,26 @@ impl Config {
             self.webui_name = "mAI".to_owned();
         }
         if self.admin_email.is_some() != self.admin_password.is_some() {
-            return wrong("WEBUI_ADMIN_EMAIL and WEBUI_ADMIN_PASSWORD belong together; set both or none".to_owned());
+            return wrong(format!(
+                "{} and {} belong together; set both or none",
+                environment::ADMIN_EMAIL,
+                environment::ADMIN_PASSWORD
+            ));
         }
         if let Some(locale) = &self.default_locale
             && !super::users::LOCALES.contains(&locale.as_str())
         {
-            return wrong(format!("DEFAULT_LOCALE is {locale:?}; it has to be one of en, pl"));
+            return wrong(format!("{} is {locale:?}; it has to be one of en, pl", environment::DEFAULT_LOCALE));
         }
         if self.openai_api_base_url.trim().is_empty() {
             self.openai_api_base_url = OPENROUTER.to_owned();
         }
         self.openai_api_base_url = super::connection::base_url(&self.openai_api_base_url)
-            .map_err(|error| ServeError::Configuration(format!("OPENAI_API_BASE_URL: {error}")))?;
+            .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::OPENAI_API_BASE_URL)))?;
         self.ollama_base_url = match self.ollama_base_url {
             Some(url) => Some(
                 super::connection::base_url(&url)
-                    .map_err(|error| ServeError::Configuration(format!("OLLAMA_BASE_URL: {error}")))?,
+                    .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::OLLAMA_BASE_URL)))?,
             ),
             None => None,
         };
@@ -204,7 +209,8 @@ impl Config {
     pub fn time_zone(&self) -> Result<TimeZone, ServeError> {
         TimeZone::get(&self.time_zone).map_err(|_| {
             ServeError::Configuration(format!(
-                "MAI_TIME_ZONE is {:?}, which no time zone is called; use an IANA name such as Europe/Warsaw",
+                "{} is {:?}, which no time zone is called; use an IANA name such as Europe/Warsaw",
+                environment::TIME_ZONE,
                 self.time_zone
             ))
         })

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use mai_contract::ExitCode;
 use serde_json::json;
 
 use super::database::DatabaseError;
@@ -60,14 +61,14 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// The exit code of the process, as the server's contract has it.
-    pub fn exit_code(&self) -> u8 {
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration(_) => 2,
-            Self::DataDirectoryInUse { .. } => 75,
-            Self::DataDirectoryNotWritable { .. } => 73,
-            Self::PortTaken { .. } => 98,
-            Self::Listen { .. } | Self::Database(_) | Self::Start(_) => 1,
+            Self::Configuration(_) => ExitCode::Configuration,
+            Self::DataDirectoryInUse { .. } => ExitCode::DataInUse,
+            Self::DataDirectoryNotWritable { .. } => ExitCode::DataNotWritable,
+            Self::PortTaken { .. } => ExitCode::PortTaken,
+            Self::Listen { .. } | Self::Database(_) | Self::Start(_) => ExitCode::Failure,
         }
     }
 }

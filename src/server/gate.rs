@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::future::{Either, Ready, ready};
+use mai_contract::http;
 use serde_json::json;
 use tower::Service;
 
@@ -48,7 +49,7 @@ impl Service<Request> for Gate {
 
 fn starting(path: &str) -> Response {
     match path {
-        "/health" => Json(json!({ "status": true })).into_response(),
+        http::HEALTH_PATH => Json(json!({ "status": true })).into_response(),
         _ => (
             StatusCode::SERVICE_UNAVAILABLE,
             Json(json!({ "status": false, "detail": "The server is starting; try again in a moment." })),

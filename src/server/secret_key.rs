@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
+use mai_contract::environment;
 use rand::RngCore;
 use secrecy::SecretString;
 
@@ -44,5 +45,5 @@ pub(super) fn load(config: &Config) -> Result<SecretString, ServeError> {
 }
 
 fn warn(path: &std::path::Path) {
-    tracing::warn!("WEBUI_SECRET_KEY is not set; using the random key in {}", path.display());
+    tracing::warn!("{} is not set; using the random key in {}", environment::WEBUI_SECRET_KEY, path.display());
 }

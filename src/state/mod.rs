@@ -5,7 +5,6 @@
 
 mod document;
 mod event;
-mod lock;
 mod memory;
 mod problem;
 mod record;
@@ -28,9 +27,11 @@ pub use document::KnownDocument;
 pub use event::{Event, EventKind};
 pub use problem::Problem;
 
-use lock::Lock;
+use mai_contract::{LockError, LockFile};
 
 const DATABASE: &str = "state.db";
+/// Locked by the reconciler that writes the database.
+const LOCK: &str = "mai.lock";
 
 /// Why the state database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ struct Inner {
     /// A single connection, so that writes queue here and never meet a busy database.
     writer: SqlitePool,
     /// Held as long as any clone lives; absent when opened to look only.
-    _lock: Option<Lock>,
+    _lock: Option<LockFile>,
 }
 
 impl State {
@@ -75,7 +76,13 @@ impl State {
     pub async fn open(directory: &Path) -> Result<Self, StateError> {
         let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-        let lock = Lock::take(directory)?;
+        let pid = std::process::id().to_string();
+        let lock = LockFile::acquire(&directory.join(LOCK), 0o600, &pid).map_err(|error| match error {
+            LockError::Locked { holder } => {
+                StateError::InUse { directory: directory.display().to_string(), pid: holder }
+            }
+            LockError::Io(source) => unusable(source),
+        })?;
         let path = directory.join(DATABASE);
         // SQLite gives its -wal and -shm files the mode of the database, so making that first settles all three.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(unusable)?;
@@ -125,7 +132,8 @@ impl State {
 
     /// The process that holds the state of `directory` as its reconciler, when one does.
     pub fn holder(directory: &Path) -> Result<Option<String>, StateError> {
-        Lock::holder(directory)
+        LockFile::holder(&directory.join(LOCK))
+            .map_err(|source| StateError::Directory { directory: directory.display().to_string(), source })
     }
 
     /// Closes the database cleanly; other clones cannot use it afterwards.

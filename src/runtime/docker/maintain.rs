@@ -8,9 +8,9 @@ use bollard::models::ContainerInspectResponse;
 use super::cast::Cast;
 use super::names::Names;
 use super::problem::{engine, said};
-use super::spec::{BACKUPS, DATA};
 use super::{DockerRuntime, labels, owner};
 use crate::runtime::{Given, InstanceId, Runtime, RuntimeError};
+use mai_contract::files::{BACKUPS, DATA};
 
 impl DockerRuntime {
     /// The instances of this state directory of which containers are there.

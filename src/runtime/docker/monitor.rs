@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mai_contract::http::READY_PATH;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -130,7 +131,7 @@ impl Monitor {
 
 /// For a container of which no document is known yet.
 fn usual() -> Probe {
-    Probe { path: "/ready".to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) }
+    Probe { path: READY_PATH.to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) }
 }
 
 async fn ask_on(

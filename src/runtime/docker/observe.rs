@@ -18,11 +18,11 @@ use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing};
 use super::secrets::SecretFile;
 use super::{Hands, exits, image, ports, spec};
-use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{
     Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
     hold,
 };
+use mai_contract::files::SECRETS_FILE;
 
 impl Hands {
     pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
@@ -154,7 +154,7 @@ impl Hands {
         let networks = container.network_settings.as_ref()?.networks.as_ref()?;
         let address = |name: &str| networks.get(name)?.ip_address.as_deref().filter(|ip| !ip.is_empty())?.parse().ok();
         let ip = address(SHARED_NETWORK).or_else(|| networks.keys().find_map(|name| address(name)))?;
-        Some(SocketAddr::new(ip, 8080))
+        Some(SocketAddr::new(ip, mai_contract::http::PORT))
     }
 
     /// How a container differs from what its workload asks for.
@@ -188,14 +188,14 @@ impl Hands {
             if as_made && !fields::in_place(&change.field, &change.to) {
                 continue;
             }
-            if change.field == format!("mount.{IN_CONTAINER}") {
+            if change.field == format!("mount.{SECRETS_FILE}") {
                 changes.extend(changed_secrets(container, file.as_ref()));
             } else if !tolerated.contains(&change.field) {
                 changes.push(change);
             }
         }
         if let Some(file) =
-            file.filter(|file| !file.is_there() && mounted(container, IN_CONTAINER) == file.path.to_str())
+            file.filter(|file| !file.is_there() && mounted(container, SECRETS_FILE) == file.path.to_str())
         {
             let path = file.path.display().to_string();
             changes.push(Change { field: fields::SECRETS_FILE.to_owned(), from: "missing".to_owned(), to: path });
@@ -275,7 +275,7 @@ fn mounted<'a>(container: &'a ContainerInspectResponse, target: &str) -> Option<
 
 /// Which secrets differ, told by the file the container was started with; no value is shown.
 fn changed_secrets(container: &ContainerInspectResponse, asked: Option<&SecretFile>) -> Vec<Change> {
-    let old = mounted(container, IN_CONTAINER).map(Path::new).and_then(|path| std::fs::read_to_string(path).ok());
+    let old = mounted(container, SECRETS_FILE).map(Path::new).and_then(|path| std::fs::read_to_string(path).ok());
     let names = match (&old, asked) {
         (Some(old), Some(asked)) => asked.changed_from(old),
         _ => Vec::new(),

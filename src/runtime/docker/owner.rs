@@ -16,9 +16,9 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 
 use super::problem::{engine, is_missing};
-use super::spec::{BACKUPS, DATA, USER};
 use crate::runtime::ownership::{Given, Tally, give_tree};
 use crate::runtime::{InstanceId, RuntimeError};
+use mai_contract::files::{BACKUPS, DATA, USER};
 
 const BLOCK: usize = 512;
 

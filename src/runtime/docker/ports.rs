@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 
 use super::cast::{self, Cast};
-use super::spec::PORT;
+use super::spec::container_port;
 use crate::runtime::port;
 
 /// Where a container of ours publishes its server.
 pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAddr> {
-    let bindings = container.host_config.as_ref()?.port_bindings.as_ref()?.get(PORT)?.as_ref()?;
+    let bindings = container.host_config.as_ref()?.port_bindings.as_ref()?.get(&container_port())?.as_ref()?;
     let binding = bindings.first()?;
     let ip = binding.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0");
     Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))

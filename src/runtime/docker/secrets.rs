@@ -1,4 +1,4 @@
-//! The files with secret values on the engine's machine ([`crate::runtime::secrets_file`]).
+//! The files with secret values on the engine's machine ([`mai_contract::secrets_file`]).
 //!
 //! The name of one holds a hash of its content, so what was replaced keeps the values it was started with, and a rotated secret is a mount that differs. The hash covers the random session
 //! key as well, so it gives nothing away about the others.
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::spec::USER;
-use crate::runtime::secrets_file;
+use mai_contract::files::USER;
+use mai_contract::secrets_file;
 
 const PREFIX: &str = "secrets-";
 const SUFFIX: &str = ".env";
@@ -26,7 +26,7 @@ pub(super) struct SecretFile {
 
 impl SecretFile {
     pub(super) fn new(home: &Path, values: &BTreeMap<&str, &SecretString>) -> Self {
-        let content = secrets_file::content(values);
+        let content = secrets_file::encode(values);
         let hash = hex::encode(&Sha256::digest(content.expose_secret().as_bytes())[..8]);
         Self { path: home.join(format!("{PREFIX}{hash}{SUFFIX}")), content }
     }

@@ -7,6 +7,9 @@ use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, NetworkingConfig,
     PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
+use mai_contract::environment;
+use mai_contract::files::{BACKUPS, DATA, SECRETS_FILE, USER};
+use mai_contract::http::PORT;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -15,19 +18,15 @@ use super::image::Image;
 use super::labels::Labels;
 use super::names::{Names, SHARED_NETWORK};
 use super::networks::endpoint;
-use crate::runtime::secrets_file::IN_CONTAINER;
 use crate::runtime::{EnvValue, SecretDelivery, Workload};
 
-/// Where every server image listens.
-pub(super) const PORT: &str = "8080/tcp";
-/// Where every server image keeps its data.
-pub(super) const DATA: &str = "/app/backend/data";
-/// Where every server image finds its backups.
-pub(super) const BACKUPS: &str = "/app/backups";
-/// User and group of a confined server.
-pub(super) const USER: u32 = 65532;
 /// The engine's own check costs 30 ms of CPU a time: it is for other tools, and our own probes are the ones that count.
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
+
+/// The server's port, as the engine names it.
+pub(super) fn container_port() -> String {
+    format!("{PORT}/tcp")
+}
 
 /// The container that `workload` asks for, without labels of ours. `secrets` is the file with its secret values, where it reads one.
 pub(super) fn container(
@@ -42,7 +41,7 @@ pub(super) fn container(
         user: confined.then(|| format!("{USER}:{USER}")),
         env: Some(environment(workload)),
         labels: Some(workload.container.labels.clone().into_iter().collect()),
-        exposed_ports: Some(vec![PORT.to_owned()]),
+        exposed_ports: Some(vec![container_port()]),
         stop_timeout: Some(i64::try_from(workload.stop_grace.as_secs()).unwrap_or(10).max(1)),
         healthcheck: image.and_then(|image| health(workload, image)),
         host_config: Some(HostConfig {
@@ -73,7 +72,7 @@ pub(super) fn container(
                 ),
             }),
             port_bindings: Some(HashMap::from([(
-                PORT.to_owned(),
+                container_port(),
                 Some(vec![PortBinding {
                     host_ip: Some(workload.listen.ip().to_string()),
                     host_port: Some(workload.listen.port().to_string()),
@@ -133,7 +132,7 @@ fn environment(workload: &Workload) -> Vec<String> {
         EnvValue::Secret(_) if in_file => None,
         EnvValue::Secret(text) => Some(format!("{name}={}", text.expose_secret())),
     });
-    let named = in_file.then(|| format!("MAI_SECRETS_FILE={IN_CONTAINER}"));
+    let named = in_file.then(|| format!("{}={SECRETS_FILE}", environment::SECRETS_FILE));
     values.chain(named).collect()
 }
 
@@ -146,7 +145,7 @@ fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mou
         ..Mount::default()
     };
     let file = secrets.map(|file| Mount {
-        target: Some(IN_CONTAINER.to_owned()),
+        target: Some(SECRETS_FILE.to_owned()),
         source: Some(file.display().to_string()),
         typ: Some(MountType::BIND),
         read_only: Some(true),

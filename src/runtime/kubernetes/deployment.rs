@@ -5,15 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::replaced::Replaced;
-use super::service::PORT;
-use super::{names, pod_security, secret};
-use crate::runtime::secrets_file::IN_CONTAINER;
+use super::{names, pod_security};
 use crate::runtime::{EnvValue, Limits, Pull, SecretDelivery, Workload};
+use mai_contract::environment;
+use mai_contract::files::{BACKUPS, DATA, SECRETS_DIRECTORY, SECRETS_FILE};
+use mai_contract::http::{HEALTH_PATH, PORT};
 
-/// Where every server image keeps its data.
-const DATA: &str = "/app/backend/data";
-/// Where every server image finds its backups.
-const BACKUPS: &str = "/app/backups";
 /// What is left of an earlier pod template, beside the one that runs.
 const HISTORY: u8 = 2;
 
@@ -53,8 +50,7 @@ fn template(workload: &Workload, secrets: &str) -> Value {
     ];
     if workload.container.secrets == SecretDelivery::File {
         volumes.push(json!({"name": "secrets", "secret": {"secretName": secrets, "defaultMode": 0o440}}));
-        let directory = IN_CONTAINER.rsplit_once('/').map_or(IN_CONTAINER, |(directory, _)| directory);
-        mounts.push(json!({"name": "secrets", "mountPath": directory, "readOnly": true}));
+        mounts.push(json!({"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": true}));
     }
     let mut spec = json!({
         "serviceAccountName": names::name(&workload.id),
@@ -73,7 +69,7 @@ fn template(workload: &Workload, secrets: &str) -> Value {
             "volumeMounts": mounts,
             "startupProbe": startup_probe(workload),
             "readinessProbe": probe(workload, &workload.probe.path),
-            "livenessProbe": probe(workload, "/health"),
+            "livenessProbe": probe(workload, HEALTH_PATH),
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }],
         "volumes": volumes,
@@ -93,7 +89,7 @@ fn environment(workload: &Workload, secrets: &str) -> Value {
             Some(json!({"name": name, "valueFrom": {"secretKeyRef": {"name": secrets, "key": name}}}))
         }
     });
-    let file = in_file.then(|| json!({"name": "MAI_SECRETS_FILE", "value": format!("/run/mai/{}", secret::FILE)}));
+    let file = in_file.then(|| json!({"name": environment::SECRETS_FILE, "value": SECRETS_FILE}));
     values.chain(file).collect()
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::names;
-use super::service::PORT;
 use crate::runtime::{Entry, Workload};
+use mai_contract::http::PORT;
 
 pub(super) fn http_route(workload: &Workload) -> Option<Value> {
     let Some(Entry::Route { host, gateway, namespace, section }) = &workload.cluster.entry else { return None };

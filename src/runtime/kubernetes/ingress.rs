@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::names;
-use super::service::PORT;
 use crate::runtime::{Entry, Workload};
+use mai_contract::http::PORT;
 
 /// The annotation by which cert-manager is asked for a certificate.
 const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::names;
-use super::service::PORT;
 use crate::runtime::{Entry, Workload};
+use mai_contract::http::PORT;
 
 /// Where clouds hand out credentials to whoever asks.
 const METADATA_SERVICE: &str = "169.254.0.0/16";

@@ -1,9 +1,7 @@
 //! What every pod of ours may not do: the restricted level of the pod security standards, from one place.
 
+use mai_contract::files::USER;
 use serde_json::{Value, json};
-
-/// User and group of every container.
-pub(super) const USER: u32 = 65532;
 
 /// Security context of a pod. Its volumes are handed to the user's group, once.
 pub(super) fn pod() -> Value {

@@ -5,16 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use mai_contract::files::SECRETS_FILE_NAME;
+use mai_contract::secrets_file;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::live::Live;
 use super::names;
-use crate::runtime::{EnvValue, InstanceId, SecretDelivery, Workload, secrets_file};
-
-/// Key of the file for a server that reads one.
-pub(super) const FILE: &str = "secrets.env";
+use crate::runtime::{EnvValue, InstanceId, SecretDelivery, Workload};
 
 /// The secret values of a workload and the name of the Secret that holds them.
 pub(super) struct Values {
@@ -34,7 +33,7 @@ impl Values {
             })
             .collect();
         let content: BTreeMap<String, SecretString> = match workload.container.secrets {
-            SecretDelivery::File => BTreeMap::from([(FILE.to_owned(), secrets_file::content(&values))]),
+            SecretDelivery::File => BTreeMap::from([(SECRETS_FILE_NAME.to_owned(), secrets_file::encode(&values))]),
             SecretDelivery::Environment => {
                 values.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
             }

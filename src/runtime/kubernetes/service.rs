@@ -1,12 +1,10 @@
 //! The Service of an instance.
 
+use mai_contract::http::PORT;
 use serde_json::{Value, json};
 
 use super::names;
 use crate::runtime::Workload;
-
-/// The port of the Service and of the server behind it.
-pub(super) const PORT: u16 = 8080;
 
 pub(super) fn service(workload: &Workload) -> Value {
     let mut metadata = names::owned(&workload.id, &names::name(&workload.id));

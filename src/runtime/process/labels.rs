@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use jiff::Timestamp;
+use mai_contract::environment::EXIT_WITH_STDIN;
 
 use crate::runtime::InstanceId;
 
@@ -17,7 +18,6 @@ const UID: &str = "MAI_INSTANCE_UID";
 const HASH: &str = "MAI_WORKLOAD_HASH";
 const STARTED_AT: &str = "MAI_STARTED_AT";
 const STARTED_BY: &str = "MAI_STARTED_BY";
-const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
 const HOST: &str = "HOST";
 const PORT: &str = "PORT";
 

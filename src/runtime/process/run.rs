@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use mai_contract::http::READY_PATH;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -31,7 +32,7 @@ impl Default for Terms {
     /// For a server that was found before its document was read.
     fn default() -> Self {
         let probe =
-            Probe { path: "/ready".to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
+            Probe { path: READY_PATH.to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
         Self { probe, stop_grace: USUAL_GRACE }
     }
 }

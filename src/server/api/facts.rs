@@ -5,13 +5,14 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
+use mai_contract::http;
 use serde_json::{Value, json};
 
 use crate::{ApiError, App, Signup, auth, users};
 
 /// Names the version to whoever probes, without a request of its own.
 type Version = [(&'static str, &'static str); 1];
-const VERSION: Version = [("x-mai-version", env!("CARGO_PKG_VERSION"))];
+const VERSION: Version = [(http::VERSION_HEADER, env!("CARGO_PKG_VERSION"))];
 
 /// `GET /health`: alive; touches nothing.
 pub(super) async fn health() -> (Version, Json<Value>) {

@@ -12,6 +12,7 @@ use axum::{
     http::{HeaderValue, Method, header},
     routing::{delete, get, post},
 };
+use mai_contract::http;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use body::{JsonBody, UrlQuery};
@@ -20,8 +21,8 @@ use super::{App, Endpoint, route};
 
 /// The routes of this room.
 pub const ROUTES: &[Endpoint] = &[
-    Endpoint { method: Method::GET, path: "/health", handler: || get(facts::health) },
-    Endpoint { method: Method::GET, path: "/ready", handler: || get(facts::ready) },
+    Endpoint { method: Method::GET, path: http::HEALTH_PATH, handler: || get(facts::health) },
+    Endpoint { method: Method::GET, path: http::READY_PATH, handler: || get(facts::ready) },
     Endpoint { method: Method::GET, path: "/api/version", handler: || get(facts::version) },
     Endpoint { method: Method::GET, path: "/api/config", handler: || get(facts::config) },
     Endpoint { method: Method::POST, path: "/api/v1/auths/signup", handler: || post(auths::sign_up) },

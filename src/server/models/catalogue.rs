@@ -1,5 +1,6 @@
 //! The list of models, kept in memory so that a request asks nobody which model goes where.
 
+use mai_contract::environment;
 use parking_lot::RwLock;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -115,7 +116,7 @@ impl Catalogue {
                     Some((model, upstream)) => Offered { id: id.clone(), ..Offered::of(model.clone(), *upstream) },
                     None if problem.is_some() => Offered::unknown(id),
                     None => {
-                        tracing::warn!(model = %id, "MAI_MODELS allows a model that the upstream does not offer");
+                        tracing::warn!(model = %id, "{} allows a model that the upstream does not offer", environment::MODELS);
                         continue;
                     }
                 };

@@ -1,0 +1,56 @@
+//! Names of the environment variables of a server.
+//!
+//! Those without `MAI_` are Open WebUI's, which our server reads as well.
+
+/// Address to listen on.
+pub const HOST: &str = "HOST";
+/// Port to listen on.
+pub const PORT: &str = "PORT";
+/// Directory of the data.
+pub const DATA_DIR: &str = "DATA_DIR";
+/// Name shown to people.
+pub const WEBUI_NAME: &str = "WEBUI_NAME";
+/// `prod` or `dev`.
+pub const ENV: &str = "ENV";
+/// Seals the upstream key in the database.
+pub const WEBUI_SECRET_KEY: &str = "WEBUI_SECRET_KEY";
+/// Whether people may register by themselves.
+pub const ENABLE_SIGNUP: &str = "ENABLE_SIGNUP";
+/// Who may register: `FirstUserOnly`, `Closed` or `Open`.
+pub const SIGNUP: &str = "MAI_SIGNUP";
+/// Maximal number of accounts.
+pub const MAX_USERS: &str = "MAI_MAX_USERS";
+/// E-mail of the declared admin.
+pub const ADMIN_EMAIL: &str = "WEBUI_ADMIN_EMAIL";
+/// Password of the declared admin.
+pub const ADMIN_PASSWORD: &str = "WEBUI_ADMIN_PASSWORD";
+/// Name of the declared admin.
+pub const ADMIN_NAME: &str = "WEBUI_ADMIN_NAME";
+/// Language of people who have not chosen one.
+pub const DEFAULT_LOCALE: &str = "DEFAULT_LOCALE";
+/// Base URL of the upstream.
+pub const OPENAI_API_BASE_URL: &str = "OPENAI_API_BASE_URL";
+/// Key of the upstream.
+pub const OPENAI_API_KEY: &str = "OPENAI_API_KEY";
+/// Base URLs of the upstreams; Open WebUI prefers it to the singular.
+pub const OPENAI_API_BASE_URLS: &str = "OPENAI_API_BASE_URLS";
+/// Keys of the upstreams; Open WebUI prefers it to the singular.
+pub const OPENAI_API_KEYS: &str = "OPENAI_API_KEYS";
+/// Settings of each upstream, as JSON; Open WebUI only.
+pub const OPENAI_API_CONFIGS: &str = "OPENAI_API_CONFIGS";
+/// Base URL of an Ollama.
+pub const OLLAMA_BASE_URL: &str = "OLLAMA_BASE_URL";
+/// Whether Open WebUI asks an Ollama.
+pub const ENABLE_OLLAMA_API: &str = "ENABLE_OLLAMA_API";
+/// Ids of the models on offer, separated by commas.
+pub const MODELS: &str = "MAI_MODELS";
+/// Whether the server answers from a mock upstream of its own.
+pub const MOCK_UPSTREAM: &str = "MAI_MOCK_UPSTREAM";
+/// IANA time zone of days and months of usage.
+pub const TIME_ZONE: &str = "MAI_TIME_ZONE";
+/// Whether the server stops when its standard input ends.
+pub const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
+/// `text` or `json`.
+pub const LOG_FORMAT: &str = "MAI_LOG_FORMAT";
+/// Path of the file with secret settings ([`crate::secrets_file`]).
+pub const SECRETS_FILE: &str = "MAI_SECRETS_FILE";

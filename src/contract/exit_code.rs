@@ -1,0 +1,46 @@
+//! How a server ends.
+
+/// Exit code of a server that could not serve, by cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Any other cause.
+    Failure = 1,
+    /// A setting is wrong.
+    Configuration = 2,
+    /// The data directory cannot be written.
+    DataNotWritable = 73,
+    /// Another server holds the data directory.
+    DataInUse = 75,
+    /// Another program listens on the port.
+    PortTaken = 98,
+}
+
+impl ExitCode {
+    const ALL: [Self; 5] =
+        [Self::Failure, Self::Configuration, Self::DataNotWritable, Self::DataInUse, Self::PortTaken];
+
+    /// The number.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The cause behind a number that a server ended with.
+    pub fn from_code(code: i32) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| i32::from(known.code()) == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExitCode;
+
+    #[test]
+    fn exit_code_is_found_by_its_number() {
+        for code in ExitCode::ALL {
+            assert_eq!(ExitCode::from_code(i32::from(code.code())), Some(code));
+        }
+        assert_eq!(ExitCode::from_code(0), None);
+        assert_eq!(ExitCode::from_code(-1), None);
+    }
+}

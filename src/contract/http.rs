@@ -1,0 +1,10 @@
+//! The HTTP face of a server that the reconciler knows.
+
+/// Port inside a container or pod.
+pub const PORT: u16 = 8080;
+/// Answers 200 while the process lives; touches nothing.
+pub const HEALTH_PATH: &str = "/health";
+/// Answers 200 while the server can serve people.
+pub const READY_PATH: &str = "/ready";
+/// Response header of both paths with the version of the program.
+pub const VERSION_HEADER: &str = "x-mai-version";
