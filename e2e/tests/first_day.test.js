@@ -181,7 +181,7 @@ test("code is copied as it is", async () => {
 test("a chat is searched, renamed and deleted", async () => {
   const { page } = anna;
   await page.getByLabel("Search chats").fill("zebra");
-  await page.getByText("No chat matches").waitFor();
+  await page.getByText("No chats found").waitFor();
   await page.getByLabel("Search chats").fill("cat");
   await page.locator("#chats a").first().waitFor();
   await page.getByLabel("Search chats").fill("");

@@ -57,7 +57,8 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// Every route of the server, room by room; what the authorisation test walks over.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
-    [api::ROUTES, chat::ROUTES, models::ROUTES, usage::ROUTES, pages::ROUTES].into_iter().flatten()
+    let api = [api::ROUTES, chat::ROUTES, models::ROUTES, usage::ROUTES];
+    api.into_iter().chain(pages::ROUTES.iter().copied()).flatten()
 }
 
 /// The whole server over a started [`App`].

@@ -1,10 +1,17 @@
-//! The languages of the pages. A text that is missing in one of them does not compile.
+//! The languages of the pages.
+//!
+//! # Layout
+//!
+//! * `locale`: the languages there are, and which one a reader gets.
+//! * `texts`: the macro in which every page declares its texts, both languages side by side.
+//! * `plural`, `format`: counted nouns, numbers, money, dates and times.
+//!
+//! A text that is missing in one language does not compile. The texts themselves stand beside the page that shows them.
 
-mod choice;
-mod en;
-mod pl;
+mod format;
+mod locale;
+pub(crate) mod plural;
 mod texts;
-mod write;
 
-pub(crate) use choice::Locale;
-pub(crate) use texts::Texts;
+pub(crate) use locale::Locale;
+pub(crate) use texts::texts;

@@ -1,266 +1,45 @@
-//! The list of all texts, by page. Adding a field here asks every language for it at compile time.
+//! The macro that declares texts in every language at once.
 
-/// Everything a page says in one language.
-pub(crate) struct Texts {
-    pub(crate) shell: ShellTexts,
-    pub(crate) door: DoorTexts,
-    pub(crate) chat: ChatTexts,
-    pub(crate) users: UsersTexts,
-    pub(crate) connection: ConnectionTexts,
-    pub(crate) usage: UsageTexts,
-    pub(crate) account: AccountTexts,
-    pub(crate) errors: ErrorTexts,
-    pub(crate) time: TimeTexts,
-    /// This language's own name of each language, by code.
-    pub(crate) language_automatic: &'static str,
+/// Declares a type with one method per text, over the [`Locale`](super::Locale) it is constructed with.
+///
+/// ```ignore
+/// texts! {
+///     /// The greeting page.
+///     GreetingTexts
+///
+///     title { en: "Welcome", pl: "Witaj" }
+///     greeting(name: &str) { en: format!("Hello, {name}"), pl: format!("Cześć, {name}") }
+///     steps -> [&'static str; 2] { en: ["Sign in", "Ask"], pl: ["Zaloguj się", "Zapytaj"] }
+/// }
+/// ```
+///
+/// A text without arguments is a `&'static str` and one with arguments a `String`, unless its type is given. Leaving
+/// out a language is a syntax error; adding one to `Locale` asks for it in every text.
+macro_rules! texts {
+    (
+        $(#[$doc:meta])* $name:ident
+        $($text:ident $(($($argument:ident: $type:ty),+))? $(-> $returns:ty)? { en: $en:expr, pl: $pl:expr $(,)? })+
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name(pub(crate) $crate::i18n::Locale);
+
+        impl $name {
+            $(
+                pub(crate) fn $text(self $($(, $argument: $type)+)?)
+                    -> $crate::i18n::texts!(@returns [$($($argument)+)?] [$($returns)?])
+                {
+                    match self.0 {
+                        $crate::i18n::Locale::En => $en,
+                        $crate::i18n::Locale::Pl => $pl,
+                    }
+                }
+            )+
+        }
+    };
+    (@returns [] []) => { &'static str };
+    (@returns [$($argument:ident)+] []) => { String };
+    (@returns [$($argument:ident)*] [$returns:ty]) => { $returns };
 }
 
-/// The frame around every page.
-pub(crate) struct ShellTexts {
-    pub(crate) skip: &'static str,
-    pub(crate) menu: &'static str,
-    pub(crate) close: &'static str,
-    pub(crate) cancel: &'static str,
-    pub(crate) copy: &'static str,
-    pub(crate) copied: &'static str,
-    pub(crate) back_to_chat: &'static str,
-    pub(crate) settings: &'static str,
-    pub(crate) administration: &'static str,
-    pub(crate) you: &'static str,
-    pub(crate) theme: &'static str,
-    pub(crate) theme_system: &'static str,
-    pub(crate) theme_light: &'static str,
-    pub(crate) theme_dark: &'static str,
-    pub(crate) sign_out: &'static str,
-    pub(crate) role_admin: &'static str,
-    pub(crate) role_user: &'static str,
-}
-
-/// Registering and signing in.
-pub(crate) struct DoorTexts {
-    pub(crate) sign_in: &'static str,
-    pub(crate) sign_in_lead: &'static str,
-    pub(crate) email: &'static str,
-    pub(crate) password: &'static str,
-    pub(crate) password_hint: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) register: &'static str,
-    pub(crate) register_title: &'static str,
-    pub(crate) register_lead: &'static str,
-    pub(crate) register_open_title: &'static str,
-    pub(crate) register_open_lead: &'static str,
-    pub(crate) no_account: &'static str,
-    pub(crate) ask_admin: &'static str,
-    pub(crate) have_account: &'static str,
-    pub(crate) wrong: &'static str,
-    pub(crate) too_many_tries: &'static str,
-    pub(crate) closed: &'static str,
-    pub(crate) privacy: &'static str,
-}
-
-/// The chat.
-pub(crate) struct ChatTexts {
-    pub(crate) new_chat: &'static str,
-    pub(crate) search: &'static str,
-    pub(crate) past_chats: &'static str,
-    pub(crate) no_chats: &'static str,
-    pub(crate) nothing_found: &'static str,
-    pub(crate) today: &'static str,
-    pub(crate) yesterday: &'static str,
-    pub(crate) last_week: &'static str,
-    pub(crate) greeting: fn(&str) -> String,
-    pub(crate) greeting_lead: &'static str,
-    /// A short heading and the question it asks.
-    pub(crate) suggestions: [(&'static str, &'static str); 4],
-    pub(crate) placeholder: &'static str,
-    pub(crate) model: &'static str,
-    pub(crate) send: &'static str,
-    pub(crate) stop: &'static str,
-    pub(crate) regenerate: &'static str,
-    pub(crate) copy_answer: &'static str,
-    pub(crate) you: &'static str,
-    pub(crate) assistant: &'static str,
-    pub(crate) thinking: &'static str,
-    pub(crate) stopped: &'static str,
-    pub(crate) failed: &'static str,
-    pub(crate) failed_without_reason: &'static str,
-    pub(crate) try_again: &'static str,
-    pub(crate) reload_for_answer: &'static str,
-    pub(crate) rename_title: &'static str,
-    pub(crate) save: &'static str,
-    pub(crate) delete: &'static str,
-    pub(crate) delete_title: &'static str,
-    pub(crate) delete_lead: fn(&str) -> String,
-    pub(crate) options: &'static str,
-    pub(crate) to_end: &'static str,
-    pub(crate) hint: &'static str,
-    pub(crate) not_connected: &'static str,
-    pub(crate) not_connected_admin: &'static str,
-    pub(crate) not_connected_user: fn(&str) -> String,
-    pub(crate) no_models: &'static str,
-    pub(crate) connect: &'static str,
-    pub(crate) empty_message: &'static str,
-    pub(crate) busy: &'static str,
-    pub(crate) too_long: fn(&str) -> String,
-    pub(crate) bad_title: fn(usize) -> String,
-    pub(crate) model_gone: &'static str,
-    pub(crate) models_unknown: &'static str,
-}
-
-/// The people of the company.
-pub(crate) struct UsersTexts {
-    pub(crate) title: &'static str,
-    pub(crate) lead: &'static str,
-    pub(crate) seats: fn(i64, i64) -> String,
-    pub(crate) full: &'static str,
-    pub(crate) add: &'static str,
-    pub(crate) add_title: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) email: &'static str,
-    pub(crate) role: &'static str,
-    pub(crate) last_active: &'static str,
-    pub(crate) never: &'static str,
-    pub(crate) you: &'static str,
-    pub(crate) password: &'static str,
-    pub(crate) password_hint: &'static str,
-    pub(crate) role_admin_hint: &'static str,
-    pub(crate) role_user_hint: &'static str,
-    pub(crate) added: fn(&str) -> String,
-    pub(crate) reset_done: fn(&str) -> String,
-    pub(crate) removed: fn(&str) -> String,
-    pub(crate) hand_over: &'static str,
-    pub(crate) reset: &'static str,
-    pub(crate) reset_title: &'static str,
-    pub(crate) reset_lead: fn(&str) -> String,
-    pub(crate) new_password: &'static str,
-    pub(crate) remove: &'static str,
-    pub(crate) remove_title: fn(&str) -> String,
-    pub(crate) remove_lead: &'static str,
-    pub(crate) email_taken: &'static str,
-    pub(crate) email_invalid: &'static str,
-    pub(crate) name_missing: &'static str,
-    pub(crate) password_short: &'static str,
-}
-
-/// The connection to the upstream.
-pub(crate) struct ConnectionTexts {
-    pub(crate) title: &'static str,
-    pub(crate) lead: &'static str,
-    pub(crate) base_url: &'static str,
-    pub(crate) base_url_hint: &'static str,
-    pub(crate) key: &'static str,
-    pub(crate) key_hint: &'static str,
-    pub(crate) key_kept: fn(&str) -> String,
-    pub(crate) save_and_check: &'static str,
-    pub(crate) saved: &'static str,
-    pub(crate) refused: &'static str,
-    pub(crate) connected: &'static str,
-    pub(crate) not_connected: &'static str,
-    pub(crate) failing: &'static str,
-    pub(crate) source: &'static str,
-    pub(crate) source_environment: &'static str,
-    pub(crate) source_database: &'static str,
-    pub(crate) source_mock: &'static str,
-    pub(crate) source_none: &'static str,
-    pub(crate) clear: &'static str,
-    pub(crate) clear_title: &'static str,
-    pub(crate) clear_lead: &'static str,
-    pub(crate) cleared: &'static str,
-    pub(crate) models: &'static str,
-    pub(crate) models_count: fn(i64) -> String,
-    pub(crate) models_lead: &'static str,
-    pub(crate) sealed: &'static str,
-}
-
-/// Settings → Usage.
-pub(crate) struct UsageTexts {
-    pub(crate) title: &'static str,
-    pub(crate) lead: &'static str,
-    pub(crate) cost: &'static str,
-    pub(crate) tokens: &'static str,
-    pub(crate) tokens_split: fn(&str, &str) -> String,
-    pub(crate) requests: &'static str,
-    pub(crate) requests_note: &'static str,
-    pub(crate) daily_average: &'static str,
-    pub(crate) daily_average_note: fn(i64) -> String,
-    pub(crate) today: fn(&str) -> String,
-    pub(crate) unknown: fn(i64) -> String,
-    pub(crate) unknown_lead: &'static str,
-    pub(crate) unknown_cell: &'static str,
-    pub(crate) month: &'static str,
-    pub(crate) previous_month: &'static str,
-    pub(crate) next_month: &'static str,
-    pub(crate) by_day: &'static str,
-    pub(crate) by_user: &'static str,
-    pub(crate) by_model: &'static str,
-    pub(crate) as_table: &'static str,
-    pub(crate) chart_of: fn(&str, &str) -> String,
-    pub(crate) day: &'static str,
-    pub(crate) person: &'static str,
-    pub(crate) model: &'static str,
-    pub(crate) share: &'static str,
-    pub(crate) removed: &'static str,
-    pub(crate) live: &'static str,
-    pub(crate) updated: fn(&str) -> String,
-    pub(crate) nothing: &'static str,
-    pub(crate) nothing_lead: &'static str,
-    pub(crate) zone: fn(&str) -> String,
-}
-
-/// The reader's own account.
-pub(crate) struct AccountTexts {
-    pub(crate) title: &'static str,
-    pub(crate) lead: &'static str,
-    pub(crate) profile: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) email: &'static str,
-    pub(crate) language: &'static str,
-    pub(crate) save: &'static str,
-    pub(crate) saved: &'static str,
-    pub(crate) password: &'static str,
-    pub(crate) password_lead: &'static str,
-    pub(crate) current_password: &'static str,
-    pub(crate) new_password: &'static str,
-    pub(crate) change_password: &'static str,
-    pub(crate) password_changed: &'static str,
-    pub(crate) password_wrong: &'static str,
-    pub(crate) keys: &'static str,
-    pub(crate) keys_lead: &'static str,
-    pub(crate) key_name: &'static str,
-    pub(crate) key_name_example: &'static str,
-    pub(crate) create_key: &'static str,
-    pub(crate) key_created: fn(&str) -> String,
-    pub(crate) key_once: &'static str,
-    pub(crate) key_snippet: &'static str,
-    pub(crate) no_keys: &'static str,
-    pub(crate) created: &'static str,
-    pub(crate) last_used: &'static str,
-    pub(crate) never: &'static str,
-    pub(crate) revoke: &'static str,
-    pub(crate) revoke_title: fn(&str) -> String,
-    pub(crate) revoke_lead: &'static str,
-    pub(crate) revoked: &'static str,
-}
-
-/// Pages that say no.
-pub(crate) struct ErrorTexts {
-    pub(crate) not_found: &'static str,
-    pub(crate) not_found_lead: &'static str,
-    pub(crate) forbidden: &'static str,
-    pub(crate) forbidden_lead: &'static str,
-    pub(crate) broken: &'static str,
-    pub(crate) broken_lead: &'static str,
-    pub(crate) home: &'static str,
-}
-
-/// Words of time.
-pub(crate) struct TimeTexts {
-    /// As a heading: `listopad`.
-    pub(crate) months: [&'static str; 12],
-    /// After a day's number: `listopada`.
-    pub(crate) months_of_day: [&'static str; 12],
-    pub(crate) just_now: &'static str,
-    pub(crate) minutes_ago: fn(i64) -> String,
-    pub(crate) hours_ago: fn(i64) -> String,
-    pub(crate) days_ago: fn(i64) -> String,
-}
+pub(crate) use texts;

@@ -1,14 +1,23 @@
-//! Style, scripts and the icon of the browser tab: part of the binary, under addresses that change with their content.
+//! Style, scripts and the icon of the browser tab: embedded in the binary, under addresses that change with their content.
 
 use std::fmt;
 
 use axum::{
     extract::Path,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
 
-/// One file. Printed, it is the address it is served under.
+use crate::Endpoint;
+
+/// The routes of the assets.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/assets/{hash}/{name}", handler: || get(serve) },
+    Endpoint { method: Method::GET, path: "/favicon.ico", handler: || get(favicon) },
+];
+
+/// An embedded file. Its `Display` is the address it is served under.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asset {
     name: &'static str,
@@ -29,7 +38,7 @@ impl fmt::Display for Asset {
     }
 }
 
-/// FNV-1a, 64 bits: enough to tell one build's file from another's, and cheap enough for the compiler to work out.
+/// Returns the 64-bit FNV-1a hash, which is simple enough to be evaluated at compile time.
 const fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut index = 0;
@@ -40,7 +49,7 @@ const fn fingerprint(bytes: &[u8]) -> u64 {
     hash
 }
 
-/// Every file by what it is for.
+/// Every embedded file.
 pub(super) struct Assets {
     pub(super) style: Asset,
     pub(super) page: Asset,
@@ -53,7 +62,7 @@ pub(super) struct Assets {
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The one set.
+/// The embedded files.
 pub(super) static ASSETS: Assets = Assets {
     style: Asset::new("style.css", "text/css; charset=utf-8", include_bytes!("assets/style.css")),
     page: Asset::new("page.js", SCRIPT, include_bytes!("assets/page.js")),
@@ -65,13 +74,14 @@ pub(super) static ASSETS: Assets = Assets {
 };
 
 impl Assets {
-    fn all(&self) -> [&Asset; 7] {
+    /// Returns every file.
+    pub(super) fn all(&self) -> [&Asset; 7] {
         [&self.style, &self.page, &self.composer, &self.icon, &self.htmx, &self.hx_sse, &self.hx_csp]
     }
 }
 
-/// `GET /assets/{hash}/{name}`. An address of another build gets today's file, but is not allowed to keep it.
-pub(super) async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
+/// Serves a file. The address of another build gets the file of this one, but may not be cached.
+async fn serve(Path((hash, name)): Path<(String, String)>) -> Response {
     let Some(asset) = ASSETS.all().into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -85,8 +95,8 @@ pub(super) async fn serve(Path((hash, name)): Path<(String, String)>) -> Respons
     (headers, asset.body).into_response()
 }
 
-/// `GET /favicon.ico`, which browsers ask for on their own where no page named an icon.
-pub(super) async fn favicon() -> Response {
+/// Serves the icon that browsers request by themselves where no page names one.
+async fn favicon() -> Response {
     ([(header::CONTENT_TYPE, ASSETS.icon.kind), (header::CACHE_CONTROL, "public, max-age=86400")], ASSETS.icon.body)
         .into_response()
 }
@@ -112,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asks_for_anything_outside() {
+    fn assets_request_nothing_from_other_hosts() {
         for asset in [&ASSETS.style, &ASSETS.page, &ASSETS.composer] {
             let text = std::str::from_utf8(asset.body).unwrap();
             for outside in ["http://", "https://", "url(", "@import", "innerHTML", "eval("] {
@@ -122,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_current_address_may_be_kept_for_ever_and_an_old_one_may_not() {
+    async fn current_address_is_cached_and_an_old_one_is_not() {
         let address = ASSETS.style.to_string();
         let mut parts = address.trim_start_matches("/assets/").splitn(2, '/');
         let (hash, name) = (parts.next().unwrap().to_owned(), parts.next().unwrap().to_owned());
@@ -136,7 +146,7 @@ mod tests {
         assert_eq!(serve(Path(("0".repeat(16), "secret".to_owned()))).await.status(), StatusCode::NOT_FOUND);
     }
 
-    /// Both colours of a token of the style, light and dark, as red, green and blue.
+    /// Returns the light and the dark colour of a token of the style, as red, green and blue.
     fn token(name: &str) -> [[f64; 3]; 2] {
         let css = std::str::from_utf8(ASSETS.style.body).unwrap();
         let value = css.split(&format!("  --{name}: light-dark(")).nth(1).unwrap_or_else(|| panic!("no --{name}"));
@@ -147,7 +157,7 @@ mod tests {
         [colours.next().unwrap(), colours.next().unwrap()]
     }
 
-    /// WCAG 2.2: relative luminance and contrast ratio.
+    /// Returns the contrast ratio of WCAG 2.2.
     fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
         let luminance = |colour: [f64; 3]| {
             let [r, g, b] = colour.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) });
@@ -158,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn text_can_be_read_by_everybody_in_light_and_in_dark() {
-        let grounds = ["bg", "bg-side", "bg-raised", "bg-sunken", "bg-hover"];
+    fn text_has_enough_contrast_in_light_and_dark() {
+        let backgrounds = ["bg", "bg-side", "bg-raised", "bg-sunken", "bg-hover"];
         let mut pairs: Vec<(&str, &str, f64)> = Vec::new();
-        for ground in grounds {
-            pairs.extend(["ink", "ink-soft", "accent", "danger"].map(|ink| (ink, ground, 4.5)));
-            pairs.extend(["line-strong", "accent"].map(|line| (line, ground, 3.0)));
+        for background in backgrounds {
+            pairs.extend(["ink", "ink-soft", "accent", "danger"].map(|ink| (ink, background, 4.5)));
+            pairs.extend(["line-strong", "accent"].map(|line| (line, background, 3.0)));
         }
         pairs.extend(["code-comment", "code-word", "code-text", "code-number"].map(|ink| (ink, "bg-sunken", 4.5)));
         pairs.extend([
@@ -178,10 +188,10 @@ mod tests {
             ("ink-soft", "accent-soft", 4.5),
             ("ink", "bg-chosen", 4.5),
         ]);
-        for (ink, ground, least) in pairs {
+        for (ink, background, least) in pairs {
             for (index, theme) in ["light", "dark"].into_iter().enumerate() {
-                let ratio = contrast(token(ink)[index], token(ground)[index]);
-                assert!(ratio >= least, "{ink} on {ground} in {theme}: {ratio:.2}, and {least} is needed");
+                let ratio = contrast(token(ink)[index], token(background)[index]);
+                assert!(ratio >= least, "{ink} on {background} in {theme}: {ratio:.2}, and {least} is needed");
             }
         }
     }

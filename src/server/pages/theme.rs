@@ -1,24 +1,29 @@
-//! `POST /theme`: light, dark, or as the system has it, kept in a cookie.
+//! `POST /theme`: stores the reader's appearance in a cookie.
 
 use axum::{
     Form,
-    http::header::SET_COOKIE,
+    http::{Method, header::SET_COOKIE},
     response::{IntoResponse, Response},
+    routing::post,
 };
 use serde::Deserialize;
 
-use super::{reply, shell::Theme};
+use super::{layout::Theme, response};
+use crate::Endpoint;
+
+/// The routes of the appearance switch.
+pub(super) const ROUTES: &[Endpoint] = &[Endpoint { method: Method::POST, path: "/theme", handler: || post(choose) }];
 
 #[derive(Deserialize)]
-pub(super) struct Choice {
+struct Choice {
     theme: String,
     #[serde(default)]
     back: String,
 }
 
-/// Anybody may choose; nothing but a word of our own goes into the cookie.
-pub(super) async fn choose(Form(form): Form<Choice>) -> Response {
+/// Open to anybody; the cookie holds only a code of ours.
+async fn choose(Form(form): Form<Choice>) -> Response {
     let theme = Theme::parse(&form.theme).code();
     let cookie = format!("{}={theme}; HttpOnly; SameSite=Lax; Path=/; Max-Age=31536000", Theme::COOKIE);
-    ([(SET_COOKIE, cookie)], reply::redirect(reply::local(&form.back))).into_response()
+    ([(SET_COOKIE, cookie)], response::redirect(response::local_path(&form.back))).into_response()
 }

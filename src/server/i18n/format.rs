@@ -1,0 +1,208 @@
+//! Numbers, money, dates and times as each language writes them.
+
+use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
+
+use super::{Locale, plural, texts};
+
+const ENGLISH_MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+texts! {
+    /// Names of months and spans of time.
+    TimeTexts
+
+    months -> [&'static str; 12] {
+        en: ENGLISH_MONTHS,
+        pl: [
+            "styczeń",
+            "luty",
+            "marzec",
+            "kwiecień",
+            "maj",
+            "czerwiec",
+            "lipiec",
+            "sierpień",
+            "wrzesień",
+            "październik",
+            "listopad",
+            "grudzień",
+        ],
+    }
+    months_of_day -> [&'static str; 12] {
+        en: ENGLISH_MONTHS,
+        pl: [
+            "stycznia",
+            "lutego",
+            "marca",
+            "kwietnia",
+            "maja",
+            "czerwca",
+            "lipca",
+            "sierpnia",
+            "września",
+            "października",
+            "listopada",
+            "grudnia",
+        ],
+    }
+    just_now { en: "just now", pl: "przed chwilą" }
+    minutes_ago(n: i64) {
+        en: plural::english(n, "minute ago", "minutes ago"),
+        pl: if n == 1 { "minutę temu".to_owned() } else { plural::polish(n, "", "minuty temu", "minut temu") },
+    }
+    hours_ago(n: i64) {
+        en: plural::english(n, "hour ago", "hours ago"),
+        pl: if n == 1 { "godzinę temu".to_owned() } else { plural::polish(n, "", "godziny temu", "godzin temu") },
+    }
+    days_ago(n: i64) {
+        en: if n == 1 { "yesterday".to_owned() } else { format!("{n} days ago") },
+        pl: if n == 1 { "wczoraj".to_owned() } else { plural::polish(n, "", "dni temu", "dni temu") },
+    }
+}
+
+/// A thin space that does not break: `1 234` stays on one line.
+const NARROW_SPACE: char = '\u{202f}';
+
+impl Locale {
+    fn decimal_mark(self) -> char {
+        match self {
+            Self::En => '.',
+            Self::Pl => ',',
+        }
+    }
+
+    fn thousands_mark(self) -> char {
+        match self {
+            Self::En => ',',
+            Self::Pl => NARROW_SPACE,
+        }
+    }
+
+    /// Returns a whole number with its thousands apart: `12,345` or `12 345`.
+    pub(crate) fn number(self, value: i64) -> String {
+        let digits = value.unsigned_abs().to_string();
+        let mut out = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+        if value < 0 {
+            out.push('-');
+        }
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                out.push(self.thousands_mark());
+            }
+            out.push(digit);
+        }
+        out
+    }
+
+    /// Returns US dollars from micro-dollars: six decimals below one cent, two from there on (rounded half up).
+    pub(crate) fn usd(self, micro: i64) -> String {
+        let sign = if micro < 0 { "-" } else { "" };
+        let absolute = micro.unsigned_abs();
+        let mark = self.decimal_mark();
+        let amount = if absolute == 0 {
+            format!("0{mark}00")
+        } else if absolute < 10_000 {
+            format!("0{mark}{absolute:06}")
+        } else {
+            let cents = (absolute + 5_000) / 10_000;
+            let whole = self.number(i64::try_from(cents / 100).unwrap_or(i64::MAX));
+            format!("{whole}{mark}{:02}", cents % 100)
+        };
+        match self {
+            Self::En => format!("{sign}${amount}"),
+            Self::Pl => format!("{sign}{amount}\u{a0}$"),
+        }
+    }
+
+    /// Returns a month and its year: `November 2026`, `listopad 2026`.
+    pub(crate) fn month(self, date: Date) -> String {
+        let index = usize::from(date.month().unsigned_abs()).saturating_sub(1);
+        format!("{} {}", TimeTexts(self).months().get(index).unwrap_or(&""), date.year())
+    }
+
+    /// Returns a day within its year: `24 November`, `24 listopada`.
+    pub(crate) fn day(self, date: Date) -> String {
+        let index = usize::from(date.month().unsigned_abs()).saturating_sub(1);
+        format!("{} {}", date.day(), TimeTexts(self).months_of_day().get(index).unwrap_or(&""))
+    }
+
+    /// Returns a time of day: `08:05`.
+    pub(crate) fn clock(self, at: &Zoned) -> String {
+        format!("{:02}:{:02}", at.hour(), at.minute())
+    }
+
+    /// Returns the time from `then` to `now` in words, or the date of `then` when that is more than a week.
+    pub(crate) fn ago(self, then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+        let time = TimeTexts(self);
+        let minutes = (now.as_millisecond() - then.as_millisecond()).max(0) / 60_000;
+        match minutes {
+            0 => time.just_now().to_owned(),
+            1..60 => time.minutes_ago(minutes),
+            60..1440 => time.hours_ago(minutes / 60),
+            1440..10_080 => time.days_ago(minutes / 1440),
+            _ => {
+                let date = then.to_zoned(zone.clone()).date();
+                format!("{} {}", self.day(date), date.year())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_six_decimals_below_a_cent_and_two_above() {
+        let table = [
+            (0, "$0.00", "0,00\u{a0}$"),
+            (1, "$0.000001", "0,000001\u{a0}$"),
+            (9_999, "$0.009999", "0,009999\u{a0}$"),
+            (10_000, "$0.01", "0,01\u{a0}$"),
+            (14_999, "$0.01", "0,01\u{a0}$"),
+            (15_000, "$0.02", "0,02\u{a0}$"),
+            (1_234_567_890, "$1,234.57", "1\u{202f}234,57\u{a0}$"),
+            (-2_500_000, "-$2.50", "-2,50\u{a0}$"),
+        ];
+        for (micro, english, polish) in table {
+            assert_eq!(Locale::En.usd(micro), english);
+            assert_eq!(Locale::Pl.usd(micro), polish);
+        }
+    }
+
+    #[test]
+    fn number_has_its_thousands_apart() {
+        assert_eq!(Locale::En.number(1_234_567), "1,234,567");
+        assert_eq!(Locale::Pl.number(-1_234), "-1\u{202f}234");
+        assert_eq!(Locale::En.number(999), "999");
+    }
+
+    #[test]
+    fn polish_age_takes_the_form_of_its_number() {
+        let now = Timestamp::from_second(2_000_000_000).unwrap();
+        let ago = |minutes: i64| {
+            Locale::Pl.ago(Timestamp::from_second(2_000_000_000 - minutes * 60).unwrap(), now, &TimeZone::UTC)
+        };
+        assert_eq!(ago(0), "przed chwilą");
+        assert_eq!(ago(1), "minutę temu");
+        assert_eq!(ago(3), "3 minuty temu");
+        assert_eq!(ago(12), "12 minut temu");
+        assert_eq!(ago(22), "22 minuty temu");
+        assert_eq!(ago(60 * 5), "5 godzin temu");
+        assert_eq!(ago(1440), "wczoraj");
+        assert_eq!(ago(1440 * 30), "18 kwietnia 2033");
+    }
+}

@@ -1,0 +1,56 @@
+//! Texts of the account page.
+
+use crate::i18n::texts;
+
+texts! {
+    /// The account page.
+    AccountTexts
+
+    title { en: "Account", pl: "Konto" }
+    lead { en: "Your profile, password and API keys.", pl: "Twój profil, hasło i klucze API." }
+    profile { en: "Profile", pl: "Profil" }
+    name { en: "Name", pl: "Imię i nazwisko" }
+    email { en: "E-mail", pl: "E-mail" }
+    language { en: "Language", pl: "Język" }
+    language_automatic { en: "Automatic", pl: "Automatycznie" }
+    save { en: "Save", pl: "Zapisz" }
+    saved { en: "Saved.", pl: "Zapisano." }
+    password { en: "Password", pl: "Hasło" }
+    password_lead {
+        en: "Changing it ends your other sessions.",
+        pl: "Zmiana hasła kończy Twoje pozostałe sesje.",
+    }
+    current_password { en: "Current password", pl: "Obecne hasło" }
+    new_password { en: "New password", pl: "Nowe hasło" }
+    new_password_hint { en: "At least 8 characters.", pl: "Co najmniej 8 znaków." }
+    change_password { en: "Change password", pl: "Zmień hasło" }
+    password_changed {
+        en: "Your password was changed. Your other sessions were ended.",
+        pl: "Hasło zostało zmienione. Pozostałe sesje zostały zakończone.",
+    }
+    keys { en: "API keys", pl: "Klucze API" }
+    keys_lead {
+        en: "Use this assistant from your own programs through the OpenAI API. A key acts on your behalf.",
+        pl: "Korzystaj z asystenta we własnych programach przez API OpenAI. Klucz działa w Twoim imieniu.",
+    }
+    key_name { en: "Name", pl: "Nazwa" }
+    key_name_example { en: "e.g. Report script", pl: "np. Skrypt raportów" }
+    create_key { en: "Create key", pl: "Utwórz klucz" }
+    key_created(name: &str) {
+        en: format!("Key “{name}” was created"),
+        pl: format!("Utworzono klucz „{name}”"),
+    }
+    key_once { en: "Copy it now. It is shown only once.", pl: "Skopiuj go teraz. Pokazujemy go tylko raz." }
+    key_snippet { en: "Try it with Python", pl: "Wypróbuj w Pythonie" }
+    no_keys { en: "No keys yet.", pl: "Nie masz jeszcze kluczy." }
+    created { en: "Created", pl: "Utworzono" }
+    last_used { en: "Last used", pl: "Ostatnio użyty" }
+    never { en: "Never", pl: "Nigdy" }
+    revoke { en: "Revoke", pl: "Unieważnij" }
+    revoke_title(name: &str) { en: format!("Revoke “{name}”?"), pl: format!("Unieważnić „{name}”?") }
+    revoke_lead {
+        en: "Programs that use this key stop working immediately.",
+        pl: "Programy, które używają tego klucza, natychmiast przestaną działać.",
+    }
+    revoked { en: "The key was revoked.", pl: "Klucz został unieważniony." }
+}

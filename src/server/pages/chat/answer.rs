@@ -1,0 +1,111 @@
+//! Questions and answers of a chat: asking, asking again, and one answer alone.
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    Question, parse, redraw,
+    texts::ChatTexts,
+    turn::{Body, Turn},
+};
+use crate::{
+    App,
+    chat::{self, ChatError},
+    pages::{
+        error_page::ErrorPage,
+        layout::{Layout, Notice, SignedInVisitor},
+        response,
+    },
+    users::UserId,
+};
+
+#[derive(Template)]
+#[template(path = "chat/turns.html")]
+struct Turns<'a> {
+    layout: &'a Layout,
+    t: ChatTexts,
+    turns: Vec<Turn>,
+}
+
+#[derive(Template)]
+#[template(path = "layout/notice.html")]
+struct NoticePart<'a> {
+    layout: &'a Layout,
+    notice: Notice,
+}
+
+/// Answers htmx with a notice above the composer instead of a turn of the thread.
+fn composer_notice(layout: &Layout, error: ChatError) -> Result<Response, ErrorPage> {
+    let outcome = layout.form_problem(error)?;
+    let Some(notice) = outcome.notice else { return Ok(response::no_content()) };
+    let part = response::html(layout, outcome.status, &NoticePart { layout, notice });
+    Ok(([("hx-retarget", "#problem"), ("hx-reswap", "innerHTML")], part).into_response())
+}
+
+async fn turns(app: &App, layout: &Layout, user: &UserId, ids: &[Uuid]) -> Result<Response, ErrorPage> {
+    let mut turns = Vec::with_capacity(ids.len());
+    for id in ids {
+        turns.push(Turn::new(layout, &layout.check(chat::message(app, user, *id).await)?));
+    }
+    Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns }))
+}
+
+pub(super) async fn ask(
+    State(app): State<App>,
+    SignedInVisitor { layout, user }: SignedInVisitor,
+    Path(id): Path<String>,
+    Form(form): Form<Question>,
+) -> Result<Response, ErrorPage> {
+    let chat = layout.check(parse(&id))?;
+    match chat::send(&app, &user.id, chat, &form.text, &form.model).await {
+        Ok(asked) if layout.by_htmx => turns(&app, &layout, &user.id, &[asked.question, asked.answer]).await,
+        Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
+        Err(error) if layout.by_htmx => composer_notice(&layout, error),
+        Err(error) => redraw(&app, &layout, &user, Some(chat), form, error).await,
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Regeneration {
+    #[serde(default)]
+    model: String,
+}
+
+/// Asks the last question again, with the model chosen now or else the same one.
+pub(super) async fn regenerate(
+    State(app): State<App>,
+    SignedInVisitor { layout, user }: SignedInVisitor,
+    Path((id, message)): Path<(String, String)>,
+    Form(form): Form<Regeneration>,
+) -> Result<Response, ErrorPage> {
+    let chat = layout.check(parse(&id))?;
+    let before = layout.check(chat::message(&app, &user.id, layout.check(parse(&message))?).await)?;
+    let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
+    match chat::regenerate(&app, &user.id, chat, &model).await {
+        Ok(answer) if layout.by_htmx => turns(&app, &layout, &user.id, &[answer]).await,
+        Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
+        Err(error) if layout.by_htmx => composer_notice(&layout, error),
+        Err(error) => redraw(&app, &layout, &user, Some(chat), Question { text: String::new(), model }, error).await,
+    }
+}
+
+/// Answers htmx with one message alone, for an answer that has just ended.
+pub(super) async fn show(
+    State(app): State<App>,
+    SignedInVisitor { layout, user }: SignedInVisitor,
+    Path((id, message)): Path<(String, String)>,
+) -> Result<Response, ErrorPage> {
+    let message = layout.check(parse(&message))?;
+    if layout.by_htmx {
+        turns(&app, &layout, &user.id, &[message]).await
+    } else {
+        Ok(response::redirect(&format!("/chat/{}#m-{message}", layout.check(parse(&id))?)))
+    }
+}

@@ -1,0 +1,69 @@
+//! One message as the thread shows it.
+
+use super::texts::ChatTexts;
+use crate::{
+    chat::{Message, MessageStatus, Role},
+    markdown::{self, SafeHtml},
+    pages::layout::{Layout, Notice},
+};
+
+/// A message of the thread, drawn by `turn.html`.
+pub(super) struct Turn {
+    pub(super) id: String,
+    pub(super) chat: String,
+    pub(super) body: Body,
+}
+
+/// The content of a message.
+pub(super) enum Body {
+    /// A question, as it was written.
+    Question(String),
+    /// An answer being written, as far as it is saved. A stream brings the rest.
+    Streaming(SafeHtml),
+    /// An answer that ended.
+    Answer(Answer),
+}
+
+/// An answer that ended, well or not.
+pub(super) struct Answer {
+    pub(super) html: SafeHtml,
+    /// The Markdown, for copying.
+    pub(super) source: String,
+    pub(super) model: String,
+    pub(super) notice: Option<Notice>,
+}
+
+impl Turn {
+    pub(super) fn new(layout: &Layout, message: &Message) -> Self {
+        let rendered = || markdown::render(&message.content, layout.texts.copy());
+        let body = match (message.role, message.status) {
+            (Role::User, _) => Body::Question(message.content.clone()),
+            (Role::Assistant, MessageStatus::Streaming) => Body::Streaming(rendered()),
+            (Role::Assistant, _) => Body::Answer(Answer {
+                html: rendered(),
+                source: message.content.clone(),
+                model: message.model.clone().unwrap_or_default(),
+                notice: notice(ChatTexts(layout.locale), message),
+            }),
+        };
+        Self { id: message.id.to_string(), chat: message.chat_id.to_string(), body }
+    }
+
+    /// True while the answer is being written.
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.body, Body::Streaming(_))
+    }
+}
+
+/// Returns what is said below an answer that did not end by itself.
+fn notice(t: ChatTexts, message: &Message) -> Option<Notice> {
+    match message.status {
+        MessageStatus::Done | MessageStatus::Streaming => None,
+        MessageStatus::Stopped => Some(Notice::warning(t.stopped())),
+        MessageStatus::Failed => {
+            let reason = message.error.clone().filter(|reason| !reason.is_empty());
+            let reason = reason.unwrap_or_else(|| t.failed_without_reason().to_owned());
+            Some(Notice::problem(reason).with_title(t.failed()))
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `/connection`: the upstream and the key to it.
+
+mod texts;
+
+use askama::Template;
+use axum::{
+    Form,
+    extract::State,
+    http::Method,
+    response::Response,
+    routing::{get, post},
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{
+    error_page::ErrorPage,
+    form_problem::FormOutcome,
+    layout::{AdminVisitor, ICONS, Layout, Notice, Tone},
+    navigation::Entry,
+    response,
+};
+use crate::{
+    App, Endpoint,
+    connection::{self, Connection, Source},
+    models,
+};
+use texts::ConnectionTexts;
+
+/// The routes of this page.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/connection", handler: || get(show) },
+    Endpoint { method: Method::POST, path: "/connection", handler: || post(save) },
+    Endpoint { method: Method::POST, path: "/connection/forget", handler: || post(forget) },
+];
+
+/// The page's entry in the navigation.
+pub(super) const ENTRY: Entry =
+    Entry { path: "/connection", icon: ICONS.connection, title: |locale| ConnectionTexts(locale).title() };
+
+#[derive(Template)]
+#[template(path = "connection/connection.html")]
+struct ConnectionPage<'a> {
+    layout: &'a Layout,
+    t: ConnectionTexts,
+    badge: Badge,
+    base_url: String,
+    /// Names the stored key by its last characters.
+    key_kept: Option<String>,
+    key_placeholder: String,
+    /// True when an administrator stored the connection here, so that it can be removed.
+    stored: bool,
+    source: &'static str,
+    models: Vec<String>,
+    models_count: String,
+    notice: Option<Notice>,
+}
+
+/// The badge of the heading: the state of the connection.
+struct Badge {
+    tone: Tone,
+    label: &'static str,
+}
+
+impl<'a> ConnectionPage<'a> {
+    fn new(layout: &'a Layout, connection: &Connection, works: bool, models: Vec<String>) -> Self {
+        let t = ConnectionTexts(layout.locale);
+        let hint = connection.key_hint();
+        let configured = connection.is_configured();
+        let badge = match (configured, works) {
+            (false, _) => Badge { tone: Tone::Warning, label: t.not_connected() },
+            (true, false) => Badge { tone: Tone::Problem, label: t.failing() },
+            (true, true) => Badge { tone: Tone::Success, label: t.connected() },
+        };
+        Self {
+            layout,
+            t,
+            badge,
+            base_url: connection.base_url.clone(),
+            key_placeholder: hint.as_deref().map_or_else(|| "sk-or-v1-…".to_owned(), |hint| format!("••••••••{hint}")),
+            key_kept: hint.map(|hint| t.key_kept(&hint)),
+            stored: connection.source == Source::Database,
+            source: match (connection.source, configured) {
+                (Source::Mock, _) => t.source_mock(),
+                (Source::Database, _) => t.source_database(),
+                (Source::Environment, true) => t.source_environment(),
+                (Source::Environment, false) => t.source_none(),
+            },
+            models_count: t.models_count(i64::try_from(models.len()).unwrap_or(i64::MAX)),
+            models,
+            notice: None,
+        }
+    }
+}
+
+async fn draw(
+    app: &App,
+    layout: &Layout,
+    outcome: FormOutcome,
+    typed_url: Option<String>,
+) -> Result<Response, ErrorPage> {
+    let connection = connection::current(app);
+    let catalogue = models::list(app).await;
+    let works = app.connections.verdict().map_or(catalogue.problem().is_none(), |verdict| verdict.ok);
+    let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
+    let mut page = ConnectionPage::new(layout, &connection, works, names);
+    page.notice = outcome.notice;
+    if let Some(url) = typed_url {
+        page.base_url = url;
+    }
+    Ok(response::html(layout, outcome.status, &page))
+}
+
+async fn show(State(app): State<App>, AdminVisitor { layout, .. }: AdminVisitor) -> Result<Response, ErrorPage> {
+    draw(&app, &layout, FormOutcome::none(), None).await
+}
+
+#[derive(Deserialize)]
+struct Change {
+    base_url: String,
+    #[serde(default)]
+    key: String,
+}
+
+/// Asks the upstream, and saves only what it accepted.
+async fn save(
+    State(app): State<App>,
+    AdminVisitor { layout, .. }: AdminVisitor,
+    Form(form): Form<Change>,
+) -> Result<Response, ErrorPage> {
+    let key = (!form.key.trim().is_empty()).then(|| SecretString::from(form.key));
+    match connection::save(&app, &form.base_url, key).await {
+        Ok(_) => {
+            let saved = Notice::success(ConnectionTexts(layout.locale).saved());
+            draw(&app, &layout, FormOutcome::success(saved), None).await
+        }
+        Err(error) => draw(&app, &layout, layout.form_problem(error)?, Some(form.base_url)).await,
+    }
+}
+
+async fn forget(State(app): State<App>, AdminVisitor { layout, .. }: AdminVisitor) -> Result<Response, ErrorPage> {
+    layout.check(connection::clear(&app).await)?;
+    let removed = Notice::success(ConnectionTexts(layout.locale).removed());
+    draw(&app, &layout, FormOutcome::success(removed), None).await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::{super::snapshot, *};
+    use crate::{connection::ConnectionError, pages::form_problem::FormError};
+
+    #[test]
+    fn connection_page_matches_its_snapshot() {
+        snapshot::assert_page("connection", "/connection", |layout| {
+            let connection = Connection {
+                base_url: "https://openrouter.ai/api/v1".to_owned(),
+                key: Some(SecretString::from("sk-or-v1-0123456789abcdefbeef")),
+                source: Source::Database,
+            };
+            let mut page = ConnectionPage::new(layout, &connection, true, vec!["openai/gpt-4o-mini".to_owned()]);
+            page.notice = ConnectionError::Refused("User not found. (401)".to_owned()).problem(layout.locale);
+            page.render()
+        });
+    }
+}

@@ -1,0 +1,162 @@
+//! What a form says about itself when its page is drawn again: that it worked, or what the reader has to correct.
+
+mod texts;
+
+use axum::http::StatusCode;
+
+use super::{error_page::PageError, layout::Notice};
+use crate::{
+    auth::AuthError,
+    chat::{AskError, ChatError},
+    connection::ConnectionError,
+    i18n::Locale,
+    users::UserError,
+};
+use texts::ProblemTexts;
+
+/// A failure that a form can cause.
+pub(super) trait FormError: Into<PageError> {
+    /// Returns the problem in the reader's language, or `None` when the reader cannot correct it.
+    fn problem(&self, locale: Locale) -> Option<Notice>;
+
+    /// Returns the status of the page that is drawn again.
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+/// The status of a page with a form, and the notice above it.
+pub(super) struct FormOutcome {
+    pub(super) status: StatusCode,
+    pub(super) notice: Option<Notice>,
+}
+
+impl FormOutcome {
+    /// The form was not sent yet.
+    pub(super) fn none() -> Self {
+        Self { status: StatusCode::OK, notice: None }
+    }
+
+    /// The form was accepted.
+    pub(super) fn success(notice: Notice) -> Self {
+        Self { status: StatusCode::OK, notice: Some(notice) }
+    }
+
+    /// The form was refused.
+    pub(super) fn problem(status: StatusCode, notice: Notice) -> Self {
+        Self { status, notice: Some(notice) }
+    }
+}
+
+impl FormError for UserError {
+    fn problem(&self, locale: Locale) -> Option<Notice> {
+        let t = ProblemTexts(locale);
+        Some(Notice::problem(match self {
+            Self::BadName => t.bad_name(),
+            Self::BadEmail => t.bad_email(),
+            Self::WeakPassword(_) => t.weak_password(),
+            Self::EmailTaken => t.email_taken(),
+            Self::Full(_) => t.full(),
+            Self::NotFirst => t.registration_closed(),
+            Self::LastAdmin => t.last_admin(),
+            Self::Yourself => t.yourself(),
+            // The pages offer no other role or language.
+            Self::BadRole | Self::BadLocale | Self::NotFound | Self::Database(_) => return None,
+        }))
+    }
+}
+
+impl FormError for AuthError {
+    fn problem(&self, locale: Locale) -> Option<Notice> {
+        let t = ProblemTexts(locale);
+        Some(Notice::problem(match self {
+            Self::WrongCredentials => t.wrong_credentials().to_owned(),
+            Self::WrongPassword => t.wrong_password().to_owned(),
+            Self::TooManyAttempts(_) => t.too_many_attempts().to_owned(),
+            Self::RegistrationClosed => t.registration_closed().to_owned(),
+            Self::BadKeyName => t.bad_key_name().to_owned(),
+            Self::TooManyApiKeys(most) => t.too_many_keys(*most),
+            Self::User(error) => return error.problem(locale),
+            Self::NotAuthenticated
+            | Self::InvalidToken
+            | Self::Forbidden
+            | Self::PersonOnly
+            | Self::NoSuchApiKey
+            | Self::Database(_) => return None,
+        }))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::RegistrationClosed => StatusCode::FORBIDDEN,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl FormError for ChatError {
+    fn problem(&self, locale: Locale) -> Option<Notice> {
+        let t = ProblemTexts(locale);
+        Some(Notice::problem(match self {
+            Self::Busy => t.answer_in_progress().to_owned(),
+            Self::Empty => t.empty_message().to_owned(),
+            Self::TooLong(most) => t.message_too_long(&locale.number(i64::try_from(*most).unwrap_or(i64::MAX))),
+            Self::BadTitle(most) => t.bad_title(*most),
+            Self::Ask(AskError::NoConnection) => t.not_connected().to_owned(),
+            Self::Ask(AskError::ModelNotFound) => t.model_not_found().to_owned(),
+            // The upstream's own words.
+            Self::Ask(error) => error.to_string(),
+            Self::NotFound | Self::Database(_) => return None,
+        }))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Busy => StatusCode::CONFLICT,
+            Self::Ask(error) => error.status(),
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Empty | Self::TooLong(_) | Self::BadTitle(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl FormError for ConnectionError {
+    fn problem(&self, locale: Locale) -> Option<Notice> {
+        let t = ProblemTexts(locale);
+        let text = match self {
+            Self::BadKey => t.bad_upstream_key().to_owned(),
+            Self::Refused(words) => t.upstream_refused(words),
+            Self::BadUrl(_) | Self::Unreachable(_) => self.to_string(),
+            Self::Database(_) => return None,
+        };
+        Some(Notice::problem(text).with_title(t.connection_not_saved()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_of_a_form_is_in_the_language_of_the_reader() {
+        let problems: [(&dyn Fn(Locale) -> Option<Notice>, &str, &str); 3] = [
+            (&|locale| UserError::LastAdmin.problem(locale), "last administrator", "ostatni administrator"),
+            (&|locale| AuthError::TooManyApiKeys(5).problem(locale), "5 API keys", "5 kluczy API"),
+            (&|locale| ConnectionError::Refused("no".to_owned()).problem(locale), "refused: no", "odmówił: no"),
+        ];
+        for (problem, english, polish) in problems {
+            for (locale, words) in [(Locale::En, english), (Locale::Pl, polish)] {
+                let text = problem(locale).map(|notice| notice.text);
+                assert!(text.as_ref().is_some_and(|text| text.contains(words)), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn problem_the_reader_cannot_correct_has_no_text() {
+        assert!(UserError::NotFound.problem(Locale::En).is_none());
+        assert!(AuthError::Forbidden.problem(Locale::En).is_none());
+    }
+}

@@ -1,0 +1,73 @@
+//! Texts of what is wrong with a form.
+
+use crate::i18n::{plural, texts};
+
+texts! {
+    /// Problems above a form.
+    ProblemTexts
+
+    wrong_credentials {
+        en: "E-mail and password do not match. Check both and try again.",
+        pl: "E-mail i hasło nie pasują do siebie. Sprawdź je i spróbuj ponownie.",
+    }
+    wrong_password { en: "The current password is incorrect.", pl: "Obecne hasło jest nieprawidłowe." }
+    too_many_attempts {
+        en: "Too many attempts. Wait a few minutes and try again.",
+        pl: "Zbyt wiele prób. Odczekaj kilka minut i spróbuj ponownie.",
+    }
+    registration_closed {
+        en: "Registration is closed. Ask your administrator to add you.",
+        pl: "Rejestracja jest zamknięta. Poproś administratora o dodanie.",
+    }
+    bad_key_name {
+        en: "Enter a key name of up to 100 characters.",
+        pl: "Podaj nazwę klucza, najwyżej 100 znaków.",
+    }
+    too_many_keys(most: i64) {
+        en: format!("You already have {}. Revoke one first.", plural::english(most, "API key", "API keys")),
+        pl: format!("Masz już {}. Najpierw unieważnij jeden z nich.", plural::polish(most, "klucz API", "klucze API", "kluczy API")),
+    }
+    bad_name { en: "Enter a name of up to 100 characters.", pl: "Podaj imię i nazwisko, najwyżej 100 znaków." }
+    bad_email { en: "Enter a valid e-mail address.", pl: "Podaj prawidłowy adres e-mail." }
+    weak_password { en: "A password has 8 to 1024 characters.", pl: "Hasło musi mieć od 8 do 1024 znaków." }
+    email_taken { en: "This e-mail is already in use.", pl: "Ten adres e-mail jest już używany." }
+    full {
+        en: "All accounts are in use. Remove a user before you add another.",
+        pl: "Wszystkie konta są zajęte. Usuń użytkownika, aby dodać następnego.",
+    }
+    last_admin {
+        en: "This is the last administrator. Make another user an administrator first.",
+        pl: "To ostatni administrator. Najpierw nadaj tę rolę innemu użytkownikowi.",
+    }
+    yourself { en: "You cannot remove your own account.", pl: "Nie możesz usunąć własnego konta." }
+    answer_in_progress {
+        en: "An answer is still being written in this chat. Wait for it or stop it.",
+        pl: "W tym czacie wciąż powstaje odpowiedź. Poczekaj na nią albo ją zatrzymaj.",
+    }
+    empty_message { en: "Write a message first.", pl: "Najpierw napisz wiadomość." }
+    message_too_long(most: &str) {
+        en: format!("A message can have at most {most} characters. Shorten it."),
+        pl: format!("Wiadomość może mieć najwyżej {most} znaków. Skróć ją."),
+    }
+    bad_title(most: usize) {
+        en: format!("Enter a title of up to {most} characters."),
+        pl: format!("Podaj tytuł, najwyżej {most} znaków."),
+    }
+    not_connected {
+        en: "Not connected to a model yet. Ask your administrator.",
+        pl: "Brak połączenia z modelem. Zwróć się do administratora.",
+    }
+    model_not_found {
+        en: "This model is no longer offered. Choose another one.",
+        pl: "Ten model nie jest już oferowany. Wybierz inny.",
+    }
+    connection_not_saved { en: "Not saved", pl: "Nie zapisano" }
+    bad_upstream_key {
+        en: "This key contains characters that keys never have. Copy it again.",
+        pl: "Ten klucz zawiera niedozwolone znaki. Skopiuj go ponownie.",
+    }
+    upstream_refused(words: &str) {
+        en: format!("The provider refused: {words}"),
+        pl: format!("Dostawca odmówił: {words}"),
+    }
+}

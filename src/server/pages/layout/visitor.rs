@@ -1,0 +1,99 @@
+//! The extractors of every page: anybody, somebody signed in, an administrator.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderValue, header, request::Parts},
+    response::Response,
+};
+use jiff::tz::TimeZone;
+
+use super::{ICONS, Layout, LayoutTexts, Theme, Viewer, initials};
+use crate::{
+    App,
+    auth::{self, AuthError, CurrentUser, Via},
+    i18n::Locale,
+    pages::{assets::ASSETS, error_page::PageError},
+};
+
+/// Anybody, signed in or not.
+pub(in crate::pages) struct Visitor {
+    pub(in crate::pages) layout: Layout,
+    pub(in crate::pages) user: Option<CurrentUser>,
+}
+
+/// Somebody who is signed in. Others are sent to the sign-in page.
+pub(in crate::pages) struct SignedInVisitor {
+    pub(in crate::pages) layout: Layout,
+    pub(in crate::pages) user: CurrentUser,
+}
+
+/// An administrator. Users get the page that says it is not for them.
+pub(in crate::pages) struct AdminVisitor {
+    pub(in crate::pages) layout: Layout,
+    pub(in crate::pages) user: CurrentUser,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        match auth::authenticate(app, &parts.headers).await {
+            // Pages are for people who signed in: an API key must not be able to press their buttons.
+            Ok(user) if matches!(user.via, Via::Session(_)) => {
+                Ok(Self { layout: layout(app, parts, Some(&user)), user: Some(user) })
+            }
+            Err(AuthError::Database(error)) => Err(layout(app, parts, None).refuse(PageError::from(error)).into()),
+            Ok(_) | Err(_) => Ok(Self { layout: layout(app, parts, None), user: None }),
+        }
+    }
+}
+
+impl FromRequestParts<App> for SignedInVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let Visitor { layout, user } = Visitor::from_request_parts(parts, app).await?;
+        match user {
+            Some(user) => Ok(Self { layout, user }),
+            None => Err(layout.refuse(PageError::NotSignedIn).into()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for AdminVisitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let SignedInVisitor { layout, user } = SignedInVisitor::from_request_parts(parts, app).await?;
+        if user.is_admin() { Ok(Self { layout, user }) } else { Err(layout.refuse(PageError::Forbidden).into()) }
+    }
+}
+
+fn layout(app: &App, parts: &Parts, user: Option<&CurrentUser>) -> Layout {
+    let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let locale = Locale::choose(
+        user.and_then(|user| user.locale.as_deref()),
+        app.config.default_locale.as_deref(),
+        header(header::ACCEPT_LANGUAGE),
+    );
+    Layout {
+        instance: app.config.webui_name.clone(),
+        nonce: format!("{:032x}", rand::random::<u128>()),
+        locale,
+        texts: LayoutTexts(locale),
+        theme: Theme::from_headers(&parts.headers),
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        path_and_query: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
+        viewer: user.map(|user| Viewer {
+            name: user.name.to_string(),
+            email: user.email.to_string(),
+            initials: initials(&user.name),
+            admin: user.is_admin(),
+        }),
+        zone: app.config.time_zone().unwrap_or(TimeZone::UTC),
+        icons: &ICONS,
+        assets: &ASSETS,
+        by_htmx: parts.headers.contains_key("hx-request"),
+    }
+}
