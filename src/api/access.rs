@@ -2,6 +2,7 @@
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
 
 use super::SecretRef;
 
@@ -33,8 +34,8 @@ impl Default for Access {
     }
 }
 
-/// Who may register by themselves.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who may register by themselves; as text, the value of `MAI_SIGNUP`.
+#[derive(AsRefStr, Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signup {
     /// The first person becomes admin and closes registration by it.
     #[default]
@@ -43,17 +44,6 @@ pub enum Signup {
     Closed,
     /// Anyone who can reach the instance, up to maxUsers.
     Open,
-}
-
-impl Signup {
-    /// The value of `MAI_SIGNUP`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FirstUserOnly => "FirstUserOnly",
-            Self::Closed => "Closed",
-            Self::Open => "Open",
-        }
-    }
 }
 
 /// A declared admin.

@@ -1,41 +1,35 @@
-//! Conditions: the closed sets of their types and reasons, and how they change without flapping.
+//! Conditions: the closed sets of their types and reasons, and a set of them whose transition times change with their status only.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use strum::{AsRefStr, EnumIter, EnumString, IntoStaticStr};
 
-/// What a condition speaks of. `Reconciling` and `Stalled` are abnormal when true (kstatus); all others are good when true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use super::MaiInstanceStatus;
+
+/// Status of a condition that holds.
+const TRUE: &str = "True";
+/// Status of a condition that does not hold.
+const FALSE: &str = "False";
+
+/// Type of a condition. `Reconciling` and `Stalled` are abnormal when true (kstatus); all others are good when true.
+#[derive(AsRefStr, EnumIter, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionKind {
     /// The instance answers its people with what the spec declares.
     Ready,
-    /// Work is under way.
+    /// Work is in progress.
     Reconciling,
-    /// Nothing will get better without a person.
+    /// A person has to act before anything can improve.
     Stalled,
-    /// The newest document was understood.
+    /// The newest document is valid.
     DocumentValid,
-    /// The volumes are there, as large as declared.
+    /// The volumes exist and are as large as declared.
     StorageReady,
-    /// The declared way in from outside is served.
+    /// The declared Ingress or route is served.
     Exposed,
 }
 
-impl ConditionKind {
-    /// The `type` of the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::DocumentValid => "DocumentValid",
-            Self::StorageReady => "StorageReady",
-            Self::Exposed => "Exposed",
-        }
-    }
-}
-
-/// Why a condition holds: a closed set, since people alert on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Reason of a condition: a closed set, since people alert on it.
+#[derive(AsRefStr, EnumIter, EnumString, IntoStaticStr, Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words are the meaning; docs/conditions.md explains each to users")]
 pub enum Reason {
     Ready,
@@ -70,44 +64,6 @@ pub enum Reason {
     ObserveFailed,
 }
 
-impl Reason {
-    /// The `reason` of the condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Starting => "Starting",
-            Self::Stopping => "Stopping",
-            Self::Preparing => "Preparing",
-            Self::Replacing => "Replacing",
-            Self::RolledBack => "RolledBack",
-            Self::Suspended => "Suspended",
-            Self::Paused => "Paused",
-            Self::Deleting => "Deleting",
-            Self::Held => "Held",
-            Self::Unhealthy => "Unhealthy",
-            Self::CrashLoop => "CrashLoop",
-            Self::Restarting => "Restarting",
-            Self::PortTaken => "PortTaken",
-            Self::PortConflict => "PortConflict",
-            Self::MissingSecret => "MissingSecret",
-            Self::ImageUnavailable => "ImageUnavailable",
-            Self::NameTaken => "NameTaken",
-            Self::Unschedulable => "Unschedulable",
-            Self::Refused => "Refused",
-            Self::VolumePending => "VolumePending",
-            Self::ResizeFailed => "ResizeFailed",
-            Self::NotAccepted => "NotAccepted",
-            Self::DataNotWritable => "DataNotWritable",
-            Self::DataInUse => "DataInUse",
-            Self::InvalidDocument => "InvalidDocument",
-            Self::Valid => "Valid",
-            Self::UnsupportedByRuntime => "UnsupportedByRuntime",
-            Self::ApplyFailed => "ApplyFailed",
-            Self::ObserveFailed => "ObserveFailed",
-        }
-    }
-}
-
 /// A set of conditions of one generation, in which a transition time moves only when a status does.
 #[derive(Clone, Debug)]
 pub struct Conditions {
@@ -117,8 +73,8 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Goes on from the conditions that stand, for what is true of `generation` at `now`.
-    pub fn from(previous: &[Condition], generation: Option<i64>, now: Timestamp) -> Self {
+    /// Returns a set that starts with `previous`, for a status of `generation` computed at `now`.
+    pub fn from_previous(previous: &[Condition], generation: Option<i64>, now: Timestamp) -> Self {
         let mut list = previous.to_vec();
         for condition in &mut list {
             condition.observed_generation = generation;
@@ -126,38 +82,100 @@ impl Conditions {
         Self { list, generation, now }
     }
 
-    /// States a condition; keeps its transition time when its status stays.
+    /// Sets a condition. Its transition time is kept when its status does not change.
     pub fn set(&mut self, kind: ConditionKind, holds: Option<bool>, reason: Reason, message: impl Into<String>) {
         let status = match holds {
-            Some(true) => "True",
-            Some(false) => "False",
+            Some(true) => TRUE,
+            Some(false) => FALSE,
             None => "Unknown",
         };
         let next = Condition {
-            type_: kind.as_str().to_owned(),
+            type_: kind.as_ref().to_owned(),
             status: status.to_owned(),
-            reason: reason.as_str().to_owned(),
+            reason: reason.as_ref().to_owned(),
             message: message.into(),
             observed_generation: self.generation,
             last_transition_time: Time(self.now),
         };
         match self.list.iter_mut().find(|condition| condition.type_ == next.type_) {
-            Some(standing) if standing.status == next.status => {
-                standing.reason = next.reason;
-                standing.message = next.message;
+            Some(current) if current.status == next.status => {
+                current.reason = next.reason;
+                current.message = next.message;
             }
-            Some(standing) => *standing = next,
+            Some(current) => *current = next,
             None => self.list.push(next),
         }
     }
 
-    /// Takes back what is not known any more.
-    pub fn clear(&mut self, kind: ConditionKind) {
-        self.list.retain(|condition| condition.type_ != kind.as_str());
+    /// Removes a condition.
+    pub fn remove(&mut self, kind: ConditionKind) {
+        self.list.retain(|condition| condition.type_ != kind.as_ref());
     }
 
-    /// The conditions, for the status.
+    /// Returns the conditions in the form the status has them.
     pub fn into_vec(self) -> Vec<Condition> {
         self.list
+    }
+}
+
+impl MaiInstanceStatus {
+    /// Returns the condition of this kind.
+    pub fn condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == kind.as_ref())
+    }
+
+    /// Returns the condition of this kind if its status is `True`.
+    pub fn true_condition(&self, kind: ConditionKind) -> Option<&Condition> {
+        self.condition(kind).filter(|condition| condition.status == TRUE)
+    }
+
+    /// Returns the status of the condition of this kind; nothing when it is absent or `Unknown`.
+    pub fn condition_holds(&self, kind: ConditionKind) -> Option<bool> {
+        self.condition(kind).and_then(|condition| match condition.status.as_str() {
+            TRUE => Some(true),
+            FALSE => Some(false),
+            _ => None,
+        })
+    }
+
+    /// Returns the reason of the condition of this kind; nothing when another version wrote one that this version does not know.
+    pub fn reason(&self, kind: ConditionKind) -> Option<Reason> {
+        self.condition(kind)?.reason.parse().ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_found_by_kind() {
+        let mut conditions = Conditions::from_previous(&[], Some(1), Timestamp::UNIX_EPOCH);
+        conditions.set(ConditionKind::Ready, Some(false), Reason::CrashLoop, "ended");
+        conditions.set(ConditionKind::Stalled, Some(true), Reason::CrashLoop, "ended");
+        conditions.set(ConditionKind::Exposed, None, Reason::ObserveFailed, "");
+        let status = MaiInstanceStatus { conditions: conditions.into_vec(), ..MaiInstanceStatus::default() };
+        assert_eq!(status.condition(ConditionKind::Ready).unwrap().type_, "Ready");
+        assert_eq!(status.condition_holds(ConditionKind::Ready), Some(false));
+        assert_eq!(status.condition_holds(ConditionKind::Exposed), None);
+        assert_eq!(status.condition_holds(ConditionKind::Reconciling), None);
+        assert_eq!(status.reason(ConditionKind::Ready), Some(Reason::CrashLoop));
+        assert!(status.true_condition(ConditionKind::Stalled).is_some());
+        assert!(status.true_condition(ConditionKind::Ready).is_none());
+    }
+
+    #[test]
+    fn transition_time_moves_with_the_status_only() {
+        let later = Timestamp::from_second(60).unwrap();
+        let mut first = Conditions::from_previous(&[], Some(1), Timestamp::UNIX_EPOCH);
+        first.set(ConditionKind::Ready, Some(false), Reason::Starting, "");
+        let first = first.into_vec();
+        for (holds, since) in [(false, Timestamp::UNIX_EPOCH), (true, later)] {
+            let mut next = Conditions::from_previous(&first, Some(2), later);
+            next.set(ConditionKind::Ready, Some(holds), Reason::Unhealthy, "");
+            let next = next.into_vec();
+            assert_eq!((next[0].last_transition_time.0, next[0].observed_generation), (since, Some(2)));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::AsRefStr;
 
 use super::SecretRef;
 
@@ -18,9 +19,9 @@ pub struct Server {
     #[serde(default)]
     pub environment: Environment,
 
-    /// Language of the pages for people who have not chosen one.
-    #[serde(default)]
-    pub locale: Locale,
+    /// Language of the pages for people who have not chosen one. Absent: the language that the browser prefers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
 
     /// Further environment variables, after those the instance sets itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,9 +72,10 @@ pub enum ServerKind {
     Custom,
 }
 
-/// What the server is run for.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Purpose of the server; as text, the value of `ENV`.
+#[derive(AsRefStr, Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Environment {
     /// For clients.
     #[default]
@@ -82,33 +84,13 @@ pub enum Environment {
     Dev,
 }
 
-impl Environment {
-    /// The value of `ENV`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Prod => "prod",
-            Self::Dev => "dev",
-        }
-    }
-}
-
-/// Language of the pages.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Language of the pages; as text, the value of `DEFAULT_LOCALE`.
+#[derive(AsRefStr, Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Locale {
     /// English.
-    #[default]
     En,
     /// Polish.
     Pl,
-}
-
-impl Locale {
-    /// The value of `DEFAULT_LOCALE`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Pl => "pl",
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use jiff::Timestamp;
 
-use crate::api::MaiInstanceStatus;
+use crate::api::{ConditionKind, MaiInstanceStatus};
 
 /// Above the rows.
 pub(super) const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
@@ -24,9 +24,8 @@ pub(super) enum Format {
 
 /// One instance below [`HEADER`].
 pub(super) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
-    let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
-    let ready = of("Ready");
-    let stalled = of("Stalled").filter(|condition| condition.status == "True");
+    let ready = status.condition(ConditionKind::Ready);
+    let stalled = status.true_condition(ConditionKind::Stalled);
     // What a person has to do comes before what is.
     let telling = stalled.or(ready);
     [

@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::api::MaiInstance;
+use crate::api::{ConditionKind, MaiInstance};
 use crate::reconcile::{Meter, ReconcileError};
 
 const KIND: (&str, &str) = ("kind", "MaiInstance");
@@ -176,8 +176,7 @@ impl Collector for Instances {
             vec![("namespace", instance.namespace().unwrap_or_default()), ("name", instance.name_any())]
         };
         let is_ready = |instance: &MaiInstance| {
-            let conditions = instance.status.iter().flat_map(|status| &status.conditions);
-            conditions.filter(|condition| condition.type_ == "Ready").any(|condition| condition.status == "True")
+            instance.status.iter().any(|status| status.condition_holds(ConditionKind::Ready) == Some(true))
         };
         let mut gauges = |name: &str, help: &str, value: &dyn Fn(&MaiInstance) -> i64| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

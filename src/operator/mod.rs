@@ -227,10 +227,10 @@ async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::Unb
         tracing::warn!(instance, "{message}");
         let standing = object.map(|object| object.data["status"]["conditions"].clone());
         let standing = standing.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
-        let mut conditions = Conditions::from(&standing, generation, jiff::Timestamp::now());
+        let mut conditions = Conditions::from_previous(&standing, generation, jiff::Timestamp::now());
         conditions.set(ConditionKind::Stalled, Some(true), Reason::InvalidDocument, &message);
         conditions.set(ConditionKind::DocumentValid, Some(false), Reason::InvalidDocument, &message);
-        if !standing.iter().any(|condition| condition.type_ == ConditionKind::Ready.as_str()) {
+        if !standing.iter().any(|condition| condition.type_ == ConditionKind::Ready.as_ref()) {
             conditions.set(ConditionKind::Ready, Some(false), Reason::InvalidDocument, &message);
         }
         let conditions = conditions.into_vec();

@@ -158,7 +158,7 @@ fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
         waits(Cause::CrashLoop, 9).replaced(),
     ] {
         for (previous, stays) in [(Some(true), "True"), (Some(false), "False"), (None, "Unknown")] {
-            let mut conditions = crate::api::Conditions::from(&[], Some(2), at(9));
+            let mut conditions = crate::api::Conditions::from_previous(&[], Some(2), at(9));
             conditions.set(crate::api::ConditionKind::Ready, previous, Reason::Ready, "");
             let mut scene = annotated_with(scene.clone(), PAUSED, "true");
             scene.previous.conditions = conditions.into_vec();

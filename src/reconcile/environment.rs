@@ -18,7 +18,7 @@ pub(super) fn environment(
     let spec = &instance.spec;
     let mut env = Environment { secrets, values: BTreeMap::new() };
     env.plain(name::WEBUI_NAME, &spec.display_name);
-    env.plain(name::ENV, spec.server.environment.as_str());
+    env.plain(name::ENV, spec.server.environment.as_ref());
     match &spec.server.secret_key_ref {
         Some(reference) => env.secret(name::WEBUI_SECRET_KEY, reference)?,
         None => env.insert(name::WEBUI_SECRET_KEY, EnvValue::Secret(session_key.clone())),
@@ -48,9 +48,11 @@ pub(super) fn environment(
 /// What our own server reads, and every image that keeps its contract.
 fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
-    env.plain(name::DEFAULT_LOCALE, spec.server.locale.as_str());
+    if let Some(locale) = spec.server.locale {
+        env.plain(name::DEFAULT_LOCALE, locale.as_ref());
+    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
-    env.plain(name::SIGNUP, spec.access.signup.as_str());
+    env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());
     if let Some(upstream) = &spec.open_router {
         if upstream.mock {
@@ -71,11 +73,13 @@ fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), 
 /// What Open WebUI reads. Much of it counts for its first start alone: afterwards its own database wins.
 fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
-    let locale = match spec.server.locale {
-        Locale::En => "en-US",
-        Locale::Pl => "pl-PL",
-    };
-    env.plain(name::DEFAULT_LOCALE, locale);
+    if let Some(locale) = spec.server.locale {
+        let tag = match locale {
+            Locale::En => "en-US",
+            Locale::Pl => "pl-PL",
+        };
+        env.plain(name::DEFAULT_LOCALE, tag);
+    }
     // It makes the first person admin and then closes registration by itself; closed from the start, versions up to 0.9.5 would let
     // nobody in. A declared admin is there from the start.
     let open = match spec.access.signup {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::look::{View, identity};
-use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
-use crate::api::{MaiInstance, MaiInstanceStatus};
+use super::{Decision, Kept, Memory, Record, RecordError, Step, decide};
+use crate::api::{ConditionKind, MaiInstance, MaiInstanceStatus};
 use crate::runtime::{Eyes, InstanceId};
 use crate::source::Source;
 
@@ -55,19 +55,18 @@ pub async fn plan<S: Source, E: Eyes, K: Record>(
         };
         let view = View::of(instance, &id, || instances, &session_key, source, eyes).await;
         let Decision { step, status, .. } = decide(&view.facts(instance, &memory, &previous));
-        let holds = |kind: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == "True");
-        let standing = if view.observed.is_err() || holds("Stalled") {
+        let stalled = status.true_condition(ConditionKind::Stalled);
+        let standing = if view.observed.is_err() || stalled.is_some() {
             Standing::Blocked
-        } else if holds("Reconciling") {
+        } else if status.true_condition(ConditionKind::Reconciling).is_some() {
             Standing::UnderWay
         } else {
             Standing::Converged
         };
-        let stalled = status.conditions.iter().find(|c| c.type_ == "Stalled" && c.status == "True");
         let message = match (&view.observed, stalled) {
             (Err(problem), _) => problem.clone(),
             (_, Some(condition)) => condition.message.clone(),
-            _ => status::readiness(&status).map(|(_, _, message)| message.to_owned()).unwrap_or_default(),
+            _ => status.condition(ConditionKind::Ready).map(|ready| ready.message.clone()).unwrap_or_default(),
         };
         planned.push(Planned { id, step, standing, message });
     }

@@ -19,7 +19,7 @@ use super::backoff::retry_delay;
 use super::desired::{listen, references};
 use super::look::{View, identity};
 use super::{Decision, Kept, Memory, Record, RecordError, Step, decide, status};
-use crate::api::{FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
+use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::runtime::{Ground, InstanceId, Runtime, RuntimeError, in_logs};
 use crate::source::{Documents, Rotated, Source};
 use crate::state::EventKind;
@@ -129,7 +129,7 @@ impl ReconcileError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Incomplete(_) => "Incomplete",
-            Self::Step(error) => reason(error).as_str(),
+            Self::Step(error) => reason(error).into(),
             Self::Record(_) => "RecordFailed",
             Self::Source(_) => "SourceFailed",
         }
@@ -238,8 +238,8 @@ fn declared() -> impl Predicate<MaiInstance> {
 
 /// Whether an image that could not be had is only tried for again.
 fn is_retry(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) -> bool {
-    let unavailable = |(_, why, _): (&str, &str, &str)| why == Reason::ImageUnavailable.as_str();
-    status::readiness(previous).is_some_and(unavailable) && previous.observed_generation == status.observed_generation
+    previous.reason(ConditionKind::Ready) == Some(Reason::ImageUnavailable)
+        && previous.observed_generation == status.observed_generation
 }
 
 fn uses(instance: &MaiInstance, rotated: &Rotated, ground: Ground) -> bool {
@@ -411,8 +411,10 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
             Ok(()) => self.keep(id, |kept| kept.status.clone_from(status)),
             Err(error) => tracing::error!(instance = id.in_logs(), "the status could not be kept: {error}"),
         }
-        let short = |status| status::readiness(status).map(|(status, reason, _)| (status, reason));
-        if short(previous) != short(status) {
+        fn readiness(status: &MaiInstanceStatus) -> Option<(&str, &str)> {
+            status.condition(ConditionKind::Ready).map(|ready| (ready.status.as_str(), ready.reason.as_str()))
+        }
+        if readiness(previous) != readiness(status) {
             self.tell(instance, id, status, false).await;
         }
     }
@@ -435,12 +437,14 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
 
     /// An event for the record, and word for whoever watches.
     async fn tell(&self, instance: &MaiInstance, id: &InstanceId, status: &MaiInstanceStatus, gone: bool) {
-        let Some((_, reason, message)) = status::readiness(status) else { return };
-        let stalled =
-            status.conditions.iter().any(|condition| condition.type_ == "Stalled" && condition.status == "True");
+        let Some(ready) = status.condition(ConditionKind::Ready) else { return };
+        let stalled = status.condition_holds(ConditionKind::Stalled) == Some(true);
         let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
-        let (reason, message) =
-            if gone { ("Deleted", "the server is stopped and the document is gone") } else { (reason, message) };
+        let (reason, message) = if gone {
+            ("Deleted", "the server is stopped and the document is gone")
+        } else {
+            (ready.reason.as_str(), ready.message.as_str())
+        };
         if let Err(error) = self.context.record.event(id, kind, reason, message).await {
             tracing::error!(instance = id.in_logs(), "an event could not be kept: {error}");
         }
@@ -448,13 +452,13 @@ impl<S: Source, R: Runtime, K: Record> Shared<S, R, K> {
     }
 
     fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {
-        let Some((ready, reason, message)) = status::readiness(status) else { return };
+        let Some(ready) = status.condition(ConditionKind::Ready) else { return };
         let transition = Transition {
             namespace: instance.namespace().unwrap_or_default(),
             name: instance.name_any(),
-            ready: ready == "True",
-            reason: reason.to_owned(),
-            message: message.to_owned(),
+            ready: status.condition_holds(ConditionKind::Ready) == Some(true),
+            reason: ready.reason.clone(),
+            message: ready.message.clone(),
             address: status.address.clone(),
             listen: listen(instance).ok(),
             gone,

@@ -42,7 +42,7 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> M
     let instance = facts.instance;
     let mut status = facts.previous.clone();
     let generation = instance.metadata.generation;
-    let mut conditions = Conditions::from(&facts.previous.conditions, generation, facts.now);
+    let mut conditions = Conditions::from_previous(&facts.previous.conditions, generation, facts.now);
     let mut ready = |holds, reason, message: &str| conditions.set(ConditionKind::Ready, holds, reason, message);
 
     // Every arm says Ready first, then what kstatus needs beside it.
@@ -53,7 +53,7 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> M
             (None, None)
         }
         Picture::Doubtful { detail } => {
-            let stands = facts.previous.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+            let stands = facts.previous.condition_holds(ConditionKind::Ready) == Some(true);
             ready(Some(stands), Reason::Unhealthy, &format!("the last probe failed: {detail}"));
             (None, None)
         }
@@ -74,8 +74,7 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> M
             (None, None)
         }
         Picture::Paused => {
-            let stood = facts.previous.conditions.iter().find(|condition| condition.type_ == "Ready");
-            let holds = stood.filter(|ready| ready.status != "Unknown").map(|ready| ready.status == "True");
+            let holds = facts.previous.condition_holds(ConditionKind::Ready);
             ready(holds, Reason::Paused, "nothing is done for it while the annotation mai.dev/paused is true");
             (None, None)
         }
@@ -117,7 +116,7 @@ fn parts(conditions: &mut Conditions, parts: &[Part]) {
         (PartKind::Exposure, ConditionKind::Exposed, "the way in is declared to the cluster"),
     ] {
         match parts.iter().find(|known| known.kind == part).map(|known| &known.trouble) {
-            None => conditions.clear(kind),
+            None => conditions.remove(kind),
             Some(None) => conditions.set(kind, Some(true), Reason::Ready, good),
             Some(Some(trouble)) => conditions.set(kind, Some(false), reason(trouble.cause), &trouble.detail),
         }
@@ -148,17 +147,11 @@ pub(super) fn with_failure(
     message: &str,
     now: Timestamp,
 ) -> MaiInstanceStatus {
-    let mut conditions = Conditions::from(&previous.conditions, decided.observed_generation, now);
+    let mut conditions = Conditions::from_previous(&previous.conditions, decided.observed_generation, now);
     conditions.set(ConditionKind::Ready, Some(false), reason, message);
     conditions.set(ConditionKind::Reconciling, Some(false), Reason::Ready, "");
     conditions.set(ConditionKind::Stalled, Some(true), reason, message);
     MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
-}
-
-/// What a status says of readiness: reason and message of its `Ready` condition.
-pub(super) fn readiness(status: &MaiInstanceStatus) -> Option<(&str, &str, &str)> {
-    let condition = status.conditions.iter().find(|condition| condition.type_ == ConditionKind::Ready.as_str())?;
-    Some((&condition.status, &condition.reason, &condition.message))
 }
 
 fn document_problem(instance: &MaiInstance) -> Option<&str> {

@@ -159,3 +159,26 @@ fn a_second_pass_writes_nothing() {
     assert_eq!(look(), before, "forty passes with nothing to do wrote to the state database");
     compose.stop();
 }
+
+#[test]
+fn the_browser_chooses_the_language_unless_one_is_declared() {
+    let place = Place::new();
+    let ports = [free_port(), free_port()];
+    place.write("a.yaml", &document("alpha", ports[0], ""));
+    place.write("b.yaml", &document("beta", ports[1], "  server: {locale: en}\n"));
+    let compose = place.compose(&[]);
+    for port in ports {
+        wait_ready(port);
+        let account = r#"{"name":"Ada","email":"ada@example.com","password":"correct horse"}"#;
+        assert_eq!(http("POST", port, "/api/v1/auths/signup", "", account).unwrap().0, 200);
+    }
+    let language = |port: u16, accepted: &str| {
+        let (status, page) = http("GET", port, "/sign-in", &format!("accept-language: {accepted}\r\n"), "").unwrap();
+        assert_eq!(status, 200, "{page}");
+        page.split_once("<html lang=\"").unwrap().1[..2].to_owned()
+    };
+    assert_eq!(language(ports[0], "pl-PL,pl;q=0.9,en;q=0.8"), "pl");
+    assert_eq!(language(ports[0], "de"), "en");
+    assert_eq!(language(ports[1], "pl-PL,pl;q=0.9,en;q=0.8"), "en");
+    compose.stop();
+}
