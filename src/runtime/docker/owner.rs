@@ -3,7 +3,6 @@
 //! An engine makes volumes that belong to root. Where we are root beside the engine, files are given away directly; elsewhere the engine
 //! is asked to unpack an archive that holds nothing but the directory and its new owner. Neither needs a tool inside the image.
 
-use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
@@ -14,13 +13,15 @@ use bollard::query_parameters::{
     UploadToContainerOptionsBuilder,
 };
 use futures::StreamExt;
+use tar::{EntryType, Header};
 
 use super::problem::{engine, is_missing};
 use crate::runtime::ownership::{Given, Tally, give_tree};
 use crate::runtime::{InstanceId, RuntimeError};
 use mai_contract::files::{BACKUPS, DATA, USER};
 
-const BLOCK: usize = 512;
+/// Size of a tar header, and what the length of an archive is a multiple of.
+const BLOCK: usize = size_of::<Header>();
 
 /// Whether the server of a container runs as our user, whoever asked for it.
 pub(super) fn is_confined(container: &ContainerInspectResponse) -> bool {
@@ -142,7 +143,7 @@ struct Top {
     mode: u32,
 }
 
-/// Owner and mode of a directory inside a container, from the first block of its archive; the rest is not read.
+/// Returns owner and mode of a directory inside a container, from the header of its archive; the rest is not read.
 async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>, bollard::errors::Error> {
     let options: DownloadFromContainerOptions = DownloadFromContainerOptionsBuilder::new().path(path).build();
     let mut archive = Box::pin(docker.download_from_container(container, Some(options)));
@@ -155,30 +156,32 @@ async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>
             None => return Ok(None),
         }
     }
-    let octal = |range: Range<usize>| {
-        let text = block.get(range).map(String::from_utf8_lossy).unwrap_or_default();
-        u32::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
-    };
-    Ok(Some(Top { owner: octal(108..116), mode: octal(100..108).unwrap_or(0o755) & 0o7777 }))
+    Ok(block.get(..BLOCK).map(|block| {
+        let header = Header::from_byte_slice(block);
+        Top {
+            owner: header.uid().ok().and_then(|user| user.try_into().ok()),
+            mode: header.mode().unwrap_or(0o755) & 0o7777,
+        }
+    }))
 }
 
-/// An archive of one entry: the very directory it is unpacked in, with its owner. By the name `.` engines skip it.
+/// Returns an archive of one entry: the directory it is unpacked in, with mode and owner. Engines skip an entry named `.`.
 fn directory_of_user(path: &str, mode: u32) -> Vec<u8> {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let mut header = [0u8; BLOCK];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
-    put(0, &format!("../{name}/"));
-    put(100, &format!("{:07o}", mode | 0o700));
-    put(108, &format!("{USER:07o}"));
-    put(116, &format!("{USER:07o}"));
-    put(124, &format!("{:011o}", 0));
-    put(136, &format!("{:011o}", jiff::Timestamp::now().as_second()));
-    put(148, "        ");
-    put(156, "5");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    let mut archive = header.to_vec();
+    let mut header = Header::new_ustar();
+    // `Header::set_path` refuses a path that leads upwards.
+    let name = format!("../{}/", path.rsplit('/').next().unwrap_or_default());
+    for (byte, letter) in header.as_old_mut().name.iter_mut().zip(name.bytes()) {
+        *byte = letter;
+    }
+    header.set_entry_type(EntryType::Directory);
+    header.set_mode(mode | 0o700);
+    header.set_uid(USER.into());
+    header.set_gid(USER.into());
+    header.set_size(0);
+    header.set_mtime(jiff::Timestamp::now().as_second().try_into().unwrap_or_default());
+    header.set_cksum();
+    let mut archive = header.as_bytes().to_vec();
+    // Two empty blocks end an archive.
     archive.resize(BLOCK * 3, 0);
     archive
 }
@@ -207,11 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn the_archive_is_one_that_others_read() {
+    fn archive_of_a_directory_is_read_by_tar() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), directory_of_user(DATA, 0o755)).unwrap();
         let listed = Command::new("tar").args(["--numeric-owner", "-P", "-tvf"]).arg(file.path()).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.starts_with("drwxr-xr-x 65532/65532") && listed.trim_end().ends_with("../data/"), "{listed}");
+
+        // Only the mode differs from what was asked for: the owner can always write.
+        let header = &directory_of_user(DATA, 0o055)[..BLOCK];
+        let header = Header::from_byte_slice(header.try_into().unwrap());
+        assert_eq!((header.uid().unwrap(), header.mode().unwrap()), (65532, 0o755));
     }
 }
