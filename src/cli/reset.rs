@@ -11,7 +11,7 @@ use super::one_thread::block_on;
 use super::stopped::Stopped;
 use crate::api::ServerKind;
 use crate::backup::{Subject, take};
-use crate::server::DataAtRest;
+use crate::server::OfflineData;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["configuration", "everything"])))]
@@ -74,7 +74,7 @@ async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
 async fn wipe(args: &Args, known: &Known, stopped: &Stopped<'_>) -> anyhow::Result<()> {
     let (id, name) = (&known.id, &known.id.name);
     let nothing = || format!("nothing of {id} was wiped");
-    let rest = DataAtRest::hold(&stopped.data).with_context(nothing)?;
+    let rest = OfflineData::lock(&stopped.data).with_context(nothing)?;
     let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
     let reason = format!("before mai reset --{}", args.what());
     let taken = take(subject, &stopped.data, &stopped.backups, "reset", reason).await.with_context(nothing)?;

@@ -14,19 +14,19 @@
 //! * [`api`]: the JSON routes over the same functions the pages call.
 
 pub mod api;
-mod at_rest;
 pub mod auth;
 pub mod chat;
 mod config;
 pub mod connection;
 mod csrf;
 pub mod database;
+mod deferred_router;
 mod error;
-mod gate;
 mod i18n;
 mod lock;
 mod markdown;
 pub mod models;
+mod offline_data;
 pub mod pages;
 mod request_log;
 mod route;
@@ -45,9 +45,9 @@ use axum::{
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-pub use at_rest::DataAtRest;
 pub use config::{Config, Environment, LogFormat, Signup};
 pub use error::{ApiError, ServeError};
+pub use offline_data::OfflineData;
 pub use route::Endpoint;
 pub use run::run;
 pub use state::{App, Parts};

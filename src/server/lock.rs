@@ -18,7 +18,7 @@ pub(super) struct DataDirectoryLock {
 
 impl DataDirectoryLock {
     /// Makes the directory when it isn't there and takes `.mai.lock` in it.
-    pub(super) fn take(directory: &Path) -> Result<Self, ServeError> {
+    pub(super) fn acquire(directory: &Path) -> Result<Self, ServeError> {
         let not_writable = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(not_writable)?;
         let pid = std::process::id().to_string();
@@ -32,7 +32,7 @@ impl DataDirectoryLock {
     }
 
     /// Fails where the database could not be opened for want of room: SQLite would only speak of an I/O error.
-    pub(super) fn prove_room(&self, directory: &Path) -> Result<(), ServeError> {
+    pub(super) fn check_free_space(&self, directory: &Path) -> Result<(), ServeError> {
         let trial = directory.join(".mai-write-test");
         let written = OpenOptions::new()
             .write(true)

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Config, ServeError, gate::Gate, lock::DataDirectoryLock, router};
+use super::{App, Config, ServeError, deferred_router::DeferredRouter, lock::DataDirectoryLock, router};
 
 /// How long streams may go on after the order to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -23,10 +23,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
         stop_at_end_of_stdin(&stop)?;
     }
 
-    let lock = DataDirectoryLock::take(&config.data_dir)?;
-    lock.prove_room(&config.data_dir)?;
+    let lock = DataDirectoryLock::acquire(&config.data_dir)?;
+    lock.check_free_space(&config.data_dir)?;
     let listener = listen(&config).await?;
-    let gate = Gate::default();
+    let gate = DeferredRouter::default();
     let serving = tokio::spawn(serve(listener, gate.clone(), stop.clone()));
 
     let app = App::start(config).await?;
@@ -55,7 +55,7 @@ async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
     Ok(listener)
 }
 
-async fn serve(listener: TcpListener, gate: Gate, stop: CancellationToken) {
+async fn serve(listener: TcpListener, gate: DeferredRouter, stop: CancellationToken) {
     // Streamed words are small packets; Nagle would hold them back.
     let listener = listener.tap_io(|stream| {
         stream.set_nodelay(true).ok();

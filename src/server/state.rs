@@ -69,7 +69,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
-        let db = Database::open(config.data_dir.join(super::at_rest::DATABASE)).await?;
+        let db = Database::open(config.data_dir.join(super::offline_data::DATABASE)).await?;
         let mock = if config.mock_upstream { Some(connection::start_mock().await?) } else { None };
         let connections = connection::load(&config, &db, &secret, mock).await?;
         let app = Self(Arc::new(Parts {
@@ -90,9 +90,9 @@ impl App {
             secret,
         }));
         users::create_declared_admin(&app).await?;
-        usage::take_up(&app.db).await?;
+        usage::close_interrupted(&app.db).await?;
         chat::close_interrupted(&app).await?;
-        tokio::spawn(usage::look_up(app.clone()));
+        tokio::spawn(usage::run_lookups(app.clone()));
         Ok(app)
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
 
-use super::{AuthError, CurrentUser, SignedIn, Via, session, sign_in};
+use super::{AuthError, Credential, CurrentUser, SignedIn, sessions, sign_in};
 use crate::{
     App, Signup,
     users::{self, NewUser, Role, UserError, When},
@@ -56,9 +56,9 @@ pub async fn change_password(
         return Err(AuthError::WrongPassword);
     }
     let hash = app.passwords.hash(&new).await.map_err(UserError::from)?;
-    let keep = match user.via {
-        Via::Session(token) => Some(token),
-        Via::ApiKey => None,
+    let keep = match user.credential {
+        Credential::Session(token) => Some(token),
+        Credential::ApiKey => None,
     };
     let id = user.id.clone();
     let changed = app
@@ -76,7 +76,7 @@ pub async fn change_password(
                 .execute(&mut *connection)
                 .await?
                 .rows_affected();
-                session::end_sessions_of(connection, &id, keep).await?;
+                sessions::end_sessions_of(connection, &id, keep).await?;
                 Ok(changed == 1)
             })
         })

@@ -9,7 +9,7 @@ use axum::{
 use axum_extra::extract::CookieJar;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{AuthError, TokenHash, cookie, session};
+use super::{AuthError, TokenHash, cookie, sessions};
 use crate::{
     App,
     database::DatabaseError,
@@ -30,12 +30,12 @@ pub struct CurrentUser {
     /// The language they chose.
     pub locale: Option<Arc<str>>,
     /// How they proved who they are.
-    pub via: Via,
+    pub credential: Credential,
 }
 
 /// How a caller proved who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Via {
+pub enum Credential {
     /// By the token of a session, in the cookie or as a bearer.
     Session(TokenHash),
     /// By an API key.
@@ -43,14 +43,14 @@ pub enum Via {
 }
 
 impl CurrentUser {
-    pub(super) fn from_row(row: &SqliteRow, via: Via) -> Result<Self, DatabaseError> {
+    pub(super) fn from_row(row: &SqliteRow, credential: Credential) -> Result<Self, DatabaseError> {
         Ok(Self {
             id: UserId::from(row.try_get::<String, _>("id")?),
             name: row.try_get::<String, _>("name")?.into(),
             email: row.try_get::<String, _>("email")?.into(),
             role: Role::from_column(row.try_get("role")?),
             locale: row.try_get::<Option<String>, _>("locale")?.map(Arc::from),
-            via,
+            credential,
         })
     }
 
@@ -75,14 +75,14 @@ pub struct Person(pub CurrentUser);
 pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<CurrentUser, AuthError> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(bearer).ok_or(AuthError::InvalidToken)?;
-        return session::user_of(app, token).await;
+        return sessions::user_of(app, token).await;
     }
     if let Some(value) = headers.get("x-api-key") {
         let token = value.to_str().map_err(|_| AuthError::InvalidToken)?;
-        return session::user_of(app, token.trim()).await;
+        return sessions::user_of(app, token.trim()).await;
     }
     match CookieJar::from_headers(headers).get(cookie::NAME) {
-        Some(cookie) => session::user_of(app, cookie.value()).await,
+        Some(cookie) => sessions::user_of(app, cookie.value()).await,
         None => Err(AuthError::NotAuthenticated),
     }
 }
@@ -115,9 +115,9 @@ impl FromRequestParts<App> for Person {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, AuthError> {
         let user = authenticate(app, &parts.headers).await?;
-        match user.via {
-            Via::Session(_) => Ok(Self(user)),
-            Via::ApiKey => Err(AuthError::PersonOnly),
+        match user.credential {
+            Credential::Session(_) => Ok(Self(user)),
+            Credential::ApiKey => Err(AuthError::PersonOnly),
         }
     }
 }

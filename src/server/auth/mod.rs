@@ -1,25 +1,25 @@
 //! Who is calling, and may they: passwords, sessions, API keys, and the extractors that ask for them.
 
 mod account;
-mod api_key;
+mod api_keys;
 mod cookie;
 mod extractor;
-mod password;
+mod passwords;
 mod peer;
-mod session;
+mod sessions;
 mod sign_in;
 mod throttle;
 mod token;
 
 pub use account::{change_password, register};
-pub use api_key::{ApiKey, NewApiKey, create_api_key, list_api_keys, remove_api_key};
+pub use api_keys::{ApiKey, NewApiKey, create_api_key, list_api_keys, remove_api_key};
 pub use cookie::{SetCookie, clear_cookie, set_cookie};
 pub(super) use extractor::bearer;
-pub use extractor::{Admin, CurrentUser, Person, Via, authenticate};
-pub use password::{PasswordHasher, WeakPassword};
+pub use extractor::{Admin, Credential, CurrentUser, Person, authenticate};
+pub use passwords::{PasswordHasher, WeakPassword};
 pub use peer::Peer;
-pub(super) use session::end_sessions_of;
-pub use session::{SESSION_LIFETIME, SessionCache};
+pub(super) use sessions::end_sessions_of;
+pub use sessions::{SESSION_LIFETIME, SessionCache};
 pub use sign_in::{SignedIn, sign_in, sign_out};
 pub use throttle::Throttle;
 pub use token::{Token, TokenHash};

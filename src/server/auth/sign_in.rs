@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
 
-use super::{AuthError, CurrentUser, Token, Via, session};
+use super::{AuthError, Credential, CurrentUser, Token, sessions};
 use crate::{
     App,
     users::{self, User, UserId},
@@ -77,7 +77,7 @@ pub(super) async fn start_session(app: &App, id: UserId, hash: Option<String>) -
                 if living.is_none() {
                     return Ok(None);
                 }
-                let expires_at = session::start(connection, &owner, &fresh, now).await?;
+                let expires_at = sessions::start(connection, &owner, &fresh, now).await?;
                 let user = users::find(connection, &owner).await?;
                 Ok(user.map(|user| (user, expires_at)))
             })
@@ -89,7 +89,7 @@ pub(super) async fn start_session(app: &App, id: UserId, hash: Option<String>) -
 
 /// Really ends the caller's session. Nothing to do for an API key.
 pub async fn sign_out(app: &App, user: &CurrentUser) -> Result<(), AuthError> {
-    if let Via::Session(hash) = user.via {
+    if let Credential::Session(hash) = user.credential {
         app.db
             .write(move |connection| {
                 Box::pin(async move {

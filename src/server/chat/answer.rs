@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::ask::{Ask, Tap, ask, route};
+use super::completions::{CompletionRequest, MeteredBody, ask, route};
 use super::error::ChatError;
-use super::live::{AnswerEvent, Live};
-use super::question::upstream_user;
-use super::stored::{self, Message, MessageStatus, Role};
+use super::live_answers::{AnswerEvent, LiveAnswer};
+use super::request::upstream_user;
+use super::store::{self, Message, MessageRole, MessageStatus};
 use crate::App;
 use crate::database::DatabaseError;
 use crate::usage::Via;
@@ -31,13 +31,13 @@ const SAVE_EVERY: Duration = Duration::from_millis(500);
 /// Of an upstream's error body, this much is read for its words.
 const ERROR_CAP: usize = 64 * 1024;
 /// At shutdown, answers being written have this long before they are cut.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// What is told of an answer that ended with the server.
 pub(super) const INTERRUPTED: &str = "The server was restarted while this answer was being written. Please ask again.";
 
 /// A question that was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
+pub struct SentQuestion {
     /// The message with the question.
     pub question: Uuid,
     /// The message the answer is written to; see [`super::follow`].
@@ -46,7 +46,7 @@ pub struct Asked {
 
 /// Asks a question in one of the user's chats. Returns when question and empty answer are saved and the model is being
 /// asked.
-pub async fn send(app: &App, user: &UserId, chat: Uuid, text: &str, model: &str) -> Result<Asked, ChatError> {
+pub async fn send(app: &App, user: &UserId, chat: Uuid, text: &str, model: &str) -> Result<SentQuestion, ChatError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(ChatError::Empty);
@@ -54,9 +54,9 @@ pub async fn send(app: &App, user: &UserId, chat: Uuid, text: &str, model: &str)
     if text.chars().count() > QUESTION_LENGTH {
         return Err(ChatError::TooLong(QUESTION_LENGTH));
     }
-    let question = message(chat, Role::User, text, model, MessageStatus::Done);
+    let question = message(chat, MessageRole::User, text, model, MessageStatus::Done);
     let answer = begin(app, user, chat, model, Some(question.clone())).await?;
-    Ok(Asked { question: question.id, answer })
+    Ok(SentQuestion { question: question.id, answer })
 }
 
 /// Asks the last question of a chat again; the last answer is replaced by a new one.
@@ -66,7 +66,7 @@ pub async fn regenerate(app: &App, user: &UserId, chat: Uuid, model: &str) -> Re
 
 /// Stops an answer being written; what came until now is kept. An answer that has ended stays as it is.
 pub async fn stop(app: &App, user: &UserId, answer: Uuid) -> Result<(), ChatError> {
-    stored::message(app, user, answer).await?;
+    store::message(app, user, answer).await?;
     if let Some(live) = app.answers.find(answer) {
         live.stop.cancel();
     }
@@ -76,13 +76,13 @@ pub async fn stop(app: &App, user: &UserId, answer: Uuid) -> Result<(), ChatErro
 /// Waits a little for answers being written, then cuts them; the database is still open.
 pub(crate) async fn close(app: &App) {
     app.answers.tasks.close();
-    if tokio::time::timeout(LAST_WORDS, app.answers.tasks.wait()).await.is_err() {
+    if tokio::time::timeout(ANSWER_GRACE, app.answers.tasks.wait()).await.is_err() {
         app.cutting.cancel();
         app.answers.tasks.wait().await;
     }
 }
 
-fn message(chat: Uuid, role: Role, content: &str, model: &str, status: MessageStatus) -> Message {
+fn message(chat: Uuid, role: MessageRole, content: &str, model: &str, status: MessageStatus) -> Message {
     Message {
         id: Uuid::now_v7(),
         chat_id: chat,
@@ -96,7 +96,7 @@ fn message(chat: Uuid, role: Role, content: &str, model: &str, status: MessageSt
 }
 
 /// What was found and done in the one transaction that begins an answer.
-enum Begun {
+enum BeginOutcome {
     NoSuchChat,
     Busy,
     NothingToAnswer,
@@ -113,17 +113,17 @@ async fn begin(
 ) -> Result<Uuid, ChatError> {
     // Told now, beside the question, and not later inside an answer.
     route(app, model, &[]).await?;
-    let answer = message(chat, Role::Assistant, "", model, MessageStatus::Streaming);
+    let answer = message(chat, MessageRole::Assistant, "", model, MessageStatus::Streaming);
     let (owner, row) = (user.clone(), answer.clone());
     let begun =
         app.db.write(move |connection| Box::pin(async move { enter(connection, &owner, question, &row).await }));
     let history = match begun.await? {
-        Begun::History(history) => history,
-        Begun::NoSuchChat => return Err(ChatError::NotFound),
-        Begun::Busy => return Err(ChatError::Busy),
-        Begun::NothingToAnswer => return Err(ChatError::Empty),
+        BeginOutcome::History(history) => history,
+        BeginOutcome::NoSuchChat => return Err(ChatError::NotFound),
+        BeginOutcome::Busy => return Err(ChatError::Busy),
+        BeginOutcome::NothingToAnswer => return Err(ChatError::Empty),
     };
-    let writing = Writing {
+    let writing = AnswerTask {
         app: app.clone(),
         live: app.answers.begin(answer.id, chat),
         user: user.clone(),
@@ -140,26 +140,26 @@ async fn enter(
     owner: &UserId,
     question: Option<Message>,
     answer: &Message,
-) -> Result<Begun, DatabaseError> {
+) -> Result<BeginOutcome, DatabaseError> {
     let chat = answer.chat_id.to_string();
     let title: Option<String> = sqlx::query_scalar("SELECT title FROM chat WHERE id = ? AND user_id = ?")
         .bind(&chat)
         .bind(owner.as_str())
         .fetch_optional(&mut *connection)
         .await?;
-    let Some(title) = title else { return Ok(Begun::NoSuchChat) };
+    let Some(title) = title else { return Ok(BeginOutcome::NoSuchChat) };
     let busy: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM message WHERE chat_id = ? AND status = 'streaming')")
             .bind(&chat)
             .fetch_one(&mut *connection)
             .await?;
     if busy {
-        return Ok(Begun::Busy);
+        return Ok(BeginOutcome::Busy);
     }
     let title = match &question {
         Some(question) => {
-            stored::insert_message(connection, question).await?;
-            if title.is_empty() { stored::title_of(&question.content) } else { title }
+            store::insert_message(connection, question).await?;
+            if title.is_empty() { store::title_of(&question.content) } else { title }
         }
         None => {
             sqlx::query(
@@ -182,9 +182,9 @@ async fn enter(
             .map(|row| Ok((row.try_get("role")?, row.try_get("content")?)))
             .collect::<Result<_, sqlx::Error>>()?;
     if history.last().is_none_or(|(role, _)| role != "user") {
-        return Ok(Begun::NothingToAnswer);
+        return Ok(BeginOutcome::NothingToAnswer);
     }
-    stored::insert_message(connection, answer).await?;
+    store::insert_message(connection, answer).await?;
     sqlx::query("UPDATE chat SET title = ?, model = ?, updated_at = ? WHERE id = ?")
         .bind(title)
         .bind(&answer.model)
@@ -192,20 +192,20 @@ async fn enter(
         .bind(&chat)
         .execute(connection)
         .await?;
-    Ok(Begun::History(history))
+    Ok(BeginOutcome::History(history))
 }
 
 /// One answer being written.
-struct Writing {
+struct AnswerTask {
     app: App,
-    live: Arc<Live>,
+    live: Arc<LiveAnswer>,
     user: UserId,
     chat: Uuid,
     answer: Uuid,
     model: String,
 }
 
-impl Writing {
+impl AnswerTask {
     async fn run(self, history: Vec<(String, String)>) {
         let end = tokio::select! {
             biased;
@@ -236,7 +236,7 @@ impl Writing {
             "user": upstream_user(&self.app.secret, &self.user),
             "messages": messages,
         });
-        let question = Ask {
+        let question = CompletionRequest {
             user: &self.user,
             model: &self.model,
             fallbacks: &[],
@@ -251,22 +251,22 @@ impl Writing {
             Err(error) => return AnswerEvent::Failed(error.to_string()),
         };
         let status = answer.status();
-        let mut tap = answer.into_body();
+        let mut body = answer.into_body();
         if !status.is_success() {
-            return AnswerEvent::Failed(refused(status, &mut tap).await);
+            return AnswerEvent::Failed(refused(status, &mut body).await);
         }
-        if let Some(entry) = tap.entry_id() {
+        if let Some(entry) = body.entry_id() {
             self.note_generation(entry.to_owned());
         }
-        self.read(tap).await
+        self.read(body).await
     }
 
-    async fn read(&self, mut tap: Tap) -> AnswerEvent {
+    async fn read(&self, mut body: MeteredBody) -> AnswerEvent {
         let mut lines = Lines::default();
         let mut seen = Seen::default();
         let mut saved = Instant::now();
         loop {
-            let piece = match tap.frame().await {
+            let piece = match body.frame().await {
                 None => break,
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
                 Some(Err(_)) => {
@@ -389,15 +389,15 @@ impl Seen {
 }
 
 /// Why the upstream refused, and what to do about it.
-async fn refused(status: StatusCode, tap: &mut Tap) -> String {
-    let mut body = Vec::new();
-    while let Some(Ok(frame)) = tap.frame().await {
-        body.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        if body.len() > ERROR_CAP {
+async fn refused(status: StatusCode, body: &mut MeteredBody) -> String {
+    let mut bytes = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        if bytes.len() > ERROR_CAP {
             break;
         }
     }
-    let words = UpstreamWords::read(status, &body).message;
+    let words = UpstreamWords::read(status, &bytes).message;
     let advice = match status.as_u16() {
         401 => "The key is not accepted; an administrator can enter another under Settings → Connection.",
         402 => "The provider account or key has no credit left; an administrator can add some.",

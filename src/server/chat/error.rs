@@ -11,7 +11,7 @@ use mai_openrouter::UpstreamError;
 
 /// A question that did not reach a model.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum CompletionError {
     /// No upstream is configured.
     #[error("No AI provider is connected yet. An administrator can connect one under Settings → Connection.")]
     NoConnection,
@@ -42,7 +42,7 @@ fn capitalised(error: &UpstreamError) -> String {
     }
 }
 
-impl AskError {
+impl CompletionError {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -66,7 +66,7 @@ impl AskError {
     }
 }
 
-impl IntoResponse for AskError {
+impl IntoResponse for CompletionError {
     /// OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body Open WebUI's `{"detail"}`,
     /// which its clients know.
     fn into_response(self) -> Response {
@@ -106,7 +106,7 @@ pub enum ChatError {
     BadTitle(usize),
     /// The question cannot be put to this model.
     #[error(transparent)]
-    Ask(#[from] AskError),
+    CompletionRequest(#[from] CompletionError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -122,7 +122,7 @@ impl From<ChatError> for ApiError {
             ChatError::Empty | ChatError::TooLong(_) | ChatError::BadTitle(_) => {
                 Self::new(StatusCode::BAD_REQUEST, sentence)
             }
-            ChatError::Ask(error) => Self::new(error.status(), sentence),
+            ChatError::CompletionRequest(error) => Self::new(error.status(), sentence),
         }
     }
 }

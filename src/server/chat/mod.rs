@@ -7,13 +7,13 @@
 //! Both ask through the same function (`ask`), so both are in the ledger.
 
 mod answer;
-mod ask;
+mod completions;
 mod error;
-mod live;
+mod live_answers;
 mod proxy;
-mod question;
+mod request;
 mod routes;
-mod stored;
+mod store;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -23,11 +23,11 @@ use axum::routing::{delete, get as get_route, post};
 use super::{App, Endpoint, route};
 
 pub(super) use answer::close;
-pub use answer::{Asked, QUESTION_LENGTH, regenerate, send, stop};
-pub use error::{AskError, ChatError};
-pub use live::{AnswerEvent, Answers, follow};
-pub(super) use stored::close_interrupted;
-pub use stored::{Chat, Message, MessageStatus, Role, TITLE_LENGTH, create, get, list, message, remove, rename};
+pub use answer::{QUESTION_LENGTH, SentQuestion, regenerate, send, stop};
+pub use error::{ChatError, CompletionError};
+pub use live_answers::{AnswerEvent, Answers, follow};
+pub(super) use store::close_interrupted;
+pub use store::{Chat, Message, MessageRole, MessageStatus, TITLE_LENGTH, create, get, list, message, remove, rename};
 
 /// The routes of this room.
 pub const ROUTES: &[Endpoint] = &[

@@ -9,9 +9,9 @@ use axum::response::IntoResponse;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
-use super::ask::{Ask, ask};
-use super::error::AskError;
-use super::question::{Question, upstream_user, with_user};
+use super::completions::{CompletionRequest, ask};
+use super::error::CompletionError;
+use super::request::{ChatRequest, upstream_user, with_user};
 use crate::App;
 use crate::auth::CurrentUser;
 use crate::usage::Via;
@@ -21,11 +21,11 @@ const LIMIT_MIB: usize = 20;
 const LIMIT: usize = LIMIT_MIB << 20;
 /// Of a question that is too large, so much more is read and thrown away, for at most so long: a client that is still
 /// sending could not hear the refusal.
-const DRAIN: usize = 100 << 20;
+const DRAIN_LIMIT: usize = 100 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
 /// Request headers that mean something to OpenRouter; all others stay here.
-static PASSED_ON: [HeaderName; 7] = [
+static FORWARDED_HEADERS: [HeaderName; 7] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
     HeaderName::from_static("http-referer"),
@@ -36,7 +36,7 @@ static PASSED_ON: [HeaderName; 7] = [
 ];
 
 /// Response headers that belong to the hop between the upstream and us, or speak for its host and not for ours.
-static KEPT_BACK: [HeaderName; 12] = [
+static HOP_HEADERS: [HeaderName; 12] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -56,22 +56,22 @@ pub(super) async fn complete(
     State(app): State<App>,
     user: CurrentUser,
     request: Request,
-) -> Result<Response<Body>, AskError> {
+) -> Result<Response<Body>, CompletionError> {
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
-    let question = Question::read(&body).map_err(|error| AskError::Malformed(error.to_string()))?;
+    let question = ChatRequest::read(&body).map_err(|error| CompletionError::Malformed(error.to_string()))?;
     let model = question.model.as_deref().unwrap_or_default();
     let fallbacks = question.models.as_deref().unwrap_or_default();
     let pieces = with_user(&body, question.user_span(&body), &upstream_user(&app.secret, &user.id));
-    let mut headers = HeaderMap::with_capacity(PASSED_ON.len());
-    for name in &PASSED_ON {
+    let mut headers = HeaderMap::with_capacity(FORWARDED_HEADERS.len());
+    for name in &FORWARDED_HEADERS {
         if let Some(value) = head.headers.get(name) {
             headers.insert(name.clone(), value.clone());
         }
     }
     let answer = ask(
         &app,
-        Ask {
+        CompletionRequest {
             user: &user.id,
             model,
             fallbacks,
@@ -83,18 +83,18 @@ pub(super) async fn complete(
         },
     )
     .await?;
-    let (mut head, tap) = answer.into_parts();
-    for name in &KEPT_BACK {
+    let (mut head, body) = answer.into_parts();
+    for name in &HOP_HEADERS {
         head.headers.remove(name);
     }
     // For a reverse proxy such as nginx, which would else gather a stream before passing it on.
     head.headers.insert(HeaderName::from_static("x-accel-buffering"), header::HeaderValue::from_static("no"));
     head.extensions.clear();
-    Ok(Response::from_parts(head, Body::new(tap)).into_response())
+    Ok(Response::from_parts(head, Body::new(body)).into_response())
 }
 
 /// The whole body, up to the limit.
-async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, AskError> {
+async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, CompletionError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LIMIT) {
         return Err(too_large(body).await);
@@ -102,7 +102,7 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, AskError> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| AskError::Incomplete)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| CompletionError::Incomplete)?.into_data() else { continue };
         if first.is_empty() {
             // Most questions come in one piece and need no copy.
             first = data;
@@ -121,17 +121,17 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, AskError> {
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-async fn too_large(mut body: Body) -> AskError {
+async fn too_large(mut body: Body) -> CompletionError {
     let drain = async {
         let mut drained = 0;
         while let Some(Ok(frame)) = body.frame().await {
             drained += frame.data_ref().map_or(0, Bytes::len);
-            if drained > DRAIN {
+            if drained > DRAIN_LIMIT {
                 break;
             }
         }
     };
     // Whether it was drained or not, the answer is the same.
     let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
-    AskError::TooLarge(LIMIT_MIB)
+    CompletionError::TooLarge(LIMIT_MIB)
 }

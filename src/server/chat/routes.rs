@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::error::ChatError;
-use super::stored::{self, Chat, Message};
+use super::store::{self, Chat, Message};
 use crate::auth::CurrentUser;
 use crate::{ApiError, App};
 
@@ -49,7 +49,7 @@ pub(super) async fn list(
     user: CurrentUser,
     Query(search): Query<Search>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let chats = stored::list(&app, &user.id, search.query.as_deref()).await?;
+    let chats = store::list(&app, &user.id, search.query.as_deref()).await?;
     Ok(Json(chats.iter().map(describe).collect()))
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn get(
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let (chat, messages) = stored::get(&app, &user.id, parse(&id)?).await?;
+    let (chat, messages) = store::get(&app, &user.id, parse(&id)?).await?;
     let mut described = describe(&chat);
     described["messages"] = messages.iter().map(describe_message).collect();
     Ok(Json(described))
@@ -71,6 +71,6 @@ pub(super) async fn remove(
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    stored::remove(&app, &user.id, parse(&id)?).await?;
+    store::remove(&app, &user.id, parse(&id)?).await?;
     Ok(Json(true))
 }

@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
-use super::{Connection, Source};
+use super::{Connection, ConnectionSource};
 use crate::ServeError;
 use mai_openrouter::mock::{MockOptions, serve};
 
@@ -23,5 +23,5 @@ pub(crate) async fn start_mock() -> Result<Connection, ServeError> {
         }
     });
     tracing::warn!(%base_url, "answers come from a mock: MAI_MOCK_UPSTREAM is on");
-    Ok(Connection { base_url, key: Some(key), source: Source::Mock })
+    Ok(Connection { base_url, key: Some(key), source: ConnectionSource::Mock })
 }

@@ -24,7 +24,7 @@ use super::{ApiError, database::DatabaseError};
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum ConnectionSource {
     /// From OPENAI_API_BASE_URL and OPENAI_API_KEY.
     Environment,
     /// Saved by the admin.
@@ -41,7 +41,7 @@ pub struct Connection {
     /// The key; a local upstream may need none.
     pub key: Option<SecretString>,
     /// Where both come from.
-    pub source: Source,
+    pub source: ConnectionSource,
 }
 
 impl Connection {

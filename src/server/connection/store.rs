@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::{Connection, ConnectionError, Connections, Source, base_url, seal, verify};
+use super::{Connection, ConnectionError, ConnectionSource, Connections, base_url, seal, verify};
 use crate::{
     App, Config, ServeError,
     database::{Database, DatabaseError},
@@ -33,7 +33,7 @@ pub(crate) async fn load(
     let seed = Arc::new(mock.unwrap_or_else(|| Connection {
         base_url: config.openai_api_base_url.clone(),
         key: config.openai_api_key.clone(),
-        source: Source::Environment,
+        source: ConnectionSource::Environment,
     }));
     let saved: Option<String> = sqlx::query_scalar("SELECT value FROM setting WHERE key = ?")
         .bind(SETTING)
@@ -62,7 +62,7 @@ fn opened(text: &str, secret: &SecretString) -> Option<Connection> {
             return None;
         }
     };
-    Some(Connection { base_url: saved.base_url, key, source: Source::Database })
+    Some(Connection { base_url: saved.base_url, key, source: ConnectionSource::Database })
 }
 
 /// The connection in use.
@@ -82,7 +82,7 @@ pub async fn save(app: &App, url: &str, key: Option<SecretString>) -> Result<Arc
             current.key.clone().filter(|_| current.base_url == base_url)
         }
     };
-    let connection = Connection { base_url, key, source: Source::Database };
+    let connection = Connection { base_url, key, source: ConnectionSource::Database };
     let verdict = verify::ask(&connection).await?;
 
     let sealed_key = match &connection.key {

@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// A model people can choose.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Offered {
+pub struct OfferedModel {
     /// What a request names it by.
     pub id: String,
     /// What people call it.
@@ -46,7 +46,7 @@ pub enum Routing {
 /// All models as of one moment.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    models: Vec<Offered>,
+    models: Vec<OfferedModel>,
     routes: HashMap<String, Upstream>,
     /// MAI_MODELS; empty allows all.
     allowed: HashSet<String>,
@@ -56,7 +56,7 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// What people can choose from: as allowed, else by name.
-    pub fn models(&self) -> &[Offered] {
+    pub fn models(&self) -> &[OfferedModel] {
         &self.models
     }
 
@@ -94,7 +94,7 @@ impl Catalogue {
             Ok(models) => (models, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let mut models: Vec<Offered> = Vec::new();
+        let mut models: Vec<OfferedModel> = Vec::new();
         let mut routes = HashMap::new();
         let known = main.into_iter().map(|model| (model, Upstream::Main));
         let known: Vec<(Model, Upstream)> =
@@ -103,7 +103,7 @@ impl Catalogue {
             for (model, upstream) in known {
                 if !routes.contains_key(&model.id) {
                     routes.insert(model.id.clone(), upstream);
-                    models.push(Offered::of(model, upstream));
+                    models.push(OfferedModel::of(model, upstream));
                 }
             }
             models.sort_by_cached_key(|model| (model.label.to_lowercase(), model.id.clone()));
@@ -113,8 +113,10 @@ impl Catalogue {
                 let find = |id: &str| known.iter().find(|(model, _)| model.id == id);
                 let offered = match find(id).or_else(|| find(base).filter(|(_, upstream)| *upstream == Upstream::Main))
                 {
-                    Some((model, upstream)) => Offered { id: id.clone(), ..Offered::of(model.clone(), *upstream) },
-                    None if problem.is_some() => Offered::unknown(id),
+                    Some((model, upstream)) => {
+                        OfferedModel { id: id.clone(), ..OfferedModel::of(model.clone(), *upstream) }
+                    }
+                    None if problem.is_some() => OfferedModel::unknown(id),
                     None => {
                         tracing::warn!(model = %id, "{} allows a model that the upstream does not offer", environment::MODELS);
                         continue;
@@ -129,7 +131,7 @@ impl Catalogue {
     }
 }
 
-impl Offered {
+impl OfferedModel {
     fn of(model: Model, upstream: Upstream) -> Self {
         Self {
             label: model.label().to_owned(),

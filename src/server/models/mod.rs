@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use super::{App, Endpoint, route};
 
-pub use catalogue::{Catalogue, Models, Offered, Routing, list};
+pub use catalogue::{Catalogue, Models, OfferedModel, Routing, list};
 pub use upstreams::{Upstream, Upstreams};
 
 /// The routes of this room.

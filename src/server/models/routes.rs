@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::catalogue::{self, Offered};
+use super::catalogue::{self, OfferedModel};
 use super::upstreams::Upstream;
 use crate::App;
 use crate::auth::CurrentUser;
@@ -24,7 +24,7 @@ pub(super) async fn list(State(app): State<App>, _: CurrentUser, Query(options):
 }
 
 /// All the upstream says, plus what OpenAI's clients and Open WebUI's look for.
-fn describe(model: &Offered) -> Value {
+fn describe(model: &OfferedModel) -> Value {
     let mut described = json!({ "id": model.id, "name": model.label });
     if let Value::Object(fields) = &mut described {
         for (name, value) in &model.details {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::row::{GenerationRow, Source, Status, Via};
+use super::row::{GenerationRow, GenerationStatus, UsageSource, Via};
 use crate::database::Database;
 use crate::users::UserId;
 use mai_openrouter::scan::Observed;
@@ -26,7 +26,7 @@ pub struct Ledger {
 
 /// What is known of a generation when it is asked for.
 #[derive(Debug)]
-pub struct Started {
+pub struct NewGeneration {
     /// Who asks.
     pub user: UserId,
     /// The model asked for.
@@ -56,7 +56,7 @@ impl Ledger {
     }
 
     /// Enters a generation; it is written soon, and nothing waits for that.
-    pub fn begin(&self, started: Started) -> Entry {
+    pub fn begin(&self, started: NewGeneration) -> Entry {
         let row = GenerationRow {
             id: Uuid::now_v7().to_string(),
             generation_id: None,
@@ -65,7 +65,7 @@ impl Ledger {
             provider: None,
             started_at: Timestamp::now().as_millisecond(),
             finished_at: None,
-            status: Status::Pending,
+            status: GenerationStatus::Pending,
             streamed: started.streamed,
             usage: Usage::default(),
             source: None,
@@ -95,7 +95,7 @@ impl Entry {
     }
 
     /// Notes the upstream's id at once: should this process die, it is all there is to ask by.
-    pub fn named(&mut self, generation_id: &str) {
+    pub fn set_generation_id(&mut self, generation_id: &str) {
         if self.row.generation_id.is_none() && !self.free {
             self.row.generation_id = Some(generation_id.to_owned());
             self.ledger.db.enqueue(self.row.clone());
@@ -103,22 +103,22 @@ impl Entry {
     }
 
     /// Whether the upstream's id is known.
-    pub fn is_named(&self) -> bool {
+    pub fn has_cost_source(&self) -> bool {
         self.free || self.row.generation_id.is_some()
     }
 
     /// Whether the upstream has begun to work on it, as far as its id tells.
-    pub fn has_upstream_id(&self) -> bool {
+    pub fn has_generation_id(&self) -> bool {
         self.row.generation_id.is_some()
     }
 
     /// Closes the entry with what was learned from the answer.
-    pub fn finish(mut self, status: Status, observed: Observed) {
+    pub fn finish(mut self, status: GenerationStatus, observed: Observed) {
         self.close(status, observed);
     }
 
     /// Closes the entry of a question that was refused before anything was generated: known to have cost nothing.
-    pub fn refused(mut self) {
+    pub fn finish_refused(mut self) {
         let nothing = Usage {
             prompt_tokens: Some(0),
             completion_tokens: Some(0),
@@ -126,17 +126,17 @@ impl Entry {
             cost: Some(MicroUsd::ZERO),
             ..Usage::default()
         };
-        self.close(Status::Failed, Observed { usage: Some(nothing), ..Observed::default() });
+        self.close(GenerationStatus::Failed, Observed { usage: Some(nothing), ..Observed::default() });
     }
 
-    fn close(&mut self, status: Status, observed: Observed) {
+    fn close(&mut self, status: GenerationStatus, observed: Observed) {
         self.open = false;
         let now = Timestamp::now().as_millisecond();
         let row = &mut self.row;
         row.status = status;
         row.finished_at = Some(now);
         row.provider = observed.provider;
-        row.source = observed.usage.map(|_| Source::Usage);
+        row.source = observed.usage.map(|_| UsageSource::Usage);
         row.usage = observed.usage.unwrap_or_default();
         if self.free {
             row.usage.cost = Some(MicroUsd::ZERO);
@@ -157,7 +157,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.open {
-            self.close(Status::Cancelled, Observed::default());
+            self.close(GenerationStatus::Cancelled, Observed::default());
         }
     }
 }

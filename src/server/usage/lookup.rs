@@ -31,7 +31,7 @@ struct Missing {
 }
 
 /// Closes what a former run of the server left open: it can no longer end otherwise.
-pub(crate) async fn take_up(db: &Database) -> Result<(), DatabaseError> {
+pub(crate) async fn close_interrupted(db: &Database) -> Result<(), DatabaseError> {
     let now = Timestamp::now().as_millisecond();
     let interrupted = db
         .write(move |connection| {

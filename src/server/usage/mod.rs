@@ -17,11 +17,11 @@ use axum::routing::get;
 
 use super::{App, Endpoint, route};
 
-pub use ledger::{Entry, Ledger, Started};
-pub(super) use lookup::{run as look_up, take_up};
+pub use ledger::{Entry, Ledger, NewGeneration};
+pub(super) use lookup::{close_interrupted, run as run_lookups};
 pub use period::{Month, NotAMonth};
 pub use report::{DayUsage, ModelUsage, Summary, Totals, UserUsage, by_day, by_model, by_user, current_month, summary};
-pub use row::{Source, Status, Via};
+pub use row::{GenerationStatus, UsageSource, Via};
 
 /// The routes of this room.
 pub const ROUTES: &[Endpoint] = &[

@@ -15,7 +15,7 @@ use mai_openrouter::Usage;
 /// How a generation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum GenerationStatus {
     /// It runs.
     Pending,
     /// It ended by itself.
@@ -31,7 +31,7 @@ pub enum Status {
 /// Where tokens and cost are known from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum UsageSource {
     /// The answer itself.
     Usage,
     /// The upstream's record, asked for afterwards.
@@ -58,10 +58,10 @@ pub(super) struct GenerationRow {
     pub(super) provider: Option<String>,
     pub(super) started_at: i64,
     pub(super) finished_at: Option<i64>,
-    pub(super) status: Status,
+    pub(super) status: GenerationStatus,
     pub(super) streamed: bool,
     pub(super) usage: Usage,
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<UsageSource>,
     pub(super) via: Via,
     pub(super) chat_id: Option<String>,
     pub(super) lookup_at: Option<i64>,
@@ -72,7 +72,7 @@ pub(super) struct GenerationRow {
 /// A row as it is written, without the upstream's id when another row of the same statement has it.
 struct Written<'a> {
     row: &'a GenerationRow,
-    named: bool,
+    with_generation_id: bool,
 }
 
 impl Serialize for Written<'_> {
@@ -81,7 +81,7 @@ impl Serialize for Written<'_> {
         let (row, usage) = (self.row, &self.row.usage);
         let mut columns = serializer.serialize_tuple(19)?;
         columns.serialize_element(&row.id)?;
-        columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.named))?;
+        columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
         columns.serialize_element(&row.model)?;
         columns.serialize_element(&row.provider)?;
@@ -139,8 +139,8 @@ fn last_of_each(rows: &[GenerationRow]) -> Vec<Written<'_>> {
         .rev()
         .filter(|row| written.insert(row.id.as_str()))
         .map(|row| {
-            let named = row.generation_id.as_deref().is_some_and(|id| upstream_ids.insert(id));
-            Written { row, named }
+            let with_generation_id = row.generation_id.as_deref().is_some_and(|id| upstream_ids.insert(id));
+            Written { row, with_generation_id }
         })
         .collect()
 }

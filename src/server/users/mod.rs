@@ -1,15 +1,15 @@
 //! The people of the client: one admin or more, and users.
 
 mod create;
-mod read;
+mod find;
 mod remove;
 mod update;
 mod user;
 
 pub use create::{NewUser, When, create};
 pub(super) use create::{create_declared_admin, insert};
-pub use read::{PER_PAGE, Page, all, anybody, count, get, list};
-pub(super) use read::{find, timestamp};
+pub use find::{PER_PAGE, Page, all, anybody, count, get, list};
+pub(super) use find::{find, timestamp};
 pub use remove::remove;
 pub use update::{UserChange, set_locale, set_name, update};
 pub use user::{LOCALES, Role, User, UserId};

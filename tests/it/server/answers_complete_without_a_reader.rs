@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageStatus, Role};
+use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageRole, MessageStatus};
 use mai_operator::server::users::{self, NewUser, UserId};
 use mai_operator::server::{App, Config, usage};
 use uuid::Uuid;
@@ -124,7 +124,7 @@ async fn an_answer_nobody_follows_is_kept_and_counted() {
     }
     let (kept, messages) = chat::get(&setup.app, &setup.user, setup.chat).await.unwrap();
     assert_eq!(kept.title, "Why is the sky blue? Please explain it to me as if I were a…");
-    assert_eq!((messages.len(), messages[0].role, messages[1].role), (2, Role::User, Role::Assistant));
+    assert_eq!((messages.len(), messages[0].role, messages[1].role), (2, MessageRole::User, MessageRole::Assistant));
     assert!(messages[1].content.contains("> Why is the sky blue?"), "{}", messages[1].content);
     setup.app.db.flush().await.unwrap();
     let month = usage::current_month(&setup.app);
@@ -219,7 +219,7 @@ async fn what_went_wrong_is_said_in_the_answer() {
     }
     assert!(matches!(
         chat::send(&setup.app, &setup.user, setup.chat, "Hello", "nope/none").await,
-        Err(ChatError::Ask(chat::AskError::ModelNotFound))
+        Err(ChatError::CompletionRequest(chat::CompletionError::ModelNotFound))
     ));
     assert_eq!(setup.messages().await.len(), 8, "a question to no model is not kept");
 }

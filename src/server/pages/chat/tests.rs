@@ -1,7 +1,7 @@
 //! Snapshots of the chat page: before the first question, without a connection, in a conversation, and its sidebar.
 
 use super::{super::snapshot, *};
-use crate::chat::{Message, Role};
+use crate::chat::{Message, MessageRole};
 
 fn chat(number: u128, title: &str, updated: &str) -> Chat {
     Chat {
@@ -48,9 +48,9 @@ fn new_chat(layout: &Layout) -> ChatPage<'_> {
 
 #[test]
 fn new_chat_page_matches_its_snapshot() {
-    use crate::{chat::AskError, pages::form_problem::FormError};
+    use crate::{chat::CompletionError, pages::form_problem::FormError};
     snapshot::assert_page("chat_new", "/chat", |layout| {
-        let notice = ChatError::Ask(AskError::ModelNotFound).problem(layout.locale);
+        let notice = ChatError::Ask(CompletionError::ModelNotFound).problem(layout.locale);
         ChatPage { notice, ask: "A question that was refused".to_owned(), ..new_chat(layout) }.render()
     });
 }
@@ -77,8 +77,8 @@ fn conversation_page_matches_its_snapshot() {
         error: error.map(str::to_owned),
         created_at: snapshot::now(),
     };
-    let question = |number, content| message(number, Role::User, content, MessageStatus::Done, None);
-    let answer = |number, content, status, error| message(number, Role::Assistant, content, status, error);
+    let question = |number, content| message(number, MessageRole::User, content, MessageStatus::Done, None);
+    let answer = |number, content, status, error| message(number, MessageRole::Assistant, content, status, error);
     let messages = [
         question(31, "Which <script>alert(1)</script> is better?\nCats or dogs?"),
         answer(32, "**Cats**, <script>alert(2)</script> clearly.", MessageStatus::Done, None),

@@ -2,7 +2,7 @@
 
 use super::texts::ChatTexts;
 use crate::{
-    chat::{Message, MessageStatus, Role},
+    chat::{Message, MessageRole, MessageStatus},
     markdown::{self, SafeHtml},
     pages::layout::{Layout, Notice},
 };
@@ -37,9 +37,9 @@ impl Turn {
     pub(super) fn new(layout: &Layout, message: &Message) -> Self {
         let rendered = || markdown::render(&message.content, layout.texts.copy());
         let body = match (message.role, message.status) {
-            (Role::User, _) => Body::Question(message.content.clone()),
-            (Role::Assistant, MessageStatus::Streaming) => Body::Streaming(rendered()),
-            (Role::Assistant, _) => Body::Answer(Answer {
+            (MessageRole::User, _) => Body::Question(message.content.clone()),
+            (MessageRole::Assistant, MessageStatus::Streaming) => Body::Streaming(rendered()),
+            (MessageRole::Assistant, _) => Body::Answer(Answer {
                 html: rendered(),
                 source: message.content.clone(),
                 model: message.model.clone().unwrap_or_default(),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     App, Endpoint,
-    connection::{self, Connection, Source},
+    connection::{self, Connection, ConnectionSource},
     models,
 };
 use texts::ConnectionTexts;
@@ -79,12 +79,12 @@ impl<'a> ConnectionPage<'a> {
             base_url: connection.base_url.clone(),
             key_placeholder: hint.as_deref().map_or_else(|| "sk-or-v1-…".to_owned(), |hint| format!("••••••••{hint}")),
             key_kept: hint.map(|hint| t.key_kept(&hint)),
-            stored: connection.source == Source::Database,
+            stored: connection.source == ConnectionSource::Database,
             source: match (connection.source, configured) {
-                (Source::Mock, _) => t.source_mock(),
-                (Source::Database, _) => t.source_database(),
-                (Source::Environment, true) => t.source_environment(),
-                (Source::Environment, false) => t.source_none(),
+                (ConnectionSource::Mock, _) => t.source_mock(),
+                (ConnectionSource::Database, _) => t.source_database(),
+                (ConnectionSource::Environment, true) => t.source_environment(),
+                (ConnectionSource::Environment, false) => t.source_none(),
             },
             models_count: t.models_count(i64::try_from(models.len()).unwrap_or(i64::MAX)),
             models,
@@ -156,7 +156,7 @@ mod tests {
             let connection = Connection {
                 base_url: "https://openrouter.ai/api/v1".to_owned(),
                 key: Some(SecretString::from("sk-or-v1-0123456789abcdefbeef")),
-                source: Source::Database,
+                source: ConnectionSource::Database,
             };
             let mut page = ConnectionPage::new(layout, &connection, true, vec!["openai/gpt-4o-mini".to_owned()]);
             page.notice = ConnectionError::Refused("User not found. (401)".to_owned()).problem(layout.locale);

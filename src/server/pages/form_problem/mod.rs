@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::{error_page::PageError, layout::Notice};
 use crate::{
     auth::AuthError,
-    chat::{AskError, ChatError},
+    chat::{ChatError, CompletionError},
     connection::ConnectionError,
     i18n::Locale,
     users::UserError,
@@ -103,8 +103,8 @@ impl FormError for ChatError {
             Self::Empty => t.empty_message().to_owned(),
             Self::TooLong(most) => t.message_too_long(&locale.number(i64::try_from(*most).unwrap_or(i64::MAX))),
             Self::BadTitle(most) => t.bad_title(*most),
-            Self::Ask(AskError::NoConnection) => t.not_connected().to_owned(),
-            Self::Ask(AskError::ModelNotFound) => t.model_not_found().to_owned(),
+            Self::Ask(CompletionError::NoConnection) => t.not_connected().to_owned(),
+            Self::Ask(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
             // The upstream's own words.
             Self::Ask(error) => error.to_string(),
             Self::NotFound | Self::Database(_) => return None,

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::{ICONS, Layout, LayoutTexts, Theme, Viewer, initials};
 use crate::{
     App,
-    auth::{self, AuthError, CurrentUser, Via},
+    auth::{self, AuthError, Credential, CurrentUser},
     i18n::Locale,
     pages::{assets::ASSETS, error_page::PageError},
 };
@@ -39,7 +39,7 @@ impl FromRequestParts<App> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match auth::authenticate(app, &parts.headers).await {
             // Pages are for people who signed in: an API key must not be able to press their buttons.
-            Ok(user) if matches!(user.via, Via::Session(_)) => {
+            Ok(user) if matches!(user.credential, Credential::Session(_)) => {
                 Ok(Self { layout: layout(app, parts, Some(&user)), user: Some(user) })
             }
             Err(AuthError::Database(error)) => Err(layout(app, parts, None).refuse(PageError::from(error)).into()),

@@ -18,7 +18,7 @@ const COPIED: usize = 64 * 1024;
 ///
 /// A field that is there twice is refused: two readers could disagree about which of them counts.
 #[derive(Debug, Deserialize)]
-pub(super) struct Question<'a> {
+pub(super) struct ChatRequest<'a> {
     /// The model asked for; absent counts as unknown.
     #[serde(borrow, default)]
     pub(super) model: Option<Cow<'a, str>>,
@@ -32,7 +32,7 @@ pub(super) struct Question<'a> {
     user: Option<&'a RawValue>,
 }
 
-impl<'a> Question<'a> {
+impl<'a> ChatRequest<'a> {
     pub(super) fn read(body: &'a [u8]) -> Result<Self, serde_json::Error> {
         // serde would take an array too, by position.
         if body.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first != b'{') {
@@ -90,7 +90,7 @@ mod tests {
 
     fn spliced(body: &str) -> String {
         let bytes = Bytes::from(body.to_owned());
-        let question = Question::read(&bytes).unwrap();
+        let question = ChatRequest::read(&bytes).unwrap();
         let pieces = with_user(&bytes, question.user_span(&bytes), "ME");
         let sent = pieces.collect().now_or_never().unwrap().unwrap().to_bytes();
         String::from_utf8(sent.into()).unwrap()
@@ -118,7 +118,7 @@ mod tests {
         let body = format!(r#"{{"messages":"{text}","user":"other","model":"a"}}"#);
         assert_eq!(spliced(&body), body.replace("other", "ME"));
         let bytes = Bytes::from(body);
-        let question = Question::read(&bytes).unwrap();
+        let question = ChatRequest::read(&bytes).unwrap();
         let mut pieces = with_user(&bytes, question.user_span(&bytes), "ME");
         let first = pieces.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap();
         assert_eq!(first.as_ptr(), bytes.as_ptr());
@@ -137,9 +137,9 @@ mod tests {
             r#"{"a":"#,
             "",
         ] {
-            assert!(Question::read(body.as_bytes()).is_err(), "{body}");
+            assert!(ChatRequest::read(body.as_bytes()).is_err(), "{body}");
         }
-        assert_eq!(Question::read(br#"{"mod\u0065l":"a\/b"}"#).unwrap().model.unwrap(), "a/b");
+        assert_eq!(ChatRequest::read(br#"{"mod\u0065l":"a\/b"}"#).unwrap().model.unwrap(), "a/b");
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         #[test]
         fn no_body_makes_it_panic(body in "\\PC{0,60}") {
             let bytes = Bytes::from(body);
-            if let Ok(question) = Question::read(&bytes) {
+            if let Ok(question) = ChatRequest::read(&bytes) {
                 let _ = with_user(&bytes, question.user_span(&bytes), "ME");
             }
         }

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use uuid::Uuid;
 
-use super::error::AskError;
+use super::error::CompletionError;
 use crate::App;
 use crate::models::{self, Routing, Upstream};
-use crate::usage::{Entry, Started, Status, Via};
+use crate::usage::{Entry, GenerationStatus, NewGeneration, Via};
 use crate::users::UserId;
 use mai_openrouter::UpstreamError;
 use mai_openrouter::pool::{Answer, Pieces};
 use mai_openrouter::scan::{Observed, Scanner};
 
 /// A question ready to go.
-pub(super) struct Ask<'a> {
+pub(super) struct CompletionRequest<'a> {
     pub(super) user: &'a UserId,
     pub(super) model: &'a str,
     /// Other models the upstream may fall back to.
@@ -34,32 +34,32 @@ pub(super) struct Ask<'a> {
 const GENERATION_ID: &str = "x-generation-id";
 
 /// Where questions for these models go, if they may.
-pub(super) async fn route(app: &App, model: &str, fallbacks: &[String]) -> Result<Upstream, AskError> {
+pub(super) async fn route(app: &App, model: &str, fallbacks: &[String]) -> Result<Upstream, CompletionError> {
     let catalogue = models::list(app).await;
-    let Routing::To(upstream) = catalogue.route(model) else { return Err(AskError::ModelNotFound) };
+    let Routing::To(upstream) = catalogue.route(model) else { return Err(CompletionError::ModelNotFound) };
     if fallbacks.iter().any(|model| catalogue.route(model) != Routing::To(upstream)) {
-        return Err(AskError::ModelNotFound);
+        return Err(CompletionError::ModelNotFound);
     }
     if upstream == Upstream::Main && !app.connections.current().is_configured() {
-        return Err(AskError::NoConnection);
+        return Err(CompletionError::NoConnection);
     }
     Ok(upstream)
 }
 
 /// Sends the question and gives the answer as it comes. It is in the ledger from here on, and leaves the books closed
 /// however it ends; dropping it cancels it at the upstream.
-pub(super) async fn ask(app: &App, ask: Ask<'_>) -> Result<Response<Tap>, AskError> {
+pub(super) async fn ask(app: &App, ask: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
     // Who has no connection learns that first: without one, no model can be found either.
     let connection = app.connections.current();
     if !connection.is_configured() && app.upstreams.ollama().is_none() {
-        return Err(AskError::NoConnection);
+        return Err(CompletionError::NoConnection);
     }
     let upstream = route(app, ask.model, ask.fallbacks).await?;
     let client = match (upstream, app.upstreams.ollama()) {
         (Upstream::Ollama, Some(client)) => client?,
         _ => app.upstreams.main(&connection)?,
     };
-    let mut entry = app.ledger.begin(Started {
+    let mut entry = app.ledger.begin(NewGeneration {
         user: ask.user.clone(),
         model: ask.model.to_owned(),
         streamed: ask.streamed,
@@ -71,15 +71,15 @@ pub(super) async fn ask(app: &App, ask: Ask<'_>) -> Result<Response<Tap>, AskErr
         Ok(response) => {
             let (head, answer) = response.into_parts();
             if let Some(id) = head.headers.get(GENERATION_ID).and_then(|id| id.to_str().ok()) {
-                entry.named(id);
+                entry.set_generation_id(id);
             }
-            let tap = Tap::new(answer, entry, head.status, &head.headers);
-            Ok(Response::from_parts(head, tap))
+            let body = MeteredBody::new(answer, entry, head.status, &head.headers);
+            Ok(Response::from_parts(head, body))
         }
         Err(error) => {
             match &error {
-                UpstreamError::Broken { .. } => entry.finish(Status::Failed, Observed::default()),
-                _ => entry.refused(),
+                UpstreamError::Broken { .. } => entry.finish(GenerationStatus::Failed, Observed::default()),
+                _ => entry.finish_refused(),
             }
             Err(error.into())
         }
@@ -87,37 +87,37 @@ pub(super) async fn ask(app: &App, ask: Ask<'_>) -> Result<Response<Tap>, AskErr
 }
 
 /// Whether an answer with this status is documented to come before anything was generated, and so to cost nothing.
-fn is_refusal(status: StatusCode, entry: &Entry) -> bool {
+fn was_refused_unbilled(status: StatusCode, entry: &Entry) -> bool {
     match status.as_u16() {
         408 => false,
         400..500 => true,
-        500 | 502 | 503 | 529 => !entry.has_upstream_id(),
+        500 | 502 | 503 | 529 => !entry.has_generation_id(),
         _ => false,
     }
 }
 
 /// An answer passing by: its bytes unchanged, its usage noted.
-pub(super) struct Tap {
+pub(super) struct MeteredBody {
     answer: Answer,
     /// `None` once the books are closed.
-    watch: Option<Watch>,
+    watch: Option<Meter>,
 }
 
-struct Watch {
+struct Meter {
     scanner: Scanner,
     entry: Entry,
     failed: bool,
 }
 
-impl Tap {
+impl MeteredBody {
     fn new(answer: Answer, entry: Entry, status: StatusCode, headers: &HeaderMap) -> Self {
-        if is_refusal(status, &entry) {
-            entry.refused();
+        if was_refused_unbilled(status, &entry) {
+            entry.finish_refused();
             return Self { answer, watch: None };
         }
         let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], |kind| kind.as_bytes());
         let scanner = if kind.starts_with(b"text/event-stream") { Scanner::events() } else { Scanner::whole() };
-        Self { answer, watch: Some(Watch { scanner, entry, failed: !status.is_success() }) }
+        Self { answer, watch: Some(Meter { scanner, entry, failed: !status.is_success() }) }
     }
 
     /// The row of the ledger.
@@ -128,28 +128,28 @@ impl Tap {
     fn see(&mut self, piece: &[u8]) {
         let Some(watch) = &mut self.watch else { return };
         watch.scanner.feed(piece);
-        if !watch.entry.is_named()
+        if !watch.entry.has_cost_source()
             && let Some(id) = watch.scanner.generation_id()
         {
-            watch.entry.named(id);
+            watch.entry.set_generation_id(id);
         }
     }
 
-    fn close(&mut self, end: End) {
-        let Some(Watch { scanner, entry, failed }) = self.watch.take() else { return };
-        let observed = scanner.finish(end == End::Whole);
+    fn close(&mut self, end: BodyEnd) {
+        let Some(Meter { scanner, entry, failed }) = self.watch.take() else { return };
+        let observed = scanner.finish(end == BodyEnd::Whole);
         let status = match end {
-            _ if failed || observed.error.is_some() || end == End::Broken => Status::Failed,
+            _ if failed || observed.error.is_some() || end == BodyEnd::Broken => GenerationStatus::Failed,
             // Some clients hang up at the end mark and do not wait for the end of the body.
-            End::Left if !observed.finished => Status::Cancelled,
-            _ => Status::Completed,
+            BodyEnd::Left if !observed.finished => GenerationStatus::Cancelled,
+            _ => GenerationStatus::Completed,
         };
         entry.finish(status, observed);
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum BodyEnd {
     /// The body ended as it should.
     Whole,
     /// The upstream was lost.
@@ -158,7 +158,7 @@ enum End {
     Left,
 }
 
-impl Body for Tap {
+impl Body for MeteredBody {
     type Data = Bytes;
     type Error = UpstreamError;
 
@@ -172,11 +172,11 @@ impl Body for Tap {
                 }
                 // With a known length nobody asks for more after the last piece.
                 if this.answer.is_end_stream() {
-                    this.close(End::Whole);
+                    this.close(BodyEnd::Whole);
                 }
             }
-            Some(Err(_)) => this.close(End::Broken),
-            None => this.close(End::Whole),
+            Some(Err(_)) => this.close(BodyEnd::Broken),
+            None => this.close(BodyEnd::Whole),
         }
         Poll::Ready(frame)
     }
@@ -190,8 +190,8 @@ impl Body for Tap {
     }
 }
 
-impl Drop for Tap {
+impl Drop for MeteredBody {
     fn drop(&mut self) {
-        self.close(End::Left);
+        self.close(BodyEnd::Left);
     }
 }

@@ -36,7 +36,7 @@ pub struct Chat {
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum MessageRole {
     /// The person.
     User,
     /// The model.
@@ -85,7 +85,7 @@ pub struct Message {
     /// The chat it belongs to.
     pub chat_id: Uuid,
     /// Who says it.
-    pub role: Role,
+    pub role: MessageRole,
     /// Markdown as it was written; of an answer being written, what was saved last.
     pub content: String,
     /// The model asked.
@@ -121,7 +121,7 @@ fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
     Ok(Message {
         id: id(row, "id")?,
         chat_id: id(row, "chat_id")?,
-        role: if row.try_get::<&str, _>("role")? == "user" { Role::User } else { Role::Assistant },
+        role: if row.try_get::<&str, _>("role")? == "user" { MessageRole::User } else { MessageRole::Assistant },
         content: row.try_get("content")?,
         model: row.try_get("model")?,
         status: MessageStatus::from_column(row.try_get("status")?),
@@ -293,7 +293,7 @@ pub(super) async fn insert_message(connection: &mut SqliteConnection, message: &
     )
     .bind(message.id.to_string())
     .bind(message.chat_id.to_string())
-    .bind(if message.role == Role::User { "user" } else { "assistant" })
+    .bind(if message.role == MessageRole::User { "user" } else { "assistant" })
     .bind(&message.content)
     .bind(&message.model)
     .bind(message.created_at.as_millisecond())

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use sqlx::{Row, SqliteConnection};
 
-use super::{AuthError, CurrentUser, Token, TokenHash, Via};
+use super::{AuthError, Credential, CurrentUser, Token, TokenHash};
 use crate::{App, database::DatabaseError, users::UserId};
 
 /// How long a session lasts from sign-in: four weeks.
@@ -134,7 +134,7 @@ async fn find_session(app: &App, credential: TokenHash, now: i64) -> Result<Foun
     .fetch_optional(app.db.reader())
     .await?;
     row.map(|row| {
-        let user = CurrentUser::from_row(&row, Via::Session(credential))?;
+        let user = CurrentUser::from_row(&row, Credential::Session(credential))?;
         Ok((user, row.try_get("expires_at")?, row.try_get("last_seen_at")?))
     })
     .transpose()
@@ -150,7 +150,7 @@ async fn find_api_key(app: &App, credential: TokenHash) -> Result<Found, Databas
     .fetch_optional(app.db.reader())
     .await?;
     row.map(|row| {
-        let user = CurrentUser::from_row(&row, Via::ApiKey)?;
+        let user = CurrentUser::from_row(&row, Credential::ApiKey)?;
         Ok((user, i64::MAX, row.try_get::<Option<i64>, _>("last_used_at")?.unwrap_or(0)))
     })
     .transpose()
@@ -158,9 +158,9 @@ async fn find_api_key(app: &App, credential: TokenHash) -> Result<Found, Databas
 
 fn write_seen(app: &App, user: &CurrentUser, credential: TokenHash, now: i64) {
     let id = user.id.clone();
-    let statement = match user.via {
-        Via::Session(_) => "UPDATE session SET last_seen_at = ? WHERE token_hash = ?",
-        Via::ApiKey => "UPDATE api_key SET last_used_at = ? WHERE key_hash = ?",
+    let statement = match user.credential {
+        Credential::Session(_) => "UPDATE session SET last_seen_at = ? WHERE token_hash = ?",
+        Credential::ApiKey => "UPDATE api_key SET last_used_at = ? WHERE key_hash = ?",
     };
     app.db.write_later(move |connection| {
         Box::pin(async move {

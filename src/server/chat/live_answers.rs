@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::error::ChatError;
-use super::stored::{self, Message, MessageStatus};
+use super::store::{self, Message, MessageStatus};
 use crate::App;
 use crate::users::UserId;
 
@@ -30,7 +30,7 @@ pub enum AnswerEvent {
 
 /// One answer being written.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct LiveAnswer {
     written: Mutex<Written>,
     changed: watch::Sender<()>,
     pub(super) stop: CancellationToken,
@@ -43,7 +43,7 @@ struct Written {
     end: Option<AnswerEvent>,
 }
 
-impl Live {
+impl LiveAnswer {
     fn written(&self) -> MutexGuard<'_, Written> {
         self.written.lock()
     }
@@ -72,17 +72,17 @@ impl Live {
 /// All answers being written now.
 #[derive(Debug, Default)]
 pub struct Answers {
-    by_message: Mutex<HashMap<Uuid, Arc<Live>>>,
+    by_message: Mutex<HashMap<Uuid, Arc<LiveAnswer>>>,
     pub(super) tasks: TaskTracker,
 }
 
 impl Answers {
-    fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Live>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<LiveAnswer>>> {
         self.by_message.lock()
     }
 
-    pub(super) fn begin(&self, message: Uuid, chat: Uuid) -> Arc<Live> {
-        let live = Arc::new(Live {
+    pub(super) fn begin(&self, message: Uuid, chat: Uuid) -> Arc<LiveAnswer> {
+        let live = Arc::new(LiveAnswer {
             written: Mutex::default(),
             changed: watch::Sender::new(()),
             stop: CancellationToken::new(),
@@ -96,7 +96,7 @@ impl Answers {
         self.all().remove(&message);
     }
 
-    pub(super) fn find(&self, message: Uuid) -> Option<Arc<Live>> {
+    pub(super) fn find(&self, message: Uuid) -> Option<Arc<LiveAnswer>> {
         self.all().get(&message).cloned()
     }
 
@@ -120,13 +120,13 @@ pub async fn follow(
 ) -> Result<impl Stream<Item = AnswerEvent> + Send + use<>, ChatError> {
     // The row proves whose it is. It is read before the live answer is looked for: one that ends in between is saved
     // before it is taken off the list, so it is read again if it is not there any more.
-    let mut row = stored::message(app, user, message).await?;
+    let mut row = store::message(app, user, message).await?;
     let live = app.answers.find(message);
     if live.is_none() && row.status == MessageStatus::Streaming {
-        row = stored::message(app, user, message).await?;
+        row = store::message(app, user, message).await?;
     }
     let state = match live {
-        Some(live) => Follower::Live { changed: live.changed.subscribe(), live, told: 0 },
+        Some(live) => Follower::LiveAnswer { changed: live.changed.subscribe(), live, told: 0 },
         None => Follower::Past(past(row).into_iter()),
     };
     Ok(futures::stream::unfold(state, next))
@@ -145,14 +145,14 @@ fn past(row: Message) -> Vec<AnswerEvent> {
 }
 
 enum Follower {
-    Live { live: Arc<Live>, changed: watch::Receiver<()>, told: usize },
+    LiveAnswer { live: Arc<LiveAnswer>, changed: watch::Receiver<()>, told: usize },
     Past(std::vec::IntoIter<AnswerEvent>),
 }
 
 async fn next(mut follower: Follower) -> Option<(AnswerEvent, Follower)> {
     match &mut follower {
         Follower::Past(events) => events.next().map(|event| (event, follower)),
-        Follower::Live { live, changed, told } => loop {
+        Follower::LiveAnswer { live, changed, told } => loop {
             changed.borrow_and_update();
             let (text, end) = live.since(*told);
             if !text.is_empty() {

@@ -19,18 +19,18 @@ use tower::Service;
 
 /// The port's service; its clones share the router that is put in once.
 #[derive(Clone, Default)]
-pub(super) struct Gate {
+pub(super) struct DeferredRouter {
     router: Arc<OnceLock<Router>>,
 }
 
-impl Gate {
+impl DeferredRouter {
     /// Lets requests through to the started server.
     pub(super) fn open(&self, router: Router) {
         self.router.set(router).ok();
     }
 }
 
-impl Service<Request> for Gate {
+impl Service<Request> for DeferredRouter {
     type Response = Response;
     type Error = Infallible;
     type Future = Either<<Router as Service<Request>>::Future, Ready<Result<Response, Infallible>>>;
@@ -66,14 +66,14 @@ mod tests {
 
     use super::*;
 
-    async fn status(gate: &Gate, path: &str) -> u16 {
+    async fn status(gate: &DeferredRouter, path: &str) -> u16 {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
         gate.clone().oneshot(request).await.unwrap().status().as_u16()
     }
 
     #[tokio::test]
     async fn a_starting_server_is_alive_and_not_ready() {
-        let gate = Gate::default();
+        let gate = DeferredRouter::default();
         assert_eq!(status(&gate, "/health").await, 200);
         assert_eq!(status(&gate, "/ready").await, 503);
         assert_eq!(status(&gate, "/api/config").await, 503);

@@ -16,17 +16,17 @@ pub(super) const DATABASE: &str = "mai.db";
 
 /// Keeps servers out of a data directory until it is dropped.
 #[derive(Debug)]
-pub struct DataAtRest {
+pub struct OfflineData {
     directory: PathBuf,
     _lock: DataDirectoryLock,
 }
 
-impl DataAtRest {
+impl OfflineData {
     /// Takes the lock that a server would hold. The error names the server that does.
-    pub fn hold(directory: &Path) -> Result<Self, ServeError> {
+    pub fn lock(directory: &Path) -> Result<Self, ServeError> {
         let failed = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
         let owner = directory.metadata().map_err(failed)?;
-        let lock = DataDirectoryLock::take(directory)?;
+        let lock = DataDirectoryLock::acquire(directory)?;
         let file = directory.join(LOCK);
         // Made by root it would keep the server out for good.
         if file.symlink_metadata().map_err(failed)?.uid() != owner.uid() {
