@@ -1,4 +1,4 @@
-//! The upstream's calls: chat, models, key, generation.
+//! The upstream's calls: chat completions, models, key, generation.
 
 use std::time::Duration;
 
@@ -8,11 +8,14 @@ use http_body_util::BodyExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
-use super::error::{UpstreamError, UpstreamWords};
+use super::endpoint::Endpoint;
+use super::error::{UpstreamError, UpstreamErrorBody};
 use super::generation::Generation;
 use super::key::KeyInfo;
 use super::models::{Model, ModelList};
-use super::pool::{Answer, Endpoint, Pieces, Pool};
+use super::pool::Pool;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
 
 /// The small calls are answered within this, or the upstream counts as unreachable.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,7 +31,7 @@ pub struct Client {
     authorization: Option<HeaderValue>,
 }
 
-/// What the small calls wrap their answer in.
+/// The envelope of the small calls' answers.
 #[derive(serde::Deserialize)]
 struct Data<T> {
     data: T,
@@ -40,7 +43,7 @@ impl Client {
         let authorization = match key {
             Some(key) => {
                 let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()))
-                    .map_err(|_| UpstreamError::Key)?;
+                    .map_err(|_| UpstreamError::InvalidKey)?;
                 value.set_sensitive(true);
                 Some(value)
             }
@@ -57,7 +60,7 @@ impl Client {
     /// `POST /chat/completions`: sends the body as it is and gives the answer as it comes, whatever its status.
     ///
     /// `headers` are sent along; the key, the host and the length are this client's own.
-    pub async fn chat(&self, headers: HeaderMap, body: Pieces) -> Result<Response<Answer>, UpstreamError> {
+    pub async fn chat(&self, headers: HeaderMap, body: RequestBody) -> Result<Response<ResponseBody>, UpstreamError> {
         let mut request = self.request(Method::POST, "/chat/completions", body)?;
         for (name, value) in &headers {
             if !request.headers().contains_key(name) {
@@ -73,12 +76,12 @@ impl Client {
         Ok(self.get::<ModelList>("/models").await?.into_models())
     }
 
-    /// `GET /key`: what the upstream says about our key.
+    /// `GET /key`: the limits and spending of our key.
     pub async fn key(&self) -> Result<KeyInfo, UpstreamError> {
         Ok(self.get::<Data<KeyInfo>>("/key").await?.data)
     }
 
-    /// `GET /generation?id=`: what a generation used; `None` while (or because) the upstream does not know it.
+    /// `GET /generation?id=`: the record of a generation; `None` while the upstream does not know it.
     pub async fn generation(&self, id: &str) -> Result<Option<Generation>, UpstreamError> {
         let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
         match self.get::<Data<Generation>>(&format!("/generation?id={id}")).await {
@@ -88,12 +91,12 @@ impl Client {
         }
     }
 
-    fn request(&self, method: Method, path: &str, body: Pieces) -> Result<Request<Pieces>, UpstreamError> {
+    fn request(&self, method: Method, path: &str, body: RequestBody) -> Result<Request<RequestBody>, UpstreamError> {
         let mut request = Request::builder()
             .method(method)
             .uri(self.endpoint.target(path))
             .body(body)
-            .map_err(|error| self.strange(error))?;
+            .map_err(|error| self.invalid_response(error))?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.endpoint.authority().clone());
         if let Some(authorization) = &self.authorization {
@@ -103,7 +106,7 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, UpstreamError> {
-        let request = self.request(Method::GET, path, Pieces::default())?;
+        let request = self.request(Method::GET, path, RequestBody::default())?;
         let call = async {
             let answer = self.pool.send(&self.endpoint, request).await?;
             let status = answer.status();
@@ -114,19 +117,19 @@ impl Client {
             UpstreamError::Unreachable { origin: self.origin().to_owned(), reason }
         })??;
         if !status.is_success() {
-            let words = UpstreamWords::read(status, &body).message;
-            return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, words });
+            let message = UpstreamErrorBody::parse(status, &body).message;
+            return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });
         }
-        serde_json::from_slice(&body).map_err(|error| self.strange(error))
+        serde_json::from_slice(&body).map_err(|error| self.invalid_response(error))
     }
 
-    fn strange(&self, reason: impl ToString) -> UpstreamError {
-        UpstreamError::Strange { origin: self.origin().to_owned(), reason: reason.to_string() }
+    fn invalid_response(&self, reason: impl ToString) -> UpstreamError {
+        UpstreamError::InvalidResponse { origin: self.origin().to_owned(), reason: reason.to_string() }
     }
 }
 
 /// Gathers an answer, up to `cap` bytes of it.
-pub async fn collect(mut answer: Answer, cap: usize) -> Result<Bytes, UpstreamError> {
+pub async fn collect(mut answer: ResponseBody, cap: usize) -> Result<Bytes, UpstreamError> {
     let mut body = BytesMut::new();
     while let Some(frame) = answer.frame().await {
         if let Ok(data) = frame?.into_data() {

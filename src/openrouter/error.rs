@@ -1,4 +1,4 @@
-//! What can go wrong between us and the upstream, told in sentences; and the upstream's own words in an error body.
+//! Errors of a call to the upstream, and the upstream's own message in an error body.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 pub enum UpstreamError {
     /// The base URL cannot be used; nothing was sent.
     #[error("`{url}` is not an upstream address: {reason}; give one like https://openrouter.ai/api/v1")]
-    Address {
+    InvalidUrl {
         /// The address as it was given.
         url: String,
         /// What is wrong with it.
@@ -17,7 +17,7 @@ pub enum UpstreamError {
     },
     /// The key holds characters that no header can carry; nothing was sent.
     #[error("the upstream key holds characters that cannot be sent; copy it again, without line breaks")]
-    Key,
+    InvalidKey,
     /// No connection; nothing was sent.
     #[error(
         "the upstream at {origin} could not be reached: {reason}; check the address and the network, then try again"
@@ -25,32 +25,32 @@ pub enum UpstreamError {
     Unreachable {
         /// Scheme, host and port.
         origin: String,
-        /// The network's or the TLS library's words.
+        /// The message of the network or the TLS library.
         reason: String,
     },
     /// The connection was lost after the request was sent; whether it was worked on (and charged) is not known.
     #[error("the upstream at {origin} did not finish its answer: {reason}; try again")]
-    Broken {
+    ConnectionLost {
         /// Scheme, host and port.
         origin: String,
-        /// The network's words.
+        /// The message of the network.
         reason: String,
     },
     /// An answer with an error status.
-    #[error("the upstream at {origin} refused: {words} (HTTP {status})")]
+    #[error("the upstream at {origin} refused: {message} (HTTP {status})")]
     Refused {
         /// Scheme, host and port.
         origin: String,
         /// The answer's status.
         status: StatusCode,
-        /// The upstream's own words.
-        words: String,
+        /// The upstream's own message.
+        message: String,
     },
     /// An answer that is not what this call is documented to give.
     #[error(
         "the upstream at {origin} gave an answer that is not understood: {reason}; is this an OpenAI-compatible address?"
     )]
-    Strange {
+    InvalidResponse {
         /// Scheme, host and port.
         origin: String,
         /// What was expected.
@@ -58,9 +58,9 @@ pub enum UpstreamError {
     },
 }
 
-/// The upstream's own words about an error: `{"error":{"code","message"}}`, or any of the shapes seen in the wild.
+/// The upstream's error body: `{"error":{"code","message"}}`, or any of the shapes seen in practice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamWords {
+pub struct UpstreamErrorBody {
     /// The numeric code inside the body; in a stream it stands where the HTTP status cannot.
     pub code: Option<u16>,
     /// The sentence.
@@ -78,7 +78,7 @@ pub(super) enum ErrorObject {
     Text(String),
 }
 
-impl From<ErrorObject> for UpstreamWords {
+impl From<ErrorObject> for UpstreamErrorBody {
     fn from(object: ErrorObject) -> Self {
         match object {
             ErrorObject::Text(message) => Self { code: None, message },
@@ -94,9 +94,9 @@ impl From<ErrorObject> for UpstreamWords {
     }
 }
 
-impl UpstreamWords {
-    /// Reads the words out of an error body; a body that says nothing is named as such.
-    pub fn read(status: StatusCode, body: &[u8]) -> Self {
+impl UpstreamErrorBody {
+    /// Reads an error body. A body without a message gets the status's own text.
+    pub fn parse(status: StatusCode, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Body<'a> {
             #[serde(borrow)]
@@ -106,11 +106,11 @@ impl UpstreamWords {
             #[serde(borrow)]
             message: Option<&'a RawValue>,
         }
-        let told = serde_json::from_slice::<Body>(body).ok().and_then(|body| {
+        let parsed = serde_json::from_slice::<Body>(body).ok().and_then(|body| {
             let raw = body.error.or(body.detail).or(body.message)?;
             Self::from_raw(raw)
         });
-        told.unwrap_or_else(|| Self {
+        parsed.unwrap_or_else(|| Self {
             code: None,
             message: status.canonical_reason().unwrap_or("no reason was given").to_owned(),
         })
@@ -118,8 +118,8 @@ impl UpstreamWords {
 
     /// Reads an `error` value: an object with a message, or a bare text.
     pub(super) fn from_raw(raw: &RawValue) -> Option<Self> {
-        let words: Self = serde_json::from_str::<ErrorObject>(raw.get()).ok()?.into();
-        (!words.message.is_empty()).then_some(words)
+        let body: Self = serde_json::from_str::<ErrorObject>(raw.get()).ok()?.into();
+        (!body.message.is_empty()).then_some(body)
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_upstreams_own_words_are_found_in_every_shape() {
+    fn error_body_is_read_in_every_known_shape() {
         for (body, code, message) in [
             (
                 r#"{"error":{"code":402,"message":"Insufficient credits"},"user_id":"u"}"#,
@@ -144,8 +144,8 @@ mod tests {
             ("{}", None, "Bad Gateway"),
             (r#"{"error":{"message":""}}"#, None, "Bad Gateway"),
         ] {
-            let words = UpstreamWords::read(StatusCode::BAD_GATEWAY, body.as_bytes());
-            assert_eq!(words, UpstreamWords { code, message: message.to_owned() }, "{body}");
+            let parsed = UpstreamErrorBody::parse(StatusCode::BAD_GATEWAY, body.as_bytes());
+            assert_eq!(parsed, UpstreamErrorBody { code, message: message.to_owned() }, "{body}");
         }
     }
 }

@@ -1,47 +1,47 @@
-//! `GET /generation?id=`: what a generation used, told some time after it ended.
+//! `GET /generation?id=`: the record of a generation, available some time after it ended.
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, dollars};
-use super::usage::{Usage, lenient};
+use super::money::{MicroUsd, deserialize_dollars};
+use super::usage::{Usage, deserialize_count};
 
 /// A generation as the upstream has it on record. Most parts may be null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Generation {
-    /// The id it was asked for by.
+    /// Its id.
     pub id: String,
     /// The model that answered.
     pub model: Option<String>,
     /// Who ran it.
     pub provider_name: Option<String>,
-    /// Whether the client went away before the end.
+    /// True when the client left before the end.
     pub cancelled: Option<bool>,
     /// Tokens of the question by the model's own tokenizer, which is what is charged.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub native_tokens_prompt: Option<u64>,
     /// Tokens of the answer by the model's own tokenizer.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub native_tokens_completion: Option<u64>,
     /// Of these, spent on reasoning.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub native_tokens_reasoning: Option<u64>,
     /// Of the question's tokens, read from cache.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub native_tokens_cached: Option<u64>,
     /// Tokens of the question by a normalised tokenizer; stands in where the native count is null.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub tokens_prompt: Option<u64>,
     /// Tokens of the answer by a normalised tokenizer.
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     pub tokens_completion: Option<u64>,
     /// What was charged.
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     pub total_cost: Option<MicroUsd>,
 }
 
 impl Generation {
-    /// The same as a usage chunk would have said.
+    /// The usage, as a usage chunk would have reported it.
     pub fn usage(&self) -> Usage {
         let prompt_tokens = self.native_tokens_prompt.or(self.tokens_prompt);
         let completion_tokens = self.native_tokens_completion.or(self.tokens_completion);

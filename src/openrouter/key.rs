@@ -1,8 +1,8 @@
-//! `GET /key`: what the upstream says about our own key.
+//! `GET /key`: the upstream's record of our own key.
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, dollars};
+use super::money::{MicroUsd, deserialize_dollars};
 
 /// The key's label, limit and spending. Only OpenRouter answers this call; every part may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -11,17 +11,17 @@ pub struct KeyInfo {
     /// The name the key was given, or its shortened text.
     pub label: Option<String>,
     /// The most that may be spent in a period; `None` is unlimited.
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     pub limit: Option<MicroUsd>,
     /// What is left of the limit.
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     pub limit_remaining: Option<MicroUsd>,
     /// Spent since the key was made.
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     pub usage: Option<MicroUsd>,
     /// Spent since the first of the month, UTC.
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     pub usage_monthly: Option<MicroUsd>,
-    /// Whether only free models may be used.
+    /// True when only free models may be used.
     pub is_free_tier: Option<bool>,
 }

@@ -1,24 +1,37 @@
 //! Typed client of the upstream (OpenRouter or anything that speaks its dialect), and a mock of it.
 //!
-//! * [`money`]: `MicroUsd`, the only money type; parsed from JSON number text without floats.
-//! * [`usage`]: what a generation used, as the upstream reports it.
-//! * [`scan`]: reads usage out of a response that is passed on unchanged.
-//! * [`pool`]: the lean HTTP/1.1 connection pool that answers are streamed through.
-//! * [`client`]: the small calls: models, key, generation.
-//! * [`mock`]: an upstream to try the product against, and to test it with.
+//! It knows nothing of accounts, chats or pages: the server asks it, and it asks the upstream.
+//!
+//! * [`client`]: the calls: chat completions, models, key, generation.
+//! * [`pool`]: the HTTP/1.1 connections that answers are streamed over, one task for each answer.
+//!   `endpoint`, `connection`, `request_body` and `response_body` are its parts.
+//! * [`scan`]: reads usage out of a response whose bytes are passed on unchanged.
+//! * [`usage`], [`generation`], [`key`], [`models`]: the upstream's documents, typed.
+//! * [`money`]: `MicroUsd`, the only money type; parsed from decimal text without floats.
+//! * [`error`]: errors of a call, and the upstream's own message in an error body.
+//! * [`mock`]: an upstream for trials and tests.
 
 pub mod client;
+mod connection;
+mod endpoint;
 pub mod error;
 pub mod generation;
 pub mod key;
+pub mod lines;
 pub mod mock;
 pub mod models;
 pub mod money;
 pub mod pool;
+mod request_body;
+mod response_body;
 pub mod scan;
 pub mod usage;
 
 pub use client::Client;
-pub use error::{UpstreamError, UpstreamWords};
+pub use endpoint::Endpoint;
+pub use error::{UpstreamError, UpstreamErrorBody};
 pub use money::MicroUsd;
+pub use pool::Pool;
+pub use request_body::RequestBody;
+pub use response_body::ResponseBody;
 pub use usage::Usage;

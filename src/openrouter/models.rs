@@ -1,4 +1,4 @@
-//! `GET /models`: what an upstream offers.
+//! `GET /models`: the models of an upstream.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 /// One model as the upstream describes it. Fields we do not name are kept as they came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// What a request names it by, for instance `anthropic/claude-sonnet-4.5`.
+    /// Its name in requests, for instance `anthropic/claude-sonnet-4.5`.
     pub id: String,
-    /// What people call it; absent at plain OpenAI-compatible upstreams.
+    /// Its name for people; absent at plain OpenAI-compatible upstreams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Everything else.
@@ -22,7 +22,7 @@ impl Model {
         self.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.id)
     }
 
-    /// How many tokens it can hold in mind, when it says so.
+    /// The context length in tokens, when it is stated.
     pub fn context_length(&self) -> Option<u64> {
         self.rest.get("context_length")?.as_u64()
     }

@@ -11,17 +11,17 @@ use serde_json::value::RawValue;
 /// An amount of US dollars in whole millionths. Sums of it are exact.
 ///
 /// In JSON it is written as an integer of micro-USD. It is *read* from the upstream's decimal dollars (`0.0000415`,
-/// `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside a struct, [`dollars`].
+/// `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside a struct, [`deserialize_dollars`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MicroUsd(i64);
 
-/// Why a text is no amount of money.
+/// A text that is no amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an amount in US dollars: a decimal number of at most nine trillion is needed")]
-pub struct NotMoney(String);
+pub struct InvalidAmount(String);
 
 impl MicroUsd {
-    /// Nothing owed: known to be free, which is not the same as unknown.
+    /// Known to be free, which is not the same as unknown.
     pub const ZERO: Self = Self(0);
 
     /// An amount given in whole micro-USD.
@@ -35,18 +35,21 @@ impl MicroUsd {
     }
 
     /// The amount divided into equal parts, rounded half up; for averages. No parts give the whole amount.
-    pub fn per(self, parts: u32) -> Self {
+    pub fn divided_by(self, parts: u32) -> Self {
         let parts = i64::from(parts.max(1));
         Self((self.0.saturating_mul(2).saturating_add(parts)).div_euclid(parts.saturating_mul(2)))
     }
 }
 
 impl FromStr for MicroUsd {
-    type Err = NotMoney;
+    type Err = InvalidAmount;
 
     /// Reads decimal dollars, with or without exponent; what is below a micro-USD is rounded half away from zero.
-    fn from_str(text: &str) -> Result<Self, NotMoney> {
-        parse_scaled(text, 6).and_then(|n| i64::try_from(n).ok()).map(Self).ok_or_else(|| NotMoney(text.to_owned()))
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        parse_scaled(text, 6)
+            .and_then(|n| i64::try_from(n).ok())
+            .map(Self)
+            .ok_or_else(|| InvalidAmount(text.to_owned()))
     }
 }
 
@@ -136,7 +139,7 @@ impl Serialize for MicroUsd {
 /// For `#[serde(deserialize_with)]`: optional decimal dollars, as a JSON number or string; null, absent or nonsense is `None`.
 ///
 /// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide the tokens beside it.
-pub fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
+pub fn deserialize_dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(raw.get().trim_matches('"').parse().ok())
 }
@@ -149,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dollars_are_read_to_the_micro_dollar() {
+    fn dollars_are_parsed_to_micro_dollars() {
         for (text, micro) in [
             ("0", 0),
             ("0.0", 0),
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn small_amounts_show_their_digits() {
+    fn small_amounts_are_shown_with_six_decimals() {
         for (micro, shown) in [
             (0, "$0.00"),
             (1, "$0.000001"),
@@ -189,21 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn an_average_is_rounded_half_up() {
-        assert_eq!(MicroUsd(10).per(3), MicroUsd(3));
-        assert_eq!(MicroUsd(11).per(2), MicroUsd(6));
-        assert_eq!(MicroUsd(7).per(0), MicroUsd(7));
+    fn division_rounds_half_up() {
+        assert_eq!(MicroUsd(10).divided_by(3), MicroUsd(3));
+        assert_eq!(MicroUsd(11).divided_by(2), MicroUsd(6));
+        assert_eq!(MicroUsd(7).divided_by(0), MicroUsd(7));
     }
 
     proptest! {
         #[test]
-        fn any_amount_survives_being_written_in_dollars(micro in 0_i64..i64::MAX) {
+        fn amount_round_trips_through_dollars(micro in 0_i64..i64::MAX) {
             let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
             prop_assert_eq!(text.parse::<MicroUsd>().unwrap(), MicroUsd(micro));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "\\PC*") {
+        fn parsing_never_panics(text in "\\PC*") {
             let _ = text.parse::<MicroUsd>();
         }
     }

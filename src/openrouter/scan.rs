@@ -1,21 +1,19 @@
 //! Reads usage, ids and errors out of a response while its bytes are passed on unchanged, however they are cut.
 
-use memchr::memchr2;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::UpstreamWords;
+use super::error::UpstreamErrorBody;
+use super::lines::{LineSplitter, event_data};
 use super::usage::{Usage, UsageObject};
 
-/// A line longer than this is passed over: no usage chunk is anywhere near it.
-const LINE_CAP: usize = 1 << 20;
 /// A whole JSON answer longer than this is not read; its usage is asked for by generation id instead.
 const BODY_CAP: usize = 8 << 20;
 
-/// What was learned of a generation from its response.
+/// The facts about a generation that its response holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Observed {
+pub struct ResponseSummary {
     /// The upstream's id of the generation.
     pub generation_id: Option<String>,
     /// The model that answered, which may not be the one asked for.
@@ -24,9 +22,9 @@ pub struct Observed {
     pub provider: Option<String>,
     /// Tokens and cost; the last report wins.
     pub usage: Option<Usage>,
-    /// The upstream's words when it failed after it had begun to answer.
-    pub error: Option<UpstreamWords>,
-    /// Whether `data: [DONE]` was seen, or a whole JSON body.
+    /// The upstream's message when it failed after it had begun to answer.
+    pub error: Option<UpstreamErrorBody>,
+    /// True after `data: [DONE]`, or a whole JSON body.
     pub finished: bool,
 }
 
@@ -49,7 +47,7 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()).filter(|text| !text.is_empty())
 }
 
-impl Observed {
+impl ResponseSummary {
     fn learn(&mut self, json: &[u8]) {
         let Ok(envelope) = serde_json::from_slice::<Envelope>(json) else { return };
         if self.generation_id.is_none() {
@@ -66,73 +64,22 @@ impl Observed {
         {
             self.usage = Some(usage.into());
         }
-        if let Some(words) = envelope.error.and_then(UpstreamWords::from_raw) {
-            self.error = Some(words);
+        if let Some(body) = envelope.error.and_then(UpstreamErrorBody::from_raw) {
+            self.error = Some(body);
         }
     }
 }
 
-/// Cuts a stream of bytes into lines (LF, CRLF or CR), whatever the pieces it arrives in.
-#[derive(Debug, Default)]
-pub struct Lines {
-    carry: Vec<u8>,
-    /// The line being carried went over the cap; it is dropped up to its end.
-    oversized: bool,
-}
-
-impl Lines {
-    /// Calls `each` with every non-empty line that this piece completes.
-    pub fn feed(&mut self, piece: &[u8], mut each: impl FnMut(&[u8])) {
-        let mut rest = piece;
-        while let Some(end) = memchr2(b'\n', b'\r', rest) {
-            let line = &rest[..end];
-            rest = &rest[end + 1..];
-            if self.carry.is_empty() && !self.oversized {
-                if !line.is_empty() {
-                    each(line);
-                }
-                continue;
-            }
-            self.stash(line);
-            if !self.oversized {
-                each(&self.carry);
-            }
-            self.carry.clear();
-            self.oversized = false;
-        }
-        self.stash(rest);
-    }
-
-    /// What came after the last line end, when the stream is over.
-    pub fn rest(&self) -> &[u8] {
-        &self.carry
-    }
-
-    fn stash(&mut self, piece: &[u8]) {
-        if self.oversized || self.carry.len() + piece.len() > LINE_CAP {
-            self.oversized = true;
-            self.carry = Vec::new();
-        } else {
-            self.carry.extend_from_slice(piece);
-        }
-    }
-}
-
-/// The data of an event-stream line, if it is one.
-pub fn event_data(line: &[u8]) -> Option<&[u8]> {
-    line.strip_prefix(b"data:").map(|data| data.strip_prefix(b" ").unwrap_or(data))
-}
-
-/// Watches one response.
+/// Scans one response.
 #[derive(Debug)]
 pub struct Scanner {
-    observed: Observed,
+    observed: ResponseSummary,
     mode: Mode,
 }
 
 #[derive(Debug)]
 enum Mode {
-    Events { lines: Lines, begun: bool, keys: Box<Keys> },
+    Events { lines: LineSplitter, begun: bool, keys: Box<Keys> },
     Whole { body: Vec<u8>, oversized: bool },
 }
 
@@ -145,21 +92,21 @@ struct Keys {
 
 impl Scanner {
     /// For a `text/event-stream` response.
-    pub fn events() -> Self {
+    pub fn for_events() -> Self {
         let mode = Mode::Events {
-            lines: Lines::default(),
+            lines: LineSplitter::default(),
             begun: false,
             keys: Box::new(Keys { usage: Finder::new(b"\"usage\""), error: Finder::new(b"\"error\"") }),
         };
-        Self { observed: Observed::default(), mode }
+        Self { observed: ResponseSummary::default(), mode }
     }
 
     /// For a response that is one JSON document.
-    pub fn whole() -> Self {
-        Self { observed: Observed::default(), mode: Mode::Whole { body: Vec::new(), oversized: false } }
+    pub fn for_document() -> Self {
+        Self { observed: ResponseSummary::default(), mode: Mode::Whole { body: Vec::new(), oversized: false } }
     }
 
-    /// Sees the next piece of the response.
+    /// Scans the next piece of the response.
     pub fn feed(&mut self, piece: &[u8]) {
         let observed = &mut self.observed;
         match &mut self.mode {
@@ -192,8 +139,8 @@ impl Scanner {
         self.observed.generation_id.as_deref()
     }
 
-    /// The response is over: what was learned. `complete` says that it ended as it should, and not by a cut.
-    pub fn finish(mut self, complete: bool) -> Observed {
+    /// Returns what the response told. `complete` is false when it was cut off.
+    pub fn finish(mut self, complete: bool) -> ResponseSummary {
         match self.mode {
             Mode::Events { lines, .. } => {
                 if let Some(data) = event_data(lines.rest()).filter(|_| complete) {
@@ -224,8 +171,8 @@ mod tests {
         data:{\"id\":\"gen-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"cost\":0.000123}}\n\n\
         data: [DONE]\n\n";
 
-    fn expected() -> Observed {
-        Observed {
+    fn expected() -> ResponseSummary {
+        ResponseSummary {
             generation_id: Some("gen-1".to_owned()),
             model: Some("a/b".to_owned()),
             provider: Some("P".to_owned()),
@@ -241,14 +188,14 @@ mod tests {
         }
     }
 
-    fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Observed {
-        let mut scanner = Scanner::events();
+    fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> ResponseSummary {
+        let mut scanner = Scanner::for_events();
         pieces.into_iter().for_each(|piece| scanner.feed(piece));
         scanner.finish(true)
     }
 
     #[test]
-    fn every_pair_of_cuts_gives_the_same_usage() {
+    fn scan_is_independent_of_two_cuts() {
         let bytes = STREAM.as_bytes();
         let expected = expected();
         for first in 0..=bytes.len() {
@@ -260,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_at_a_time_gives_the_same_usage() {
+    fn scan_reads_usage_byte_by_byte() {
         assert_eq!(scan(STREAM.as_bytes().chunks(1)), expected());
     }
 
     #[test]
-    fn a_usage_chunk_without_a_last_line_end_counts() {
+    fn usage_chunk_without_line_end_counts() {
         assert_eq!(
             scan([b"data: {\"id\":\"g\",\"usage\":{\"total_tokens\":1}}".as_slice()]).usage.unwrap().total_tokens,
             Some(1)
@@ -273,18 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn an_error_in_mid_stream_is_seen() {
+    fn error_in_mid_stream_is_reported() {
         let seen = scan([
             b"data: {\"id\":\"g\"}\n\ndata: {\"id\":\"g\",\"error\":{\"code\":502,\"message\":\"Provider disconnected\"},".as_slice(),
             b"\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}]}\n\n",
         ]);
-        assert_eq!(seen.error.unwrap(), UpstreamWords { code: Some(502), message: "Provider disconnected".to_owned() });
+        assert_eq!(
+            seen.error.unwrap(),
+            UpstreamErrorBody { code: Some(502), message: "Provider disconnected".to_owned() }
+        );
         assert!(!seen.finished);
     }
 
     #[test]
-    fn an_endless_line_is_dropped_and_the_next_one_read() {
-        let mut scanner = Scanner::events();
+    fn oversized_line_is_skipped() {
+        let mut scanner = Scanner::for_events();
         for _ in 0..40 {
             scanner.feed(&[b'x'; 64 * 1024]);
         }
@@ -294,8 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_answer_is_read_at_its_end() {
-        let mut scanner = Scanner::whole();
+    fn document_is_read_at_its_end() {
+        let mut scanner = Scanner::for_document();
         for piece in br#"{"id":"gen-2","model":"m","provider":{"odd":1},"choices":[],"usage":{"cost":1e-06}}"#.chunks(7)
         {
             scanner.feed(piece);
@@ -308,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cutting_gives_the_same_usage(sizes in prop::collection::vec(1_usize..60, 1..40)) {
+        fn scan_is_independent_of_any_cuts(sizes in prop::collection::vec(1_usize..60, 1..40)) {
             let mut rest = STREAM.as_bytes();
             let mut pieces = Vec::new();
             for size in sizes {
@@ -321,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn scan_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             scan([bytes.as_slice()]);
         }
     }

@@ -1,8 +1,9 @@
-//! What one generation used, as the upstream reports it in its last chunk or in the body of a whole answer.
+//! Tokens and cost of one generation, as the upstream reports them in its last chunk or in the body
+//! of a whole answer.
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, dollars};
+use super::money::{MicroUsd, deserialize_dollars};
 
 /// Tokens and cost of one generation. `None` is unknown, which is never the same as zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,17 +22,18 @@ pub struct Usage {
     pub cost: Option<MicroUsd>,
 }
 
-/// The `usage` object of a chat completion (chunk). Unknown fields are passed over; a field of a strange type spoils nothing else.
+/// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the wrong
+/// type counts as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct UsageObject {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     prompt_tokens: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     completion_tokens: Option<u64>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     total_tokens: Option<u64>,
-    #[serde(deserialize_with = "dollars")]
+    #[serde(deserialize_with = "deserialize_dollars")]
     cost: Option<MicroUsd>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
@@ -40,19 +42,19 @@ pub(super) struct UsageObject {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PromptDetails {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     cached_tokens: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct CompletionDetails {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "deserialize_count")]
     reasoning_tokens: Option<u64>,
 }
 
 /// A count of tokens, or `None` for null and for anything that is not a count.
-pub(super) fn lenient<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(super) fn deserialize_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
     // Some gateways write counts as 12.0; i64 is what the ledger can hold.
     let count = raw.get().strip_suffix(".0").unwrap_or(raw.get()).parse::<u64>().ok();
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn openrouters_usage_is_read_whole() {
+    fn openrouter_usage_is_read_in_full() {
         let usage = read(
             r#"{"prompt_tokens":194,"completion_tokens":2,"total_tokens":196,"cost":4.0999999999999994e-05,"is_byok":false,
                 "cost_details":{"upstream_inference_cost":null},"prompt_tokens_details":{"cached_tokens":10,"audio_tokens":0},
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_reported_is_unknown_and_not_zero() {
+    fn unreported_usage_is_unknown_not_zero() {
         assert_eq!(read("{}"), Usage::default());
         let usage = read(r#"{"prompt_tokens":3,"completion_tokens":4,"cost":null,"prompt_tokens_details":null}"#);
         assert_eq!((usage.total_tokens, usage.cost, usage.cached_tokens), (Some(7), None, None));

@@ -1,4 +1,4 @@
-//! What the mock says: a friendly Markdown answer that quotes the question, or plain words of a wanted size.
+//! The texts of the mock's answers: Markdown that quotes the question, or plain words of a given size.
 
 /// The question is quoted up to this many characters.
 const QUOTED: usize = 280;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pieces_are_the_answer() {
+    fn pieces_add_up_to_the_answer() {
         let pieces = friendly("Why is the sky\nblue?", "openai/gpt-5");
         let text = pieces.concat();
         assert!(text.contains("> Why is the sky\n> blue?\n") && text.contains("| words | 5 |"), "{text}");

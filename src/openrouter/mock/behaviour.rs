@@ -1,4 +1,4 @@
-//! What one request asks the mock to do.
+//! The behaviour of the mock that one request asks for.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// Reads settings; an unknown one is told in a sentence.
+    /// Reads settings; an unknown one is an error.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut behaviour = Self::default();
         for setting in text.split([' ', ',', '\n', '\t']).filter(|setting| !setting.is_empty()) {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_read_from_one_line() {
+    fn settings_are_parsed_from_one_line() {
         let behaviour = Behaviour::parse("chunks=21 delay=0, cut=5 usage=none");
         let expected = Behaviour {
             chunks: Some(21),

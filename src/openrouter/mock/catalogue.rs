@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// A model on offer. Prices are in millionths of a micro-USD (10^-12 USD) per token.
+/// A model of the mock. Prices are in millionths of a micro-USD (10^-12 USD) per token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Offer {
+pub(super) struct MockModel {
     pub(super) id: &'static str,
     name: &'static str,
     pub(super) provider: &'static str,
@@ -14,36 +14,36 @@ pub(super) struct Offer {
     pub(super) completion: u64,
 }
 
-const fn offer(
+const fn model(
     id: &'static str,
     name: &'static str,
     provider: &'static str,
     context: u32,
     prompt: u64,
     completion: u64,
-) -> Offer {
-    Offer { id, name, provider, context, prompt, completion }
+) -> MockModel {
+    MockModel { id, name, provider, context, prompt, completion }
 }
 
-/// What the mock offers as OpenRouter.
-pub(super) const OPENROUTER: &[Offer] = &[
-    offer("anthropic/claude-sonnet-4.5", "Anthropic: Claude Sonnet 4.5", "Anthropic", 1_000_000, 3_000_000, 15_000_000),
-    offer("anthropic/claude-haiku-4.5", "Anthropic: Claude Haiku 4.5", "Anthropic", 200_000, 1_000_000, 5_000_000),
-    offer("openai/gpt-5", "OpenAI: GPT-5", "OpenAI", 400_000, 1_250_000, 10_000_000),
-    offer("openai/gpt-5-mini", "OpenAI: GPT-5 Mini", "OpenAI", 400_000, 250_000, 2_000_000),
-    offer("openai/gpt-4o-mini", "OpenAI: GPT-4o-mini", "OpenAI", 128_000, 150_000, 600_000),
-    offer("google/gemini-2.5-pro", "Google: Gemini 2.5 Pro", "Google", 1_048_576, 1_250_000, 10_000_000),
-    offer("google/gemini-2.5-flash", "Google: Gemini 2.5 Flash", "Google", 1_048_576, 300_000, 2_500_000),
-    offer("mistralai/mistral-medium-3.1", "Mistral: Mistral Medium 3.1", "Mistral", 131_072, 400_000, 2_000_000),
-    offer("meta-llama/llama-3.3-70b-instruct", "Meta: Llama 3.3 70B Instruct", "DeepInfra", 131_072, 130_000, 390_000),
-    offer("deepseek/deepseek-chat-v3.1", "DeepSeek: DeepSeek V3.1", "DeepSeek", 163_840, 270_000, 1_000_000),
-    offer("qwen/qwen3-235b-a22b", "Qwen: Qwen3 235B A22B", "DeepInfra", 131_072, 180_000, 540_000),
-    offer("meta-llama/llama-3.3-70b-instruct:free", "Meta: Llama 3.3 70B Instruct (free)", "Venice", 65_536, 0, 0),
+/// The models of the mock's OpenRouter side.
+pub(super) const OPENROUTER: &[MockModel] = &[
+    model("anthropic/claude-sonnet-4.5", "Anthropic: Claude Sonnet 4.5", "Anthropic", 1_000_000, 3_000_000, 15_000_000),
+    model("anthropic/claude-haiku-4.5", "Anthropic: Claude Haiku 4.5", "Anthropic", 200_000, 1_000_000, 5_000_000),
+    model("openai/gpt-5", "OpenAI: GPT-5", "OpenAI", 400_000, 1_250_000, 10_000_000),
+    model("openai/gpt-5-mini", "OpenAI: GPT-5 Mini", "OpenAI", 400_000, 250_000, 2_000_000),
+    model("openai/gpt-4o-mini", "OpenAI: GPT-4o-mini", "OpenAI", 128_000, 150_000, 600_000),
+    model("google/gemini-2.5-pro", "Google: Gemini 2.5 Pro", "Google", 1_048_576, 1_250_000, 10_000_000),
+    model("google/gemini-2.5-flash", "Google: Gemini 2.5 Flash", "Google", 1_048_576, 300_000, 2_500_000),
+    model("mistralai/mistral-medium-3.1", "Mistral: Mistral Medium 3.1", "Mistral", 131_072, 400_000, 2_000_000),
+    model("meta-llama/llama-3.3-70b-instruct", "Meta: Llama 3.3 70B Instruct", "DeepInfra", 131_072, 130_000, 390_000),
+    model("deepseek/deepseek-chat-v3.1", "DeepSeek: DeepSeek V3.1", "DeepSeek", 163_840, 270_000, 1_000_000),
+    model("qwen/qwen3-235b-a22b", "Qwen: Qwen3 235B A22B", "DeepInfra", 131_072, 180_000, 540_000),
+    model("meta-llama/llama-3.3-70b-instruct:free", "Meta: Llama 3.3 70B Instruct (free)", "Venice", 65_536, 0, 0),
 ];
 
-/// What the mock offers as Ollama.
-pub(super) const OLLAMA: &[Offer] =
-    &[offer("llama3.2:3b", "llama3.2:3b", "", 131_072, 0, 0), offer("qwen3:8b", "qwen3:8b", "", 40_960, 0, 0)];
+/// The models of the mock's Ollama side.
+pub(super) const OLLAMA: &[MockModel] =
+    &[model("llama3.2:3b", "llama3.2:3b", "", 131_072, 0, 0), model("qwen3:8b", "qwen3:8b", "", 40_960, 0, 0)];
 
 /// An amount in 10^-12 USD as an exact decimal text in USD.
 pub(super) fn dollars(amount: u64) -> String {
@@ -62,29 +62,29 @@ pub(super) fn openrouter_list() -> Bytes {
 pub(super) fn ollama_list() -> Bytes {
     let models: Vec<Value> = OLLAMA
         .iter()
-        .map(|offer| json!({"id": offer.id, "object": "model", "created": 1_790_000_000, "owned_by": "library"}))
+        .map(|model| json!({"id": model.id, "object": "model", "created": 1_790_000_000, "owned_by": "library"}))
         .collect();
     Bytes::from(json!({"object": "list", "data": models}).to_string())
 }
 
-fn describe(offer: &Offer) -> Value {
+fn describe(model: &MockModel) -> Value {
     json!({
-        "id": offer.id,
-        "canonical_slug": offer.id,
+        "id": model.id,
+        "canonical_slug": model.id,
         "hugging_face_id": "",
-        "name": offer.name,
+        "name": model.name,
         "created": 1_790_000_000,
-        "description": format!("{} as the mock plays it.", offer.name),
-        "context_length": offer.context,
+        "description": format!("{} as the mock plays it.", model.name),
+        "context_length": model.context,
         "architecture": {
             "modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"],
             "tokenizer": "Other", "instruct_type": null
         },
         "pricing": {
-            "prompt": dollars(offer.prompt), "completion": dollars(offer.completion), "request": "0", "image": "0",
+            "prompt": dollars(model.prompt), "completion": dollars(model.completion), "request": "0", "image": "0",
             "web_search": "0", "internal_reasoning": "0"
         },
-        "top_provider": {"context_length": offer.context, "max_completion_tokens": 16_384, "is_moderated": false},
+        "top_provider": {"context_length": model.context, "max_completion_tokens": 16_384, "is_moderated": false},
         "per_request_limits": null,
         "supported_parameters": ["max_tokens", "temperature", "top_p", "stop", "tools", "tool_choice"],
         "default_parameters": {}

@@ -1,16 +1,21 @@
-//! A mock of OpenRouter, to try the product without a key and to test and measure against.
+//! A mock of OpenRouter, for trials without a key, for tests and for measurements.
 //!
-//! It keeps to OpenRouter's documented shapes: streamed and whole chat completions, `X-Generation-Id`, usage with cost,
-//! `GET /generation` (404 for half a second after the end), `GET /key`, `GET /models`, and its errors. What it shall do
-//! is written in the request, see [`Behaviour`]. Below `/v1` instead of `/api/v1` it plays an Ollama: other models, no
-//! key, no cost.
+//! It keeps to OpenRouter's documented shapes: streamed and whole chat completions, `X-Generation-Id`,
+//! usage with cost, `GET /generation` (404 for half a second after the end), `GET /key`,
+//! `GET /models`, and its errors. A request sets its behaviour, see [`Behaviour`]. Below `/v1`
+//! instead of `/api/v1` it plays an Ollama: other models, no key, no cost.
+//!
+//! A request goes from `handler` to `completion`, which builds the answer from a `template` and puts
+//! the generation on `records`.
 
 mod answer;
 mod behaviour;
 mod body;
 mod catalogue;
+mod completion;
 mod handler;
 mod records;
+mod response;
 mod template;
 
 use std::io;
@@ -26,12 +31,12 @@ use tokio::task::JoinSet;
 
 pub use behaviour::Behaviour;
 
-/// How a mock is set up; what single requests want, they say themselves.
+/// The settings of a mock. A request adds its own, see [`Behaviour`].
 #[derive(Debug, Clone)]
 pub struct MockOptions {
     /// The only key it accepts; `None` accepts any.
     pub key: Option<SecretString>,
-    /// Between two pieces of an answer, unless the request says otherwise.
+    /// Pause between two pieces of an answer, unless the request sets another.
     pub delay: Duration,
 }
 
@@ -54,7 +59,7 @@ pub async fn serve(listener: TcpListener, options: MockOptions) -> io::Result<()
         let mock = Arc::clone(&mock);
         connections.spawn(async move {
             let service = service_fn(|request| handler::handle(Arc::clone(&mock), request));
-            // A client that goes away or is cut off on purpose is no news.
+            // A client that leaves, or is cut off on purpose, is no error.
             let _ =
                 http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
         });

@@ -1,4 +1,4 @@
-//! What the mock remembers: finished generations, by id, and what its key has spent.
+//! The mock's records: finished generations by id, and what its key has spent.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::catalogue::{Offer, dollars};
+use super::catalogue::{MockModel, dollars};
 
-/// Older generations are forgotten.
-const REMEMBERED: usize = 10_000;
+/// Older records are dropped.
+const CAPACITY: usize = 10_000;
 
 /// A generation while it runs. It is put on record when it ends, also when the client goes away before that.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) records: Arc<Records>,
     pub(super) id: String,
-    pub(super) offer: &'static Offer,
+    pub(super) model: &'static MockModel,
     pub(super) user: Option<String>,
     pub(super) created: u64,
     pub(super) streamed: bool,
@@ -31,15 +31,15 @@ pub(super) struct Running {
 impl Running {
     /// In 10^-12 USD.
     pub(super) fn cost(&self) -> u64 {
-        self.prompt_tokens * self.offer.prompt + self.completion_tokens * self.offer.completion
+        self.prompt_tokens * self.model.prompt + self.completion_tokens * self.model.completion
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let known = Known {
+        let record = Record {
             at: Instant::now() + self.store_delay,
-            offer: self.offer,
+            model: self.model,
             user: self.user.take(),
             created: self.created,
             streamed: self.streamed,
@@ -48,15 +48,15 @@ impl Drop for Running {
             cost: self.cost(),
             finish: self.finish,
         };
-        self.records.keep(std::mem::take(&mut self.id), known);
+        self.records.add(std::mem::take(&mut self.id), record);
     }
 }
 
 #[derive(Debug)]
-struct Known {
-    /// From when on it is told.
+struct Record {
+    /// Time from which the record is served.
     at: Instant,
-    offer: &'static Offer,
+    model: &'static MockModel,
     user: Option<String>,
     created: u64,
     streamed: bool,
@@ -67,25 +67,25 @@ struct Known {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Records(Mutex<Remembered>);
+pub(super) struct Records(Mutex<Store>);
 
 #[derive(Debug, Default)]
-struct Remembered {
-    by_id: HashMap<String, Known>,
+struct Store {
+    by_id: HashMap<String, Record>,
     order: VecDeque<String>,
     spent: u64,
 }
 
 impl Records {
-    fn keep(&self, id: String, known: Known) {
-        let mut remembered = self.0.lock();
-        remembered.spent += known.cost;
-        remembered.order.push_back(id.clone());
-        remembered.by_id.insert(id, known);
-        if remembered.order.len() > REMEMBERED
-            && let Some(oldest) = remembered.order.pop_front()
+    fn add(&self, id: String, record: Record) {
+        let mut store = self.0.lock();
+        store.spent += record.cost;
+        store.order.push_back(id.clone());
+        store.by_id.insert(id, record);
+        if store.order.len() > CAPACITY
+            && let Some(oldest) = store.order.pop_front()
         {
-            remembered.by_id.remove(&oldest);
+            store.by_id.remove(&oldest);
         }
     }
 
@@ -94,27 +94,27 @@ impl Records {
         self.0.lock().spent
     }
 
-    /// The `data` of `GET /generation?id=`, once it is known.
-    pub(super) fn tell(&self, id: &str) -> Option<Value> {
-        let remembered = self.0.lock();
-        let known = remembered.by_id.get(id).filter(|known| known.at <= Instant::now())?;
-        let cost: serde_json::Number = serde_json::from_str(&dollars(known.cost)).ok()?;
+    /// The `data` of `GET /generation?id=`, once it is served.
+    pub(super) fn document(&self, id: &str) -> Option<Value> {
+        let store = self.0.lock();
+        let record = store.by_id.get(id).filter(|record| record.at <= Instant::now())?;
+        let cost: serde_json::Number = serde_json::from_str(&dollars(record.cost)).ok()?;
         Some(json!({
             "id": id,
             "upstream_id": null,
-            "created_at": jiff::Timestamp::from_second(known.created.cast_signed()).ok()?.to_string(),
-            "model": known.offer.id,
-            "provider_name": known.offer.provider,
+            "created_at": jiff::Timestamp::from_second(record.created.cast_signed()).ok()?.to_string(),
+            "model": record.model.id,
+            "provider_name": record.model.provider,
             "app_id": null,
             "api_type": "completions",
-            "streamed": known.streamed,
-            "cancelled": known.finish.is_none(),
-            "finish_reason": known.finish,
-            "native_finish_reason": known.finish,
-            "tokens_prompt": known.prompt_tokens,
-            "tokens_completion": known.completion_tokens,
-            "native_tokens_prompt": known.prompt_tokens,
-            "native_tokens_completion": known.completion_tokens,
+            "streamed": record.streamed,
+            "cancelled": record.finish.is_none(),
+            "finish_reason": record.finish,
+            "native_finish_reason": record.finish,
+            "tokens_prompt": record.prompt_tokens,
+            "tokens_completion": record.completion_tokens,
+            "native_tokens_prompt": record.prompt_tokens,
+            "native_tokens_completion": record.completion_tokens,
             "native_tokens_reasoning": 0,
             "native_tokens_cached": 0,
             "total_cost": cost,
@@ -125,7 +125,7 @@ impl Records {
             "latency": 1,
             "moderation_latency": null,
             "generation_time": 1,
-            "external_user": known.user,
+            "external_user": record.user,
             "origin": "",
             "http_referer": null
         }))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::catalogue::Offer;
+use super::catalogue::MockModel;
 
 /// Digits of the time stamp and of the whole id, both of fixed width so that they can be stamped in place.
 const CREATED_WIDTH: usize = 10;
@@ -43,7 +43,7 @@ impl Stamped {
 
 impl Template {
     /// Chunks for these texts, then one with the reason of the end.
-    pub(super) fn build(offer: &Offer, texts: &[String]) -> Self {
+    pub(super) fn build(model: &MockModel, texts: &[String]) -> Self {
         let mut template =
             Self { bytes: Vec::new(), cuts: Arc::new([]), ids: Vec::new(), stamps: Vec::new(), texts: texts.len() };
         let mut cuts = Vec::with_capacity(texts.len() + 1);
@@ -52,8 +52,8 @@ impl Template {
             let reason = (n == texts.len()).then_some("stop");
             let chunk = json!({
                 "id": ID_MARK,
-                "provider": offer.provider,
-                "model": offer.id,
+                "provider": model.provider,
+                "model": model.id,
                 "object": "chat.completion.chunk",
                 "created": CREATED_MARK,
                 "choices": [{
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_chunk_carries_the_requests_id_and_time() {
+    fn every_chunk_is_stamped_with_id_and_time() {
         let texts = [ID_MARK.to_owned(), "\"quoted\"\n".to_owned()];
         let template = Template::build(&OPENROUTER[0], &texts);
         let id = generation_id(1_795_499_639, 0xabc);

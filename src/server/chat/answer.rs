@@ -21,8 +21,8 @@ use crate::App;
 use crate::database::DatabaseError;
 use crate::usage::Via;
 use crate::users::UserId;
-use mai_openrouter::UpstreamWords;
-use mai_openrouter::scan::{Lines, event_data};
+use mai_openrouter::UpstreamErrorBody;
+use mai_openrouter::lines::{LineSplitter, event_data};
 
 /// Most characters of a question.
 pub const QUESTION_LENGTH: usize = 200_000;
@@ -262,7 +262,7 @@ impl AnswerTask {
     }
 
     async fn read(&self, mut body: MeteredBody) -> AnswerEvent {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut seen = Seen::default();
         let mut saved = Instant::now();
         loop {
@@ -383,7 +383,7 @@ impl Seen {
         }
         if let Some(error) = chunk.error {
             let body = json!({ "error": error }).to_string();
-            self.error = Some(UpstreamWords::read(StatusCode::BAD_GATEWAY, body.as_bytes()).message);
+            self.error = Some(UpstreamErrorBody::parse(StatusCode::BAD_GATEWAY, body.as_bytes()).message);
         }
     }
 }
@@ -397,7 +397,7 @@ async fn refused(status: StatusCode, body: &mut MeteredBody) -> String {
             break;
         }
     }
-    let words = UpstreamWords::read(status, &bytes).message;
+    let words = UpstreamErrorBody::parse(status, &bytes).message;
     let advice = match status.as_u16() {
         401 => "The key is not accepted; an administrator can enter another under Settings → Connection.",
         402 => "The provider account or key has no credit left; an administrator can add some.",

@@ -14,8 +14,8 @@ use crate::models::{self, Routing, Upstream};
 use crate::usage::{Entry, GenerationStatus, NewGeneration, Via};
 use crate::users::UserId;
 use mai_openrouter::UpstreamError;
-use mai_openrouter::pool::{Answer, Pieces};
-use mai_openrouter::scan::{Observed, Scanner};
+use mai_openrouter::scan::{ResponseSummary, Scanner};
+use mai_openrouter::{RequestBody, ResponseBody};
 
 /// A question ready to go.
 pub(super) struct CompletionRequest<'a> {
@@ -27,7 +27,7 @@ pub(super) struct CompletionRequest<'a> {
     pub(super) via: Via,
     pub(super) chat: Option<Uuid>,
     pub(super) headers: HeaderMap,
-    pub(super) body: Pieces,
+    pub(super) body: RequestBody,
 }
 
 /// The header OpenRouter names a generation in.
@@ -78,7 +78,9 @@ pub(super) async fn ask(app: &App, ask: CompletionRequest<'_>) -> Result<Respons
         }
         Err(error) => {
             match &error {
-                UpstreamError::Broken { .. } => entry.finish(GenerationStatus::Failed, Observed::default()),
+                UpstreamError::ConnectionLost { .. } => {
+                    entry.finish(GenerationStatus::Failed, ResponseSummary::default())
+                }
                 _ => entry.finish_refused(),
             }
             Err(error.into())
@@ -98,7 +100,7 @@ fn was_refused_unbilled(status: StatusCode, entry: &Entry) -> bool {
 
 /// An answer passing by: its bytes unchanged, its usage noted.
 pub(super) struct MeteredBody {
-    answer: Answer,
+    answer: ResponseBody,
     /// `None` once the books are closed.
     watch: Option<Meter>,
 }
@@ -110,13 +112,14 @@ struct Meter {
 }
 
 impl MeteredBody {
-    fn new(answer: Answer, entry: Entry, status: StatusCode, headers: &HeaderMap) -> Self {
+    fn new(answer: ResponseBody, entry: Entry, status: StatusCode, headers: &HeaderMap) -> Self {
         if was_refused_unbilled(status, &entry) {
             entry.finish_refused();
             return Self { answer, watch: None };
         }
         let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], |kind| kind.as_bytes());
-        let scanner = if kind.starts_with(b"text/event-stream") { Scanner::events() } else { Scanner::whole() };
+        let scanner =
+            if kind.starts_with(b"text/event-stream") { Scanner::for_events() } else { Scanner::for_document() };
         Self { answer, watch: Some(Meter { scanner, entry, failed: !status.is_success() }) }
     }
 

@@ -106,7 +106,7 @@ pub enum ChatError {
     BadTitle(usize),
     /// The question cannot be put to this model.
     #[error(transparent)]
-    CompletionRequest(#[from] CompletionError),
+    Completion(#[from] CompletionError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -122,7 +122,7 @@ impl From<ChatError> for ApiError {
             ChatError::Empty | ChatError::TooLong(_) | ChatError::BadTitle(_) => {
                 Self::new(StatusCode::BAD_REQUEST, sentence)
             }
-            ChatError::CompletionRequest(error) => Self::new(error.status(), sentence),
+            ChatError::Completion(error) => Self::new(error.status(), sentence),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::users::UserId;
-use mai_openrouter::pool::Pieces;
+use mai_openrouter::RequestBody;
 
 /// Below this a body is spliced by copying it, which is cheaper than sending it in pieces.
 const COPIED: usize = 64 * 1024;
@@ -50,7 +50,7 @@ impl<'a> ChatRequest<'a> {
 }
 
 /// The body with `user` set to this id.
-pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>, id: &str) -> Pieces {
+pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>, id: &str) -> RequestBody {
     let (before, inserted, after) = match user_span {
         Some(span) => (body.slice(..span.start), format!("\"{id}\""), body.slice(span.end..)),
         None => {
@@ -60,7 +60,7 @@ pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>,
         }
     };
     if body.len() > COPIED {
-        return Pieces::new([before, inserted.into(), after]);
+        return RequestBody::new([before, inserted.into(), after]);
     }
     let mut copy = BytesMut::with_capacity(before.len() + inserted.len() + after.len());
     copy.put(before);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{Connection, ConnectionError};
 use crate::App;
-use mai_openrouter::{Client, UpstreamError, pool::Pool};
+use mai_openrouter::{Client, Pool, UpstreamError};
 
 /// How a check ended.
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<Verdict, ConnectionEr
     })?;
     if connection.key.is_some() {
         match client.key().await {
-            Ok(_) | Err(UpstreamError::Strange { .. }) => {}
+            Ok(_) | Err(UpstreamError::InvalidResponse { .. }) => {}
             Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. }) => {}
             Err(error) => return Err(told(error)),
         }
@@ -59,15 +59,15 @@ pub(super) async fn ask(connection: &Connection) -> Result<Verdict, ConnectionEr
 /// The client's error as the admin's: refused for good, or nobody there.
 fn told(error: UpstreamError) -> ConnectionError {
     match error {
-        UpstreamError::Address { .. } => ConnectionError::BadUrl(error.to_string()),
-        UpstreamError::Key => ConnectionError::BadKey,
-        UpstreamError::Refused { status, words, .. } if status.is_client_error() => {
-            ConnectionError::Refused(format!("{words} (HTTP {})", status.as_u16()))
+        UpstreamError::InvalidUrl { .. } => ConnectionError::BadUrl(error.to_string()),
+        UpstreamError::InvalidKey => ConnectionError::BadKey,
+        UpstreamError::Refused { status, message, .. } if status.is_client_error() => {
+            ConnectionError::Refused(format!("{message} (HTTP {})", status.as_u16()))
         }
         UpstreamError::Refused { .. }
         | UpstreamError::Unreachable { .. }
-        | UpstreamError::Broken { .. }
-        | UpstreamError::Strange { .. } => ConnectionError::Unreachable(sentence(&error)),
+        | UpstreamError::ConnectionLost { .. }
+        | UpstreamError::InvalidResponse { .. } => ConnectionError::Unreachable(sentence(&error)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Config;
 use crate::connection::Connection;
-use mai_openrouter::pool::Pool;
+use mai_openrouter::Pool;
 use mai_openrouter::{Client, UpstreamError};
 use parking_lot::Mutex;
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::row::{GenerationRow, GenerationStatus, UsageSource, Via};
 use crate::database::Database;
 use crate::users::UserId;
-use mai_openrouter::scan::Observed;
+use mai_openrouter::scan::ResponseSummary;
 use mai_openrouter::{MicroUsd, Usage};
 
 /// How soon after its end the upstream is first asked for its record of a generation.
@@ -113,7 +113,7 @@ impl Entry {
     }
 
     /// Closes the entry with what was learned from the answer.
-    pub fn finish(mut self, status: GenerationStatus, observed: Observed) {
+    pub fn finish(mut self, status: GenerationStatus, observed: ResponseSummary) {
         self.close(status, observed);
     }
 
@@ -126,10 +126,10 @@ impl Entry {
             cost: Some(MicroUsd::ZERO),
             ..Usage::default()
         };
-        self.close(GenerationStatus::Failed, Observed { usage: Some(nothing), ..Observed::default() });
+        self.close(GenerationStatus::Failed, ResponseSummary { usage: Some(nothing), ..ResponseSummary::default() });
     }
 
-    fn close(&mut self, status: GenerationStatus, observed: Observed) {
+    fn close(&mut self, status: GenerationStatus, observed: ResponseSummary) {
         self.open = false;
         let now = Timestamp::now().as_millisecond();
         let row = &mut self.row;
@@ -157,7 +157,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.open {
-            self.close(GenerationStatus::Cancelled, Observed::default());
+            self.close(GenerationStatus::Cancelled, ResponseSummary::default());
         }
     }
 }

@@ -134,7 +134,7 @@ pub async fn summary(app: &App, month: Month, user: Option<&UserId>) -> Result<S
         month,
         totals,
         today: today_totals,
-        daily_average_cost: totals.cost.per(days),
+        daily_average_cost: totals.cost.divided_by(days),
         daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
     })
 }

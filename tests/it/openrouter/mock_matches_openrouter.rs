@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 use mai_operator::openrouter::mock::{MockOptions, serve};
-use mai_operator::openrouter::pool::{Pieces, Pool};
-use mai_operator::openrouter::scan::{Observed, Scanner};
-use mai_operator::openrouter::{Client, MicroUsd, UpstreamError, UpstreamWords, client};
+use mai_operator::openrouter::scan::{ResponseSummary, Scanner};
+use mai_operator::openrouter::{Client, MicroUsd, UpstreamError, UpstreamErrorBody, client};
+use mai_operator::openrouter::{Pool, RequestBody};
 use serde_json::{Value, json};
 
 async fn mock(key: Option<&str>) -> (String, Pool) {
@@ -21,7 +21,7 @@ fn client(base: &str, pool: &Pool, key: &str) -> Client {
     Client::new(pool, &format!("{base}/api/v1"), Some(&key.into())).unwrap()
 }
 
-fn body(settings: &str, stream: bool) -> Pieces {
+fn body(settings: &str, stream: bool) -> RequestBody {
     let body = json!({
         "model": "openai/gpt-4o-mini", "stream": stream, "user": "mai_user_1",
         "messages": [{"role": "user", "content": "Why is the sky blue?"}],
@@ -36,8 +36,8 @@ async fn ask(client: &Client, settings: &str, stream: bool) -> (StatusCode, Head
     (head.status, head.headers, client::collect(answer, usize::MAX).await.map(Into::into))
 }
 
-fn scan(bytes: &[u8]) -> Observed {
-    let mut scanner = Scanner::events();
+fn scan(bytes: &[u8]) -> ResponseSummary {
+    let mut scanner = Scanner::for_events();
     scanner.feed(bytes);
     scanner.finish(true)
 }
@@ -129,11 +129,11 @@ async fn a_stream_can_fail_and_break_in_the_middle() {
     let (status, _, bytes) = ask(&client, "chunks=9 fail=2", true).await;
     let seen = scan(&bytes.unwrap());
     assert_eq!((status, seen.usage, seen.finished), (StatusCode::OK, None, false));
-    let words = UpstreamWords { code: Some(502), message: "Provider disconnected unexpectedly".to_owned() };
+    let words = UpstreamErrorBody { code: Some(502), message: "Provider disconnected unexpectedly".to_owned() };
     assert_eq!(seen.error, Some(words));
     let (status, _, bytes) = ask(&client, "chunks=9 cut=2", true).await;
     assert_eq!(status, 200);
-    assert!(matches!(bytes, Err(UpstreamError::Broken { .. })), "{bytes:?}");
+    assert!(matches!(bytes, Err(UpstreamError::ConnectionLost { .. })), "{bytes:?}");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn refusals_have_openrouters_shape() {
     }
     let wrong = client(&base, &pool, "sk-or-v1-wrong").key().await.unwrap_err();
     assert!(
-        matches!(&wrong, UpstreamError::Refused { status, words, .. } if *status == 401 && words == "User not found.")
+        matches!(&wrong, UpstreamError::Refused { status, message, .. } if *status == 401 && message == "User not found.")
     );
     let none = Client::new(&pool, &format!("{base}/api/v1"), None).unwrap().key().await.unwrap_err();
     assert!(none.to_string().contains("Missing Authentication header"), "{none}");

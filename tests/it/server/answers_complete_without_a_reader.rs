@@ -219,7 +219,7 @@ async fn what_went_wrong_is_said_in_the_answer() {
     }
     assert!(matches!(
         chat::send(&setup.app, &setup.user, setup.chat, "Hello", "nope/none").await,
-        Err(ChatError::CompletionRequest(chat::CompletionError::ModelNotFound))
+        Err(ChatError::Completion(chat::CompletionError::ModelNotFound))
     ));
     assert_eq!(setup.messages().await.len(), 8, "a question to no model is not kept");
 }

@@ -50,7 +50,7 @@ fn new_chat(layout: &Layout) -> ChatPage<'_> {
 fn new_chat_page_matches_its_snapshot() {
     use crate::{chat::CompletionError, pages::form_problem::FormError};
     snapshot::assert_page("chat_new", "/chat", |layout| {
-        let notice = ChatError::Ask(CompletionError::ModelNotFound).problem(layout.locale);
+        let notice = ChatError::Completion(CompletionError::ModelNotFound).problem(layout.locale);
         ChatPage { notice, ask: "A question that was refused".to_owned(), ..new_chat(layout) }.render()
     });
 }

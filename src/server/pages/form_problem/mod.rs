@@ -103,10 +103,10 @@ impl FormError for ChatError {
             Self::Empty => t.empty_message().to_owned(),
             Self::TooLong(most) => t.message_too_long(&locale.number(i64::try_from(*most).unwrap_or(i64::MAX))),
             Self::BadTitle(most) => t.bad_title(*most),
-            Self::Ask(CompletionError::NoConnection) => t.not_connected().to_owned(),
-            Self::Ask(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
+            Self::Completion(CompletionError::NoConnection) => t.not_connected().to_owned(),
+            Self::Completion(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
             // The upstream's own words.
-            Self::Ask(error) => error.to_string(),
+            Self::Completion(error) => error.to_string(),
             Self::NotFound | Self::Database(_) => return None,
         }))
     }
@@ -114,7 +114,7 @@ impl FormError for ChatError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Busy => StatusCode::CONFLICT,
-            Self::Ask(error) => error.status(),
+            Self::Completion(error) => error.status(),
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Empty | Self::TooLong(_) | Self::BadTitle(_) => StatusCode::BAD_REQUEST,

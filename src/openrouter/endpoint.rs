@@ -1,0 +1,113 @@
+//! The address of an upstream.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use url::Url;
+
+use super::error::UpstreamError;
+
+/// The upstream's base URL, parsed once.
+#[derive(Clone, Debug)]
+pub struct Endpoint(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    secure: bool,
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    origin: String,
+    prefix: String,
+}
+
+impl Endpoint {
+    /// Parses a base URL such as `https://openrouter.ai/api/v1`; a trailing slash makes no
+    /// difference.
+    pub fn parse(text: &str) -> Result<Self, UpstreamError> {
+        let refuse = |reason| UpstreamError::InvalidUrl { url: text.to_owned(), reason };
+        let url = Url::parse(text).map_err(|_| refuse("it is no URL"))?;
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return Err(refuse("it must begin with http:// or https://")),
+        };
+        if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            return Err(refuse("it must hold no user, password, query or fragment"));
+        }
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refuse("it names no host"))?;
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let port = url.port_or_known_default().unwrap_or(443);
+        Ok(Self(Arc::new(Parts {
+            secure,
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            origin: format!("{}://{authority}", url.scheme()),
+            authority: HeaderValue::from_str(&authority).map_err(|_| refuse("its host cannot be sent in a header"))?,
+            prefix: url.path().trim_end_matches('/').to_owned(),
+        })))
+    }
+
+    /// Scheme, host and port, for error messages.
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    /// The value of the `Host` header.
+    pub fn authority(&self) -> &HeaderValue {
+        &self.0.authority
+    }
+
+    /// The request target of a path below the base URL.
+    pub fn target(&self, path: &str) -> String {
+        format!("{}{path}", self.0.prefix)
+    }
+
+    /// The error of a request that was not sent.
+    pub(super) fn unreachable(&self, reason: impl ToString) -> UpstreamError {
+        UpstreamError::Unreachable { origin: self.origin().to_owned(), reason: reason.to_string() }
+    }
+
+    /// The error of a request whose answer did not come.
+    pub(super) fn connection_lost(&self, reason: impl ToString) -> UpstreamError {
+        UpstreamError::ConnectionLost { origin: self.origin().to_owned(), reason: reason.to_string() }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.secure
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.0.port
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_parses_base_urls() {
+        let endpoint = Endpoint::parse("https://openrouter.ai/api/v1/").unwrap();
+        assert_eq!(endpoint.origin(), "https://openrouter.ai");
+        assert_eq!(endpoint.target("/models"), "/api/v1/models");
+        assert_eq!((endpoint.0.secure, endpoint.0.port), (true, 443));
+        let endpoint = Endpoint::parse("http://[::1]:9400").unwrap();
+        assert_eq!(
+            (endpoint.0.host.as_str(), endpoint.0.port, endpoint.target("/key")),
+            ("::1", 9400, "/key".to_owned())
+        );
+        assert_eq!(endpoint.authority(), "[::1]:9400");
+        for bad in ["", "openrouter.ai", "ftp://a", "https://user:pw@host/", "https://host/?key=1", "http://"] {
+            assert!(Endpoint::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
