@@ -15,7 +15,7 @@ fn never_ready() -> &'static str {
 fn an_image_that_is_not_there_is_told_in_the_engines_words_and_used_once_it_is() {
     let _shared = engine::shared();
     let stage = Stage::new("imageless");
-    stage.place.secret("upstream", "key", "sk-or-v1-fixture");
+    stage.place.write_secret("upstream", "key", "sk-or-v1-fixture");
     let document = stage.document("fixture:later", "").replace("  imagePullPolicy: Never\n", "");
     stage.place.write("instance.yaml", &document.replace("fixture:later", "127.0.0.1:1/fixture:later"));
     let _compose = stage.compose();
@@ -120,7 +120,7 @@ fn a_mended_document_ends_a_crash_loop_at_once() {
     stage.declare("fixture:1", "");
     wait_ready(stage.port);
     stage.wait_for("Ready");
-    assert!(!compose.said().contains("ApplyFailed"), "{}", compose.said());
+    assert!(!compose.output().contains("ApplyFailed"), "{}", compose.output());
 }
 
 #[test]

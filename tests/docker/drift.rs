@@ -186,7 +186,7 @@ fn a_removed_volume_is_made_again() {
     let compose = stage.compose();
     stage.wait_for_another(&before);
     assert_eq!(stage.starts(), 1);
-    compose.wait_for(&["mai-emptied-data", "was made anew"]);
+    compose.wait_for_line(&["mai-emptied-data", "was made anew"]);
 }
 
 #[test]

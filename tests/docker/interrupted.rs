@@ -53,7 +53,10 @@ fn at_every_call_of_a_deployment() {
             let starts = stage.starts();
             deploy_with(&stage, &name, "", cut);
             let compose = stage.compose();
-            wait_until(|| format!("{name} after {cut:?} of {calls:?}; {}", compose.said()), || settled(&stage, &name));
+            wait_until(
+                || format!("{name} after {cut:?} of {calls:?}; {}", compose.output()),
+                || settled(&stage, &name),
+            );
             wait_ready(stage.port);
             stage.wait_for("Ready");
             let added = stage.starts() - starts;
@@ -75,7 +78,7 @@ fn at_every_call_of_a_first_start() {
         deploy_with(&stage, "fixture:1", "", Cut::After(at));
         let compose = stage.compose();
         wait_until(
-            || format!("a first start after {at} of {calls:?}; {}", compose.said()),
+            || format!("a first start after {at} of {calls:?}; {}", compose.output()),
             || settled(&stage, "fixture:1"),
         );
         wait_ready(stage.port);
@@ -106,5 +109,5 @@ fn an_unchanged_instance_costs_reads_alone() {
     stage.wait_for("Ready");
     let begun = proxy.reads();
     wait_until(|| "a few passes".into(), || (proxy.reads() > begun + 20).then_some(()));
-    assert_eq!(proxy.changes(), Vec::<String>::new(), "{}", compose.said());
+    assert_eq!(proxy.changes(), Vec::<String>::new(), "{}", compose.output());
 }

@@ -14,10 +14,10 @@ fn a_document_becomes_a_confined_container_that_answers() {
     let more = "  resources: {limits: {cpu: 500m, memory: 64Mi}, requests: {cpu: 250m, memory: 32Mi}}\n";
     let document =
         stage.document("fixture:1", more).replace("expose: {", "expose: {labels: {caddy: made.example.com}, ");
-    stage.place.secret("upstream", "key", "sk-or-v1-fixture");
+    stage.place.write_secret("upstream", "key", "sk-or-v1-fixture");
     stage.place.write("instance.yaml", &document);
     let compose = stage.compose();
-    compose.wait_for(&["made", "ready", &format!("{}", stage.port)]);
+    compose.wait_for_line(&["made", "ready", &format!("{}", stage.port)]);
     wait_ready(stage.port);
 
     let container = shown(&stage.inspect().unwrap());
@@ -84,7 +84,7 @@ fn a_removed_document_takes_its_container_and_leaves_its_data() {
     let compose = stage.up("");
     assert_eq!(stage.starts(), 1);
     stage.place.remove("instance.yaml");
-    compose.wait_for(&["retained", "gone"]);
+    compose.wait_for_line(&["retained", "gone"]);
     assert!(stage.containers().is_empty());
     stage.declare("fixture:1", "");
     wait_ready(stage.port);
@@ -109,7 +109,7 @@ fn a_removed_document_that_says_so_takes_its_data_along() {
     };
     assert_eq!(volumes(), 2);
     stage.place.remove("instance.yaml");
-    compose.wait_for(&["deleted", "gone"]);
+    compose.wait_for_line(&["deleted", "gone"]);
     assert!(stage.containers().is_empty());
     assert_eq!(volumes(), 0);
     assert!(!stage.place.state.join("instances/deleted").exists(), "secrets stay behind");
@@ -168,7 +168,7 @@ fn a_changed_document_is_served_by_a_new_container_on_the_same_data() {
 
     // A rotated secret reaches the server too.
     let run = stage.run().unwrap();
-    stage.place.secret("upstream", "key", "sk-or-v1-rotated");
+    stage.place.write_secret("upstream", "key", "sk-or-v1-rotated");
     stage.wait_for_another(&run);
     assert_eq!(stage.get("/secret/OPENAI_API_KEY"), "sk-or-v1-rotated");
     wait_until(

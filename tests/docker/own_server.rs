@@ -12,7 +12,7 @@ fn the_own_server_reads_its_secrets_from_the_file_and_lets_the_declared_admin_in
     let _shared = engine::shared();
     engine::build_own_image();
     let stage = Stage::new("own");
-    stage.place.secret("admin", "password", "a-Long-passw0rd-for-tests");
+    stage.place.write_secret("admin", "password", "a-Long-passw0rd-for-tests");
     let document = format!(
         "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata: {{name: own}}\nspec:\n  displayName: Own\n  image: mai-own:test\n  imagePullPolicy: Never\n  openRouter: {{mock: true}}\n  expose: {{port: {}}}\n  access: {{admin: {{email: boss@example.com, name: Boss, passwordSecretRef: {{name: admin, key: password}}}}}}\n",
         stage.port
@@ -24,7 +24,7 @@ fn the_own_server_reads_its_secrets_from_the_file_and_lets_the_declared_admin_in
     let body = r#"{"email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
     let signed_in =
         || http("POST", stage.port, "/api/v1/auths/signin", "", body).ok().filter(|(status, _)| *status == 200);
-    let (_, answer) = wait_until(|| format!("the admin to be let in; {}", compose.said()), signed_in);
+    let (_, answer) = wait_until(|| format!("the admin to be let in; {}", compose.output()), signed_in);
     assert!(answer.contains("boss@example.com"), "{answer}");
 
     // Another container on the same volume knows the same people.
@@ -52,7 +52,7 @@ fn everything_is_reset_in_the_volume_after_a_copy_and_the_container_goes_on() {
     assert_eq!(stage.run().unwrap().0, before.0, "another container was made");
     assert!(stage.get("/api/config").contains("\"onboarding\":true"));
     stage.wait_for("Ready");
-    assert!(stage.place.status()[0]["status"].get("restarts").is_none(), "{}", compose.said());
+    assert!(stage.place.status()[0]["status"].get("restarts").is_none(), "{}", compose.output());
 
     let copies: Vec<_> =
         std::fs::read_dir(stage.volume("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -178,16 +178,16 @@ fn an_image_that_cannot_be_had_is_told_once_however_often_it_is_tried_for() {
     assert!(message.contains("fixture:missing"), "{message}");
     // Each try that fails leaves a warning in the log.
     let said =
-        |words: &[&str]| compose.said().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+        |words: &[&str]| compose.output().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
     wait_until(|| "three tries".into(), || (said(&["WARN", "cannot be had"]) >= 3).then_some(()));
-    assert_eq!(said(&["imageless", "Preparing"]), 1, "{}", compose.said());
-    assert_eq!(said(&["imageless", "ImageUnavailable"]), 1, "{}", compose.said());
-    assert!(!compose.said().contains('\u{1b}'), "there are colours in a log that is no terminal");
+    assert_eq!(said(&["imageless", "Preparing"]), 1, "{}", compose.output());
+    assert_eq!(said(&["imageless", "ImageUnavailable"]), 1, "{}", compose.output());
+    assert!(!compose.output().contains('\u{1b}'), "there are colours in a log that is no terminal");
     assert_eq!(stage.run().unwrap(), run, "what serves was disturbed");
 
     stage.declare("fixture:2", "");
     stage.wait_for_another(&run);
     stage.wait_for("Ready");
-    assert_eq!(said(&["imageless", "Replacing"]), 1, "{}", compose.said());
+    assert_eq!(said(&["imageless", "Replacing"]), 1, "{}", compose.output());
     compose.stop();
 }

@@ -119,7 +119,7 @@ fn answer(mut stream: TcpStream, image: &[Vec<u8>]) {
 }
 
 fn declare(stage: &Stage, registry: &Registry) {
-    stage.place.secret("upstream", "key", "sk-or-v1-fixture");
+    stage.place.write_secret("upstream", "key", "sk-or-v1-fixture");
     let document = stage.document(&registry.reference(), "  imagePullSecrets: [registry]\n");
     stage.place.write("instance.yaml", &document.replace("imagePullPolicy: Never", "imagePullPolicy: Always"));
 }
@@ -144,7 +144,7 @@ fn a_registry_is_logged_in_to_with_the_secret_that_the_document_names_and_the_pa
     let compose = stage.compose();
     let message = stage.wait_for("MissingSecret");
     assert!(message.contains("Secret registry"), "{message}");
-    let (_, out, err) = stage.place.mai_validate();
+    let (_, out, err) = stage.place.validate();
     assert!(format!("{out}{err}").contains("spec.imagePullSecrets[0]"), "{out}{err}");
 
     login(&stage, &registry, "wr0ng-password");
@@ -155,7 +155,7 @@ fn a_registry_is_logged_in_to_with_the_secret_that_the_document_names_and_the_pa
     wait_ready(stage.port);
     stage.wait_for("Ready");
     assert_eq!(made(&stage).as_deref(), Some("one"));
-    let told = format!("{} {} {:?}", compose.said(), shown(&stage.inspect().unwrap()), stage.place.status());
+    let told = format!("{} {} {:?}", compose.output(), shown(&stage.inspect().unwrap()), stage.place.status());
     assert!(!told.contains("s3same") && !told.contains("wr0ng"), "{told}");
     compose.stop();
 }
@@ -175,7 +175,7 @@ fn a_tag_that_has_moved_is_followed_and_the_data_stays() {
 
     registry.move_tag("two");
     let compose = stage.compose();
-    wait_until(|| format!("the moved tag; {}", compose.said()), || (made(&stage)? == "two").then_some(()));
+    wait_until(|| format!("the moved tag; {}", compose.output()), || (made(&stage)? == "two").then_some(()));
     stage.wait_for_another(&before);
     stage.wait_for("Ready");
     assert_eq!(stage.starts(), 2, "the data is another");

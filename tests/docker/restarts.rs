@@ -48,7 +48,7 @@ fn an_engine_that_is_restarted_in_the_middle_of_a_deployment_ends_it_with_what_i
             container.image == wanted && container.state.as_ref().is_some_and(|state| state.running == Some(true))
         };
         wait_until(
-            || format!("fixture:{image} after {order} {delay} ms into its deployment; {}", compose.said()),
+            || format!("fixture:{image} after {order} {delay} ms into its deployment; {}", compose.output()),
             || {
                 let message =
                     stage.place.condition("midway", "Ready").map(|(_, _, message)| message).unwrap_or_default();

@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use super::engine;
 
-use crate::fixtures::compose::{Compose, Place, http, wait_ready, wait_until};
+use crate::fixtures::compose::{Compose, Workspace, http, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 pub struct Stage {
-    pub place: Place,
+    pub place: Workspace,
     pub name: String,
     pub port: u16,
 }
@@ -26,7 +26,7 @@ pub struct Stage {
 impl Stage {
     /// One instance; its name is the test's own, because the tests share an engine.
     pub fn new(name: &str) -> Self {
-        Self { place: Place::new(), name: name.to_owned(), port: free_port() }
+        Self { place: Workspace::new(), name: name.to_owned(), port: free_port() }
     }
 
     /// The document, with further lines below `spec:`.
@@ -39,7 +39,7 @@ impl Stage {
 
     pub fn declare(&self, image: &str, more: &str) {
         if !self.place.documents.join("secrets").exists() {
-            self.place.secret("upstream", "key", "sk-or-v1-fixture");
+            self.place.write_secret("upstream", "key", "sk-or-v1-fixture");
         }
         self.place.write("instance.yaml", &self.document(image, more));
     }
@@ -50,7 +50,7 @@ impl Stage {
 
     pub fn compose_on(&self, host: &str) -> Compose {
         let compose = self.place.compose(&["--runtime", "docker", "--docker-host", host]);
-        compose.wait_for(&["mai keeps"]);
+        compose.wait_for_line(&["mai keeps"]);
         compose
     }
 

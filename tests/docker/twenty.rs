@@ -34,7 +34,7 @@ fn twenty_clients_cost_one_list_and_twenty_looks_a_pass_and_are_repaired_at_once
     let _alone = engine::alone();
     let stages: Vec<Stage> = (0..CLIENTS).map(|number| Stage::new(&format!("client-{number:02}"))).collect();
     let first = &stages[0];
-    first.place.secret("upstream", "key", "sk-or-v1-fixture");
+    first.place.write_secret("upstream", "key", "sk-or-v1-fixture");
     for stage in &stages {
         first.place.write(&format!("{}.yaml", stage.name), &stage.document("fixture:1", ""));
     }
@@ -109,7 +109,7 @@ fn an_upgrade_of_all_has_two_at_a_time_away() {
     let _shared = engine::shared();
     let stages: Vec<Stage> = (0..6).map(|number| Stage::new(&format!("upgrade-{number}"))).collect();
     let place = &stages[0].place;
-    place.secret("upstream", "key", "sk-or-v1-fixture");
+    place.write_secret("upstream", "key", "sk-or-v1-fixture");
     let declare = |image: &str| {
         for stage in &stages {
             place.write(&format!("{}.yaml", stage.name), &stage.document(image, ""));

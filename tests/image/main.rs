@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::fixtures::compose::{Place, document, http, read, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, document, http, read_file, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 const IMAGE: &str = "mai-production:test";
@@ -181,7 +181,7 @@ fn a_container_made_by_hand_answers_with_nothing_writable_but_its_volume() {
         || (inspect(&container.0)["State"]["Health"]["Status"] == "healthy").then_some(()),
     );
     let pid = inspect(&container.0)["State"]["Pid"].clone();
-    let status = read(Path::new(&format!("/proc/{pid}/status")));
+    let status = read_file(Path::new(&format!("/proc/{pid}/status")));
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
@@ -198,14 +198,14 @@ fn a_container_made_by_hand_answers_with_nothing_writable_but_its_volume() {
 #[test]
 fn a_document_becomes_a_client_that_runs_from_the_image() {
     let _shared = engine::shared();
-    let place = Place::new();
+    let workspace = Workspace::new();
     let port = free_port();
     let image = image();
-    place.write("image.yaml", &document("image", port, &format!("  image: {image}\n  imagePullPolicy: Never\n")));
+    workspace.write("image.yaml", &document("image", port, &format!("  image: {image}\n  imagePullPolicy: Never\n")));
     let _container = Container("mai-image".to_owned());
-    let compose = place.compose(&["--runtime", "docker", "--docker-host", &engine::host()]);
-    compose.wait_for(&["mai keeps"]);
-    place.wait_for_reason("image", "Ready", "Ready");
+    let compose = workspace.compose(&["--runtime", "docker", "--docker-host", &engine::host()]);
+    compose.wait_for_line(&["mai keeps"]);
+    workspace.wait_for_reason("image", "Ready", "Ready");
     wait_ready(port);
 
     let container = inspect("mai-image");

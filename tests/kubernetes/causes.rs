@@ -48,7 +48,7 @@ fn each_cause_has_a_reason_and_the_words_of_who_refuses() {
     }
     assert_eq!(stage.condition("never", "Reconciling").unwrap().0, "True");
     let events = stage.kubectl(&["get", "events", "-o", "yaml"]);
-    assert!(!events.contains("sk-or-v1-in-the-log") && !operator.said().contains("sk-or-v1-in-the-log"));
+    assert!(!events.contains("sk-or-v1-in-the-log") && !operator.output().contains("sk-or-v1-in-the-log"));
 
     // Each goes on by itself once its cause is gone.
     stage.patch("large", &json!({"resources": {"requests": {"cpu": "10m"}}}));

@@ -58,7 +58,7 @@ fn another_takes_over_soon_after_a_kill_and_at_once_when_one_is_told_to_end() {
     let first = stage.operator();
     wait_for_lead(&stage, &first);
     let second = stage.start_operator(&[]);
-    stage.wait_until(&second, || "it to stand by".into(), || second.said().contains("standing by").then_some(()));
+    stage.wait_until(&second, || "it to stand by".into(), || second.output().contains("standing by").then_some(()));
     assert!(!second.leads());
     // One that stands by is ready: a rollout must not wait for it to lead.
     assert!(second.is_ready(), "{:?}", second.get("/readyz"));
@@ -70,7 +70,7 @@ fn another_takes_over_soon_after_a_kill_and_at_once_when_one_is_told_to_end() {
     stage.wait_ready(&second, "abc");
 
     let third = stage.start_operator(&[]);
-    stage.wait_until(&third, || "it to stand by".into(), || third.said().contains("standing by").then_some(()));
+    stage.wait_until(&third, || "it to stand by".into(), || third.output().contains("standing by").then_some(()));
     let since = Instant::now();
     second.stop();
     wait_for_lead(&stage, &third);
@@ -97,15 +97,15 @@ fn a_leader_that_was_cut_off_ends_before_it_writes_anything() {
     operator.send(Signal::CONT);
     let until = Instant::now() + Duration::from_secs(10);
     let code = loop {
-        if let Some(code) = operator.ended() {
+        if let Some(code) = operator.exit_code() {
             break code;
         }
-        assert!(Instant::now() < until, "it goes on; it said:\n{}", operator.said());
+        assert!(Instant::now() < until, "it goes on; it said:\n{}", operator.output());
         std::thread::sleep(Duration::from_millis(20));
     };
-    assert_eq!(code, 1, "{}", operator.said());
+    assert_eq!(code, 1, "{}", operator.output());
     let why = "another operator may be at work now";
-    stage.wait_until(&operator, || "it to say why".into(), || operator.said().contains(why).then_some(()));
+    stage.wait_until(&operator, || "it to say why".into(), || operator.output().contains(why).then_some(()));
     assert_eq!(stage.children("abc"), children);
     assert_eq!((stage.resource_version("mai/abc"), stage.resource_version("lease/mai-operator")), (instance, lease));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::fixtures::compose::{PATIENCE, http, lines_of, signal, wait_until};
+use crate::fixtures::compose::{PATIENCE, collect_lines, http, signal, wait_until};
 use crate::fixtures::ports::free_port;
 
 pub struct Operator {
@@ -28,12 +28,12 @@ impl Operator {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let lines = lines_of(&mut child);
+        let lines = collect_lines(&mut child);
         Self { child, lines, port }
     }
 
-    /// Everything it has said.
-    pub fn said(&self) -> String {
+    /// Returns its output so far.
+    pub fn output(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
@@ -47,7 +47,10 @@ impl Operator {
     }
 
     pub fn wait_ready(&self) {
-        wait_until(|| format!("the operator to be ready; it said:\n{}", self.said()), || self.is_ready().then_some(()));
+        wait_until(
+            || format!("the operator to be ready; its output:\n{}", self.output()),
+            || self.is_ready().then_some(()),
+        );
     }
 
     /// A figure of `/metrics` by its name and labels, such as `mai_operator_leader`.
@@ -65,8 +68,8 @@ impl Operator {
         signal(self.child.id() as i32, which);
     }
 
-    /// Its exit code, once it has ended.
-    pub fn ended(&mut self) -> Option<i32> {
+    /// Returns its exit code if it has ended.
+    pub fn exit_code(&mut self) -> Option<i32> {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
@@ -82,12 +85,12 @@ impl Operator {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait().unwrap() {
-                assert!(status.success(), "it ends with {status}; it said:\n{}", self.said());
+                assert!(status.success(), "it ends with {status}; its output:\n{}", self.output());
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("it does not end; it said:\n{}", self.said())
+        panic!("it does not end; its output:\n{}", self.output())
     }
 }
 

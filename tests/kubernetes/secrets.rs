@@ -70,6 +70,9 @@ fn a_secret_is_waited_for_rotated_and_missed_without_a_pause() {
     let seen = stage.kubectl(&["get", "mai,all,events,leases,serviceaccounts,persistentvolumeclaims", "-o", "yaml"]);
     let figures = operator.get("/metrics").unwrap().1;
     for value in [FIRST, SECOND] {
-        assert!(!seen.contains(value) && !operator.said().contains(value) && !figures.contains(value), "{value} shows");
+        assert!(
+            !seen.contains(value) && !operator.output().contains(value) && !figures.contains(value),
+            "{value} shows"
+        );
     }
 }

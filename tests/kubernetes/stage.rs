@@ -179,7 +179,7 @@ impl Stage {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        panic!("waited in vain for {}\n{}\n--- operator\n{}", what(), self.seen(), operator.said())
+        panic!("waited in vain for {}\n{}\n--- operator\n{}", what(), self.seen(), operator.output())
     }
 
     /// An answer to a path of an instance, through its Service. The node's addresses are reached from here.

@@ -66,7 +66,7 @@ fn two_volumes_that_cannot_grow_are_both_told_and_asked_for_once() {
     let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
     let settled = passes();
     std::thread::sleep(std::time::Duration::from_secs(5));
-    assert!(passes() - settled < 5.0, "it is asked for again and again; it said:\n{}", operator.said());
+    assert!(passes() - settled < 5.0, "it is asked for again and again; it said:\n{}", operator.output());
 }
 
 #[test]

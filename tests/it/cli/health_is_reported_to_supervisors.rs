@@ -1,9 +1,9 @@
-//! systemd is told how the reconciler is, and an engine's health check is answered by the binary itself.
+//! systemd is notified of the reconciler's state, and the binary itself is the health check of a container.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
-use crate::fixtures::compose::{PATIENCE, Place, document, signal, wait_ready};
+use crate::fixtures::compose::{PATIENCE, Workspace, document, signal, wait_ready};
 use crate::fixtures::ports::free_port;
 use crate::fixtures::serve::Server;
 
@@ -19,29 +19,29 @@ fn health(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn the_health_of_a_server_is_an_exit_code_and_a_sentence() {
+async fn health_returns_an_exit_code_and_a_sentence() {
     let mut server = Server::start(&[]).await;
     let port = server.url.rsplit(':').next().unwrap().to_owned();
     let environment = [("PORT", port.as_str())];
     assert_eq!(health(&[], &environment), (0, String::new()), "as in the container of the server, by its environment");
     assert_eq!(health(&["--url", &format!("{}/health", server.url)], &[]), (0, String::new()));
 
-    let (code, said) = health(&["--url", &format!("{}/no-such-page", server.url)], &[]);
+    let (code, output) = health(&["--url", &format!("{}/no-such-page", server.url)], &[]);
     assert_eq!(code, 1);
-    assert!(said.contains("GET /no-such-page was answered with 404"), "{said}");
+    assert!(output.contains("GET /no-such-page was answered with 404"), "{output}");
 
     server.terminate().await;
-    let (code, said) = health(&[], &environment);
+    let (code, output) = health(&[], &environment);
     assert_eq!(code, 1);
-    assert!(said.contains(&format!("nothing listens on 127.0.0.1:{port}")), "{said}");
+    assert!(output.contains(&format!("nothing listens on 127.0.0.1:{port}")), "{output}");
 }
 
 #[test]
-fn systemd_hears_when_it_is_ready_that_it_lives_and_that_it_ends() {
-    let place = Place::new();
+fn systemd_is_notified_of_ready_watchdog_and_stopping() {
+    let workspace = Workspace::new();
     let port = free_port();
-    place.write("abc.yaml", &document("abc", port, ""));
-    let path = place.state.with_file_name("notify");
+    workspace.write("abc.yaml", &document("abc", port, ""));
+    let path = workspace.state.with_file_name("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(PATIENCE)).unwrap();
     let hear = || {
@@ -51,7 +51,12 @@ fn systemd_hears_when_it_is_ready_that_it_lives_and_that_it_ends() {
     };
 
     let mut mai = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["compose".as_ref(), place.documents.as_os_str(), "--state-dir".as_ref(), place.state.as_os_str()])
+        .args([
+            "compose".as_ref(),
+            workspace.documents.as_os_str(),
+            "--state-dir".as_ref(),
+            workspace.state.as_os_str(),
+        ])
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "200000")
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! Promise: nothing of a client is wiped before a copy of it was read back and checked, and only what was asked for.
+//! `mai reset` removes only the requested data, and only after a copy of it was verified.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,29 @@ use mai_operator::backup::{Manifest, verify};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::fixtures::compose::{Compose, Place, document, http, wait_ready, wait_until};
+use crate::fixtures::compose::{Compose, Workspace, document, http, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 const PASSWORD: &str = "a-Long-passw0rd-for-tests";
 
 struct Client {
-    place: Place,
+    workspace: Workspace,
     port: u16,
     compose: Compose,
 }
 
 impl Client {
-    /// One client whose administrator is registered.
+    /// Starts one client and registers its administrator.
     fn new() -> Self {
-        let place = Place::new();
+        let workspace = Workspace::new();
         let port = free_port();
-        place.write("a.yaml", &document("alpha", port, ""));
-        let compose = place.compose(&[]);
-        compose.wait_for(&["alpha", "ready"]);
+        workspace.write("a.yaml", &document("alpha", port, ""));
+        let compose = workspace.compose(&[]);
+        compose.wait_for_line(&["alpha", "ready"]);
         let body = json!({"name": "Boss", "email": "boss@example.com", "password": PASSWORD}).to_string();
         let (status, answer) = http("POST", port, "/api/v1/auths/signup", "", &body).unwrap();
         assert_eq!(status, 200, "{answer}");
-        Self { place, port, compose }
+        Self { workspace, port, compose }
     }
 
     fn sign_in(&self) -> Result<String, u16> {
@@ -49,11 +49,11 @@ impl Client {
     }
 
     fn copies(&self) -> Vec<PathBuf> {
-        let backups = self.place.state.join("instances/alpha/backups");
+        let backups = self.workspace.state.join("instances/alpha/backups");
         std::fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
-    /// The one copy, as a check of it says.
+    /// Verifies the only copy; returns its path and manifest.
     fn copy(&self) -> (PathBuf, Manifest) {
         let copies = self.copies();
         let [copy] = copies.as_slice() else { panic!("{copies:?}") };
@@ -61,8 +61,8 @@ impl Client {
     }
 
     fn restarts(&self) -> Option<Value> {
-        self.place.wait_for_reason("alpha", "Ready", "Ready");
-        self.place.status()[0]["status"].get("restarts").cloned()
+        self.workspace.wait_for_reason("alpha", "Ready", "Ready");
+        self.workspace.status()[0]["status"].get("restarts").cloned()
     }
 }
 
@@ -82,7 +82,7 @@ fn count(database: &Path, table: &'static str) -> i64 {
 }
 
 #[test]
-fn configuration_goes_and_people_stay() {
+fn reset_of_configuration_keeps_accounts() {
     let client = Client::new();
     let upstream = free_port();
     let mut mock = Command::new(env!("CARGO_BIN_EXE_mai"))
@@ -96,16 +96,16 @@ fn configuration_goes_and_people_stay() {
     mock.kill().unwrap();
     mock.wait().unwrap();
 
-    let pid = client.place.pid("alpha");
-    let (code, _, err) = client.place.mai("reset", &["alpha", "--configuration"]);
+    let pid = client.workspace.pid("alpha");
+    let (code, _, err) = client.workspace.mai("reset", &["alpha", "--configuration"]);
     assert!(code == 1 && err.contains("--yes"), "{err}");
-    assert!(client.place.pid("alpha") == pid && client.copies().is_empty(), "something was done unasked");
+    assert!(client.workspace.pid("alpha") == pid && client.copies().is_empty(), "something was done unasked");
 
-    let (code, out, err) = client.place.mai("reset", &["alpha", "--configuration", "--yes"]);
+    let (code, out, err) = client.workspace.mai("reset", &["alpha", "--configuration", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("copied to") && out.contains("settings wiped: 1") && out.contains("answers again"), "{out}");
     assert_eq!(client.connection("GET", "")["source"], "mock");
-    assert_ne!(client.place.pid("alpha"), pid);
+    assert_ne!(client.workspace.pid("alpha"), pid);
     assert_eq!(client.restarts(), None, "it was counted as a failure");
 
     let (copy, manifest) = client.copy();
@@ -119,23 +119,23 @@ fn configuration_goes_and_people_stay() {
 }
 
 #[test]
-fn everything_goes_and_the_first_to_register_is_asked_for_again() {
+fn reset_of_everything_returns_to_onboarding() {
     let client = Client::new();
-    std::fs::create_dir(client.place.data("alpha").join("uploads")).unwrap();
-    std::fs::write(client.place.data("alpha").join("uploads/letter"), "dear").unwrap();
-    let (code, out, err) = client.place.mai("reset", &["alpha", "--everything", "--yes"]);
+    std::fs::create_dir(client.workspace.data("alpha").join("uploads")).unwrap();
+    std::fs::write(client.workspace.data("alpha").join("uploads/letter"), "dear").unwrap();
+    let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
     let (_, config) = http("GET", client.port, "/api/config", "", "").unwrap();
     assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["onboarding"], true, "{config}");
     assert!(client.sign_in().is_err());
-    assert!(!client.place.data("alpha").join("uploads").exists());
+    assert!(!client.workspace.data("alpha").join("uploads").exists());
     assert_eq!(client.restarts(), None, "it was counted as a failure");
     let (copy, manifest) = client.copy();
     assert_eq!(std::fs::read_to_string(copy.join("data/uploads/letter")).unwrap(), "dear");
     assert_eq!(count(&copy.join("data/mai.db"), "user"), 1);
     assert!(manifest.files.iter().all(|file| !file.path.to_string_lossy().ends_with("-wal")), "{manifest:?}");
 
-    // A copy that is not as it was written any more does not pass the check.
+    // A modified copy fails verification.
     std::fs::write(copy.join("data/uploads/letter"), "dead").unwrap();
     let error = block_on(verify(&copy)).unwrap_err().to_string();
     assert!(error.contains("letter") && error.contains("SHA-256"), "{error}");
@@ -143,11 +143,11 @@ fn everything_goes_and_the_first_to_register_is_asked_for_again() {
 }
 
 #[test]
-fn what_cannot_be_copied_is_not_wiped_and_the_server_goes_on() {
+fn failed_copy_aborts_the_reset_and_keeps_the_server() {
     let client = Client::new();
-    let broken = client.place.data("alpha").join("broken.db");
+    let broken = client.workspace.data("alpha").join("broken.db");
     std::fs::write(&broken, [b"SQLite format 3\0".as_slice(), &[7; 5000]].concat()).unwrap();
-    let (code, out, err) = client.place.mai("reset", &["alpha", "--everything", "--yes"]);
+    let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
     assert_eq!(code, 1, "{out}");
     assert!(err.contains("nothing of alpha was wiped") && err.contains("broken.db"), "{err}");
     assert!(client.copies().is_empty(), "half a copy is left: {:?}", client.copies());
@@ -158,14 +158,14 @@ fn what_cannot_be_copied_is_not_wiped_and_the_server_goes_on() {
 }
 
 #[test]
-fn a_person_has_to_type_the_name_whatever_else_was_said() {
+fn reset_requires_the_typed_name_of_the_instance() {
     let client = Client::new();
     let type_in = |text: &str| {
         let line = format!(
             "{} reset {} alpha --everything --yes --state-dir {}",
             env!("CARGO_BIN_EXE_mai"),
-            client.place.documents.display(),
-            client.place.state.display()
+            client.workspace.documents.display(),
+            client.workspace.state.display()
         );
         let mut terminal = Command::new("script")
             .args(["-qec", &line, "/dev/null"])
@@ -179,11 +179,11 @@ fn a_person_has_to_type_the_name_whatever_else_was_said() {
         let output = terminal.wait_with_output().unwrap();
         (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    let (done, told) = type_in("beta\n");
-    assert!(!done && told.contains("Type the name") && told.contains("nothing was changed"), "{told}");
+    let (done, output) = type_in("beta\n");
+    assert!(!done && output.contains("Type the name") && output.contains("nothing was changed"), "{output}");
     client.sign_in().unwrap();
-    let (done, told) = type_in("alpha\n");
-    assert!(done && told.contains("it begins anew"), "{told}");
+    let (done, output) = type_in("alpha\n");
+    assert!(done && output.contains("it begins anew"), "{output}");
     assert!(client.sign_in().is_err());
     client.compose.stop();
 }

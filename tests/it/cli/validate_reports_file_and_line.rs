@@ -1,4 +1,4 @@
-//! Promise: `mai validate` names file, line, column, field and the way to mend it, for all findings at once.
+//! `mai validate` reports all findings at once, each with file, line, column, field and remedy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ fn write(within: &Path, name: &str, text: &str) {
 }
 
 #[test]
-fn good_documents_are_counted() {
+fn valid_documents_are_counted() {
     let tree = tempfile::tempdir().unwrap();
     write(
         tree.path(),
@@ -44,7 +44,7 @@ fn good_documents_are_counted() {
 }
 
 #[test]
-fn every_finding_has_its_place() {
+fn finding_has_file_line_and_column() {
     let tree = tempfile::tempdir().unwrap();
     write(
         tree.path(),
@@ -79,7 +79,7 @@ fn every_finding_has_its_place() {
 }
 
 #[test]
-fn doubled_names_and_ports_name_both_files() {
+fn duplicate_names_and_ports_name_both_files() {
     let tree = tempfile::tempdir().unwrap();
     for (file, name, port) in [("a.yaml", "a", 8001), ("b.yaml", "a", 8002), ("c.yaml", "c", 8001)] {
         write(
@@ -102,7 +102,7 @@ fn doubled_names_and_ports_name_both_files() {
 }
 
 #[test]
-fn one_port_on_two_addresses_is_no_conflict() {
+fn one_port_on_two_addresses_is_valid() {
     let tree = tempfile::tempdir().unwrap();
     for (name, address) in [("a", "127.0.0.1"), ("b", "127.0.0.2")] {
         write(
@@ -117,7 +117,7 @@ fn one_port_on_two_addresses_is_no_conflict() {
 }
 
 #[test]
-fn a_secret_that_cannot_be_resolved_is_a_warning_and_its_values_are_never_printed() {
+fn unresolved_secret_is_a_warning_without_its_values() {
     let tree = tempfile::tempdir().unwrap();
     let spec = "spec:\n  displayName: A\n  openRouter:\n    apiKeySecretRef: {name: router, key: api-key}\n  server:\n    env:\n    - name: X\n      secretRef: {name: nowhere, key: k}\n    - name: Z\n      secretRef: {name: 'env:MAI_TEST_NOT_SET'}\n";
     write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\n{spec}"));
@@ -139,7 +139,7 @@ fn a_secret_that_cannot_be_resolved_is_a_warning_and_its_values_are_never_printe
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
     }
 
-    // Even a Secret that is broken is not quoted.
+    // An invalid Secret is not quoted either.
     write(tree.path(), "secrets/broken.yaml", "apiVersion: v1\nkind: Secret\nstringData:\n  k: \"sesame\n");
     let output = validate(&["."], tree.path());
     assert_eq!(output.status.code(), Some(1));
@@ -147,7 +147,7 @@ fn a_secret_that_cannot_be_resolved_is_a_warning_and_its_values_are_never_printe
 }
 
 #[test]
-fn json_is_for_pipelines() {
+fn json_output_lists_findings() {
     let tree = tempfile::tempdir().unwrap();
     write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n  displayName: A\n  suspend: often\n"));
     let output = validate(&["-o", "json", "a.yaml"], tree.path());

@@ -1,123 +1,123 @@
-//! What goes wrong with one instance is said where people look, and its neighbour goes on.
+//! A failure of one instance is reported with its cause, and affects no other instance.
 
 use std::net::TcpListener;
 
-use crate::fixtures::compose::{Place, document, http, read, ready, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, document, http, is_ready, read_file, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
-/// A place with a good neighbour.
-fn place() -> (Place, u16) {
-    let place = Place::new();
+/// Returns a workspace with one valid instance, and its port.
+fn workspace_with_instance() -> (Workspace, u16) {
+    let workspace = Workspace::new();
     let port = free_port();
-    place.write("good.yaml", &document("good", port, ""));
-    (place, port)
+    workspace.write("good.yaml", &document("good", port, ""));
+    (workspace, port)
 }
 
 #[test]
-fn malformed_yaml_and_unknown_fields_are_named_with_file_line_and_a_guess() {
-    let (place, good) = place();
-    place.write("broken.yaml", "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata: {name: broken\n");
-    place.write("typo.yaml", &document("typo", free_port(), "").replace("displayName: typo", "displayNmae: typo"));
-    let compose = place.compose(&[]);
+fn malformed_document_is_reported_with_line_and_suggestion() {
+    let (workspace, good) = workspace_with_instance();
+    workspace.write("broken.yaml", "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata: {name: broken\n");
+    workspace.write("typo.yaml", &document("typo", free_port(), "").replace("displayName: typo", "displayNmae: typo"));
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    compose.wait_for(&["broken.yaml:"]);
-    compose.wait_for(&["typo.yaml:6", "did you mean displayName?"]);
-    let (code, out, _) = place.mai("status", &[]);
+    compose.wait_for_line(&["broken.yaml:"]);
+    compose.wait_for_line(&["typo.yaml:6", "did you mean displayName?"]);
+    let (code, out, _) = workspace.mai("status", &[]);
     assert_eq!(code, 0);
     assert!(out.contains("typo.yaml:6") && out.contains("broken.yaml"), "{out}");
     compose.stop();
 }
 
 #[test]
-fn a_document_that_breaks_keeps_its_server_running_and_is_taken_up_when_mended() {
-    let (place, good) = place();
+fn invalid_edit_keeps_the_server_until_corrected() {
+    let (workspace, good) = workspace_with_instance();
     let port = free_port();
-    place.write("alpha.yaml", &document("alpha", port, ""));
-    let compose = place.compose(&[]);
+    workspace.write("alpha.yaml", &document("alpha", port, ""));
+    let compose = workspace.compose(&[]);
     [good, port].into_iter().for_each(wait_ready);
-    let pid = place.pid("alpha");
-    place.write("alpha.yaml", &document("alpha", port, "  expsoe: {}\n"));
-    let message = place.wait_for_reason("alpha", "DocumentValid", "InvalidDocument");
+    let pid = workspace.pid("alpha");
+    workspace.write("alpha.yaml", &document("alpha", port, "  expsoe: {}\n"));
+    let message = workspace.wait_for_reason("alpha", "DocumentValid", "InvalidDocument");
     assert!(message.contains("alpha.yaml:9") && message.contains("did you mean expose?"), "{message}");
-    assert_eq!(place.pid("alpha"), pid);
-    assert_eq!(place.condition("alpha", "Stalled").unwrap().1, "InvalidDocument");
-    place.write("alpha.yaml", &document("alpha", port, ""));
-    place.wait_for_reason("alpha", "DocumentValid", "Valid");
-    assert_eq!(place.pid("alpha"), pid);
+    assert_eq!(workspace.pid("alpha"), pid);
+    assert_eq!(workspace.condition("alpha", "Stalled").unwrap().1, "InvalidDocument");
+    workspace.write("alpha.yaml", &document("alpha", port, ""));
+    workspace.wait_for_reason("alpha", "DocumentValid", "Valid");
+    assert_eq!(workspace.pid("alpha"), pid);
     compose.stop();
 }
 
 #[test]
-fn a_port_declared_twice_goes_to_the_older_instance_and_is_free_again_when_it_moves() {
-    let (place, good) = place();
-    let compose = place.compose(&[]);
+fn port_declared_twice_goes_to_the_older_instance() {
+    let (workspace, good) = workspace_with_instance();
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    place.write("late.yaml", &document("late", good, ""));
-    let message = place.wait_for_reason("late", "Ready", "PortConflict");
+    workspace.write("late.yaml", &document("late", good, ""));
+    let message = workspace.wait_for_reason("late", "Ready", "PortConflict");
     assert!(message.contains("good") && message.contains(&good.to_string()), "{message}");
-    assert!(ready(good));
-    place.write("good.yaml", &document("good", free_port(), ""));
-    place.wait_for_reason("late", "Ready", "Ready");
-    place.wait_for_reason("good", "Ready", "Ready");
+    assert!(is_ready(good));
+    workspace.write("good.yaml", &document("good", free_port(), ""));
+    workspace.wait_for_reason("late", "Ready", "Ready");
+    workspace.wait_for_reason("good", "Ready", "Ready");
     compose.stop();
 }
 
 #[test]
-fn a_port_taken_by_another_program_is_named_with_the_program_and_used_once_it_is_free() {
-    let (place, good) = place();
+fn port_taken_by_a_program_is_reported_and_used_once_free() {
+    let (workspace, good) = workspace_with_instance();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    place.write("late.yaml", &document("late", port, ""));
-    let compose = place.compose(&[]);
+    workspace.write("late.yaml", &document("late", port, ""));
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let message = place.wait_for_reason("late", "Ready", "PortTaken");
+    let message = workspace.wait_for_reason("late", "Ready", "PortTaken");
     assert!(message.contains(&port.to_string()) && message.contains(&std::process::id().to_string()), "{message}");
-    assert!(place.pid("late").is_none());
+    assert!(workspace.pid("late").is_none());
     drop(listener);
     wait_ready(port);
     compose.stop();
 }
 
 #[test]
-fn moving_to_a_taken_port_leaves_the_running_server_alone() {
-    let (place, good) = place();
+fn move_to_a_taken_port_keeps_the_running_server() {
+    let (workspace, good) = workspace_with_instance();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port();
-    let compose = place.compose(&[]);
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let pid = place.pid("good");
-    place.write("good.yaml", &document("good", taken, ""));
-    place.wait_for_reason("good", "Ready", "PortTaken");
-    assert!(ready(good), "the server was stopped for a port it could not have");
-    assert_eq!(place.pid("good"), pid);
+    let pid = workspace.pid("good");
+    workspace.write("good.yaml", &document("good", taken, ""));
+    workspace.wait_for_reason("good", "Ready", "PortTaken");
+    assert!(is_ready(good), "the server was stopped for a port it could not have");
+    assert_eq!(workspace.pid("good"), pid);
     compose.stop();
 }
 
 #[test]
-fn a_missing_secret_is_named_and_a_rotated_one_replaces_the_server() {
-    let (place, good) = place();
+fn missing_secret_is_named_and_rotation_replaces_server() {
+    let (workspace, good) = workspace_with_instance();
     let port = free_port();
     let admin = "  access: {admin: {email: boss@example.com, passwordSecretRef: {name: boss, key: password}}}\n";
-    place.write("alpha.yaml", &document("alpha", port, admin));
-    let compose = place.compose(&[]);
+    workspace.write("alpha.yaml", &document("alpha", port, admin));
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let message = place.wait_for_reason("alpha", "Ready", "MissingSecret");
+    let message = workspace.wait_for_reason("alpha", "Ready", "MissingSecret");
     assert!(message.contains("Secret boss is not there") && message.contains("secrets/boss.yaml"), "{message}");
 
-    place.secret("boss", "password", "first password");
+    workspace.write_secret("boss", "password", "first password");
     wait_ready(port);
     let sign_in = r#"{"email":"boss@example.com","password":"first password"}"#;
     assert_eq!(http("POST", port, "/api/v1/auths/signin", "", sign_in).unwrap().0, 200);
-    let pid = place.pid("alpha").unwrap();
-    place.secret("boss", "password", "second password");
-    wait_until(|| "another alpha".into(), || place.pid("alpha").filter(|other| *other != pid));
+    let pid = workspace.pid("alpha").unwrap();
+    workspace.write_secret("boss", "password", "second password");
+    wait_until(|| "another alpha".into(), || workspace.pid("alpha").filter(|other| *other != pid));
     wait_ready(port);
 
     let everything = format!(
         "{}{}{}",
-        compose.said(),
-        read(&place.state.join("instances/alpha/server.log")),
-        place.status().iter().map(ToString::to_string).collect::<String>()
+        compose.output(),
+        read_file(&workspace.state.join("instances/alpha/server.log")),
+        workspace.status().iter().map(ToString::to_string).collect::<String>()
     );
     for secret in ["first password", "second password"] {
         assert!(!everything.contains(secret), "a secret shows");
@@ -126,17 +126,17 @@ fn a_missing_secret_is_named_and_a_rotated_one_replaces_the_server() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_written_is_named() {
-    let (place, good) = place();
-    // A file where a directory is wanted is refused for root as well, whom permissions do not stop.
-    let file = place.documents.parent().unwrap().join("a-file");
+fn unwritable_data_directory_is_named() {
+    let (workspace, good) = workspace_with_instance();
+    // A file in workspace of the directory fails for root as well, whom permissions do not stop.
+    let file = workspace.documents.parent().unwrap().join("a-file");
     std::fs::write(&file, "").unwrap();
     let port = free_port();
     let storage = format!("  storage: {{data: {{size: 1Gi, hostPath: {}}}}}\n", file.join("data").display());
-    place.write("alpha.yaml", &document("alpha", port, &storage));
-    let compose = place.compose(&[]);
+    workspace.write("alpha.yaml", &document("alpha", port, &storage));
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let message = place.wait_for_reason("alpha", "Ready", "DataNotWritable");
+    let message = workspace.wait_for_reason("alpha", "Ready", "DataNotWritable");
     assert!(message.contains("a-file/data") && message.contains("alpha"), "{message}");
     std::fs::remove_file(&file).unwrap();
     wait_ready(port);
@@ -144,60 +144,62 @@ fn a_data_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_server_that_keeps_ending_shows_as_a_crash_loop_with_its_cause_and_recovers() {
-    let (place, good) = place();
+fn crash_loop_is_reported_with_its_cause_and_recovers() {
+    let (workspace, good) = workspace_with_instance();
     let port = free_port();
-    place.write("alpha.yaml", &document("alpha", port, "  server: {env: [{name: MAI_TIME_ZONE, value: Atlantis}]}\n"));
-    let compose = place.compose(&[]);
+    workspace
+        .write("alpha.yaml", &document("alpha", port, "  server: {env: [{name: MAI_TIME_ZONE, value: Atlantis}]}\n"));
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let message = place.wait_for_reason("alpha", "Ready", "CrashLoop");
+    let message = workspace.wait_for_reason("alpha", "Ready", "CrashLoop");
     assert!(message.contains("Atlantis"), "the last line of its log is not told: {message}");
     let restarts =
-        place.status().iter().find(|item| item["metadata"]["name"] == "alpha").unwrap()["status"]["restarts"].clone();
+        workspace.status().iter().find(|item| item["metadata"]["name"] == "alpha").unwrap()["status"]["restarts"]
+            .clone();
     assert!(restarts.as_i64().unwrap() >= 3, "{restarts}");
-    place.write("alpha.yaml", &document("alpha", port, ""));
+    workspace.write("alpha.yaml", &document("alpha", port, ""));
     wait_ready(port);
     compose.stop();
 }
 
 #[test]
-fn an_empty_or_vanished_directory_removes_nothing() {
-    let (place, good) = place();
-    let compose = place.compose(&[]);
+fn empty_or_missing_directory_removes_no_server() {
+    let (workspace, good) = workspace_with_instance();
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let pid = place.pid("good");
-    let away = place.documents.with_extension("away");
-    std::fs::rename(&place.documents, &away).unwrap();
-    compose.wait_for(&["removes nothing"]);
+    let pid = workspace.pid("good");
+    let away = workspace.documents.with_extension("away");
+    std::fs::rename(&workspace.documents, &away).unwrap();
+    compose.wait_for_line(&["removes nothing"]);
     std::thread::sleep(std::time::Duration::from_secs(2));
-    assert_eq!(place.pid("good"), pid);
-    std::fs::rename(&away, &place.documents).unwrap();
+    assert_eq!(workspace.pid("good"), pid);
+    std::fs::rename(&away, &workspace.documents).unwrap();
     wait_until(
         || "the directory to be seen again".into(),
-        || place.mai("status", &[]).1.contains("removes nothing").eq(&false).then_some(()),
+        || workspace.mai("status", &[]).1.contains("removes nothing").eq(&false).then_some(()),
     );
-    place.remove("good.yaml");
+    workspace.remove("good.yaml");
     std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(place.pid("good"), pid, "an empty directory removed the last instance");
+    assert_eq!(workspace.pid("good"), pid, "an empty directory removed the last instance");
     compose.stop();
 
-    // A restart over the empty directory changes nothing either.
-    let compose = place.compose(&[]);
+    // A restart with the empty directory changes nothing either.
+    let compose = workspace.compose(&[]);
     wait_ready(good);
     compose.stop();
 }
 
 #[test]
-fn a_server_that_only_an_image_holds_is_not_replaced_by_ours() {
-    let (place, good) = place();
+fn custom_image_is_not_replaced_by_the_builtin_server() {
+    let (workspace, good) = workspace_with_instance();
     let port = free_port();
     let foreign =
         document("foreign", port, "  server: {kind: OpenWebUI}\n").replace("  openRouter: {mock: true}\n", "");
-    place.write("foreign.yaml", &foreign);
-    let compose = place.compose(&[]);
+    workspace.write("foreign.yaml", &foreign);
+    let compose = workspace.compose(&[]);
     wait_ready(good);
-    let message = place.wait_for_reason("foreign", "Ready", "UnsupportedByRuntime");
+    let message = workspace.wait_for_reason("foreign", "Ready", "UnsupportedByRuntime");
     assert!(message.contains("--runtime docker"), "{message}");
-    assert!(place.pid("foreign").is_none());
+    assert!(workspace.pid("foreign").is_none());
     compose.stop();
 }

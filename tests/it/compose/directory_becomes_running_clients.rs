@@ -1,105 +1,108 @@
-//! A directory of documents becomes running clients, and stays so: what a provider sees of `mai compose`.
+//! `mai compose` runs the clients that a directory of documents declares, and follows its changes.
 
 use rustix::process::Signal;
 
-use crate::fixtures::compose::{Place, document, http, ready, signal, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, document, http, is_ready, signal, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 #[test]
-fn each_client_is_announced_with_its_address_and_what_to_do_next() {
-    let place = Place::new();
+fn client_is_announced_with_address_and_next_step() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port()];
-    place.write("a.yaml", &document("alpha", ports[0], ""));
-    place.write("nested/b.yml", &document("beta", ports[1], ""));
-    let compose = place.compose(&[]);
-    let line = compose.wait_for(&["alpha", "ready"]);
+    workspace.write("a.yaml", &document("alpha", ports[0], ""));
+    workspace.write("nested/b.yml", &document("beta", ports[1], ""));
+    let compose = workspace.compose(&[]);
+    let line = compose.wait_for_line(&["alpha", "ready"]);
     assert!(line.contains(&format!("http://127.0.0.1:{}", ports[0])), "{line}");
     assert!(line.contains("the first to register becomes admin"), "{line}");
-    compose.wait_for(&["beta", "ready"]);
+    compose.wait_for_line(&["beta", "ready"]);
 
     let account = r#"{"name":"Ada","email":"ada@example.com","password":"correct horse"}"#;
     let (status, body) = http("POST", ports[0], "/api/v1/auths/signup", "", account).unwrap();
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("\"admin\""), "{body}");
     compose.stop();
-    assert!(!ready(ports[0]) && !ready(ports[1]), "a server outlived Ctrl-C");
-    assert!(place.servers().is_empty());
+    assert!(!is_ready(ports[0]) && !is_ready(ports[1]), "a server outlived Ctrl-C");
+    assert!(workspace.servers().is_empty());
 }
 
 #[test]
-fn a_killed_server_comes_back_and_its_neighbour_is_left_alone() {
-    let place = Place::new();
+fn killed_server_restarts_without_affecting_others() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port()];
-    place.write("a.yaml", &document("alpha", ports[0], ""));
-    place.write("b.yaml", &document("beta", ports[1], ""));
-    let compose = place.compose(&[]);
+    workspace.write("a.yaml", &document("alpha", ports[0], ""));
+    workspace.write("b.yaml", &document("beta", ports[1], ""));
+    let compose = workspace.compose(&[]);
     ports.into_iter().for_each(wait_ready);
-    let (first, neighbour) = (place.pid("alpha").unwrap(), place.pid("beta").unwrap());
+    let (first, neighbour) = (workspace.pid("alpha").unwrap(), workspace.pid("beta").unwrap());
     signal(first, Signal::KILL);
-    let second = wait_until(|| "another alpha".into(), || place.pid("alpha").filter(|pid| *pid != first));
+    let second = wait_until(|| "another alpha".into(), || workspace.pid("alpha").filter(|pid| *pid != first));
     wait_ready(ports[0]);
     assert_ne!(first, second);
-    assert_eq!(place.pid("beta"), Some(neighbour));
-    compose.wait_for(&["alpha", "signal 9"]);
+    assert_eq!(workspace.pid("beta"), Some(neighbour));
+    compose.wait_for_line(&["alpha", "signal 9"]);
     compose.stop();
 }
 
 #[test]
-fn an_edit_replaces_that_instance_and_no_other() {
-    let place = Place::new();
+fn edit_replaces_only_its_instance() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port(), free_port()];
-    place.write("both.yaml", &format!("{}---\n{}", document("alpha", ports[0], ""), document("beta", ports[1], "")));
-    let compose = place.compose(&[]);
+    workspace
+        .write("both.yaml", &format!("{}---\n{}", document("alpha", ports[0], ""), document("beta", ports[1], "")));
+    let compose = workspace.compose(&[]);
     ports[..2].iter().copied().for_each(wait_ready);
-    let before = (place.pid("alpha").unwrap(), place.pid("beta").unwrap());
+    let before = (workspace.pid("alpha").unwrap(), workspace.pid("beta").unwrap());
 
     let renamed = document("alpha", ports[0], "").replace("displayName: alpha", "displayName: Alpha & Sons");
-    place.write("both.yaml", &format!("{renamed}---\n{}", document("beta", ports[1], "")));
-    wait_until(|| "another alpha".into(), || place.pid("alpha").filter(|pid| *pid != before.0));
+    workspace.write("both.yaml", &format!("{renamed}---\n{}", document("beta", ports[1], "")));
+    wait_until(|| "another alpha".into(), || workspace.pid("alpha").filter(|pid| *pid != before.0));
     wait_ready(ports[0]);
     assert!(http("GET", ports[0], "/api/config", "", "").unwrap().1.contains("Alpha & Sons"));
-    assert_eq!(place.pid("beta"), Some(before.1), "an instance whose document did not change was restarted");
+    assert_eq!(workspace.pid("beta"), Some(before.1), "an instance whose document did not change was restarted");
 
-    // What needs no restart does not cause one.
-    let pid = place.pid("alpha").unwrap();
-    place.write("both.yaml", &format!("{renamed}  health: {{interval: 15s}}\n---\n{}", document("beta", ports[1], "")));
+    // A change that needs no restart causes none.
+    let pid = workspace.pid("alpha").unwrap();
+    workspace
+        .write("both.yaml", &format!("{renamed}  health: {{interval: 15s}}\n---\n{}", document("beta", ports[1], "")));
     wait_until(
         || "the new generation to be observed".into(),
         || {
-            place
+            workspace
                 .status()
                 .iter()
                 .any(|item| item["metadata"]["name"] == "alpha" && item["status"]["observedGeneration"] == 3)
                 .then_some(())
         },
     );
-    assert_eq!(place.pid("alpha"), Some(pid));
+    assert_eq!(workspace.pid("alpha"), Some(pid));
 
-    // Another port: the address moves with it.
-    place.write("both.yaml", &format!("{}---\n{}", document("alpha", ports[2], ""), document("beta", ports[1], "")));
+    // A change of the port moves the address.
+    workspace
+        .write("both.yaml", &format!("{}---\n{}", document("alpha", ports[2], ""), document("beta", ports[1], "")));
     wait_ready(ports[2]);
-    assert!(!ready(ports[0]));
+    assert!(!is_ready(ports[0]));
     compose.stop();
 }
 
 #[test]
-fn a_removed_document_stops_its_server_and_keeps_its_data_for_a_document_of_the_same_name() {
-    let place = Place::new();
+fn removed_document_stops_its_server_and_keeps_its_data() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port()];
-    place.write("a.yaml", &document("alpha", ports[0], ""));
-    place.write("b.yaml", &document("beta", ports[1], ""));
-    let compose = place.compose(&[]);
+    workspace.write("a.yaml", &document("alpha", ports[0], ""));
+    workspace.write("b.yaml", &document("beta", ports[1], ""));
+    let compose = workspace.compose(&[]);
     ports.into_iter().for_each(wait_ready);
     let account = r#"{"name":"Ada","email":"ada@example.com","password":"correct horse"}"#;
     assert_eq!(http("POST", ports[0], "/api/v1/auths/signup", "", account).unwrap().0, 200);
 
-    place.remove("a.yaml");
-    compose.wait_for(&["alpha", "gone"]);
-    assert!(place.pid("alpha").is_none() && !ready(ports[0]));
-    assert!(place.data("alpha").join("mai.db").exists(), "the data went with the document");
-    assert!(ready(ports[1]), "the neighbour was stopped");
+    workspace.remove("a.yaml");
+    compose.wait_for_line(&["alpha", "gone"]);
+    assert!(workspace.pid("alpha").is_none() && !is_ready(ports[0]));
+    assert!(workspace.data("alpha").join("mai.db").exists(), "the data went with the document");
+    assert!(is_ready(ports[1]), "the neighbour was stopped");
 
-    place.write("again.yaml", &document("alpha", ports[0], ""));
+    workspace.write("again.yaml", &document("alpha", ports[0], ""));
     wait_ready(ports[0]);
     let sign_in = r#"{"email":"ada@example.com","password":"correct horse"}"#;
     let (status, body) = http("POST", ports[0], "/api/v1/auths/signin", "", sign_in).unwrap();
@@ -108,55 +111,55 @@ fn a_removed_document_stops_its_server_and_keeps_its_data_for_a_document_of_the_
 }
 
 #[test]
-fn deletion_policy_delete_takes_the_data_too() {
-    let place = Place::new();
+fn deletion_policy_delete_removes_the_data() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port()];
-    place.write("a.yaml", &document("alpha", ports[0], "  deletionPolicy: Delete\n"));
-    place.write("b.yaml", &document("beta", ports[1], ""));
-    let compose = place.compose(&[]);
+    workspace.write("a.yaml", &document("alpha", ports[0], "  deletionPolicy: Delete\n"));
+    workspace.write("b.yaml", &document("beta", ports[1], ""));
+    let compose = workspace.compose(&[]);
     ports.into_iter().for_each(wait_ready);
-    assert!(place.data("alpha").exists());
-    place.remove("a.yaml");
-    compose.wait_for(&["alpha", "gone"]);
-    assert!(!place.data("alpha").exists());
-    assert!(place.data("beta").exists());
+    assert!(workspace.data("alpha").exists());
+    workspace.remove("a.yaml");
+    compose.wait_for_line(&["alpha", "gone"]);
+    assert!(!workspace.data("alpha").exists());
+    assert!(workspace.data("beta").exists());
     compose.stop();
 }
 
 #[test]
-fn suspend_stops_and_starts_again() {
-    let place = Place::new();
+fn suspended_instance_stops_and_resumes() {
+    let workspace = Workspace::new();
     let port = free_port();
-    place.write("a.yaml", &document("alpha", port, ""));
-    let compose = place.compose(&[]);
+    workspace.write("a.yaml", &document("alpha", port, ""));
+    let compose = workspace.compose(&[]);
     wait_ready(port);
-    place.write("a.yaml", &document("alpha", port, "  suspend: true\n"));
-    place.wait_for_reason("alpha", "Ready", "Suspended");
-    assert!(!ready(port));
-    place.write("a.yaml", &document("alpha", port, ""));
+    workspace.write("a.yaml", &document("alpha", port, "  suspend: true\n"));
+    workspace.wait_for_reason("alpha", "Ready", "Suspended");
+    assert!(!is_ready(port));
+    workspace.write("a.yaml", &document("alpha", port, ""));
     wait_ready(port);
     compose.stop();
 }
 
 #[test]
-fn a_second_pass_writes_nothing() {
-    let place = Place::new();
+fn second_pass_without_changes_writes_nothing() {
+    let workspace = Workspace::new();
     let port = free_port();
-    place.write("a.yaml", &document("alpha", port, ""));
-    let compose = place.compose(&["--resync", "50ms"]);
+    workspace.write("a.yaml", &document("alpha", port, ""));
+    let compose = workspace.compose(&["--resync", "50ms"]);
     wait_ready(port);
-    place.wait_for_reason("alpha", "Ready", "Ready");
-    // What a start leaves to do (the first probe's answer, the event of being ready) is done within a moment.
+    workspace.wait_for_reason("alpha", "Ready", "Ready");
+    // A start is followed by a few writes: the first probe's answer, the event of readiness.
     std::thread::sleep(std::time::Duration::from_secs(2));
-    let look = || {
+    let snapshot = || {
         ["state.db", "state.db-wal"].map(|file| {
-            let file = std::fs::metadata(place.state.join(file)).ok();
+            let file = std::fs::metadata(workspace.state.join(file)).ok();
             file.map(|file| (file.len(), file.modified().unwrap()))
         })
     };
-    let before = look();
+    let before = snapshot();
     std::thread::sleep(std::time::Duration::from_secs(2));
-    assert_eq!(look(), before, "forty passes with nothing to do wrote to the state database");
+    assert_eq!(snapshot(), before, "forty passes with nothing to do wrote to the state database");
     compose.stop();
 }
 

@@ -1,4 +1,4 @@
-//! Promise: what matters is in the state database, survives a restart, and the same again writes nothing.
+//! The state database survives a restart, and is not written without a change.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -16,23 +16,23 @@ fn document(display_name: &str) -> Value {
     json!({"kind": "MaiInstance", "metadata": {"name": "a"}, "spec": {"displayName": display_name}})
 }
 
-/// Sees every commit that others make to the database.
-struct Witness(sqlx::SqlitePool);
+/// Detects commits by other connections to the database.
+struct CommitDetector(sqlx::SqlitePool);
 
-impl Witness {
-    async fn of(directory: &Path) -> Self {
+impl CommitDetector {
+    async fn open(directory: &Path) -> Self {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.join("state.db"));
         Self(sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap())
     }
 
-    /// Changes whenever another connection has committed something.
+    /// Returns a number that changes with each commit of another connection.
     async fn version(&self) -> i64 {
         sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.0).await.unwrap()
     }
 }
 
 #[tokio::test]
-async fn an_instance_keeps_its_identity_through_everything() {
+async fn instance_identity_survives_edits_deletion_and_restart() {
     let directory = tempfile::tempdir().unwrap();
     let state = State::open(directory.path()).await.unwrap();
     let first = state.accept("default", "a", &document("One"), Some("a.yaml")).await.unwrap();
@@ -59,7 +59,7 @@ async fn an_instance_keeps_its_identity_through_everything() {
 }
 
 #[tokio::test]
-async fn the_same_again_writes_nothing() {
+async fn unchanged_values_write_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let state = State::open(directory.path()).await.unwrap();
     let status = MaiInstanceStatus { restarts: 2, ..MaiInstanceStatus::default() };
@@ -82,7 +82,7 @@ async fn the_same_again_writes_nothing() {
         state.generated_secret("u", "key").await.unwrap();
     };
     write_all().await;
-    let witness = Witness::of(directory.path()).await;
+    let witness = CommitDetector::open(directory.path()).await;
     let before = witness.version().await;
     write_all().await;
     assert_eq!(witness.version().await, before);
@@ -98,7 +98,7 @@ async fn the_same_again_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_generated_secret_is_made_once() {
+async fn secret_is_generated_once() {
     let directory = tempfile::tempdir().unwrap();
     let state = State::open(directory.path()).await.unwrap();
     let (a, b) = tokio::join!(state.generated_secret("u", "key"), state.generated_secret("u", "key"));
@@ -142,7 +142,7 @@ async fn events_are_counted_and_limited() {
 }
 
 #[tokio::test]
-async fn no_state_is_said_so() {
+async fn missing_state_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let error = State::open_read_only(directory.path()).await.unwrap_err().to_string();
     assert!(error.starts_with("there is no state in "), "{error}");

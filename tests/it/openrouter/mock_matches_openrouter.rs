@@ -1,4 +1,4 @@
-//! The mock upstream can be relied on: it keeps to OpenRouter's documented answers, and our client reads them.
+//! The mock upstream answers as OpenRouter documents it, and our client reads these answers.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ fn scan(bytes: &[u8]) -> ResponseSummary {
 }
 
 #[tokio::test]
-async fn a_stream_has_comments_chunks_usage_and_an_end() {
+async fn stream_has_comments_chunks_usage_and_end() {
     let (base, pool) = mock(None).await;
     let (status, headers, bytes) = ask(&client(&base, &pool, "sk"), "chunks=3", true).await;
     let text = String::from_utf8(bytes.unwrap()).unwrap();
@@ -67,12 +67,12 @@ async fn a_stream_has_comments_chunks_usage_and_an_end() {
     }
     let usage = scan(text.as_bytes()).usage.unwrap();
     assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(12), Some(3)));
-    // 12 × $0.15 and 3 × $0.60 a million.
+    // 12 tokens at $0.15 and 3 at $0.60 a million.
     assert_eq!(usage.cost, Some(MicroUsd::new(4)), "3.6 millionths of a dollar");
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_one_document_with_usage() {
+async fn whole_answer_is_one_document_with_usage() {
     let (base, pool) = mock(None).await;
     let (status, _, bytes) = ask(&client(&base, &pool, "sk"), "chunks=3", false).await;
     let answer: Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
@@ -82,7 +82,7 @@ async fn a_whole_answer_is_one_document_with_usage() {
 }
 
 #[tokio::test]
-async fn a_generation_is_told_half_a_second_after_its_end() {
+async fn generation_is_available_half_a_second_after_its_end() {
     let (base, pool) = mock(None).await;
     let client = client(&base, &pool, "sk");
     let (_, headers, _) = ask(&client, "chunks=5", true).await;
@@ -103,7 +103,7 @@ async fn a_generation_is_told_half_a_second_after_its_end() {
 }
 
 #[tokio::test]
-async fn an_answer_left_alone_is_cancelled_at_once_and_put_on_record() {
+async fn abandoned_answer_is_cancelled_and_recorded() {
     let (base, pool) = mock(None).await;
     let client = client(&base, &pool, "sk");
     let answer = client.chat(HeaderMap::new(), body("chunks=1000 delay=20 store=0", true)).await.unwrap();
@@ -123,7 +123,7 @@ async fn an_answer_left_alone_is_cancelled_at_once_and_put_on_record() {
 }
 
 #[tokio::test]
-async fn a_stream_can_fail_and_break_in_the_middle() {
+async fn stream_can_fail_or_break_midway() {
     let (base, pool) = mock(None).await;
     let client = client(&base, &pool, "sk");
     let (status, _, bytes) = ask(&client, "chunks=9 fail=2", true).await;
@@ -137,7 +137,7 @@ async fn a_stream_can_fail_and_break_in_the_middle() {
 }
 
 #[tokio::test]
-async fn refusals_have_openrouters_shape() {
+async fn refusals_have_openrouter_format() {
     let (base, pool) = mock(Some("sk-or-v1-right")).await;
     let right = client(&base, &pool, "sk-or-v1-right");
     for code in [400, 401, 402, 403, 429, 500, 502, 503] {
@@ -157,7 +157,7 @@ async fn refusals_have_openrouters_shape() {
 }
 
 #[tokio::test]
-async fn below_v1_it_plays_an_ollama() {
+async fn v1_path_answers_like_ollama() {
     let (base, pool) = mock(Some("sk-or-v1-right")).await;
     let ollama = Client::new(&pool, &format!("{base}/v1"), None).unwrap();
     let models: Vec<String> = ollama.models().await.unwrap().into_iter().map(|model| model.id).collect();
@@ -171,7 +171,7 @@ async fn below_v1_it_plays_an_ollama() {
 }
 
 #[tokio::test]
-async fn connections_are_used_again_and_replaced_when_closed() {
+async fn connections_are_reused_and_replaced_when_closed() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, MockOptions::default()));

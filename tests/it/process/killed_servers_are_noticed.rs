@@ -1,4 +1,4 @@
-//! The end of a server is seen within milliseconds, with its reason; one that hangs is seen by its probes and can be stopped.
+//! The end of a server is noticed within milliseconds, with its cause; a hanging one fails its probes and can be stopped.
 
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,17 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::fixtures::measurement;
 use crate::fixtures::ports::free_port;
-use crate::fixtures::process::{Place, is_absent, is_ready, signal, started, until, workload};
+use crate::fixtures::process::{StateDirectory, is_absent, is_ready, signal, start_ready, wait_until, workload};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_becomes_ready_and_its_kill_is_told_with_the_signal() {
+async fn killed_server_is_reported_promptly_with_its_signal() {
     let _turn = measurement::turn().await;
-    let place = Place::new();
-    let runtime = place.runtime(false);
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let workload = workload("abc", free_port());
     let mut changes = runtime.changes();
     let before = jiff::Timestamp::now();
-    let pid = started(&place, &runtime, &workload).await;
+    let pid = start_ready(&state, &runtime, &workload).await;
     let observed = runtime.observe(&workload.id, Some(&workload)).await.unwrap();
     let Presence::Running { drift, since, readiness } = observed.presence else { panic!("{:?}", observed.presence) };
     assert_eq!(drift, Drift::None);
@@ -27,7 +27,7 @@ async fn a_server_becomes_ready_and_its_kill_is_told_with_the_signal() {
     assert_eq!(readiness, Readiness::Ready { version: Some(env!("CARGO_PKG_VERSION").to_owned()) });
     assert_eq!((observed.last_exit, observed.port_holder), (None, None));
 
-    // What was told up to here is read, so that the next word is about the kill.
+    // Earlier changes are drained, so that the next one is caused by the kill.
     while tokio::time::timeout(Duration::from_millis(150), changes.next()).await.is_ok() {}
     let killed = Instant::now();
     signal(pid, Signal::KILL);
@@ -39,18 +39,18 @@ async fn a_server_becomes_ready_and_its_kill_is_told_with_the_signal() {
     assert_eq!((exit.code, exit.signal), (None, Some(9)));
     assert!(!exit.log_tail.is_empty() && exit.log_tail.len() <= 20, "{exit:?}");
 
-    started(&place, &runtime, &workload).await;
+    start_ready(&state, &runtime, &workload).await;
     runtime.shutdown().await.unwrap();
-    assert!(place.pids().is_empty());
+    assert!(state.pids().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_look_right_after_a_kill_never_shows_a_running_server() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn observation_after_a_kill_shows_no_running_server() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let workload = workload("abc", free_port());
     for _ in 0..5 {
-        let pid = started(&place, &runtime, &workload).await;
+        let pid = start_ready(&state, &runtime, &workload).await;
         let number = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         let held = pidfd_open(number, PidfdFlags::empty()).unwrap();
         signal(pid, Signal::KILL);
@@ -61,26 +61,26 @@ async fn a_look_right_after_a_kill_never_shows_a_running_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_refuses_its_configuration_says_so_in_its_last_words_without_secrets() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn startup_failure_shows_its_log_without_secrets() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
     let wrong = mai_operator::runtime::EnvValue::Plain("nowhere/a-secret-for-tests".to_owned());
     workload.env.insert("MAI_TIME_ZONE".to_owned(), wrong);
     runtime.start(&workload).await.unwrap();
-    let exit = until(&runtime, &workload, "absent", is_absent).await.last_exit.unwrap();
+    let exit = wait_until(&runtime, &workload, "absent", is_absent).await.last_exit.unwrap();
     assert_eq!(exit.code, Some(2), "{exit:?}");
-    let said = exit.log_tail.join("\n");
-    assert!(said.contains("MAI_TIME_ZONE") && said.contains("[secret]"), "{said}");
-    assert!(!said.contains("a-secret-for-tests"), "{said}");
+    let log = exit.log_tail.join("\n");
+    assert!(log.contains("MAI_TIME_ZONE") && log.contains("[secret]"), "{log}");
+    assert!(!log.contains("a-secret-for-tests"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_fails_its_probes_and_recovers() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn hanging_server_fails_its_probes_and_recovers() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let workload = workload("abc", free_port());
-    let pid = started(&place, &runtime, &workload).await;
+    let pid = start_ready(&state, &runtime, &workload).await;
     let mut changes = runtime.changes();
     signal(pid, Signal::STOP);
     let failing = |observed: &mai_operator::runtime::Observed| match &observed.presence {
@@ -90,35 +90,35 @@ async fn a_server_that_hangs_fails_its_probes_and_recovers() {
         }
         _ => false,
     };
-    until(&runtime, &workload, "failing its third probe", failing).await;
+    wait_until(&runtime, &workload, "failing its third probe", failing).await;
     assert_eq!(changes.next().await, Some(workload.id.clone()));
     signal(pid, Signal::CONT);
-    until(&runtime, &workload, "ready again", is_ready).await;
-    assert_eq!(place.pids(), [pid]);
+    wait_until(&runtime, &workload, "ready again", is_ready).await;
+    assert_eq!(state.pids(), [pid]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_is_stopped_politely_and_its_end_is_no_failure() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn stopped_server_exits_cleanly_and_counts_no_failure() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let workload = workload("abc", free_port());
-    started(&place, &runtime, &workload).await;
+    start_ready(&state, &runtime, &workload).await;
     runtime.stop(&workload.id).await.unwrap();
     let observed = runtime.observe(&workload.id, Some(&workload)).await.unwrap();
     assert_eq!((observed.presence, observed.last_exit, observed.port_holder), (Presence::Absent, None, None));
-    let log = std::fs::read_to_string(place.log("abc")).unwrap();
+    let log = std::fs::read_to_string(state.log("abc")).unwrap();
     assert!(!log.contains("panicked"), "{log}");
     runtime.stop(&workload.id).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_ignores_sigterm_is_killed_after_its_grace() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn server_ignoring_sigterm_is_killed_after_its_grace() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
     workload.stop_grace = Duration::from_millis(400);
-    let pid = started(&place, &runtime, &workload).await;
-    // A stopped process does not even see SIGTERM.
+    let pid = start_ready(&state, &runtime, &workload).await;
+    // A stopped process does not receive SIGTERM.
     signal(pid, Signal::STOP);
     let asked = Instant::now();
     let stopping = runtime.stop(&workload.id);
@@ -132,5 +132,5 @@ async fn a_server_that_ignores_sigterm_is_killed_after_its_grace() {
     assert!(asked.elapsed() >= Duration::from_millis(400) && asked.elapsed() < Duration::from_secs(5));
     let observed = runtime.observe(&workload.id, None).await.unwrap();
     assert_eq!((observed.presence, observed.last_exit), (Presence::Absent, None));
-    assert!(place.pids().is_empty());
+    assert!(state.pids().is_empty());
 }

@@ -1,5 +1,5 @@
-//! A server has its declared environment, places, port and limits, and nothing of the reconciler's; what it cannot have is named
-//! before anything is started.
+//! A server gets its declared environment, paths, port and limits, and nothing of the reconciler's; an obstacle is named
+//! before a start.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use mai_operator::runtime::{EnvValue, Limits, Presence, Runtime, RuntimeError};
 
 use crate::fixtures::measurement;
 use crate::fixtures::ports::free_port;
-use crate::fixtures::process::{self, PATIENCE, Place, is_ready, started, until, workload};
+use crate::fixtures::process::{self, PATIENCE, StateDirectory, is_ready, start_ready, wait_until, workload};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_reconcilers_environment_leaks_and_no_secret_is_on_the_command_line() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn server_inherits_no_environment_and_shows_no_secret() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
-    // A document that gives its server another's name, address or data is not followed in that.
+    // A document cannot override the name, address or data directory of its server.
     for name in ["MAI_INSTANCE_NAME", "MAI_STATE_DIR", "HOST", "PORT", "DATA_DIR", "MAI_EXIT_WITH_STDIN"] {
         workload.env.insert(name.to_owned(), EnvValue::Plain("8".to_owned()));
     }
-    let pid = started(&place, &runtime, &workload).await;
+    let pid = start_ready(&state, &runtime, &workload).await;
     let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     let mut names: Vec<&str> = environ.split('\0').filter_map(|variable| Some(variable.split_once('=')?.0)).collect();
     names.sort_unstable();
@@ -46,15 +46,15 @@ async fn nothing_of_the_reconcilers_environment_leaks_and_no_secret_is_on_the_co
     let open: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .filter_map(|fd| Some(std::fs::read_link(fd.ok()?.path()).ok()?.display().to_string()))
-        .filter(|target| target.starts_with('/') && !target.starts_with(place.state.to_str().unwrap()))
+        .filter(|target| target.starts_with('/') && !target.starts_with(state.path.to_str().unwrap()))
         .collect();
     assert!(open.iter().all(|target| target == "/dev/null"), "{open:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_told_with_the_name_of_its_holder_before_anything_is_started() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn taken_port_names_its_holder_before_a_start() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let workload = workload("abc", port);
@@ -63,13 +63,13 @@ async fn a_taken_port_is_told_with_the_name_of_its_holder_before_anything_is_sta
     assert!(observed.port_holder.as_ref().unwrap().ends_with(&format!("(process {me})")), "{observed:?}");
     let error = runtime.start(&workload).await.unwrap_err();
     assert!(matches!(&error, RuntimeError::PortTaken { port: told, .. } if *told == port), "{error}");
-    assert!(place.pids().is_empty());
+    assert!(state.pids().is_empty());
     drop(listener);
-    started(&place, &runtime, &workload).await;
+    start_ready(&state, &runtime, &workload).await;
 
-    // One of our own is called by the name of its instance, also when the port is only wanted in exchange for another.
+    // A server of ours is called by the name of its instance, also when the port is to replace another.
     let mut other = process::workload("other", free_port());
-    let pid = started(&place, &runtime, &other).await;
+    let pid = start_ready(&state, &runtime, &other).await;
     let mut moved = workload.clone();
     moved.listen = other.listen;
     let observed = runtime.observe(&workload.id, Some(&moved)).await.unwrap();
@@ -82,11 +82,11 @@ async fn a_taken_port_is_told_with_the_name_of_its_holder_before_anything_is_sta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_that_cannot_be_written_is_named_before_anything_is_started() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn unwritable_data_directory_is_named_before_a_start() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
-    let file = place.state.join("file");
+    let file = state.path.join("file");
     std::fs::write(&file, "").unwrap();
     workload.data_path = Some(file.join("data"));
     let error = runtime.start(&workload).await.unwrap_err();
@@ -95,36 +95,36 @@ async fn a_data_directory_that_cannot_be_written_is_named_before_anything_is_sta
         error.to_string().contains(&format!("{} of abc cannot be written", file.join("data").display())),
         "{error}"
     );
-    assert!(place.pids().is_empty() && !place.log("abc").exists());
+    assert!(state.pids().is_empty() && !state.log("abc").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn declared_places_are_used_and_removed_only_when_nothing_runs() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn declared_paths_are_removed_only_after_the_server() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
-    let data = place.state.parent().unwrap().join("disk/abc");
+    let data = state.path.parent().unwrap().join("disk/abc");
     workload.data_path = Some(data.clone());
-    started(&place, &runtime, &workload).await;
+    start_ready(&state, &runtime, &workload).await;
     assert!(data.join("mai.db").exists());
     let error = runtime.remove_data(&workload.id).await.unwrap_err().to_string();
     assert!(error.contains("still runs") && data.join("mai.db").exists(), "{error}");
     runtime.stop(&workload.id).await.unwrap();
-    // A later reconciler has never seen the document, and removes the declared place all the same.
+    // A later reconciler without the document removes the declared path as well.
     drop(runtime);
-    let runtime = place.runtime(false);
+    let runtime = state.runtime(false);
     runtime.remove_data(&workload.id).await.unwrap();
-    assert!(!data.exists() && data.parent().unwrap().exists() && !place.state.join("instances/abc").exists());
+    assert!(!data.exists() && data.parent().unwrap().exists() && !state.path.join("instances/abc").exists());
     runtime.remove_data(&workload.id).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memory_limit_is_one_the_kernel_knows_of() {
-    let place = Place::new();
-    let runtime = place.runtime(false);
+async fn memory_limit_is_enforced_by_the_kernel() {
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
     workload.limits = Limits { cpu_millis: None, memory_bytes: Some(512 << 20) };
-    let pid = started(&place, &runtime, &workload).await;
+    let pid = start_ready(&state, &runtime, &workload).await;
     let limit = match runtime.how_limited() {
         LimitedBy::ControlGroup => group_limit(pid),
         LimitedBy::ResourceLimit => {
@@ -138,7 +138,7 @@ async fn a_memory_limit_is_one_the_kernel_knows_of() {
     runtime.stop(&workload.id).await.unwrap();
 }
 
-/// The memory limit of the group in which a process is, whichever version of control groups keeps it.
+/// Returns the memory limit of the control group of a process, version 1 or 2.
 fn group_limit(pid: u32) -> u64 {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let v1 = groups
@@ -151,20 +151,20 @@ fn group_limit(pid: u32) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_kept_short_while_its_server_goes_on_writing() {
-    let place = Place::new();
+async fn log_is_rotated_while_the_server_writes() {
+    let state = StateDirectory::new();
     let workload = workload("abc", free_port());
     {
-        let runtime = place.runtime(true);
-        started(&place, &runtime, &workload).await;
+        let runtime = state.runtime(true);
+        start_ready(&state, &runtime, &workload).await;
     }
-    let log = place.log("abc");
+    let log = state.log("abc");
     let mut much = std::fs::read(&log).unwrap();
     much.resize(11 << 20, b'x');
     std::fs::write(&log, &much).unwrap();
-    // Another reconciler keeps the log of a server it did not start.
-    let runtime = place.runtime(true);
-    until(&runtime, &workload, "ready", is_ready).await;
+    // Another reconciler rotates the log of a server it did not start.
+    let runtime = state.runtime(true);
+    wait_until(&runtime, &workload, "ready", is_ready).await;
     let patience = Instant::now();
     while log.metadata().unwrap().len() > 1 << 20 {
         assert!(patience.elapsed() < PATIENCE);
@@ -177,17 +177,17 @@ async fn a_log_is_kept_short_while_its_server_goes_on_writing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_servers_are_looked_at_in_no_time() {
+async fn twenty_servers_are_observed_within_10_ms() {
     let _turn = measurement::turn().await;
-    let place = Place::new();
-    let runtime = place.runtime(false);
+    let state = StateDirectory::new();
+    let runtime = state.runtime(false);
     let workloads: Vec<_> = (0..20).map(|n| workload(&format!("client{n}"), free_port())).collect();
     let began = Instant::now();
     let starts = workloads.iter().map(|workload| runtime.start(workload));
     futures::future::join_all(starts).await.into_iter().collect::<Result<(), _>>().unwrap();
     let spawned = began.elapsed();
     for workload in &workloads {
-        until(&runtime, workload, "ready", is_ready).await;
+        wait_until(&runtime, workload, "ready", is_ready).await;
     }
     println!("20 servers: started after {spawned:?}, ready after {:?}", began.elapsed());
     let fastest = {
@@ -206,5 +206,5 @@ async fn twenty_servers_are_looked_at_in_no_time() {
     let stopping = Instant::now();
     runtime.shutdown().await.unwrap();
     println!("20 servers stopped in {:?}", stopping.elapsed());
-    assert!(place.pids().is_empty());
+    assert!(state.pids().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What `compose-mode/` offers for copying fits together and is accepted by those who will read it.
+//! The examples in `compose-mode/` agree with each other and are accepted by the programs that read them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn clients() -> Vec<Value> {
     names.iter().map(|name| yaml(name)).collect()
 }
 
-/// NAME=value lines of the example environment.
+/// Returns the NAME=value pairs of the example environment.
 fn secrets() -> BTreeMap<String, String> {
     let lines = text("mai.env.example");
     let pairs = lines.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
@@ -35,18 +35,18 @@ fn secrets() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_example_clients_are_valid_and_their_secrets_have_a_place() {
+fn example_clients_are_valid_and_have_their_secrets() {
     let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(file("clients")).envs(secrets()).output();
     let output = output.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!((output.status.code(), said.trim()), (Some(0), "3 instances in 3 files are valid"));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), stdout.trim()), (Some(0), "3 instances in 3 files are valid"));
     for client in clients() {
         assert_eq!(client["spec"]["image"], "mai-production:latest", "what docs/docker.md builds");
     }
 }
 
 #[test]
-fn caddy_sends_each_client_what_is_its_own() {
+fn caddy_example_routes_each_client() {
     let caddyfile = text("Caddyfile");
     let mut sent = BTreeSet::new();
     let mut host = "";
@@ -67,7 +67,7 @@ fn caddy_sends_each_client_what_is_its_own() {
 }
 
 #[test]
-fn systemd_accepts_the_units_and_the_command_they_run() {
+fn systemd_units_and_their_command_are_valid() {
     let directory = tempfile::tempdir().unwrap();
     let service = text("mai.service");
     let mut command = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/mai ")).unwrap();
@@ -80,12 +80,12 @@ fn systemd_accepts_the_units_and_the_command_they_run() {
         .args(command.split(' '))
         .output()
         .unwrap();
-    let said = String::from_utf8(understood.stderr).unwrap();
-    assert!(said.contains("no container engine answers at /nonexistent.sock"), "{said}");
+    let output = String::from_utf8(understood.stderr).unwrap();
+    assert!(output.contains("no container engine answers at /nonexistent.sock"), "{output}");
 
     let units = ["mai.service", "mai-git-pull.service", "mai-git-pull.timer"];
     for unit in units {
-        // Neither program has to be installed where the tests run.
+        // Neither program needs to be installed where the tests run.
         let here =
             text(unit).replace("/usr/local/bin/mai", env!("CARGO_BIN_EXE_mai")).replace("/usr/bin/git", "/bin/true");
         std::fs::write(directory.path().join(unit), here).unwrap();
@@ -95,13 +95,13 @@ fn systemd_accepts_the_units_and_the_command_they_run() {
         .args(units.map(|unit| directory.path().join(unit)))
         .output()
         .expect("this test needs systemd-analyze (Debian: apt-get install systemd)");
-    let said = String::from_utf8(verified.stderr).unwrap();
-    let ours: Vec<&str> = said.lines().filter(|line| units.iter().any(|unit| line.contains(unit))).collect();
-    assert!(verified.status.success() && ours.is_empty(), "{said}");
+    let output = String::from_utf8(verified.stderr).unwrap();
+    let ours: Vec<&str> = output.lines().filter(|line| units.iter().any(|unit| line.contains(unit))).collect();
+    assert!(verified.status.success() && ours.is_empty(), "{output}");
 }
 
 #[test]
-fn the_operator_in_a_container_sees_what_it_has_to() {
+fn containerised_operator_has_the_mounts_it_needs() {
     let service = yaml("docker-compose.yml")["services"]["mai"].take();
     assert_eq!(service["command"], json!(["compose", "/etc/mai/clients", "--runtime", "docker"]));
     assert_eq!(service["network_mode"], "host", "the instances are asked at the ports of the server");

@@ -1,4 +1,4 @@
-//! Promise: whatever a condition can be called is explained, and nothing else is.
+//! `docs/conditions.md` explains exactly the conditions and reasons of the code.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,17 +7,17 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// The words that the code gives out, from where it names each of them.
-fn words(of: &str) -> BTreeSet<String> {
+/// Returns the names that an enum of the code is displayed as.
+fn names(of: &str) -> BTreeSet<String> {
     let code = read("src/api/condition.rs");
     let body = code.split(&format!("impl {of} {{")).nth(1).unwrap().split("\n}\n").next().unwrap();
-    let words =
+    let names =
         body.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split('"').nth(1)).map(str::to_owned);
-    words.collect()
+    names.collect()
 }
 
-/// The first cells of the tables below these headings.
-fn explained(columns: &str) -> BTreeSet<String> {
+/// Returns the first cells of the tables with these headings.
+fn documented(columns: &str) -> BTreeSet<String> {
     let page = read("docs/conditions.md");
     let mut inside = false;
     let mut found = BTreeSet::new();
@@ -31,9 +31,9 @@ fn explained(columns: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_condition_and_every_reason_has_its_line_in_the_page() {
-    let (kinds, reasons) = (words("ConditionKind"), words("Reason"));
+fn every_condition_and_reason_is_documented() {
+    let (kinds, reasons) = (names("ConditionKind"), names("Reason"));
     assert!(kinds.len() > 5 && reasons.len() > 25, "they are not found in the code: {kinds:?} {reasons:?}");
-    assert_eq!(explained("| condition |"), kinds);
-    assert_eq!(explained("| reason |"), reasons);
+    assert_eq!(documented("| condition |"), kinds);
+    assert_eq!(documented("| reason |"), reasons);
 }

@@ -1,11 +1,11 @@
-//! Promise: the committed CRD is what the code means, what `mai crd` prints, and small enough for any cluster.
+//! The committed CRD equals the output of `mai crd`, and is small enough for any cluster.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 #[test]
-fn the_committed_crd_is_what_mai_crd_prints() {
+fn committed_crd_equals_mai_crd_output() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/maiinstances.yaml");
     let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -18,7 +18,7 @@ fn the_committed_crd_is_what_mai_crd_prints() {
 }
 
 #[test]
-fn the_crd_is_the_same_object_when_it_is_read_back() {
+fn crd_survives_a_yaml_round_trip() {
     let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
     let read: serde_json::Value = serde_saphyr::from_slice(&output.stdout).unwrap();
     let meant = serde_json::to_value(<mai_operator::api::MaiInstance as kube::CustomResourceExt>::crd()).unwrap();
@@ -28,7 +28,7 @@ fn the_crd_is_the_same_object_when_it_is_read_back() {
 }
 
 #[test]
-fn the_crd_stays_below_64_kb() {
+fn crd_is_smaller_than_64_kb() {
     let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
     assert!(output.stdout.len() < 64 * 1024, "the CRD has {} bytes", output.stdout.len());
 }

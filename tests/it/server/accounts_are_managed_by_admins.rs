@@ -1,4 +1,4 @@
-//! The admin finds and changes people; everybody has their own account to look after.
+//! Admins list, search and change accounts; every user changes their own.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn emails(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn people_come_thirty_a_page_newest_first_and_can_be_searched() {
+async fn account_list_is_paged_sorted_and_searchable() {
     let server = Server::start(&[("MAI_MAX_USERS", "40")]).await;
     let admin = server.admin().await;
     for n in 0..33 {
@@ -26,7 +26,7 @@ async fn people_come_thirty_a_page_newest_first_and_can_be_searched() {
 
     let (_, found) = server.get("/api/v1/users/?query=PERSON%207", &admin).await;
     assert_eq!((emails(&found), found["total"].as_i64()), (vec!["p7_x@example.com"], Some(1)));
-    // What means something to LIKE is looked for as it is.
+    // Wildcards of LIKE are searched for literally.
     for (query, total) in [("_x@", 33), ("0%25", 33), ("%25%25", 0), ("p_", 0), ("%5C", 0)] {
         let (_, found) = server.get(&format!("/api/v1/users/?query={query}"), &admin).await;
         assert_eq!(found["total"], total, "{query}");
@@ -35,7 +35,7 @@ async fn people_come_thirty_a_page_newest_first_and_can_be_searched() {
 }
 
 #[tokio::test]
-async fn the_admin_changes_a_name_and_an_email_that_nobody_has() {
+async fn admin_changes_names_and_unused_emails() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (id, user) = server.user(&admin, "user@example.com").await;
@@ -48,15 +48,15 @@ async fn the_admin_changes_a_name_and_an_email_that_nobody_has() {
     );
     let (_, session) = server.get("/api/v1/auths/", &user).await;
     assert_eq!(session["name"], "New Name", "the session goes on and knows the new name");
-    let (status, said) = server.post(&path, &admin, json!({ "email": "ADMIN@example.com" })).await;
-    assert_eq!(status, 400, "{said}");
-    assert!(said["detail"].as_str().unwrap().contains("already registered"));
+    let (status, response) = server.post(&path, &admin, json!({ "email": "ADMIN@example.com" })).await;
+    assert_eq!(status, 400, "{response}");
+    assert!(response["detail"].as_str().unwrap().contains("already registered"));
     let twice = json!({ "name": "Twice", "email": "NEW@example.com", "password": PASSWORD });
     assert_eq!(server.post("/api/v1/auths/add", &admin, twice).await.0, 400);
 }
 
 #[tokio::test]
-async fn everybody_chooses_their_own_name_and_language() {
+async fn own_profile_accepts_name_and_language() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (_, user) = server.user(&admin, "user@example.com").await;

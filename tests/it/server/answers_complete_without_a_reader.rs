@@ -1,4 +1,4 @@
-//! An answer in a stored chat is written whether anybody looks or not, can be joined at any time, and is kept.
+//! An answer in a stored chat is completed and stored with or without readers, who may follow it from any moment.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ fn config(directory: &Path, base_url: &str) -> Config {
     config
 }
 
-async fn somebody(app: &App, email: &str, role: users::Role) -> UserId {
+async fn create_user(app: &App, email: &str, role: users::Role) -> UserId {
     let new = NewUser { name: email.to_owned(), email: email.to_owned(), password: "correct horse".into(), role };
     users::create(app, new).await.unwrap().id
 }
@@ -40,7 +40,7 @@ async fn setup() -> Setup {
 async fn setup_with(mock: Mock) -> Setup {
     let directory = tempfile::tempdir().unwrap();
     let app = App::start(config(directory.path(), &mock.base_url())).await.unwrap();
-    let user = somebody(&app, "anna@example.com", users::Role::Admin).await;
+    let user = create_user(&app, "anna@example.com", users::Role::Admin).await;
     let chat = chat::create(&app, &user, None).await.unwrap().id;
     Setup { app, user, chat, mock, directory }
 }
@@ -51,7 +51,7 @@ impl Setup {
     }
 
     async fn follow(&self, answer: Uuid) -> (String, AnswerEvent) {
-        told(&self.app, &self.user, answer).await
+        follow(&self.app, &self.user, answer).await
     }
 
     async fn messages(&self) -> Vec<Message> {
@@ -63,13 +63,13 @@ impl Setup {
     }
 }
 
-/// Everything an answer tells from now on, and how it ends.
-async fn told(app: &App, user: &UserId, answer: Uuid) -> (String, AnswerEvent) {
-    ended(chat::follow(app, user, answer).await.unwrap()).await
+/// Follows an answer to its end; returns its text and its last event.
+async fn follow(app: &App, user: &UserId, answer: Uuid) -> (String, AnswerEvent) {
+    collect(chat::follow(app, user, answer).await.unwrap()).await
 }
 
-/// All that is told, and how it ends.
-async fn ended(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEvent) {
+/// Returns the text of the events and the last event.
+async fn collect(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEvent) {
     let mut text = String::new();
     let events: Vec<AnswerEvent> = events.collect().await;
     let (end, texts) = events.split_last().unwrap();
@@ -82,13 +82,13 @@ async fn ended(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEvent)
     (text, end.clone())
 }
 
-/// `mock:` at the beginning makes the mock say words of eight letters.
+/// Returns the text of the mock's answer to a question that begins with `mock:`, words of eight letters.
 fn words(count: usize) -> String {
     (0..count).map(|n| format!("{:<8}", format!("word{n}"))).collect()
 }
 
 #[tokio::test]
-async fn everybody_who_follows_gets_the_whole_answer_whenever_they_come() {
+async fn answer_with_late_followers_reaches_all_in_full() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=100 delay=10").await;
     let early = setup.follow(answer);
@@ -110,7 +110,7 @@ async fn everybody_who_follows_gets_the_whole_answer_whenever_they_come() {
 }
 
 #[tokio::test]
-async fn an_answer_nobody_follows_is_kept_and_counted() {
+async fn answer_without_followers_is_stored_and_counted() {
     let setup = setup().await;
     let answer = setup.ask("Why is the sky blue? Please explain it to me as if I were a child of five").await;
     assert!(matches!(
@@ -141,7 +141,7 @@ async fn an_answer_nobody_follows_is_kept_and_counted() {
 }
 
 #[tokio::test]
-async fn a_growing_answer_is_saved_while_it_grows() {
+async fn unfinished_answer_is_saved_periodically() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=300 delay=10").await;
     tokio::time::sleep(Duration::from_millis(1_300)).await;
@@ -152,13 +152,13 @@ async fn a_growing_answer_is_saved_while_it_grows() {
 }
 
 #[tokio::test]
-async fn a_stopped_answer_keeps_what_came_and_stops_the_upstream() {
+async fn stopped_answer_keeps_its_text_and_ends_upstream_call() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=1000 delay=10").await;
     let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
     let Some(AnswerEvent::Text(begun)) = events.next().await else { panic!("ended before it began") };
     chat::stop(&setup.app, &setup.user, answer).await.unwrap();
-    let (text, end) = ended(events).await;
+    let (text, end) = collect(events).await;
     let message = setup.message(answer).await;
     assert_eq!((end, message.status), (AnswerEvent::Stopped, MessageStatus::Stopped));
     assert!(message.content.len() >= 8 && begun + &text == message.content);
@@ -178,7 +178,7 @@ async fn a_stopped_answer_keeps_what_came_and_stops_the_upstream() {
 }
 
 #[tokio::test]
-async fn asking_again_replaces_the_last_answer() {
+async fn regenerated_answer_replaces_the_last_one() {
     let setup = setup().await;
     let first = setup.ask("mock: chunks=3").await;
     setup.follow(first).await;
@@ -192,7 +192,7 @@ async fn asking_again_replaces_the_last_answer() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_said_in_the_answer() {
+async fn failed_answer_explains_the_cause() {
     let setup = setup().await;
     let sentences = [
         (
@@ -225,11 +225,11 @@ async fn what_went_wrong_is_said_in_the_answer() {
 }
 
 #[tokio::test]
-async fn nobody_sees_a_chat_of_somebody_else() {
+async fn chat_is_hidden_from_other_users() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=200 delay=10").await;
     let (app, chat) = (&setup.app, setup.chat);
-    let other = somebody(app, "other@example.com", users::Role::User).await;
+    let other = create_user(app, "other@example.com", users::Role::User).await;
     assert!(chat::list(app, &other, None).await.unwrap().is_empty());
     assert!(matches!(chat::get(app, &other, chat).await, Err(ChatError::NotFound)));
     assert!(matches!(chat::message(app, &other, answer).await, Err(ChatError::NotFound)));
@@ -243,7 +243,7 @@ async fn nobody_sees_a_chat_of_somebody_else() {
 }
 
 #[tokio::test]
-async fn chats_are_found_renamed_and_removed() {
+async fn chats_can_be_searched_renamed_and_deleted() {
     let setup = setup().await;
     let (app, user) = (&setup.app, &setup.user);
     let answer = setup.ask("mock: chunks=1000 delay=10").await;
@@ -261,18 +261,18 @@ async fn chats_are_found_renamed_and_removed() {
 
     let events = chat::follow(app, user, answer).await.unwrap();
     chat::remove(app, user, setup.chat).await.unwrap();
-    assert_eq!(ended(events).await.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
+    assert_eq!(collect(events).await.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
     assert_eq!(titles(None).await, ["100% wool socks"]);
     assert!(matches!(chat::message(app, user, answer).await, Err(ChatError::NotFound)));
 }
 
 #[tokio::test]
-async fn what_a_removed_person_wrote_goes_with_them_and_what_it_cost_stays() {
+async fn deleted_account_loses_chats_and_keeps_usage() {
     let setup = setup().await;
-    let other = somebody(&setup.app, "other@example.com", users::Role::User).await;
+    let other = create_user(&setup.app, "other@example.com", users::Role::User).await;
     let chat = chat::create(&setup.app, &other, None).await.unwrap().id;
     let asked = chat::send(&setup.app, &other, chat, "mock: chunks=3", MODEL).await.unwrap();
-    told(&setup.app, &other, asked.answer).await;
+    follow(&setup.app, &other, asked.answer).await;
     setup.app.db.flush().await.unwrap();
     sqlx::query("SELECT 1 FROM message WHERE chat_id = ?")
         .bind(chat.to_string())
@@ -305,7 +305,7 @@ async fn what_a_removed_person_wrote_goes_with_them_and_what_it_cost_stays() {
 }
 
 #[test]
-fn an_answer_cut_off_by_a_crash_says_so_after_the_restart() {
+fn answer_interrupted_by_crash_is_marked_failed() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let upstream = runtime();
     let crashing = runtime();
@@ -316,12 +316,12 @@ fn an_answer_cut_off_by_a_crash_says_so_after_the_restart() {
         (setup, answer)
     });
     let (directory, user, base_url) = (setup.directory, setup.user, setup.mock.base_url());
-    // No task of the first server runs after this, as if it had been killed.
+    // No task of the first server runs after this, as after a kill.
     crashing.shutdown_timeout(Duration::from_secs(5));
 
     runtime().block_on(async {
         let app = App::start(config(directory.path(), &base_url)).await.unwrap();
-        let (text, end) = told(&app, &user, answer).await;
+        let (text, end) = follow(&app, &user, answer).await;
         assert!(!text.is_empty() && words(1000).starts_with(&text));
         let sentence = "The server was restarted while this answer was being written. Please ask again.";
         assert_eq!(end, AnswerEvent::Failed(sentence.to_owned()));
@@ -330,7 +330,7 @@ fn an_answer_cut_off_by_a_crash_says_so_after_the_restart() {
 }
 
 #[tokio::test]
-async fn a_closing_server_lets_answers_end_and_cuts_those_that_take_too_long() {
+async fn shutdown_finishes_short_answers_and_cuts_long_ones() {
     let setup = setup().await;
     let short = setup.ask("mock: chunks=40 delay=10").await;
     let second = chat::create(&setup.app, &setup.user, None).await.unwrap().id;
@@ -341,7 +341,7 @@ async fn a_closing_server_lets_answers_end_and_cuts_those_that_take_too_long() {
     assert!(began.elapsed() < Duration::from_secs(8));
 
     let app = App::start(config(setup.directory.path(), &setup.mock.base_url())).await.unwrap();
-    assert_eq!(told(&app, &setup.user, short).await, (words(40), AnswerEvent::Done));
-    let (text, end) = told(&app, &setup.user, long).await;
+    assert_eq!(follow(&app, &setup.user, short).await, (words(40), AnswerEvent::Done));
+    let (text, end) = follow(&app, &setup.user, long).await;
     assert!(text.len() > 8 * 100 && matches!(end, AnswerEvent::Failed(_)), "{} {end:?}", text.len());
 }

@@ -1,4 +1,4 @@
-//! What goes through the chat API arrives as it was sent: the answer byte for byte, the question but for `user`.
+//! The chat API forwards answers byte for byte, and requests unchanged except for `user`.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::fixtures::upstream::{Canned, Mock};
 
 const PATHS: [&str; 3] = ["/api/chat/completions", "/api/v1/chat/completions", "/v1/chat/completions"];
 
-/// Comments, both kinds of line ends, a usage chunk with odd numbers, text that is not ASCII, no blank line at the end.
+/// A stream with comments, both kinds of line ends, unusual number formats, non-ASCII text and no final blank line.
 const STREAM: &str = ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\r\n\r\nid: 7\nevent: chunk\n\
     data: {\"id\":\"gen-1\", \"model\":\"canned/model\",\"choices\":[{\"delta\":{\"content\":\"zażółć \\u0000 \\\"usage\\\" 🦀\"}}]}\n\n\
     data:{\"id\":\"gen-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9,\"total_tokens\":16,\"cost\":1.234567890123e-03}}\r\n\r\n\
     data: [DONE]\n\ntrailing rubbish without an end";
 
-/// The summary of usage, as soon as it has so many ended generations.
+/// Waits until `requests` generations have ended; returns the usage summary.
 async fn usage(server: &Server, token: &str, requests: u64) -> Value {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -48,7 +48,7 @@ fn chunked(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_stream_has_the_same_hash_direct_and_through_the_server_however_it_is_cut() {
+async fn streamed_answer_keeps_its_bytes_for_any_chunking() {
     let bytes = STREAM.as_bytes();
     for size in [1_usize, 2, 7, 100, bytes.len()] {
         let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
@@ -75,7 +75,7 @@ async fn a_stream_has_the_same_hash_direct_and_through_the_server_however_it_is_
 }
 
 #[tokio::test]
-async fn a_whole_answer_is_not_reformatted() {
+async fn whole_answer_is_not_reformatted() {
     let body =
         "{ \"id\":\"gen-2\",\n\t\"usage\" : {\"total_tokens\":3, \"cost\":1e-6} ,\"x\":1.0E+2, \"y\":\"\\u00e9\" }\n";
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -89,7 +89,7 @@ async fn a_whole_answer_is_not_reformatted() {
 }
 
 #[tokio::test]
-async fn the_question_arrives_as_it_was_written_but_for_the_user() {
+async fn request_is_forwarded_unchanged_except_user() {
     let upstream = Canned::start(chunked(&[b"data: [DONE]\n\n"])).await;
     let (server, token) = server(&upstream.base_url).await;
     let (_, other) = server.user(&token, "user@example.com").await;
@@ -131,13 +131,13 @@ async fn the_question_arrives_as_it_was_written_but_for_the_user() {
         users.push(user);
     }
     assert!(users.iter().all(|user| user.starts_with("mai_user_") && user.len() == 25), "{users:?}");
-    // This upstream gives every answer the same id; none of the four may be lost for that.
+    // This upstream gives every answer the same id; all four are counted nevertheless.
     usage(&server, &token, 4).await;
     assert!(users[0] == users[1] && users[1] == users[2] && users[2] != users[3], "{users:?}");
 }
 
 #[tokio::test]
-async fn the_mocks_answer_passes_with_comments_usage_and_end() {
+async fn mock_stream_passes_with_comments_usage_and_end() {
     let mock = Mock::start().await;
     let (server, token) = server(&mock.base_url()).await;
     let request = server.request(Method::POST, PATHS[2]).bearer_auth(&token);

@@ -1,12 +1,12 @@
-//! Another site can't make a browser act with our cookie, and can't sniff or frame what we send.
+//! Another site cannot make a browser act with our cookie, and cannot sniff or frame our pages.
 
 use reqwest::{Method, header};
 use serde_json::json;
 
-use crate::fixtures::serve::{Server, answer};
+use crate::fixtures::serve::{Server, send};
 
 #[tokio::test]
-async fn a_request_another_site_sends_with_the_cookie_is_refused() {
+async fn cross_site_request_with_cookie_is_refused() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let add = || {
@@ -15,18 +15,18 @@ async fn a_request_another_site_sends_with_the_cookie_is_refused() {
             .header(header::COOKIE, format!("token={admin}"))
             .json(&json!({ "name": "key" }))
     };
-    let (status, body) = answer(add().header("sec-fetch-site", "cross-site")).await;
+    let (status, body) = send(add().header("sec-fetch-site", "cross-site")).await;
     assert_eq!(status, 403);
     assert!(body["detail"].as_str().unwrap().contains("another site"));
-    assert_eq!(answer(add().header("origin", "https://evil.example")).await.0, 403);
+    assert_eq!(send(add().header("origin", "https://evil.example")).await.0, 403);
 
-    assert_eq!(answer(add().header("sec-fetch-site", "same-origin")).await.0, 200);
-    assert_eq!(answer(add().header("origin", &server.url)).await.0, 200, "plain http sends no sec-fetch-site");
-    assert_eq!(answer(add()).await.0, 200, "programs send neither");
+    assert_eq!(send(add().header("sec-fetch-site", "same-origin")).await.0, 200);
+    assert_eq!(send(add().header("origin", &server.url)).await.0, 200, "plain http sends no sec-fetch-site");
+    assert_eq!(send(add()).await.0, 200, "programs send neither");
 }
 
 #[tokio::test]
-async fn a_credential_of_its_own_needs_no_guard() {
+async fn request_with_bearer_or_key_ignores_origin() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let request = server
@@ -34,11 +34,11 @@ async fn a_credential_of_its_own_needs_no_guard() {
         .bearer_auth(&admin)
         .header("origin", "app://desktop")
         .json(&json!({ "name": "key" }));
-    assert_eq!(answer(request).await.0, 200);
+    assert_eq!(send(request).await.0, 200);
 }
 
 #[tokio::test]
-async fn answers_carry_the_headers_that_keep_browsers_strict() {
+async fn responses_carry_security_headers() {
     let server = Server::start(&[]).await;
     for path in ["/health", "/api/config", "/api/nowhere"] {
         let response = server.request(Method::GET, path).send().await.unwrap();
@@ -48,14 +48,14 @@ async fn answers_carry_the_headers_that_keep_browsers_strict() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_of_the_api_are_json() {
+async fn unknown_api_paths_and_methods_return_json() {
     let server = Server::start(&[]).await;
     assert_eq!(
-        answer(server.request(Method::GET, "/api/v1/nope")).await,
+        send(server.request(Method::GET, "/api/v1/nope")).await,
         (reqwest::StatusCode::NOT_FOUND, json!({ "detail": "Not Found" }))
     );
     assert_eq!(
-        answer(server.request(Method::GET, "/api/v1/auths/signout")).await,
+        send(server.request(Method::GET, "/api/v1/auths/signout")).await,
         (reqwest::StatusCode::METHOD_NOT_ALLOWED, json!({ "detail": "Method Not Allowed" }))
     );
 }

@@ -1,5 +1,5 @@
-//! Two servers never open one data directory; a server that can't start says why and with which exit code; one that is
-//! told to stop finishes what it has begun.
+//! One server opens a data directory; one that cannot start names the cause and has the documented exit code; one that
+//! is stopped finishes its requests.
 
 use std::{process::Stdio, time::Duration};
 
@@ -8,44 +8,44 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::fixtures::serve::{PASSWORD, Server, client, command, failure, signal, wait};
+use crate::fixtures::serve::{PASSWORD, Server, client, command, send_sigterm, wait_exit, wait_failure};
 
 #[tokio::test]
-async fn the_second_server_names_the_first_and_exits_with_75() {
+async fn second_server_names_the_first_and_exits_with_75() {
     let directory = tempfile::tempdir().unwrap();
     let mut first = Server::start_in(directory.path(), &[]).await;
-    let (code, said) = failure(command(directory.path(), &[]).spawn().unwrap()).await;
+    let (code, stderr) = wait_failure(command(directory.path(), &[]).spawn().unwrap()).await;
     assert_eq!(code, 75);
-    assert!(said.contains(&format!("pid {}", first.child.id())), "{said}");
+    assert!(stderr.contains(&format!("pid {}", first.child.id())), "{stderr}");
 
-    // However the first one ends, the directory is free again.
+    // A killed server leaves the directory usable.
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     Server::start_in(directory.path(), &[]).await;
 }
 
 #[tokio::test]
-async fn a_data_directory_that_cannot_be_made_exits_with_73() {
+async fn unusable_data_directory_exits_with_73() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "not a directory").unwrap();
-    let (code, said) = failure(command(&file.join("data"), &[]).spawn().unwrap()).await;
+    let (code, stderr) = wait_failure(command(&file.join("data"), &[]).spawn().unwrap()).await;
     assert_eq!(code, 73);
-    assert!(said.contains("is not writable") && said.contains("DATA_DIR"), "{said}");
+    assert!(stderr.contains("is not writable") && stderr.contains("DATA_DIR"), "{stderr}");
 }
 
 #[tokio::test]
-async fn a_taken_port_exits_with_98() {
+async fn port_in_use_exits_with_98() {
     let directory = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (code, said) = failure(command(directory.path(), &[("PORT", &port)]).spawn().unwrap()).await;
+    let (code, stderr) = wait_failure(command(directory.path(), &[("PORT", &port)]).spawn().unwrap()).await;
     assert_eq!(code, 98);
-    assert!(said.contains(&format!("port {port}")), "{said}");
+    assert!(stderr.contains(&format!("port {port}")), "{stderr}");
 }
 
 #[tokio::test]
-async fn a_setting_that_makes_no_sense_exits_with_2_and_names_it() {
+async fn invalid_setting_exits_with_2_and_is_named() {
     let directory = tempfile::tempdir().unwrap();
     for (name, value) in [
         ("PORT", "eighty"),
@@ -56,10 +56,10 @@ async fn a_setting_that_makes_no_sense_exits_with_2_and_names_it() {
         ("MAI_SIGNUP", "Maybe"),
         ("MAI_MAX_USERS", "0"),
     ] {
-        let (code, said) = failure(command(directory.path(), &[(name, value)]).spawn().unwrap()).await;
-        assert_eq!(code, 2, "{name}: {said}");
+        let (code, stderr) = wait_failure(command(directory.path(), &[(name, value)]).spawn().unwrap()).await;
+        assert_eq!(code, 2, "{name}: {stderr}");
         let flag = name.trim_start_matches("MAI_").to_lowercase().replace('_', "-");
-        assert!(said.contains(name) || said.contains(&format!("--{flag}")), "{name}: {said}");
+        assert!(stderr.contains(name) || stderr.contains(&format!("--{flag}")), "{name}: {stderr}");
     }
 }
 
@@ -73,7 +73,7 @@ async fn empty_settings_count_as_unset() {
 }
 
 #[tokio::test]
-async fn the_random_secret_is_readable_by_its_owner_only() {
+async fn generated_secret_is_readable_by_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
     let mode = std::fs::metadata(server.data_dir().join(".secret_key")).unwrap().permissions().mode();
@@ -85,7 +85,7 @@ async fn the_random_secret_is_readable_by_its_owner_only() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_a_begun_request_end_and_closes_the_database() {
+async fn sigterm_finishes_requests_and_closes_the_database() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start_in(directory.path(), &[]).await;
     server.admin().await;
@@ -101,7 +101,7 @@ async fn sigterm_lets_a_begun_request_end_and_closes_the_database() {
     begun.write_all(format!("{head}{half}").as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
 
-    signal(&server.child);
+    send_sigterm(&server.child);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(TcpStream::connect(&address).await.is_err(), "a stopping server takes no new connections");
     begun.write_all(rest.as_bytes()).await.unwrap();
@@ -109,30 +109,30 @@ async fn sigterm_lets_a_begun_request_end_and_closes_the_database() {
     begun.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 
-    assert_eq!(wait(&mut server.child).await.code(), Some(0));
+    assert_eq!(wait_exit(&mut server.child).await.code(), Some(0));
     assert!(!directory.path().join("mai.db-wal").exists(), "a clean end leaves one file");
     let server = Server::start_in(directory.path(), &[]).await;
     assert_eq!(server.sign_in("admin@example.com", PASSWORD).await.0, 200);
 }
 
 #[tokio::test]
-async fn the_end_of_standard_input_stops_a_server_that_was_told_so() {
+async fn stdin_eof_stops_a_server_configured_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut child =
         command(directory.path(), &[("MAI_EXIT_WITH_STDIN", "true")]).stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take();
     let mut server = Server::attach(child).await;
     drop(stdin);
-    assert_eq!(wait(&mut server.child).await.code(), Some(0));
+    assert_eq!(wait_exit(&mut server.child).await.code(), Some(0));
 
-    // Without it, a server with no standard input at all goes on.
+    // Without the setting, a server without standard input keeps running.
     let mut server = Server::start(&[]).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(server.child.try_wait().unwrap().is_none());
 }
 
 #[tokio::test]
-async fn health_and_ready_answer_without_anybody_signed_in() {
+async fn health_and_ready_need_no_session() {
     let server = Server::start(&[]).await;
     for path in ["/health", "/ready"] {
         let response = client().get(format!("{}{path}", server.url)).send().await.unwrap();

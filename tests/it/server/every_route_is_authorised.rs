@@ -1,5 +1,5 @@
-//! Who may call what, as one table: every route the server has, and everybody who may come. A route that is missing
-//! here fails the test, so nobody adds one without saying who may use it.
+//! Permissions as one table: every route of the server, and every kind of caller. A route that is missing here fails
+//! the test, so none is added without a decision on who may use it.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use serde_json::json;
 
 use crate::fixtures::serve::{PASSWORD, Server};
 
-/// Who comes, in the order of the columns.
+/// Kinds of callers, in the order of the columns.
 const CALLERS: [&str; 5] = ["anonymous", "user", "admin", "user's key", "admin's key"];
 
-/// Everybody is let through to the handler, which answers this.
+/// All callers reach the handler, which returns this status.
 const fn all(status: u16) -> [u16; 5] {
     [status; 5]
 }
 
-/// Whoever has an account, by session or key.
+/// Callers with an account, by session or key.
 const fn members(status: u16) -> [u16; 5] {
     [401, status, status, status, status]
 }
 
-/// Whoever signed in; API keys may not.
+/// Callers with a session; API keys are refused.
 const fn people(status: u16) -> [u16; 5] {
     [401, status, status, 403, 403]
 }
@@ -32,7 +32,7 @@ const fn admins(status: u16) -> [u16; 5] {
     [401, 403, status, 403, status]
 }
 
-/// Pages for whoever signed in; everybody else is sent to the door, keys as well: no browser sends one.
+/// Pages for callers with a session; all others are redirected to sign in, keys as well: no browser sends one.
 const fn pages(status: u16) -> [u16; 5] {
     [303, status, status, 303, 303]
 }
@@ -42,8 +42,8 @@ const fn admin_pages(status: u16) -> [u16; 5] {
     [303, 403, status, 303, 303]
 }
 
-/// Method, path and who gets which status. Bodies are empty and ids unknown, so whoever is let through gets 200, 303,
-/// 400, 404 or 422, and nothing is changed on the way.
+/// Method, path and the status for each caller. Bodies are empty and ids unknown, so a permitted caller gets 200, 303,
+/// 400, 404 or 422, and nothing is changed.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/health",                        all(200)),
@@ -120,13 +120,13 @@ const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/usage",                         admin_pages(200)),
     ("GET",    "/usage/live",                    admin_pages(200)),
 
-    // These end a session, each one of its own.
+    // These end a session; each caller has one for it.
     ("POST",   "/sign-out",                      all(303)),
     ("POST",   "/api/v1/auths/signout",          people(200)),
 ];
 
 #[test]
-fn every_route_is_in_the_table_and_nothing_else() {
+fn route_table_lists_exactly_the_routes_of_the_server() {
     let routes: BTreeSet<_> = server::endpoints().map(|route| (route.method.as_str(), route.path)).collect();
     let rows: BTreeSet<_> = TABLE.iter().map(|(method, path, _)| (*method, *path)).collect();
     assert_eq!(rows.len(), TABLE.len(), "a row is there twice");
@@ -137,7 +137,7 @@ fn every_route_is_in_the_table_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn everybody_gets_what_the_table_says() {
+async fn every_caller_gets_the_status_in_the_table() {
     let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
     let admin = server.admin().await;
     let (_, user) = server.user(&admin, "user@example.com").await;
@@ -160,7 +160,7 @@ async fn everybody_gets_what_the_table_says() {
                     .replace("{message}", "00000000-0000-7000-8000-000000000000")
             );
             let mut request = client.request(method.clone(), url);
-            // What ends a session gets one of its own to end.
+            // A route that ends a session gets another session.
             let spare = match *caller {
                 "user" | "admin" if path.ends_with("signout") || path.ends_with("sign-out") => {
                     let (_, session) = server.sign_in(&format!("{caller}@example.com"), PASSWORD).await;

@@ -1,13 +1,13 @@
-//! The first person to register becomes the admin, exactly one of however many try, and then the door is shut.
+//! Exactly one of all who register first becomes the admin; after that, registration is closed.
 
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::fixtures::serve::{PASSWORD, Server, answer, command, failure};
+use crate::fixtures::serve::{PASSWORD, Server, command, send, wait_failure};
 
 #[tokio::test]
-async fn of_fifty_at_once_one_becomes_admin_and_the_rest_is_refused() {
+async fn concurrent_first_registrations_make_one_admin() {
     let server = Server::start(&[]).await;
     let emails: Vec<String> = (0..50).map(|n| format!("person{n}@example.com")).collect();
     let answers = join_all(emails.iter().map(|email| server.sign_up(email))).await;
@@ -24,16 +24,16 @@ async fn of_fifty_at_once_one_becomes_admin_and_the_rest_is_refused() {
 }
 
 #[tokio::test]
-async fn onboarding_is_told_only_while_there_is_nobody() {
+async fn onboarding_is_reported_only_without_accounts() {
     let server = Server::start(&[("WEBUI_NAME", "Company ABC"), ("DEFAULT_LOCALE", "pl")]).await;
-    let (_, before) = answer(server.request(Method::GET, "/api/config")).await;
+    let (_, before) = send(server.request(Method::GET, "/api/config")).await;
     assert_eq!(before["onboarding"], true);
     assert_eq!(before["name"], "Company ABC");
     assert_eq!(before["default_locale"], "pl");
     assert_eq!(before["features"]["enable_signup"], true);
 
     server.admin().await;
-    let (_, after) = answer(server.request(Method::GET, "/api/config")).await;
+    let (_, after) = send(server.request(Method::GET, "/api/config")).await;
     assert!(after.get("onboarding").is_none());
     assert_eq!(after["features"]["enable_signup"], false);
     let (status, body) = server.sign_up("late@example.com").await;
@@ -41,14 +41,14 @@ async fn onboarding_is_told_only_while_there_is_nobody() {
 }
 
 #[tokio::test]
-async fn enable_signup_false_still_lets_the_first_person_in() {
+async fn disabled_signup_admits_the_first_user() {
     let server = Server::start(&[("ENABLE_SIGNUP", "false")]).await;
     assert_eq!(server.sign_up("first@example.com").await.1["role"], "admin");
     assert_eq!(server.sign_up("second@example.com").await.0, 403);
 }
 
 #[tokio::test]
-async fn closed_signup_lets_nobody_in_but_the_declared_admin() {
+async fn closed_signup_admits_only_the_declared_admin() {
     let server = Server::start(&[
         ("MAI_SIGNUP", "Closed"),
         ("WEBUI_ADMIN_EMAIL", "Boss@Example.com"),
@@ -64,7 +64,7 @@ async fn closed_signup_lets_nobody_in_but_the_declared_admin() {
 }
 
 #[tokio::test]
-async fn the_declared_admin_is_made_only_while_there_is_nobody() {
+async fn declared_admin_is_created_only_without_accounts() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start_in(directory.path(), &[]).await;
     server.admin().await;
@@ -77,21 +77,21 @@ async fn the_declared_admin_is_made_only_while_there_is_nobody() {
 }
 
 #[tokio::test]
-async fn half_a_declared_admin_is_a_bad_configuration() {
+async fn incomplete_declared_admin_is_refused_at_start() {
     let directory = tempfile::tempdir().unwrap();
     let child = command(directory.path(), &[("WEBUI_ADMIN_EMAIL", "boss@example.com")]).spawn().unwrap();
-    let (code, said) = failure(child).await;
+    let (code, stderr) = wait_failure(child).await;
     assert_eq!(code, 2);
-    assert!(said.contains("WEBUI_ADMIN_PASSWORD"), "{said}");
+    assert!(stderr.contains("WEBUI_ADMIN_PASSWORD"), "{stderr}");
 
     let weak = [("WEBUI_ADMIN_EMAIL", "boss@example.com"), ("WEBUI_ADMIN_PASSWORD", "short")];
-    let (code, said) = failure(command(directory.path(), &weak).spawn().unwrap()).await;
+    let (code, stderr) = wait_failure(command(directory.path(), &weak).spawn().unwrap()).await;
     assert_eq!(code, 2);
-    assert!(said.contains("at least 8 characters") && !said.contains("\"short\""), "{said}");
+    assert!(stderr.contains("at least 8 characters") && !stderr.contains("\"short\""), "{stderr}");
 }
 
 #[tokio::test]
-async fn open_signup_admits_users_up_to_the_limit_even_at_once() {
+async fn concurrent_signups_stop_at_the_account_limit() {
     let server = Server::start(&[("MAI_SIGNUP", "Open"), ("MAI_MAX_USERS", "5")]).await;
     let emails: Vec<String> = (0..30).map(|n| format!("person{n}@example.com")).collect();
     let answers = join_all(emails.iter().map(|email| server.sign_up(email))).await;
@@ -102,7 +102,7 @@ async fn open_signup_admits_users_up_to_the_limit_even_at_once() {
 }
 
 #[tokio::test]
-async fn the_admin_can_fill_twenty_accounts_and_no_more_even_at_once() {
+async fn concurrent_invitations_stop_at_the_account_limit() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let add = |n: usize| {
@@ -123,9 +123,9 @@ async fn the_admin_can_fill_twenty_accounts_and_no_more_even_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_account_is_told_in_a_sentence() {
+async fn invalid_account_is_refused_with_a_sentence() {
     let server = Server::start(&[]).await;
-    let attempt = async |body| answer(server.request(Method::POST, "/api/v1/auths/signup").json(&body)).await;
+    let attempt = async |body| send(server.request(Method::POST, "/api/v1/auths/signup").json(&body)).await;
     for (body, status, words) in [
         (json!({ "name": "A", "email": "nobody", "password": PASSWORD }), 400, "email"),
         (json!({ "name": "A", "email": "a@b@c", "password": PASSWORD }), 400, "email"),
@@ -135,14 +135,14 @@ async fn what_is_no_account_is_told_in_a_sentence() {
         (json!({ "name": "A", "email": "a@example.com" }), 422, "lacks a field"),
         (json!({ "name": "A", "email": "a@example.com", "password": 12345678 }), 422, "wrong type"),
     ] {
-        let (answered, said) = attempt(body).await;
-        assert_eq!(answered, status, "{said}");
-        assert!(said["detail"].as_str().unwrap().contains(words), "{said}");
-        assert!(!said.to_string().contains("12345678"));
+        let (answered, response) = attempt(body).await;
+        assert_eq!(answered, status, "{response}");
+        assert!(response["detail"].as_str().unwrap().contains(words), "{response}");
+        assert!(!response.to_string().contains("12345678"));
     }
-    let (status, said) =
+    let (status, response) =
         attempt(json!({ "name": "x".repeat(70_000), "email": "a@example.com", "password": PASSWORD })).await;
-    assert_eq!(status, 413, "{said}");
-    assert_eq!(answer(server.request(Method::POST, "/api/v1/auths/signup").body("{")).await.0, 415);
+    assert_eq!(status, 413, "{response}");
+    assert_eq!(send(server.request(Method::POST, "/api/v1/auths/signup").body("{")).await.0, 415);
     assert_eq!(server.sign_up("admin@example.com").await.0, 200, "nobody got in before");
 }

@@ -1,4 +1,4 @@
-//! However much is logged, no password, token, key, question or answer is in it.
+//! The log contains no password, token, key, question or answer at any level.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,10 +8,10 @@ use std::{
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::fixtures::serve::{PASSWORD, Server, command, signal, wait};
+use crate::fixtures::serve::{PASSWORD, Server, command, send_sigterm, wait_exit};
 
 #[tokio::test]
-async fn not_even_at_trace_level() {
+async fn trace_log_contains_no_secrets() {
     const SECRET: &str = "a secret for the seal";
     const UPSTREAM_KEY: &str = "sk-or-v1-a-key-nobody-takes";
     let settings = [
@@ -52,7 +52,7 @@ async fn not_even_at_trace_level() {
 }
 
 #[tokio::test]
-async fn as_json_every_line_is_an_object() {
+async fn json_log_has_one_object_per_line() {
     let directory = tempfile::tempdir().unwrap();
     let mut child = command(directory.path(), &[("MAI_LOG_FORMAT", "json")]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
@@ -65,8 +65,8 @@ async fn as_json_every_line_is_an_object() {
         }
     }
     assert!(seen.iter().any(|message| message == "listening"), "{seen:?}");
-    signal(&child);
-    assert_eq!(wait(&mut child).await.code(), Some(0));
+    send_sigterm(&child);
+    assert_eq!(wait_exit(&mut child).await.code(), Some(0));
     for line in lines {
         serde_json::from_str::<Value>(&line).unwrap();
     }

@@ -1,11 +1,11 @@
-//! A page shows what its reader may see, sends others to the door, and lets the browser run nothing but our scripts.
+//! A page shows what its reader is permitted to see, redirects others to sign in, and allows no scripts but ours.
 
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::json;
 
 use crate::fixtures::serve::{PASSWORD, Server, client};
 
-/// Somebody at a browser of their own: sends the cookie they have and follows no redirect by themselves.
+/// A browser with a cookie, which does not follow redirects.
 struct Browser<'a> {
     server: &'a Server,
     client: Client,
@@ -64,7 +64,7 @@ async fn registered(server: &Server) -> Browser<'_> {
 }
 
 #[tokio::test]
-async fn strangers_are_sent_to_the_door_and_back_where_they_wanted_to_go_but_never_elsewhere() {
+async fn sign_in_returns_to_the_requested_local_page_only() {
     let server = Server::start(&[]).await;
     registered(&server).await;
 
@@ -93,7 +93,7 @@ async fn strangers_are_sent_to_the_door_and_back_where_they_wanted_to_go_but_nev
 }
 
 #[tokio::test]
-async fn the_door_does_not_tell_who_has_an_account() {
+async fn sign_in_page_does_not_reveal_accounts() {
     let server = Server::start(&[]).await;
     registered(&server).await;
     let mut pages = Vec::new();
@@ -103,7 +103,7 @@ async fn the_door_does_not_tell_who_has_an_account() {
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(stranger.token.is_none());
         let page = response.text().await.unwrap().replace(email, "…");
-        // Nonces differ, and nothing else may.
+        // The pages differ in their nonces alone.
         pages.push(
             page.split("nonce=\"")
                 .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest).to_owned())
@@ -114,7 +114,7 @@ async fn the_door_does_not_tell_who_has_an_account() {
 }
 
 #[tokio::test]
-async fn users_get_a_page_that_says_no_where_only_admins_may_look() {
+async fn admin_pages_refuse_users_with_a_page() {
     let server = Server::start(&[]).await;
     let mut anna = registered(&server).await;
     let form = [("name", "Jan"), ("email", "jan@abc.example"), ("password", PASSWORD), ("role", "user")];
@@ -133,7 +133,7 @@ async fn users_get_a_page_that_says_no_where_only_admins_may_look() {
 }
 
 #[tokio::test]
-async fn every_page_forbids_foreign_code_and_being_kept() {
+async fn pages_forbid_foreign_scripts_and_caching() {
     let server = Server::start(&[]).await;
     let mut anna = registered(&server).await;
     let mut nonces = std::collections::HashSet::new();
@@ -163,7 +163,7 @@ async fn every_page_forbids_foreign_code_and_being_kept() {
 }
 
 #[tokio::test]
-async fn a_key_for_programs_does_not_press_buttons() {
+async fn page_actions_refuse_api_keys() {
     let server = Server::start(&[]).await;
     let anna = registered(&server).await;
     let (status, made) = server.post("/api/v1/auths/api_keys", &anna.token.unwrap(), json!({ "name": "script" })).await;
@@ -180,7 +180,7 @@ async fn a_key_for_programs_does_not_press_buttons() {
 }
 
 #[tokio::test]
-async fn a_page_speaks_the_readers_language() {
+async fn page_language_follows_the_reader() {
     let server = Server::start(&[("DEFAULT_LOCALE", "pl")]).await;
     let mut anna = registered(&server).await;
     let lang = |page: &str| page.split("<html lang=\"").nth(1).unwrap()[..2].to_owned();

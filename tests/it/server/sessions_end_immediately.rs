@@ -1,9 +1,9 @@
-//! What ends a session ends it at once: signing out, a changed password, a changed role, a removed account, a revoked key.
+//! Sessions end immediately at sign-out and after a change of password or role, a deletion or the revocation of a key.
 
 use reqwest::{Method, header};
 use serde_json::json;
 
-use crate::fixtures::serve::{PASSWORD, Server, answer};
+use crate::fixtures::serve::{PASSWORD, Server, send};
 
 const SESSION: &str = "/api/v1/auths/";
 
@@ -12,7 +12,7 @@ async fn another_session(server: &Server, email: &str) -> String {
 }
 
 #[tokio::test]
-async fn signing_out_ends_this_session_and_no_other() {
+async fn sign_out_ends_only_this_session() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let other = another_session(&server, "admin@example.com").await;
@@ -25,7 +25,7 @@ async fn signing_out_ends_this_session_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_cookie_is_a_session_too_and_signing_out_takes_it() {
+async fn cookie_session_works_until_sign_out() {
     let server = Server::start(&[]).await;
     server.admin().await;
     let body = json!({ "email": "admin@example.com", "password": PASSWORD });
@@ -49,17 +49,17 @@ async fn the_cookie_is_a_session_too_and_signing_out_takes_it() {
 
     let pair = cookie.split(';').next().unwrap().to_owned();
     let with_cookie = |method, path| server.request(method, path).header(header::COOKIE, &pair);
-    let (status, body) = answer(with_cookie(Method::GET, SESSION)).await;
+    let (status, body) = send(with_cookie(Method::GET, SESSION)).await;
     assert_eq!(status, 200);
     assert!(body.get("token").is_none(), "a script must not read the token out of the cookie's reach");
 
     let response = with_cookie(Method::POST, "/api/v1/auths/signout").send().await.unwrap();
     assert!(cookie_of(&response).starts_with("token=;") && cookie_of(&response).contains("Max-Age=0"));
-    assert_eq!(answer(with_cookie(Method::GET, SESSION)).await.0, 401);
+    assert_eq!(send(with_cookie(Method::GET, SESSION)).await.0, 401);
 }
 
 #[tokio::test]
-async fn in_development_the_cookie_is_never_secure() {
+async fn development_cookie_is_not_secure() {
     let server = Server::start(&[("ENV", "dev")]).await;
     server.admin().await;
     let body = json!({ "email": "admin@example.com", "password": PASSWORD });
@@ -69,7 +69,7 @@ async fn in_development_the_cookie_is_never_secure() {
 }
 
 #[tokio::test]
-async fn a_changed_password_ends_all_other_sessions() {
+async fn password_change_ends_all_other_sessions() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let other = another_session(&server, "admin@example.com").await;
@@ -90,7 +90,7 @@ async fn a_changed_password_ends_all_other_sessions() {
 }
 
 #[tokio::test]
-async fn a_password_the_admin_sets_ends_all_sessions_of_the_user() {
+async fn password_set_by_admin_ends_all_sessions_of_user() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (id, user) = server.user(&admin, "user@example.com").await;
@@ -103,7 +103,7 @@ async fn a_password_the_admin_sets_ends_all_sessions_of_the_user() {
 }
 
 #[tokio::test]
-async fn a_changed_role_counts_from_the_next_request() {
+async fn role_change_applies_to_the_next_request() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (id, user) = server.user(&admin, "user@example.com").await;
@@ -117,7 +117,7 @@ async fn a_changed_role_counts_from_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_removed_user_is_out_at_once_and_can_be_invited_again() {
+async fn deleted_user_loses_access_and_can_be_invited_again() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (id, user) = server.user(&admin, "user@example.com").await;
@@ -140,7 +140,7 @@ async fn a_removed_user_is_out_at_once_and_can_be_invited_again() {
 }
 
 #[tokio::test]
-async fn somebody_always_stays_in_charge() {
+async fn last_admin_cannot_be_demoted_or_deleted() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let id = server.get(SESSION, &admin).await.1["id"].as_str().unwrap().to_owned();
@@ -155,7 +155,7 @@ async fn somebody_always_stays_in_charge() {
 }
 
 #[tokio::test]
-async fn an_api_key_is_shown_once_and_ends_when_revoked() {
+async fn api_key_is_shown_once_and_ends_when_revoked() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let (_, first) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "laptop" })).await;
@@ -171,8 +171,8 @@ async fn an_api_key_is_shown_once_and_ends_when_revoked() {
     assert!(!list.to_string().contains(first_key));
     assert_eq!(list[1]["hint"], first_key[63..]);
 
-    // As x-api-key too.
-    let by_header = answer(server.request(Method::GET, "/api/v1/users/").header("x-api-key", first_key)).await;
+    // x-api-key is accepted as well.
+    let by_header = send(server.request(Method::GET, "/api/v1/users/").header("x-api-key", first_key)).await;
     assert_eq!(by_header.0, 200);
     let path = format!("/api/v1/auths/api_keys/{}", first["id"].as_str().unwrap());
     let (_, user) = server.user(&admin, "user@example.com").await;
@@ -183,7 +183,7 @@ async fn an_api_key_is_shown_once_and_ends_when_revoked() {
 }
 
 #[tokio::test]
-async fn sessions_and_keys_outlive_a_restart_and_are_not_stored_in_clear() {
+async fn sessions_and_keys_survive_restart_and_are_hashed() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start_in(directory.path(), &[]).await;
     let admin = server.admin().await;
@@ -201,7 +201,7 @@ async fn sessions_and_keys_outlive_a_restart_and_are_not_stored_in_clear() {
 }
 
 #[tokio::test]
-async fn a_bad_header_is_not_made_good_by_a_cookie() {
+async fn invalid_header_with_valid_cookie_is_refused() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     for authorization in ["Bearer nonsense", "Bearer sk-nonsense", "Basic YTpi", "Bearer", ""] {
@@ -209,6 +209,6 @@ async fn a_bad_header_is_not_made_good_by_a_cookie() {
             .request(Method::GET, SESSION)
             .header(header::AUTHORIZATION, authorization)
             .header(header::COOKIE, format!("token={admin}"));
-        assert_eq!(answer(request).await.0, 401, "{authorization:?}");
+        assert_eq!(send(request).await.0, 401, "{authorization:?}");
     }
 }

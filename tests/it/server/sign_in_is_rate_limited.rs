@@ -1,4 +1,4 @@
-//! Whoever guesses passwords is slowed down; nobody else is, and nobody learns which e-mails have accounts.
+//! Password guessing is limited per account, and does not reveal which e-mail addresses have accounts.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fixtures::serve::{PASSWORD, Server};
 
 #[tokio::test]
-async fn the_sixteenth_try_in_three_minutes_has_to_wait() {
+async fn sixteenth_sign_in_in_three_minutes_is_refused() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     server.user(&admin, "other@example.com").await;
@@ -26,7 +26,7 @@ async fn the_sixteenth_try_in_three_minutes_has_to_wait() {
 }
 
 #[tokio::test]
-async fn an_unknown_email_is_refused_in_the_same_words_and_time() {
+async fn unknown_email_is_refused_like_a_wrong_password() {
     let server = Server::start(&[]).await;
     server.admin().await;
     let mut times = [Vec::new(), Vec::new()];

@@ -1,11 +1,11 @@
-//! Whoever asks learns what went wrong and what to do: in the upstream's own words, or in a sentence of ours.
+//! Callers are told the cause and the remedy, in the upstream's words or in a sentence of ours.
 
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::fixtures::serve::{Server, answer};
+use crate::fixtures::serve::{Server, send};
 use crate::fixtures::upstream::{KEY, Mock};
 
 const PATH: &str = "/api/chat/completions";
@@ -25,7 +25,7 @@ fn question(settings: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_upstreams_refusals_pass_unchanged() {
+async fn upstream_refusals_pass_unchanged() {
     let mock = Mock::start().await;
     let (server, token) = server(&mock).await;
     for (code, message) in [
@@ -44,13 +44,13 @@ async fn the_upstreams_refusals_pass_unchanged() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_down_is_told_at_once_and_comes_back_by_itself() {
+async fn unreachable_upstream_is_reported_and_recovers() {
     let mock = Mock::start().await;
     let (server, token) = server(&mock).await;
     assert_eq!(ask(&server, &token, question("chunks=1")).send().await.unwrap().status(), 200);
     let address = mock.stop().await;
     let began = Instant::now();
-    let (status, body) = answer(ask(&server, &token, question("chunks=1"))).await;
+    let (status, body) = send(ask(&server, &token, question("chunks=1"))).await;
     assert_eq!(status, 502);
     assert_eq!(
         (&body["error"]["type"], &body["error"]["code"]),
@@ -64,16 +64,16 @@ async fn an_upstream_that_is_down_is_told_at_once_and_comes_back_by_itself() {
 }
 
 #[tokio::test]
-async fn without_a_connection_the_admin_is_pointed_to_it() {
+async fn missing_connection_refers_to_the_admin() {
     let server = Server::start(&[]).await;
     let token = server.admin().await;
-    let (status, body) = answer(ask(&server, &token, question("chunks=1"))).await;
+    let (status, body) = send(ask(&server, &token, question("chunks=1"))).await;
     assert_eq!((status.as_u16(), &body["error"]["code"]), (503, &json!("no_connection")));
     assert!(body["error"]["message"].as_str().unwrap().contains("Settings → Connection"), "{body}");
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_here() {
+async fn invalid_request_is_refused_before_the_upstream() {
     let mock = Mock::start().await;
     let (server, token) = server(&mock).await;
     for (body, detail) in [
@@ -84,17 +84,17 @@ async fn a_question_that_makes_no_sense_is_refused_here() {
         (r#"{"model":"openai/gpt-5","models":["nope/none"]}"#, "Model not found"),
     ] {
         assert_eq!(
-            answer(ask(&server, &token, body)).await,
+            send(ask(&server, &token, body)).await,
             (400.try_into().unwrap(), json!({ "detail": detail })),
             "{body}"
         );
     }
-    let (status, body) = answer(server.request(Method::POST, PATH).body(question(""))).await;
+    let (status, body) = send(server.request(Method::POST, PATH).body(question(""))).await;
     assert_eq!((status.as_u16(), body), (401, json!({"detail": "Not authenticated"})));
 }
 
 #[tokio::test]
-async fn a_question_of_50_megabytes_is_refused_and_the_server_stays_small() {
+async fn oversized_request_is_refused_without_buffering() {
     let mock = Mock::start().await;
     let (server, token) = server(&mock).await;
     let big = || "x".repeat(50 << 20);
@@ -102,7 +102,7 @@ async fn a_question_of_50_megabytes_is_refused_and_the_server_stays_small() {
         (0..50).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b'x'; 1 << 20]))),
     ));
     for body in [reqwest::Body::from(big()), chunked] {
-        let (status, body) = answer(ask(&server, &token, body)).await;
+        let (status, body) = send(ask(&server, &token, body)).await;
         assert_eq!((status.as_u16(), &body["error"]["code"]), (413, &json!(413)), "{body}");
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
@@ -122,7 +122,7 @@ async fn a_question_of_50_megabytes_is_refused_and_the_server_stays_small() {
 }
 
 #[tokio::test]
-async fn only_allowed_models_are_offered_and_answered() {
+async fn only_allowed_models_are_listed_and_answered() {
     let mock = Mock::start().await;
     let ollama = format!("http://{}", mock.address);
     let server = Server::start(&[

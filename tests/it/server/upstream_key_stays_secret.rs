@@ -1,4 +1,4 @@
-//! The admin enters the upstream key once; it is saved only when the upstream takes it, sealed, and never told again.
+//! The upstream key is entered once, stored encrypted if the upstream accepts it, and never returned.
 
 use mai_operator::openrouter::mock::{MockOptions, serve};
 use reqwest::StatusCode;
@@ -9,7 +9,7 @@ use crate::fixtures::serve::Server;
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef";
 const CONNECTION: &str = "/api/v1/connection";
 
-/// A mock OpenRouter that takes this key only, and its base URL.
+/// Starts a mock OpenRouter that accepts this key only; returns its base URL.
 async fn upstream() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
@@ -23,7 +23,7 @@ async fn save(server: &Server, admin: &str, body: Value) -> (StatusCode, Value) 
 }
 
 #[tokio::test]
-async fn a_good_key_is_saved_sealed_and_only_its_end_is_shown() {
+async fn valid_key_is_stored_encrypted_and_shown_masked() {
     let directory = tempfile::tempdir().unwrap();
     let url = upstream().await;
     let mut server = Server::start_in(directory.path(), &[("WEBUI_SECRET_KEY", "the secret")]).await;
@@ -31,7 +31,7 @@ async fn a_good_key_is_saved_sealed_and_only_its_end_is_shown() {
     let (_, before) = server.get(CONNECTION, &admin).await;
     assert_eq!((&before["source"], &before["configured"]), (&json!("environment"), &json!(false)));
 
-    // A slash too many at the end does no harm.
+    // A trailing slash is accepted.
     let (status, saved) = save(&server, &admin, json!({ "base_url": format!("{url}/"), "key": KEY })).await;
     assert_eq!(status, 200, "{saved}");
     assert_eq!(saved["base_url"], url);
@@ -48,7 +48,7 @@ async fn a_good_key_is_saved_sealed_and_only_its_end_is_shown() {
         assert!(!stored.windows(KEY.len()).any(|window| window == KEY.as_bytes()));
     }
 
-    // It outlives a restart, wins over the environment, and can still be used.
+    // It survives a restart, takes precedence over the environment, and still works.
     let settings = [("WEBUI_SECRET_KEY", "the secret"), ("OPENAI_API_KEY", "sk-from-the-environment")];
     let server = Server::start_in(directory.path(), &settings).await;
     let (_, after) = server.get(CONNECTION, &admin).await;
@@ -59,24 +59,24 @@ async fn a_good_key_is_saved_sealed_and_only_its_end_is_shown() {
     let (_, verified) = server.post("/api/v1/connection/verify", &admin, json!({})).await;
     assert_eq!(verified["ok"], true, "{verified}");
 
-    // Cleared, the environment's is back.
+    // When it is cleared, the one of the environment applies again.
     let (_, cleared) = server.delete(CONNECTION, &admin).await;
     assert_eq!((&cleared["source"], &cleared["key_hint"]), (&json!("environment"), &json!("ment")));
 }
 
 #[tokio::test]
-async fn a_key_the_upstream_refuses_is_not_saved_and_its_words_are_passed_on() {
+async fn key_refused_by_upstream_is_not_saved() {
     let server = Server::start(&[("OPENAI_API_KEY", "sk-from-the-environment")]).await;
     let admin = server.admin().await;
     let url = upstream().await;
-    let (status, said) = save(&server, &admin, json!({ "base_url": url, "key": "sk-or-v1-wrong-key" })).await;
+    let (status, response) = save(&server, &admin, json!({ "base_url": url, "key": "sk-or-v1-wrong-key" })).await;
     assert_eq!(status, 400);
-    assert!(said["detail"].as_str().unwrap().contains("User not found."), "{said}");
+    assert!(response["detail"].as_str().unwrap().contains("User not found."), "{response}");
     assert_eq!(server.get(CONNECTION, &admin).await.1["source"], "environment");
 }
 
 #[tokio::test]
-async fn what_is_no_upstream_is_told_in_a_sentence() {
+async fn invalid_upstream_is_refused_with_a_sentence() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let url = upstream().await;
@@ -90,16 +90,16 @@ async fn what_is_no_upstream_is_told_in_a_sentence() {
         ("https://me:secret@example.com/v1".to_owned(), KEY, 400, "no user name"),
         (url.clone(), "sk-or\nv1", 400, "characters"),
     ] {
-        let (answered, said) = save(&server, &admin, json!({ "base_url": base_url, "key": key })).await;
-        assert_eq!(answered, status, "{base_url}: {said}");
-        let said = said["detail"].as_str().unwrap().to_owned();
-        assert!(said.contains(words) && !said.contains("secret"), "{base_url}: {said}");
+        let (answered, response) = save(&server, &admin, json!({ "base_url": base_url, "key": key })).await;
+        assert_eq!(answered, status, "{base_url}: {response}");
+        let detail = response["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(words) && !detail.contains("secret"), "{base_url}: {detail}");
     }
     assert_eq!(server.get(CONNECTION, &admin).await.1["source"], "environment");
 }
 
 #[tokio::test]
-async fn without_a_key_the_one_in_use_stays_for_the_same_place_only() {
+async fn omitted_key_is_kept_for_the_same_url_only() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     let url = upstream().await;
@@ -107,14 +107,14 @@ async fn without_a_key_the_one_in_use_stays_for_the_same_place_only() {
     let (status, saved) = save(&server, &admin, json!({ "base_url": url })).await;
     assert_eq!((status.as_u16(), &saved["key_hint"]), (200, &json!("cdef")));
 
-    // The mock's other upstream, which needs no key.
+    // The mock's Ollama API needs no key.
     let elsewhere = url.replace("/api/v1", "/v1");
     let (status, saved) = save(&server, &admin, json!({ "base_url": elsewhere, "key": "" })).await;
     assert_eq!((status.as_u16(), &saved["key_hint"]), (200, &Value::Null), "a key is never taken to another place");
 }
 
 #[tokio::test]
-async fn another_secret_falls_back_to_the_environment_and_says_so() {
+async fn changed_secret_falls_back_to_the_environment() {
     let directory = tempfile::tempdir().unwrap();
     let url = upstream().await;
     let mut server = Server::start_in(directory.path(), &[("WEBUI_SECRET_KEY", "the secret")]).await;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::fixtures::serve::{Server, client};
 use crate::fixtures::upstream::{KEY, Mock};
 
-/// 12 tokens are asked; gpt-5 costs $1.25 a million of the question and $10 a million of the answer.
+/// Returns the cost in micro-USD of 12 prompt tokens and `answered` completion tokens of gpt-5, at $1.25 and $10 a
+/// million.
 fn cost(answered: u64) -> u64 {
     (12 * 1_250_000 + answered * 10_000_000_u64 + 500_000) / 1_000_000
 }
@@ -47,7 +48,7 @@ async fn ask(server: &Server, token: &str, settings: &str, stream: bool) -> Resp
     server.request(Method::POST, "/api/v1/chat/completions").bearer_auth(token).json(&body).send().await.unwrap()
 }
 
-/// Reads so many chunks with text. The rest is given back: dropping it hangs up.
+/// Reads `chunks` chunks with text and returns the rest of the stream, which cancels the request when dropped.
 async fn read_some(response: Response, chunks: usize) -> impl Stream {
     let mut seen = String::new();
     let mut stream = Box::pin(response.bytes_stream());
@@ -74,7 +75,7 @@ async fn settled(server: &Server, token: &str, requests: u64) -> Value {
     }
 }
 
-/// What the upstream says it charged, in micro-USD.
+/// Returns what the upstream has charged, in micro-USD.
 async fn charged(mock: &Mock) -> u64 {
     let response = client().get(format!("{}/key", mock.base_url())).bearer_auth(KEY).send().await.unwrap();
     let key: Value = response.json().await.unwrap();
@@ -93,7 +94,7 @@ trait DataDir {
 }
 
 impl DataDir for Server {
-    /// Asked of the process, because the server does not own its directory here.
+    /// Read from the environment of the process, because the server does not own its directory here.
     fn data_dir_of_test(&self) -> std::path::PathBuf {
         let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
         let environment = String::from_utf8(environment).unwrap();
@@ -106,7 +107,7 @@ fn pair(status: &str, source: Option<&str>) -> (String, Option<String>) {
 }
 
 #[tokio::test]
-async fn whole_and_streamed_answers_are_counted_from_what_they_say() {
+async fn complete_answers_are_counted_from_their_usage() {
     let Setup { mock, server, token, _directory } = setup().await;
     ask(&server, &token, "chunks=4", false).await.bytes().await.unwrap();
     ask(&server, &token, "chunks=7", true).await.bytes().await.unwrap();
@@ -114,14 +115,14 @@ async fn whole_and_streamed_answers_are_counted_from_what_they_say() {
     assert_eq!(summary["cost_micro_usd"], cost(4) + cost(7));
     assert_eq!((&summary["prompt_tokens"], &summary["completion_tokens"]), (&json!(24), &json!(11)));
     assert_eq!(charged(&mock).await, cost(4) + cost(7));
-    // Longer than the upstream takes to put them on record: they are not looked up as well.
+    // Longer than the upstream takes to record them: they are not looked up as well.
     tokio::time::sleep(Duration::from_millis(900)).await;
     assert_eq!(settled(&server, &token, 2).await["cost_micro_usd"], cost(4) + cost(7));
     assert_eq!(statuses(&server).await, [pair("completed", Some("usage")), pair("completed", Some("usage"))]);
 }
 
 #[tokio::test]
-async fn many_at_once_are_counted_to_the_last_one() {
+async fn concurrent_answers_are_all_counted() {
     let Setup { mock, server, token, _directory } = setup().await;
     let asked = futures::stream::iter(0..300).map(|n| {
         let (server, token) = (&server, &token);
@@ -135,7 +136,7 @@ async fn many_at_once_are_counted_to_the_last_one() {
 }
 
 #[tokio::test]
-async fn an_answer_the_client_leaves_is_cancelled_at_once_and_counted_from_the_record() {
+async fn abandoned_answer_is_cancelled_and_counted_by_lookup() {
     let Setup { mock, server, token, _directory } = setup().await;
     let response = ask(&server, &token, "chunks=1000 delay=20", true).await;
     drop(read_some(response, 5).await);
@@ -148,7 +149,7 @@ async fn an_answer_the_client_leaves_is_cancelled_at_once_and_counted_from_the_r
 }
 
 #[tokio::test]
-async fn a_question_left_before_its_answer_began_is_cancelled_at_once_and_stays_unknown() {
+async fn request_abandoned_before_its_answer_stays_unknown() {
     let Setup { server, token, _directory, .. } = setup().await;
     let asked = tokio::time::timeout(Duration::from_millis(300), ask(&server, &token, "head=20000", true)).await;
     assert!(asked.is_err());
@@ -162,7 +163,7 @@ async fn a_question_left_before_its_answer_began_is_cancelled_at_once_and_stays_
 }
 
 #[tokio::test]
-async fn an_answer_the_upstream_breaks_off_is_counted_from_the_record() {
+async fn answer_broken_off_by_upstream_is_counted_by_lookup() {
     let Setup { mock, server, token, _directory } = setup().await;
     let cut = ask(&server, &token, "chunks=50 cut=6", true).await;
     assert_eq!(cut.status(), 200);
@@ -179,7 +180,7 @@ async fn an_answer_the_upstream_breaks_off_is_counted_from_the_record() {
 }
 
 #[tokio::test]
-async fn an_answer_cut_off_by_a_crash_is_counted_after_the_restart() {
+async fn answer_interrupted_by_crash_is_counted_after_restart() {
     let Setup { mock, mut server, token, _directory: directory } = setup().await;
     ask(&server, &token, "chunks=2", true).await.bytes().await.unwrap();
     let response = ask(&server, &token, "chunks=1000 delay=20", true).await;
@@ -198,11 +199,11 @@ async fn an_answer_cut_off_by_a_crash_is_counted_after_the_restart() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_down_is_asked_again_when_it_is_back() {
+async fn usage_lookup_is_retried_when_upstream_returns() {
     let Setup { mock, server, token, _directory } = setup().await;
     let response = ask(&server, &token, "chunks=1000 delay=10", true).await;
     let _reading = read_some(response, 3).await;
-    // The mock's memory ends with it, so the record cannot come back; the row must stay, unknown, and not turn to zero.
+    // The mock's records end with it, so the lookup fails; the row stays unknown and does not become zero.
     let address = mock.stop().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let summary = summary(&server, &token).await;
@@ -219,7 +220,7 @@ async fn an_upstream_that_is_down_is_asked_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_costs_nothing_and_is_known_to() {
+async fn refused_request_has_a_known_cost_of_zero() {
     let Setup { server, token, _directory, .. } = setup().await;
     for code in [400, 402, 429, 500, 503] {
         assert_eq!(ask(&server, &token, &format!("error={code}"), true).await.status().as_u16(), code);
@@ -229,7 +230,7 @@ async fn a_refusal_costs_nothing_and_is_known_to() {
 }
 
 #[tokio::test]
-async fn usage_is_told_by_person_model_and_day_and_outlives_the_account() {
+async fn usage_is_grouped_and_survives_account_deletion() {
     let Setup { server, token, _directory, .. } = setup().await;
     let (anna, anna_token) = server.user(&token, "anna@example.com").await;
     server.user(&token, "idle@example.com").await;

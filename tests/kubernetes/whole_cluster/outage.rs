@@ -33,7 +33,7 @@ fn the_operator_outlives_its_api_server_and_the_database_behind_it() {
     let alive = operator.get("/livez");
     // First of all, or the next test finds none.
     cluster().order("start", "kube-apiserver");
-    assert_eq!(alive.map(|(status, _)| status), Some(200), "{}", operator.said());
+    assert_eq!(alive.map(|(status, _)| status), Some(200), "{}", operator.output());
     stage.wait_until(&operator, || "the API server".into(), || stage.try_kubectl(&["get", "mai"], "").ok());
     cluster().order("restart", "etcd");
     stage.wait_until(&operator, || "the database".into(), || stage.try_kubectl(&["get", "mai"], "").ok());
@@ -47,7 +47,7 @@ fn the_operator_outlives_its_api_server_and_the_database_behind_it() {
         || stage.read("abc", "/name").filter(|name| name == "next"),
     );
     stage.wait_ready(&operator, "abc");
-    assert_eq!(operator.ended(), None, "it ended; it said:\n{}", operator.said());
+    assert_eq!(operator.exit_code(), None, "it ended; it said:\n{}", operator.output());
     assert_ne!(stage.pod("abc"), pod);
     let events = stage.event_reasons();
     for reason in ["ObserveFailed", "ApplyFailed", "Unhealthy"] {

@@ -101,7 +101,7 @@ fn the_rights_of_the_chart_are_enough_for_the_whole_life_of_a_client() {
     assert!(events.contains("RolledBack"), "{events}");
     stage.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
     stage.wait_until(&operator, || "nothing to be left".into(), || stage.children("abc").is_empty().then_some(()));
-    let said = operator.said();
+    let said = operator.output();
     operator.stop();
     stage.kubectl(&["delete", "clusterrole,clusterrolebinding", &stage.namespace]);
     assert!(!said.contains("forbidden"), "{said}");
@@ -127,7 +127,7 @@ fn a_right_that_is_missing_is_named_and_nothing_else_is_kept_from_going_on() {
     assert!(status == 503 && said.contains("NetworkPolicy"), "{status} {said}");
     assert_eq!(blind.get("/livez").map(|(status, _)| status), Some(200));
     assert!(unseen.pod("abc").is_none());
-    assert_eq!(blind.ended(), None);
+    assert_eq!(blind.exit_code(), None);
     // It goes on by itself once it has the right.
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": unseen.namespace}, "rules": all});
     unseen.apply(&role.to_string());
@@ -140,6 +140,6 @@ fn a_right_that_is_missing_is_named_and_nothing_else_is_kept_from_going_on() {
     unmade.apply(&unmade.fixture("abc", ""));
     let message = unmade.wait_for_reason(&bound, "abc", "Ready", "ApplyFailed");
     assert!(message.contains("poddisruptionbudgets") && message.contains("forbidden"), "{message}");
-    assert_eq!(bound.ended(), None);
+    assert_eq!(bound.exit_code(), None);
     assert!(cluster().kubeconfig().exists());
 }
