@@ -164,12 +164,12 @@ fn second_pass_without_changes_writes_nothing() {
 }
 
 #[test]
-fn the_browser_chooses_the_language_unless_one_is_declared() {
-    let place = Place::new();
+fn undeclared_language_follows_the_browser() {
+    let workspace = Workspace::new();
     let ports = [free_port(), free_port()];
-    place.write("a.yaml", &document("alpha", ports[0], ""));
-    place.write("b.yaml", &document("beta", ports[1], "  server: {locale: en}\n"));
-    let compose = place.compose(&[]);
+    workspace.write("a.yaml", &document("alpha", ports[0], ""));
+    workspace.write("b.yaml", &document("beta", ports[1], "  server: {locale: en}\n"));
+    let compose = workspace.compose(&[]);
     for port in ports {
         wait_ready(port);
         let account = r#"{"name":"Ada","email":"ada@example.com","password":"correct horse"}"#;
