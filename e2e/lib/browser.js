@@ -1,4 +1,4 @@
-// A Chromium whose pages must stay silent: no policy violation, no error on the console, no request to anybody else.
+// A Chromium that records policy violations, console errors and requests to other hosts, none of which a page may cause.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -10,12 +10,12 @@ export async function browser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
 }
 
-/** A person at a browser of their own. `complaints` collects everything a page must not do. */
+/** Opens a browser context of its own. `complaints` collects everything a page must not do. */
 export async function person(browser, url, options = {}) {
   const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, locale: "en-GB", ...options });
   context.setDefaultTimeout(15_000);
   const complaints = [];
-  // A page that refuses says so with its status, which Chromium reports as an error; tests announce those.
+  // Chromium reports error statuses on the console; tests announce the ones they expect.
   const expected = [];
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -37,13 +37,13 @@ export async function person(browser, url, options = {}) {
     page,
     context,
     complaints,
-    /** The next refusal with this status is part of the test. */
+    /** Expects one response with this error status. */
     expectStatus: (status) => expected.push(`status of ${status}`),
     assertQuiet: () => assert.deepEqual(complaints, [], "the browser complained"),
   };
 }
 
-/** Saves what the page looks like. */
+/** Saves a screenshot when SHOTS names a folder. */
 export async function shot(page, name) {
   if (!process.env.SHOTS) return;
   mkdirSync(process.env.SHOTS, { recursive: true });
@@ -57,5 +57,5 @@ export async function until(what, probe, milliseconds = 15_000) {
     if (await probe()) return;
     await new Promise((resolve) => setTimeout(resolve, 60));
   }
-  assert.fail(`waited in vain until ${what}`);
+  assert.fail(`timed out waiting until ${what}`);
 }

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A port nobody has right now. */
+/** Returns a free port. */
 export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -15,7 +15,7 @@ export async function freePort() {
   return port;
 }
 
-/** Starts a program of `mai` and waits until `url` answers as `ready` wants it. */
+/** Starts a verb of `mai` and waits until `ready` accepts the response of `url`. */
 async function start(args, env, url, ready) {
   const child = spawn(process.env.MAI, args, { env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
@@ -40,7 +40,7 @@ async function start(args, env, url, ready) {
   throw new Error(`mai ${args.join(" ")} did not come up:\n${log}`);
 }
 
-/** A mock of OpenRouter that takes one key. */
+/** Starts a mock of OpenRouter that accepts one key. */
 export async function mockUpstream(key) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/api/v1`;
@@ -48,7 +48,7 @@ export async function mockUpstream(key) {
   return { url, ...process };
 }
 
-/** A server without accounts and without a connection. */
+/** Starts a server without accounts; without a connection unless `env` says otherwise. */
 export async function server(env = {}) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;

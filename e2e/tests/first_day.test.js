@@ -1,4 +1,4 @@
-// The first day of a company with its assistant, from nobody to a team, in one browser after the other.
+// The first day of a company with its assistant: accounts, connection, chats, usage and keys, in real browsers.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -33,7 +33,7 @@ async function ask(page, question) {
   await until("an answer begins", async () => (await answers(page).count()) > before || /\/chat\/.+/.test(page.url()));
 }
 
-test("the first person registers and becomes the administrator", async () => {
+test("first person who registers becomes the administrator", async () => {
   const { page } = anna;
   await page.goto("/");
   await page.getByText("you become the administrator").waitFor();
@@ -46,7 +46,7 @@ test("the first person registers and becomes the administrator", async () => {
   await page.getByRole("link", { name: "Users" }).waitFor();
 });
 
-test("without a connection the administrator is led to it", async () => {
+test("administrator without a connection is led to its page", async () => {
   const { page } = anna;
   await page.getByText("Not connected to a model yet").waitFor();
   await shot(page, "not-connected-wide-light");
@@ -54,7 +54,7 @@ test("without a connection the administrator is led to it", async () => {
   await page.getByRole("heading", { name: "Connection", level: 1 }).waitFor();
 });
 
-test("a wrong key is refused in the upstream's own words, a right one is checked and saved", async () => {
+test("wrong key is refused and a right one saved", async () => {
   const { page, expectStatus } = anna;
   await page.getByLabel("Base URL").fill(upstream.url);
   await page.getByLabel("API key").fill("sk-or-v1-wrong");
@@ -71,7 +71,7 @@ test("a wrong key is refused in the upstream's own words, a right one is checked
   await shot(page, "connection-wide-light");
 });
 
-test("an answer streams in as markdown and stays after a reload", async () => {
+test("answer streams as markdown and stays after a reload", async () => {
   const { page } = anna;
   await page.goto("/chat");
   await page.getByText("Write an e-mail").waitFor();
@@ -97,7 +97,7 @@ test("an answer streams in as markdown and stays after a reload", async () => {
   anna.chat = new URL(page.url()).pathname;
 });
 
-test("a reload in mid-answer joins the answer again, and a second tab follows along", async () => {
+test("reload and a second tab join an answer in progress", async () => {
   const { page, context } = anna;
   await ask(page, "Tell me a longer story, please.");
   await until("the second answer streams", async () => (await page.locator("[data-live] .answer-done > *").count()) > 0);
@@ -110,7 +110,7 @@ test("a reload in mid-answer joins the answer again, and a second tab follows al
   await second.close();
 });
 
-test("an answer can be stopped and made again", async () => {
+test("stopped answer can be regenerated", async () => {
   const { page } = anna;
   await ask(page, "Count to a thousand.");
   await until("the third answer streams", async () => (await page.locator("[data-live] .prose > div:not(:empty)").count()) > 0);
@@ -121,12 +121,12 @@ test("an answer can be stopped and made again", async () => {
   await page.getByRole("button", { name: "Try again" }).click();
   await page.locator("[data-live]").waitFor();
   await done(page);
-  assert.equal(await answers(page).count(), count, "made again means instead, not besides");
+  assert.equal(await answers(page).count(), count, "the regenerated answer was added, not replaced");
   assert.ok((await answers(page).last().innerText()).length > stopped);
   await page.getByRole("button", { name: "Send" }).waitFor();
 });
 
-test("what the upstream refuses is told in the answer, with a way on", async () => {
+test("refusal of the upstream is shown with a retry", async () => {
   const { page } = anna;
   await ask(page, "mock: error=402");
   const refused = answers(page).last().locator(".notice.bad");
@@ -140,7 +140,7 @@ test("what the upstream refuses is told in the answer, with a way on", async () 
   await shot(page, "cut-off-wide-light");
 });
 
-test("who scrolls up to read is left in peace; who is at the end stays there", async () => {
+test("page follows an answer only for a reader at its end", async () => {
   const { page } = anna;
   const scrolled = () => page.evaluate(() => Math.round(document.scrollingElement.scrollTop));
   const fromEnd = () => page.evaluate(() => { const p = document.scrollingElement; return p.scrollHeight - p.clientHeight - p.scrollTop; });
@@ -158,7 +158,7 @@ test("who scrolls up to read is left in peace; who is at the end stays there", a
   assert.ok((await fromEnd()) < 64);
 });
 
-test("a draft is kept, and Shift+Enter makes a new line", async () => {
+test("draft survives a reload and Shift+Enter adds a line", async () => {
   const { page } = anna;
   const box = page.getByPlaceholder("Ask anything");
   await box.fill("First line");
@@ -169,7 +169,7 @@ test("a draft is kept, and Shift+Enter makes a new line", async () => {
   await box.fill("");
 });
 
-test("code is copied as it is", async () => {
+test("code block is copied verbatim", async () => {
   const { page, context } = anna;
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const code = page.locator(".code").first();
@@ -178,7 +178,7 @@ test("code is copied as it is", async () => {
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await code.locator("pre").textContent());
 });
 
-test("a chat is searched, renamed and deleted", async () => {
+test("chat can be searched, renamed and deleted", async () => {
   const { page } = anna;
   await page.getByLabel("Search chats").fill("zebra");
   await page.getByText("No chats found").waitFor();
@@ -201,7 +201,7 @@ test("a chat is searched, renamed and deleted", async () => {
   assert.equal(await page.locator("#chats").getByText("Short-lived").count(), 0);
 });
 
-test("the administrator adds people; a made-up password is shown once", async () => {
+test("generated password of an added user is shown once", async () => {
   const { page } = anna;
   await page.getByRole("link", { name: "Users" }).click();
   await page.getByText("1 of 20 accounts in use").waitFor();
@@ -218,7 +218,7 @@ test("the administrator adds people; a made-up password is shown once", async ()
   await shot(page, "users-wide-light");
 });
 
-test("a second person signs in, chats, and cannot open the administrator's pages", async () => {
+test("user cannot open the pages of the administrator", async () => {
   Object.assign(jan, await person(browser, mai.url));
   const { page, expectStatus } = jan;
   await page.goto("/usage?month=2026-01");
@@ -245,7 +245,7 @@ test("a second person signs in, chats, and cannot open the administrator's pages
   assert.equal(await page.getByRole("link", { name: "Usage" }).count(), 0);
 });
 
-test("usage grows on the administrator's screen without a reload", async () => {
+test("usage page updates without a reload", async () => {
   const { page } = anna;
   await page.goto("/usage");
   const requests = page.locator('[data-figure="requests"]');
@@ -262,7 +262,7 @@ test("usage grows on the administrator's screen without a reload", async () => {
   await shot(page, "usage-wide-light");
 });
 
-test("an API key is shown once and works", async () => {
+test("API key is shown once and works until revoked", async () => {
   const { page } = jan;
   await done(page);
   await page.goto("/account");
@@ -283,7 +283,7 @@ test("an API key is shown once and works", async () => {
   assert.equal(refused.status, 401);
 });
 
-test("the pages speak Polish to whoever wants it", async () => {
+test("language chosen in the account applies to all pages", async () => {
   const { page } = anna;
   await page.goto("/account");
   await page.getByLabel("Language").selectOption("pl");
@@ -295,18 +295,18 @@ test("the pages speak Polish to whoever wants it", async () => {
   await shot(page, "usage-polish-wide-light");
 });
 
-test("dark is dark, at once and after a reload", async () => {
+test("dark appearance applies at once and after a reload", async () => {
   const { page } = anna;
-  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const light = await ground();
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const light = await background();
   await page.getByRole("button", { name: "Ciemny" }).click();
-  await until("the ground is dark", async () => (await ground()) !== light);
+  await until("the background is dark", async () => (await background()) !== light);
   await until("the choice is stored", async () => (await anna.context.cookies()).some(({ name, value }) => name === "theme" && value === "dark"));
   await page.reload();
-  assert.notEqual(await ground(), light);
+  assert.notEqual(await background(), light);
 });
 
-test("every page is fit for wide and phone, light and dark", async () => {
+test("every page fits wide and phone, light and dark", async () => {
   const storageState = await anna.context.storageState();
   for (const [size, options] of [["wide", {}], ["phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }]]) {
     for (const theme of ["light", "dark"]) {
@@ -335,7 +335,7 @@ test("every page is fit for wide and phone, light and dark", async () => {
   }
 });
 
-test("without a script the doors and the administrator's pages still work", async () => {
+test("pages work without scripts", async () => {
   const { page, context } = await person(browser, mai.url, { javaScriptEnabled: false });
   await page.goto("/");
   await page.getByLabel("E-mail").fill("anna@abc.example");
@@ -352,7 +352,7 @@ test("without a script the doors and the administrator's pages still work", asyn
   await context.close();
 });
 
-test("who signs out is out", async () => {
+test("sign-out ends the session", async () => {
   const { page } = jan;
   await page.goto("/chat");
   await page.getByRole("button", { name: "Sign out" }).click();
@@ -361,7 +361,7 @@ test("who signs out is out", async () => {
   await page.waitForURL(/sign-in/);
 });
 
-test("the watch over the pages is awake", async () => {
+test("policy violations are noticed by these tests", async () => {
   const { page, context, complaints } = await person(browser, mai.url);
   await page.goto("/sign-in");
   await page.evaluate(() => {
@@ -377,7 +377,7 @@ test("the watch over the pages is awake", async () => {
   await context.close();
 });
 
-test("no page complained: no policy violation, no console error, no request elsewhere", () => {
+test("no page violated its policy or logged an error", () => {
   anna.assertQuiet();
   jan.assertQuiet();
 });

@@ -60,11 +60,23 @@ pub(super) struct Assets {
     pub(super) hx_csp: Asset,
 }
 
+/// The style, split by concept and served as one file.
+const STYLE: &str = concat!(
+    include_str!("assets/style/tokens.css"),
+    include_str!("assets/style/elements.css"),
+    include_str!("assets/style/controls.css"),
+    include_str!("assets/style/notices.css"),
+    include_str!("assets/style/layout.css"),
+    include_str!("assets/style/settings.css"),
+    include_str!("assets/style/usage.css"),
+    include_str!("assets/style/chat.css"),
+);
+
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The embedded files.
 pub(super) static ASSETS: Assets = Assets {
-    style: Asset::new("style.css", "text/css; charset=utf-8", include_bytes!("assets/style.css")),
+    style: Asset::new("style.css", "text/css; charset=utf-8", STYLE.as_bytes()),
     page: Asset::new("page.js", SCRIPT, include_bytes!("assets/page.js")),
     composer: Asset::new("composer.js", SCRIPT, include_bytes!("assets/composer.js")),
     icon: Asset::new("icon.svg", "image/svg+xml", include_bytes!("assets/icon.svg")),

@@ -1,13 +1,13 @@
 // On every page: copying, and changing the appearance without a reload. Everything else works without a script.
 
-/** Says "Copied" on the button for a moment, then gives it its own face back. */
+/** Says "Copied" on the button for a moment, then gives it its own content back. */
 function confirmCopy(button) {
   if (button.dataset.busy) return;
   button.dataset.busy = "true";
-  const face = [...button.childNodes];
+  const content = [...button.childNodes];
   button.replaceChildren(document.body.dataset.copied);
   setTimeout(() => {
-    button.replaceChildren(...face);
+    button.replaceChildren(...content);
     delete button.dataset.busy;
   }, 1600);
 }
