@@ -1,20 +1,20 @@
-//! An answer that is still being written: finished blocks are rendered once, only the open end is rendered again and again.
+//! An answer that is still being written: finished blocks are rendered once, only the open end again and again.
 
 use pulldown_cmark::{Event, Parser};
 
 use super::{SafeHtml, dialect, render};
 
-/// Remembers how much of a growing text was already rendered as finished blocks.
+/// The position up to which a growing text was rendered as finished blocks.
 ///
-/// The text may only grow between calls. A block is finished when another one has begun after it in a complete line;
-/// before that, one more character could still change what it is.
+/// The text may only grow between calls. A block is finished when a complete line after it starts another one; until
+/// then, one more character could change its kind.
 #[derive(Debug, Default)]
 pub(crate) struct LiveMarkdown {
     closed: usize,
 }
 
 impl LiveMarkdown {
-    /// The blocks that were finished since the last call, if any.
+    /// Returns the blocks that were finished since the last call, if any.
     pub(crate) fn finished(&mut self, text: &str, copy_label: &str) -> Option<SafeHtml> {
         let open = text.get(self.closed..)?;
         let complete = &open[..open.rfind('\n')? + 1];
@@ -27,13 +27,13 @@ impl LiveMarkdown {
         Some(html)
     }
 
-    /// The open end, as it looks so far.
+    /// Returns the open end, as far as it was written.
     pub(crate) fn tail(&self, text: &str, copy_label: &str) -> SafeHtml {
         render(text.get(self.closed..).unwrap_or_default(), copy_label)
     }
 }
 
-/// Where the last block at the top level of `text` begins; 0 when there is only one.
+/// Returns the offset of the last block at the top level of `text`; 0 when there is only one.
 fn last_block_start(text: &str) -> usize {
     let mut depth = 0_u32;
     let mut start = 0;
@@ -46,7 +46,7 @@ fn last_block_start(text: &str) -> usize {
                 depth += 1;
             }
             Event::End(_) => depth = depth.saturating_sub(1),
-            // A rule is a block without a start and an end.
+            // A rule is a block without start and end events.
             Event::Rule if depth == 0 => start = range.start,
             _ => {}
         }
@@ -63,7 +63,7 @@ mod tests {
 
     const ANSWER: &str = "# Title\n\nFirst paragraph with **bold**\nand a second line.\n\n- one\n- two\n\n  with a paragraph\n- three\n\n```rust\nfn main() {\n\n    println!(\"# not a heading\");\n}\n```\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n---\n\n> quoted\n> twice\n\nSetext\n======\n\n1. first\n2. second\n\nThe end.";
 
-    /// Feeds `text` in the given pieces and returns what a reader has in front of them at the end.
+    /// Feeds `text` in pieces and returns the page at the end.
     fn streamed(text: &str, cuts: &[usize]) -> String {
         let mut live = LiveMarkdown::default();
         let mut shown = String::new();
@@ -76,36 +76,34 @@ mod tests {
     }
 
     #[test]
-    fn character_by_character_gives_the_same_page_as_at_once() {
+    fn streaming_by_character_gives_the_same_page_as_at_once() {
         let cuts: Vec<usize> = (0..=ANSWER.len()).collect();
         assert_eq!(streamed(ANSWER, &cuts), render(ANSWER, "Copy").to_string());
     }
 
     #[test]
-    fn most_of_a_long_answer_is_not_rendered_again() {
+    fn tail_of_a_long_answer_is_short() {
         let mut live = LiveMarkdown::default();
         live.finished(ANSWER, "Copy").unwrap();
         assert!(live.tail(ANSWER, "Copy").to_string().len() < 60);
     }
 
     #[test]
-    fn a_heading_mark_that_turns_out_to_be_text_does_not_split_a_paragraph() {
+    fn heading_mark_that_becomes_text_splits_no_paragraph() {
         let mut live = LiveMarkdown::default();
         assert_eq!(live.finished("para\n#", "Copy"), None);
         assert_eq!(live.finished("para\n#foo\nbar", "Copy"), None);
     }
 
     proptest! {
-        /// Wherever the stream is cut, the end looks the same.
         #[test]
-        fn cuts_do_not_matter(mut cuts in prop::collection::vec(0..ANSWER.len(), 0..40)) {
+        fn page_is_the_same_for_every_cut_of_the_stream(mut cuts in prop::collection::vec(0..ANSWER.len(), 0..40)) {
             cuts.sort_unstable();
             prop_assert_eq!(streamed(ANSWER, &cuts), render(ANSWER, "Copy").to_string());
         }
 
-        /// Any text at all: no panic, and nothing of it is lost from the tail's point of view.
         #[test]
-        fn any_text_is_survived(text in "[a-z#>*`|\\-\n <\\[\\]()!1.]{0,120}", cut in 0usize..120) {
+        fn any_text_renders_without_a_panic(text in "[a-z#>*`|\\-\n <\\[\\]()!1.]{0,120}", cut in 0usize..120) {
             let mut live = LiveMarkdown::default();
             let cut = cut.min(text.len());
             live.finished(&text[..cut], "Copy");

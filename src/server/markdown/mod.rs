@@ -1,23 +1,23 @@
-//! Markdown of people and models turned into HTML that is safe to put into a page. Nothing else makes HTML from untrusted text.
+//! Renders Markdown of people and models to HTML that is safe within a page. Nothing else turns untrusted text into HTML.
 //!
-//! Two walls stand behind each other: raw HTML in the source becomes plain text before it is rendered, and what is
-//! rendered passes a sanitiser that knows only the few tags and attributes Markdown needs. Images are never loaded,
-//! because an address in an answer would tell a stranger that it was read; they become links.
+//! Two defences follow each other: raw HTML in the source becomes plain text before rendering, and the result passes an
+//! allow-list of tags and attributes (`sanitiser`). Images become links, because loading one would tell its host that the
+//! answer was read. `live` renders an answer that is still being written; `highlight` and `languages` colour code.
 
 mod highlight;
+mod languages;
 mod live;
-mod safe;
+mod sanitiser;
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
 pub(crate) use live::LiveMarkdown;
 
-/// HTML that passed the sanitiser. Templates print it as it is.
+/// HTML that passed the sanitiser. Templates insert it without escaping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SafeHtml(String);
 
 impl SafeHtml {
-    /// Whether nothing would be shown.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -31,35 +31,35 @@ impl std::fmt::Display for SafeHtml {
 
 impl askama::filters::HtmlSafe for SafeHtml {}
 
-/// The dialect: CommonMark with tables, strike-through and task lists. No footnotes, no mathematics, no raw HTML.
+/// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no mathematics, no raw HTML.
 fn dialect() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Renders a whole text. `copy_label` is what the button of a code block says, in the reader's language.
+/// Renders a whole text. `copy_label` is the label of a code block's button, in the reader's language.
 pub(crate) fn render(text: &str, copy_label: &str) -> SafeHtml {
     let events = Parser::new_ext(text, dialect());
     let mut out = String::with_capacity(text.len() * 2);
-    html::push_html(&mut out, Calm::new(events, copy_label));
-    SafeHtml(safe::clean(&out))
+    html::push_html(&mut out, SafeEvents::new(events, copy_label));
+    SafeHtml(sanitiser::sanitise(&out))
 }
 
-/// Rewrites the event stream: raw HTML to text, images to links, code blocks with a heading and a copy button.
-struct Calm<'l, I> {
+/// The event stream with raw HTML as text, images as links, and code blocks with a heading and a copy button.
+struct SafeEvents<'l, I> {
     inner: I,
     copy_label: &'l str,
     in_image: u32,
 }
 
-impl<'l, I> Calm<'l, I> {
+impl<'l, I> SafeEvents<'l, I> {
     fn new(inner: I, copy_label: &'l str) -> Self {
         Self { inner, copy_label, in_image: 0 }
     }
 }
 
-impl<'a, I: Iterator<Item = Event<'a>>> Calm<'_, I> {
-    /// The text of the code block that has just begun; it comes line by line.
-    fn code(&mut self) -> String {
+impl<'a, I: Iterator<Item = Event<'a>>> SafeEvents<'_, I> {
+    /// Reads the text of the code block that has just started, which comes line by line.
+    fn read_code(&mut self) -> String {
         let mut code = String::new();
         for event in self.inner.by_ref() {
             match event {
@@ -72,7 +72,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Calm<'_, I> {
     }
 }
 
-impl<'a, I: Iterator<Item = Event<'a>>> Iterator for Calm<'_, I> {
+impl<'a, I: Iterator<Item = Event<'a>>> Iterator for SafeEvents<'_, I> {
     type Item = Event<'a>;
 
     fn next(&mut self) -> Option<Event<'a>> {
@@ -82,7 +82,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Iterator for Calm<'_, I> {
             Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
             Event::Start(Tag::Image { link_type, dest_url, id, .. }) => {
                 self.in_image += 1;
-                // A link within a link is not HTML; only the outermost image opens one.
+                // HTML allows no link within a link: only the outermost image becomes one.
                 if self.in_image > 1 {
                     return Some(Event::Text(CowStr::Borrowed("")));
                 }
@@ -100,14 +100,14 @@ impl<'a, I: Iterator<Item = Event<'a>>> Iterator for Calm<'_, I> {
                     CodeBlockKind::Fenced(info) => info.split([' ', ',', '{']).next().unwrap_or_default(),
                     CodeBlockKind::Indented => "",
                 };
-                Event::Html(CowStr::from(code_block(language, &self.code(), self.copy_label)))
+                Event::Html(CowStr::from(code_block(language, &self.read_code(), self.copy_label)))
             }
             other => other,
         })
     }
 }
 
-/// A code block with its heading and its button.
+/// Returns a code block with its heading and its button.
 fn code_block(language: &str, code: &str, copy_label: &str) -> String {
     format!(
         "<div class=\"code\"><div class=\"code-head\"><span>{}</span><button class=\"copy-code\" type=\"button\">{}</button></div><pre><code>{}</code></pre></div>\n",
@@ -141,9 +141,8 @@ mod tests {
         render(text, "Copy").to_string()
     }
 
-    /// Every attack must end as text or vanish: no tag, attribute or address that a browser would act on survives.
     #[test]
-    fn attacks_are_inert() {
+    fn no_attack_survives_rendering() {
         let attacks = [
             "<script>alert(1)</script>",
             "<img src=x onerror=alert(1)>",
@@ -165,7 +164,7 @@ mod tests {
         ];
         for attack in attacks {
             let out = html(attack);
-            let reparsed = safe::clean(&out);
+            let reparsed = sanitiser::sanitise(&out);
             assert_eq!(reparsed, out, "a second pass found something to remove in {attack}");
             let lower = out.to_lowercase();
             for forbidden in ["<script", "<img", "<svg", "<iframe", "<style", "<form", "<hx-", "<math"] {
@@ -190,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn images_become_links_that_are_only_followed_by_a_click() {
+    fn image_becomes_a_link() {
         let out = html("![a *cat*](https://example.org/cat.png)");
         assert!(out.contains("<a href=\"https://example.org/cat.png\" target=\"_blank\" rel=\"noopener noreferrer nofollow\">a <em>cat</em></a>"), "{out}");
     }
 
     #[test]
-    fn code_blocks_carry_their_language_and_a_copy_button() {
+    fn code_block_has_its_language_and_a_copy_button() {
         insta::assert_snapshot!(html("Here:\n\n```rust\nfn main() { println!(\"<hi>\"); }\n```\n\nand `x < y`."), @r#"
         <p>Here:</p>
         <div class="code"><div class="code-head"><span>rust</span><button class="copy-code" type="button">Copy</button></div><pre><code><span class="k">fn</span> main() { println!(<span class="s">"&lt;hi&gt;"</span>); }
@@ -206,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn tables_keep_their_alignment_without_inline_styles() {
+    fn table_keeps_its_alignment_without_inline_styles() {
         let out = html("| a | b | c |\n|---|--:|:-:|\n| 1 | 2 | 3 |");
         assert!(out.contains("<td class=\"right\">2</td>") && out.contains("<td class=\"centre\">3</td>"), "{out}");
         assert!(!out.contains("style="), "{out}");
     }
 
     #[test]
-    fn raw_html_is_shown_as_the_text_it_is() {
+    fn raw_html_is_shown_as_text() {
         assert!(html("<b>bold</b>").contains("&lt;b&gt;bold&lt;/b&gt;"));
     }
 }

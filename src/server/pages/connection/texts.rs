@@ -11,6 +11,7 @@ texts! {
         en: "The service that answers. Everyone here uses the same key.",
         pl: "Usługa, która odpowiada na pytania. Wszyscy korzystają z jednego klucza.",
     }
+    service { en: "AI service", pl: "Usługa AI" }
     base_url { en: "Base URL", pl: "Adres bazowy" }
     base_url_hint {
         en: "OpenRouter, or any other OpenAI-compatible endpoint.",

@@ -15,7 +15,7 @@ texts! {
         pl: format!("{input} wejściowych, {output} wyjściowych"),
     }
     requests { en: "Requests", pl: "Zapytania" }
-    requests_note { en: "Answers requested in this month", pl: "Zapytania w tym miesiącu" }
+    requests_note { en: "In this month", pl: "W tym miesiącu" }
     daily_average { en: "Daily average", pl: "Średnia dzienna" }
     daily_average_note(days: i64) {
         en: format!("Over {}", plural::english(days, "day", "days")),

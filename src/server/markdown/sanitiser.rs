@@ -1,9 +1,9 @@
-//! The second wall: a sanitiser that lets through only the tags and attributes which rendered Markdown needs.
+//! The sanitiser: an allow-list of the tags and attributes that rendered Markdown needs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// Built once, at the first text that is shown: a server nobody reads from does not pay for it.
+/// Built on first use.
 static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let mut builder = ammonia::Builder::empty();
     builder
@@ -58,10 +58,10 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
-/// Keeps what Markdown needs of `html` and drops the rest.
-pub(super) fn clean(html: &str) -> String {
-    // The page's policy forbids inline styles, and the renderer writes column alignment as one. In text a quotation mark
-    // is `&quot;`, so these strings can only be the renderer's own.
+/// Removes from `html` everything that is not on the allow-list.
+pub(super) fn sanitise(html: &str) -> String {
+    // The page's policy forbids inline styles, and the renderer writes column alignment as one. A quotation mark in text
+    // is `&quot;`, so only the renderer writes these strings.
     let html = html
         .replace(" style=\"text-align: right\"", " class=\"right\"")
         .replace(" style=\"text-align: center\"", " class=\"centre\"")
