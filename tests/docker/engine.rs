@@ -1,4 +1,4 @@
-//! An engine of the tests' own (the script `engine`), and the images they use.
+//! A Docker Engine for the tests (the script `engine`), and their images.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,21 +9,22 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 struct Engine {
     directory: PathBuf,
-    /// When this process ends, however it does, its end closes and the engine goes.
+    /// Ends with its standard input, and therefore with this process, and the engine with it.
     script: Option<Mutex<Script>>,
-    /// Restarts need the engine for themselves.
-    use_of_it: RwLock<()>,
+    /// Shared by tests; exclusive for those that restart the engine or measure it.
+    usage: RwLock<()>,
 }
 
 struct Script {
     orders: ChildStdin,
-    said: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     _child: Child,
 }
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
 
-/// The script's, or with MAI_TEST_ENGINE=DIRECTORY the one behind `docker.sock` in there, such as Podman's; that one is not restarted.
+/// Returns the engine of the script, or with MAI_TEST_ENGINE=DIRECTORY the one behind `docker.sock`
+/// in there, such as Podman's; that one is not restarted.
 fn engine() -> &'static Engine {
     ENGINE.get_or_init(|| {
         let (directory, script) = match std::env::var_os("MAI_TEST_ENGINE") {
@@ -35,42 +36,42 @@ fn engine() -> &'static Engine {
             }
         };
         build_images(&directory);
-        Engine { directory, script, use_of_it: RwLock::new(()) }
+        Engine { directory, script, usage: RwLock::new(()) }
     })
 }
 
 fn start(directory: &Path) -> Script {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
     let mut child = Command::new(script).arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (orders, said) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    let mut script = Script { orders, said, _child: child };
-    wait_ready(&mut script.said);
+    let (orders, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut script = Script { orders, output, _child: child };
+    wait_ready(&mut script.output);
     script
 }
 
-fn wait_ready(said: &mut impl BufRead) {
+fn wait_ready(output: &mut impl BufRead) {
     let mut line = String::new();
-    said.read_line(&mut line).unwrap();
+    output.read_line(&mut line).unwrap();
     assert_eq!(line.trim(), "ready", "these tests need a Docker Engine and root to start one of their own");
 }
 
-/// While it is held nobody restarts the engine.
+/// Returns a guard; while it exists, no test restarts the engine.
 pub fn shared() -> RwLockReadGuard<'static, ()> {
-    engine().use_of_it.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    engine().usage.read().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// While it is held nobody else uses the engine.
+/// Returns a guard; while it exists, no other test uses the engine.
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    engine().use_of_it.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    engine().usage.write().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// `restart` or `kill`; returns when it answers again.
-pub fn order(order: &str) {
+/// Sends `restart` or `kill` to the script and waits until the engine answers again.
+pub fn send(order: &str) {
     let script =
         engine().script.as_ref().expect("only an engine of the tests' own can be restarted: unset MAI_TEST_ENGINE");
     let mut script = script.lock().unwrap();
     writeln!(script.orders, "{order}").unwrap();
-    wait_ready(&mut script.said);
+    wait_ready(&mut script.output);
 }
 
 pub fn socket() -> PathBuf {
@@ -81,13 +82,13 @@ pub fn host() -> String {
     format!("unix://{}", socket().display())
 }
 
-/// The one layer of the fixture images, as an archive.
+/// Returns the one layer of the fixture images, as an archive.
 pub fn layer() -> Vec<u8> {
     std::fs::read(engine().directory.join("rootfs.tar")).unwrap()
 }
 
-/// Talks to the engine directly, as a person with the docker CLI would.
-pub fn by_hand<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
+/// Runs `work` with a client of the engine, as an administrator would use the docker command.
+pub fn with_docker<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let docker =
@@ -96,7 +97,8 @@ pub fn by_hand<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
     })
 }
 
-/// `fixture:1`, `fixture:2` (the same server, other images), `fixture:broken` (nothing in it can be started).
+/// Builds `fixture:1` and `fixture:2` (two images of the same server) and `fixture:broken` (which
+/// cannot be started).
 fn build_images(directory: &Path) {
     let rootfs = directory.join("rootfs");
     std::fs::create_dir_all(rootfs.join("tmp")).unwrap();
@@ -114,7 +116,7 @@ fn build_images(directory: &Path) {
     }
 }
 
-/// `mai-own:test`: the very binary under test and the libraries it was linked with.
+/// Builds `mai-own:test` from the binary under test and its shared libraries.
 pub fn build_own_image() {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -132,7 +134,8 @@ pub fn build_own_image() {
     });
 }
 
-/// By the API itself: each engine reads the client library's form of several changes in its own way.
+/// Imports an image by a plain API request: engines differ in how they read the client library's
+/// list of changes.
 fn import(directory: &Path, image: &str, entrypoint: &str, archive: &Path) {
     let changes =
         [format!("ENTRYPOINT [\"{entrypoint}\"]"), "CMD [\"serve\"]".to_owned(), format!("LABEL made={image}")];

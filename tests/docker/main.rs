@@ -1,22 +1,23 @@
-//! `mai compose --runtime docker` against a real Docker Engine: what is made, what is repaired, what is left alone.
+//! `mai compose --runtime docker` against a real Docker Engine. [`engine`], [`environment`] and
+//! [`proxy`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod adopted;
-mod broken;
-mod by_hand;
-mod drift;
+mod documents_become_containers;
+mod drift_is_repaired;
 mod engine;
+mod engine_restarts_keep_servers;
+mod environment;
+mod existing_containers_are_adopted;
+mod failed_changes_are_rolled_back;
 #[allow(dead_code)]
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
-mod full_disk;
-mod interrupted;
-mod made;
-mod own_server;
-mod planned;
+mod foreign_objects_are_not_touched;
+mod full_disks_lose_nothing;
+mod interrupted_deployments_are_completed;
+mod mai_server_runs_in_containers;
+mod plan_only_reads_the_engine;
+mod private_registries_are_used;
 mod proxy;
-mod refused;
-mod registry;
-mod restarts;
-mod stage;
-mod twenty;
+mod twenty_clients_stay_cheap;
+mod verbs_act_on_containers;

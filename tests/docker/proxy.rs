@@ -1,4 +1,5 @@
-//! A socket in front of the engine's that counts what passes, and can go dead after the nth change.
+//! A proxy for the engine's socket that records requests, and can stop forwarding at the nth
+//! change.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,13 +16,13 @@ pub struct Proxy {
     reads: Arc<AtomicUsize>,
 }
 
-/// What happens at the nth change.
+/// The change at which the proxy stops forwarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     Never,
-    /// The engine does not get it.
+    /// The change does not reach the engine.
     Before(usize),
-    /// The engine does it, and nobody hears the answer.
+    /// The engine executes the change; its answer is dropped.
     After(usize),
 }
 
@@ -31,12 +32,12 @@ impl Proxy {
         let socket = directory.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let (changes, reads) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-        let (seen, count) = (Arc::clone(&changes), Arc::clone(&reads));
+        let (recorded, count) = (Arc::clone(&changes), Arc::clone(&reads));
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
-                let (seen, count) = (Arc::clone(&seen), Arc::clone(&count));
-                std::thread::spawn(move || serve(client, cut, &seen, &count));
+                let (recorded, count) = (Arc::clone(&recorded), Arc::clone(&count));
+                std::thread::spawn(move || serve(client, cut, &recorded, &count));
             }
         });
         Self { _directory: directory, socket, changes, reads }
@@ -46,7 +47,7 @@ impl Proxy {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Every request so far that may change something.
+    /// Returns all requests so far that can change something.
     pub fn changes(&self) -> Vec<String> {
         self.changes.lock().unwrap().clone()
     }
@@ -56,24 +57,25 @@ impl Proxy {
     }
 }
 
-/// The client opens one connection for each request, so the first line of a connection is all there is to look at.
-fn serve(mut client: UnixStream, cut: Cut, seen: &Mutex<Vec<String>>, reads: &AtomicUsize) {
+/// Forwards one connection. The client opens one for each request, so its first line is the
+/// request.
+fn serve(mut client: UnixStream, cut: Cut, recorded: &Mutex<Vec<String>>, reads: &AtomicUsize) {
     let mut head = [0; 4096];
     let Ok(length @ 1..) = client.read(&mut head) else { return };
     let text = String::from_utf8_lossy(&head[..length]);
     let line = text.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let number = if line.starts_with("GET ") || line.starts_with("HEAD ") {
         reads.fetch_add(1, Ordering::Relaxed);
-        // What was cut stays cut.
-        let changes = seen.lock().unwrap().len();
+        // Nothing is forwarded after the cut.
+        let changes = recorded.lock().unwrap().len();
         if matches!(cut, Cut::Before(at) | Cut::After(at) if changes >= at) {
             return;
         }
         0
     } else {
-        let mut seen = seen.lock().unwrap();
-        seen.push(line);
-        seen.len()
+        let mut recorded = recorded.lock().unwrap();
+        recorded.push(line);
+        recorded.len()
     };
     match cut {
         Cut::Before(at) if number >= at => return,
@@ -89,7 +91,7 @@ fn serve(mut client: UnixStream, cut: Cut, seen: &Mutex<Vec<String>>, reads: &At
     });
     if cut == Cut::After(number) && number > 0 {
         let mut answer = [0; 1];
-        // The engine has done it once it begins to answer.
+        // The engine has executed the change when it begins to answer.
         let _ = engine.read(&mut answer);
     } else {
         let _ = std::io::copy(&mut engine, &mut client);

@@ -1,7 +1,8 @@
-//! The image of the Dockerfile: nothing in it but the binary, nobody's root, and a client that answers from it.
+//! The image of the Dockerfile contains the binary alone, runs without root and serves a client.
 //!
-//! The binary is the debug build, linked as the release is, so that nothing has to be compiled twice. With MAI_TEST_IMAGE_BASE, an archive
-//! that `tests/image/base` made, the whole Dockerfile is built instead, in it and without a network.
+//! The binary is the debug build, linked like the release, so that nothing is compiled twice. With
+//! MAI_TEST_IMAGE_BASE, an archive from `tests/image/base`, the whole Dockerfile is built in that
+//! base instead, without a network.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[allow(dead_code)]
@@ -22,7 +23,7 @@ use crate::fixtures::ports::free_port;
 
 const IMAGE: &str = "mai-production:test";
 
-/// The docker CLI on the tests' engine, as a provider would type it.
+/// Runs the docker command on the tests' engine.
 fn docker(arguments: &[&str]) -> Output {
     Command::new("docker")
         .args(arguments)
@@ -32,7 +33,7 @@ fn docker(arguments: &[&str]) -> Output {
         .expect("these tests need the docker command line")
 }
 
-fn said(arguments: &[&str]) -> String {
+fn docker_output(arguments: &[&str]) -> String {
     let output = docker(arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     assert!(output.status.success(), "docker {arguments:?}: {}", text(&output.stderr));
@@ -40,10 +41,10 @@ fn said(arguments: &[&str]) -> String {
 }
 
 fn inspect(what: &str) -> Value {
-    serde_json::from_str::<Value>(&said(&["inspect", what])).unwrap()[0].take()
+    serde_json::from_str::<Value>(&docker_output(&["inspect", what])).unwrap()[0].take()
 }
 
-/// The binary, static, as its build says where it is.
+/// Builds the static binary; returns its path.
 fn binary() -> String {
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["rustc", "--locked", "--bin", "mai", "--message-format=json", "--", "-C", "target-feature=+crt-static"])
@@ -66,16 +67,26 @@ fn image() -> &'static str {
     IMAGE
 }
 
-/// Unlike a release it is compiled quickly rather than well.
+/// Builds the whole Dockerfile, with settings for a short build instead of a fast binary.
 fn build_whole(base: &Path) {
     const BUILDER: &str = "mai-builder:test";
     let quickly = "ENV CARGO_NET_OFFLINE=true CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16";
-    said(&["import", "--change", quickly, base.to_str().unwrap(), BUILDER]);
+    docker_output(&["import", "--change", quickly, base.to_str().unwrap(), BUILDER]);
     let builder = format!("BUILDER_IMAGE={BUILDER}");
-    said(&["build", "-q", "--network", "none", "--build-arg", &builder, "-t", IMAGE, env!("CARGO_MANIFEST_DIR")]);
+    docker_output(&[
+        "build",
+        "-q",
+        "--network",
+        "none",
+        "--build-arg",
+        &builder,
+        "-t",
+        IMAGE,
+        env!("CARGO_MANIFEST_DIR"),
+    ]);
 }
 
-/// Only the stage for a binary that is there already.
+/// Builds only the last part of the Dockerfile, from an existing binary.
 fn pack() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let context = tempfile::tempdir().unwrap();
@@ -88,10 +99,20 @@ fn pack() {
         std::fs::copy(root.join(file), context.path().join(file)).unwrap();
     }
     let context = context.path().to_str().unwrap();
-    said(&["build", "-q", "--target", "from-binary", "--build-arg", "ROOTFS=rootfs.tar", "-t", IMAGE, context]);
+    docker_output(&[
+        "build",
+        "-q",
+        "--target",
+        "from-binary",
+        "--build-arg",
+        "ROOTFS=rootfs.tar",
+        "-t",
+        IMAGE,
+        context,
+    ]);
 }
 
-/// A container that goes with the test.
+/// A container that is removed at the end of the test.
 struct Container(String);
 
 impl Drop for Container {
@@ -101,7 +122,7 @@ impl Drop for Container {
 }
 
 #[test]
-fn the_image_says_what_it_is_and_holds_nothing_else() {
+fn image_contains_the_binary_alone_and_is_labelled() {
     let _shared = engine::shared();
     let config = inspect(image())["Config"].take();
     for (path, expected) in [
@@ -118,13 +139,13 @@ fn the_image_says_what_it_is_and_holds_nothing_else() {
     }
     assert!(config["Volumes"].is_null(), "a declared volume leaves nameless volumes behind");
 
-    let container = Container(said(&["create", IMAGE]));
+    let container = Container(docker_output(&["create", IMAGE]));
     let archive = tempfile::NamedTempFile::new().unwrap();
     let path = archive.path().to_str().unwrap();
-    said(&["export", "-o", path, &container.0]);
+    docker_output(&["export", "-o", path, &container.0]);
     let listed = Command::new("tar").args(["--numeric-owner", "-tvf", path]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    // What engines themselves put into every container.
+    // Files that engines add to every container.
     let of_engines =
         [".dockerenv", "dev/", "etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "proc/", "sys/"];
     let mut files: Vec<(&str, &str, &str)> = listed
@@ -157,11 +178,12 @@ fn the_image_says_what_it_is_and_holds_nothing_else() {
 }
 
 #[test]
-fn a_container_made_by_hand_answers_with_nothing_writable_but_its_volume() {
+fn manual_container_answers_with_only_its_volume_writable() {
     let _shared = engine::shared();
     let port = free_port();
-    // The network of the host, because the tests' engine has no bridge; a volume that the engine makes as the image has it.
-    let container = Container(said(&[
+    // The network of the host, because the tests' engine has no bridge; a volume that the engine
+    // initialises from the image.
+    let container = Container(docker_output(&[
         "run",
         "--detach",
         "--network=host",
@@ -191,12 +213,12 @@ fn a_container_made_by_hand_answers_with_nothing_writable_but_its_volume() {
     assert_eq!(field("CapBnd"), ["0000000000000000"]);
     assert_eq!(field("NoNewPrivs"), ["1"]);
     assert!(!docker(&["exec", &container.0, "sh", "-c", "true"]).status.success(), "there is a shell in the image");
-    said(&["stop", "--time=30", &container.0]);
+    docker_output(&["stop", "--time=30", &container.0]);
     assert_eq!(inspect(&container.0)["State"]["ExitCode"], 0, "it does not end cleanly");
 }
 
 #[test]
-fn a_document_becomes_a_client_that_runs_from_the_image() {
+fn document_runs_a_client_from_the_image() {
     let _shared = engine::shared();
     let workspace = Workspace::new();
     let port = free_port();
@@ -211,11 +233,11 @@ fn a_document_becomes_a_client_that_runs_from_the_image() {
     let container = inspect("mai-image");
     assert_eq!(container["HostConfig"]["ReadonlyRootfs"], true);
     assert_eq!(container["Config"]["Healthcheck"]["Test"], json!(["CMD", "mai", "health"]));
-    assert_eq!(said(&["exec", "mai-image", "mai", "health"]), "");
+    assert_eq!(docker_output(&["exec", "mai-image", "mai", "health"]), "");
     let keys = container["Config"]["Env"].to_string();
     assert!(!keys.contains("WEBUI_SECRET_KEY"), "the session key shows when the container is inspected: {keys}");
 
-    // The first person registers and the server writes into its volume as its own user.
+    // The first account is registered, which the server writes to its volume as its own user.
     let person = json!({"name": "Ada", "email": "ada@example.com", "password": "correct horse"}).to_string();
     let (status, answer) = http("POST", port, "/api/v1/auths/signup", "", &person).unwrap();
     assert_eq!(status, 200, "{answer}");

@@ -1,5 +1,6 @@
-//! Integration tests through the public faces: the command line, HTTP, the process runtime, a directory and the mock
-//! upstream. They need neither Docker nor Kubernetes; those have test binaries of their own.
+//! Integration tests through the public faces: the command line, HTTP, the process runtime, a
+//! directory and the mock upstream. They need neither Docker nor Kubernetes; those have test
+//! binaries of their own.
 //!
 //! * [`server`]: the chat server of one instance: accounts, sessions, chats, usage, the upstream.
 //! * [`openrouter`]: the mock upstream against OpenRouter's documented answers.

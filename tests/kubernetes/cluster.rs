@@ -1,7 +1,7 @@
-//! The cluster of the tests (`tests/cluster`), one for all tests of a process, or one that a person names.
+//! The cluster of the tests (`tests/cluster`), one for all tests of a process, or an existing one.
 //!
-//! MAI_TEST_KUBECONFIG=FILE     a cluster of the person's own, such as kind's; nothing of it is restarted.
-//! MAI_TEST_LOAD_IMAGE=COMMAND  what brings an archive onto its nodes, such as "kind load image-archive"; the archive's path follows.
+//! MAI_TEST_KUBECONFIG=FILE     an existing cluster, such as kind's; none of its programs is restarted.
+//! MAI_TEST_LOAD_IMAGE=COMMAND  loads an archive onto its nodes, such as "kind load image-archive"; the path follows.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard
 pub struct Cluster {
     kubeconfig: PathBuf,
     own: Option<Own>,
-    /// Tests that stop a program of the cluster need it for themselves.
-    use_of_it: RwLock<()>,
+    /// Shared by tests; exclusive for those that stop a program of the cluster.
+    usage: RwLock<()>,
 }
 
 struct Own {
     binary: PathBuf,
     directory: PathBuf,
-    /// It holds our end of its standard input. When this process ends, however it does, that end closes and the cluster goes.
+    /// Ends with its standard input, and therefore with this process, and the cluster with it.
     _supervisor: Child,
 }
 
@@ -27,7 +27,7 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         let cluster = match std::env::var_os("MAI_TEST_KUBECONFIG") {
-            Some(kubeconfig) => Cluster { kubeconfig: kubeconfig.into(), own: None, use_of_it: RwLock::new(()) },
+            Some(kubeconfig) => Cluster { kubeconfig: kubeconfig.into(), own: None, usage: RwLock::new(()) },
             None => Cluster::start(),
         };
         cluster.install_definitions();
@@ -35,14 +35,14 @@ pub fn cluster() -> &'static Cluster {
     })
 }
 
-/// While it is held nobody stops a program of the cluster.
+/// Returns a guard; while it exists, no test stops a program of the cluster.
 pub fn shared() -> RwLockReadGuard<'static, ()> {
-    cluster().use_of_it.read().unwrap_or_else(PoisonError::into_inner)
+    cluster().usage.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// While it is held nobody else uses the cluster.
+/// Returns a guard; while it exists, no other test uses the cluster.
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    cluster().use_of_it.write().unwrap_or_else(PoisonError::into_inner)
+    cluster().usage.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cluster {
@@ -64,7 +64,7 @@ impl Cluster {
             if stages.last().is_some_and(|stage| stage == "ready") {
                 let kubeconfig = directory.join("kubeconfig/admin");
                 let own = Some(Own { binary, directory, _supervisor: supervisor });
-                return Self { kubeconfig, own, use_of_it: RwLock::new(()) };
+                return Self { kubeconfig, own, usage: RwLock::new(()) };
             }
         }
         let ended = supervisor.wait().unwrap();
@@ -74,7 +74,7 @@ impl Cluster {
         );
     }
 
-    /// As they are committed, whatever a test made of them.
+    /// Applies the committed CRDs, whatever a test has changed in them.
     pub fn install_definitions(&self) {
         let definitions = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
         let definitions = definitions.to_str().unwrap();
@@ -95,7 +95,7 @@ impl Cluster {
         &self.kubeconfig
     }
 
-    /// The real kubectl, with something on its standard input.
+    /// Runs kubectl with the given standard input.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = match &self.own {
             Some(own) => {
@@ -106,29 +106,31 @@ impl Cluster {
             None => Command::new("kubectl"),
         };
         command.args(arguments).env("KUBECONFIG", &self.kubeconfig);
-        fed(command, input)
+        run_with_input(command, input)
     }
 
-    /// A script that is kubectl, for what looks for it on PATH.
+    /// Returns a script that runs kubectl, for programs that search it on PATH.
     pub fn kubectl_script(&self) -> String {
         match &self.own {
             Some(own) => format!("#!/bin/sh\nexec {} kubectl \"$@\"\n", own.binary.display()),
             None => {
                 let path = std::env::var_os("PATH").expect("kubectl is needed");
-                let found = std::env::split_paths(&path).map(|place| place.join("kubectl")).find(|file| file.exists());
+                let found =
+                    std::env::split_paths(&path).map(|directory| directory.join("kubectl")).find(|file| file.exists());
                 format!("#!/bin/sh\nexec {} \"$@\"\n", found.expect("kubectl is needed").display())
             }
         }
     }
 
-    /// `restart`, `kill` (both until it answers again), `stop` or `start` a program of the cluster, such as `kube-apiserver`.
-    pub fn order(&self, verb: &str, program: &str) {
+    /// Sends `restart`, `kill` (both until it answers again), `stop` or `start` for a program such
+    /// as `kube-apiserver`.
+    pub fn send(&self, verb: &str, program: &str) {
         let own =
             self.own.as_ref().expect("only a cluster of the tests' own can be restarted: unset MAI_TEST_KUBECONFIG");
-        self.must(own.command(&[verb, program]));
+        self.run(own.command(&[verb, program]));
     }
 
-    /// Makes an image of one layer known to the node.
+    /// Loads an image of one layer onto the node.
     pub fn load_image(&self, image: &str, rootfs: &Path, entrypoint: &[&str]) {
         let archive = rootfs.with_extension("image");
         let paths = [rootfs.to_str().unwrap(), archive.to_str().unwrap()];
@@ -136,27 +138,27 @@ impl Cluster {
             Some(own) => {
                 let mut pack = own.command(&["pack-image", image, paths[0], paths[1], "--user", "65532:65532"]);
                 pack.args(entrypoint);
-                self.must(pack);
-                self.must(own.command(&["load-image", paths[1]]));
+                self.run(pack);
+                self.run(own.command(&["load-image", paths[1]]));
             }
             None => {
                 let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/build");
                 let mut pack = Command::new(script(&pack).trim());
                 pack.args(["pack-image", image, paths[0], paths[1], "--user", "65532:65532"]).args(entrypoint);
-                self.must(pack);
+                self.run(pack);
                 let load = std::env::var("MAI_TEST_LOAD_IMAGE").expect(
                     "set MAI_TEST_LOAD_IMAGE to what loads an archive into your cluster: kind load image-archive",
                 );
                 let mut words = load.split_whitespace();
                 let mut command = Command::new(words.next().unwrap());
                 command.args(words).arg(paths[1]);
-                self.must(command);
+                self.run(command);
             }
         }
         std::fs::remove_file(archive).unwrap();
     }
 
-    fn must(&self, mut command: Command) {
+    fn run(&self, mut command: Command) {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -170,18 +172,18 @@ impl Own {
     }
 }
 
-/// What a script prints; what it says about its progress is shown.
+/// Runs a script; returns its standard output and shows its progress.
 fn script(path: &Path) -> String {
     let output = Command::new(path).stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success(), "{} failed", path.display());
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn fed(mut command: Command, input: &str) -> Output {
+fn run_with_input(mut command: Command, input: &str) -> Output {
     use std::io::Write;
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl is needed");
-    // It may end without reading all of it, and says why itself.
+    // It may end without reading all of its input, and reports the cause itself.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
 }

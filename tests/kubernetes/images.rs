@@ -1,4 +1,4 @@
-//! The images on the node: the product's own server, and one that misbehaves when it is told to. Nothing is pulled.
+//! The images on the node: the mai server, and a fixture that fails on demand. Nothing is pulled.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,21 +7,21 @@ use std::sync::OnceLock;
 use super::cluster::cluster;
 
 pub const OWN: &str = "mai-own:test";
-/// See `tests/docker/fixture/server.rs`.
+/// Image of `tests/docker/fixture/server.rs`.
 pub const FIXTURE: &str = "mai-fixture:1";
-/// The same server as another version.
+/// The same server under another tag.
 pub const FIXTURE_NEXT: &str = "mai-fixture:2";
 
-/// The very binary under test, laid out as in the real image, with the libraries it was linked with.
+/// Loads an image of the binary under test and its shared libraries, laid out like the real image.
 pub fn own() -> &'static str {
     static LOADED: OnceLock<()> = OnceLock::new();
     LOADED.get_or_init(|| {
-        let place = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let binary = env!("CARGO_BIN_EXE_mai");
-        let certificates = place.path().join("certificates");
+        let certificates = directory.path().join("certificates");
         std::fs::write(&certificates, "nobody is asked over TLS\n").unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/rootfs");
-        let archive = place.path().join("own.tar");
+        let archive = directory.path().join("own.tar");
         let made = Command::new(script).arg(binary).arg(certificates).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         std::fs::write(&archive, made.stdout).unwrap();
@@ -38,17 +38,18 @@ pub fn own() -> &'static str {
 pub fn fixture() -> &'static str {
     static LOADED: OnceLock<()> = OnceLock::new();
     LOADED.get_or_init(|| {
-        let place = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/fixture/server.rs");
         let built = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
             .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"])
-            .arg(place.path().join("fixture"))
+            .arg(directory.path().join("fixture"))
             .arg(source)
             .output()
             .unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let archive = place.path().join("fixture.tar");
-        let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(place.path()).arg("fixture").status();
+        let archive = directory.path().join("fixture.tar");
+        let packed =
+            Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(directory.path()).arg("fixture").status();
         assert!(packed.unwrap().success());
         for image in [FIXTURE, FIXTURE_NEXT] {
             cluster().load_image(image, &archive, &["/fixture"]);

@@ -1,26 +1,27 @@
-//! A real Kubernetes: what its API server accepts, and what `mai operator` makes, repairs and removes on it.
+//! `mai operator`, the CRD and `kubectl mai` against a real Kubernetes. [`cluster`],
+//! [`environment`], [`images`] and [`operator`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod asked;
-mod by_hand;
-mod causes;
+mod client_lifecycle_keeps_data;
 #[allow(dead_code)]
 mod cluster;
-mod confined;
-mod figures;
+mod environment;
+mod failed_changes_are_rolled_back;
 #[allow(dead_code)]
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
 mod images;
-mod leaders;
-mod life;
+mod kubectl_plugin_operates_clients;
+mod manual_changes_are_reverted;
+mod metrics_match_the_documentation;
+mod obstacles_are_named;
+mod one_operator_leads;
 mod operator;
-mod plugin;
-mod resource;
-mod rolled_back;
-mod rules;
-mod secrets;
-mod stage;
-mod still;
-mod volumes;
+mod pods_run_under_restricted_policy;
+mod requested_states_are_applied;
+mod resource_works_with_kubectl;
+mod secret_changes_reach_servers;
+mod unchanged_instances_cause_no_writes;
+mod validation_rules_agree;
+mod volumes_grow_and_are_kept;
 mod whole_cluster;

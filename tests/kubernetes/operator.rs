@@ -37,7 +37,7 @@ impl Operator {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// `/readyz`, `/livez`, `/metrics`: status and body, or nothing when nobody answers.
+    /// Returns status and body of `/readyz`, `/livez` or `/metrics`, or `None` without an answer.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         http("GET", self.port, path, "", "").ok()
     }
@@ -53,13 +53,13 @@ impl Operator {
         );
     }
 
-    /// A figure of `/metrics` by its name and labels, such as `mai_operator_leader`.
+    /// Returns a figure of `/metrics` by its name and labels, such as `mai_operator_leader`.
     pub fn figure(&self, name: &str) -> Option<f64> {
         let (_, text) = self.get("/metrics")?;
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
-    /// Whether it is the one at work.
+    /// Returns true if it is the leader.
     pub fn leads(&self) -> bool {
         self.figure("mai_operator_leader") == Some(1.0)
     }
@@ -73,13 +73,13 @@ impl Operator {
         self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
-    /// As the kernel ends it.
+    /// Kills the operator.
     pub fn kill(mut self) {
         signal(self.child.id() as i32, Signal::KILL);
         self.child.wait().unwrap();
     }
 
-    /// As a rollout ends it; it has to end well.
+    /// Terminates the operator as a rollout does, and checks its exit status.
     pub fn stop(mut self) {
         signal(self.child.id() as i32, Signal::TERM);
         let until = Instant::now() + PATIENCE;

@@ -1,4 +1,5 @@
-//! systemd is notified of the reconciler's state, and the binary itself is the health check of a container.
+//! systemd is notified of the reconciler's state, and the binary itself is the health check of a
+//! container.
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};

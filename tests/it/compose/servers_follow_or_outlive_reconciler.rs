@@ -1,4 +1,5 @@
-//! Servers stop with an attached reconciler and outlive a detached one, without orphans or duplicates.
+//! Servers stop with an attached reconciler and outlive a detached one, without orphans or
+//! duplicates.
 
 use crate::fixtures::compose::{Workspace, document, is_ready, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;

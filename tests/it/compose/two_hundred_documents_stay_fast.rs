@@ -1,5 +1,6 @@
-//! Validation, the first pass and edits stay fast with two hundred clients. All but a few are suspended, so that the
-//! reconciler is measured and not the servers. The bounds are loose, because tests share their machine.
+//! Validation, the first pass and edits stay fast with two hundred clients. All but a few are
+//! suspended, so that the reconciler is measured and not the servers. The bounds are loose, because
+//! tests share their machine.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! A change of the directory by a write, a rename or a link is an event within milliseconds; an equal document is none.
+//! A change of the directory by a write, a rename or a link is an event within milliseconds; an
+//! equal document is none.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

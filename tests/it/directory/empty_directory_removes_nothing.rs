@@ -1,4 +1,5 @@
-//! Data is never removed by accident: an empty, missing, unreadable or half-written directory removes nothing.
+//! Data is never removed by accident: an empty, missing, unreadable or half-written directory
+//! removes nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -48,7 +49,7 @@ async fn missing_directory_removes_nothing_across_restarts() {
     assert!(!stream.is_deleted("a") && !stream.is_deleted("b"));
     fs::rename(base.path().join("elsewhere"), &tree).unwrap();
     fs::write(tree.join("a.yaml"), document("a", "Two")).unwrap();
-    let took = stream.wait_until("it is stream again", |now| now.display_name("a") == Some("Two")).await;
+    let took = stream.wait_until("it is followed again", |now| now.display_name("a") == Some("Two")).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 

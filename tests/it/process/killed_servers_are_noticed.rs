@@ -1,4 +1,5 @@
-//! The end of a server is noticed within milliseconds, with its cause; a hanging one fails its probes and can be stopped.
+//! The end of a server is noticed within milliseconds, with its cause; a hanging one fails its
+//! probes and can be stopped.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! A server gets its declared environment, paths, port and limits, and nothing of the reconciler's; an obstacle is named
-//! before a start.
+//! A server gets its declared environment, paths, port and limits, and nothing of the reconciler's;
+//! an obstacle is named before a start.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -67,7 +67,8 @@ async fn taken_port_names_its_holder_before_a_start() {
     drop(listener);
     start_ready(&state, &runtime, &workload).await;
 
-    // A server of ours is called by the name of its instance, also when the port is to replace another.
+    // A server of ours is called by the name of its instance, also when the port is to replace
+    // another.
     let mut other = process::workload("other", free_port());
     let pid = start_ready(&state, &runtime, &other).await;
     let mut moved = workload.clone();

@@ -1,5 +1,5 @@
-//! A reconciler can be killed at any moment: attached servers stop with it, detached ones are adopted by the next, and no
-//! server is started twice.
+//! A reconciler can be killed at any moment: attached servers stop with it, detached ones are
+//! adopted by the next, and no server is started twice.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -20,7 +20,8 @@ const PORT: &str = "TEST_RECONCILER_PORT";
 const DETACH: &str = "TEST_RECONCILER_DETACH";
 const WITHOUT_READINESS: &str = "TEST_RECONCILER_WITHOUT_READINESS";
 
-/// Starts this test again in another process, which is the reconciler from [`run_reconciler`] on, wait_until it is killed.
+/// Starts this test again in another process, which is the reconciler from [`run_reconciler`] on,
+/// wait_until it is killed.
 fn spawn_reconciler(test: &str, state: &Path, port: u16, settings: &[&str]) -> Child {
     let path = module_path!().split_once("::").unwrap().1;
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -29,7 +30,8 @@ fn spawn_reconciler(test: &str, state: &Path, port: u16, settings: &[&str]) -> C
     command.process_group(0).spawn().unwrap()
 }
 
-/// In a process of [`spawn_reconciler`], starts the server and never returns; elsewhere does nothing.
+/// In a process of [`spawn_reconciler`], starts the server and never returns; elsewhere does
+/// nothing.
 async fn run_reconciler() {
     let Ok(state) = std::env::var(STATE) else { return };
     let port = std::env::var(PORT).unwrap().parse().unwrap();
@@ -73,7 +75,8 @@ async fn attached_server_stops_when_its_reconciler_is_killed() {
     assert!(before.len() == 1 && before[0].labels.attached);
 
     kill_9(first);
-    // The next reconciler observes the old server stopping, waits, and starts a new one on the same port and data.
+    // The next reconciler observes the old server stopping, waits, and starts a new one on the same
+    // port and data.
     let runtime = state.runtime(false);
     let workload = workload("abc", port);
     let seen = runtime.observe(&workload.id, Some(&workload)).await.unwrap();

@@ -1,4 +1,5 @@
-//! The examples in `compose-mode/` agree with each other and are accepted by the programs that read them.
+//! The examples in `compose-mode/` agree with each other and are accepted by the programs that read
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

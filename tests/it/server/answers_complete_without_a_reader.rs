@@ -1,4 +1,5 @@
-//! An answer in a stored chat is completed and stored with or without readers, who may follow it from any moment.
+//! An answer in a stored chat is completed and stored with or without readers, who may follow it
+//! from any moment.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -82,7 +83,8 @@ async fn collect(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEven
     (text, end.clone())
 }
 
-/// Returns the text of the mock's answer to a question that begins with `mock:`, words of eight letters.
+/// Returns the text of the mock's answer to a question that begins with `mock:`, words of eight
+/// letters.
 fn words(count: usize) -> String {
     (0..count).map(|n| format!("{:<8}", format!("word{n}"))).collect()
 }

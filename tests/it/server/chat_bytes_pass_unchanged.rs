@@ -11,7 +11,8 @@ use crate::fixtures::upstream::{Canned, Mock};
 
 const PATHS: [&str; 3] = ["/api/chat/completions", "/api/v1/chat/completions", "/v1/chat/completions"];
 
-/// A stream with comments, both kinds of line ends, unusual number formats, non-ASCII text and no final blank line.
+/// A stream with comments, both kinds of line ends, unusual number formats, non-ASCII text and no
+/// final blank line.
 const STREAM: &str = ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\r\n\r\nid: 7\nevent: chunk\n\
     data: {\"id\":\"gen-1\", \"model\":\"canned/model\",\"choices\":[{\"delta\":{\"content\":\"zażółć \\u0000 \\\"usage\\\" 🦀\"}}]}\n\n\
     data:{\"id\":\"gen-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9,\"total_tokens\":16,\"cost\":1.234567890123e-03}}\r\n\r\n\

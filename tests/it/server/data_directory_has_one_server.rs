@@ -1,5 +1,5 @@
-//! One server opens a data directory; one that cannot start names the cause and has the documented exit code; one that
-//! is stopped finishes its requests.
+//! One server opens a data directory; one that cannot start names the cause and has the documented
+//! exit code; one that is stopped finishes its requests.
 
 use std::{process::Stdio, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Permissions as one table: every route of the server, and every kind of caller. A route that is missing here fails
-//! the test, so none is added without a decision on who may use it.
+//! Permissions as one table: every route of the server, and every kind of caller. A route that is
+//! missing here fails the test, so none is added without a decision on who may use it.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,8 @@ const fn admins(status: u16) -> [u16; 5] {
     [401, 403, status, 403, status]
 }
 
-/// Pages for callers with a session; all others are redirected to sign in, keys as well: no browser sends one.
+/// Pages for callers with a session; all others are redirected to sign in, keys as well: no browser
+/// sends one.
 const fn pages(status: u16) -> [u16; 5] {
     [303, status, status, 303, 303]
 }
@@ -42,8 +43,8 @@ const fn admin_pages(status: u16) -> [u16; 5] {
     [303, 403, status, 303, 303]
 }
 
-/// Method, path and the status for each caller. Bodies are empty and ids unknown, so a permitted caller gets 200, 303,
-/// 400, 404 or 422, and nothing is changed.
+/// Method, path and the status for each caller. Bodies are empty and ids unknown, so a permitted
+/// caller gets 200, 303, 400, 404 or 422, and nothing is changed.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/health",                        all(200)),

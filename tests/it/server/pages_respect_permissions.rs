@@ -1,4 +1,5 @@
-//! A page shows what its reader is permitted to see, redirects others to sign in, and allows no scripts but ours.
+//! A page shows what its reader is permitted to see, redirects others to sign in, and allows no
+//! scripts but ours.
 
 use reqwest::{Client, Method, Response, StatusCode, header, redirect};
 use serde_json::json;

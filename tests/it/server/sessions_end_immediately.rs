@@ -1,4 +1,5 @@
-//! Sessions end immediately at sign-out and after a change of password or role, a deletion or the revocation of a key.
+//! Sessions end immediately at sign-out and after a change of password or role, a deletion or the
+//! revocation of a key.
 
 use reqwest::{Method, header};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Password guessing is limited per account, and does not reveal which e-mail addresses have accounts.
+//! Password guessing is limited per account, and does not reveal which e-mail addresses have
+//! accounts.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! The upstream key is entered once, stored encrypted if the upstream accepts it, and never returned.
+//! The upstream key is entered once, stored encrypted if the upstream accepts it, and never
+//! returned.
 
 use mai_operator::openrouter::mock::{MockOptions, serve};
 use reqwest::StatusCode;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::fixtures::serve::{Server, client};
 use crate::fixtures::upstream::{KEY, Mock};
 
-/// Returns the cost in micro-USD of 12 prompt tokens and `answered` completion tokens of gpt-5, at $1.25 and $10 a
-/// million.
+/// Returns the cost in micro-USD of 12 prompt tokens and `answered` completion tokens of gpt-5, at
+/// $1.25 and $10 a million.
 fn cost(answered: u64) -> u64 {
     (12 * 1_250_000 + answered * 10_000_000_u64 + 500_000) / 1_000_000
 }
@@ -48,7 +48,8 @@ async fn ask(server: &Server, token: &str, settings: &str, stream: bool) -> Resp
     server.request(Method::POST, "/api/v1/chat/completions").bearer_auth(token).json(&body).send().await.unwrap()
 }
 
-/// Reads `chunks` chunks with text and returns the rest of the stream, which cancels the request when dropped.
+/// Reads `chunks` chunks with text and returns the rest of the stream, which cancels the request
+/// when dropped.
 async fn read_some(response: Response, chunks: usize) -> impl Stream {
     let mut seen = String::new();
     let mut stream = Box::pin(response.bytes_stream());
@@ -94,7 +95,8 @@ trait DataDir {
 }
 
 impl DataDir for Server {
-    /// Read from the environment of the process, because the server does not own its directory here.
+    /// Read from the environment of the process, because the server does not own its directory
+    /// here.
     fn data_dir_of_test(&self) -> std::path::PathBuf {
         let environment = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
         let environment = String::from_utf8(environment).unwrap();
@@ -203,7 +205,8 @@ async fn usage_lookup_is_retried_when_upstream_returns() {
     let Setup { mock, server, token, _directory } = setup().await;
     let response = ask(&server, &token, "chunks=1000 delay=10", true).await;
     let _reading = read_some(response, 3).await;
-    // The mock's records end with it, so the lookup fails; the row stays unknown and does not become zero.
+    // The mock's records end with it, so the lookup fails; the row stays unknown and does not
+    // become zero.
     let address = mock.stop().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     let summary = summary(&server, &token).await;

@@ -1,6 +1,7 @@
-//! Tests that need the cluster for themselves, or look after all of it. By this name they come last, when nobody is left to wait for them.
+//! Tests that use the cluster exclusively or reconcile all of it. The name of this module sorts
+//! last, so that no other test waits for them.
 
-mod drained;
-mod misunderstood;
-mod outage;
-mod rights;
+mod chart_permissions_suffice;
+mod drained_nodes_release_servers;
+mod invalid_objects_affect_no_other;
+mod operator_survives_outages;

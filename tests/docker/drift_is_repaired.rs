@@ -1,0 +1,231 @@
+//! Manual changes of a container are reverted to the document.
+
+use bollard::models::{ContainerUpdateBody, NetworkDisconnectRequest};
+use bollard::query_parameters::{
+    KillContainerOptions, RemoveVolumeOptions, RenameContainerOptions, RenameContainerOptionsBuilder,
+    StopContainerOptions,
+};
+use serde_json::json;
+
+use super::engine;
+use super::environment::{Environment, json as shown, list, remove};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
+
+#[test]
+fn stopped_container_is_started() {
+    let _shared = engine::shared();
+    let env = Environment::new("stopped");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| docker.stop_container(&before.0, None::<StopContainerOptions>).await.unwrap());
+    let after = env.wait_for_another(&before);
+    assert_eq!(after.0, before.0, "the same container goes on");
+}
+
+#[test]
+fn killed_container_is_started_without_the_engine() {
+    let _shared = engine::shared();
+    let env = Environment::new("killed");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| docker.kill_container(&before.0, None::<KillContainerOptions>).await.unwrap());
+    env.wait_for_another(&before);
+}
+
+#[test]
+fn removed_container_is_recreated_on_its_data() {
+    let _shared = engine::shared();
+    let env = Environment::new("removed");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| remove(&docker, &before.0).await);
+    let after = env.wait_for_another(&before);
+    assert_ne!(after.0, before.0);
+    assert_eq!(env.starts(), 2);
+}
+
+#[test]
+fn renamed_container_gets_its_name_back_while_running() {
+    let _shared = engine::shared();
+    let env = Environment::new("renamed");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| {
+        let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name("somebody-was-here").build();
+        docker.rename_container(&before.0, options).await.unwrap();
+    });
+    let after = wait_until(|| "its name".into(), || env.run());
+    assert_eq!(after, before);
+    env.assert_unchanged(&before);
+}
+
+#[test]
+fn manually_changed_limits_are_restored_in_place() {
+    let _shared = engine::shared();
+    let env = Environment::new("edited");
+    let _compose = env.up("  resources: {limits: {cpu: 500m, memory: 64Mi}}\n");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| {
+        let edit = ContainerUpdateBody {
+            memory: Some(32 << 20),
+            nano_cpus: Some(100_000_000),
+            restart_policy: Some(bollard::models::RestartPolicy {
+                name: Some(bollard::models::RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            ..ContainerUpdateBody::default()
+        };
+        docker.update_container(&before.0, edit).await.unwrap();
+    });
+    wait_until(
+        || "the limits to come back".into(),
+        || {
+            let container = shown(&env.inspect()?);
+            let host = &container["HostConfig"];
+            let back = host["Memory"] == json!(64 << 20)
+                && host["NanoCpus"] == json!(500_000_000)
+                && host["RestartPolicy"]["Name"] == "unless-stopped";
+            back.then_some(())
+        },
+    );
+    assert_eq!(env.run().unwrap(), before);
+}
+
+#[test]
+fn disconnected_container_rejoins_a_recreated_network() {
+    let _alone = engine::alone();
+    let env = Environment::new("unplugged");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    let networks = || shown(&env.inspect().unwrap())["NetworkSettings"]["Networks"].clone();
+    let unplug = async |docker: &bollard::Docker| {
+        let request = NetworkDisconnectRequest { container: before.0.clone(), force: Some(true) };
+        docker.disconnect_network("mai", request).await.unwrap();
+    };
+    engine::with_docker(async |docker| unplug(&docker).await);
+    wait_until(|| "its network".into(), || networks().get("mai").map(drop));
+    assert_eq!(env.run().unwrap(), before, "it goes on meanwhile");
+
+    // Without containers the network itself can be removed; it is recreated.
+    engine::with_docker(async |docker| {
+        unplug(&docker).await;
+        let _ = docker.remove_network("mai").await;
+    });
+    wait_until(|| "its network".into(), || networks().get("mai").map(drop));
+    wait_ready(env.port);
+    assert_eq!(env.run().unwrap(), before);
+}
+
+#[test]
+fn rolled_back_container_regains_name_and_network() {
+    let _shared = engine::shared();
+    let env = Environment::new("put-back");
+    let limits = |memory: &str| format!("  resources: {{limits: {{memory: {memory}}}}}\n");
+    let _compose = env.up(&limits("64Mi"));
+    let never = "  server: {env: [{name: FIXTURE_READY, value: never}]}\n  health: {startPeriod: 3s, interval: 1s, timeout: 1s}\n";
+    env.declare("fixture:1", &(limits("32Mi") + never));
+    env.wait_for("RolledBack");
+    wait_ready(env.port);
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| {
+        let request = NetworkDisconnectRequest { container: before.0.clone(), force: Some(true) };
+        docker.disconnect_network("mai", request).await.unwrap();
+        let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name("put-elsewhere").build();
+        docker.rename_container(&before.0, options).await.unwrap();
+    });
+    let networks = |container: &serde_json::Value| container["NetworkSettings"]["Networks"].get("mai").is_some();
+    let container = wait_until(
+        || "its name and its network".into(),
+        || env.inspect().map(|container| shown(&container)).filter(networks),
+    );
+    // The limits were declared together with the change that did not become ready.
+    assert_eq!(container["HostConfig"]["Memory"], json!(64 << 20));
+    env.wait_for("RolledBack");
+    wait_ready(env.port);
+    env.assert_unchanged(&before);
+}
+
+#[test]
+fn stopped_container_with_recreated_network_is_started() {
+    let _alone = engine::alone();
+    let env = Environment::new("replugged");
+    let compose = env.up("");
+    let before = env.run().unwrap();
+    compose.stop();
+    engine::with_docker(async |docker| {
+        docker.stop_container(&before.0, None::<StopContainerOptions>).await.unwrap();
+        docker.remove_network("mai").await.unwrap();
+    });
+    let _compose = env.compose();
+    env.wait_for_another(&before);
+}
+
+#[test]
+fn paused_container_is_unpaused() {
+    let _shared = engine::shared();
+    let env = Environment::new("paused");
+    let _compose = env.up("");
+    let before = env.run().unwrap();
+    engine::with_docker(async |docker| docker.pause_container(&before.0).await.unwrap());
+    wait_ready(env.port);
+    assert_eq!(env.run().unwrap(), before);
+}
+
+#[test]
+fn removed_volume_is_recreated() {
+    let _shared = engine::shared();
+    let env = Environment::new("emptied");
+    let compose = env.up("");
+    let before = env.run().unwrap();
+    compose.stop();
+    engine::with_docker(async |docker| {
+        remove(&docker, &before.0).await;
+        docker.remove_volume("mai-emptied-data", None::<RemoveVolumeOptions>).await.unwrap();
+    });
+    let compose = env.compose();
+    env.wait_for_another(&before);
+    assert_eq!(env.starts(), 1);
+    compose.wait_for_line(&["mai-emptied-data", "was made anew"]);
+}
+
+#[test]
+fn container_recreated_manually_with_our_labels_is_replaced() {
+    let _shared = engine::shared();
+    let env = Environment::new("duplicated");
+    let compose = env.up("");
+    let before = env.run().unwrap();
+    compose.stop();
+    let original = env.inspect().unwrap();
+    engine::with_docker(async |docker| {
+        // Graphical tools recreate a container this way: with all settings and one change.
+        let mut body: bollard::models::ContainerCreateBody =
+            serde_json::from_value(serde_json::to_value(original.config.unwrap()).unwrap()).unwrap();
+        body.host_config = original.host_config;
+        body.env.as_mut().unwrap().push("WEBUI_NAME=Changed by hand".to_owned());
+        remove(&docker, &before.0).await;
+        let options: bollard::query_parameters::CreateContainerOptions =
+            bollard::query_parameters::CreateContainerOptionsBuilder::new().name("mai-duplicated").build();
+        docker.create_container(Some(options), body).await.unwrap();
+        docker
+            .start_container("mai-duplicated", None::<bollard::query_parameters::StartContainerOptions>)
+            .await
+            .unwrap();
+    });
+    let by_hand = env.run().unwrap();
+    let _compose = env.compose();
+    env.wait_for_another(&by_hand);
+    wait_until(|| "its own name".into(), || (env.get("/name") == "duplicated").then_some(()));
+}
+
+#[test]
+fn unchanged_instance_and_foreign_containers_are_untouched() {
+    let _shared = engine::shared();
+    let env = Environment::new("calm");
+    let compose = env.up("");
+    let before = env.run().unwrap();
+    compose.stop();
+    let _compose = env.compose();
+    env.assert_unchanged(&before);
+    assert!(list().iter().all(|container| container.names.as_ref().is_some_and(|names| names[0] != "/mai-calm.next")));
+}

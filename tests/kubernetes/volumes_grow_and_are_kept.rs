@@ -1,0 +1,87 @@
+//! A volume grows with its document; where it cannot, that is reported and the client keeps
+//! running.
+
+use serde_json::json;
+
+use super::cluster;
+use super::environment::Environment;
+
+#[test]
+fn volume_grows_if_its_class_permits() {
+    let _shared = cluster::shared();
+    let env = Environment::new("volumes");
+    let storage = |class: &str| {
+        format!("  storage: {{data: {{size: 1Gi, storageClassName: {class}}}, backups: {{size: 1Gi}}}}\n")
+    };
+    env.apply(&env.fixture("grows", &storage("standard")));
+    env.apply(&env.fixture("stays", &storage("fixed")));
+    let operator = env.operator();
+    let names = ["grows", "stays"];
+    names.iter().for_each(|name| env.wait_ready(&operator, name));
+    let pods = names.map(|name| env.pod(name));
+    assert_eq!(env.condition("stays", "StorageReady").unwrap().0, "True");
+
+    names.iter().for_each(|name| env.patch(name, &json!({"storage": {"data": {"size": "2Gi"}}})));
+    env.wait_until(
+        &operator,
+        || "the volume to grow".into(),
+        || (env.get("pvc/mai-grows-data")?["status"]["capacity"]["storage"] == "2Gi").then_some(()),
+    );
+    let message = env.wait_for_reason(&operator, "stays", "StorageReady", "ResizeFailed");
+    assert!(message.contains("mai-stays-data stays at 1Gi"), "{message}");
+    names.iter().for_each(|name| env.wait_ready(&operator, name));
+    assert_eq!(env.condition("grows", "StorageReady").unwrap().0, "True");
+    assert_eq!(names.map(|name| env.pod(name)), pods, "a server was replaced for it");
+
+    // Other changes are still applied, and another operator reports the same.
+    operator.stop();
+    let operator = env.operator();
+    env.patch("stays", &json!({"displayName": "next"}));
+    env.wait_ready(&operator, "stays");
+    assert_eq!(env.read("stays", "/name").as_deref(), Some("next"));
+    let (status, reason, _) = env.condition("stays", "StorageReady").unwrap();
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ResizeFailed"));
+}
+
+#[test]
+fn two_fixed_volumes_are_reported_and_requested_once() {
+    let _shared = cluster::shared();
+    let env = Environment::new("both-volumes");
+    let class = "size: 1Gi, storageClassName: fixed";
+    env.apply(&env.fixture("stays", &format!("  storage: {{data: {{{class}}}, backups: {{{class}}}}}\n")));
+    let operator = env.operator();
+    env.wait_ready(&operator, "stays");
+    env.patch("stays", &json!({"storage": {"data": {"size": "2Gi"}, "backups": {"size": "3Gi"}}}));
+    env.wait_until(
+        &operator,
+        || "both volumes to be told".into(),
+        || {
+            let (_, _, message) = env.condition("stays", "StorageReady")?;
+            ["mai-stays-data stays at 1Gi", "mai-stays-backups stays at 1Gi"]
+                .iter()
+                .all(|sentence| message.contains(sentence))
+                .then_some(())
+        },
+    );
+    env.wait_ready(&operator, "stays");
+    let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
+    let settled = passes();
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert!(passes() - settled < 5.0, "it is asked for again and again; it said:\n{}", operator.output());
+}
+
+#[test]
+fn existing_claim_is_used_and_never_deleted() {
+    let _shared = cluster::shared();
+    let env = Environment::new("existing");
+    env.apply("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: archive}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n");
+    let operator = env.operator();
+    env.apply(&env.fixture("abc", "  storage: {data: {size: 1Gi, volumeName: archive}}\n  deletionPolicy: Delete\n"));
+    env.wait_ready(&operator, "abc");
+    assert!(env.get("pvc/mai-abc-data").is_none());
+    let archive = env.get("pvc/archive").unwrap();
+    assert_eq!(archive["status"]["phase"], "Bound");
+    env.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
+    env.wait_until(&operator, || "all else to be gone".into(), || env.children("abc").is_empty().then_some(()));
+    assert!(env.get("pvc/archive").unwrap()["metadata"]["deletionTimestamp"].is_null());
+}

@@ -1,0 +1,143 @@
+//! The permissions of the chart suffice; a missing one is named and affects nothing else.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::super::cluster::{self, cluster};
+use super::super::environment::Environment;
+use super::super::operator::Operator;
+
+/// Returns the rules of a role of the chart with default values.
+fn chart_rules(kind: &str, name: &str) -> Value {
+    let rendered = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/snapshots/default.yaml");
+    let rendered = std::fs::read_to_string(rendered).unwrap();
+    // Each file of the chart begins with a comment, each document with a separator.
+    let documents = rendered.split("\n# ").flat_map(|file| file.split("---\n"));
+    let documents = documents.filter_map(|text| {
+        let from = text.find("apiVersion:")?;
+        serde_saphyr::from_str::<Value>(&text[from..]).ok()
+    });
+    let mut found = documents.filter(|document| document["kind"] == kind && document["metadata"]["name"] == name);
+    found.next().unwrap_or_else(|| panic!("the chart has no {kind} {name}"))["rules"].clone()
+}
+
+/// Creates a ServiceAccount with these rules in the namespace or everywhere, and those for its
+/// Lease; returns its kubeconfig.
+fn confined(env: &Environment, rules: &Value, everywhere: bool) -> (tempfile::TempDir, PathBuf) {
+    let (name, namespace) = (&env.namespace, &env.namespace);
+    let role = |kind: &str, name: &str, rules: &Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "rules": rules});
+    let binding = |kind: &str, of: &str, name: &str| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": of, "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
+        })
+    };
+    let documents = [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "operator"}}),
+        role("Role", "lease", &chart_rules("Role", "mai-operator-lease")),
+        binding("RoleBinding", "Role", "lease"),
+        role(if everywhere { "ClusterRole" } else { "Role" }, name, rules),
+        if everywhere {
+            binding("ClusterRoleBinding", "ClusterRole", name)
+        } else {
+            binding("RoleBinding", "Role", name)
+        },
+    ];
+    env.apply(&documents.map(|document| document.to_string()).join("\n---\n"));
+    let token = env.kubectl(&["create", "token", "operator"]);
+    let config = env.kubectl(&["config", "view", "--raw", "-o", "json"]);
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["users"][0]["user"] = json!({"token": token});
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kubeconfig");
+    std::fs::write(&path, config.to_string()).unwrap();
+    (directory, path)
+}
+
+/// Returns the rules without a verb for a resource.
+fn without(rules: &Value, resource: &str, verb: &str) -> Value {
+    let mut rules = rules.clone();
+    for rule in rules.as_array_mut().unwrap() {
+        if rule["resources"].as_array().unwrap().iter().any(|found| found == resource) {
+            rule["verbs"].as_array_mut().unwrap().retain(|found| found != verb);
+        }
+    }
+    rules
+}
+
+#[test]
+fn chart_permissions_suffice_for_a_client_lifecycle() {
+    // It reconciles every namespace.
+    let _alone = cluster::alone();
+    let env = Environment::new("rights");
+    let (_place, kubeconfig) = confined(&env, &chart_rules("ClusterRole", "mai-operator"), true);
+    let operator = Operator::start(&kubeconfig, &["--lease-namespace", &env.namespace, "--resync", "2s"]);
+    operator.wait_ready();
+    env.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=key=sk-or-v1-a"]);
+    env.apply(&env.fixture(
+        "abc",
+        "  deletionPolicy: Delete\n  openRouter: {apiKeySecretRef: {name: upstream, key: key}}\n  expose: {host: abc.example.com, ingress: {className: nginx}}\n",
+    ));
+    env.wait_ready(&operator, "abc");
+    env.kubectl(&["delete", "service,networkpolicy,poddisruptionbudget,ingress", "mai-abc"]);
+    env.kubectl(&["set", "env", "deployment/mai-abc", "ADDED=by hand"]);
+    env.wait_until(&operator, || "all of it to come back".into(), || (env.children("abc").len() == 10).then_some(()));
+    // Without the permission to list Secrets a rotation is noticed at the next pass.
+    env.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: upstream}\nstringData: {key: sk-or-v1-b}\n");
+    env.wait_until(
+        &operator,
+        || "the rotated key".into(),
+        || env.read("abc", "/secret/OPENAI_API_KEY").filter(|key| key == "sk-or-v1-b"),
+    );
+    env.patch("abc", &json!({"server": {"env": [{"name": "FIXTURE_EXIT", "value": "3:0"}, {"name": "FIXTURE_READY", "value": "never"}]}}));
+    let message = env.wait_for_reason(&operator, "abc", "Ready", "RolledBack");
+    assert!(message.contains("its last line was: the fixture ends with 3"), "{message}");
+    let events = env.event_reasons();
+    assert!(events.contains("RolledBack"), "{events}");
+    env.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
+    env.wait_until(&operator, || "nothing to be left".into(), || env.children("abc").is_empty().then_some(()));
+    let output = operator.output();
+    operator.stop();
+    env.kubectl(&["delete", "clusterrole,clusterrolebinding", &env.namespace]);
+    assert!(!output.contains("forbidden"), "{output}");
+}
+
+#[test]
+fn missing_permission_is_named_and_affects_nothing_else() {
+    let _shared = cluster::shared();
+    let all = chart_rules("ClusterRole", "mai-operator");
+    let start = |env: &Environment, rules: &Value| {
+        let (directory, kubeconfig) = confined(env, rules, false);
+        let arguments = ["--namespaces", &env.namespace, "--lease-namespace", &env.namespace, "--resync", "1s"];
+        (directory, Operator::start(&kubeconfig, &arguments))
+    };
+
+    // Without the permission to watch a kind its state is unknown: that is reported, and nothing is
+    // changed.
+    let unseen = Environment::new("unseen");
+    let (_place, mut blind) = start(&unseen, &without(&all, "networkpolicies", "watch"));
+    unseen.apply(&unseen.fixture("abc", ""));
+    let message = unseen.wait_for_reason(&blind, "abc", "Ready", "ObserveFailed");
+    assert!(message.contains("NetworkPolicy") && message.contains("forbidden"), "{message}");
+    let (status, output) = blind.get("/readyz").unwrap();
+    assert!(status == 503 && output.contains("NetworkPolicy"), "{status} {output}");
+    assert_eq!(blind.get("/livez").map(|(status, _)| status), Some(200));
+    assert!(unseen.pod("abc").is_none());
+    assert_eq!(blind.exit_code(), None);
+    // It recovers once it has the permission.
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": unseen.namespace}, "rules": all});
+    unseen.apply(&role.to_string());
+    unseen.wait_ready(&blind, "abc");
+    blind.wait_ready();
+
+    // Without the permission to create a kind, each instance reports the refusal.
+    let unmade = Environment::new("unmade");
+    let (_place, mut bound) = start(&unmade, &without(&all, "poddisruptionbudgets", "patch"));
+    unmade.apply(&unmade.fixture("abc", ""));
+    let message = unmade.wait_for_reason(&bound, "abc", "Ready", "ApplyFailed");
+    assert!(message.contains("poddisruptionbudgets") && message.contains("forbidden"), "{message}");
+    assert_eq!(bound.exit_code(), None);
+    assert!(cluster().kubeconfig().exists());
+}
