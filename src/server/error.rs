@@ -1,4 +1,4 @@
-//! Errors at the server's two borders: to the person who starts it, and to whoever calls it over HTTP.
+//! Errors of starting the server, and error answers of the JSON API.
 
 use std::{io, path::PathBuf};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::database::DatabaseError;
 
-/// Why `mai serve` did not start or stopped; each has its exit code.
+/// An error that ends `mai serve`; each has its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A setting makes no sense (exit code 2).
@@ -31,7 +31,7 @@ pub enum ServeError {
     DataDirectoryNotWritable {
         /// The data directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The port is taken (exit code 98, as EADDRINUSE).
@@ -49,7 +49,7 @@ pub enum ServeError {
         host: String,
         /// The port asked for.
         port: u16,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The database can't be opened or brought up to date.
@@ -111,13 +111,5 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
-    }
-}
-
-impl From<DatabaseError> for ApiError {
-    /// The log gets the cause, the caller only that it was not their fault.
-    fn from(error: DatabaseError) -> Self {
-        tracing::error!(%error, "the database failed a request");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The server could not reach its database. Please try again.")
     }
 }

@@ -33,6 +33,7 @@ mod route;
 mod run;
 mod secret_key;
 mod state;
+mod status;
 pub mod usage;
 pub mod users;
 

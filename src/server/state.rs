@@ -1,24 +1,25 @@
-//! What every request handler shares.
+//! The started server: every part put together, once.
 
 use std::{ops::Deref, sync::Arc};
 
-use jiff::{Timestamp, tz::TimeZone};
-use secrecy::SecretString;
+use axum::extract::FromRef;
+use mai_contract::environment;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, ServeError,
-    auth::{PasswordHasher, SessionCache, Throttle},
-    chat::{self, Answers},
-    connection::{self, Connections},
+    auth::{PasswordHasher, Sessions, Throttle},
+    chat::{self, Answers, Completions},
+    connection::{self, Connection, ConnectionSource, Connections},
     database::Database,
     models::{Models, Upstreams},
-    secret_key,
-    usage::{self, Ledger},
-    users,
+    offline_data, secret_key,
+    usage::{self, Ledger, UsageLookup, UsageReports},
+    users::{self, NewUser, Role, UserError},
 };
 
-/// The started server's shared state; cloning it copies one pointer.
+/// The state of the router: all parts of a started server. Handlers pass on the parts that are needed;
+/// no room but this one and the routes knows it. Cloning it copies one pointer.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
@@ -28,32 +29,26 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The database.
     pub db: Database,
-    /// Whose token is whose, without asking the database.
-    pub sessions: SessionCache,
-    /// Where the upstream is now.
-    pub connections: Connections,
-    /// The one place where passwords are hashed, one at a time.
+    /// The users of credentials.
+    pub sessions: Sessions,
+    /// Hashes passwords, one at a time.
     pub passwords: PasswordHasher,
-    /// Counts tries to sign in.
+    /// Counts attempts to sign in.
     pub throttle: Throttle,
-    /// The secret of this instance: seals the upstream key, salts ids that leave the house.
-    pub secret: SecretString,
-    /// Cancelled when the server begins to shut down; endless answers have to end on it.
-    pub closing: CancellationToken,
-    /// When this process started.
-    pub started_at: Timestamp,
-    /// Where every generation is entered.
-    pub ledger: Ledger,
+    /// The upstream's address and key.
+    pub connections: Connections,
     /// The models on offer.
     pub models: Models,
-    /// Clients of the upstreams.
-    pub upstreams: Upstreams,
-    /// Answers being written in stored chats.
+    /// Writes a row for every generation.
+    pub ledger: Ledger,
+    /// Reads the ledger's rows.
+    pub reports: UsageReports,
+    /// Sends chat completions to the upstreams.
+    pub completions: Completions,
+    /// The answers being written in stored chats.
     pub answers: Answers,
-    /// Cancelled when answers being written have had their time to end.
-    pub(super) cutting: CancellationToken,
-    /// Whose midnights divide days and months of usage.
-    pub zone: TimeZone,
+    /// Cancelled when the server begins to shut down; endless answers end on it.
+    pub closing: CancellationToken,
 }
 
 impl Deref for App {
@@ -64,42 +59,108 @@ impl Deref for App {
     }
 }
 
+/// Lets a handler extract a part by `State<Part>`.
+macro_rules! extractable {
+    ($($part:ty: $field:ident),* $(,)?) => {
+        $(impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.$field.clone()
+            }
+        })*
+    };
+}
+
+extractable! {
+    Arc<Config>: config,
+    Database: db,
+    Sessions: sessions,
+    Connections: connections,
+    Models: models,
+    Ledger: ledger,
+    UsageReports: reports,
+    Completions: completions,
+    Answers: answers,
+}
+
 impl App {
-    /// Opens the data directory (which the caller has locked) and does all start-up work.
+    /// Opens the data directory, which the caller has locked, and does all start-up work.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
-        let db = Database::open(config.data_dir.join(super::offline_data::DATABASE)).await?;
-        let mock = if config.mock_upstream { Some(connection::start_mock().await?) } else { None };
-        let connections = connection::load(&config, &db, &secret, mock).await?;
+        let db = Database::open(config.data_dir.join(offline_data::DATABASE)).await?;
+        let connections = Connections::load(&db, &secret, default_connection(&config).await?).await?;
+        let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
+        let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
+        let ledger = Ledger::new(&db);
+        let completions =
+            Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let app = Self(Arc::new(Parts {
-            sessions: SessionCache::new(),
-            connections,
+            sessions: Sessions::new(&db),
             passwords: PasswordHasher::new(),
             throttle: Throttle::new(),
+            reports: UsageReports::new(&db, config.time_zone()?),
+            answers: Answers::new(&db, completions.clone()),
             closing: CancellationToken::new(),
-            started_at: Timestamp::now(),
-            ledger: Ledger::new(&db),
-            models: Models::default(),
-            upstreams: Upstreams::new(&config),
-            answers: Answers::default(),
-            cutting: CancellationToken::new(),
-            zone: config.time_zone()?,
             config,
             db,
-            secret,
+            connections,
+            models,
+            ledger,
+            completions,
         }));
-        users::create_declared_admin(&app).await?;
+        app.create_declared_admin().await?;
         usage::close_interrupted(&app.db).await?;
-        chat::close_interrupted(&app).await?;
-        tokio::spawn(usage::run_lookups(app.clone()));
+        chat::close_interrupted(&app.db).await?;
+        let lookup = UsageLookup {
+            db: app.db.clone(),
+            ledger: app.ledger.clone(),
+            connections: app.connections.clone(),
+            upstreams,
+        };
+        tokio::spawn(lookup.run(app.closing.clone()));
         Ok(app)
     }
 
-    /// Ends background work and closes the database; nothing may use the app afterwards.
+    async fn create_declared_admin(&self) -> Result<(), ServeError> {
+        let (Some(email), Some(password)) = (&self.config.admin_email, &self.config.admin_password) else {
+            return Ok(());
+        };
+        let admin = NewUser {
+            name: self.config.admin_name.clone(),
+            email: email.clone(),
+            password: password.clone(),
+            role: Role::Admin,
+        };
+        match users::create_declared_admin(&self.db, &self.passwords, self.config.max_users, admin).await {
+            Ok(()) => Ok(()),
+            Err(UserError::Database(error)) => Err(error.into()),
+            Err(error) => Err(ServeError::Configuration(format!(
+                "the admin declared by {}, {} and {} can't be created: {error}",
+                environment::ADMIN_EMAIL,
+                environment::ADMIN_PASSWORD,
+                environment::ADMIN_NAME
+            ))),
+        }
+    }
+
+    /// Ends background work and closes the database. Nothing may use the app afterwards.
     pub async fn close(&self) {
         self.closing.cancel();
-        chat::close(self).await;
+        self.answers.close().await;
         self.db.close().await;
     }
+}
+
+/// Returns the connection in use while the admin has saved none: the mock's or the environment's.
+async fn default_connection(config: &Config) -> Result<Connection, ServeError> {
+    if config.mock_upstream {
+        return connection::start_mock()
+            .await
+            .map_err(|error| ServeError::Start(format!("the mock upstream could not be started: {error}")));
+    }
+    Ok(Connection {
+        base_url: config.openai_api_base_url.clone(),
+        key: config.openai_api_key.clone(),
+        source: ConnectionSource::Environment,
+    })
 }

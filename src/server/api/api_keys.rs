@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::JsonBody;
 use crate::{
-    ApiError, App,
-    auth::{self, ApiKey, Person},
+    ApiError,
+    auth::{self, ApiKey, Person, Sessions},
+    database::Database,
 };
 
-fn shown(key: &ApiKey) -> Value {
+fn to_json(key: &ApiKey) -> Value {
     json!({
         "id": key.id,
         "name": key.name,
@@ -24,9 +25,9 @@ fn shown(key: &ApiKey) -> Value {
 }
 
 /// `GET /api/v1/auths/api_keys`
-pub(super) async fn list(State(app): State<App>, Person(user): Person) -> Result<Json<Value>, ApiError> {
-    let keys = auth::list_api_keys(&app, &user.id).await?;
-    Ok(Json(keys.iter().map(shown).collect()))
+pub(super) async fn list(State(db): State<Database>, Person(user): Person) -> Result<Json<Value>, ApiError> {
+    let keys = auth::list_api_keys(&db, &user.id).await?;
+    Ok(Json(keys.iter().map(to_json).collect()))
 }
 
 #[derive(Deserialize)]
@@ -36,22 +37,23 @@ pub(super) struct Create {
 
 /// `POST /api/v1/auths/api_keys`: the only answer that holds the key itself.
 pub(super) async fn create(
-    State(app): State<App>,
+    State(db): State<Database>,
     Person(user): Person,
     JsonBody(body): JsonBody<Create>,
 ) -> Result<Json<Value>, ApiError> {
-    let new = auth::create_api_key(&app, &user, &body.name).await?;
-    let mut answer = shown(&new.key);
+    let new = auth::create_api_key(&db, &user, &body.name).await?;
+    let mut answer = to_json(&new.key);
     answer["api_key"] = json!(new.secret.expose());
     Ok(Json(answer))
 }
 
 /// `DELETE /api/v1/auths/api_keys/{id}`
 pub(super) async fn remove(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
     Person(user): Person,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    auth::remove_api_key(&app, &user.id, &id).await?;
+    auth::remove_api_key(&db, &sessions, &user.id, &id).await?;
     Ok(Json(true))
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/auths/…`: registering, signing in and out, and one's own account.
+//! `/api/v1/auths/…`: registration, signing in and out, and one's own account.
 
 use axum::{
     Json,
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::JsonBody;
 use crate::{
-    ApiError, App,
-    auth::{self, Admin, CurrentUser, Peer, Person, SignedIn},
+    ApiError, App, Config,
+    auth::{self, Admin, CurrentUser, Peer, Person, Sessions, SignedIn},
     users::{self, NewUser, Role},
 };
 
@@ -30,8 +30,9 @@ pub(super) async fn sign_up(
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed_in = auth::register(&app, &body.name, &body.email, body.password).await?;
-    Ok(session_of(&app, &headers, &signed_in))
+    let signed_in =
+        auth::register(&app.db, &app.passwords, &app.config, &body.name, &body.email, body.password).await?;
+    Ok(session_answer(&app.config, &headers, &signed_in))
 }
 
 #[derive(Deserialize)]
@@ -47,11 +48,11 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignIn>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed_in = auth::sign_in(&app, address, &body.email, body.password).await?;
-    Ok(session_of(&app, &headers, &signed_in))
+    let signed_in = auth::sign_in(&app.db, &app.passwords, &app.throttle, address, &body.email, body.password).await?;
+    Ok(session_answer(&app.config, &headers, &signed_in))
 }
 
-fn session_of(app: &App, headers: &HeaderMap, signed_in: &SignedIn) -> impl IntoResponse + use<> {
+fn session_answer(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> impl IntoResponse + use<> {
     let user = &signed_in.user;
     let body = json!({
         "id": user.id,
@@ -62,19 +63,22 @@ fn session_of(app: &App, headers: &HeaderMap, signed_in: &SignedIn) -> impl Into
         "token_type": "Bearer",
         "expires_at": signed_in.expires_at.as_second(),
     });
-    (auth::set_cookie(&app.config, headers, signed_in), Json(body))
+    (auth::set_cookie(config, headers, signed_in), Json(body))
 }
 
-/// `POST /api/v1/auths/signout`: the session is over, wherever its token lies about.
-pub(super) async fn sign_out(State(app): State<App>, Person(user): Person) -> Result<impl IntoResponse, ApiError> {
-    auth::sign_out(&app, &user).await?;
+/// `POST /api/v1/auths/signout`: ends the session, for every holder of its token.
+pub(super) async fn sign_out(
+    State(sessions): State<Sessions>,
+    Person(user): Person,
+) -> Result<impl IntoResponse, ApiError> {
+    sessions.sign_out(&user).await?;
     Ok((auth::clear_cookie(), Json(json!({ "status": true }))))
 }
 
-/// `GET /api/v1/auths/`: whose session this is. The token is told again only to who sent it as a bearer; one that came
-/// by the cookie stays out of reach of scripts.
+/// `GET /api/v1/auths/`: the user of this session. The token is returned only to a caller who sent it as
+/// a bearer; one that came by the cookie stays out of reach of scripts.
 pub(super) async fn session(Person(user): Person, headers: HeaderMap) -> Json<Value> {
-    let mut body = own(&user);
+    let mut body = to_json(&user);
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(auth::bearer);
     if let Some(token) = token {
         body["token"] = json!(token);
@@ -83,7 +87,7 @@ pub(super) async fn session(Person(user): Person, headers: HeaderMap) -> Json<Va
     Json(body)
 }
 
-fn own(user: &CurrentUser) -> Value {
+fn to_json(user: &CurrentUser) -> Value {
     json!({
         "id": user.id,
         "name": &*user.name,
@@ -109,8 +113,8 @@ pub(super) async fn add(
 ) -> Result<Json<Value>, ApiError> {
     let role = body.role.map_or(Ok(Role::User), |role| role.parse())?;
     let new = NewUser { name: body.name, email: body.email, password: body.password, role };
-    let user = users::create(&app, new).await?;
-    Ok(Json(super::users::shown(&user)))
+    let user = users::create(&app.db, &app.passwords, app.config.max_users, new).await?;
+    Ok(Json(super::users::to_json(&user)))
 }
 
 #[derive(Deserialize)]
@@ -125,7 +129,16 @@ pub(super) async fn update_password(
     Person(user): Person,
     JsonBody(body): JsonBody<UpdatePassword>,
 ) -> Result<Json<bool>, ApiError> {
-    auth::change_password(&app, &user, body.password, body.new_password).await?;
+    auth::change_password(
+        &app.db,
+        &app.sessions,
+        &app.passwords,
+        &app.throttle,
+        &user,
+        body.password,
+        body.new_password,
+    )
+    .await?;
     Ok(Json(true))
 }
 
@@ -137,7 +150,7 @@ pub(super) struct UpdateProfile {
     locale: Option<Option<String>>,
 }
 
-/// Tells a `null` from an absent field.
+/// Distinguishes a `null` from an absent field.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }
@@ -149,11 +162,11 @@ pub(super) async fn update_profile(
     JsonBody(body): JsonBody<UpdateProfile>,
 ) -> Result<Json<Value>, ApiError> {
     if let Some(name) = &body.name {
-        users::set_name(&app, &user.id, name).await?;
+        users::set_name(&app.db, &app.sessions, &app.passwords, &user.id, name).await?;
     }
     if let Some(locale) = &body.locale {
-        users::set_locale(&app, &user.id, locale.as_deref()).await?;
+        users::set_locale(&app.db, &app.sessions, &user.id, locale.as_deref()).await?;
     }
-    let user = users::get(&app, &user.id).await?;
-    Ok(Json(super::users::shown(&user)))
+    let user = users::get(&app.db, &user.id).await?;
+    Ok(Json(super::users::to_json(&user)))
 }

@@ -1,4 +1,4 @@
-//! Request bodies and queries, whose mistakes are told in one sentence that repeats nothing of them.
+//! Request bodies and queries. Their errors are one sentence that repeats nothing of them.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::ApiError;
 
-/// A JSON body. What is wrong with it is told without its values, for they may be passwords.
+/// A JSON body. Its errors repeat none of its values, which may be passwords.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -22,12 +22,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(told(&rejection)),
+            Err(rejection) => Err(body_error(&rejection)),
         }
     }
 }
 
-fn told(rejection: &JsonRejection) -> ApiError {
+fn body_error(rejection: &JsonRejection) -> ApiError {
     match rejection {
         JsonRejection::JsonDataError(_) => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,

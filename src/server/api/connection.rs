@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
-use crate::{ApiError, App, auth::Admin, connection};
+use crate::{ApiError, auth::Admin, connection::Connections};
 
-fn shown(app: &App) -> Value {
-    let connection = connection::current(app);
-    let verdict = app.connections.verdict();
+fn to_json(connections: &Connections) -> Value {
+    let connection = connections.current();
+    let verdict = connections.verdict();
     json!({
         "base_url": connection.base_url,
         "key_hint": connection.key_hint(),
@@ -23,8 +23,8 @@ fn shown(app: &App) -> Value {
 }
 
 /// `GET /api/v1/connection` (admin): `ok` is null while the connection has not been checked since the start.
-pub(super) async fn show(State(app): State<App>, Admin(_): Admin) -> Json<Value> {
-    Json(shown(&app))
+pub(super) async fn show(State(connections): State<Connections>, Admin(_): Admin) -> Json<Value> {
+    Json(to_json(&connections))
 }
 
 #[derive(Deserialize)]
@@ -33,24 +33,24 @@ pub(super) struct Save {
     key: Option<SecretString>,
 }
 
-/// `POST /api/v1/connection` (admin): saved only when the upstream takes the key. Without `key`, the one in use stays.
+/// `POST /api/v1/connection` (admin): saved only when the upstream accepts the key. Without `key`, the one in use stays.
 pub(super) async fn save(
-    State(app): State<App>,
+    State(connections): State<Connections>,
     Admin(_): Admin,
     JsonBody(body): JsonBody<Save>,
 ) -> Result<Json<Value>, ApiError> {
-    connection::save(&app, &body.base_url, body.key).await?;
-    Ok(Json(shown(&app)))
+    connections.save(&body.base_url, body.key).await?;
+    Ok(Json(to_json(&connections)))
 }
 
 /// `DELETE /api/v1/connection` (admin): back to the environment's.
-pub(super) async fn clear(State(app): State<App>, Admin(_): Admin) -> Result<Json<Value>, ApiError> {
-    connection::clear(&app).await?;
-    Ok(Json(shown(&app)))
+pub(super) async fn clear(State(connections): State<Connections>, Admin(_): Admin) -> Result<Json<Value>, ApiError> {
+    connections.clear().await?;
+    Ok(Json(to_json(&connections)))
 }
 
-/// `POST /api/v1/connection/verify` (admin): asks the upstream in use now.
-pub(super) async fn verify(State(app): State<App>, Admin(_): Admin) -> Json<Value> {
-    connection::verify(&app).await;
-    Json(shown(&app))
+/// `POST /api/v1/connection/verify` (admin): checks the upstream in use.
+pub(super) async fn verify(State(connections): State<Connections>, Admin(_): Admin) -> Json<Value> {
+    connections.verify().await;
+    Json(to_json(&connections))
 }

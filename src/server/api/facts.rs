@@ -1,4 +1,4 @@
-//! What the server tells about itself: alive, ready, version, and what a sign-in page has to know.
+//! What the server reports about itself: alive, ready, version, and what a sign-in page needs.
 
 use axum::{
     Json,
@@ -8,9 +8,9 @@ use axum::{
 use mai_contract::http;
 use serde_json::{Value, json};
 
-use crate::{ApiError, App, Signup, auth, users};
+use crate::{ApiError, App, Signup, users};
 
-/// Names the version to whoever probes, without a request of its own.
+/// The header with the version, so that a probe needs no request of its own.
 type Version = [(&'static str, &'static str); 1];
 const VERSION: Version = [(http::VERSION_HEADER, env!("CARGO_PKG_VERSION"))];
 
@@ -60,7 +60,7 @@ pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result
     if nobody {
         config["onboarding"] = Value::Bool(true);
     }
-    if let Ok(user) = auth::authenticate(&app, &headers).await {
+    if let Ok(user) = app.sessions.authenticate(&headers).await {
         config["user"] = json!({ "id": user.id, "role": user.role });
     }
     Ok(Json(config))

@@ -1,4 +1,4 @@
-//! `/api/v1/users/…`: the people of the client, for the admin.
+//! `/api/v1/users/…`: the client's users, for the admin.
 
 use axum::{
     Json,
@@ -12,11 +12,12 @@ use super::{JsonBody, UrlQuery};
 use crate::{
     ApiError, App,
     auth::Admin,
+    database::Database,
     users::{self, User, UserChange, UserId},
 };
 
-/// A user as the JSON API has them; times in epoch seconds.
-pub(super) fn shown(user: &User) -> Value {
+/// A user in the JSON API; times in epoch seconds.
+pub(super) fn to_json(user: &User) -> Value {
     json!({
         "id": user.id,
         "name": user.name,
@@ -43,22 +44,22 @@ fn first() -> u32 {
 
 /// `GET /api/v1/users/?query=&page=` (admin): 30 a page, newest first.
 pub(super) async fn list(
-    State(app): State<App>,
+    State(db): State<Database>,
     Admin(_): Admin,
     UrlQuery(filter): UrlQuery<Filter>,
 ) -> Result<Json<Value>, ApiError> {
-    let page = users::list(&app, &filter.query, filter.page).await?;
-    let users: Vec<Value> = page.users.iter().map(shown).collect();
+    let page = users::list(&db, &filter.query, filter.page).await?;
+    let users: Vec<Value> = page.users.iter().map(to_json).collect();
     Ok(Json(json!({ "users": users, "total": page.total })))
 }
 
 /// `GET /api/v1/users/{id}` (admin)
 pub(super) async fn show(
-    State(app): State<App>,
+    State(db): State<Database>,
     Admin(_): Admin,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(shown(&users::get(&app, &UserId::from(id)).await?)))
+    Ok(Json(to_json(&users::get(&db, &UserId::from(id)).await?)))
 }
 
 #[derive(Deserialize)]
@@ -82,7 +83,7 @@ pub(super) async fn update(
         role: body.role.map(|role| role.parse()).transpose()?,
         password: body.password,
     };
-    Ok(Json(shown(&users::update(&app, &UserId::from(id), change).await?)))
+    Ok(Json(to_json(&users::update(&app.db, &app.sessions, &app.passwords, &UserId::from(id), change).await?)))
 }
 
 /// `DELETE /api/v1/users/{id}` (admin)
@@ -91,6 +92,6 @@ pub(super) async fn remove(
     Admin(by): Admin,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    users::remove(&app, &by, &UserId::from(id)).await?;
+    users::remove(&app.db, &app.sessions, &by, &UserId::from(id)).await?;
     Ok(Json(true))
 }

@@ -1,41 +1,45 @@
-//! API keys: several a person, each with a name, shown once.
+//! API keys: several for each user, each with a name, shown once.
 
 use jiff::Timestamp;
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{AuthError, CurrentUser, Token};
-use crate::{App, database::DatabaseError, users::UserId};
+use super::error::AuthError;
+use super::extractor::CurrentUser;
+use super::sessions::Sessions;
+use super::token::Token;
+use crate::database::{Database, DatabaseError};
+use crate::users::UserId;
 
-/// Most keys of one person.
-const MOST: i64 = 50;
+/// Most keys of one user.
+const MAX_KEYS: i64 = 50;
 
 /// An API key as its owner sees it again later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Its id, to remove it by.
     pub id: String,
-    /// What its owner called it.
+    /// The name its owner gave it.
     pub name: String,
     /// Its last four characters.
     pub hint: String,
-    /// When it was made.
+    /// The time it was created.
     pub created_at: Timestamp,
-    /// When it was last used, to within a few minutes.
+    /// The time of its last use, to within a few minutes.
     pub last_used_at: Option<Timestamp>,
 }
 
-/// A key just made; the only time it is seen in clear.
+/// A new key; the only time it is shown in clear.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
-    /// What its owner will see of it later.
+    /// The key as its owner sees it later.
     pub key: ApiKey,
     /// The key itself.
     pub secret: Token,
 }
 
-/// Makes a key for the caller.
-pub async fn create_api_key(app: &App, user: &CurrentUser, name: &str) -> Result<NewApiKey, AuthError> {
+/// Creates a key for the caller.
+pub async fn create_api_key(db: &Database, user: &CurrentUser, name: &str) -> Result<NewApiKey, AuthError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 100 {
         return Err(AuthError::BadKeyName);
@@ -50,11 +54,10 @@ pub async fn create_api_key(app: &App, user: &CurrentUser, name: &str) -> Result
         last_used_at: None,
     };
     let (row, hash, owner) = (key.clone(), secret.hash(), user.id.clone());
-    let made = app
-        .db
+    let created = db
         .write(move |connection| {
             Box::pin(async move {
-                let made = sqlx::query(
+                let inserted = sqlx::query(
                     "INSERT INTO api_key (id, user_id, name, key_hash, hint, created_at)
                      SELECT ?1, ?2, ?3, ?4, ?5, ?6
                      WHERE (SELECT count(*) FROM api_key WHERE user_id = ?2) < ?7
@@ -66,23 +69,23 @@ pub async fn create_api_key(app: &App, user: &CurrentUser, name: &str) -> Result
                 .bind(hash.as_bytes())
                 .bind(row.hint)
                 .bind(row.created_at.as_millisecond())
-                .bind(MOST)
+                .bind(MAX_KEYS)
                 .execute(connection)
                 .await?;
-                Ok(made.rows_affected() == 1)
+                Ok(inserted.rows_affected() == 1)
             })
         })
         .await?;
-    if made { Ok(NewApiKey { key, secret }) } else { Err(AuthError::TooManyApiKeys(MOST)) }
+    if created { Ok(NewApiKey { key, secret }) } else { Err(AuthError::TooManyApiKeys(MAX_KEYS)) }
 }
 
 /// The keys of a user, newest first.
-pub async fn list_api_keys(app: &App, user: &UserId) -> Result<Vec<ApiKey>, AuthError> {
+pub async fn list_api_keys(db: &Database, user: &UserId) -> Result<Vec<ApiKey>, AuthError> {
     let rows = sqlx::query(
         "SELECT id, name, hint, created_at, last_used_at FROM api_key WHERE user_id = ? ORDER BY created_at DESC, id DESC",
     )
     .bind(user.as_str())
-    .fetch_all(app.db.reader())
+    .fetch_all(db.reader())
     .await
     .map_err(DatabaseError::from)?;
     let keys: Result<Vec<ApiKey>, sqlx::Error> = rows
@@ -101,10 +104,9 @@ pub async fn list_api_keys(app: &App, user: &UserId) -> Result<Vec<ApiKey>, Auth
 }
 
 /// Revokes a key of the user; the next request with it is refused.
-pub async fn remove_api_key(app: &App, user: &UserId, key: &str) -> Result<(), AuthError> {
+pub async fn remove_api_key(db: &Database, sessions: &Sessions, user: &UserId, key: &str) -> Result<(), AuthError> {
     let (owner, key) = (user.clone(), key.to_owned());
-    let removed = app
-        .db
+    let removed = db
         .write(move |connection| {
             Box::pin(async move {
                 let removed = sqlx::query("DELETE FROM api_key WHERE id = ? AND user_id = ?")
@@ -116,6 +118,6 @@ pub async fn remove_api_key(app: &App, user: &UserId, key: &str) -> Result<(), A
             })
         })
         .await?;
-    app.sessions.forget_user(user);
+    sessions.forget_user(user);
     if removed { Ok(()) } else { Err(AuthError::NoSuchApiKey) }
 }

@@ -1,11 +1,12 @@
-//! The session cookie, as the `Set-Cookie` header that gives and takes it.
+//! The session cookie, as the `Set-Cookie` header that sets and clears it.
 
 use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header::SET_COOKIE},
     response::AppendHeaders,
 };
 
-use super::{SESSION_LIFETIME, SignedIn};
+use super::sessions::SESSION_LIFETIME;
+use super::sign_in::SignedIn;
 use crate::{Config, Environment};
 
 /// The cookie's name, which the image's contract has.
@@ -14,7 +15,7 @@ pub(super) const NAME: &str = "token";
 /// Headers to put into a response's parts.
 pub type SetCookie = AppendHeaders<[(HeaderName, HeaderValue); 1]>;
 
-/// Gives the browser the session. Marked Secure in production when the request (whose headers these are) came by https,
+/// Sets the session cookie. Marked Secure in production when the request (whose headers these are) came by https,
 /// so that plain http in a local network works too.
 pub fn set_cookie(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> SetCookie {
     // A chain of proxies lists theirs one after the other; the first is the browser's.
@@ -28,7 +29,7 @@ pub fn set_cookie(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) ->
     ))
 }
 
-/// Takes the session out of the browser.
+/// Clears the session cookie.
 pub fn clear_cookie() -> SetCookie {
     header(&format!("{NAME}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"))
 }

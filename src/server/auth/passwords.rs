@@ -1,4 +1,4 @@
-//! Passwords: argon2id with the parameters OWASP names, one at a time, off the runtime's thread.
+//! Password hashing: argon2id with OWASP's parameters, one at a time, off the runtime's threads.
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 /// Fewest characters of a password.
 pub const MIN_LENGTH: usize = 8;
-/// Most bytes of a password; more would only be a way to make the server hash megabytes.
+/// Most bytes of a password, so that nobody can make the server hash megabytes.
 pub const MAX_LENGTH: usize = 1024;
 
 /// The password is too short or too long.
@@ -18,29 +18,29 @@ pub const MAX_LENGTH: usize = 1024;
 #[error("A password has at least {MIN_LENGTH} characters and at most {MAX_LENGTH} bytes.")]
 pub struct WeakPassword;
 
-/// Hashes and checks passwords. A hash takes 19 MiB and some 20 ms, so one at a time is both enough and a bound.
+/// Hashes and checks passwords. A hash takes 19 MiB and some 20 ms; one at a time bounds both.
 #[derive(Debug)]
 pub struct PasswordHasher {
-    turn: Semaphore,
+    permits: Semaphore,
 }
 
 impl PasswordHasher {
     pub(crate) fn new() -> Self {
-        Self { turn: Semaphore::new(1) }
+        Self { permits: Semaphore::new(1) }
     }
 
     /// The PHC string of a new password.
     pub async fn hash(&self, password: &SecretString) -> Result<String, WeakPassword> {
         check(password)?;
         let password = password.clone();
-        self.in_turn(move || hash(password.expose_secret().as_bytes())).await.flatten().ok_or(WeakPassword)
+        self.run_alone(move || hash(password.expose_secret().as_bytes())).await.flatten().ok_or(WeakPassword)
     }
 
-    /// Whether the password is the one hashed. Without a hash the same work is done and the answer is no, so that the
-    /// time an answer takes doesn't tell which e-mails have accounts.
+    /// Returns true when the password matches the hash. Without a hash the same work is done and the
+    /// result is false, so that the response time does not reveal which e-mails have accounts.
     pub async fn verify(&self, password: &SecretString, hash: Option<String>) -> bool {
         let password = password.clone();
-        self.in_turn(move || {
+        self.run_alone(move || {
             let known = hash.is_some();
             let fits = password.expose_secret().len() <= MAX_LENGTH;
             let hash = hash.unwrap_or_else(|| PLACEHOLDER.to_owned());
@@ -50,13 +50,13 @@ impl PasswordHasher {
         .unwrap_or(false)
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _turn = self.turn.acquire().await.ok()?;
+    async fn run_alone<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        let _permit = self.permits.acquire().await.ok()?;
         tokio::task::spawn_blocking(work).await.ok()
     }
 }
 
-/// The hash of a random password nobody knows, with the same parameters as real ones.
+/// The hash of a random, unknown password, with the same parameters as real ones.
 const PLACEHOLDER: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$ZwJ1kNg0XG8xvmc0qzqmTTmZc0OH5OjkCmRxZCvKiVo";
 
@@ -83,7 +83,7 @@ fn hash(password: &[u8]) -> Option<String> {
     Some(hash.to_string())
 }
 
-/// Whether a PHC string is of this password. It says itself with which parameters it was made.
+/// Returns true when a PHC string, which holds its own parameters, matches the password.
 fn is_password_of(password: &[u8], hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
     let (Some(salt), Some(expected), Ok(params)) = (&hash.salt, &hash.hash, Params::try_from(&hash)) else {
@@ -95,12 +95,12 @@ fn is_password_of(password: &[u8], hash: &str) -> bool {
     digest(params, version, password, salt).is_some_and(|output| output == *expected)
 }
 
-/// Hashes in memory of more than 32 MiB, of which only what is needed is touched. glibc gives so much back to the
-/// system when it is freed; the 19 MiB the crate itself would ask for, it keeps, once for each thread that ever hashed,
-/// and an idle server would stay at a hundred megabytes.
+/// Hashes in a buffer of more than 32 MiB, of which only the needed part is touched. glibc returns a
+/// buffer of that size to the system when it is freed; the crate's own 19 MiB it would keep once for
+/// each thread that ever hashed, and an idle server would stay at a hundred megabytes.
 fn digest(params: Params, version: Version, password: &[u8], salt: &[u8]) -> Option<Output> {
-    const GIVEN_BACK: usize = 33 * 1024 * 1024 / Block::SIZE;
-    let mut memory = Vec::with_capacity(params.block_count().max(GIVEN_BACK));
+    const RETURNED_WHEN_FREED: usize = 33 * 1024 * 1024 / Block::SIZE;
+    let mut memory = Vec::with_capacity(params.block_count().max(RETURNED_WHEN_FREED));
     memory.resize(params.block_count(), Block::new());
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let mut output = vec![0; length];
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_hashes_are_what_everybody_calls_argon2id() {
+    fn hash_is_standard_argon2id() {
         let hash = hash(b"correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert!(Argon2::default().verify_password(b"correct horse", hash.as_str()).is_ok());
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_placeholder_costs_as_much_and_fits_nobody() {
+    async fn placeholder_costs_as_much_and_matches_nothing() {
         let placeholder = PasswordHash::new(PLACEHOLDER).unwrap();
         assert_eq!(Params::try_from(&placeholder).unwrap().block_count(), PARAMS.block_count());
         assert!(placeholder.hash.is_some() && placeholder.salt.is_some());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn removed_accounts_have_no_password() {
+    async fn empty_hash_matches_no_password() {
         assert!(!PasswordHasher::new().verify(&SecretString::from(""), Some(String::new())).await);
     }
 }

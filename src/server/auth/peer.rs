@@ -1,4 +1,4 @@
-//! Where a request comes from, for counting tries.
+//! The address of the caller, for counting attempts.
 
 use std::{
     convert::Infallible,
@@ -10,8 +10,8 @@ use axum::{
     http::request::Parts,
 };
 
-/// The address the caller's connection comes from. Behind a proxy that is the proxy: a header that names another one
-/// can be made up by anybody, so it isn't believed.
+/// The address of the caller's connection. Behind a proxy that is the proxy's: a header that names
+/// another one can be forged, so it is not used.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub Option<IpAddr>);
 

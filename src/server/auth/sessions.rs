@@ -1,129 +1,110 @@
-//! Sessions and whose they are: rows in the database, and a bounded cache in front of them for the hot path.
+//! Credentials and their users: rows in the database behind a cache.
 
-use std::{collections::HashMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use axum::http::{HeaderMap, header};
+use axum_extra::extract::CookieJar;
 use jiff::Timestamp;
-use parking_lot::{Mutex, MutexGuard};
 use sqlx::{Row, SqliteConnection};
 
-use super::{AuthError, Credential, CurrentUser, Token, TokenHash};
-use crate::{App, database::DatabaseError, users::UserId};
+use super::cookie;
+use super::error::AuthError;
+use super::extractor::{Credential, CurrentUser, bearer};
+use super::session_cache::{Entry, SEEN_EVERY_MS, SessionCache};
+use super::token::{API_KEY_PREFIX, Token, TokenHash};
+use crate::database::{Database, DatabaseError};
+use crate::users::UserId;
 
-/// How long a session lasts from sign-in: four weeks.
+/// Lifetime of a session from sign-in: four weeks.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(28 * 24 * 60 * 60);
 
-/// How often at most a session's and a person's "last seen" is written.
-const SEEN_EVERY_MS: i64 = 5 * 60 * 1000;
-/// Most credentials remembered; 20 people with a few devices and keys each stay far below.
-const CACHED: usize = 1024;
-
-/// Whose credential is whose, so that a request does not read the database.
-#[derive(Debug, Default)]
-pub struct SessionCache(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    credentials: HashMap<TokenHash, Entry>,
-    /// Grows with every invalidation. What was read before one must not be remembered after it.
-    age: u64,
-}
+/// Looks up the user of a credential. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Sessions(Arc<Shared>);
 
 #[derive(Debug)]
-struct Entry {
-    user: CurrentUser,
-    /// Milliseconds; `i64::MAX` for API keys.
-    expires_at: i64,
-    seen_at: i64,
+struct Shared {
+    db: Database,
+    cache: SessionCache,
 }
 
-impl SessionCache {
-    pub(crate) fn new() -> Self {
-        Self::default()
+impl Sessions {
+    pub(crate) fn new(db: &Database) -> Self {
+        Self(Arc::new(Shared { db: db.clone(), cache: SessionCache::default() }))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock()
+    /// Returns the user of the credential in the headers: `Authorization: Bearer`, `x-api-key`, or the
+    /// cookie, in this order. A header that is sent decides; the cookie does not replace a bad one.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<CurrentUser, AuthError> {
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            let token = value.to_str().ok().and_then(bearer).ok_or(AuthError::InvalidToken)?;
+            return self.user_of(token).await;
+        }
+        if let Some(value) = headers.get("x-api-key") {
+            let token = value.to_str().map_err(|_| AuthError::InvalidToken)?;
+            return self.user_of(token.trim()).await;
+        }
+        match CookieJar::from_headers(headers).get(cookie::NAME) {
+            Some(cookie) => self.user_of(cookie.value()).await,
+            None => Err(AuthError::NotAuthenticated),
+        }
     }
 
-    /// Forgets one credential.
-    pub(super) fn forget(&self, credential: TokenHash) {
-        let mut known = self.known();
-        known.age += 1;
-        known.credentials.remove(&credential);
+    /// Ends the caller's session. An API key has none.
+    pub async fn sign_out(&self, user: &CurrentUser) -> Result<(), AuthError> {
+        if let Credential::Session(hash) = user.credential {
+            let delete = self.0.db.write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query("DELETE FROM session WHERE token_hash = ?")
+                        .bind(hash.as_bytes())
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            });
+            delete.await?;
+            self.0.cache.forget(hash);
+        }
+        Ok(())
     }
 
-    /// Forgets all credentials of a user; call it after the commit of whatever changed them.
+    /// Drops all cached credentials of a user; called after the commit of a change to them.
     pub fn forget_user(&self, user: &UserId) {
-        let mut known = self.known();
-        known.age += 1;
-        known.credentials.retain(|_, entry| entry.user.id != *user);
+        self.0.cache.forget_user(user);
     }
 
-    fn age(&self) -> u64 {
-        self.known().age
-    }
-
-    fn remember(&self, credential: TokenHash, entry: Entry, read_at_age: u64) {
-        let mut known = self.known();
-        if known.age != read_at_age {
-            return;
-        }
-        if known.credentials.len() >= CACHED {
-            let now = Timestamp::now().as_millisecond();
-            known.credentials.retain(|_, entry| entry.expires_at > now);
-            if known.credentials.len() >= CACHED {
-                known.credentials.clear();
+    /// Returns the user of a session's token or an API key.
+    async fn user_of(&self, token: &str) -> Result<CurrentUser, AuthError> {
+        let Shared { db, cache } = &*self.0;
+        let credential = TokenHash::new(token);
+        let now = Timestamp::now().as_millisecond();
+        if let Some((user, due)) = cache.get(&credential, now) {
+            if due {
+                write_seen(db, &user, credential, now);
             }
+            return Ok(user);
         }
-        known.credentials.insert(credential, entry);
-    }
-
-    /// The user of a remembered credential, and whether "last seen" is due to be written.
-    fn recall(&self, credential: &TokenHash, now: i64) -> Option<(CurrentUser, bool)> {
-        let mut known = self.known();
-        let entry = known.credentials.get_mut(credential)?;
-        if entry.expires_at <= now {
-            known.credentials.remove(credential);
-            return None;
+        let read_at = cache.generation();
+        let (user, expires_at, seen_at) = if token.starts_with(API_KEY_PREFIX) {
+            find_api_key(db, credential).await?
+        } else {
+            find_session(db, credential, now).await?
         }
-        let due = now - entry.seen_at >= SEEN_EVERY_MS;
+        .ok_or(AuthError::InvalidToken)?;
+        let due = now - seen_at >= SEEN_EVERY_MS;
+        let seen_at = if due { now } else { seen_at };
+        cache.insert(credential, Entry { user: user.clone(), expires_at, seen_at }, read_at);
         if due {
-            entry.seen_at = now;
+            write_seen(db, &user, credential, now);
         }
-        Some((entry.user.clone(), due))
+        Ok(user)
     }
 }
 
-/// Whose credential this is; a session's token or an API key.
-pub(super) async fn user_of(app: &App, token: &str) -> Result<CurrentUser, AuthError> {
-    let credential = TokenHash::of(token);
-    let now = Timestamp::now().as_millisecond();
-    if let Some((user, due)) = app.sessions.recall(&credential, now) {
-        if due {
-            write_seen(app, &user, credential, now);
-        }
-        return Ok(user);
-    }
-
-    let age = app.sessions.age();
-    let (user, expires_at, seen_at) = if token.starts_with(super::token::API_KEY_PREFIX) {
-        find_api_key(app, credential).await?
-    } else {
-        find_session(app, credential, now).await?
-    }
-    .ok_or(AuthError::InvalidToken)?;
-    let due = now - seen_at >= SEEN_EVERY_MS;
-    let seen_at = if due { now } else { seen_at };
-    app.sessions.remember(credential, Entry { user: user.clone(), expires_at, seen_at }, age);
-    if due {
-        write_seen(app, &user, credential, now);
-    }
-    Ok(user)
-}
-
+/// The user of a credential, when it expires and when it was last seen, in milliseconds.
 type Found = Option<(CurrentUser, i64, i64)>;
 
-async fn find_session(app: &App, credential: TokenHash, now: i64) -> Result<Found, DatabaseError> {
+async fn find_session(db: &Database, credential: TokenHash, now: i64) -> Result<Found, DatabaseError> {
     let row = sqlx::query(
         "SELECT user.id, user.name, user.email, user.role, user.locale, session.expires_at, session.last_seen_at
          FROM session JOIN user ON user.id = session.user_id
@@ -131,7 +112,7 @@ async fn find_session(app: &App, credential: TokenHash, now: i64) -> Result<Foun
     )
     .bind(credential.as_bytes())
     .bind(now)
-    .fetch_optional(app.db.reader())
+    .fetch_optional(db.reader())
     .await?;
     row.map(|row| {
         let user = CurrentUser::from_row(&row, Credential::Session(credential))?;
@@ -140,14 +121,14 @@ async fn find_session(app: &App, credential: TokenHash, now: i64) -> Result<Foun
     .transpose()
 }
 
-async fn find_api_key(app: &App, credential: TokenHash) -> Result<Found, DatabaseError> {
+async fn find_api_key(db: &Database, credential: TokenHash) -> Result<Found, DatabaseError> {
     let row = sqlx::query(
         "SELECT user.id, user.name, user.email, user.role, user.locale, api_key.last_used_at
          FROM api_key JOIN user ON user.id = api_key.user_id
          WHERE api_key.key_hash = ? AND user.deleted_at IS NULL",
     )
     .bind(credential.as_bytes())
-    .fetch_optional(app.db.reader())
+    .fetch_optional(db.reader())
     .await?;
     row.map(|row| {
         let user = CurrentUser::from_row(&row, Credential::ApiKey)?;
@@ -156,13 +137,13 @@ async fn find_api_key(app: &App, credential: TokenHash) -> Result<Found, Databas
     .transpose()
 }
 
-fn write_seen(app: &App, user: &CurrentUser, credential: TokenHash, now: i64) {
+fn write_seen(db: &Database, user: &CurrentUser, credential: TokenHash, now: i64) {
     let id = user.id.clone();
     let statement = match user.credential {
         Credential::Session(_) => "UPDATE session SET last_seen_at = ? WHERE token_hash = ?",
         Credential::ApiKey => "UPDATE api_key SET last_used_at = ? WHERE key_hash = ?",
     };
-    app.db.write_later(move |connection| {
+    db.write_later(move |connection| {
         Box::pin(async move {
             sqlx::query(statement).bind(now).bind(credential.as_bytes()).execute(&mut *connection).await?;
             sqlx::query("UPDATE user SET last_active_at = ? WHERE id = ?")
@@ -175,7 +156,7 @@ fn write_seen(app: &App, user: &CurrentUser, credential: TokenHash, now: i64) {
     });
 }
 
-/// Starts a session inside a transaction; expired ones of the same user are swept on the way.
+/// Inserts a session inside a transaction and deletes the user's expired ones.
 pub(super) async fn start(
     connection: &mut SqliteConnection,
     user: &UserId,
@@ -206,7 +187,8 @@ pub(super) async fn start(
     Ok(expires_at)
 }
 
-/// Ends all sessions of a user inside a transaction, but for the one to keep. The cache is the caller's to clear.
+/// Deletes all sessions of a user but `keep` inside a transaction. After the commit the caller calls
+/// [`Sessions::forget_user`].
 pub(crate) async fn end_sessions_of(
     connection: &mut SqliteConnection,
     user: &UserId,

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Signing in.
 
 use std::net::IpAddr;
 
@@ -6,29 +6,32 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
 
-use super::{AuthError, Credential, CurrentUser, Token, sessions};
-use crate::{
-    App,
-    users::{self, User, UserId},
-};
+use super::error::AuthError;
+use super::passwords::PasswordHasher;
+use super::throttle::Throttle;
+use super::{sessions, token::Token};
+use crate::database::{Database, DatabaseError};
+use crate::users::{self, User, UserId};
 
-/// A fresh session: the token in clear, and whose it is.
+/// A new session: the token in clear, and its user.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     /// The session's token, for the cookie or the `Authorization` header.
     pub token: Token,
-    /// Who signed in.
+    /// The user who signed in.
     pub user: User,
-    /// When the session ends by itself.
+    /// The time the session expires.
     pub expires_at: Timestamp,
 }
 
-/// Longest e-mail there is (RFC 5321), and thus the longest worth looking up or counting.
+/// Longest possible e-mail (RFC 5321); a longer one is neither looked up nor counted.
 const LONGEST_EMAIL: usize = 320;
 
-/// Checks e-mail and password and starts a session. `address` is where the try comes from, for counting.
+/// Checks e-mail and password and starts a session. Attempts are counted by e-mail and `address`.
 pub async fn sign_in(
-    app: &App,
+    db: &Database,
+    passwords: &PasswordHasher,
+    throttle: &Throttle,
     address: Option<IpAddr>,
     email: &str,
     password: SecretString,
@@ -37,47 +40,46 @@ pub async fn sign_in(
     if email.len() > LONGEST_EMAIL {
         return Err(AuthError::WrongCredentials);
     }
-    app.throttle.count(&email, address)?;
+    throttle.count(&email, address)?;
     let row = sqlx::query("SELECT id, password_hash FROM user WHERE email = ? AND deleted_at IS NULL")
         .bind(&email)
-        .fetch_optional(app.db.reader())
+        .fetch_optional(db.reader())
         .await
-        .map_err(crate::database::DatabaseError::from)?;
+        .map_err(DatabaseError::from)?;
     let found = row.map(|row| -> Result<(UserId, String), sqlx::Error> {
         Ok((UserId::from(row.try_get::<String, _>("id")?), row.try_get("password_hash")?))
     });
-    let (id, hash) = match found.transpose().map_err(crate::database::DatabaseError::from)? {
+    let (id, hash) = match found.transpose().map_err(DatabaseError::from)? {
         Some((id, hash)) => (Some(id), Some(hash)),
         None => (None, None),
     };
-    let right = app.passwords.verify(&password, hash.clone()).await;
+    let correct = passwords.verify(&password, hash.clone()).await;
     match (id, hash) {
-        (Some(id), Some(hash)) if right => start_session(app, id, Some(hash)).await,
+        (Some(id), Some(hash)) if correct => start_session(db, id, Some(hash)).await,
         _ => Err(AuthError::WrongCredentials),
     }
 }
 
-/// Starts a session for a living user. With a hash, only when it is still the password's: a password changed or an
-/// account removed while it was being checked must not leave a session behind.
-pub(super) async fn start_session(app: &App, id: UserId, hash: Option<String>) -> Result<SignedIn, AuthError> {
+/// Starts a session. With a hash, only when it is still the password's: a password changed or an
+/// account removed during the check must not leave a session behind.
+pub(super) async fn start_session(db: &Database, id: UserId, hash: Option<String>) -> Result<SignedIn, AuthError> {
     let token = Token::session();
     let now = Timestamp::now();
-    let (fresh, owner) = (token.clone(), id);
-    let started = app
-        .db
+    let (new_token, owner) = (token.clone(), id);
+    let started = db
         .write(move |connection| {
             Box::pin(async move {
-                let living = sqlx::query(
+                let row = sqlx::query(
                     "SELECT 1 FROM user WHERE id = ? AND deleted_at IS NULL AND (?2 IS NULL OR password_hash = ?2)",
                 )
                 .bind(owner.as_str())
                 .bind(hash)
                 .fetch_optional(&mut *connection)
                 .await?;
-                if living.is_none() {
+                if row.is_none() {
                     return Ok(None);
                 }
-                let expires_at = sessions::start(connection, &owner, &fresh, now).await?;
+                let expires_at = sessions::start(connection, &owner, &new_token, now).await?;
                 let user = users::find(connection, &owner).await?;
                 Ok(user.map(|user| (user, expires_at)))
             })
@@ -85,23 +87,4 @@ pub(super) async fn start_session(app: &App, id: UserId, hash: Option<String>) -
         .await?;
     let (user, expires_at) = started.ok_or(AuthError::WrongCredentials)?;
     Ok(SignedIn { token, user, expires_at })
-}
-
-/// Really ends the caller's session. Nothing to do for an API key.
-pub async fn sign_out(app: &App, user: &CurrentUser) -> Result<(), AuthError> {
-    if let Credential::Session(hash) = user.credential {
-        app.db
-            .write(move |connection| {
-                Box::pin(async move {
-                    sqlx::query("DELETE FROM session WHERE token_hash = ?")
-                        .bind(hash.as_bytes())
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                })
-            })
-            .await?;
-        app.sessions.forget(hash);
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Slows down guessing: 15 tries in three minutes for one e-mail from one address.
+//! Limits password guessing: 15 attempts in three minutes for one e-mail from one address.
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
@@ -9,19 +9,19 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 
-use super::AuthError;
+use super::error::AuthError;
 
 type Key = (String, Option<IpAddr>);
 type Limiter = RateLimiter<Key, HashMapStateStore<Key>, MonotonicClock, NoOpMiddleware<std::time::Instant>>;
 
-/// Tries allowed at once.
+/// Attempts allowed at once.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(14);
-/// One more try is allowed after so long: 15 in three minutes.
+/// One more attempt is allowed after this time: 15 in three minutes.
 const REFILL: Duration = Duration::from_secs(12);
-/// How many e-mail and address pairs are remembered before those whose tries are long past are forgotten.
+/// Above this number of e-mail and address pairs, those without recent attempts are dropped.
 const SWEEP_ABOVE: usize = 1024;
 
-/// Counts tries in memory; a restart forgives.
+/// Counts attempts in memory; a restart resets them.
 pub struct Throttle {
     limiter: Limiter,
     clock: MonotonicClock,
@@ -35,7 +35,7 @@ impl Throttle {
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
     }
 
-    /// Counts one try; refuses when there were too many.
+    /// Counts one attempt; fails after too many.
     pub fn count(&self, email: &str, address: Option<IpAddr>) -> Result<(), AuthError> {
         if self.limiter.len() > SWEEP_ABOVE {
             self.limiter.retain_recent();

@@ -1,4 +1,4 @@
-//! Random tokens: 256 bits, shown to their owner once, kept as a hash.
+//! Random tokens: 256 bits, shown to their owner once, stored as a hash.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-/// A fresh token in clear, on its way to its owner.
+/// A new token in clear.
 #[derive(Debug, Clone)]
 pub struct Token(SecretString);
 
@@ -21,18 +21,18 @@ impl Token {
         Self(SecretString::from(format!("{API_KEY_PREFIX}{}", random())))
     }
 
-    /// The token itself, to hand it over.
+    /// The token in clear.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// What is stored instead of it.
+    /// The hash that is stored instead of it.
     pub fn hash(&self) -> TokenHash {
-        TokenHash::of(self.expose())
+        TokenHash::new(self.expose())
     }
 }
 
-/// What API keys begin with, in the habit of the OpenAI API.
+/// The prefix of API keys, as in the OpenAI API.
 pub(super) const API_KEY_PREFIX: &str = "sk-";
 
 fn random() -> String {
@@ -41,13 +41,14 @@ fn random() -> String {
     hex::encode(bytes)
 }
 
-/// The SHA-256 of a token. Enough for 256 random bits: there is nothing to guess that salt or stretching would protect.
+/// The SHA-256 of a token. Salt or stretching
+/// would add nothing to 256 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
     /// The hash of a token in clear.
-    pub fn of(token: &str) -> Self {
+    pub fn new(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 

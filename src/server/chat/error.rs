@@ -1,4 +1,4 @@
-//! Why a chat could not be had, for API clients and for the pages.
+//! Errors of chat completions and of stored chats.
 
 use axum::Json;
 use axum::http::{StatusCode, header};
@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::ApiError;
 use crate::database::DatabaseError;
+use crate::status::HttpStatus;
 use mai_openrouter::UpstreamError;
 
-/// A question that did not reach a model.
+/// A completion that did not reach a model.
 #[derive(Debug, thiserror::Error)]
 pub enum CompletionError {
     /// No upstream is configured.
@@ -18,13 +19,13 @@ pub enum CompletionError {
     /// The model is not offered, or not allowed here.
     #[error("Model not found")]
     ModelNotFound,
-    /// The body is no JSON object that a chat request can be.
+    /// The body is no valid chat request.
     #[error("The request is not valid: {0}.")]
     Malformed(String),
     /// The body is over the limit.
     #[error("The request is larger than {0} MiB, which is the most this server takes.")]
     TooLarge(usize),
-    /// The caller's upload broke off.
+    /// The upload was cut off.
     #[error("The request ended before it was complete.")]
     Incomplete,
     /// The upstream could not be reached, or left without an answer.
@@ -32,7 +33,7 @@ pub enum CompletionError {
     Upstream(#[from] UpstreamError),
 }
 
-/// Errors of the upstream begin in lower case, to follow what was tried; here they stand alone.
+/// Returns the error as a sentence of its own: the client's errors begin in lower case.
 fn capitalised(error: &UpstreamError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
@@ -43,17 +44,7 @@ fn capitalised(error: &UpstreamError) -> String {
 }
 
 impl CompletionError {
-    /// The status of the answer.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::NoConnection => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ModelNotFound | Self::Malformed(_) | Self::Incomplete => StatusCode::BAD_REQUEST,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    /// OpenAI's kind and code of the error.
+    /// Returns OpenAI's type and code of the error.
     fn kind(&self) -> (&'static str, serde_json::Value) {
         match self {
             Self::NoConnection => ("server_error", json!("no_connection")),
@@ -67,8 +58,8 @@ impl CompletionError {
 }
 
 impl IntoResponse for CompletionError {
-    /// OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body Open WebUI's `{"detail"}`,
-    /// which its clients know.
+    /// Answers OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body Open
+    /// WebUI's `{"detail"}`, which its clients expect.
     fn into_response(self) -> Response {
         let status = self.status();
         let sentence = self.to_string();
@@ -79,23 +70,23 @@ impl IntoResponse for CompletionError {
         let body = json!({ "error": { "message": sentence, "type": kind, "code": code }, "detail": sentence });
         let mut response = (status, Json(body)).into_response();
         if let Self::TooLarge(_) = self {
-            // What is left of the upload is not read.
+            // The rest of the upload is not read.
             response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         response
     }
 }
 
-/// Why something could not be done with a stored chat.
+/// An operation on a stored chat that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChatError {
-    /// It is not there, or it is somebody else's, which is the same to whoever asks.
+    /// No such chat, or another user's, which is answered alike.
     #[error("There is no such chat.")]
     NotFound,
     /// An answer is being written in this chat.
     #[error("An answer is still being written in this chat. Wait for it, or stop it first.")]
     Busy,
-    /// There is nothing to ask.
+    /// The question is empty.
     #[error("Please write a question first.")]
     Empty,
     /// The question is too long.
@@ -104,25 +95,10 @@ pub enum ChatError {
     /// The title is empty or too long.
     #[error("A title has 1 to {0} characters.")]
     BadTitle(usize),
-    /// The question cannot be put to this model.
+    /// The model cannot be asked.
     #[error(transparent)]
     Completion(#[from] CompletionError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-}
-
-impl From<ChatError> for ApiError {
-    fn from(error: ChatError) -> Self {
-        let sentence = error.to_string();
-        match error {
-            ChatError::Database(error) => error.into(),
-            ChatError::NotFound => Self::new(StatusCode::NOT_FOUND, sentence),
-            ChatError::Busy => Self::new(StatusCode::CONFLICT, sentence),
-            ChatError::Empty | ChatError::TooLong(_) | ChatError::BadTitle(_) => {
-                Self::new(StatusCode::BAD_REQUEST, sentence)
-            }
-            ChatError::Completion(error) => Self::new(error.status(), sentence),
-        }
-    }
 }

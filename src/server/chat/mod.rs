@@ -1,19 +1,28 @@
-//! Chat completions, stored chats and live answers.
+//! Chat completions, stored chats, and the answers being written in them.
 //!
-//! * `proxy`: OpenAI's API, passed on byte for byte.
-//! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: stored chats.
-//! * [`send`], [`regenerate`], [`stop`], [`follow`]: answers that are written whether anybody looks or not.
+//! * [`Completions`]: the only way to a model. It routes a request to the model's upstream, enters it in
+//!   the ledger, and returns the answer as a `metered_body`, which closes the ledger row when it ends.
+//! * `proxy`: OpenAI's API, passed through [`Completions`] byte for byte.
+//! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`, saves
+//!   it, and goes on without readers; [`Answers::follow`] streams it to any number of them.
+//! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
 //!
-//! Both ask through the same function (`ask`), so both are in the ledger.
+//! No page is drawn here, and no price is computed.
 
-mod answer;
+mod answer_task;
+mod answers;
+mod begin_answer;
 mod completions;
 mod error;
-mod live_answers;
+mod event_reader;
+mod live_answer;
+mod message;
+mod metered_body;
 mod proxy;
 mod request;
 mod routes;
 mod store;
+mod title;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -22,12 +31,14 @@ use axum::routing::{delete, get as get_route, post};
 
 use super::{App, Endpoint, route};
 
-pub(super) use answer::close;
-pub use answer::{QUESTION_LENGTH, SentQuestion, regenerate, send, stop};
+pub use answers::{Answers, QUESTION_LENGTH, SentQuestion};
+pub use completions::Completions;
 pub use error::{ChatError, CompletionError};
-pub use live_answers::{AnswerEvent, Answers, follow};
+pub use live_answer::AnswerEvent;
+pub use message::{Chat, Message, MessageRole, MessageStatus};
 pub(super) use store::close_interrupted;
-pub use store::{Chat, Message, MessageRole, MessageStatus, TITLE_LENGTH, create, get, list, message, remove, rename};
+pub use store::{create, get, list, message, remove, rename};
+pub use title::TITLE_LENGTH;
 
 /// The routes of this room.
 pub const ROUTES: &[Endpoint] = &[

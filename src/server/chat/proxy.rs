@@ -1,4 +1,5 @@
-//! `POST /api/chat/completions`: OpenAI's chat API, handed to the upstream and back without a byte changed but `user`.
+//! `POST /api/chat/completions`: OpenAI's chat API, passed to the upstream and back with no byte changed
+//! but `user`.
 
 use std::time::Duration;
 
@@ -9,22 +10,21 @@ use axum::response::IntoResponse;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
-use super::completions::{CompletionRequest, ask};
+use super::completions::{CompletionRequest, Completions};
 use super::error::CompletionError;
-use super::request::{ChatRequest, upstream_user, with_user};
-use crate::App;
+use super::request::{ChatRequest, with_user};
 use crate::auth::CurrentUser;
 use crate::usage::Via;
 
-/// The largest question, in MiB.
+/// The largest request body, in MiB.
 const LIMIT_MIB: usize = 20;
 const LIMIT: usize = LIMIT_MIB << 20;
-/// Of a question that is too large, so much more is read and thrown away, for at most so long: a client that is still
-/// sending could not hear the refusal.
+/// A body that is too large is read on up to this size and for this time, because a client that is
+/// still sending cannot read the refusal.
 const DRAIN_LIMIT: usize = 100 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(20);
 
-/// Request headers that mean something to OpenRouter; all others stay here.
+/// Request headers that OpenRouter reads; all others are dropped.
 static FORWARDED_HEADERS: [HeaderName; 7] = [
     header::ACCEPT,
     header::CONTENT_TYPE,
@@ -35,7 +35,7 @@ static FORWARDED_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("x-openrouter-metadata"),
 ];
 
-/// Response headers that belong to the hop between the upstream and us, or speak for its host and not for ours.
+/// Response headers of the hop to the upstream, or of its host; not forwarded.
 static HOP_HEADERS: [HeaderName; 12] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -53,7 +53,7 @@ static HOP_HEADERS: [HeaderName; 12] = [
 
 /// Handles the three paths of the API.
 pub(super) async fn complete(
-    State(app): State<App>,
+    State(completions): State<Completions>,
     user: CurrentUser,
     request: Request,
 ) -> Result<Response<Body>, CompletionError> {
@@ -62,16 +62,15 @@ pub(super) async fn complete(
     let question = ChatRequest::read(&body).map_err(|error| CompletionError::Malformed(error.to_string()))?;
     let model = question.model.as_deref().unwrap_or_default();
     let fallbacks = question.models.as_deref().unwrap_or_default();
-    let pieces = with_user(&body, question.user_span(&body), &upstream_user(&app.secret, &user.id));
+    let pieces = with_user(&body, question.user_span(&body), &completions.upstream_user(&user.id));
     let mut headers = HeaderMap::with_capacity(FORWARDED_HEADERS.len());
     for name in &FORWARDED_HEADERS {
         if let Some(value) = head.headers.get(name) {
             headers.insert(name.clone(), value.clone());
         }
     }
-    let answer = ask(
-        &app,
-        CompletionRequest {
+    let answer = completions
+        .send(CompletionRequest {
             user: &user.id,
             model,
             fallbacks,
@@ -80,20 +79,19 @@ pub(super) async fn complete(
             chat: None,
             headers,
             body: pieces,
-        },
-    )
-    .await?;
+        })
+        .await?;
     let (mut head, body) = answer.into_parts();
     for name in &HOP_HEADERS {
         head.headers.remove(name);
     }
-    // For a reverse proxy such as nginx, which would else gather a stream before passing it on.
+    // For a reverse proxy such as nginx, which would otherwise buffer a stream.
     head.headers.insert(HeaderName::from_static("x-accel-buffering"), header::HeaderValue::from_static("no"));
     head.extensions.clear();
     Ok(Response::from_parts(head, Body::new(body)).into_response())
 }
 
-/// The whole body, up to the limit.
+/// Reads the whole body, up to the limit.
 async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, CompletionError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LIMIT) {
@@ -104,7 +102,7 @@ async fn read(headers: &HeaderMap, mut body: Body) -> Result<Bytes, CompletionEr
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| CompletionError::Incomplete)?.into_data() else { continue };
         if first.is_empty() {
-            // Most questions come in one piece and need no copy.
+            // Most bodies come in one piece and need no copy.
             first = data;
             continue;
         }
@@ -131,7 +129,7 @@ async fn too_large(mut body: Body) -> CompletionError {
             }
         }
     };
-    // Whether it was drained or not, the answer is the same.
+    // The answer is the same if it was not drained.
     let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
     CompletionError::TooLarge(LIMIT_MIB)
 }

@@ -1,4 +1,4 @@
-//! What a request says, as far as we have to know, and the same request with our `user` in it: no byte else is touched.
+//! A chat request of the API: the fields that decide its route, and its body with our `user` in it.
 
 use std::borrow::Cow;
 
@@ -11,21 +11,21 @@ use sha2::{Digest, Sha256};
 use crate::users::UserId;
 use mai_openrouter::RequestBody;
 
-/// Below this a body is spliced by copying it, which is cheaper than sending it in pieces.
-const COPIED: usize = 64 * 1024;
+/// A smaller body is spliced by copying it, which is cheaper than sending it in pieces.
+const COPY_LIMIT: usize = 64 * 1024;
 
-/// The part of a chat request that decides where it goes. Everything else is only checked to be JSON.
+/// The fields of a chat request that decide its route. The rest is only checked to be JSON.
 ///
-/// A field that is there twice is refused: two readers could disagree about which of them counts.
+/// A duplicate field is refused: two readers could disagree about which one counts.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatRequest<'a> {
-    /// The model asked for; absent counts as unknown.
+    /// The model requested; absent counts as unknown.
     #[serde(borrow, default)]
     pub(super) model: Option<Cow<'a, str>>,
     /// OpenRouter's fallbacks, which must be allowed just like the first.
     #[serde(default)]
     pub(super) models: Option<Vec<String>>,
-    /// Whether the answer is to be streamed.
+    /// True for a streamed answer.
     #[serde(default)]
     pub(super) stream: Option<bool>,
     #[serde(borrow, default)]
@@ -41,7 +41,7 @@ impl<'a> ChatRequest<'a> {
         serde_json::from_slice(body)
     }
 
-    /// Where the caller's own `user` value stands in the body; ours takes its place.
+    /// Returns the position of the caller's own `user` value in the body; ours replaces it.
     pub(super) fn user_span(&self, body: &[u8]) -> Option<std::ops::Range<usize>> {
         let value = self.user?.get();
         let start = value.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
@@ -49,7 +49,7 @@ impl<'a> ChatRequest<'a> {
     }
 }
 
-/// The body with `user` set to this id.
+/// Returns the body with `user` set to this id.
 pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>, id: &str) -> RequestBody {
     let (before, inserted, after) = match user_span {
         Some(span) => (body.slice(..span.start), format!("\"{id}\""), body.slice(span.end..)),
@@ -59,7 +59,7 @@ pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>,
             (body.slice(..inside), format!("\"user\":\"{id}\","), body.slice(inside..))
         }
     };
-    if body.len() > COPIED {
+    if body.len() > COPY_LIMIT {
         return RequestBody::new([before, inserted.into(), after]);
     }
     let mut copy = BytesMut::with_capacity(before.len() + inserted.len() + after.len());
@@ -69,7 +69,7 @@ pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>,
     copy.freeze().into()
 }
 
-/// What the upstream knows a user by: always the same, never the same as at another instance, and no way back.
+/// Returns the id of a user at the upstream: stable, different at each instance, and not reversible.
 pub(super) fn upstream_user(secret: &SecretString, user: &UserId) -> String {
     let mut hash = Sha256::new();
     hash.update(b"mai upstream user v1\0");
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_user_changes() {
+    fn splice_changes_only_the_user() {
         for (body, sent) in [
             (r#"{"model":"a"}"#, r#"{"user":"ME","model":"a"}"#),
             (
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_large_body_is_spliced_without_a_copy() {
-        let text = "x".repeat(2 * COPIED);
+        let text = "x".repeat(2 * COPY_LIMIT);
         let body = format!(r#"{{"messages":"{text}","user":"other","model":"a"}}"#);
         assert_eq!(spliced(&body), body.replace("other", "ME"));
         let bytes = Bytes::from(body);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_where_it_goes_cannot_be_said_twice() {
+    fn duplicate_routing_fields_are_refused() {
         for body in [
             r#"{"model":"a","model":"b"}"#,
             r#"{"model":"a","user":"1","user":"2"}"#,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_upstream_sees_a_stable_pseudonym() {
+    fn upstream_user_is_a_stable_pseudonym() {
         let (secret, other) = (SecretString::from("s"), SecretString::from("t"));
         let id = upstream_user(&secret, &UserId::from("u"));
         assert_eq!(id, upstream_user(&secret, &UserId::from("u")));
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_it_panic(body in "\\PC{0,60}") {
+        fn reading_never_panics(body in "\\PC{0,60}") {
             let bytes = Bytes::from(body);
             if let Ok(question) = ChatRequest::read(&bytes) {
                 let _ = with_user(&bytes, question.user_span(&bytes), "ME");

@@ -1,4 +1,5 @@
-//! The JSON routes of stored chats, in Open WebUI's shapes: times in seconds, 404 for what is not yours.
+//! The JSON routes of stored chats, in Open WebUI's shapes: times in seconds, 404 for
+//! another user's.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -6,10 +7,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::answers::Answers;
 use super::error::ChatError;
-use super::store::{self, Chat, Message};
+use super::message::{Chat, Message};
+use super::store;
+use crate::ApiError;
 use crate::auth::CurrentUser;
-use crate::{ApiError, App};
+use crate::database::Database;
 
 #[derive(Deserialize)]
 pub(super) struct Search {
@@ -38,28 +42,28 @@ fn describe_message(message: &Message) -> Value {
     })
 }
 
-/// An id that is none is the id of no chat.
-fn parse(id: &str) -> Result<Uuid, ApiError> {
+/// Parses an id. A malformed one is answered like an unknown one.
+fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     id.parse().map_err(|_| ChatError::NotFound.into())
 }
 
 /// `GET /api/v1/chats/`, with `?query=` to search.
 pub(super) async fn list(
-    State(app): State<App>,
+    State(db): State<Database>,
     user: CurrentUser,
     Query(search): Query<Search>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let chats = store::list(&app, &user.id, search.query.as_deref()).await?;
+    let chats = store::list(&db, &user.id, search.query.as_deref()).await?;
     Ok(Json(chats.iter().map(describe).collect()))
 }
 
 /// `GET /api/v1/chats/{id}`
 pub(super) async fn get(
-    State(app): State<App>,
+    State(db): State<Database>,
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let (chat, messages) = store::get(&app, &user.id, parse(&id)?).await?;
+    let (chat, messages) = store::get(&db, &user.id, parse_id(&id)?).await?;
     let mut described = describe(&chat);
     described["messages"] = messages.iter().map(describe_message).collect();
     Ok(Json(described))
@@ -67,10 +71,11 @@ pub(super) async fn get(
 
 /// `DELETE /api/v1/chats/{id}`
 pub(super) async fn remove(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(answers): State<Answers>,
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    store::remove(&app, &user.id, parse(&id)?).await?;
+    store::remove(&db, &answers, &user.id, parse_id(&id)?).await?;
     Ok(Json(true))
 }

@@ -1,20 +1,21 @@
 //! MAI_MOCK_UPSTREAM: a mock upstream inside this process, to try a server without a key.
 
+use std::io;
+
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 
-use super::{Connection, ConnectionSource};
-use crate::ServeError;
+use super::upstream::{Connection, ConnectionSource};
 use mai_openrouter::mock::{MockOptions, serve};
 
-/// The only key the mock takes, so that a wrong one can be tried too.
+/// The only key the mock accepts, so that a wrong one can be tried too.
 const KEY: &str = "sk-or-v1-mock";
 
-/// Starts the mock on a free port of this machine and gives the connection to it. It ends with the process.
-pub(crate) async fn start_mock() -> Result<Connection, ServeError> {
-    let failed = |error: std::io::Error| ServeError::Start(format!("the mock upstream could not be started: {error}"));
-    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-    let base_url = format!("http://{}/api/v1", listener.local_addr().map_err(failed)?);
+/// Starts the mock on a free port of this machine and returns the connection to it. It ends with the
+/// process.
+pub(crate) async fn start_mock() -> io::Result<Connection> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let base_url = format!("http://{}/api/v1", listener.local_addr()?);
     let key = SecretString::from(KEY);
     let options = MockOptions { key: Some(key.clone()), ..MockOptions::default() };
     tokio::spawn(async move {

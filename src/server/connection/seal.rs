@@ -1,4 +1,5 @@
-//! Seals the upstream key with the secret of the instance, so that a copy of the database alone tells nobody.
+//! Seals the upstream key with the secret of the instance, so that a copy of the database alone reveals
+//! nothing.
 
 use rand::RngCore;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -10,7 +11,8 @@ use sha2::{Digest, Sha256};
 #[error("the saved upstream key was sealed with another WEBUI_SECRET_KEY")]
 pub(super) struct SealBroken;
 
-/// Seals `text`, bound to `context`: put into another row, or beside another URL, it doesn't open.
+/// Seals `text`, bound to `context`: in another row or with another URL it does not
+/// open.
 pub(super) fn seal(secret: &SecretString, context: &str, text: &str) -> Result<String, SealBroken> {
     let mut nonce = [0; 12];
     rand::rng().fill_bytes(&mut nonce);
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sealed_key_opens_with_its_secret_and_context_only() {
+    fn sealed_key_opens_with_its_secret_and_context() {
         let secret = SecretString::from("the secret");
         let sealed = seal(&secret, "https://a", "sk-or-v1-1234").unwrap();
         assert!(!sealed.contains(&hex::encode("sk-or")));
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn sealing_twice_gives_two_texts() {
+    fn sealing_twice_gives_different_texts() {
         let secret = SecretString::from("the secret");
         assert_ne!(seal(&secret, "x", "same").unwrap(), seal(&secret, "x", "same").unwrap());
     }

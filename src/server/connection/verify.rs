@@ -1,42 +1,28 @@
-//! Asks an upstream whether it is there and takes the key.
+//! The check of a connection at its upstream.
 
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::{Connection, ConnectionError};
-use crate::App;
+use super::error::ConnectionError;
+use super::upstream::Connection;
 use mai_openrouter::{Client, Pool, UpstreamError};
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Debug, Clone)]
 pub struct Verdict {
-    /// Whether the upstream took the key.
+    /// True when the upstream accepted the key.
     pub ok: bool,
-    /// What the upstream said, or how many models it offers.
+    /// The upstream's message, or the number of its models.
     pub detail: String,
-    /// When it was asked.
+    /// The time of the check.
     pub at: Timestamp,
 }
 
-/// Checks the connection in use and remembers how it went.
-pub async fn verify(app: &App) -> Verdict {
-    let connection = app.connections.current();
-    let verdict = match ask(&connection).await {
-        Ok(verdict) => verdict,
-        Err(error) => Verdict { ok: false, detail: error.to_string(), at: Timestamp::now() },
-    };
-    // A connection saved meanwhile has its own verdict.
-    if std::sync::Arc::ptr_eq(&connection, &app.connections.current()) {
-        app.connections.judge(verdict.clone());
-    }
-    verdict
-}
-
-/// Asks for the models, and for the key's own record, because OpenRouter tells its models to anybody. Other upstreams
-/// know no `/key`; there, the models have to do.
-pub(super) async fn ask(connection: &Connection) -> Result<Verdict, ConnectionError> {
-    // A pool of its own: nothing is kept open to an upstream that may be refused.
-    let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref()).map_err(told)?;
+/// Requests the models, and the key's own record, because OpenRouter lists its models to anybody.
+/// Other upstreams have no `/key`; there, the models suffice.
+pub(super) async fn check(connection: &Connection) -> Result<Verdict, ConnectionError> {
+    // A pool of its own: no connection stays open to an upstream that may not be saved.
+    let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref()).map_err(connection_error)?;
     let models = client.models().await.map_err(|error| match error {
         UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
             ConnectionError::Unreachable(format!(
@@ -44,20 +30,20 @@ pub(super) async fn ask(connection: &Connection) -> Result<Verdict, ConnectionEr
                 connection.base_url
             ))
         }
-        error => told(error),
+        error => connection_error(error),
     })?;
     if connection.key.is_some() {
         match client.key().await {
             Ok(_) | Err(UpstreamError::InvalidResponse { .. }) => {}
             Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. }) => {}
-            Err(error) => return Err(told(error)),
+            Err(error) => return Err(connection_error(error)),
         }
     }
     Ok(Verdict { ok: true, detail: format!("The upstream offers {} models.", models.len()), at: Timestamp::now() })
 }
 
-/// The client's error as the admin's: refused for good, or nobody there.
-fn told(error: UpstreamError) -> ConnectionError {
+/// The client's error in the admin's terms: refused, or unreachable.
+fn connection_error(error: UpstreamError) -> ConnectionError {
     match error {
         UpstreamError::InvalidUrl { .. } => ConnectionError::BadUrl(error.to_string()),
         UpstreamError::InvalidKey => ConnectionError::BadKey,
@@ -71,7 +57,7 @@ fn told(error: UpstreamError) -> ConnectionError {
     }
 }
 
-/// The error with a capital letter, because people read it.
+/// The error with a capital letter, as a sentence of its own.
 fn sentence(error: &UpstreamError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();

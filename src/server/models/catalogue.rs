@@ -9,32 +9,25 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::upstreams::Upstream;
-use crate::App;
-use crate::connection::Connection;
+use mai_openrouter::UpstreamError;
 use mai_openrouter::models::Model;
-use mai_openrouter::{Client, UpstreamError};
-
-/// A list older than this is still used, while a new one is fetched behind it.
-const FRESH: Duration = Duration::from_secs(600);
-/// A list that could not be fetched is tried again after this.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// A model people can choose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfferedModel {
-    /// What a request names it by.
+    /// Its name in requests.
     pub id: String,
-    /// What people call it.
+    /// Its name for people.
     pub label: String,
-    /// How many tokens it can hold in mind, when known.
+    /// The context length in tokens, when known.
     pub context_length: Option<u64>,
-    /// Who runs it.
+    /// The upstream that runs it.
     pub upstream: Upstream,
-    /// Everything the upstream says of it.
+    /// The rest of the upstream's description.
     pub details: Map<String, Value>,
 }
 
-/// Where a request for a model goes.
+/// The destination of a request for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Routing {
     /// To this upstream.
@@ -43,38 +36,39 @@ pub enum Routing {
     NotFound,
 }
 
-/// All models as of one moment.
+/// All models at one moment.
 #[derive(Debug, Default)]
 pub struct Catalogue {
     models: Vec<OfferedModel>,
     routes: HashMap<String, Upstream>,
     /// MAI_MODELS; empty allows all.
     allowed: HashSet<String>,
-    /// Why the connection's upstream did not tell its models.
+    /// The error of the connection's upstream, when it did not list its models.
     problem: Option<UpstreamError>,
 }
 
 impl Catalogue {
-    /// What people can choose from: as allowed, else by name.
+    /// The models to choose from: in the order of MAI_MODELS, else by name.
     pub fn models(&self) -> &[OfferedModel] {
         &self.models
     }
 
-    /// Why the list may be incomplete: the upstream could not be asked.
+    /// The upstream's error, when the list may be incomplete.
     pub fn problem(&self) -> Option<&UpstreamError> {
         self.problem.as_ref()
     }
 
-    /// Where a request for this model goes.
+    /// Returns the destination of a request for this model.
     pub fn route(&self, model: &str) -> Routing {
         if let Some(upstream) = self.routes.get(model) {
             return Routing::To(*upstream);
         }
         if self.problem.is_some() && !model.is_empty() {
-            // Nobody knows what there is: let the upstream judge, as far as it is allowed.
+            // The models are unknown: let the upstream decide about one that is allowed.
             return if self.allows(model) { Routing::To(Upstream::Main) } else { Routing::NotFound };
         }
-        // OpenRouter's variants (`:nitro`, `:online`) are not listed; they are the same model, asked in another way.
+        // OpenRouter's variants (`:nitro`, `:online`) are not listed; they are the same model with
+        // other options.
         match model.rsplit_once(':').and_then(|(base, _)| self.routes.get(base)) {
             Some(Upstream::Main) if self.allows(model) => Routing::To(Upstream::Main),
             _ => Routing::NotFound,
@@ -85,7 +79,7 @@ impl Catalogue {
         self.allowed.is_empty() || self.allowed.contains(model)
     }
 
-    fn build(
+    pub(super) fn build(
         allowed: &[String],
         main: Result<Vec<Model>, UpstreamError>,
         ollama: Result<Vec<Model>, UpstreamError>,
@@ -103,7 +97,7 @@ impl Catalogue {
             for (model, upstream) in known {
                 if !routes.contains_key(&model.id) {
                     routes.insert(model.id.clone(), upstream);
-                    models.push(OfferedModel::of(model, upstream));
+                    models.push(OfferedModel::new(model, upstream));
                 }
             }
             models.sort_by_cached_key(|model| (model.label.to_lowercase(), model.id.clone()));
@@ -114,7 +108,7 @@ impl Catalogue {
                 let offered = match find(id).or_else(|| find(base).filter(|(_, upstream)| *upstream == Upstream::Main))
                 {
                     Some((model, upstream)) => {
-                        OfferedModel { id: id.clone(), ..OfferedModel::of(model.clone(), *upstream) }
+                        OfferedModel { id: id.clone(), ..OfferedModel::new(model.clone(), *upstream) }
                     }
                     None if problem.is_some() => OfferedModel::unknown(id),
                     None => {
@@ -132,7 +126,7 @@ impl Catalogue {
 }
 
 impl OfferedModel {
-    fn of(model: Model, upstream: Upstream) -> Self {
+    fn new(model: Model, upstream: Upstream) -> Self {
         Self {
             label: model.label().to_owned(),
             context_length: model.context_length(),
@@ -142,7 +136,7 @@ impl OfferedModel {
         }
     }
 
-    /// Allowed, and perhaps there: the upstream could not be asked.
+    /// A model that is allowed and may exist: the upstream did not answer.
     fn unknown(id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -152,99 +146,6 @@ impl OfferedModel {
             details: Map::new(),
         }
     }
-}
-
-/// The list in use. It belongs to a connection and is fetched anew when that changes.
-#[derive(Debug, Default)]
-pub struct Models {
-    current: RwLock<Option<Known>>,
-    /// Held while fetching, so that many requests at once fetch once.
-    fetching: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    catalogue: Arc<Catalogue>,
-    connection: Arc<Connection>,
-    at: Instant,
-}
-
-impl Known {
-    fn is_fresh(&self) -> bool {
-        self.at.elapsed() < if self.catalogue.problem.is_some() { RETRY } else { FRESH }
-    }
-}
-
-impl Models {
-    fn known(&self, connection: &Arc<Connection>) -> Option<Known> {
-        let current = self.current.read();
-        current.as_ref().filter(|known| Arc::ptr_eq(&known.connection, connection)).cloned()
-    }
-}
-
-/// The models; from memory, except for the first time after a start or a change of the connection.
-pub async fn list(app: &App) -> Arc<Catalogue> {
-    let connection = app.connections.current();
-    match app.models.known(&connection) {
-        Some(known) if known.is_fresh() => known.catalogue,
-        // A list that is merely old is good enough to answer with. One that never came is waited for again.
-        Some(known) if known.catalogue.problem.is_none() => {
-            if app.models.fetching.try_lock().is_ok() {
-                let app = app.clone();
-                tokio::spawn(async move { fetch(&app, known.at).await });
-            }
-            known.catalogue
-        }
-        Some(known) => fetch(app, known.at).await,
-        None => fetch(app, Instant::now()).await,
-    }
-}
-
-/// The models, asked for anew.
-pub(super) async fn reload(app: &App) -> Arc<Catalogue> {
-    fetch(app, Instant::now()).await
-}
-
-/// Asks the upstreams, unless somebody else did so after `than`.
-async fn fetch(app: &App, than: Instant) -> Arc<Catalogue> {
-    let _turn = app.models.fetching.lock().await;
-    let connection = app.connections.current();
-    let former = app.models.known(&connection);
-    if let Some(known) = &former
-        && known.at > than
-    {
-        return Arc::clone(&known.catalogue);
-    }
-    let main = async { app.upstreams.main(&connection)?.models().await };
-    let ollama = async {
-        match app.upstreams.ollama() {
-            Some(client) => models_of(client).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    let (main, ollama) = tokio::join!(main, ollama);
-    if let Err(error) = &ollama {
-        tracing::warn!(%error, "the models of OLLAMA_BASE_URL are not offered");
-    }
-    let catalogue = match (main, former) {
-        (Err(error), Some(former)) if former.catalogue.problem.is_none() => {
-            tracing::warn!(%error, "the list of models could not be renewed; the former one stays in use");
-            former.catalogue
-        }
-        (main, _) => {
-            if let Err(error) = &main {
-                tracing::warn!(%error, "the list of models could not be loaded");
-            }
-            Arc::new(Catalogue::build(&app.config.models, main, ollama))
-        }
-    };
-    let known = Known { catalogue: Arc::clone(&catalogue), connection, at: Instant::now() };
-    *app.models.current.write() = Some(known);
-    catalogue
-}
-
-async fn models_of(client: Result<Client, UpstreamError>) -> Result<Vec<Model>, UpstreamError> {
-    client?.models().await
 }
 
 #[cfg(test)]
@@ -263,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_goes_where_it_is_offered_and_allowed() {
+    fn models_are_routed_where_offered_and_allowed() {
         let main = Routing::To(Upstream::Main);
         let all = catalogue(&[], Ok(&["a/b", "c/d"]));
         let some = catalogue(&["c/d:nitro", "llama", "gone"], Ok(&["a/b", "c/d"]));

@@ -1,5 +1,9 @@
-//! The models the upstreams offer and this instance allows.
+//! The models that the upstreams offer and this instance allows.
+//!
+//! [`Models`] fetches the catalogue of the connection in use and keeps it; the catalogue routes each
+//! model to its upstream, and [`Upstreams`] has the clients. Chat completions are not sent here.
 
+mod cache;
 mod catalogue;
 mod routes;
 mod upstreams;
@@ -10,7 +14,8 @@ use axum::routing::get;
 
 use super::{App, Endpoint, route};
 
-pub use catalogue::{Catalogue, Models, OfferedModel, Routing, list};
+pub use cache::Models;
+pub use catalogue::{Catalogue, OfferedModel, Routing};
 pub use upstreams::{Upstream, Upstreams};
 
 /// The routes of this room.

@@ -5,9 +5,9 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::catalogue::{self, OfferedModel};
+use super::cache::Models;
+use super::catalogue::OfferedModel;
 use super::upstreams::Upstream;
-use crate::App;
 use crate::auth::CurrentUser;
 
 #[derive(Deserialize)]
@@ -16,14 +16,14 @@ pub(super) struct Options {
     refresh: bool,
 }
 
-/// `?refresh=true` asks the upstreams anew.
-pub(super) async fn list(State(app): State<App>, _: CurrentUser, Query(options): Query<Options>) -> Json<Value> {
-    let catalogue = if options.refresh { catalogue::reload(&app).await } else { catalogue::list(&app).await };
-    let models: Vec<Value> = catalogue.models().iter().map(describe).collect();
-    Json(json!({ "object": "list", "data": models }))
+/// Lists the models; `?refresh=true` fetches them again.
+pub(super) async fn list(State(models): State<Models>, _: CurrentUser, Query(options): Query<Options>) -> Json<Value> {
+    let catalogue = if options.refresh { models.reload().await } else { models.list().await };
+    let data: Vec<Value> = catalogue.models().iter().map(describe).collect();
+    Json(json!({ "object": "list", "data": data }))
 }
 
-/// All the upstream says, plus what OpenAI's clients and Open WebUI's look for.
+/// The upstream's description, with the fields that clients of OpenAI and Open WebUI read.
 fn describe(model: &OfferedModel) -> Value {
     let mut described = json!({ "id": model.id, "name": model.label });
     if let Value::Object(fields) = &mut described {

@@ -1,4 +1,4 @@
-//! The ledger: every generation is entered when it starts and closed when it ends, on every way it can end.
+//! The ledger: each generation gets a row when it starts, which is closed however it ends.
 
 use std::sync::Arc;
 
@@ -12,36 +12,36 @@ use crate::users::UserId;
 use mai_openrouter::scan::ResponseSummary;
 use mai_openrouter::{MicroUsd, Usage};
 
-/// How soon after its end the upstream is first asked for its record of a generation.
+/// Time after its end until the upstream's record of a generation is first requested.
 const FIRST_LOOKUP_MS: i64 = 500;
 
-/// Where generations are entered. Cloning is cheap.
+/// The writer of generation rows. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     db: Database,
     changed: watch::Sender<()>,
-    /// Wakes the task that asks for records.
+    /// Wakes the lookup task.
     pub(super) lookups: Arc<Notify>,
 }
 
-/// What is known of a generation when it is asked for.
+/// The facts about a generation at its start.
 #[derive(Debug)]
 pub struct NewGeneration {
-    /// Who asks.
+    /// The user who asks.
     pub user: UserId,
-    /// The model asked for.
+    /// The model requested.
     pub model: String,
-    /// Whether the answer is streamed.
+    /// True for a streamed answer.
     pub streamed: bool,
-    /// Through which door.
+    /// The interface it came through.
     pub via: Via,
-    /// In which stored chat, if in any.
+    /// The stored chat, if any.
     pub chat: Option<Uuid>,
-    /// Whether the upstream costs nothing and keeps no records (an Ollama).
+    /// True for an upstream that costs nothing and keeps no records (an Ollama).
     pub free: bool,
 }
 
-/// A generation that runs. Dropped without [`Entry::finish`], it counts as cancelled.
+/// The row of a running generation. Dropped without [`Entry::finish`], it counts as cancelled.
 #[derive(Debug)]
 pub struct Entry {
     ledger: Ledger,
@@ -55,7 +55,7 @@ impl Ledger {
         Self { db: db.clone(), changed: watch::Sender::new(()), lookups: Arc::default() }
     }
 
-    /// Enters a generation; it is written soon, and nothing waits for that.
+    /// Adds a generation. Its row is written soon; nothing waits for it.
     pub fn begin(&self, started: NewGeneration) -> Entry {
         let row = GenerationRow {
             id: Uuid::now_v7().to_string(),
@@ -78,12 +78,12 @@ impl Ledger {
         Entry { ledger: self.clone(), row, free: started.free, open: true }
     }
 
-    /// Tells of every change of the ledger, at most once each time rows are written; for pages that show usage live.
+    /// Returns a receiver that is notified when rows were written, for pages that show usage live.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    pub(super) fn tell(&self) {
+    pub(super) fn notify(&self) {
         self.changed.send_replace(());
     }
 }
@@ -94,7 +94,7 @@ impl Entry {
         &self.row.id
     }
 
-    /// Notes the upstream's id at once: should this process die, it is all there is to ask by.
+    /// Saves the upstream's id at once: after a crash the usage can only be looked up by it.
     pub fn set_generation_id(&mut self, generation_id: &str) {
         if self.row.generation_id.is_none() && !self.free {
             self.row.generation_id = Some(generation_id.to_owned());
@@ -102,22 +102,22 @@ impl Entry {
         }
     }
 
-    /// Whether the upstream's id is known.
+    /// True when the upstream's id is known or not needed.
     pub fn has_cost_source(&self) -> bool {
         self.free || self.row.generation_id.is_some()
     }
 
-    /// Whether the upstream has begun to work on it, as far as its id tells.
+    /// True when the upstream has given it an id, and so has begun to work on it.
     pub fn has_generation_id(&self) -> bool {
         self.row.generation_id.is_some()
     }
 
-    /// Closes the entry with what was learned from the answer.
-    pub fn finish(mut self, status: GenerationStatus, observed: ResponseSummary) {
-        self.close(status, observed);
+    /// Closes the row with the usage of the answer.
+    pub fn finish(mut self, status: GenerationStatus, summary: ResponseSummary) {
+        self.close(status, summary);
     }
 
-    /// Closes the entry of a question that was refused before anything was generated: known to have cost nothing.
+    /// Closes the row of a request that was refused before anything was generated, at no cost.
     pub fn finish_refused(mut self) {
         let nothing = Usage {
             prompt_tokens: Some(0),
@@ -129,26 +129,26 @@ impl Entry {
         self.close(GenerationStatus::Failed, ResponseSummary { usage: Some(nothing), ..ResponseSummary::default() });
     }
 
-    fn close(&mut self, status: GenerationStatus, observed: ResponseSummary) {
+    fn close(&mut self, status: GenerationStatus, summary: ResponseSummary) {
         self.open = false;
         let now = Timestamp::now().as_millisecond();
         let row = &mut self.row;
         row.status = status;
         row.finished_at = Some(now);
-        row.provider = observed.provider;
-        row.source = observed.usage.map(|_| UsageSource::Usage);
-        row.usage = observed.usage.unwrap_or_default();
+        row.provider = summary.provider;
+        row.source = summary.usage.map(|_| UsageSource::Usage);
+        row.usage = summary.usage.unwrap_or_default();
         if self.free {
             row.usage.cost = Some(MicroUsd::ZERO);
         } else {
-            row.generation_id = row.generation_id.take().or(observed.generation_id);
+            row.generation_id = row.generation_id.take().or(summary.generation_id);
             if row.source.is_none() && row.generation_id.is_some() {
                 row.lookup_at = Some(now + FIRST_LOOKUP_MS);
             }
         }
-        let look_up = row.lookup_at.is_some();
+        let needs_lookup = row.lookup_at.is_some();
         self.ledger.db.enqueue(row.clone());
-        if look_up {
+        if needs_lookup {
             self.ledger.lookups.notify_one();
         }
     }

@@ -1,8 +1,12 @@
-//! What the client's people used and what it cost.
+//! The usage of the client's people and its cost.
 //!
-//! * [`Ledger`]: each generation is entered when it starts and closed when it ends, exactly once.
-//! * `lookup`: asks the upstream for what a cut-off answer did not tell.
-//! * [`summary`], [`by_day`], [`by_user`], [`by_model`]: the reports.
+//! * [`Ledger`]: writes a row for each generation when it starts and closes it when it ends, exactly
+//!   once. `row` is the row and its batched statement.
+//! * `lookup`: completes rows from the upstream's records when an answer was cut off.
+//! * [`UsageReports`]: reads the rows, by [`Month`].
+//!
+//! Chat completions write to the ledger; pages and JSON routes read the reports. No price and no limit
+//! is decided here.
 
 mod ledger;
 mod lookup;
@@ -18,9 +22,9 @@ use axum::routing::get;
 use super::{App, Endpoint, route};
 
 pub use ledger::{Entry, Ledger, NewGeneration};
-pub(super) use lookup::{close_interrupted, run as run_lookups};
-pub use period::{Month, NotAMonth};
-pub use report::{DayUsage, ModelUsage, Summary, Totals, UserUsage, by_day, by_model, by_user, current_month, summary};
+pub(super) use lookup::{UsageLookup, close_interrupted};
+pub use period::{InvalidMonth, Month};
+pub use report::{DayUsage, ModelUsage, Summary, Totals, UsageReports, UserUsage};
 pub use row::{GenerationStatus, UsageSource, Via};
 
 /// The routes of this room.

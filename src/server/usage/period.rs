@@ -15,20 +15,20 @@ pub struct Month(
     Date,
 );
 
-/// A text that names no month.
+/// A text that is no month.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a month; write it like 2026-11")]
-pub struct NotAMonth(String);
+pub struct InvalidMonth(String);
 
 impl Month {
-    /// The month that has this day.
-    pub fn of(day: Date) -> Self {
+    /// The month of this day.
+    pub fn from_day(day: Date) -> Self {
         Self(day.first_of_month())
     }
 
-    /// The month it is now in this time zone.
+    /// The current month in this time zone.
     pub fn current(zone: &TimeZone) -> Self {
-        Self::of(Timestamp::now().to_zoned(zone.clone()).date())
+        Self::from_day(Timestamp::now().to_zoned(zone.clone()).date())
     }
 
     /// The month before.
@@ -51,23 +51,23 @@ impl Month {
         self.0.series(1.day()).take(usize::from(self.0.days_in_month().unsigned_abs()))
     }
 
-    /// How many of its days have begun: all of a past month, none of a future one, today included.
+    /// The number of its days that have begun: all of a past month, none of a future one, today included.
     pub fn days_begun(self, today: Date) -> u32 {
         u32::try_from(self.days().take_while(|day| *day <= today).count()).unwrap_or(0)
     }
 
-    /// From its first moment to that of the next month, in milliseconds.
+    /// Its first moment and that of the next month, in milliseconds since the epoch.
     pub fn span(self, zone: &TimeZone) -> (i64, i64) {
         (midnight(self.0, zone), midnight(self.next().0, zone))
     }
 }
 
 impl FromStr for Month {
-    type Err = NotAMonth;
+    type Err = InvalidMonth;
 
-    fn from_str(text: &str) -> Result<Self, NotAMonth> {
+    fn from_str(text: &str) -> Result<Self, InvalidMonth> {
         let day = (text.len() == 7).then(|| format!("{text}-01").parse().ok()).flatten();
-        day.map(Self).ok_or_else(|| NotAMonth(text.to_owned()))
+        day.map(Self).ok_or_else(|| InvalidMonth(text.to_owned()))
     }
 }
 
@@ -83,7 +83,7 @@ impl Serialize for Month {
     }
 }
 
-/// The first moment of a day in milliseconds; where clocks skip midnight, the first moment there is.
+/// The first moment of a day in milliseconds since the epoch, also where clocks skip midnight.
 pub(super) fn midnight(day: Date, zone: &TimeZone) -> i64 {
     match zone.to_zoned(day.at(0, 0, 0, 0)) {
         Ok(zoned) => zoned.timestamp().as_millisecond(),
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_month_is_divided_by_local_midnights() {
+    fn month_is_divided_by_local_midnights() {
         let warsaw = TimeZone::get("Europe/Warsaw").unwrap();
         let october: Month = "2026-10".parse().unwrap();
         let (from, to) = october.span(&warsaw);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_no_month() {
+    fn malformed_months_are_refused() {
         for text in ["", "2026", "2026-13", "2026-1", "11-2026", "2026-11-01"] {
             assert!(text.parse::<Month>().is_err(), "{text}");
         }

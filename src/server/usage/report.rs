@@ -1,21 +1,21 @@
-//! What a month's usage was: in sum, by day, by person, by model.
+//! The usage of a month: in total, by day, by user, by model.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::period::{Month, midnight};
-use crate::App;
-use crate::database::DatabaseError;
+use crate::database::{Database, DatabaseError};
 use crate::users::UserId;
 use mai_openrouter::MicroUsd;
 
-/// Sums over some generations. What is unknown is not in the sums but counted beside them.
+/// Totals over some generations. Unknown costs are counted, not added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// How many generations were asked for, however they ended.
+    /// The number of generations requested, however they ended.
     pub requests: u64,
     /// Tokens of the questions.
     pub prompt_tokens: u64,
@@ -23,24 +23,24 @@ pub struct Totals {
     pub completion_tokens: u64,
     /// Both together.
     pub total_tokens: u64,
-    /// What is known to have been charged.
+    /// The known cost.
     #[serde(rename = "cost_micro_usd")]
     pub cost: MicroUsd,
-    /// How many ended generations' cost is not known (yet).
+    /// The number of ended generations whose cost is not known (yet).
     pub unknown_cost: u64,
-    /// How many run right now.
+    /// The number of running generations.
     pub running: u64,
 }
 
-/// A month in sum.
+/// The totals of a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The month.
     pub month: Month,
-    /// Its sums.
+    /// Its totals.
     #[serde(flatten)]
     pub totals: Totals,
-    /// Today's sums; `None` when today is not in the month.
+    /// Today's totals; `None` when today is not in the month.
     pub today: Option<Totals>,
     /// The month's cost over the days that have begun.
     #[serde(rename = "daily_average_cost_micro_usd")]
@@ -49,17 +49,17 @@ pub struct Summary {
     pub daily_average_tokens: u64,
 }
 
-/// A day's sums.
+/// The totals of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayUsage {
     /// The day.
     pub day: Date,
-    /// Its sums.
+    /// Its totals.
     #[serde(flatten)]
     pub totals: Totals,
 }
 
-/// A person's sums.
+/// The totals of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserUsage {
     /// Their id.
@@ -68,19 +68,19 @@ pub struct UserUsage {
     pub name: String,
     /// Their e-mail.
     pub email: String,
-    /// Whether their account is gone.
+    /// True when their account was removed.
     pub removed: bool,
-    /// Their sums.
+    /// Their totals.
     #[serde(flatten)]
     pub totals: Totals,
 }
 
-/// A model's sums.
+/// The totals of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelUsage {
-    /// The model asked for.
+    /// The model requested.
     pub model: String,
-    /// Its sums.
+    /// Its totals.
     #[serde(flatten)]
     pub totals: Totals,
 }
@@ -114,104 +114,117 @@ impl Totals {
     }
 }
 
-/// The month it is now for this client.
-pub fn current_month(app: &App) -> Month {
-    Month::current(&app.zone)
+/// Reads the ledger's rows. Days and months are divided by the midnights of a time zone.
+#[derive(Debug, Clone)]
+pub struct UsageReports {
+    db: Database,
+    zone: TimeZone,
 }
 
-/// A month in sum, of everybody or of one person.
-pub async fn summary(app: &App, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
-    let today = Timestamp::now().to_zoned(app.zone.clone()).date();
-    let totals = sums(app, month.span(&app.zone), user).await?;
-    let today_totals = if Month::of(today) == month {
-        let tomorrow = today.tomorrow().unwrap_or(today);
-        Some(sums(app, (midnight(today, &app.zone), midnight(tomorrow, &app.zone)), user).await?)
-    } else {
-        None
-    };
-    let days = month.days_begun(today);
-    Ok(Summary {
-        month,
-        totals,
-        today: today_totals,
-        daily_average_cost: totals.cost.divided_by(days),
-        daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
-    })
-}
+impl UsageReports {
+    pub(crate) fn new(db: &Database, zone: TimeZone) -> Self {
+        Self { db: db.clone(), zone }
+    }
 
-async fn sums(app: &App, (from, to): (i64, i64), user: Option<&UserId>) -> Result<Totals, DatabaseError> {
-    let row = sqlx::query(totals!(
-        "FROM generation AS g WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)"
-    ))
-    .bind(from)
-    .bind(to)
-    .bind(user.map(UserId::as_str))
-    .fetch_one(app.db.reader())
-    .await?;
-    Ok(Totals::read(&row)?)
-}
+    /// The current month of this client.
+    pub fn current_month(&self) -> Month {
+        Month::current(&self.zone)
+    }
 
-/// Every day of a month, of everybody or of one person; days without usage are there too.
-pub async fn by_day(app: &App, month: Month, user: Option<&UserId>) -> Result<Vec<DayUsage>, DatabaseError> {
-    let days: Vec<Date> = month.days().collect();
-    let borders: Vec<(i64, i64)> = days
-        .iter()
-        .map(|day| (midnight(*day, &app.zone), midnight(day.tomorrow().unwrap_or(*day), &app.zone)))
-        .collect();
-    let borders = serde_json::to_string(&borders).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let rows = sqlx::query(totals!(
-        "FROM json_each(?1) AS day LEFT JOIN generation AS g
-         ON g.started_at >= (day.value ->> 0) AND g.started_at < (day.value ->> 1) AND (?2 IS NULL OR g.user_id = ?2)
-         GROUP BY day.key ORDER BY day.key"
-    ))
-    .bind(borders)
-    .bind(user.map(UserId::as_str))
-    .fetch_all(app.db.reader())
-    .await?;
-    days.into_iter().zip(&rows).map(|(day, row)| Ok(DayUsage { day, totals: Totals::read(row)? })).collect()
-}
-
-/// Everybody with an account, and removed people who used something; who cost most comes first.
-pub async fn by_user(app: &App, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
-    let (from, to) = month.span(&app.zone);
-    let rows = sqlx::query(totals!(
-        ", people.id AS user_id, coalesce(user.name, '') AS name, coalesce(user.email, '') AS email,
-         user.id IS NULL OR user.deleted_at IS NOT NULL AS removed
-         FROM (SELECT id FROM user WHERE deleted_at IS NULL
-               UNION SELECT user_id FROM generation WHERE started_at >= ?1 AND started_at < ?2) AS people
-         LEFT JOIN user ON user.id = people.id
-         LEFT JOIN generation AS g ON g.user_id = people.id AND g.started_at >= ?1 AND g.started_at < ?2
-         GROUP BY people.id ORDER BY cost DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
-    ))
-    .bind(from)
-    .bind(to)
-    .fetch_all(app.db.reader())
-    .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(UserUsage {
-                user_id: row.try_get::<String, _>("user_id")?.into(),
-                name: row.try_get("name")?,
-                email: row.try_get("email")?,
-                removed: row.try_get("removed")?,
-                totals: Totals::read(row)?,
-            })
+    /// The totals of a month, of everybody or of one user.
+    pub async fn summary(&self, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
+        let today = Timestamp::now().to_zoned(self.zone.clone()).date();
+        let totals = self.sums(month.span(&self.zone), user).await?;
+        let today_totals = if Month::from_day(today) == month {
+            let tomorrow = today.tomorrow().unwrap_or(today);
+            Some(self.sums((midnight(today, &self.zone), midnight(tomorrow, &self.zone)), user).await?)
+        } else {
+            None
+        };
+        let days = month.days_begun(today);
+        Ok(Summary {
+            month,
+            totals,
+            today: today_totals,
+            daily_average_cost: totals.cost.divided_by(days),
+            daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
         })
-        .collect()
-}
+    }
 
-/// The models asked for, of everybody or of one person; what cost most comes first.
-pub async fn by_model(app: &App, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
-    let (from, to) = month.span(&app.zone);
-    let rows = sqlx::query(totals!(
-        ", g.model FROM generation AS g
-         WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)
-         GROUP BY g.model ORDER BY cost DESC, total_tokens DESC, g.model"
-    ))
-    .bind(from)
-    .bind(to)
-    .bind(user.map(UserId::as_str))
-    .fetch_all(app.db.reader())
-    .await?;
-    rows.iter().map(|row| Ok(ModelUsage { model: row.try_get("model")?, totals: Totals::read(row)? })).collect()
+    async fn sums(&self, (from, to): (i64, i64), user: Option<&UserId>) -> Result<Totals, DatabaseError> {
+        let row = sqlx::query(totals!(
+            "FROM generation AS g WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)"
+        ))
+        .bind(from)
+        .bind(to)
+        .bind(user.map(UserId::as_str))
+        .fetch_one(self.db.reader())
+        .await?;
+        Ok(Totals::read(&row)?)
+    }
+
+    /// Every day of a month, of everybody or of one user, days without usage included.
+    pub async fn by_day(&self, month: Month, user: Option<&UserId>) -> Result<Vec<DayUsage>, DatabaseError> {
+        let days: Vec<Date> = month.days().collect();
+        let borders: Vec<(i64, i64)> = days
+            .iter()
+            .map(|day| (midnight(*day, &self.zone), midnight(day.tomorrow().unwrap_or(*day), &self.zone)))
+            .collect();
+        let borders = serde_json::to_string(&borders).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let rows = sqlx::query(totals!(
+            "FROM json_each(?1) AS day LEFT JOIN generation AS g
+             ON g.started_at >= (day.value ->> 0) AND g.started_at < (day.value ->> 1) AND (?2 IS NULL OR g.user_id = ?2)
+             GROUP BY day.key ORDER BY day.key"
+        ))
+        .bind(borders)
+        .bind(user.map(UserId::as_str))
+        .fetch_all(self.db.reader())
+        .await?;
+        days.into_iter().zip(&rows).map(|(day, row)| Ok(DayUsage { day, totals: Totals::read(row)? })).collect()
+    }
+
+    /// The usage of everybody with an account, and of removed users who had any; highest cost first.
+    pub async fn by_user(&self, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
+        let (from, to) = month.span(&self.zone);
+        let rows = sqlx::query(totals!(
+            ", people.id AS user_id, coalesce(user.name, '') AS name, coalesce(user.email, '') AS email,
+             user.id IS NULL OR user.deleted_at IS NOT NULL AS removed
+             FROM (SELECT id FROM user WHERE deleted_at IS NULL
+                   UNION SELECT user_id FROM generation WHERE started_at >= ?1 AND started_at < ?2) AS people
+             LEFT JOIN user ON user.id = people.id
+             LEFT JOIN generation AS g ON g.user_id = people.id AND g.started_at >= ?1 AND g.started_at < ?2
+             GROUP BY people.id ORDER BY cost DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
+        ))
+        .bind(from)
+        .bind(to)
+        .fetch_all(self.db.reader())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UserUsage {
+                    user_id: row.try_get::<String, _>("user_id")?.into(),
+                    name: row.try_get("name")?,
+                    email: row.try_get("email")?,
+                    removed: row.try_get("removed")?,
+                    totals: Totals::read(row)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The usage of each model, of everybody or of one user; highest cost first.
+    pub async fn by_model(&self, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
+        let (from, to) = month.span(&self.zone);
+        let rows = sqlx::query(totals!(
+            ", g.model FROM generation AS g
+             WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)
+             GROUP BY g.model ORDER BY cost DESC, total_tokens DESC, g.model"
+        ))
+        .bind(from)
+        .bind(to)
+        .bind(user.map(UserId::as_str))
+        .fetch_all(self.db.reader())
+        .await?;
+        rows.iter().map(|row| Ok(ModelUsage { model: row.try_get("model")?, totals: Totals::read(row)? })).collect()
+    }
 }

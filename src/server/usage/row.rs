@@ -1,4 +1,4 @@
-//! A row of the ledger, and how many of them are written with one statement.
+//! A row of the ledger, and the statement that writes many.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use tokio::sync::watch;
 use crate::database::{Batch, DatabaseError};
 use mai_openrouter::Usage;
 
-/// How a generation stands.
+/// The state of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GenerationStatus {
     /// It runs.
     Pending,
-    /// It ended by itself.
+    /// It ended normally.
     Completed,
-    /// Whoever asked went away or pressed stop.
+    /// The client left or stopped it.
     Cancelled,
     /// The upstream refused, failed or was lost.
     Failed,
-    /// This server ended before it did.
+    /// The server ended first.
     Interrupted,
 }
 
-/// Where tokens and cost are known from.
+/// The source of tokens and cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UsageSource {
     /// The answer itself.
     Usage,
-    /// The upstream's record, asked for afterwards.
+    /// The upstream's record, requested afterwards.
     Generation,
 }
 
-/// Which door a question came through.
+/// The interface a question came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Via {
@@ -48,7 +48,7 @@ pub enum Via {
     Page,
 }
 
-/// One generation's row as it shall stand after writing. Rows of a generation follow each other; the last one wins.
+/// A generation's row as it will be after writing. The last row of a generation wins.
 #[derive(Debug, Clone)]
 pub(super) struct GenerationRow {
     pub(super) id: String,
@@ -65,17 +65,17 @@ pub(super) struct GenerationRow {
     pub(super) via: Via,
     pub(super) chat_id: Option<String>,
     pub(super) lookup_at: Option<i64>,
-    /// Told when the row is written.
+    /// Notified when the row is written.
     pub(super) changed: watch::Sender<()>,
 }
 
 /// A row as it is written, without the upstream's id when another row of the same statement has it.
-struct Written<'a> {
+struct SerializedRow<'a> {
     row: &'a GenerationRow,
     with_generation_id: bool,
 }
 
-impl Serialize for Written<'_> {
+impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
@@ -103,8 +103,8 @@ impl Serialize for Written<'_> {
     }
 }
 
-/// A row once final never changes here, and an upstream id some other row has is not written a second time: no
-/// generation can be counted twice, whatever order rows come in.
+/// A final row never changes, and an upstream id of another row is not written a second time: no
+/// generation is counted twice, in whatever order rows come.
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_micro_usd, source, via,
@@ -132,7 +132,7 @@ const UPSERT: &str = "
     WHERE generation.status = 'pending'";
 
 /// The rows to write: of each generation the last, and each upstream id once.
-fn last_of_each(rows: &[GenerationRow]) -> Vec<Written<'_>> {
+fn last_of_each(rows: &[GenerationRow]) -> Vec<SerializedRow<'_>> {
     let mut written = HashSet::new();
     let mut upstream_ids = HashSet::new();
     rows.iter()
@@ -140,7 +140,7 @@ fn last_of_each(rows: &[GenerationRow]) -> Vec<Written<'_>> {
         .filter(|row| written.insert(row.id.as_str()))
         .map(|row| {
             let with_generation_id = row.generation_id.as_deref().is_some_and(|id| upstream_ids.insert(id));
-            Written { row, with_generation_id }
+            SerializedRow { row, with_generation_id }
         })
         .collect()
 }

@@ -1,12 +1,14 @@
-//! Adding people.
+//! Creation of accounts.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Role, User, UserError, UserId, user};
-use crate::{App, ServeError};
+use super::error::UserError;
+use super::find::anybody;
+use super::user::{self, Role, User, UserId};
+use crate::{auth::PasswordHasher, database::Database};
 
-/// Somebody to add.
+/// An account to create.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     /// Their name.
@@ -19,26 +21,37 @@ pub struct NewUser {
     pub role: Role,
 }
 
-/// What has to be true in the very moment somebody is added.
+/// The condition of an insertion, checked by the statement that inserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// There has never been anybody.
-    Nobody,
-    /// There is room for one more.
-    Room,
+pub(crate) enum InsertIf {
+    /// There has never been an account.
+    NoUsers,
+    /// Fewer accounts than the limit exist.
+    SeatFree,
 }
 
-/// Adds somebody while there is room.
-pub async fn create(app: &App, new: NewUser) -> Result<User, UserError> {
-    insert(app, new, When::Room).await
+/// Creates an account while fewer than `max_users` exist.
+pub async fn create(
+    db: &Database,
+    passwords: &PasswordHasher,
+    max_users: u32,
+    new: NewUser,
+) -> Result<User, UserError> {
+    insert(db, passwords, max_users, new, InsertIf::SeatFree).await
 }
 
-/// Adds somebody by one statement that asks its question and inserts at once, so that of many at the same time exactly
-/// as many get in as may.
-pub(crate) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, UserError> {
+/// Inserts an account by one statement that checks the condition and inserts at once, so that of many
+/// concurrent calls exactly as many succeed as may.
+pub(crate) async fn insert(
+    db: &Database,
+    passwords: &PasswordHasher,
+    max_users: u32,
+    new: NewUser,
+    condition: InsertIf,
+) -> Result<User, UserError> {
     let now = Timestamp::now();
     let user = User {
-        id: UserId::fresh(),
+        id: UserId::new(),
         name: user::checked_name(&new.name)?,
         email: user::checked_email(&new.email)?,
         role: new.role,
@@ -48,20 +61,19 @@ pub(crate) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, 
         last_active_at: None,
         deleted_at: None,
     };
-    let hash = app.passwords.hash(&new.password).await?;
-    let statement = match when {
-        When::Nobody => {
+    let hash = passwords.hash(&new.password).await?;
+    let statement = match condition {
+        InsertIf::NoUsers => {
             "INSERT INTO user (id, name, email, role, password_hash, created_at, updated_at)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 WHERE NOT EXISTS (SELECT 1 FROM user) AND ?7 > 0"
         }
-        When::Room => {
+        InsertIf::SeatFree => {
             "INSERT INTO user (id, name, email, role, password_hash, created_at, updated_at)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 WHERE (SELECT count(*) FROM user WHERE deleted_at IS NULL) < ?7"
         }
     };
-    let (row, most) = (user.clone(), app.config.max_users);
-    let inserted = app
-        .db
+    let row = user.clone();
+    let inserted = db
         .write(move |connection| {
             Box::pin(async move {
                 let done = sqlx::query(statement)
@@ -71,7 +83,7 @@ pub(crate) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, 
                     .bind(row.role.as_str())
                     .bind(hash)
                     .bind(row.created_at.as_millisecond())
-                    .bind(most)
+                    .bind(max_users)
                     .execute(connection)
                     .await?;
                 Ok(done.rows_affected() == 1)
@@ -80,36 +92,29 @@ pub(crate) async fn insert(app: &App, new: NewUser, when: When) -> Result<User, 
         .await;
     match inserted {
         Ok(true) => Ok(user),
-        Ok(false) if when == When::Nobody => Err(UserError::NotFirst),
-        Ok(false) => Err(UserError::Full(most)),
+        Ok(false) if condition == InsertIf::NoUsers => Err(UserError::NotFirst),
+        Ok(false) => Err(UserError::Full(max_users)),
         Err(error) if error.is_unique_violation() => Err(UserError::EmailTaken),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Makes the admin that the environment declares, while there is nobody.
-pub(crate) async fn create_declared_admin(app: &App) -> Result<(), ServeError> {
-    let (Some(email), Some(password)) = (&app.config.admin_email, &app.config.admin_password) else {
-        return Ok(());
-    };
-    if super::anybody(&app.db).await? {
+/// Creates the declared admin while there are no accounts.
+pub(crate) async fn create_declared_admin(
+    db: &Database,
+    passwords: &PasswordHasher,
+    max_users: u32,
+    admin: NewUser,
+) -> Result<(), UserError> {
+    if anybody(db).await? {
         return Ok(());
     }
-    let admin = NewUser {
-        name: app.config.admin_name.clone(),
-        email: email.clone(),
-        password: password.clone(),
-        role: Role::Admin,
-    };
-    match insert(app, admin, When::Nobody).await {
+    match insert(db, passwords, max_users, admin, InsertIf::NoUsers).await {
         Ok(user) => {
-            tracing::info!(email = %user.email, "the declared admin was made");
+            tracing::info!(email = %user.email, "declared admin created");
             Ok(())
         }
         Err(UserError::NotFirst) => Ok(()),
-        Err(UserError::Database(error)) => Err(error.into()),
-        Err(error) => Err(ServeError::Configuration(format!(
-            "the admin declared by WEBUI_ADMIN_EMAIL, WEBUI_ADMIN_PASSWORD and WEBUI_ADMIN_NAME can't be made: {error}"
-        ))),
+        Err(error) => Err(error),
     }
 }

@@ -1,28 +1,26 @@
-//! Looking people up.
+//! Queries for users.
 
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::{Role, User, UserError, UserId};
-use crate::{
-    App,
-    database::{Database, DatabaseError},
-};
+use super::error::UserError;
+use super::user::{Role, User, UserId};
+use crate::database::{Database, DatabaseError};
 
-/// How many people a page of the list has.
+/// Users on one page of the list.
 pub const PER_PAGE: u32 = 30;
 
-/// One page of people, and how many there are on all pages.
+/// One page of users, and the number on all pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The people of this page.
+    /// The users of this page.
     pub users: Vec<User>,
-    /// How many fit the query on all pages.
+    /// The number of users that match the query on all pages.
     pub total: i64,
 }
 
-/// Living people whose name or e-mail contains the query, newest first; pages count from 1.
-pub async fn list(app: &App, query: &str, page: u32) -> Result<Page, UserError> {
+/// Lists users whose name or e-mail contains the query, newest first. Pages count from 1.
+pub async fn list(db: &Database, query: &str, page: u32) -> Result<Page, UserError> {
     let pattern = format!("%{}%", query.trim().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
     let offset = i64::from(page.max(1) - 1) * i64::from(PER_PAGE);
     let rows = sqlx::query(
@@ -33,25 +31,25 @@ pub async fn list(app: &App, query: &str, page: u32) -> Result<Page, UserError> 
     .bind(&pattern)
     .bind(PER_PAGE)
     .bind(offset)
-    .fetch_all(app.db.reader())
+    .fetch_all(db.reader())
     .await
     .map_err(DatabaseError::from)?;
     let total = match rows.first() {
         Some(row) => row.try_get("total").map_err(DatabaseError::from)?,
-        // A page past the end has no row to tell the total.
+        // A page past the end has no row with the total.
         None => sqlx::query_scalar(
             "SELECT count(*) FROM user
              WHERE deleted_at IS NULL AND (name LIKE ?1 ESCAPE '\\' OR email LIKE ?1 ESCAPE '\\')",
         )
         .bind(&pattern)
-        .fetch_one(app.db.reader())
+        .fetch_one(db.reader())
         .await
         .map_err(DatabaseError::from)?,
     };
     Ok(Page { users: from_rows(&rows)?, total })
 }
 
-/// Everybody who ever had an account, removed ones included, by name; what usage reports name people by.
+/// Lists everybody who ever had an account, removed users included, by name.
 pub async fn all(db: &Database) -> Result<Vec<User>, UserError> {
     let rows = sqlx::query("SELECT * FROM user ORDER BY name COLLATE NOCASE, id")
         .fetch_all(db.reader())
@@ -60,18 +58,18 @@ pub async fn all(db: &Database) -> Result<Vec<User>, UserError> {
     Ok(from_rows(&rows)?)
 }
 
-/// One living user.
-pub async fn get(app: &App, id: &UserId) -> Result<User, UserError> {
+/// Returns a user that was not removed.
+pub async fn get(db: &Database, id: &UserId) -> Result<User, UserError> {
     let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
         .bind(id.as_str())
-        .fetch_optional(app.db.reader())
+        .fetch_optional(db.reader())
         .await
         .map_err(DatabaseError::from)?
         .ok_or(UserError::NotFound)?;
     Ok(from_row(&row).map_err(DatabaseError::from)?)
 }
 
-/// One living user, read inside a transaction.
+/// Returns a user that was not removed, read inside a transaction.
 pub(crate) async fn find(connection: &mut SqliteConnection, id: &UserId) -> Result<Option<User>, DatabaseError> {
     let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
         .bind(id.as_str())
@@ -80,12 +78,12 @@ pub(crate) async fn find(connection: &mut SqliteConnection, id: &UserId) -> Resu
     Ok(row.as_ref().map(from_row).transpose()?)
 }
 
-/// Whether there has ever been anybody. While there has not, the next to register becomes admin.
+/// Returns true when there has ever been an account. Until then the next to register becomes admin.
 pub async fn anybody(db: &Database) -> Result<bool, DatabaseError> {
     Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user)").fetch_one(db.reader()).await?)
 }
 
-/// How many living people there are.
+/// Returns the number of users that were not removed.
 pub async fn count(db: &Database) -> Result<i64, DatabaseError> {
     Ok(sqlx::query_scalar("SELECT count(*) FROM user WHERE deleted_at IS NULL").fetch_one(db.reader()).await?)
 }
@@ -109,7 +107,7 @@ fn from_row(row: &SqliteRow) -> Result<User, sqlx::Error> {
     })
 }
 
-/// The time of a column in milliseconds. One that no clock can have written reads as the epoch.
+/// Converts a column in milliseconds. A value out of range reads as the epoch.
 pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,21 +1,24 @@
-//! Removing people: out at once, their usage stays.
+//! Removal of users: access ends at once, their usage stays.
 
 use jiff::Timestamp;
 
-use super::{UserError, UserId};
-use crate::{App, auth::CurrentUser};
+use super::error::UserError;
+use super::find::find;
+use super::user::UserId;
+use crate::auth::{CurrentUser, Sessions};
+use crate::database::Database;
 
-/// Removes somebody, as the admin `by` does. Sessions and keys end at once; the name stays for the usage it caused.
-pub async fn remove(app: &App, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {
+/// Removes a user on behalf of the admin `by`. Sessions and keys end at once; the name stays for the
+/// usage it caused.
+pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {
     if by.id == *id {
         return Err(UserError::Yourself);
     }
     let owner = id.clone();
-    let outcome = app
-        .db
+    let outcome = db
         .write(move |connection| {
             Box::pin(async move {
-                if super::find(connection, &owner).await?.is_none() {
+                if find(connection, &owner).await?.is_none() {
                     return Ok(Err(UserError::NotFound));
                 }
                 let now = Timestamp::now().as_millisecond();
@@ -38,6 +41,6 @@ pub async fn remove(app: &App, by: &CurrentUser, id: &UserId) -> Result<(), User
             })
         })
         .await?;
-    app.sessions.forget_user(id);
+    sessions.forget_user(id);
     outcome
 }

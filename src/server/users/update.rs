@@ -1,12 +1,15 @@
-//! Changing people.
+//! Changes of users.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{LOCALES, Role, User, UserError, UserId, user};
-use crate::{App, auth, database::DatabaseError};
+use super::error::UserError;
+use super::find::find;
+use super::user::{self, LOCALES, Role, User, UserId};
+use crate::auth::{self, PasswordHasher, Sessions};
+use crate::database::{Database, DatabaseError};
 
-/// What to change of somebody; what is `None` stays.
+/// A change of a user. A field that is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct UserChange {
     /// A new name.
@@ -19,20 +22,25 @@ pub struct UserChange {
     pub password: Option<SecretString>,
 }
 
-/// Changes somebody, as an admin does. The last admin stays one.
-pub async fn update(app: &App, id: &UserId, change: UserChange) -> Result<User, UserError> {
+/// Changes a user. The last admin stays one.
+pub async fn update(
+    db: &Database,
+    sessions: &Sessions,
+    passwords: &PasswordHasher,
+    id: &UserId,
+    change: UserChange,
+) -> Result<User, UserError> {
     let name = change.name.as_deref().map(user::checked_name).transpose()?;
     let email = change.email.as_deref().map(user::checked_email).transpose()?;
     let hash = match &change.password {
-        Some(password) => Some(app.passwords.hash(password).await?),
+        Some(password) => Some(passwords.hash(password).await?),
         None => None,
     };
     let (owner, role) = (id.clone(), change.role);
-    let outcome = app
-        .db
+    let outcome = db
         .write(move |connection| {
             Box::pin(async move {
-                let Some(before) = super::find(connection, &owner).await? else { return Ok(Err(UserError::NotFound)) };
+                let Some(before) = find(connection, &owner).await? else { return Ok(Err(UserError::NotFound)) };
                 let changed = sqlx::query(
                     "UPDATE user SET name = coalesce(?2, name), email = coalesce(?3, email), role = coalesce(?4, role),
                             password_hash = coalesce(?5, password_hash), updated_at = ?6
@@ -53,11 +61,11 @@ pub async fn update(app: &App, id: &UserId, change: UserChange) -> Result<User, 
                 if hash.is_some() {
                     auth::end_sessions_of(connection, &owner, None).await?;
                 }
-                Ok(Ok(super::find(connection, &owner).await?.unwrap_or(before)))
+                Ok(Ok(find(connection, &owner).await?.unwrap_or(before)))
             })
         })
         .await;
-    app.sessions.forget_user(id);
+    sessions.forget_user(id);
     match outcome {
         Ok(outcome) => outcome,
         Err(error) if error.is_unique_violation() => Err(UserError::EmailTaken),
@@ -65,30 +73,40 @@ pub async fn update(app: &App, id: &UserId, change: UserChange) -> Result<User, 
     }
 }
 
-/// Changes a person's own name.
-pub async fn set_name(app: &App, id: &UserId, name: &str) -> Result<User, UserError> {
-    update(app, id, UserChange { name: Some(name.to_owned()), ..UserChange::default() }).await
+/// Changes a user's own name.
+pub async fn set_name(
+    db: &Database,
+    sessions: &Sessions,
+    passwords: &PasswordHasher,
+    id: &UserId,
+    name: &str,
+) -> Result<User, UserError> {
+    update(db, sessions, passwords, id, UserChange { name: Some(name.to_owned()), ..UserChange::default() }).await
 }
 
-/// Changes a person's language; `None` leaves the choice to the server and the browser.
-pub async fn set_locale(app: &App, id: &UserId, locale: Option<&str>) -> Result<(), UserError> {
+/// Changes a user's language; `None` leaves the choice to the server and the browser.
+pub async fn set_locale(
+    db: &Database,
+    sessions: &Sessions,
+    id: &UserId,
+    locale: Option<&str>,
+) -> Result<(), UserError> {
     if locale.is_some_and(|locale| !LOCALES.contains(&locale)) {
         return Err(UserError::BadLocale);
     }
     let (owner, locale) = (id.clone(), locale.map(str::to_owned));
-    app.db
-        .write(move |connection| {
-            Box::pin(async move {
-                sqlx::query("UPDATE user SET locale = ?, updated_at = ? WHERE id = ?")
-                    .bind(locale)
-                    .bind(Timestamp::now().as_millisecond())
-                    .bind(owner.as_str())
-                    .execute(connection)
-                    .await?;
-                Ok::<(), DatabaseError>(())
-            })
+    db.write(move |connection| {
+        Box::pin(async move {
+            sqlx::query("UPDATE user SET locale = ?, updated_at = ? WHERE id = ?")
+                .bind(locale)
+                .bind(Timestamp::now().as_millisecond())
+                .bind(owner.as_str())
+                .execute(connection)
+                .await?;
+            Ok::<(), DatabaseError>(())
         })
-        .await?;
-    app.sessions.forget_user(id);
+    })
+    .await?;
+    sessions.forget_user(id);
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! A person with an account.
+//! A user and its plain types.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::UserError;
+use super::error::UserError;
 
-/// The languages people can choose.
+/// The languages a user can choose.
 pub const LOCALES: [&str; 2] = ["en", "pl"];
 
 /// The id of a user: a UUID v7 as text, cheap to clone.
@@ -15,8 +15,8 @@ pub const LOCALES: [&str; 2] = ["en", "pl"];
 pub struct UserId(Arc<str>);
 
 impl UserId {
-    /// A fresh id.
-    pub(super) fn fresh() -> Self {
+    /// A new id.
+    pub(super) fn new() -> Self {
         Self::from(uuid::Uuid::now_v7().to_string())
     }
 
@@ -50,7 +50,7 @@ impl Serialize for UserId {
     }
 }
 
-/// What somebody may do.
+/// The rights of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -61,7 +61,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The word the database and the JSON API have for it.
+    /// The text in the database and the JSON API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -69,7 +69,7 @@ impl Role {
         }
     }
 
-    /// The role of a database row, whose CHECK allows the two words only.
+    /// The role of a database column, whose CHECK allows the two values only.
     pub(crate) fn from_column(text: &str) -> Self {
         if text == "admin" { Self::Admin } else { Self::User }
     }
@@ -87,7 +87,7 @@ impl FromStr for Role {
     }
 }
 
-/// A person with an account, living or removed.
+/// A person with an account, or one whose account was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Their id.
@@ -100,24 +100,24 @@ pub struct User {
     pub role: Role,
     /// The language they chose.
     pub locale: Option<String>,
-    /// When the account was made.
+    /// The time the account was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// When they last did something, to within a few minutes.
+    /// The time of the last request, to within a few minutes.
     pub last_active_at: Option<Timestamp>,
-    /// When the account was removed; it then only names the usage it caused.
+    /// The time of removal; the row then only names the usage it caused.
     pub deleted_at: Option<Timestamp>,
 }
 
-/// A name, trimmed.
+/// Checks and trims a name.
 pub(super) fn checked_name(name: &str) -> Result<String, UserError> {
     let name = name.trim();
     let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if fits { Ok(name.to_owned()) } else { Err(UserError::BadName) }
 }
 
-/// An e-mail in lower case: something, one `@`, something; whether it exists only a mail would tell.
+/// Checks an e-mail and returns it in lower case. Only its form is checked.
 pub(super) fn checked_email(email: &str) -> Result<String, UserError> {
     let email = email.trim().to_lowercase();
     let clean = !email.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"(),;".contains(c));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageRole, MessageStatus};
 use mai_operator::server::users::{self, NewUser, UserId};
-use mai_operator::server::{App, Config, usage};
+use mai_operator::server::{App, Config};
 use uuid::Uuid;
 
 use crate::fixtures::upstream::{KEY, Mock};
@@ -23,7 +23,7 @@ fn config(directory: &Path, base_url: &str) -> Config {
 
 async fn create_user(app: &App, email: &str, role: users::Role) -> UserId {
     let new = NewUser { name: email.to_owned(), email: email.to_owned(), password: "correct horse".into(), role };
-    users::create(app, new).await.unwrap().id
+    users::create(&app.db, &app.passwords, app.config.max_users, new).await.unwrap().id
 }
 
 struct Setup {
@@ -42,13 +42,13 @@ async fn setup_with(mock: Mock) -> Setup {
     let directory = tempfile::tempdir().unwrap();
     let app = App::start(config(directory.path(), &mock.base_url())).await.unwrap();
     let user = create_user(&app, "anna@example.com", users::Role::Admin).await;
-    let chat = chat::create(&app, &user, None).await.unwrap().id;
+    let chat = chat::create(&app.db, &user, None).await.unwrap().id;
     Setup { app, user, chat, mock, directory }
 }
 
 impl Setup {
     async fn ask(&self, text: &str) -> Uuid {
-        chat::send(&self.app, &self.user, self.chat, text, MODEL).await.unwrap().answer
+        self.app.answers.send(&self.user, self.chat, text, MODEL).await.unwrap().answer
     }
 
     async fn follow(&self, answer: Uuid) -> (String, AnswerEvent) {
@@ -56,17 +56,17 @@ impl Setup {
     }
 
     async fn messages(&self) -> Vec<Message> {
-        chat::get(&self.app, &self.user, self.chat).await.unwrap().1
+        chat::get(&self.app.db, &self.user, self.chat).await.unwrap().1
     }
 
     async fn message(&self, id: Uuid) -> Message {
-        chat::message(&self.app, &self.user, id).await.unwrap()
+        chat::message(&self.app.db, &self.user, id).await.unwrap()
     }
 }
 
 /// Follows an answer to its end; returns its text and its last event.
 async fn follow(app: &App, user: &UserId, answer: Uuid) -> (String, AnswerEvent) {
-    collect(chat::follow(app, user, answer).await.unwrap()).await
+    collect(app.answers.follow(user, answer).await.unwrap()).await
 }
 
 /// Returns the text of the events and the last event.
@@ -100,7 +100,7 @@ async fn answer_with_late_followers_reaches_all_in_full() {
         setup.follow(answer).await
     };
     let leaving = async {
-        let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
+        let mut events = Box::pin(setup.app.answers.follow(&setup.user, answer).await.unwrap());
         assert!(matches!(events.next().await, Some(AnswerEvent::Text(_))));
     };
     let (early, late, ()) = tokio::join!(early, late, leaving);
@@ -116,7 +116,7 @@ async fn answer_without_followers_is_stored_and_counted() {
     let setup = setup().await;
     let answer = setup.ask("Why is the sky blue? Please explain it to me as if I were a child of five").await;
     assert!(matches!(
-        chat::send(&setup.app, &setup.user, setup.chat, "And the sea?", MODEL).await,
+        setup.app.answers.send(&setup.user, setup.chat, "And the sea?", MODEL).await,
         Err(ChatError::Busy)
     ));
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -124,13 +124,13 @@ async fn answer_without_followers_is_stored_and_counted() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (kept, messages) = chat::get(&setup.app, &setup.user, setup.chat).await.unwrap();
+    let (kept, messages) = chat::get(&setup.app.db, &setup.user, setup.chat).await.unwrap();
     assert_eq!(kept.title, "Why is the sky blue? Please explain it to me as if I were a…");
     assert_eq!((messages.len(), messages[0].role, messages[1].role), (2, MessageRole::User, MessageRole::Assistant));
     assert!(messages[1].content.contains("> Why is the sky blue?"), "{}", messages[1].content);
     setup.app.db.flush().await.unwrap();
-    let month = usage::current_month(&setup.app);
-    let totals = usage::summary(&setup.app, month, Some(&setup.user)).await.unwrap().totals;
+    let month = setup.app.reports.current_month();
+    let totals = setup.app.reports.summary(month, Some(&setup.user)).await.unwrap().totals;
     assert_eq!((totals.requests, totals.unknown_cost, totals.running), (1, 0, 0));
     assert!(totals.cost.get() > 0);
     let (via, of): (String, String) = sqlx::query_as(
@@ -150,24 +150,24 @@ async fn unfinished_answer_is_saved_periodically() {
     let message = setup.message(answer).await;
     assert_eq!(message.status, MessageStatus::Streaming);
     assert!(message.content.len() > 8 * 20 && words(300).starts_with(&message.content), "{}", message.content);
-    chat::stop(&setup.app, &setup.user, answer).await.unwrap();
+    setup.app.answers.stop(&setup.user, answer).await.unwrap();
 }
 
 #[tokio::test]
 async fn stopped_answer_keeps_its_text_and_ends_upstream_call() {
     let setup = setup().await;
     let answer = setup.ask("mock: chunks=1000 delay=10").await;
-    let mut events = Box::pin(chat::follow(&setup.app, &setup.user, answer).await.unwrap());
+    let mut events = Box::pin(setup.app.answers.follow(&setup.user, answer).await.unwrap());
     let Some(AnswerEvent::Text(begun)) = events.next().await else { panic!("ended before it began") };
-    chat::stop(&setup.app, &setup.user, answer).await.unwrap();
+    setup.app.answers.stop(&setup.user, answer).await.unwrap();
     let (text, end) = collect(events).await;
     let message = setup.message(answer).await;
     assert_eq!((end, message.status), (AnswerEvent::Stopped, MessageStatus::Stopped));
     assert!(message.content.len() >= 8 && begun + &text == message.content);
     let deadline = Instant::now() + Duration::from_secs(10);
-    let month = usage::current_month(&setup.app);
+    let month = setup.app.reports.current_month();
     loop {
-        let totals = usage::summary(&setup.app, month, None).await.unwrap().totals;
+        let totals = setup.app.reports.summary(month, None).await.unwrap().totals;
         if totals.requests == 1 && totals.running == 0 && totals.unknown_cost == 0 {
             assert!(totals.completion_tokens < 100, "{totals:?}");
             break;
@@ -184,13 +184,13 @@ async fn regenerated_answer_replaces_the_last_one() {
     let setup = setup().await;
     let first = setup.ask("mock: chunks=3").await;
     setup.follow(first).await;
-    let second = chat::regenerate(&setup.app, &setup.user, setup.chat, "openai/gpt-5-mini").await.unwrap();
+    let second = setup.app.answers.regenerate(&setup.user, setup.chat, "openai/gpt-5-mini").await.unwrap();
     assert_eq!(setup.follow(second).await, (words(3), AnswerEvent::Done));
     let messages = setup.messages().await;
     let ids: Vec<Uuid> = messages.iter().map(|message| message.id).collect();
     assert!(ids.len() == 2 && ids[1] == second && messages[1].model.as_deref() == Some("openai/gpt-5-mini"));
-    let empty = chat::create(&setup.app, &setup.user, None).await.unwrap().id;
-    assert!(matches!(chat::regenerate(&setup.app, &setup.user, empty, MODEL).await, Err(ChatError::Empty)));
+    let empty = chat::create(&setup.app.db, &setup.user, None).await.unwrap().id;
+    assert!(matches!(setup.app.answers.regenerate(&setup.user, empty, MODEL).await, Err(ChatError::Empty)));
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn failed_answer_explains_the_cause() {
         assert_eq!((message.status, message.error.as_deref()), (MessageStatus::Failed, Some(sentence)));
     }
     assert!(matches!(
-        chat::send(&setup.app, &setup.user, setup.chat, "Hello", "nope/none").await,
+        setup.app.answers.send(&setup.user, setup.chat, "Hello", "nope/none").await,
         Err(ChatError::Completion(chat::CompletionError::ModelNotFound))
     ));
     assert_eq!(setup.messages().await.len(), 8, "a question to no model is not kept");
@@ -232,15 +232,15 @@ async fn chat_is_hidden_from_other_users() {
     let answer = setup.ask("mock: chunks=200 delay=10").await;
     let (app, chat) = (&setup.app, setup.chat);
     let other = create_user(app, "other@example.com", users::Role::User).await;
-    assert!(chat::list(app, &other, None).await.unwrap().is_empty());
-    assert!(matches!(chat::get(app, &other, chat).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::message(app, &other, answer).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::rename(app, &other, chat, "mine").await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::remove(app, &other, chat).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::send(app, &other, chat, "hi", MODEL).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::regenerate(app, &other, chat, MODEL).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::stop(app, &other, answer).await, Err(ChatError::NotFound)));
-    assert!(matches!(chat::follow(app, &other, answer).await.map(|_| ()), Err(ChatError::NotFound)));
+    assert!(chat::list(&app.db, &other, None).await.unwrap().is_empty());
+    assert!(matches!(chat::get(&app.db, &other, chat).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::message(&app.db, &other, answer).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::rename(&app.db, &other, chat, "mine").await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::remove(&app.db, &app.answers, &other, chat).await, Err(ChatError::NotFound)));
+    assert!(matches!(app.answers.send(&other, chat, "hi", MODEL).await, Err(ChatError::NotFound)));
+    assert!(matches!(app.answers.regenerate(&other, chat, MODEL).await, Err(ChatError::NotFound)));
+    assert!(matches!(app.answers.stop(&other, answer).await, Err(ChatError::NotFound)));
+    assert!(matches!(app.answers.follow(&other, answer).await.map(|_| ()), Err(ChatError::NotFound)));
     assert_eq!(setup.message(answer).await.status, MessageStatus::Streaming);
 }
 
@@ -249,31 +249,31 @@ async fn chats_can_be_searched_renamed_and_deleted() {
     let setup = setup().await;
     let (app, user) = (&setup.app, &setup.user);
     let answer = setup.ask("mock: chunks=1000 delay=10").await;
-    let other = chat::create(app, user, Some(MODEL)).await.unwrap();
-    chat::rename(app, user, other.id, "  100% wool\n socks ").await.unwrap();
+    let other = chat::create(&app.db, user, Some(MODEL)).await.unwrap();
+    chat::rename(&app.db, user, other.id, "  100% wool\n socks ").await.unwrap();
     let titles = |query: Option<&'static str>| async move {
-        let chats = chat::list(app, user, query).await.unwrap();
+        let chats = chat::list(&app.db, user, query).await.unwrap();
         chats.into_iter().map(|chat| chat.title).collect::<Vec<_>>()
     };
     assert_eq!(titles(None).await, ["100% wool socks", "mock: chunks=1000 delay=10"]);
     assert_eq!(titles(Some("0% W")).await, ["100% wool socks"]);
     assert_eq!(titles(Some("delay=10")).await, ["mock: chunks=1000 delay=10"]);
     assert!(titles(Some("_")).await.is_empty() && titles(Some("nothing")).await.is_empty());
-    assert!(matches!(chat::rename(app, user, other.id, " \n").await, Err(ChatError::BadTitle(_))));
+    assert!(matches!(chat::rename(&app.db, user, other.id, " \n").await, Err(ChatError::BadTitle(_))));
 
-    let events = chat::follow(app, user, answer).await.unwrap();
-    chat::remove(app, user, setup.chat).await.unwrap();
+    let events = app.answers.follow(user, answer).await.unwrap();
+    chat::remove(&app.db, &app.answers, user, setup.chat).await.unwrap();
     assert_eq!(collect(events).await.1, AnswerEvent::Stopped, "nobody pays for an answer to a chat that is gone");
     assert_eq!(titles(None).await, ["100% wool socks"]);
-    assert!(matches!(chat::message(app, user, answer).await, Err(ChatError::NotFound)));
+    assert!(matches!(chat::message(&app.db, user, answer).await, Err(ChatError::NotFound)));
 }
 
 #[tokio::test]
 async fn deleted_account_loses_chats_and_keeps_usage() {
     let setup = setup().await;
     let other = create_user(&setup.app, "other@example.com", users::Role::User).await;
-    let chat = chat::create(&setup.app, &other, None).await.unwrap().id;
-    let asked = chat::send(&setup.app, &other, chat, "mock: chunks=3", MODEL).await.unwrap();
+    let chat = chat::create(&setup.app.db, &other, None).await.unwrap().id;
+    let asked = setup.app.answers.send(&other, chat, "mock: chunks=3", MODEL).await.unwrap();
     follow(&setup.app, &other, asked.answer).await;
     setup.app.db.flush().await.unwrap();
     sqlx::query("SELECT 1 FROM message WHERE chat_id = ?")
@@ -300,8 +300,8 @@ async fn deleted_account_loses_chats_and_keeps_usage() {
             .await
             .unwrap();
     assert_eq!(left, 0);
-    let month = usage::current_month(&setup.app);
-    let rows = usage::by_user(&setup.app, month).await.unwrap();
+    let month = setup.app.reports.current_month();
+    let rows = setup.app.reports.by_user(month).await.unwrap();
     let row = rows.iter().find(|row| row.user_id == other).unwrap();
     assert!(row.removed && row.totals.completion_tokens == 3, "{row:?}");
 }
@@ -335,8 +335,8 @@ fn answer_interrupted_by_crash_is_marked_failed() {
 async fn shutdown_finishes_short_answers_and_cuts_long_ones() {
     let setup = setup().await;
     let short = setup.ask("mock: chunks=40 delay=10").await;
-    let second = chat::create(&setup.app, &setup.user, None).await.unwrap().id;
-    let long = chat::send(&setup.app, &setup.user, second, "mock: chunks=10000 delay=10", MODEL).await.unwrap().answer;
+    let second = chat::create(&setup.app.db, &setup.user, None).await.unwrap().id;
+    let long = setup.app.answers.send(&setup.user, second, "mock: chunks=10000 delay=10", MODEL).await.unwrap().answer;
     tokio::time::sleep(Duration::from_millis(50)).await;
     let began = Instant::now();
     setup.app.close().await;

@@ -25,7 +25,7 @@ use crate::{
     App, Endpoint,
     auth::{self, ApiKey, CurrentUser},
     i18n::Locale,
-    models, users,
+    users,
 };
 use texts::AccountTexts;
 
@@ -124,7 +124,7 @@ async fn draw(
     outcome: FormOutcome,
     new_key: Option<NewKey>,
 ) -> Result<Response, ErrorPage> {
-    let keys = layout.check(auth::list_api_keys(app, &user.id).await)?;
+    let keys = layout.check(auth::list_api_keys(&app.db, &user.id).await)?;
     let mut page = AccountPage::new(layout, &user.name, &user.email, user.locale.as_deref(), keys, Timestamp::now());
     page.notice = outcome.notice;
     page.new_key = new_key;
@@ -166,8 +166,8 @@ async fn change_profile(
     Form(form): Form<Profile>,
 ) -> Result<Response, ErrorPage> {
     let locale = Locale::parse(&form.locale).map(Locale::code);
-    let changed = match users::set_name(&app, &user.id, &form.name).await {
-        Ok(_) => users::set_locale(&app, &user.id, locale).await,
+    let changed = match users::set_name(&app.db, &app.sessions, &app.passwords, &user.id, &form.name).await {
+        Ok(_) => users::set_locale(&app.db, &app.sessions, &user.id, locale).await,
         Err(error) => Err(error),
     };
     match changed {
@@ -188,7 +188,9 @@ async fn change_password(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Passwords>,
 ) -> Result<Response, ErrorPage> {
-    match auth::change_password(&app, &user, form.current, form.new).await {
+    match auth::change_password(&app.db, &app.sessions, &app.passwords, &app.throttle, &user, form.current, form.new)
+        .await
+    {
         Ok(()) => Ok(response::redirect("/account?done=password")),
         Err(error) => draw(&app, &layout, &user, layout.form_problem(error)?, None).await,
     }
@@ -205,7 +207,7 @@ async fn create_key(
     headers: HeaderMap,
     Form(form): Form<KeyName>,
 ) -> Result<Response, ErrorPage> {
-    match auth::create_api_key(&app, &user, &form.name).await {
+    match auth::create_api_key(&app.db, &user, &form.name).await {
         Ok(created) => {
             let key = NewKey {
                 title: AccountTexts(layout.locale).key_created(&created.key.name),
@@ -223,13 +225,13 @@ async fn revoke_key(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
-    layout.check(auth::remove_api_key(&app, &user.id, &id).await)?;
+    layout.check(auth::remove_api_key(&app.db, &app.sessions, &user.id, &id).await)?;
     Ok(response::redirect("/account?done=revoked"))
 }
 
 /// Returns the first model on offer, for the example program.
 async fn example_model(app: &App) -> String {
-    models::list(app).await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
+    app.models.list().await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
 }
 
 /// Returns the scheme and host that the reader's browser used.

@@ -52,7 +52,7 @@ fn composer_notice(layout: &Layout, error: ChatError) -> Result<Response, ErrorP
 async fn turns(app: &App, layout: &Layout, user: &UserId, ids: &[Uuid]) -> Result<Response, ErrorPage> {
     let mut turns = Vec::with_capacity(ids.len());
     for id in ids {
-        turns.push(Turn::new(layout, &layout.check(chat::message(app, user, *id).await)?));
+        turns.push(Turn::new(layout, &layout.check(chat::message(&app.db, user, *id).await)?));
     }
     Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns }))
 }
@@ -64,7 +64,7 @@ pub(super) async fn ask(
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    match chat::send(&app, &user.id, chat, &form.text, &form.model).await {
+    match app.answers.send(&user.id, chat, &form.text, &form.model).await {
         Ok(asked) if layout.by_htmx => turns(&app, &layout, &user.id, &[asked.question, asked.answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(&layout, error),
@@ -86,9 +86,9 @@ pub(super) async fn regenerate(
     Form(form): Form<Regeneration>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    let before = layout.check(chat::message(&app, &user.id, layout.check(parse(&message))?).await)?;
+    let before = layout.check(chat::message(&app.db, &user.id, layout.check(parse(&message))?).await)?;
     let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
-    match chat::regenerate(&app, &user.id, chat, &model).await {
+    match app.answers.regenerate(&user.id, chat, &model).await {
         Ok(answer) if layout.by_htmx => turns(&app, &layout, &user.id, &[answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(&layout, error),

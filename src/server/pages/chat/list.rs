@@ -92,7 +92,7 @@ pub(super) async fn search(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(search): Query<Search>,
 ) -> Result<Response, ErrorPage> {
-    let chats = layout.check(chat::list(&app, &user.id, Some(&search.query)).await)?;
+    let chats = layout.check(chat::list(&app.db, &user.id, Some(&search.query)).await)?;
     let list = ChatList::new(&layout, &search.query, &chats, search.open.as_deref(), Timestamp::now());
     Ok(response::html(&layout, StatusCode::OK, &ListPart { t: ChatTexts(layout.locale), list }))
 }

@@ -132,11 +132,11 @@ async fn draw(
 ) -> Result<Response, ErrorPage> {
     let t = ChatTexts(layout.locale);
     let opened = match view.chat {
-        Some(id) => Some(layout.check(chat::get(app, &user.id, id).await)?),
+        Some(id) => Some(layout.check(chat::get(&app.db, &user.id, id).await)?),
         None => None,
     };
     let query = Some(view.query.as_str()).filter(|query| !query.is_empty());
-    let chats = layout.check(chat::list(app, &user.id, query).await)?;
+    let chats = layout.check(chat::list(&app.db, &user.id, query).await)?;
     let open = opened.as_ref().map(|(chat, _)| OpenChat::new(layout, chat));
     let turns: Vec<Turn> =
         opened.iter().flat_map(|(_, messages)| messages).map(|message| Turn::new(layout, message)).collect();
@@ -201,11 +201,11 @@ async fn begin(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
-    let chat = layout.check(chat::create(&app, &user.id, Some(&form.model)).await)?;
-    match chat::send(&app, &user.id, chat.id, &form.text, &form.model).await {
+    let chat = layout.check(chat::create(&app.db, &user.id, Some(&form.model)).await)?;
+    match app.answers.send(&user.id, chat.id, &form.text, &form.model).await {
         Ok(_) => Ok(response::redirect(&format!("/chat/{}", chat.id))),
         Err(error) => {
-            layout.check(chat::remove(&app, &user.id, chat.id).await)?;
+            layout.check(chat::remove(&app.db, &app.answers, &user.id, chat.id).await)?;
             redraw(&app, &layout, &user, None, form, error).await
         }
     }
@@ -236,7 +236,7 @@ async fn rename(
     Form(form): Form<NewTitle>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    match chat::rename(&app, &user.id, chat, &form.title).await {
+    match chat::rename(&app.db, &user.id, chat, &form.title).await {
         Ok(()) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) => {
             let view = View { chat: Some(chat), ..View::default() };
@@ -251,7 +251,7 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    layout.check(chat::remove(&app, &user.id, chat).await)?;
+    layout.check(chat::remove(&app.db, &app.answers, &user.id, chat).await)?;
     Ok(response::redirect("/chat"))
 }
 
@@ -262,9 +262,9 @@ async fn stop(
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    let (_, messages) = layout.check(chat::get(&app, &user.id, chat).await)?;
+    let (_, messages) = layout.check(chat::get(&app.db, &user.id, chat).await)?;
     for message in messages.iter().filter(|message| message.status == MessageStatus::Streaming) {
-        layout.check(chat::stop(&app, &user.id, message.id).await)?;
+        layout.check(app.answers.stop(&user.id, message.id).await)?;
     }
     Ok(if layout.by_htmx { response::no_content() } else { response::redirect(&format!("/chat/{chat}")) })
 }

@@ -2,7 +2,7 @@
 
 use super::texts::ChatTexts;
 use crate::{
-    App, connection, models,
+    App,
     pages::{error_page::ErrorPage, layout::Layout},
     users::{self, Role},
 };
@@ -29,7 +29,7 @@ pub(super) async fn offer(
     wanted: Option<String>,
 ) -> Result<(Vec<ModelChoice>, Option<Unavailable>), ErrorPage> {
     let t = ChatTexts(layout.locale);
-    let catalogue = models::list(app).await;
+    let catalogue = app.models.list().await;
     let wanted = wanted.filter(|wanted| catalogue.models().iter().any(|model| model.id == *wanted));
     let choices: Vec<ModelChoice> = catalogue
         .models()
@@ -45,7 +45,7 @@ pub(super) async fn offer(
         return Ok((choices, None));
     }
     let link = layout.is_admin();
-    let (title, lead) = if connection::current(app).is_configured() {
+    let (title, lead) = if app.connections.current().is_configured() {
         let lead = match catalogue.problem() {
             Some(problem) if link => problem.to_string(),
             _ => t.no_models().to_owned(),

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::parse;
 use crate::{
     App,
-    chat::{self, AnswerEvent},
+    chat::AnswerEvent,
     markdown::LiveMarkdown,
     pages::{error_page::ErrorPage, layout::SignedInVisitor},
 };
@@ -28,7 +28,7 @@ pub(super) async fn stream_answer(
     Path((_, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
     let message = layout.check(parse(&message))?;
-    let events = layout.check(chat::follow(&app, &user.id, message).await)?;
+    let events = layout.check(app.answers.follow(&user.id, message).await)?;
     let answer = AnswerStream {
         events: Box::pin(events),
         id: message,

@@ -22,8 +22,7 @@ use super::{
 };
 use crate::{
     App, Endpoint,
-    connection::{self, Connection, ConnectionSource},
-    models,
+    connection::{Connection, ConnectionSource},
 };
 use texts::ConnectionTexts;
 
@@ -99,8 +98,8 @@ async fn draw(
     outcome: FormOutcome,
     typed_url: Option<String>,
 ) -> Result<Response, ErrorPage> {
-    let connection = connection::current(app);
-    let catalogue = models::list(app).await;
+    let connection = app.connections.current();
+    let catalogue = app.models.list().await;
     let works = app.connections.verdict().map_or(catalogue.problem().is_none(), |verdict| verdict.ok);
     let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
     let mut page = ConnectionPage::new(layout, &connection, works, names);
@@ -129,7 +128,7 @@ async fn save(
     Form(form): Form<Change>,
 ) -> Result<Response, ErrorPage> {
     let key = (!form.key.trim().is_empty()).then(|| SecretString::from(form.key));
-    match connection::save(&app, &form.base_url, key).await {
+    match app.connections.save(&form.base_url, key).await {
         Ok(_) => {
             let saved = Notice::success(ConnectionTexts(layout.locale).saved());
             draw(&app, &layout, FormOutcome::success(saved), None).await
@@ -139,7 +138,7 @@ async fn save(
 }
 
 async fn forget(State(app): State<App>, AdminVisitor { layout, .. }: AdminVisitor) -> Result<Response, ErrorPage> {
-    layout.check(connection::clear(&app).await)?;
+    layout.check(app.connections.clear().await)?;
     let removed = Notice::success(ConnectionTexts(layout.locale).removed());
     draw(&app, &layout, FormOutcome::success(removed), None).await
 }

@@ -10,6 +10,7 @@ use crate::{
     chat::{ChatError, CompletionError},
     connection::ConnectionError,
     i18n::Locale,
+    status::HttpStatus,
     users::UserError,
 };
 use texts::ProblemTexts;
@@ -87,11 +88,7 @@ impl FormError for AuthError {
     }
 
     fn status(&self) -> StatusCode {
-        match self {
-            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::RegistrationClosed => StatusCode::FORBIDDEN,
-            _ => StatusCode::BAD_REQUEST,
-        }
+        HttpStatus::status(self)
     }
 }
 
@@ -112,13 +109,7 @@ impl FormError for ChatError {
     }
 
     fn status(&self) -> StatusCode {
-        match self {
-            Self::Busy => StatusCode::CONFLICT,
-            Self::Completion(error) => error.status(),
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Empty | Self::TooLong(_) | Self::BadTitle(_) => StatusCode::BAD_REQUEST,
-        }
+        HttpStatus::status(self)
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::{ICONS, Layout, LayoutTexts, Theme, Viewer, initials};
 use crate::{
     App,
-    auth::{self, AuthError, Credential, CurrentUser},
+    auth::{AuthError, Credential, CurrentUser},
     i18n::Locale,
     pages::{assets::ASSETS, error_page::PageError},
 };
@@ -37,7 +37,7 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        match auth::authenticate(app, &parts.headers).await {
+        match app.sessions.authenticate(&parts.headers).await {
             // Pages are for people who signed in: an API key must not be able to press their buttons.
             Ok(user) if matches!(user.credential, Credential::Session(_)) => {
                 Ok(Self { layout: layout(app, parts, Some(&user)), user: Some(user) })

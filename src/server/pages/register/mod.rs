@@ -75,7 +75,7 @@ async fn register(
     headers: HeaderMap,
     Form(form): Form<Registration>,
 ) -> Result<Response, ErrorPage> {
-    match auth::register(&app, &form.name, &form.email, form.password).await {
+    match auth::register(&app.db, &app.passwords, &app.config, &form.name, &form.email, form.password).await {
         Ok(signed_in) => {
             Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect("/chat")).into_response())
         }

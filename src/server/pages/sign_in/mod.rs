@@ -100,7 +100,7 @@ async fn sign_in(
     Form(form): Form<Credentials>,
 ) -> Result<Response, ErrorPage> {
     let back = response::local_path(&form.back);
-    match auth::sign_in(&app, address, &form.email, form.password).await {
+    match auth::sign_in(&app.db, &app.passwords, &app.throttle, address, &form.email, form.password).await {
         Ok(signed_in) => {
             Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect(back)).into_response())
         }
@@ -110,7 +110,7 @@ async fn sign_in(
 
 async fn sign_out(State(app): State<App>, Visitor { layout, user }: Visitor) -> Result<Response, ErrorPage> {
     if let Some(user) = &user {
-        layout.check(auth::sign_out(&app, user).await)?;
+        layout.check(app.sessions.sign_out(user).await)?;
     }
     Ok((auth::clear_cookie(), response::redirect("/sign-in")).into_response())
 }

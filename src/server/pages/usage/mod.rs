@@ -25,11 +25,7 @@ use super::{
     navigation::Entry,
     response,
 };
-use crate::{
-    App, Endpoint,
-    database::DatabaseError,
-    usage::{self, Month},
-};
+use crate::{App, Endpoint, database::DatabaseError, usage::Month};
 use report::{Metric, Report};
 use texts::UsageTexts;
 
@@ -73,7 +69,7 @@ struct Selection {
 
 impl Selection {
     fn month(&self, app: &App) -> Month {
-        self.month.parse().unwrap_or_else(|_| usage::current_month(app))
+        self.month.parse().unwrap_or_else(|_| app.reports.current_month())
     }
 
     fn metric(&self) -> Metric {
@@ -82,10 +78,10 @@ impl Selection {
 }
 
 async fn report(app: &App, layout: &Layout, month: Month, metric: Metric) -> Result<Report, DatabaseError> {
-    let summary = usage::summary(app, month, None).await?;
-    let days = usage::by_day(app, month, None).await?;
-    let users = usage::by_user(app, month).await?;
-    let models = usage::by_model(app, month, None).await?;
+    let summary = app.reports.summary(month, None).await?;
+    let days = app.reports.by_day(month, None).await?;
+    let users = app.reports.by_user(month).await?;
+    let models = app.reports.by_model(month, None).await?;
     Ok(Report::new(layout, metric, &summary, &days, &users, &models, Timestamp::now()))
 }
 

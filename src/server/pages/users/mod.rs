@@ -154,7 +154,7 @@ async fn add(
     let role = if form.role == "admin" { Role::Admin } else { Role::User };
     let (password, generated) = given_or_generated(form.password);
     let new = NewUser { name: form.name.clone(), email: form.email.clone(), password, role };
-    match users::create(&app, new).await {
+    match users::create(&app.db, &app.passwords, app.config.max_users, new).await {
         Ok(added) => {
             let outcome = FormOutcome::success(success(t, t.added(&added.name), generated));
             draw(&app, &layout, &user, outcome, None).await
@@ -188,7 +188,7 @@ async fn reset_password(
     let t = UsersTexts(layout.locale);
     let (password, generated) = given_or_generated(form.password);
     let change = UserChange { password: Some(password), ..UserChange::default() };
-    let outcome = match users::update(&app, &UserId::from(id), change).await {
+    let outcome = match users::update(&app.db, &app.sessions, &app.passwords, &UserId::from(id), change).await {
         Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name), generated)),
         Err(error) => layout.form_problem(error)?,
     };
@@ -201,8 +201,8 @@ async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let id = UserId::from(id);
-    let removed = layout.check(users::get(&app, &id).await)?;
-    let outcome = match users::remove(&app, &user, &id).await {
+    let removed = layout.check(users::get(&app.db, &id).await)?;
+    let outcome = match users::remove(&app.db, &app.sessions, &user, &id).await {
         Ok(()) => FormOutcome::success(Notice::success(UsersTexts(layout.locale).removed(&removed.name))),
         Err(error) => layout.form_problem(error)?,
     };

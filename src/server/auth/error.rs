@@ -1,0 +1,55 @@
+//! Errors of authentication.
+
+use axum::response::{IntoResponse, Response};
+
+use crate::{ApiError, database::DatabaseError, users::UserError};
+
+/// A refused sign-in, registration or credential.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Unknown e-mail or wrong password; the message does not say which.
+    #[error("The email or password provided is incorrect. Please check for typos and try logging in again.")]
+    WrongCredentials,
+    /// The current password of a change is wrong.
+    #[error("The current password is incorrect.")]
+    WrongPassword,
+    /// Too many attempts; the next is allowed after this many seconds.
+    #[error("Too many attempts. Please try again in {0} seconds.")]
+    TooManyAttempts(u64),
+    /// Registration is closed.
+    #[error("Registration is closed. Please ask your administrator for an account.")]
+    RegistrationClosed,
+    /// No credential was sent.
+    #[error("Not authenticated")]
+    NotAuthenticated,
+    /// The credential is unknown, expired or revoked.
+    #[error("Your session has expired or the token is invalid. Please sign in again.")]
+    InvalidToken,
+    /// The route is for admins.
+    #[error("You do not have permission to access this resource. Please contact your administrator for assistance.")]
+    Forbidden,
+    /// The route needs a session; an API key is not enough.
+    #[error("This needs a signed-in person; an API key can't do it.")]
+    PersonOnly,
+    /// The user has no such API key.
+    #[error("There is no such API key.")]
+    NoSuchApiKey,
+    /// The name of an API key is empty or too long.
+    #[error("The name of an API key has 1 to 100 characters.")]
+    BadKeyName,
+    /// Too many API keys.
+    #[error("You have {0} API keys, which is the most; remove one first.")]
+    TooManyApiKeys(i64),
+    /// The account itself was refused.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl IntoResponse for AuthError {
+    fn into_response(self) -> Response {
+        ApiError::from(self).into_response()
+    }
+}

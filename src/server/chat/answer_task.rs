@@ -1,0 +1,202 @@
+//! Writes one answer: streams it from the upstream, and saves it as it grows and when it ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::completions::{CompletionRequest, Completions};
+use super::event_reader::EventReader;
+use super::live_answer::{AnswerEvent, INTERRUPTED, LiveAnswer};
+use super::message::MessageStatus;
+use super::metered_body::MeteredBody;
+use crate::database::{Database, DatabaseError};
+use crate::usage::Via;
+use crate::users::UserId;
+use mai_openrouter::UpstreamErrorBody;
+use mai_openrouter::lines::LineSplitter;
+
+/// Interval between two saves of a growing answer.
+const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+/// Most bytes read of an upstream's error body.
+const ERROR_CAP: usize = 64 * 1024;
+
+/// The task that streams one answer and saves it as it grows.
+pub(super) struct AnswerTask {
+    pub(super) db: Database,
+    pub(super) completions: Completions,
+    pub(super) live: Arc<LiveAnswer>,
+    pub(super) user: UserId,
+    pub(super) chat: Uuid,
+    pub(super) answer: Uuid,
+    pub(super) model: String,
+}
+
+impl AnswerTask {
+    /// Runs to the end of the answer, until it is stopped, or until `cut_off` is cancelled.
+    pub(super) async fn run(self, history: Vec<(String, String)>, cut_off: &CancellationToken) {
+        let end = tokio::select! {
+            biased;
+            () = self.live.stop.cancelled() => AnswerEvent::Stopped,
+            () = cut_off.cancelled() => AnswerEvent::Failed(INTERRUPTED.to_owned()),
+            end = self.write(history) => end,
+        };
+        let (status, error) = match &end {
+            AnswerEvent::Done => (MessageStatus::Done, None),
+            AnswerEvent::Failed(sentence) => (MessageStatus::Failed, Some(sentence.clone())),
+            AnswerEvent::Stopped | AnswerEvent::Text(_) => (MessageStatus::Stopped, None),
+        };
+        if let Err(error) = self.save_end(status, error).await {
+            tracing::error!(%error, answer = %self.answer, "the answer could not be saved");
+        }
+        self.live.end(end);
+    }
+
+    async fn write(&self, history: Vec<(String, String)>) -> AnswerEvent {
+        let messages: Vec<Value> =
+            history.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect();
+        let body = json!({
+            "model": self.model,
+            "stream": true,
+            // OpenRouter reports usage anyway; others only on request.
+            "stream_options": { "include_usage": true },
+            "user": self.completions.upstream_user(&self.user),
+            "messages": messages,
+        });
+        let request = CompletionRequest {
+            user: &self.user,
+            model: &self.model,
+            fallbacks: &[],
+            streamed: true,
+            via: Via::Page,
+            chat: Some(self.chat),
+            headers: HeaderMap::new(),
+            body: Bytes::from(body.to_string()).into(),
+        };
+        let answer = match self.completions.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => return AnswerEvent::Failed(error.to_string()),
+        };
+        let status = answer.status();
+        let mut body = answer.into_body();
+        if !status.is_success() {
+            return AnswerEvent::Failed(refused(status, &mut body).await);
+        }
+        if let Some(entry) = body.entry_id() {
+            self.save_generation_id(entry.to_owned());
+        }
+        self.read(body).await
+    }
+
+    async fn read(&self, mut body: MeteredBody) -> AnswerEvent {
+        let mut lines = LineSplitter::default();
+        let mut reader = EventReader::default();
+        let mut saved = Instant::now();
+        loop {
+            let piece = match body.frame().await {
+                None => break,
+                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                Some(Err(_)) => {
+                    return AnswerEvent::Failed(
+                        "The connection to the AI provider was lost before the answer was complete. Please try again."
+                            .to_owned(),
+                    );
+                }
+            };
+            lines.feed(&piece, |line| reader.read_line(line));
+            if !reader.text.is_empty() {
+                self.live.push(&reader.text);
+                reader.text.clear();
+            }
+            if saved.elapsed() >= SAVE_INTERVAL {
+                saved = Instant::now();
+                self.save_text();
+            }
+        }
+        match reader.error {
+            Some(words) => AnswerEvent::Failed(format!("The AI provider stopped in the middle of the answer: {words}")),
+            None => AnswerEvent::Done,
+        }
+    }
+
+    fn save_generation_id(&self, generation: String) {
+        let answer = self.answer.to_string();
+        self.db.write_later(move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE message SET generation = ? WHERE id = ?")
+                    .bind(generation)
+                    .bind(answer)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        });
+    }
+
+    fn save_text(&self) {
+        let (text, answer) = (self.live.text(), self.answer.to_string());
+        self.db.write_later(move |connection| {
+            Box::pin(async move {
+                sqlx::query("UPDATE message SET content = ? WHERE id = ? AND status = 'streaming'")
+                    .bind(text)
+                    .bind(answer)
+                    .execute(connection)
+                    .await?;
+                Ok(())
+            })
+        });
+    }
+
+    async fn save_end(&self, status: MessageStatus, error: Option<String>) -> Result<(), DatabaseError> {
+        let (text, answer, chat) = (self.live.text(), self.answer.to_string(), self.chat.to_string());
+        let now = Timestamp::now().as_millisecond();
+        self.db
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query("UPDATE message SET content = ?, status = ?, error = ? WHERE id = ?")
+                        .bind(text)
+                        .bind(status.as_str())
+                        .bind(error)
+                        .bind(answer)
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query("UPDATE chat SET updated_at = ? WHERE id = ?")
+                        .bind(now)
+                        .bind(chat)
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+/// Why the upstream refused, and what to do about it.
+async fn refused(status: StatusCode, body: &mut MeteredBody) -> String {
+    let mut bytes = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        if bytes.len() > ERROR_CAP {
+            break;
+        }
+    }
+    let words = UpstreamErrorBody::parse(status, &bytes).message;
+    let advice = match status.as_u16() {
+        401 => "The key is not accepted; an administrator can enter another under Settings → Connection.",
+        402 => "The provider account or key has no credit left; an administrator can add some.",
+        403 => "The provider does not allow this request.",
+        404 => "Please choose another model.",
+        408 | 429 | 502 | 503 | 524 | 529 => "Please try again in a moment, or choose another model.",
+        400 | 413 | 422 => "Please shorten the conversation, or choose another model.",
+        _ => "Please try again.",
+    };
+    let words = words.trim_end_matches('.');
+    format!("The AI provider refused: {words} ({}). {advice}", status.as_u16())
+}

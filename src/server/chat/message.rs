@@ -1,0 +1,134 @@
+//! Chats and messages, and their rows.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+/// A chat without its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// Its id, a part of its address.
+    pub id: Uuid,
+    /// The beginning of the first question, or the owner's title; empty before the first question.
+    pub title: String,
+    /// The model last asked in it.
+    pub model: Option<String>,
+    /// The time it was created.
+    pub created_at: Timestamp,
+    /// The time of its last question or answer.
+    pub updated_at: Timestamp,
+}
+
+/// The author of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageRole {
+    /// The user.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// The state of a message. A question is always [`MessageStatus::Done`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageStatus {
+    /// It is being written.
+    Streaming,
+    /// It is complete.
+    Done,
+    /// The user stopped it; the text so far is kept.
+    Stopped,
+    /// It could not be completed; [`Message::error`] says why.
+    Failed,
+}
+
+impl MessageStatus {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn from_column(text: &str) -> Self {
+        match text {
+            "streaming" => Self::Streaming,
+            "done" => Self::Done,
+            "stopped" => Self::Stopped,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// A question or an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its id.
+    pub id: Uuid,
+    /// The chat it belongs to.
+    pub chat_id: Uuid,
+    /// Its author.
+    pub role: MessageRole,
+    /// Markdown as it was written; for an answer being written, the last saved text.
+    pub content: String,
+    /// The model requested.
+    pub model: Option<String>,
+    /// Its state.
+    pub status: MessageStatus,
+    /// Why it failed, as a sentence for the person.
+    pub error: Option<String>,
+    /// The time it was created.
+    pub created_at: Timestamp,
+}
+
+impl Message {
+    pub(super) fn new(chat: Uuid, role: MessageRole, content: &str, model: &str, status: MessageStatus) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            chat_id: chat,
+            role,
+            content: content.to_owned(),
+            model: Some(model.to_owned()),
+            status,
+            error: None,
+            created_at: Timestamp::now(),
+        }
+    }
+}
+
+fn id(row: &SqliteRow, column: &str) -> Result<Uuid, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+fn timestamp(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    Timestamp::from_millisecond(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+pub(super) fn read_chat(row: &SqliteRow) -> Result<Chat, sqlx::Error> {
+    Ok(Chat {
+        id: id(row, "id")?,
+        title: row.try_get("title")?,
+        model: row.try_get("model")?,
+        created_at: timestamp(row, "created_at")?,
+        updated_at: timestamp(row, "updated_at")?,
+    })
+}
+
+pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
+    Ok(Message {
+        id: id(row, "id")?,
+        chat_id: id(row, "chat_id")?,
+        role: if row.try_get::<&str, _>("role")? == "user" { MessageRole::User } else { MessageRole::Assistant },
+        content: row.try_get("content")?,
+        model: row.try_get("model")?,
+        status: MessageStatus::from_column(row.try_get("status")?),
+        error: row.try_get("error")?,
+        created_at: timestamp(row, "created_at")?,
+    })
+}

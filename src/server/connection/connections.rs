@@ -1,0 +1,113 @@
+//! The connection in use, and its replacement by the admin.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::ConnectionError;
+use super::upstream::{Connection, ConnectionSource, base_url};
+use super::verify::{self, Verdict};
+use super::{seal, store};
+use crate::database::{Database, DatabaseError};
+
+/// The connection in use, read for every request and replaced by the admin. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    db: Database,
+    /// Seals the key in the database.
+    secret: SecretString,
+    current: RwLock<Arc<Connection>>,
+    /// In use while the admin has saved none.
+    default: Arc<Connection>,
+    /// The result of the last check of the connection in use.
+    verdict: Mutex<Option<Verdict>>,
+}
+
+impl Connections {
+    /// Loads the admin's connection; without one, `default` is in use.
+    pub(crate) async fn load(db: &Database, secret: &SecretString, default: Connection) -> Result<Self, DatabaseError> {
+        let default = Arc::new(default);
+        let saved = store::load(db, secret).await?;
+        Ok(Self(Arc::new(Shared {
+            db: db.clone(),
+            secret: secret.clone(),
+            current: RwLock::new(saved.map_or_else(|| Arc::clone(&default), Arc::new)),
+            default,
+            verdict: Mutex::default(),
+        })))
+    }
+
+    /// The connection in use.
+    pub fn current(&self) -> Arc<Connection> {
+        Arc::clone(&self.0.current.read())
+    }
+
+    /// The result of the last check of the connection in use; `None` when it was not checked since the
+    /// start.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.0.verdict.lock().clone()
+    }
+
+    /// Checks URL and key at the upstream, and only then saves and uses them.
+    ///
+    /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to another
+    /// place than it was entered for.
+    pub async fn save(&self, url: &str, key: Option<SecretString>) -> Result<Arc<Connection>, ConnectionError> {
+        let base_url = base_url(url)?;
+        let key = key.map(|key| SecretString::from(key.expose_secret().trim()));
+        let key = match key.filter(|key| !key.expose_secret().is_empty()) {
+            Some(key) => Some(key),
+            None => {
+                let current = self.current();
+                current.key.clone().filter(|_| current.base_url == base_url)
+            }
+        };
+        let connection = Connection { base_url, key, source: ConnectionSource::Database };
+        let verdict = verify::check(&connection).await?;
+        let sealed_key = match &connection.key {
+            Some(key) => Some(
+                seal::seal(&self.0.secret, &connection.base_url, key.expose_secret())
+                    .map_err(|_| ConnectionError::BadKey)?,
+            ),
+            None => None,
+        };
+        store::save(&self.0.db, &connection.base_url, sealed_key).await?;
+        let connection = Arc::new(connection);
+        self.replace(Arc::clone(&connection), Some(verdict));
+        tracing::info!(base_url = %connection.base_url, "upstream connection saved");
+        Ok(connection)
+    }
+
+    /// Removes the admin's connection and returns to the environment's.
+    pub async fn clear(&self) -> Result<Arc<Connection>, ConnectionError> {
+        store::clear(&self.0.db).await?;
+        let default = Arc::clone(&self.0.default);
+        self.replace(Arc::clone(&default), None);
+        tracing::info!(base_url = %default.base_url, "saved upstream connection removed");
+        Ok(default)
+    }
+
+    /// Checks the connection in use and keeps the result.
+    pub async fn verify(&self) -> Verdict {
+        let connection = self.current();
+        let verdict = match verify::check(&connection).await {
+            Ok(verdict) => verdict,
+            Err(error) => Verdict { ok: false, detail: error.to_string(), at: Timestamp::now() },
+        };
+        // A connection saved meanwhile has its own verdict.
+        if Arc::ptr_eq(&connection, &self.current()) {
+            *self.0.verdict.lock() = Some(verdict.clone());
+        }
+        verdict
+    }
+
+    fn replace(&self, connection: Arc<Connection>, verdict: Option<Verdict>) {
+        *self.0.verdict.lock() = verdict;
+        *self.0.current.write() = connection;
+    }
+}

@@ -1,0 +1,65 @@
+//! The upstream's base URL and key.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use url::Url;
+
+use super::error::ConnectionError;
+
+/// The origin of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectionSource {
+    /// From OPENAI_API_BASE_URL and OPENAI_API_KEY.
+    Environment,
+    /// Saved by the admin.
+    Database,
+    /// The mock inside this process.
+    Mock,
+}
+
+/// The upstream and the key to it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The base URL, without a trailing slash.
+    pub base_url: String,
+    /// The key; a local upstream may need none.
+    pub key: Option<SecretString>,
+    /// The origin of both.
+    pub source: ConnectionSource,
+}
+
+impl Connection {
+    /// The last four characters of the key, the only ones that are ever shown.
+    pub fn key_hint(&self) -> Option<String> {
+        let key = self.key.as_ref()?.expose_secret();
+        let shown = if key.chars().count() >= 12 { 4 } else { 0 };
+        let skip = key.chars().count() - shown;
+        Some(key.chars().skip(skip).collect())
+    }
+
+    /// False while every request would be refused: OpenRouter without a key.
+    pub fn is_configured(&self) -> bool {
+        self.key.is_some() || !self.base_url.contains("://openrouter.ai/")
+    }
+}
+
+/// Returns the normal form of a base URL: http or https, without credentials, query, fragment or
+/// trailing slash.
+pub fn base_url(text: &str) -> Result<String, ConnectionError> {
+    let text = text.trim();
+    let wrong = |why: &str| Err(ConnectionError::BadUrl(format!("{text:?} can't be a base URL: {why}")));
+    let Ok(url) = Url::parse(text) else { return wrong("write it like https://openrouter.ai/api/v1") };
+    if !matches!(url.scheme(), "http" | "https") {
+        return wrong("it has to begin with https:// or http://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConnectionError::BadUrl(
+            "A base URL holds no user name or password; the key has its own field.".to_owned(),
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("it ends before any ? or #");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}

@@ -1,0 +1,44 @@
+//! Errors of users.
+
+use crate::{auth::WeakPassword, database::DatabaseError};
+
+/// A user that was not added, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// The name is empty or too long.
+    #[error("A name has 1 to 100 characters.")]
+    BadName,
+    /// The e-mail has no valid form.
+    #[error("This does not look like an email address. Please check it for typos.")]
+    BadEmail,
+    /// The password is too short or too long.
+    #[error(transparent)]
+    WeakPassword(#[from] WeakPassword),
+    /// The role is neither admin nor user.
+    #[error("The role has to be admin or user.")]
+    BadRole,
+    /// The language is not supported.
+    #[error("The language has to be en or pl.")]
+    BadLocale,
+    /// Another account has this e-mail.
+    #[error("This email is already registered. Please use another one.")]
+    EmailTaken,
+    /// All accounts are taken.
+    #[error("All {0} accounts are in use; remove one before you add another.")]
+    Full(u32),
+    /// An account exists already.
+    #[error("There is an account already.")]
+    NotFirst,
+    /// No such user, or a removed one.
+    #[error("There is no such user.")]
+    NotFound,
+    /// It would leave no admin.
+    #[error("This is the last administrator; make somebody else one first.")]
+    LastAdmin,
+    /// Admins cannot remove themselves.
+    #[error("You can't remove yourself.")]
+    Yourself,
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
