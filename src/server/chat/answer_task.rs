@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::completions::{CompletionRequest, Completions};
 use super::event_reader::EventReader;
-use super::live_answer::{AnswerEvent, INTERRUPTED, LiveAnswer};
+use super::failure::{AnswerFailure, FailureCode};
+use super::live_answer::{AnswerEvent, LiveAnswer};
 use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
 use crate::database::{Database, DatabaseError};
@@ -44,15 +45,15 @@ impl AnswerTask {
         let end = tokio::select! {
             biased;
             () = self.live.stop.cancelled() => AnswerEvent::Stopped,
-            () = cut_off.cancelled() => AnswerEvent::Failed(INTERRUPTED.to_owned()),
+            () = cut_off.cancelled() => AnswerEvent::Failed(AnswerFailure::new(FailureCode::Interrupted)),
             end = self.write(history) => end,
         };
-        let (status, error) = match &end {
+        let (status, failure) = match &end {
             AnswerEvent::Done => (MessageStatus::Done, None),
-            AnswerEvent::Failed(sentence) => (MessageStatus::Failed, Some(sentence.clone())),
+            AnswerEvent::Failed(failure) => (MessageStatus::Failed, Some(failure.clone())),
             AnswerEvent::Stopped | AnswerEvent::Text(_) => (MessageStatus::Stopped, None),
         };
-        if let Err(error) = self.save_end(status, error).await {
+        if let Err(error) = self.save_end(status, failure).await {
             tracing::error!(%error, answer = %self.answer, "the answer could not be saved");
         }
         self.live.end(end);
@@ -81,12 +82,12 @@ impl AnswerTask {
         };
         let answer = match self.completions.send(request).await {
             Ok(answer) => answer,
-            Err(error) => return AnswerEvent::Failed(error.to_string()),
+            Err(error) => return AnswerEvent::Failed(error.into()),
         };
         let status = answer.status();
         let mut body = answer.into_body();
         if !status.is_success() {
-            return AnswerEvent::Failed(refused(status, &mut body).await);
+            return AnswerEvent::Failed(refusal(status, &mut body).await);
         }
         if let Some(entry) = body.entry_id() {
             self.save_generation_id(entry.to_owned());
@@ -102,12 +103,7 @@ impl AnswerTask {
             let piece = match body.frame().await {
                 None => break,
                 Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-                Some(Err(_)) => {
-                    return AnswerEvent::Failed(
-                        "The connection to the AI provider was lost before the answer was complete. Please try again."
-                            .to_owned(),
-                    );
-                }
+                Some(Err(error)) => return AnswerEvent::Failed(error.into()),
             };
             lines.feed(&piece, |line| reader.read_line(line));
             if !reader.text.is_empty() {
@@ -120,7 +116,7 @@ impl AnswerTask {
             }
         }
         match reader.error {
-            Some(words) => AnswerEvent::Failed(format!("The AI provider stopped in the middle of the answer: {words}")),
+            Some(words) => AnswerEvent::Failed(AnswerFailure::with_words(FailureCode::StoppedByProvider, words)),
             None => AnswerEvent::Done,
         }
     }
@@ -153,19 +149,26 @@ impl AnswerTask {
         });
     }
 
-    async fn save_end(&self, status: MessageStatus, error: Option<String>) -> Result<(), DatabaseError> {
+    async fn save_end(&self, status: MessageStatus, failure: Option<AnswerFailure>) -> Result<(), DatabaseError> {
         let (text, answer, chat) = (self.live.text(), self.answer.to_string(), self.chat.to_string());
         let now = Timestamp::now().as_millisecond();
+        let code = failure.as_ref().and_then(|failure| failure.code.as_str());
+        let (refusal, words) = failure.map_or((None, None), |failure| (failure.status, failure.words));
         self.db
             .write(move |connection| {
                 Box::pin(async move {
-                    sqlx::query("UPDATE message SET content = ?, status = ?, error = ? WHERE id = ?")
-                        .bind(text)
-                        .bind(status.as_str())
-                        .bind(error)
-                        .bind(answer)
-                        .execute(&mut *connection)
-                        .await?;
+                    sqlx::query(
+                        "UPDATE message SET content = ?, status = ?, failure = ?, failure_status = ?, failure_words = ?
+                         WHERE id = ?",
+                    )
+                    .bind(text)
+                    .bind(status.as_str())
+                    .bind(code)
+                    .bind(refusal)
+                    .bind(words)
+                    .bind(answer)
+                    .execute(&mut *connection)
+                    .await?;
                     sqlx::query("UPDATE chat SET updated_at = ? WHERE id = ?")
                         .bind(now)
                         .bind(chat)
@@ -178,8 +181,8 @@ impl AnswerTask {
     }
 }
 
-/// Why the upstream refused, and what to do about it.
-async fn refused(status: StatusCode, body: &mut MeteredBody) -> String {
+/// Reads the body of a refusal.
+async fn refusal(status: StatusCode, body: &mut MeteredBody) -> AnswerFailure {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
@@ -187,16 +190,5 @@ async fn refused(status: StatusCode, body: &mut MeteredBody) -> String {
             break;
         }
     }
-    let words = UpstreamErrorBody::parse(status, &bytes).message;
-    let advice = match status.as_u16() {
-        401 => "The key is not accepted; an administrator can enter another under Settings → Connection.",
-        402 => "The provider account or key has no credit left; an administrator can add some.",
-        403 => "The provider does not allow this request.",
-        404 => "Please choose another model.",
-        408 | 429 | 502 | 503 | 524 | 529 => "Please try again in a moment, or choose another model.",
-        400 | 413 | 422 => "Please shorten the conversation, or choose another model.",
-        _ => "Please try again.",
-    };
-    let words = words.trim_end_matches('.');
-    format!("The AI provider refused: {words} ({}). {advice}", status.as_u16())
+    AnswerFailure::refused(status, UpstreamErrorBody::parse(status, &bytes).message)
 }

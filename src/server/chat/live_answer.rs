@@ -8,10 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::failure::{AnswerFailure, FailureCode};
 use super::message::{Message, MessageStatus};
-
-/// The failure of an answer that ended with the server.
-pub(super) const INTERRUPTED: &str = "The server was restarted while this answer was being written. Please ask again.";
 
 /// An event of an answer, as its readers receive it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub enum AnswerEvent {
     /// The user stopped it; nothing follows.
     Stopped,
     /// It could not be completed, for this reason; nothing follows.
-    Failed(String),
+    Failed(AnswerFailure),
 }
 
 /// An answer being written: its text so far, for any number of readers.
@@ -83,8 +81,8 @@ fn past(row: Message) -> Vec<AnswerEvent> {
         MessageStatus::Done => AnswerEvent::Done,
         MessageStatus::Stopped => AnswerEvent::Stopped,
         // No task writes it any more.
-        MessageStatus::Streaming => AnswerEvent::Failed(INTERRUPTED.to_owned()),
-        MessageStatus::Failed => AnswerEvent::Failed(row.error.unwrap_or_default()),
+        MessageStatus::Streaming => AnswerEvent::Failed(AnswerFailure::new(FailureCode::Interrupted)),
+        MessageStatus::Failed => AnswerEvent::Failed(row.failure.unwrap_or_else(|| AnswerFailure::worded(""))),
     };
     let text = Some(AnswerEvent::Text(row.content)).filter(|text| *text != AnswerEvent::Text(String::new()));
     text.into_iter().chain([end]).collect()

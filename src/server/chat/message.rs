@@ -6,6 +6,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::failure::AnswerFailure;
+
 /// A chat without its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
@@ -41,7 +43,7 @@ pub enum MessageStatus {
     Done,
     /// The user stopped it; the text so far is kept.
     Stopped,
-    /// It could not be completed; [`Message::error`] says why.
+    /// It could not be completed; [`Message::failure`] is the reason.
     Failed,
 }
 
@@ -80,8 +82,8 @@ pub struct Message {
     pub model: Option<String>,
     /// Its state.
     pub status: MessageStatus,
-    /// Why it failed, as a sentence for the person.
-    pub error: Option<String>,
+    /// The reason it failed.
+    pub failure: Option<AnswerFailure>,
     /// The time it was created.
     pub created_at: Timestamp,
 }
@@ -95,7 +97,7 @@ impl Message {
             content: content.to_owned(),
             model: Some(model.to_owned()),
             status,
-            error: None,
+            failure: None,
             created_at: Timestamp::now(),
         }
     }
@@ -128,7 +130,7 @@ pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
         content: row.try_get("content")?,
         model: row.try_get("model")?,
         status: MessageStatus::from_column(row.try_get("status")?),
-        error: row.try_get("error")?,
+        failure: AnswerFailure::from_row(row)?,
         created_at: timestamp(row, "created_at")?,
     })
 }

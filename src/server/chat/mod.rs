@@ -6,6 +6,7 @@
 //! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`, saves
 //!   it, and goes on without readers; [`Answers::follow`] streams it to any number of them.
 //! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
+//! * [`AnswerFailure`]: the reason of a failed answer, stored as a code and worded for each reader.
 //!
 //! No page is drawn here, and no price is computed.
 
@@ -15,6 +16,8 @@ mod begin_answer;
 mod completions;
 mod error;
 mod event_reader;
+mod failure;
+mod failure_texts;
 mod live_answer;
 mod message;
 mod metered_body;
@@ -34,6 +37,7 @@ use super::{App, Endpoint, route};
 pub use answers::{Answers, QUESTION_LENGTH, SentQuestion};
 pub use completions::Completions;
 pub use error::{ChatError, CompletionError};
+pub use failure::{AnswerFailure, FailureCode};
 pub use live_answer::AnswerEvent;
 pub use message::{Chat, Message, MessageRole, MessageStatus};
 pub(super) use store::close_interrupted;

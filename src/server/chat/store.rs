@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::answers::Answers;
 use super::error::ChatError;
+use super::failure::FailureCode;
 use super::message::{Chat, Message, MessageRole, read_chat, read_message};
 use super::title::{TITLE_LENGTH, UNTITLED};
 use crate::database::{Database, DatabaseError};
@@ -142,8 +143,8 @@ pub async fn remove(db: &Database, answers: &Answers, user: &UserId, chat: Uuid)
 pub(crate) async fn close_interrupted(db: &Database) -> Result<(), DatabaseError> {
     db.write(|connection| {
         Box::pin(async move {
-            sqlx::query("UPDATE message SET status = 'failed', error = ? WHERE status = 'streaming'")
-                .bind(super::live_answer::INTERRUPTED)
+            sqlx::query("UPDATE message SET status = 'failed', failure = ? WHERE status = 'streaming'")
+                .bind(FailureCode::Interrupted.as_str())
                 .execute(connection)
                 .await?;
             Ok(())

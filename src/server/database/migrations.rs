@@ -6,10 +6,11 @@ use sqlx::{
 };
 
 /// Number and name of each step, as the database remembers them, and what it does.
-const STEPS: [(i64, &str, &str); 3] = [
+const STEPS: [(i64, &str, &str); 4] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
+    (12, "failures", include_str!("migrations/0012_failures.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

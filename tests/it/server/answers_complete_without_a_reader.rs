@@ -83,6 +83,14 @@ async fn collect(events: impl Stream<Item = AnswerEvent>) -> (String, AnswerEven
     (text, end.clone())
 }
 
+/// Returns the English sentence of an answer that failed.
+fn failure_of(end: AnswerEvent) -> String {
+    match end {
+        AnswerEvent::Failed(failure) => failure.to_string(),
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
 /// Returns the text of the mock's answer to a question that begins with `mock:`, words of eight
 /// letters.
 fn words(count: usize) -> String {
@@ -214,10 +222,11 @@ async fn failed_answer_explains_the_cause() {
     for (settings, sentence) in sentences {
         let answer = setup.ask(&format!("mock: {settings}")).await;
         let (text, end) = setup.follow(answer).await;
-        assert_eq!(end, AnswerEvent::Failed(sentence.to_owned()));
+        assert_eq!(failure_of(end), sentence);
         assert_eq!(text, if settings.starts_with("error") { String::new() } else { words(2) });
         let message = setup.message(answer).await;
-        assert_eq!((message.status, message.error.as_deref()), (MessageStatus::Failed, Some(sentence)));
+        let error = message.failure.map(|failure| failure.to_string());
+        assert_eq!((message.status, error.as_deref()), (MessageStatus::Failed, Some(sentence)));
     }
     assert!(matches!(
         setup.app.answers.send(&setup.user, setup.chat, "Hello", "nope/none").await,
@@ -326,7 +335,7 @@ fn answer_interrupted_by_crash_is_marked_failed() {
         let (text, end) = follow(&app, &user, answer).await;
         assert!(!text.is_empty() && words(1000).starts_with(&text));
         let sentence = "The server was restarted while this answer was being written. Please ask again.";
-        assert_eq!(end, AnswerEvent::Failed(sentence.to_owned()));
+        assert_eq!(failure_of(end), sentence);
         app.close().await;
     });
 }

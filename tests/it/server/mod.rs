@@ -6,6 +6,7 @@ mod chat_bytes_pass_unchanged;
 mod cross_site_requests_are_refused;
 mod data_directory_has_one_server;
 mod every_route_is_authorised;
+mod failures_are_worded_per_reader;
 mod first_user_becomes_admin;
 mod logs_contain_no_secrets;
 mod pages_respect_permissions;

@@ -118,6 +118,7 @@ impl AnswerStream {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::chat::AnswerFailure;
 
     fn answer_stream(events: Vec<AnswerEvent>) -> AnswerStream {
         AnswerStream {
@@ -150,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn stream_ends_with_one_finished_event() {
-        for end in [AnswerEvent::Done, AnswerEvent::Stopped, AnswerEvent::Failed("why".to_owned())] {
+        for end in [AnswerEvent::Done, AnswerEvent::Stopped, AnswerEvent::Failed(AnswerFailure::worded("why"))] {
             let mut answer = answer_stream(vec![AnswerEvent::Text("Hi".to_owned()), end]);
             let last = format!("{:?}", answer.next().await.unwrap());
             assert!(last.contains("finished"), "{last}");

@@ -1,7 +1,7 @@
 //! Snapshots of the chat page: before the first question, without a connection, in a conversation, and its sidebar.
 
 use super::{super::snapshot, *};
-use crate::chat::{Message, MessageRole};
+use crate::chat::{AnswerFailure, Message, MessageRole};
 
 fn chat(number: u128, title: &str, updated: &str) -> Chat {
     Chat {
@@ -74,7 +74,7 @@ fn conversation_page_matches_its_snapshot() {
         content: content.to_owned(),
         model: Some("openai/gpt-4o-mini".to_owned()),
         status,
-        error: error.map(str::to_owned),
+        failure: error.map(AnswerFailure::worded),
         created_at: snapshot::now(),
     };
     let question = |number, content| message(number, MessageRole::User, content, MessageStatus::Done, None);

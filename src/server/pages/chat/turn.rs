@@ -61,7 +61,8 @@ fn notice(t: ChatTexts, message: &Message) -> Option<Notice> {
         MessageStatus::Done | MessageStatus::Streaming => None,
         MessageStatus::Stopped => Some(Notice::warning(t.stopped())),
         MessageStatus::Failed => {
-            let reason = message.error.clone().filter(|reason| !reason.is_empty());
+            let reason = message.failure.as_ref().map(|failure| failure.sentence(t.0));
+            let reason = reason.filter(|reason| !reason.is_empty());
             let reason = reason.unwrap_or_else(|| t.failed_without_reason().to_owned());
             Some(Notice::problem(reason).with_title(t.failed()))
         }
