@@ -1,4 +1,4 @@
-//! What answers on the port: `/health` from the first moment, everything else once the server has started.
+//! The service on the port: answers `/health` from the start, and the rest once the server has started.
 
 use std::{
     convert::Infallible,
@@ -17,15 +17,15 @@ use mai_contract::http;
 use serde_json::json;
 use tower::Service;
 
-/// The port's service; its clones share the router that is put in once.
+/// A service that answers 503 until its router is set. Its clones share the router.
 #[derive(Clone, Default)]
 pub(super) struct DeferredRouter {
     router: Arc<OnceLock<Router>>,
 }
 
 impl DeferredRouter {
-    /// Lets requests through to the started server.
-    pub(super) fn open(&self, router: Router) {
+    /// Passes requests to the started server from now on.
+    pub(super) fn set(&self, router: Router) {
         self.router.set(router).ok();
     }
 }
@@ -42,12 +42,12 @@ impl Service<Request> for DeferredRouter {
     fn call(&mut self, request: Request) -> Self::Future {
         match self.router.get() {
             Some(router) => Either::Left(router.clone().call(request)),
-            None => Either::Right(ready(Ok(starting(request.uri().path())))),
+            None => Either::Right(ready(Ok(starting_answer(request.uri().path())))),
         }
     }
 }
 
-fn starting(path: &str) -> Response {
+fn starting_answer(path: &str) -> Response {
     match path {
         http::HEALTH_PATH => Json(json!({ "status": true })).into_response(),
         _ => (
@@ -66,19 +66,19 @@ mod tests {
 
     use super::*;
 
-    async fn status(gate: &DeferredRouter, path: &str) -> u16 {
+    async fn status(router: &DeferredRouter, path: &str) -> u16 {
         let request = Request::builder().uri(path).body(Body::empty()).unwrap();
-        gate.clone().oneshot(request).await.unwrap().status().as_u16()
+        router.clone().oneshot(request).await.unwrap().status().as_u16()
     }
 
     #[tokio::test]
-    async fn a_starting_server_is_alive_and_not_ready() {
-        let gate = DeferredRouter::default();
-        assert_eq!(status(&gate, "/health").await, 200);
-        assert_eq!(status(&gate, "/ready").await, 503);
-        assert_eq!(status(&gate, "/api/config").await, 503);
-        gate.open(Router::new().route("/ready", get(async || "ready")));
-        assert_eq!(status(&gate, "/ready").await, 200);
-        assert_eq!(status(&gate, "/api/config").await, 404);
+    async fn starting_server_is_alive_and_not_ready() {
+        let router = DeferredRouter::default();
+        assert_eq!(status(&router, "/health").await, 200);
+        assert_eq!(status(&router, "/ready").await, 503);
+        assert_eq!(status(&router, "/api/config").await, 503);
+        router.open(Router::new().route("/ready", get(async || "ready")));
+        assert_eq!(status(&router, "/ready").await, 200);
+        assert_eq!(status(&router, "/api/config").await, 404);
     }
 }

@@ -1,17 +1,35 @@
-//! The per-client chat server: accounts, chat, usage, pages. Configured by environment alone.
+//! The per-client chat server: accounts, chat, usage, pages. Configured by its environment alone.
+//!
+//! # A request
+//!
+//! ```text
+//! deferred_router ─ csrf ─ handler of api, chat, models, usage or pages
+//!                          │ extracts who is calling (auth) and the parts it needs (App)
+//!                          ├─ users, auth, connection, chat::store ──── database (readers, one writer)
+//!                          └─ chat::Completions ── mai-openrouter ──── upstream
+//!                                    └─ usage::Ledger ──────────────── database
+//! ```
 //!
 //! # Layout
 //!
 //! * [`Config`]: every setting, each an environment variable and a flag.
-//! * [`run`]: one server process from lock to clean shutdown.
-//! * [`App`]: what every request handler shares.
-//! * [`database`]: SQLite, read by a pool and written by one task.
-//! * [`auth`]: passwords, sessions, API keys, and who may do what.
-//! * [`users`]: the people of the client.
-//! * [`connection`]: where the upstream is and the key to it.
-//! * [`models`], [`chat`], [`usage`]: the proxy, stored chats, and what they cost.
-//! * [`pages`]: what people see in a browser, in the languages of `i18n`, with answers rendered by `markdown`.
-//! * [`api`]: the JSON routes over the same functions the pages call.
+//! * [`run()`]: one server process from the lock on its data to a clean shutdown.
+//! * [`App`]: the parts of a started server, put together in one place (`state`).
+//! * [`Endpoint`]: one route. Each room lists its own beside their handlers; [`endpoints`] are all.
+//! * `status`: the HTTP status of every error.
+//! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
+//! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require them.
+//! * [`users`]: the client's users, and the rules of adding, changing and removing them.
+//! * [`connection`]: the upstream's address and the key to it.
+//! * [`models`]: the models on offer, and the upstream of each.
+//! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
+//! * [`usage`]: the [ledger](usage::Ledger), the one writer of generations and their cost; its reports.
+//! * [`api`]: JSON routes of accounts and the connection.
+//! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages and JSON
+//!   routes call the same functions.
+//! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands.
+//!
+//! Rooms are given the parts they use (`&Database`, `&Connections`, …), never the whole [`App`].
 
 pub mod api;
 pub mod auth;
@@ -56,13 +74,13 @@ pub use state::{App, Parts};
 /// The largest request body any route but chat completions accepts.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// Every route of the server, room by room; what the authorisation test walks over.
+/// Every route of the server, room by room; the authorisation test walks over them.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
     let api = [api::ROUTES, chat::ROUTES, models::ROUTES, usage::ROUTES];
     api.into_iter().chain(pages::ROUTES.iter().copied()).flatten()
 }
 
-/// The whole server over a started [`App`].
+/// The router of a started [`App`].
 pub fn router(app: App) -> Router {
     let router = Router::new()
         .merge(api::routes())
@@ -80,16 +98,16 @@ pub fn router(app: App) -> Router {
                 .layer(csrf::CsrfForCookies),
         )
         .with_state(app);
-    // Asked once: a server that doesn't log requests pays nothing for it.
-    if request_log::is_on() { router.layer(axum::middleware::from_fn(request_log::log)) } else { router }
+    // Decided once: a server that does not log requests pays nothing for it.
+    if request_log::is_enabled() { router.layer(axum::middleware::from_fn(request_log::log)) } else { router }
 }
 
-/// Sets a response header a handler has not set itself.
+/// Sets a response header that the handler has not set.
 fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// True for the paths programs call, whose errors are JSON; all others belong to people and get pages.
+/// Returns true for the paths of programs, whose errors are JSON. All others get pages.
 pub fn is_api_path(path: &str) -> bool {
     ["/api/", "/v1/", "/openai/"].iter().any(|prefix| path.starts_with(prefix))
 }

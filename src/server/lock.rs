@@ -7,17 +7,17 @@ use rustix::fs::OFlags;
 
 use super::ServeError;
 
-/// What SQLite needs beside the database before it writes anything, and a little more.
-const ROOM: usize = 128 * 1024;
+/// A little more than SQLite needs before its first write.
+const NEEDED_BYTES: usize = 128 * 1024;
 
-/// Held for the life of the process; the system drops the lock when it ends, however it ends.
+/// The lock of this process, released by the system when it ends.
 #[derive(Debug)]
 pub(super) struct DataDirectoryLock {
     _lock: LockFile,
 }
 
 impl DataDirectoryLock {
-    /// Makes the directory when it isn't there and takes `.mai.lock` in it.
+    /// Creates the directory if needed and locks `.mai.lock` in it.
     pub(super) fn acquire(directory: &Path) -> Result<Self, ServeError> {
         let not_writable = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(not_writable)?;
@@ -31,7 +31,7 @@ impl DataDirectoryLock {
         }
     }
 
-    /// Fails where the database could not be opened for want of room: SQLite would only speak of an I/O error.
+    /// Fails on a full disk, for which SQLite would only report an I/O error.
     pub(super) fn check_free_space(&self, directory: &Path) -> Result<(), ServeError> {
         let trial = directory.join(".mai-write-test");
         let written = OpenOptions::new()
@@ -40,7 +40,7 @@ impl DataDirectoryLock {
             .truncate(true)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&trial)
-            .and_then(|mut file| file.write_all(&[0; ROOM]));
+            .and_then(|mut file| file.write_all(&[0; NEEDED_BYTES]));
         let removed = std::fs::remove_file(&trial);
         written
             .and(removed)

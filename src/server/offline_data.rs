@@ -1,4 +1,4 @@
-//! The data of a server that does not run: what may be cleared of it, while no server can be started on it.
+//! The data directory of a stopped server, locked so that none can be started on it.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use super::{ServeError, lock::DataDirectoryLock};
 /// The database, in the data directory.
 pub(super) const DATABASE: &str = "mai.db";
 
-/// Keeps servers out of a data directory until it is dropped.
+/// A locked data directory. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct OfflineData {
     directory: PathBuf,
@@ -22,21 +22,21 @@ pub struct OfflineData {
 }
 
 impl OfflineData {
-    /// Takes the lock that a server would hold. The error names the server that does.
+    /// Locks the directory as a server would. The error names the process that has the lock.
     pub fn lock(directory: &Path) -> Result<Self, ServeError> {
         let failed = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
         let owner = directory.metadata().map_err(failed)?;
         let lock = DataDirectoryLock::acquire(directory)?;
         let file = directory.join(LOCK);
-        // Made by root it would keep the server out for good.
+        // Owned by root it would block the server forever.
         if file.symlink_metadata().map_err(failed)?.uid() != owner.uid() {
             lchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
         }
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
-    /// Removes the settings that the administrator made in the pages, the upstream connection among them; tells how many there were.
-    /// People, chats and usage stay.
+    /// Removes the settings saved in the pages, such as the upstream connection, and returns their
+    /// number. Users, chats and usage stay.
     pub async fn clear_settings(&self) -> Result<u64, ServeError> {
         let file = self.directory.join(DATABASE);
         if !file.symlink_metadata().is_ok_and(|file| file.is_file()) {
@@ -50,7 +50,7 @@ impl OfflineData {
         Ok(cleared.rows_affected())
     }
 
-    /// Removes everything but the lock.
+    /// Removes everything but the lock file.
     pub fn clear(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.directory)? {
             let entry = entry?;

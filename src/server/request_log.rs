@@ -1,19 +1,19 @@
-//! One debug line a request: method, path, status, time. Never a header, a query or a body.
+//! One debug line for each request: method, path, status, time. Never a header, a query or a body.
 
 use std::time::Instant;
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use tracing::Level;
 
-/// The target of the lines, to switch them on with `RUST_LOG=mai::request=debug`.
+/// The target of the lines. They are switched on with `RUST_LOG=mai::request=debug`.
 const TARGET: &str = "mai::request";
 
-/// Whether anybody wants the lines.
-pub(super) fn is_on() -> bool {
+/// Returns true when the lines are switched on.
+pub(super) fn is_enabled() -> bool {
     tracing::enabled!(target: TARGET, Level::DEBUG)
 }
 
-/// The middleware. The time is that to the head of the answer; a streamed body may go on for long after.
+/// The middleware. The time is that to the head of the answer, not to the end of a stream.
 pub(super) async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();

@@ -1,15 +1,15 @@
-//! A route as a row of a table, so that a test can walk over all of them.
+//! Routes as tables, so that a test can walk over all of them.
 
 use axum::{Router, http::Method, routing::MethodRouter};
 
 use super::App;
 
-/// One method on one path. Rooms list theirs in a `ROUTES` table and build their router from it with `build`, so that
-/// no route can exist which the authorisation test doesn't know.
+/// One method on one path. Each path stands once, in the `ROUTES` table of its handlers; the router is
+/// built from the tables, so that the authorisation test knows every route.
 pub struct Endpoint {
-    /// The method it answers.
+    /// The method.
     pub method: Method,
-    /// The path as axum spells it, for instance `/api/v1/users/{id}`.
+    /// The path in axum's syntax, for instance `/api/v1/users/{id}`.
     pub path: &'static str,
     /// Its handler, for instance `|| get(list)`.
     pub handler: fn() -> MethodRouter<App>,

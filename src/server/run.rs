@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Config, ServeError, deferred_router::DeferredRouter, lock::DataDirectoryLock, router};
 
-/// How long streams may go on after the order to stop.
+/// Time that streams have to end after the signal to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM, SIGINT or, when asked for, the end of standard input.
@@ -26,11 +26,11 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let lock = DataDirectoryLock::acquire(&config.data_dir)?;
     lock.check_free_space(&config.data_dir)?;
     let listener = listen(&config).await?;
-    let gate = DeferredRouter::default();
-    let serving = tokio::spawn(serve(listener, gate.clone(), stop.clone()));
+    let service = DeferredRouter::default();
+    let serving = tokio::spawn(serve(listener, service.clone(), stop.clone()));
 
     let app = App::start(config).await?;
-    gate.open(router(app.clone()));
+    service.set(router(app.clone()));
     tracing::info!(name = %app.config.webui_name, "ready");
 
     stop.cancelled().await;
@@ -55,13 +55,13 @@ async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
     Ok(listener)
 }
 
-async fn serve(listener: TcpListener, gate: DeferredRouter, stop: CancellationToken) {
-    // Streamed words are small packets; Nagle would hold them back.
+async fn serve(listener: TcpListener, service: DeferredRouter, stop: CancellationToken) {
+    // Streamed pieces are small packets, which Nagle's algorithm would delay.
     let listener = listener.tap_io(|stream| {
         stream.set_nodelay(true).ok();
     });
-    let service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(gate);
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.ok();
+    let make_service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
+    axum::serve(listener, make_service).with_graceful_shutdown(stop.cancelled_owned()).await.ok();
 }
 
 fn listen_for_signals(stop: &CancellationToken) -> Result<(), ServeError> {
@@ -77,7 +77,8 @@ fn listen_for_signals(stop: &CancellationToken) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// A thread of its own, because a read of standard input can't be called off and would hold up the runtime's end.
+/// Uses a thread, because a read of standard input cannot be cancelled and would block the runtime's
+/// shutdown.
 fn stop_at_end_of_stdin(stop: &CancellationToken) -> Result<(), ServeError> {
     let stop = stop.clone();
     std::thread::Builder::new()

@@ -1,4 +1,4 @@
-//! The secret that seals what the database must not tell: given by WEBUI_SECRET_KEY, or kept beside the database.
+//! The secret of the instance: from WEBUI_SECRET_KEY, or a random one in the data directory.
 
 use std::{
     fs::OpenOptions,
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::{Config, ServeError};
 
-/// The secret of this instance. A random one is made once and kept in `DATA_DIR/.secret_key`, readable by its owner only.
+/// Loads the secret. A random one is created once and kept in `DATA_DIR/.secret_key`, readable by its owner only.
 pub(super) fn load(config: &Config) -> Result<SecretString, ServeError> {
     if let Some(secret) = &config.webui_secret_key {
         return Ok(secret.clone());

@@ -1,4 +1,4 @@
-//! Rows that come in such numbers that they are gathered and written together.
+//! Kinds of rows that are written in batches.
 
 use std::{
     any::{Any, TypeId},
@@ -10,35 +10,37 @@ use sqlx::SqliteConnection;
 
 use super::{DatabaseError, transaction};
 
-/// A kind of row that comes in such numbers that rows are gathered and written with one statement
-/// (`INSERT … SELECT … FROM json_each(?) ON CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
+/// A kind of row of which many are written with one statement (`INSERT … SELECT … FROM json_each(?) ON
+/// CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
 pub trait Batch: Send + Sync + Sized + 'static {
-    /// How long the first row may wait for company. Rows of a crash within that time are lost.
+    /// Longest wait of the first row of a batch. A crash loses the rows of that time.
     const LINGER: Duration = Duration::ZERO;
 
     /// Writes all rows; the caller has opened the transaction. Later rows of the same key must win.
     fn write<'c>(rows: &'c [Self], connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>>;
 }
 
-/// Rows of one kind, with the kind forgotten, so that the writer can hold any.
-pub(super) trait Gather: Send {
+/// Rows of one kind behind a common type, so that the writer can hold any.
+pub(super) trait PendingRows: Send {
     fn kind(&self) -> TypeId;
     fn name(&self) -> &'static str;
     fn linger(&self) -> Duration;
     fn len(&self) -> usize;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
-    /// Takes in rows of the same kind; what is of another kind is not for it.
-    fn take_in(&mut self, more: Box<dyn Any>);
+    /// Appends rows of the same kind.
+    fn append(&mut self, more: Box<dyn Any>);
     /// Writes all rows in one transaction, or fails without writing any.
     fn write<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>>;
-    /// Writes row by row, so that one impossible row can't hold up the others, and keeps those to try again.
+    /// Writes row by row, so that one impossible row does not block the others, and keeps those to try
+    /// again.
     fn write_singly<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, ()>;
 }
 
+/// Rows of kind `B`.
 pub(super) struct Rows<B>(Vec<B>);
 
 impl<B: Batch> Rows<B> {
-    pub(super) fn of(row: B) -> Self {
+    pub(super) fn new(row: B) -> Self {
         Self(vec![row])
     }
 
@@ -49,7 +51,7 @@ impl<B: Batch> Rows<B> {
     }
 }
 
-impl<B: Batch> Gather for Rows<B> {
+impl<B: Batch> PendingRows for Rows<B> {
     fn kind(&self) -> TypeId {
         TypeId::of::<B>()
     }
@@ -70,7 +72,7 @@ impl<B: Batch> Gather for Rows<B> {
         self
     }
 
-    fn take_in(&mut self, more: Box<dyn Any>) {
+    fn append(&mut self, more: Box<dyn Any>) {
         if let Ok(more) = more.downcast::<Self>() {
             self.0.extend(more.0);
         }
@@ -87,7 +89,7 @@ impl<B: Batch> Gather for Rows<B> {
                 match Self::write_slice(std::slice::from_ref(&row), connection).await {
                     Ok(()) => {}
                     Err(error) if is_constraint(&error) => {
-                        tracing::error!(%error, kind = std::any::type_name::<B>(), "a row breaks the schema and is dropped");
+                        tracing::error!(%error, kind = std::any::type_name::<B>(), "a row violates the schema and is dropped");
                     }
                     Err(_) => kept.push(row),
                 }
@@ -97,7 +99,7 @@ impl<B: Batch> Gather for Rows<B> {
     }
 }
 
-/// True when the row itself is at fault, so that trying again can't help.
+/// Returns true when the row itself is at fault, so that another try cannot succeed.
 fn is_constraint(error: &DatabaseError) -> bool {
     use sqlx::error::ErrorKind::{CheckViolation, ForeignKeyViolation, NotNullViolation, UniqueViolation};
     matches!(error, DatabaseError::Sqlite(sqlx::Error::Database(error))

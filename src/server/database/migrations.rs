@@ -1,11 +1,11 @@
-//! The steps that bring a database up to date, in the order they are taken; a step that was published never changes.
+//! The migrations, in their order. A published one never changes.
 
 use sqlx::{
     SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
 };
 
-/// Number and name of each step, as the database remembers them, and what it does.
+/// The number, name and SQL of each step. The database records number and name.
 const STEPS: [(i64, &str, &str); 4] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
@@ -27,7 +27,7 @@ mod tests {
     use super::STEPS;
 
     #[test]
-    fn every_step_in_the_directory_is_taken() {
+    fn every_file_in_the_directory_is_a_step() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/database/migrations");
         let mut files: Vec<String> = std::fs::read_dir(directory)
             .unwrap()

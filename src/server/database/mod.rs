@@ -1,10 +1,17 @@
 //! The server's database: one SQLite file, read by a small pool, written by one task.
+//!
+//! Rooms read through [`Database::reader`] and write through [`Database::write`]; rows that come in great
+//! numbers are a [`Batch`]. SQL of a table stands in the room that owns it; only migrations are here.
 
 mod batch;
 mod migrations;
 mod open;
 mod transaction;
 mod writer;
+mod writer_task;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod writer_tests;
 
 pub use batch::Batch;
 pub use open::{Database, DatabaseError};

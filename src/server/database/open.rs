@@ -1,4 +1,4 @@
-//! Opens the database, brings its schema up to date and hands out its two doors: the readers and the writer.
+//! Opens the database and migrates it; gives access to the readers and the writer.
 
 use std::{path::Path, time::Duration};
 
@@ -10,7 +10,7 @@ use sqlx::{
 
 use super::{Batch, migrations, writer::Writer};
 
-/// What can go wrong with the database.
+/// An error of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// SQLite or the file system refused.
@@ -19,13 +19,13 @@ pub enum DatabaseError {
     /// The schema can't be brought up to date.
     #[error("the database can't be brought up to date: {0}; it may have been written by a newer version")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A job came after the database was closed.
+    /// A write came after the database was closed.
     #[error("the database is closed because the server is shutting down")]
     Closed,
 }
 
 impl DatabaseError {
-    /// True when a UNIQUE constraint refused the statement.
+    /// Returns true when a UNIQUE constraint refused the statement.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Sqlite(sqlx::Error::Database(error)) if error.is_unique_violation())
     }
@@ -39,7 +39,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the file, creating it when it isn't there, and runs the migrations it lacks.
+    /// Opens the file, creating it if needed, and runs the missing migrations.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -55,7 +55,7 @@ impl Database {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         migrations::all().run(&mut connection).await?;
 
-        // Lazy and without a reaper: a server nobody talks to holds no reader and wakes up for none.
+        // Lazy and without a reaper: an idle server holds no reader and wakes up for none.
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .max_lifetime(None)
@@ -66,13 +66,14 @@ impl Database {
         Ok(Self { readers, writer: Writer::start(connection) })
     }
 
-    /// Connections that can only read.
+    /// Read-only connections.
     pub fn reader(&self) -> &SqlitePool {
         &self.readers
     }
 
     /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the commit; an error
-    /// rolls back what the closure wrote and nothing else. It goes on to the end even when the caller stops waiting.
+    /// rolls back what the closure wrote and nothing else. It is completed even when the caller stops
+    /// waiting.
     pub async fn write<T, F>(&self, job: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -81,7 +82,7 @@ impl Database {
         self.writer.write(job).await
     }
 
-    /// Queues a write nobody waits for; a failure is logged.
+    /// Queues a write without waiting for it; a failure is logged.
     pub fn write_later<F>(&self, job: F)
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> + Send + 'static,
@@ -89,7 +90,7 @@ impl Database {
         self.writer.write_later(job);
     }
 
-    /// Queues a row that is written together with its kin; never blocks and can be called from `Drop`.
+    /// Queues a row that is written in a batch. It never blocks and can be called from `Drop`.
     pub fn enqueue<B: Batch>(&self, row: B) {
         self.writer.enqueue(row);
     }
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sqlite_has_the_fix_for_the_wal_reset_corruption() {
+    async fn sqlite_has_the_wal_reset_fix() {
         let directory = tempfile::tempdir().unwrap();
         let db = Database::open(directory.path().join("mai.db")).await.unwrap();
         let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(db.reader()).await.unwrap();
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readers_cannot_write_and_connections_are_set_up() {
+    async fn readers_are_read_only_and_pragmas_are_set() {
         let directory = tempfile::tempdir().unwrap();
         let db = Database::open(directory.path().join("mai.db")).await.unwrap();
         let refused = sqlx::query("INSERT INTO setting VALUES ('a', 'b')").execute(db.reader()).await;
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_of_a_newer_version_is_refused_with_a_sentence() {
+    async fn database_of_a_newer_version_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mai.db");
         let db = Database::open(&path).await.unwrap();

@@ -1,17 +1,18 @@
-//! Transactions of the one writing connection, by statements of their own: the library counts its transactions, and one that SQLite has
-//! rolled back by itself, as it does on a full disk, would count as open for good and keep every later write out.
+//! Transactions of the writing connection, as plain statements. The library counts its own
+//! transactions, and one that SQLite rolled back by itself, as it does on a full disk, would count as
+//! open forever and block every later write.
 
 use sqlx::SqliteConnection;
 
 use super::DatabaseError;
 
-/// Begins; to be followed by [`end`] whatever happens.
+/// Begins a transaction; [`end`] must follow in any case.
 pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
     Ok(())
 }
 
-/// Commits what went well and rolls back what did not.
+/// Commits after a success and rolls back after an error.
 pub(super) async fn end<T>(
     connection: &mut SqliteConnection,
     outcome: Result<T, DatabaseError>,
@@ -21,7 +22,7 @@ pub(super) async fn end<T>(
         Err(error) => Err(error),
     };
     if outcome.is_err() {
-        // Refused where SQLite has done it already.
+        // Fails where SQLite has rolled back already.
         sqlx::query("ROLLBACK").execute(connection).await.ok();
     }
     outcome

@@ -1,11 +1,8 @@
-//! The list of models, kept in memory so that a request asks nobody which model goes where.
+//! The models on offer, and the upstream of each.
+
+use std::collections::{HashMap, HashSet};
 
 use mai_contract::environment;
-use parking_lot::RwLock;
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use serde_json::{Map, Value};
 
 use super::upstreams::Upstream;

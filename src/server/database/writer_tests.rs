@@ -1,0 +1,167 @@
+//! Tests of the writer through [`Database`].
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::SqliteConnection;
+
+use super::writer_task::RETRY;
+use super::{Batch, Database, DatabaseError};
+
+/// A setting, written in batches; the number of rows in each is noted under the key `batches`.
+struct Setting(&'static str, String);
+
+impl Batch for Setting {
+    const LINGER: Duration = Duration::from_millis(50);
+
+    fn write<'c>(rows: &'c [Self], connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> {
+        Box::pin(async move {
+            for Setting(key, value) in rows {
+                sqlx::query("INSERT INTO setting VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+                    .bind(key)
+                    // NULL breaks the schema.
+                    .bind((value != "impossible").then_some(value))
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            sqlx::query(
+                "INSERT INTO setting VALUES ('batches', ?1) ON CONFLICT (key) DO UPDATE SET value = value || ' ' || ?1",
+            )
+            .bind(rows.len().to_string())
+            .execute(connection)
+            .await?;
+            Ok(())
+        })
+    }
+}
+
+async fn database() -> (tempfile::TempDir, Database) {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+    (directory, db)
+}
+
+async fn setting(db: &Database, key: &str) -> Option<String> {
+    sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(key).fetch_optional(db.reader()).await.unwrap()
+}
+
+async fn put(db: &Database, key: &'static str, then_fail: bool) -> Result<(), DatabaseError> {
+    db.write(move |connection| {
+        Box::pin(async move {
+            sqlx::query("INSERT INTO setting VALUES (?, 'x')").bind(key).execute(&mut *connection).await?;
+            if then_fail {
+                sqlx::query("INSERT INTO nowhere VALUES (1)").execute(connection).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn failing_job_is_rolled_back_alone() {
+    let (_directory, db) = database().await;
+    let (first, second, third) =
+        tokio::join!(put(&db, "first", false), put(&db, "second", true), put(&db, "third", false));
+    assert!(first.is_ok() && third.is_ok());
+    assert!(second.unwrap_err().to_string().contains("nowhere"));
+    assert!(setting(&db, "first").await.is_some() && setting(&db, "third").await.is_some());
+    assert!(setting(&db, "second").await.is_none());
+}
+
+#[tokio::test]
+async fn rows_are_batched_and_written_before_a_later_job() {
+    let (_directory, db) = database().await;
+    for n in 0..3 {
+        db.enqueue(Setting("n", n.to_string()));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(setting(&db, "n").await, None);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(setting(&db, "batches").await.unwrap(), "3");
+    assert_eq!(setting(&db, "n").await.unwrap(), "2");
+
+    db.enqueue(Setting("n", "before".to_owned()));
+    db.flush().await.unwrap();
+    assert_eq!(setting(&db, "n").await.unwrap(), "before");
+}
+
+#[tokio::test]
+async fn impossible_row_is_dropped_and_the_others_written() {
+    let (_directory, db) = database().await;
+    for (key, value) in [("a", "1"), ("b", "impossible"), ("c", "3")] {
+        db.enqueue(Setting(key, value.to_owned()));
+    }
+    db.flush().await.unwrap();
+    assert_eq!((setting(&db, "a").await.unwrap(), setting(&db, "c").await.unwrap()), ("1".into(), "3".into()));
+    assert_eq!(setting(&db, "b").await, None);
+}
+
+#[tokio::test]
+async fn closing_writes_the_queue_and_refuses_later_jobs() {
+    let (directory, db) = database().await;
+    db.enqueue(Setting("last", "word".to_owned()));
+    db.close().await;
+    assert!(matches!(put(&db, "late", false).await, Err(DatabaseError::Closed)));
+    assert!(!directory.path().join("mai.db-wal").exists());
+    let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+    assert_eq!(setting(&db, "last").await.unwrap(), "word");
+}
+
+#[tokio::test]
+async fn refused_rows_are_tried_again() {
+    let (directory, db) = database().await;
+    // A lock of another process would only be refused after 5 s; a renamed table is refused at once.
+    let path = directory.path().join("mai.db");
+    let other = Database::open(&path).await.unwrap();
+    let trigger = |statement: &'static str| {
+        let other = other.clone();
+        async move {
+            other
+                .write(move |connection| {
+                    Box::pin(async move {
+                        sqlx::query(statement).execute(connection).await?;
+                        Ok(())
+                    })
+                })
+                .await
+                .unwrap();
+        }
+    };
+    trigger("ALTER TABLE setting RENAME TO away").await;
+    db.enqueue(Setting("patient", "row".to_owned()));
+    db.flush().await.unwrap();
+    trigger("ALTER TABLE away RENAME TO setting").await;
+    tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
+    assert_eq!(setting(&db, "patient").await.unwrap(), "row");
+}
+
+#[tokio::test]
+async fn transaction_ended_by_sqlite_blocks_no_later_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+    let ended = db.write(|connection| {
+        Box::pin(async move {
+            // As SQLite does on a full disk.
+            sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+            sqlx::query("INSERT INTO nowhere VALUES (1)").execute(connection).await?;
+            Ok(())
+        })
+    });
+    ended.await.unwrap_err();
+    for key in ["first", "second"] {
+        db.write(move |connection| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO setting VALUES (?, 'x')").bind(key).execute(connection).await?;
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+    }
+    db.enqueue(Setting("third", "x".to_owned()));
+    db.flush().await.unwrap();
+    let kept: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM setting WHERE value = 'x'").fetch_one(db.reader()).await.unwrap();
+    assert_eq!(kept, 3);
+}
