@@ -57,7 +57,8 @@ impl Client {
         self.endpoint.origin()
     }
 
-    /// `POST /chat/completions`: sends the body as it is and gives the answer as it comes, whatever its status.
+    /// `POST /chat/completions`: sends the body as it is and gives the answer as it comes, whatever
+    /// its status.
     ///
     /// `headers` are sent along; the key, the host and the length are this client's own.
     pub async fn chat(&self, headers: HeaderMap, body: RequestBody) -> Result<Response<ResponseBody>, UpstreamError> {
@@ -81,7 +82,8 @@ impl Client {
         Ok(self.get::<Data<KeyInfo>>("/key").await?.data)
     }
 
-    /// `GET /generation?id=`: the record of a generation; `None` while the upstream does not know it.
+    /// `GET /generation?id=`: the record of a generation; `None` while the upstream does not know
+    /// it.
     pub async fn generation(&self, id: &str) -> Result<Option<Generation>, UpstreamError> {
         let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
         match self.get::<Data<Generation>>(&format!("/generation?id={id}")).await {

@@ -12,7 +12,7 @@ pub enum UpstreamError {
     InvalidUrl {
         /// The address as it was given.
         url: String,
-        /// What is wrong with it.
+        /// The reason it cannot be used.
         reason: &'static str,
     },
     /// The key holds characters that no header can carry; nothing was sent.
@@ -28,7 +28,8 @@ pub enum UpstreamError {
         /// The message of the network or the TLS library.
         reason: String,
     },
-    /// The connection was lost after the request was sent; whether it was worked on (and charged) is not known.
+    /// The connection was lost after the request was sent; whether it was worked on (and charged)
+    /// is not known.
     #[error("the upstream at {origin} did not finish its answer: {reason}; try again")]
     ConnectionLost {
         /// Scheme, host and port.
@@ -53,12 +54,13 @@ pub enum UpstreamError {
     InvalidResponse {
         /// Scheme, host and port.
         origin: String,
-        /// What was expected.
+        /// The difference from what the call documents.
         reason: String,
     },
 }
 
-/// The upstream's error body: `{"error":{"code","message"}}`, or any of the shapes seen in practice.
+/// The upstream's error body: `{"error":{"code","message"}}`, or any of the shapes seen in
+/// practice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamErrorBody {
     /// The numeric code inside the body; in a stream it stands where the HTTP status cannot.

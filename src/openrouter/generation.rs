@@ -13,7 +13,7 @@ pub struct Generation {
     pub id: String,
     /// The model that answered.
     pub model: Option<String>,
-    /// Who ran it.
+    /// The provider that ran it.
     pub provider_name: Option<String>,
     /// True when the client left before the end.
     pub cancelled: Option<bool>,
@@ -35,7 +35,7 @@ pub struct Generation {
     /// Tokens of the answer by a normalised tokenizer.
     #[serde(deserialize_with = "deserialize_count")]
     pub tokens_completion: Option<u64>,
-    /// What was charged.
+    /// The cost.
     #[serde(deserialize_with = "deserialize_dollars")]
     pub total_cost: Option<MicroUsd>,
 }

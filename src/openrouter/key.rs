@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::money::{MicroUsd, deserialize_dollars};
 
-/// The key's label, limit and spending. Only OpenRouter answers this call; every part may be absent.
+/// The key's label, limit and spending. Only OpenRouter answers this call; every part may be
+/// absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct KeyInfo {
@@ -13,7 +14,7 @@ pub struct KeyInfo {
     /// The most that may be spent in a period; `None` is unlimited.
     #[serde(deserialize_with = "deserialize_dollars")]
     pub limit: Option<MicroUsd>,
-    /// What is left of the limit.
+    /// The rest of the limit.
     #[serde(deserialize_with = "deserialize_dollars")]
     pub limit_remaining: Option<MicroUsd>,
     /// Spent since the key was made.

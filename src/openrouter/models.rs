@@ -34,7 +34,8 @@ impl Model {
     }
 }
 
-/// The answer: an object with `data`, in which an entry that cannot be read does not hide the others.
+/// The answer: an object with `data`, in which an entry that cannot be read does not hide the
+/// others.
 #[derive(Debug, Deserialize)]
 pub(super) struct ModelList {
     data: Vec<Value>,

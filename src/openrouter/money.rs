@@ -1,4 +1,5 @@
-//! Money: whole micro-USD (a millionth of a US dollar), parsed from decimal text exactly, never through a float.
+//! Money: whole micro-USD (a millionth of a US dollar), parsed from decimal text exactly, never
+//! through a float.
 
 use std::fmt;
 use std::iter::Sum;
@@ -10,8 +11,9 @@ use serde_json::value::RawValue;
 
 /// An amount of US dollars in whole millionths. Sums of it are exact.
 ///
-/// In JSON it is written as an integer of micro-USD. It is *read* from the upstream's decimal dollars (`0.0000415`,
-/// `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside a struct, [`deserialize_dollars`].
+/// In JSON it is written as an integer of micro-USD. It is *read* from the upstream's decimal
+/// dollars (`0.0000415`, `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside
+/// a struct, [`deserialize_dollars`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MicroUsd(i64);
 
@@ -34,7 +36,8 @@ impl MicroUsd {
         self.0
     }
 
-    /// The amount divided into equal parts, rounded half up; for averages. No parts give the whole amount.
+    /// The amount divided into equal parts, rounded half up; for averages. No parts give the whole
+    /// amount.
     pub fn divided_by(self, parts: u32) -> Self {
         let parts = i64::from(parts.max(1));
         Self((self.0.saturating_mul(2).saturating_add(parts)).div_euclid(parts.saturating_mul(2)))
@@ -44,7 +47,8 @@ impl MicroUsd {
 impl FromStr for MicroUsd {
     type Err = InvalidAmount;
 
-    /// Reads decimal dollars, with or without exponent; what is below a micro-USD is rounded half away from zero.
+    /// Reads decimal dollars, with or without exponent; what is below a micro-USD is rounded half
+    /// away from zero.
     fn from_str(text: &str) -> Result<Self, InvalidAmount> {
         parse_scaled(text, 6)
             .and_then(|n| i64::try_from(n).ok())
@@ -53,7 +57,8 @@ impl FromStr for MicroUsd {
     }
 }
 
-/// Reads a decimal text as an integer of 10^-`decimals`, rounding half away from zero. `None` when it is no number or too large.
+/// Reads a decimal text as an integer of 10^-`decimals`, rounding half away from zero. `None` when
+/// it is no number or too large.
 pub(super) fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -73,7 +78,8 @@ pub(super) fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
     for (place, digit) in whole.bytes().chain(fraction.bytes()).enumerate() {
         let digit = (digit as char).to_digit(10)?;
         if value >= 10_i128.pow(36) {
-            // Too many digits to hold: dropping the rest of a fraction keeps the value, of a whole part scales it.
+            // Too many digits to hold: dropping the rest of a fraction keeps the value, of a whole
+            // part scales it.
             if place < whole.len() {
                 scale = scale.checked_add(1)?;
             }
@@ -136,9 +142,11 @@ impl Serialize for MicroUsd {
     }
 }
 
-/// For `#[serde(deserialize_with)]`: optional decimal dollars, as a JSON number or string; null, absent or nonsense is `None`.
+/// For `#[serde(deserialize_with)]`: optional decimal dollars, as a JSON number or string; null,
+/// absent or nonsense is `None`.
 ///
-/// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide the tokens beside it.
+/// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide
+/// the tokens beside it.
 pub fn deserialize_dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(raw.get().trim_matches('"').parse().ok())

@@ -1,5 +1,5 @@
-//! A lean HTTP/1.1 connection pool: a request, its connection and its answer are driven by one task,
-//! the caller's.
+//! A lean HTTP/1.1 connection pool: a request, its connection and its answer are driven by one
+//! task, the caller's.
 //!
 //! A streamed answer costs no task switch and no channel between tasks, and dropping it closes the
 //! connection, which is how an upstream learns that its generation was cancelled.
@@ -41,7 +41,8 @@ pub struct Pool(Arc<Shared>);
 struct Shared {
     /// By origin, the longest idle first. Never held across an await.
     idle: Mutex<HashMap<String, Vec<Idle>>>,
-    /// Made on the first https connection: reading the system's root certificates takes time and memory.
+    /// Made on the first https connection: reading the system's root certificates takes time and
+    /// memory.
     tls: OnceCell<TlsConnector>,
 }
 
@@ -59,7 +60,8 @@ impl Pool {
 
     /// Sends a request (origin-form target, `Host` set) and waits for the head of its answer.
     ///
-    /// A request is tried again on a new connection only when the old one was found closed before a byte was sent.
+    /// A request is tried again on a new connection only when the old one was found closed before a
+    /// byte was sent.
     pub async fn send(
         &self,
         to: &Endpoint,

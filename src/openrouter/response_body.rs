@@ -28,7 +28,8 @@ pub struct ResponseBody {
     silence: Option<Silence>,
 }
 
-/// The clock of [`SILENCE_TIMEOUT`]: armed rarely, so that a piece costs a clock reading and no timer.
+/// The clock of [`SILENCE_TIMEOUT`]: armed rarely, so that a piece costs a clock reading and no
+/// timer.
 struct Silence {
     last: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -58,7 +59,8 @@ impl ResponseBody {
             connection.drive(cx);
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
-            // The poll made the connection ready to read: drive it now instead of being woken for it.
+            // The poll made the connection ready to read: drive it now instead of being woken for
+            // it.
             Poll::Pending => {
                 if let Some(connection) = &mut self.connection {
                     connection.drive(cx);

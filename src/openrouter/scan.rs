@@ -1,4 +1,5 @@
-//! Reads usage, ids and errors out of a response while its bytes are passed on unchanged, however they are cut.
+//! Reads usage, ids and errors out of a response while its bytes are passed on unchanged, however
+//! they are cut.
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
@@ -8,7 +9,8 @@ use super::error::UpstreamErrorBody;
 use super::lines::{LineSplitter, event_data};
 use super::usage::{Usage, UsageObject};
 
-/// A whole JSON answer longer than this is not read; its usage is asked for by generation id instead.
+/// A whole JSON answer longer than this is not read; its usage is asked for by generation id
+/// instead.
 const BODY_CAP: usize = 8 << 20;
 
 /// The facts about a generation that its response holds.
@@ -18,7 +20,7 @@ pub struct ResponseSummary {
     pub generation_id: Option<String>,
     /// The model that answered, which may not be the one asked for.
     pub model: Option<String>,
-    /// Who ran the model.
+    /// The provider that ran the model.
     pub provider: Option<String>,
     /// Tokens and cost; the last report wins.
     pub usage: Option<Usage>,
@@ -115,11 +117,13 @@ impl Scanner {
                 if data.starts_with(b"[DONE]") {
                     observed.finished = true;
                 } else if !*begun {
-                    // The first chunk names the generation, which is all there is to go by when the rest never comes.
+                    // The first chunk names the generation, which is all there is to go by when the
+                    // rest never comes.
                     *begun = true;
                     observed.learn(data);
                 } else if keys.usage.find(data).is_some() || keys.error.find(data).is_some() {
-                    // Inside a JSON string the quotes would be escaped, so this is a key (or a short value) and never prose.
+                    // Inside a JSON string the quotes would be escaped, so this is a key (or a
+                    // short value) and never prose.
                     observed.learn(data);
                 }
             }),
@@ -139,7 +143,7 @@ impl Scanner {
         self.observed.generation_id.as_deref()
     }
 
-    /// Returns what the response told. `complete` is false when it was cut off.
+    /// Returns the facts read so far. `complete` is false when the response was cut off.
     pub fn finish(mut self, complete: bool) -> ResponseSummary {
         match self.mode {
             Mode::Events { lines, .. } => {

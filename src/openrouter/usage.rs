@@ -18,12 +18,12 @@ pub struct Usage {
     pub reasoning_tokens: Option<u64>,
     /// Of the question's tokens, those read from the upstream's cache.
     pub cached_tokens: Option<u64>,
-    /// What the upstream charged.
+    /// The cost.
     pub cost: Option<MicroUsd>,
 }
 
-/// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the wrong
-/// type counts as absent.
+/// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the
+/// wrong type counts as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct UsageObject {

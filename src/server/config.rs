@@ -12,8 +12,8 @@ use super::ServeError;
 /// The upstream of an instance that names no other.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
-/// The settings of `mai serve`. An empty value of an optional setting counts as unset, because Compose files and
-/// manifests pass variables on even when they have nothing to say.
+/// The settings of `mai serve`. An empty value of an optional setting counts as unset, because
+/// Compose files and manifests pass variables on even when they are empty.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
     /// Address to listen on
@@ -32,19 +32,21 @@ pub struct Config {
     #[arg(long, env = environment::WEBUI_NAME, default_value = "mAI")]
     pub webui_name: String,
 
-    /// Whether this is production; there, cookies of requests that came by https are marked Secure
+    /// Production or development; in production, cookies of requests that came by https are marked Secure
     #[arg(long = "environment", env = environment::ENV, value_enum, default_value_t = Environment::Prod)]
     pub environment: Environment,
 
-    /// Seals the upstream key in the database; when unset, a random one is kept in DATA_DIR/.secret_key
+    /// Seals the upstream key in the database; when unset, a random one is kept in
+    /// DATA_DIR/.secret_key
     #[arg(long, env = environment::WEBUI_SECRET_KEY, hide_env_values = true, value_parser = secret)]
     pub webui_secret_key: Option<SecretString>,
 
-    /// Accepted for the contract of the image; true and false both mean that only the first person may register
+    /// Accepted for the contract of the image; true and false both mean that only the first person
+    /// may register
     #[arg(long, env = environment::ENABLE_SIGNUP, default_value = "true", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub enable_signup: bool,
 
-    /// Who may register an account by themselves
+    /// The people who may register an account by themselves
     #[arg(long = "signup", env = environment::SIGNUP, value_enum, ignore_case = true, default_value_t = Signup::FirstUserOnly)]
     pub signup: Signup,
 
@@ -92,16 +94,17 @@ pub struct Config {
     #[arg(long, env = environment::TIME_ZONE, default_value = "UTC")]
     pub time_zone: String,
 
-    /// Shut down gracefully when standard input ends; takes the server along when its supervisor dies
+    /// Shut down gracefully when standard input ends; takes the server along when its supervisor
+    /// dies
     #[arg(long, env = environment::EXIT_WITH_STDIN, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub exit_with_stdin: bool,
 
-    /// How log lines look
+    /// Format of the log lines
     #[arg(long, env = environment::LOG_FORMAT, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }
 
-/// Where a server runs.
+/// The environment of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Environment {
     /// Production
@@ -112,7 +115,7 @@ pub enum Environment {
     Dev,
 }
 
-/// Who may register an account by themselves.
+/// The people who may register an account by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Signup {
     /// The first person becomes admin; everybody else is added by them
@@ -126,7 +129,7 @@ pub enum Signup {
     Open,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
@@ -136,7 +139,8 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// The defaults with another data directory and a free port; how tests and benches start a server.
+    /// The defaults with another data directory and a free port; how tests and benches start a
+    /// server.
     pub fn for_directory(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             host: "127.0.0.1".to_owned(),
@@ -163,9 +167,9 @@ impl Config {
         }
     }
 
-    /// Drops empty values and checks what clap can't; every server starts with this.
+    /// Drops empty values and checks what clap cannot. Every server starts with this.
     pub fn checked(mut self) -> Result<Self, ServeError> {
-        let wrong = |sentence: String| Err(ServeError::Configuration(sentence));
+        let invalid = |sentence: String| Err(ServeError::Configuration(sentence));
         for text in [&mut self.admin_email, &mut self.default_locale, &mut self.ollama_base_url] {
             *text = text.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         }
@@ -178,7 +182,7 @@ impl Config {
             self.webui_name = "mAI".to_owned();
         }
         if self.admin_email.is_some() != self.admin_password.is_some() {
-            return wrong(format!(
+            return invalid(format!(
                 "{} and {} belong together; set both or none",
                 environment::ADMIN_EMAIL,
                 environment::ADMIN_PASSWORD
@@ -187,7 +191,7 @@ impl Config {
         if let Some(locale) = &self.default_locale
             && !super::users::LOCALES.contains(&locale.as_str())
         {
-            return wrong(format!("{} is {locale:?}; it has to be one of en, pl", environment::DEFAULT_LOCALE));
+            return invalid(format!("{} is {locale:?}; it has to be one of en, pl", environment::DEFAULT_LOCALE));
         }
         if self.openai_api_base_url.trim().is_empty() {
             self.openai_api_base_url = OPENROUTER.to_owned();
@@ -209,7 +213,7 @@ impl Config {
     pub fn time_zone(&self) -> Result<TimeZone, ServeError> {
         TimeZone::get(&self.time_zone).map_err(|_| {
             ServeError::Configuration(format!(
-                "{} is {:?}, which no time zone is called; use an IANA name such as Europe/Warsaw",
+                "{} is {:?}, which is no known time zone; use an IANA name such as Europe/Warsaw",
                 environment::TIME_ZONE,
                 self.time_zone
             ))

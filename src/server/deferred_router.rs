@@ -1,4 +1,5 @@
-//! The service on the port: answers `/health` from the start, and the rest once the server has started.
+//! The service on the port: answers `/health` from the start, and the rest once the server has
+//! started.
 
 use std::{
     convert::Infallible,
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(status(&router, "/health").await, 200);
         assert_eq!(status(&router, "/ready").await, 503);
         assert_eq!(status(&router, "/api/config").await, 503);
-        router.open(Router::new().route("/ready", get(async || "ready")));
+        router.set(Router::new().route("/ready", get(async || "ready")));
         assert_eq!(status(&router, "/ready").await, 200);
         assert_eq!(status(&router, "/api/config").await, 404);
     }

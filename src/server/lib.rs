@@ -15,18 +15,20 @@
 //! * [`Config`]: every setting, each an environment variable and a flag.
 //! * [`run()`]: one server process from the lock on its data to a clean shutdown.
 //! * [`App`]: the parts of a started server, put together in one place (`state`).
-//! * [`Endpoint`]: one route. Each room lists its own beside their handlers; [`endpoints`] are all.
+//! * [`Endpoint`]: one route. Each room lists its own with their handlers; [`endpoints`] are all.
 //! * `status`: the HTTP status of every error.
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
-//! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require them.
+//! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
+//!   them.
 //! * [`users`]: the client's users, and the rules of adding, changing and removing them.
 //! * [`connection`]: the upstream's address and the key to it.
 //! * [`models`]: the models on offer, and the upstream of each.
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
-//! * [`usage`]: the [ledger](usage::Ledger), the one writer of generations and their cost; its reports.
+//! * [`usage`]: the [ledger](usage::Ledger), the one writer of generations and their cost; its
+//!   reports.
 //! * [`api`]: JSON routes of accounts and the connection.
-//! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages and JSON
-//!   routes call the same functions.
+//! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
+//!   and JSON routes call the same functions.
 //! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands.
 //!
 //! Rooms are given the parts they use (`&Database`, `&Connections`, …), never the whole [`App`].

@@ -4,8 +4,8 @@ use axum::{Router, http::Method, routing::MethodRouter};
 
 use super::App;
 
-/// One method on one path. Each path stands once, in the `ROUTES` table of its handlers; the router is
-/// built from the tables, so that the authorisation test knows every route.
+/// One method on one path. Each path stands once, in the `ROUTES` table of its handlers; the router
+/// is built from the tables, so that the authorisation test knows every route.
 pub struct Endpoint {
     /// The method.
     pub method: Method,

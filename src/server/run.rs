@@ -77,8 +77,8 @@ fn listen_for_signals(stop: &CancellationToken) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Uses a thread, because a read of standard input cannot be cancelled and would block the runtime's
-/// shutdown.
+/// Uses a thread, because a read of standard input cannot be cancelled and would block the
+/// runtime's shutdown.
 fn stop_at_end_of_stdin(stop: &CancellationToken) -> Result<(), ServeError> {
     let stop = stop.clone();
     std::thread::Builder::new()

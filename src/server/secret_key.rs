@@ -12,7 +12,8 @@ use secrecy::SecretString;
 
 use super::{Config, ServeError};
 
-/// Loads the secret. A random one is created once and kept in `DATA_DIR/.secret_key`, readable by its owner only.
+/// Loads the secret. A random one is created once and kept in `DATA_DIR/.secret_key`, readable by
+/// its owner only.
 pub(super) fn load(config: &Config) -> Result<SecretString, ServeError> {
     if let Some(secret) = &config.webui_secret_key {
         return Ok(secret.clone());

@@ -1,5 +1,6 @@
-//! The HTTP status of every room's errors. The JSON API and the pages answer by this table; requests that
-//! no handler accepts (unknown routes, malformed bodies, other sites) are refused where they are read.
+//! The HTTP status of every room's errors. The JSON API and the pages answer by this table;
+//! requests that no handler accepts (unknown routes, malformed bodies, other sites) are refused
+//! where they are read.
 
 use std::fmt::Display;
 

@@ -1,4 +1,5 @@
-//! The texts of the mock's answers: Markdown that quotes the question, or plain words of a given size.
+//! The texts of the mock's answers: Markdown that quotes the question, or plain words of a given
+//! size.
 
 /// The question is quoted up to this many characters.
 const QUOTED: usize = 280;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Read from `metadata.mock` of the request or, so that a person can try it in the chat, from a question that begins with
-/// `mock:`. Settings are separated by spaces or commas, for instance `chunks=21 delay=0 cut=5`:
+/// Read from `metadata.mock` of the request or, so that a person can try it in the chat, from a
+/// question that begins with `mock:`. Settings are separated by spaces or commas, for instance
+/// `chunks=21 delay=0 cut=5`:
 ///
 /// | setting | effect |
 /// |---|---|

@@ -34,9 +34,9 @@ pub(super) struct Events {
     pub(super) pause: Option<Pin<Box<Sleep>>>,
     pub(super) paused: bool,
     pub(super) running: Running,
-    /// How many of the chunks carry text, and so count as a token each.
+    /// The number of chunks with text, each of which counts as a token.
     pub(super) texts: usize,
-    /// What the record says when the stream ended by itself.
+    /// The finish reason of a stream that ended normally.
     pub(super) finish: &'static str,
 }
 

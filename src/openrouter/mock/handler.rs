@@ -37,7 +37,8 @@ impl Mock {
         Self {
             options,
             records: Arc::default(),
-            // Ids must differ from those of a former run: they end up in databases that outlive this process.
+            // Ids must differ from those of a former run: they end up in databases that outlive
+            // this process.
             serial: AtomicU64::new(rand::random()),
             templates: Mutex::default(),
             openrouter_list: catalogue::openrouter_list(),

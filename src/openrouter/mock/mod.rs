@@ -1,12 +1,12 @@
 //! A mock of OpenRouter, for trials without a key, for tests and for measurements.
 //!
-//! It keeps to OpenRouter's documented shapes: streamed and whole chat completions, `X-Generation-Id`,
-//! usage with cost, `GET /generation` (404 for half a second after the end), `GET /key`,
-//! `GET /models`, and its errors. A request sets its behaviour, see [`Behaviour`]. Below `/v1`
-//! instead of `/api/v1` it plays an Ollama: other models, no key, no cost.
+//! It keeps to OpenRouter's documented shapes: streamed and whole chat completions,
+//! `X-Generation-Id`, usage with cost, `GET /generation` (404 for half a second after the end),
+//! `GET /key`, `GET /models`, and its errors. A request sets its behaviour, see [`Behaviour`].
+//! Below `/v1` instead of `/api/v1` it plays an Ollama: other models, no key, no cost.
 //!
-//! A request goes from `handler` to `completion`, which builds the answer from a `template` and puts
-//! the generation on `records`.
+//! A request goes from `handler` to `completion`, which builds the answer from a `template` and
+//! puts the generation on `records`.
 
 mod answer;
 mod behaviour;

@@ -12,7 +12,8 @@ use super::catalogue::{MockModel, dollars};
 /// Older records are dropped.
 const CAPACITY: usize = 10_000;
 
-/// A generation while it runs. It is put on record when it ends, also when the client goes away before that.
+/// A generation while it runs. It is put on record when it ends, also when the client goes away
+/// before that.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) records: Arc<Records>,

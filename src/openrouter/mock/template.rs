@@ -1,4 +1,5 @@
-//! The bytes of a streamed answer, built once and stamped for each request: fast enough to measure others against.
+//! The bytes of a streamed answer, built once and stamped for each request: fast enough to measure
+//! others against.
 
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use serde_json::json;
 
 use super::catalogue::MockModel;
 
-/// Digits of the time stamp and of the whole id, both of fixed width so that they can be stamped in place.
+/// Digits of the time stamp and of the whole id, both of fixed width so that they can be stamped in
+/// place.
 const CREATED_WIDTH: usize = 10;
 const ID_WIDTH: usize = 31;
 const ID_MARK: &str = "gen-0000000000-0000000000000000";
@@ -17,11 +19,11 @@ const CREATED_MARK: u64 = 1_000_000_001;
 #[derive(Debug)]
 pub(super) struct Template {
     bytes: Vec<u8>,
-    /// Where each chunk ends.
+    /// The end of each chunk.
     cuts: Arc<[usize]>,
     ids: Vec<usize>,
     stamps: Vec<usize>,
-    /// How many of the chunks carry text.
+    /// The number of chunks with text.
     pub(super) texts: usize,
 }
 

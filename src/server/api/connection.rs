@@ -1,4 +1,5 @@
-//! `/api/v1/connection`: the upstream and the key to it, for the admin. The key goes in and never comes out.
+//! `/api/v1/connection`: the upstream and the key to it, for the admin. The key goes in and never
+//! comes out.
 
 use axum::{Json, extract::State};
 use secrecy::SecretString;
@@ -22,7 +23,8 @@ fn to_json(connections: &Connections) -> Value {
     })
 }
 
-/// `GET /api/v1/connection` (admin): `ok` is null while the connection has not been checked since the start.
+/// `GET /api/v1/connection` (admin): `ok` is null while the connection has not been checked since
+/// the start.
 pub(super) async fn show(State(connections): State<Connections>, Admin(_): Admin) -> Json<Value> {
     Json(to_json(&connections))
 }
@@ -33,7 +35,8 @@ pub(super) struct Save {
     key: Option<SecretString>,
 }
 
-/// `POST /api/v1/connection` (admin): saved only when the upstream accepts the key. Without `key`, the one in use stays.
+/// `POST /api/v1/connection` (admin): saved only when the upstream accepts the key. Without `key`,
+/// the one in use stays.
 pub(super) async fn save(
     State(connections): State<Connections>,
     Admin(_): Admin,

@@ -1,4 +1,4 @@
-//! What the server reports about itself: alive, ready, version, and what a sign-in page needs.
+//! Facts about the server: alive, ready, version, and the settings a sign-in page needs.
 
 use axum::{
     Json,
@@ -41,14 +41,14 @@ pub(super) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /api/config`: what a client has to know before anybody signs in. `onboarding` is there, and true, only while
-/// there is nobody: the next to register becomes admin.
+/// `GET /api/config`: the settings a client needs before sign-in. `onboarding` is present, and true,
+/// only while there is no account: the next to register becomes admin.
 pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    let nobody = !users::anybody(&app.db).await?;
+    let onboarding = !users::anybody(&app.db).await?;
     let enable_signup = match app.config.signup {
         Signup::Closed => false,
-        Signup::FirstUserOnly => nobody,
-        Signup::Open => nobody || users::count(&app.db).await? < i64::from(app.config.max_users),
+        Signup::FirstUserOnly => onboarding,
+        Signup::Open => onboarding || users::count(&app.db).await? < i64::from(app.config.max_users),
     };
     let mut config = json!({
         "status": true,
@@ -57,7 +57,7 @@ pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result
         "default_locale": app.config.default_locale.as_deref().unwrap_or(""),
         "features": { "auth": true, "enable_signup": enable_signup, "enable_login_form": true, "enable_api_keys": true },
     });
-    if nobody {
+    if onboarding {
         config["onboarding"] = Value::Bool(true);
     }
     if let Ok(user) = app.sessions.authenticate(&headers).await {

@@ -46,7 +46,7 @@ pub const ROUTES: &[Endpoint] = &[
 ];
 
 pub(super) fn routes() -> Router<App> {
-    // None of these answers may lie about in a cache: they tell of accounts, or of this very moment.
+    // Answers about accounts and the present moment must not be cached.
     route::build(ROUTES)
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }

@@ -39,7 +39,8 @@ pub async fn register(
     let new = NewUser { name: name.to_owned(), email: email.to_owned(), password, role };
     match users::insert(db, passwords, max_users, new.clone(), condition).await {
         Ok(user) => start_session(db, user.id, None).await,
-        // A concurrent registration was faster; when registration is open, the slower one is a user.
+        // A concurrent registration was faster; when registration is open, the slower one is a
+        // user.
         Err(UserError::NotFirst) if config.signup == Signup::Open => {
             let new = NewUser { role: Role::User, ..new };
             let user = users::insert(db, passwords, max_users, new, InsertIf::SeatFree).await?;
@@ -50,7 +51,8 @@ pub async fn register(
     }
 }
 
-/// Changes the caller's password and ends all their other sessions. API keys are their own credentials and stay.
+/// Changes the caller's password and ends all their other sessions. API keys are their own
+/// credentials and stay.
 pub async fn change_password(
     db: &Database,
     sessions: &Sessions,

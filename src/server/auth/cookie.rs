@@ -15,8 +15,8 @@ pub(super) const NAME: &str = "token";
 /// Headers to put into a response's parts.
 pub type SetCookie = AppendHeaders<[(HeaderName, HeaderValue); 1]>;
 
-/// Sets the session cookie. Marked Secure in production when the request (whose headers these are) came by https,
-/// so that plain http in a local network works too.
+/// Sets the session cookie. Marked Secure in production when the request (whose headers these are)
+/// came by https, so that plain http in a local network works too.
 pub fn set_cookie(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> SetCookie {
     // A chain of proxies lists theirs one after the other; the first is the browser's.
     let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok()?.split(',').next());

@@ -60,8 +60,8 @@ impl CurrentUser {
     }
 }
 
-/// A caller who is an admin. Users get 403; the original image answers 401 there, but a caller with a
-/// valid credential gains nothing by signing in again.
+/// A caller who is an admin. Users get 403; the original image answers 401 there, but a caller with
+/// a valid credential gains nothing by signing in again.
 #[derive(Debug, Clone)]
 pub struct Admin(pub CurrentUser);
 

@@ -1,7 +1,8 @@
-//! Authentication and authorisation: passwords, sessions, API keys, and the extractors that require them.
+//! Authentication and authorisation: passwords, sessions, API keys, and the extractors that require
+//! them.
 //!
-//! Who may do what: a handler takes [`CurrentUser`] (session or API key), [`Person`] (session only) or
-//! [`Admin`]; a request that lacks it never reaches the handler. The credential is looked up in
+//! Permissions: a handler takes [`CurrentUser`] (session or API key), [`Person`] (session only)
+//! or [`Admin`]; a request that lacks it never reaches the handler. The credential is looked up in
 //! [`Sessions`]. Rows of users are read and written by `users`.
 
 mod account;

@@ -36,8 +36,8 @@ impl PasswordHasher {
         self.run_alone(move || hash(password.expose_secret().as_bytes())).await.flatten().ok_or(WeakPassword)
     }
 
-    /// Returns true when the password matches the hash. Without a hash the same work is done and the
-    /// result is false, so that the response time does not reveal which e-mails have accounts.
+    /// Returns true when the password matches the hash. Without a hash the same work is done and
+    /// the result is false, so that the response time does not reveal which e-mails have accounts.
     pub async fn verify(&self, password: &SecretString, hash: Option<String>) -> bool {
         let password = password.clone();
         self.run_alone(move || {
@@ -65,7 +65,8 @@ fn check(password: &SecretString) -> Result<(), WeakPassword> {
     if text.chars().count() < MIN_LENGTH || text.len() > MAX_LENGTH { Err(WeakPassword) } else { Ok(()) }
 }
 
-/// m = 19 MiB, t = 2, p = 1 (OWASP Password Storage Cheat Sheet), which are also the crate's defaults.
+/// m = 19 MiB, t = 2, p = 1 (OWASP Password Storage Cheat Sheet), which are also the crate's
+/// defaults.
 const PARAMS: Params = Params::DEFAULT;
 
 /// The PHC string of a password with a fresh salt.
@@ -95,9 +96,9 @@ fn is_password_of(password: &[u8], hash: &str) -> bool {
     digest(params, version, password, salt).is_some_and(|output| output == *expected)
 }
 
-/// Hashes in a buffer of more than 32 MiB, of which only the needed part is touched. glibc returns a
-/// buffer of that size to the system when it is freed; the crate's own 19 MiB it would keep once for
-/// each thread that ever hashed, and an idle server would stay at a hundred megabytes.
+/// Hashes in a buffer of more than 32 MiB, of which only the needed part is touched. glibc returns
+/// a buffer of that size to the system when it is freed; the crate's own 19 MiB it would keep once
+/// for each thread that ever hashed, and an idle server would stay at a hundred megabytes.
 fn digest(params: Params, version: Version, password: &[u8], salt: &[u8]) -> Option<Output> {
     const RETURNED_WHEN_FREED: usize = 33 * 1024 * 1024 / Block::SIZE;
     let mut memory = Vec::with_capacity(params.block_count().max(RETURNED_WHEN_FREED));

@@ -33,8 +33,9 @@ impl Sessions {
         Self(Arc::new(Shared { db: db.clone(), cache: SessionCache::default() }))
     }
 
-    /// Returns the user of the credential in the headers: `Authorization: Bearer`, `x-api-key`, or the
-    /// cookie, in this order. A header that is sent decides; the cookie does not replace a bad one.
+    /// Returns the user of the credential in the headers: `Authorization: Bearer`, `x-api-key`, or
+    /// the cookie, in this order. A header that is sent decides; the cookie does not replace a bad
+    /// one.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<CurrentUser, AuthError> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer).ok_or(AuthError::InvalidToken)?;
@@ -187,8 +188,8 @@ pub(super) async fn start(
     Ok(expires_at)
 }
 
-/// Deletes all sessions of a user but `keep` inside a transaction. After the commit the caller calls
-/// [`Sessions::forget_user`].
+/// Deletes all sessions of a user but `keep` inside a transaction. After the commit the caller
+/// calls [`Sessions::forget_user`].
 pub(crate) async fn end_sessions_of(
     connection: &mut SqliteConnection,
     user: &UserId,

@@ -29,7 +29,8 @@ pub struct Throttle {
 
 impl Throttle {
     pub(crate) fn new() -> Self {
-        // `MonotonicClock` rather than governor's default, which measures the processor's clock at start for some time.
+        // `MonotonicClock` rather than governor's default, which measures the processor's clock at
+        // start for some time.
         let clock = MonotonicClock;
         let quota = Quota::with_period(REFILL).unwrap_or(Quota::per_minute(BURST)).allow_burst(BURST);
         Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }

@@ -1,4 +1,4 @@
-//! Answers in stored chats: asked, regenerated, stopped and followed, whether anybody reads or not.
+//! Answers in stored chats: asked, regenerated, stopped and followed; they need no reader.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,8 +55,8 @@ impl Answers {
         Self(Arc::new(Shared { db: db.clone(), completions, by_message: Mutex::default(), tasks, cut_off }))
     }
 
-    /// Asks a question in one of the user's chats. Returns when question and empty answer are saved and
-    /// the model is being asked.
+    /// Asks a question in one of the user's chats. Returns when question and empty answer are saved
+    /// and the model is being asked.
     pub async fn send(&self, user: &UserId, chat: Uuid, text: &str, model: &str) -> Result<SentQuestion, ChatError> {
         let text = text.trim();
         if text.is_empty() {
@@ -76,7 +76,8 @@ impl Answers {
         self.begin(user, chat, model, None).await
     }
 
-    /// Stops an answer being written and keeps its text so far. An answer that has ended stays as it is.
+    /// Stops an answer being written and keeps its text so far. An answer that has ended stays as
+    /// it is.
     pub async fn stop(&self, user: &UserId, answer: Uuid) -> Result<(), ChatError> {
         store::message(&self.0.db, user, answer).await?;
         if let Some(live) = self.find(answer) {
@@ -85,15 +86,15 @@ impl Answers {
         Ok(())
     }
 
-    /// Follows an answer of one of the user's chats: all its text so far, then what is added, then its
-    /// end. Dropping the stream stops nothing.
+    /// Follows an answer of one of the user's chats: all its text so far, then what is added, then
+    /// its end. Dropping the stream stops nothing.
     pub async fn follow(
         &self,
         user: &UserId,
         message: Uuid,
     ) -> Result<impl Stream<Item = AnswerEvent> + Send + use<>, ChatError> {
-        // The row proves whose it is. It is read before the live answer is looked up: one that ends in
-        // between is saved before it is removed from the list, so it is read again.
+        // The row proves whose it is. It is read before the live answer is looked up: one that ends
+        // in between is saved before it is removed from the list, so it is read again.
         let db = &self.0.db;
         let mut row = store::message(db, user, message).await?;
         let live = self.find(message);

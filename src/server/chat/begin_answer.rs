@@ -17,8 +17,8 @@ pub(super) enum BeginOutcome {
     History(Vec<(String, String)>),
 }
 
-/// Inserts a question, if there is a new one, and an empty answer. Without a new question the last answer
-/// is replaced.
+/// Inserts a question, if there is a new one, and an empty answer. Without a new question the last
+/// answer is replaced.
 pub(super) async fn insert(
     db: &Database,
     owner: &UserId,

@@ -1,4 +1,5 @@
-//! Sends chat completions to the upstream of their model: the only way to a model, for API and pages.
+//! Sends chat completions to the upstream of their model: the only way to a model, for API and
+//! pages.
 
 use std::sync::Arc;
 
@@ -70,8 +71,8 @@ impl Completions {
         Ok(upstream)
     }
 
-    /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose row
-    /// is closed however the answer ends; dropping the answer cancels it at the upstream.
+    /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose
+    /// row is closed however the answer ends; dropping the answer cancels it at the upstream.
     pub(super) async fn send(&self, request: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
         let Shared { connections, upstreams, ledger, .. } = &*self.0;
         // A missing connection is reported first: without one, no model can be found either.

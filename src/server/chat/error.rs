@@ -21,7 +21,7 @@ pub enum CompletionError {
     ModelNotFound,
     /// The body is no valid chat request.
     #[error("The request is not valid: {0}.")]
-    Malformed(String),
+    Malformed(#[source] serde_json::Error),
     /// The body is over the limit.
     #[error("The request is larger than {0} MiB, which is the most this server takes.")]
     TooLarge(usize),
@@ -58,8 +58,8 @@ impl CompletionError {
 }
 
 impl IntoResponse for CompletionError {
-    /// Answers OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body Open
-    /// WebUI's `{"detail"}`, which its clients expect.
+    /// Answers OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body
+    /// Open WebUI's `{"detail"}`, which its clients expect.
     fn into_response(self) -> Response {
         let status = self.status();
         let sentence = self.to_string();

@@ -1,4 +1,5 @@
-//! The reason an answer was not completed: stored as a code, worded in the reader's language when shown.
+//! The reason an answer was not completed: stored as a code, worded in the reader's language when
+//! shown.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! An answer being written, and the stream of its events for a reader who may come late and leave early.
+//! An answer being written, and the stream of its events for a reader who may come late and leave
+//! early.
 
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! Chat completions, stored chats, and the answers being written in them.
 //!
-//! * [`Completions`]: the only way to a model. It routes a request to the model's upstream, enters it in
-//!   the ledger, and returns the answer as a `metered_body`, which closes the ledger row when it ends.
+//! * [`Completions`]: the only way to a model. It routes a request to the model's upstream, enters
+//!   it in the ledger, and returns the answer as a `metered_body`, which closes the ledger row when
+//!   it ends.
 //! * `proxy`: OpenAI's API, passed through [`Completions`] byte for byte.
-//! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`, saves
-//!   it, and goes on without readers; [`Answers::follow`] streams it to any number of them.
+//! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`,
+//!   saves it, and goes on without readers; [`Answers::follow`] streams it to any number of them.
 //! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
 //! * [`AnswerFailure`]: the reason of a failed answer, stored as a code and worded for each reader.
 //!

@@ -1,5 +1,5 @@
-//! `POST /api/chat/completions`: OpenAI's chat API, passed to the upstream and back with no byte changed
-//! but `user`.
+//! `POST /api/chat/completions`: OpenAI's chat API, passed to the upstream and back with no byte
+//! changed but `user`.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, CompletionError> {
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
-    let question = ChatRequest::read(&body).map_err(|error| CompletionError::Malformed(error.to_string()))?;
+    let question = ChatRequest::read(&body).map_err(CompletionError::Malformed)?;
     let model = question.model.as_deref().unwrap_or_default();
     let fallbacks = question.models.as_deref().unwrap_or_default();
     let pieces = with_user(&body, question.user_span(&body), &completions.upstream_user(&user.id));

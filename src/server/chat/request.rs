@@ -69,7 +69,8 @@ pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>,
     copy.freeze().into()
 }
 
-/// Returns the id of a user at the upstream: stable, different at each instance, and not reversible.
+/// Returns the id of a user at the upstream: stable, different at each instance, and not
+/// reversible.
 pub(super) fn upstream_user(secret: &SecretString, user: &UserId) -> String {
     let mut hash = Sha256::new();
     hash.update(b"mai upstream user v1\0");
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_body_is_spliced_without_a_copy() {
+    fn large_body_is_spliced_without_a_copy() {
         let text = "x".repeat(2 * COPY_LIMIT);
         let body = format!(r#"{{"messages":"{text}","user":"other","model":"a"}}"#);
         assert_eq!(spliced(&body), body.replace("other", "ME"));

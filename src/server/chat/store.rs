@@ -116,8 +116,8 @@ pub async fn rename(db: &Database, user: &UserId, chat: Uuid, title: &str) -> Re
     if renamed { Ok(()) } else { Err(ChatError::NotFound) }
 }
 
-/// Removes a chat with its messages, and stops an answer being written in it. Its usage stays in the
-/// ledger.
+/// Removes a chat with its messages, and stops an answer being written in it. Its usage stays in
+/// the ledger.
 pub async fn remove(db: &Database, answers: &Answers, user: &UserId, chat: Uuid) -> Result<(), ChatError> {
     let owner = user.clone();
     let removed = db

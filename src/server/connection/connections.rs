@@ -47,16 +47,16 @@ impl Connections {
         Arc::clone(&self.0.current.read())
     }
 
-    /// The result of the last check of the connection in use; `None` when it was not checked since the
-    /// start.
+    /// The result of the last check of the connection in use; `None` when it was not checked since
+    /// the start.
     pub fn verdict(&self) -> Option<Verdict> {
         self.0.verdict.lock().clone()
     }
 
     /// Checks URL and key at the upstream, and only then saves and uses them.
     ///
-    /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to another
-    /// place than it was entered for.
+    /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to
+    /// another place than it was entered for.
     pub async fn save(&self, url: &str, key: Option<SecretString>) -> Result<Arc<Connection>, ConnectionError> {
         let base_url = base_url(url)?;
         let key = key.map(|key| SecretString::from(key.expose_secret().trim()));

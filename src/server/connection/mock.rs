@@ -11,8 +11,8 @@ use mai_openrouter::mock::{MockOptions, serve};
 /// The only key the mock accepts, so that a wrong one can be tried too.
 const KEY: &str = "sk-or-v1-mock";
 
-/// Starts the mock on a free port of this machine and returns the connection to it. It ends with the
-/// process.
+/// Starts the mock on a free port of this machine and returns the connection to it. It ends with
+/// the process.
 pub(crate) async fn start_mock() -> io::Result<Connection> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}/api/v1", listener.local_addr()?);

@@ -1,8 +1,8 @@
 //! The upstream's address and the key to it: from the environment, or saved by the admin, sealed.
 //!
-//! The admin's pages and JSON routes save and check a connection through [`Connections`]; models and
-//! completions read the one in use from it. Requests to the upstream other than the check are not
-//! made here.
+//! The admin's pages and JSON routes save and check a connection through [`Connections`]; models
+//! and completions read the one in use from it. Requests to the upstream other than the check are
+//! not made here.
 
 mod connections;
 mod error;

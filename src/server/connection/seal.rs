@@ -1,5 +1,5 @@
-//! Seals the upstream key with the secret of the instance, so that a copy of the database alone reveals
-//! nothing.
+//! Seals the upstream key with the secret of the instance, so that a copy of the database alone
+//! reveals nothing.
 
 use rand::RngCore;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -32,7 +32,8 @@ pub(super) fn open(secret: &SecretString, context: &str, sealed: &str) -> Result
     std::str::from_utf8(text).map(SecretString::from).map_err(|_| SealBroken)
 }
 
-/// The secret can be any text, so it is hashed to a key of the right length, apart from its other uses.
+/// The secret can be any text, so it is hashed to a key of the right length, apart from its other
+/// uses.
 fn key(secret: &SecretString) -> Result<LessSafeKey, SealBroken> {
     let mut hash = Sha256::new();
     hash.update(b"mai upstream key v1\0");

@@ -16,8 +16,8 @@ struct SavedConnection {
     sealed_key: Option<String>,
 }
 
-/// Loads the admin's connection. One that cannot be opened does not stop the start: the admin can enter
-/// the key again.
+/// Loads the admin's connection. One that cannot be opened does not stop the start: the admin can
+/// enter the key again.
 pub(super) async fn load(db: &Database, secret: &SecretString) -> Result<Option<Connection>, DatabaseError> {
     let saved: Option<String> =
         sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(SETTING).fetch_optional(db.reader()).await?;

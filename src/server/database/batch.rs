@@ -10,8 +10,8 @@ use sqlx::SqliteConnection;
 
 use super::{DatabaseError, transaction};
 
-/// A kind of row of which many are written with one statement (`INSERT … SELECT … FROM json_each(?) ON
-/// CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
+/// A kind of row of which many are written with one statement (`INSERT … SELECT … FROM json_each(?)
+/// ON CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.
 pub trait Batch: Send + Sync + Sized + 'static {
     /// Longest wait of the first row of a batch. A crash loses the rows of that time.
     const LINGER: Duration = Duration::ZERO;
@@ -31,8 +31,8 @@ pub(super) trait PendingRows: Send {
     fn append(&mut self, more: Box<dyn Any>);
     /// Writes all rows in one transaction, or fails without writing any.
     fn write<'c>(&'c self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>>;
-    /// Writes row by row, so that one impossible row does not block the others, and keeps those to try
-    /// again.
+    /// Writes row by row, so that one impossible row does not block the others, and keeps those to
+    /// try again.
     fn write_singly<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, ()>;
 }
 

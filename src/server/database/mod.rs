@@ -1,7 +1,8 @@
 //! The server's database: one SQLite file, read by a small pool, written by one task.
 //!
-//! Rooms read through [`Database::reader`] and write through [`Database::write`]; rows that come in great
-//! numbers are a [`Batch`]. SQL of a table stands in the room that owns it; only migrations are here.
+//! Rooms read through [`Database::reader`] and write through [`Database::write`]; rows that come in
+//! great numbers are a [`Batch`]. SQL of a table stands in the room that owns it; only migrations
+//! are here.
 
 mod batch;
 mod migrations;

@@ -71,9 +71,9 @@ impl Database {
         &self.readers
     }
 
-    /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the commit; an error
-    /// rolls back what the closure wrote and nothing else. It is completed even when the caller stops
-    /// waiting.
+    /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the
+    /// commit; an error rolls back what the closure wrote and nothing else. It is completed even
+    /// when the caller stops waiting.
     pub async fn write<T, F>(&self, job: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -100,7 +100,8 @@ impl Database {
         self.write(|_| Box::pin(async { Ok(()) })).await
     }
 
-    /// Writes what is queued, folds the write-ahead log into the file and closes it. Later writes are refused.
+    /// Writes what is queued, folds the write-ahead log into the file and closes it. Later writes
+    /// are refused.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

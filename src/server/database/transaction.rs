@@ -1,6 +1,6 @@
 //! Transactions of the writing connection, as plain statements. The library counts its own
-//! transactions, and one that SQLite rolled back by itself, as it does on a full disk, would count as
-//! open forever and block every later write.
+//! transactions, and one that SQLite rolled back by itself, as it does on a full disk, would count
+//! as open forever and block every later write.
 
 use sqlx::SqliteConnection;
 

@@ -1,4 +1,5 @@
-//! The task that writes: jobs in their order, each in its own transaction, and rows of a kind in batches.
+//! The task that writes: jobs in their order, each in its own transaction, and rows of a kind in
+//! batches.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl WriterTask {
         Self { connection, messages, pending: Vec::new(), retry_at: None }
     }
 
-    /// Runs until the queue is closed or it is told to close.
+    /// Runs until the queue is closed or a close message comes.
     pub(super) async fn run(mut self) {
         let mut buffer = Vec::new();
         // The time by which the pending rows are written.
@@ -44,7 +45,7 @@ impl WriterTask {
                     tokio::select! {
                         biased;
                         () = tokio::time::sleep_until(at) => {}
-                        taken = self.messages.recv_many(&mut buffer, BATCH_SIZE) => if taken == 0 { break },
+                        received = self.messages.recv_many(&mut buffer, BATCH_SIZE) => if received == 0 { break },
                     }
                 }
             }

@@ -111,7 +111,8 @@ async fn closing_writes_the_queue_and_refuses_later_jobs() {
 #[tokio::test]
 async fn refused_rows_are_tried_again() {
     let (directory, db) = database().await;
-    // A lock of another process would only be refused after 5 s; a renamed table is refused at once.
+    // A lock of another process would only be refused after 5 s; a renamed table is refused at
+    // once.
     let path = directory.path().join("mai.db");
     let other = Database::open(&path).await.unwrap();
     let trigger = |statement: &'static str| {

@@ -1,4 +1,5 @@
-//! The catalogue in memory, so that no request waits for the upstream to learn its model's destination.
+//! The catalogue in memory, so that no request waits for the upstream to learn its model's
+//! destination.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ const FRESH: Duration = Duration::from_secs(600);
 /// Pause before a catalogue that could not be fetched is requested again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The models on offer. The catalogue belongs to a connection and is fetched again when that changes.
-/// Cloning is cheap.
+/// The models on offer. The catalogue belongs to a connection and is fetched again when that
+/// changes. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Models(Arc<Shared>);
 
@@ -57,7 +58,8 @@ impl Models {
         let connection = self.0.connections.current();
         match self.cached(&connection) {
             Some(cached) if cached.is_fresh() => cached.catalogue,
-            // A catalogue that is merely old is good enough. One that never came is waited for again.
+            // A catalogue that is merely old is good enough. One that never came is waited for
+            // again.
             Some(cached) if cached.catalogue.problem().is_none() => {
                 if self.0.fetching.try_lock().is_ok() {
                     let models = self.clone();

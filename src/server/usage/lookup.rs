@@ -99,8 +99,8 @@ impl UsageLookup {
         // The row that woke this task may not be written yet.
         self.db.flush().await?;
         let now = Timestamp::now().as_millisecond();
-        // Both queries use one reader: right after the first, the pool would not have it back and would
-        // open another one, which stays open.
+        // Both queries use one reader: right after the first, the pool would not have it back and
+        // would open another one, which stays open.
         let mut reader = self.db.reader().acquire().await?;
         let due: Vec<Missing> = sqlx::query(
             "SELECT id, generation_id, lookup_tries, started_at FROM generation

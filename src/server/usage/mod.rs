@@ -1,12 +1,12 @@
 //! The usage of the client's people and its cost.
 //!
-//! * [`Ledger`]: writes a row for each generation when it starts and closes it when it ends, exactly
-//!   once. `row` is the row and its batched statement.
+//! * [`Ledger`]: writes a row for each generation when it starts and closes it when it ends,
+//!   exactly once. `row` is the row and its batched statement.
 //! * `lookup`: completes rows from the upstream's records when an answer was cut off.
 //! * [`UsageReports`]: reads the rows, by [`Month`].
 //!
-//! Chat completions write to the ledger; pages and JSON routes read the reports. No price and no limit
-//! is decided here.
+//! Chat completions write to the ledger; pages and JSON routes read the reports. No price and no
+//! limit is decided here.
 
 mod ledger;
 mod lookup;

@@ -51,7 +51,8 @@ impl Month {
         self.0.series(1.day()).take(usize::from(self.0.days_in_month().unsigned_abs()))
     }
 
-    /// The number of its days that have begun: all of a past month, none of a future one, today included.
+    /// The number of its days that have begun: all of a past month, none of a future one, today
+    /// included.
     pub fn days_begun(self, today: Date) -> u32 {
         u32::try_from(self.days().take_while(|day| *day <= today).count()).unwrap_or(0)
     }

@@ -183,7 +183,8 @@ impl UsageReports {
         days.into_iter().zip(&rows).map(|(day, row)| Ok(DayUsage { day, totals: Totals::read(row)? })).collect()
     }
 
-    /// The usage of everybody with an account, and of removed users who had any; highest cost first.
+    /// The usage of everybody with an account, and of removed users who had any; highest cost
+    /// first.
     pub async fn by_user(&self, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
         let (from, to) = month.span(&self.zone);
         let rows = sqlx::query(totals!(

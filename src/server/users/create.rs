@@ -17,7 +17,7 @@ pub struct NewUser {
     pub email: String,
     /// Their first password.
     pub password: SecretString,
-    /// What they may do.
+    /// Their rights.
     pub role: Role,
 }
 
@@ -40,8 +40,8 @@ pub async fn create(
     insert(db, passwords, max_users, new, InsertIf::SeatFree).await
 }
 
-/// Inserts an account by one statement that checks the condition and inserts at once, so that of many
-/// concurrent calls exactly as many succeed as may.
+/// Inserts an account by one statement that checks the condition and inserts at once, so that of
+/// many concurrent calls exactly as many succeed as may.
 pub(crate) async fn insert(
     db: &Database,
     passwords: &PasswordHasher,

@@ -8,8 +8,8 @@ use super::user::UserId;
 use crate::auth::{CurrentUser, Sessions};
 use crate::database::Database;
 
-/// Removes a user on behalf of the admin `by`. Sessions and keys end at once; the name stays for the
-/// usage it caused.
+/// Removes a user on behalf of the admin `by`. Sessions and keys end at once; the name stays for
+/// the usage it caused.
 pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {
     if by.id == *id {
         return Err(UserError::Yourself);

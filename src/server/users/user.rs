@@ -96,7 +96,7 @@ pub struct User {
     pub name: String,
     /// Their e-mail in lower case.
     pub email: String,
-    /// What they may do.
+    /// Their rights.
     pub role: Role,
     /// The language they chose.
     pub locale: Option<String>,
