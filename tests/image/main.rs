@@ -173,8 +173,20 @@ fn image_contains_the_binary_alone_and_is_labelled() {
             ("usr/local/", "drwxr-xr-x", "0/0"),
             ("usr/local/bin/", "drwxr-xr-x", "0/0"),
             ("usr/local/bin/mai", "-rwxr-xr-x", "0/0"),
+            ("usr/share/", "drwxr-xr-x", "0/0"),
+            ("usr/share/doc/", "drwxr-xr-x", "0/0"),
+            ("usr/share/doc/mai/", "drwxr-xr-x", "0/0"),
+            ("usr/share/doc/mai/THIRD-PARTY-NOTICES", "-rw-r--r--", "0/0"),
         ]
     );
+
+    let notices = Command::new("tar").args(["-xOf", path, "usr/share/doc/mai/THIRD-PARTY-NOTICES"]).output().unwrap();
+    let notices = String::from_utf8(notices.stdout).unwrap();
+    let expected = ["\ntokio 1.", "\nring 0.", "  cssparser ", "Apache License", "Mozilla Public License", "SQLite"];
+    for text in expected {
+        assert!(notices.contains(text), "{text:?} in {notices}");
+    }
+    assert!(!notices.contains("\nmai-"), "our own crates are no third party");
 }
 
 #[test]
