@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{FILE, FORMAT, FileEntry, LinkEntry, Manifest, Subject};
 use super::snapshot::{SIDECARS, inspect, is_database, snapshot};
 use super::{BackupError, verify};
-use crate::runtime::give_tree;
+use crate::ownership::give_tree;
 
 /// Left free on the volume of the backups.
 const RESERVE: u64 = 16 << 20;

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, watch};
 use super::notify::ServiceManager;
 use super::runtime_choice::RuntimeKind;
 use super::state_dir::Place;
-use crate::reconcile::{self, Feed, Options, Transition};
-use crate::runtime::Runtime;
+use crate::reconcile::{self, InstanceFeed, Options, Transition};
+use crate::runtime::Apply;
 use crate::runtime::docker::{DockerOptions, DockerRuntime};
 use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::source::Documents;
@@ -83,7 +83,7 @@ struct Opened {
     documents: Documents,
 }
 
-async fn keep<R: Runtime>(
+async fn keep<R: Apply>(
     args: &Args,
     opened: Opened,
     runtime: R,
@@ -101,7 +101,7 @@ async fn keep<R: Runtime>(
     let (transitions, told) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(told));
     let context =
-        Arc::new(reconcile::Context { source, runtime, record: state.clone(), transitions, meter: Box::new(()) });
+        Arc::new(reconcile::Context { source, runtime, record: state.clone(), transitions, metrics: Box::new(()) });
 
     let manager = Arc::new(ServiceManager::from_environment());
     let told = Arc::clone(&manager);
@@ -111,8 +111,13 @@ async fn keep<R: Runtime>(
         async move { manager.keep_alive().await }
     });
     manager.ready();
-    reconcile::run(Feed::new(documents), context.clone(), Options { resync: args.resync, ..Options::default() }, stop)
-        .await;
+    reconcile::run(
+        InstanceFeed::new(documents),
+        context.clone(),
+        Options { resync: args.resync, ..Options::default() },
+        stop,
+    )
+    .await;
 
     problems.abort();
     printer.abort();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::known::{Known, Named};
 use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
-use crate::reconcile::listen;
+use crate::core::Platform;
 use crate::runtime::docker::Exec;
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// gets none of its secrets. Returns only when that failed.
 fn beside(args: &Args, known: &Known) -> anyhow::Result<ExitCode> {
     let places = known.places()?;
-    let listen = listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
+    let listen = (Platform::PROCESS.listen)(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
     let (program, arguments) = args.command.split_first().context("there is no command behind `--`")?;
     let error = Command::new(program)
         .args(arguments)

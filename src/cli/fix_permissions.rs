@@ -7,8 +7,8 @@ use anyhow::Context;
 use super::known::Named;
 use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
+use crate::ownership::{Given, Tally};
 use crate::runtime::docker::DockerRuntime;
-use crate::runtime::{Given, Tally};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

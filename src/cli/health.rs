@@ -9,7 +9,7 @@ use mai_contract::{environment, http};
 use url::Url;
 
 use super::one_thread::block_on;
-use crate::runtime::Probe;
+use crate::core::Probe;
 use crate::runtime::probe::{Answer, ask};
 
 #[derive(Debug, clap::Args)]

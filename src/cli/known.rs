@@ -7,9 +7,10 @@ use anyhow::Context;
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
 use crate::api::MaiInstance;
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 use crate::runtime::docker::{ByHand, DockerOptions};
 use crate::runtime::process::{Places, places_of};
-use crate::runtime::{InstanceId, RuntimeError};
 use crate::state::State;
 
 /// Names one instance of a directory.

@@ -8,13 +8,13 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::one_thread::block_on;
-use super::planned::{self, Item};
+use super::planned::{self, DocumentChange, Item};
 use super::runtime_choice::{Choice, RuntimeKind};
 use super::state_dir::Place;
 use crate::reconcile::plan;
+use crate::runtime::Observe;
 use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::Onlooker;
-use crate::runtime::{Change, Eyes};
 use crate::source::directory::{Preview, Previewed};
 use crate::state::{State, StateError};
 
@@ -64,7 +64,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
     planned::show(&items, &preview.problems, args.json, |item| item.file.as_deref())
 }
 
-async fn look<E: Eyes>(preview: &Preview, state: Option<&State>, eyes: &E) -> anyhow::Result<Vec<Item>> {
+async fn look<E: Observe>(preview: &Preview, state: Option<&State>, eyes: &E) -> anyhow::Result<Vec<Item>> {
     let instances: Vec<_> = preview.instances.iter().map(|one| Arc::new(one.instance.clone())).collect();
     let planned = plan(&instances, state, preview, eyes).await.context("the state could not be read")?;
     let of = |uid: &str| preview.instances.iter().find(|one| one.after.uid == uid);
@@ -81,7 +81,7 @@ async fn look<E: Eyes>(preview: &Preview, state: Option<&State>, eyes: &E) -> an
         .collect())
 }
 
-fn edits(one: &Previewed) -> Vec<Change> {
+fn edits(one: &Previewed) -> Vec<DocumentChange> {
     let Some(before) = &one.before else { return Vec::new() };
     let (mut is, mut wanted) = (BTreeMap::new(), BTreeMap::new());
     leaves("spec", &before.document["spec"], &mut is);
@@ -91,7 +91,7 @@ fn edits(one: &Previewed) -> Vec<Change> {
     fields
         .into_iter()
         .filter(|field| is.get(*field) != wanted.get(*field))
-        .map(|field| Change { field: field.clone(), from: shown(is.get(field)), to: shown(wanted.get(field)) })
+        .map(|field| DocumentChange { field: field.clone(), from: shown(is.get(field)), to: shown(wanted.get(field)) })
         .collect()
 }
 

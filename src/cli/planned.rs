@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::reconcile::{Planned, Standing, Step};
-use crate::runtime::Change;
+use crate::core::{Action, Change};
+use crate::reconcile::{PlanState, Planned};
 use crate::state::Problem;
 
 /// Something would change.
@@ -18,56 +18,70 @@ pub(super) struct Item {
     /// Where its document is, when that is a file.
     pub(super) file: Option<String>,
     /// Fields of the document that differ from the one that was accepted last.
-    pub(super) document: Vec<Change>,
+    pub(super) document: Vec<DocumentChange>,
+}
+
+/// A field of a document that differs from the one that was accepted last.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct DocumentChange {
+    pub(super) field: String,
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+impl std::fmt::Display for DocumentChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} -> {}", self.field, self.from, self.to)
+    }
 }
 
 impl Item {
     /// Whether a step would be taken.
     fn changes(&self) -> bool {
-        self.planned.step != Step::Wait
+        self.planned.action != Action::Wait
     }
 
-    fn is(&self, standing: Standing) -> bool {
-        !self.changes() && self.planned.standing == standing
+    fn is(&self, standing: PlanState) -> bool {
+        !self.changes() && self.planned.state == standing
     }
 
     fn action(&self) -> &'static str {
-        match (&self.planned.step, self.planned.standing) {
-            (Step::Wait, Standing::Converged) => "none",
-            (Step::Wait, Standing::UnderWay) => "wait",
-            (Step::Wait, Standing::Blocked) => "blocked",
-            (Step::Prepare(_), _) => "prepare",
-            (Step::Start, _) => "start",
-            (Step::Resume, _) => "resume",
-            (Step::Update(_), _) => "update",
-            (Step::Replace(_), _) => "replace",
-            (Step::Commit, _) => "commit",
-            (Step::RollBack(_), _) => "rollBack",
-            (Step::Stop(_), _) => "stop",
-            (Step::Remove, _) => "remove",
-            (Step::RemoveData, _) => "removeData",
-            (Step::Release, _) => "release",
+        match (&self.planned.action, self.planned.state) {
+            (Action::Wait, PlanState::Converged) => "none",
+            (Action::Wait, PlanState::Progressing) => "wait",
+            (Action::Wait, PlanState::Blocked) => "blocked",
+            (Action::Prepare(_), _) => "prepare",
+            (Action::Start, _) => "start",
+            (Action::Resume, _) => "resume",
+            (Action::Update(_), _) => "update",
+            (Action::Recreate(_), _) => "replace",
+            (Action::Commit, _) => "commit",
+            (Action::RollBack(_), _) => "rollBack",
+            (Action::Stop(_), _) => "stop",
+            (Action::Remove, _) => "remove",
+            (Action::RemoveData, _) => "removeData",
+            (Action::RemoveFinalizer, _) => "release",
         }
     }
 
     /// Why the step would be taken, as a sentence.
     fn why(&self) -> String {
-        match &self.planned.step {
-            Step::Prepare(missing) => format!("{missing} is needed first and is not there"),
-            Step::Start => "nothing runs for it".to_owned(),
-            Step::Resume => "it is there and does not run".to_owned(),
-            Step::Update(_) => "it differs in what needs no other server".to_owned(),
-            Step::Replace(_) => "it differs in what needs another server".to_owned(),
-            Step::Commit => "its replacement answers; what was replaced is not needed any more".to_owned(),
-            Step::RollBack(why) | Step::Stop(why) => why.clone(),
-            Step::Remove | Step::RemoveData | Step::Release => "the document was removed".to_owned(),
-            Step::Wait => self.planned.message.clone(),
+        match &self.planned.action {
+            Action::Prepare(missing) => format!("{missing} is needed first and is not there"),
+            Action::Start => "nothing runs for it".to_owned(),
+            Action::Resume => "it is there and does not run".to_owned(),
+            Action::Update(_) => "it differs in what needs no other server".to_owned(),
+            Action::Recreate(_) => "it differs in what needs another server".to_owned(),
+            Action::Commit => "its replacement answers; what was replaced is not needed any more".to_owned(),
+            Action::RollBack(why) | Action::Stop(why) => why.clone(),
+            Action::Remove | Action::RemoveData | Action::RemoveFinalizer => "the document was removed".to_owned(),
+            Action::Wait => self.planned.message.clone(),
         }
     }
 
     fn runtime_changes(&self) -> &[Change] {
-        match &self.planned.step {
-            Step::Update(changes) | Step::Replace(changes) => changes,
+        match &self.planned.action {
+            Action::Update(changes) | Action::Recreate(changes) => changes,
             _ => &[],
         }
     }
@@ -86,7 +100,7 @@ pub(super) fn show<'a>(
     } else {
         write!(out, "{}", to_text(items, problems, place))?;
     }
-    let blocked = items.iter().any(|item| item.is(Standing::Blocked));
+    let blocked = items.iter().any(|item| item.is(PlanState::Blocked));
     Ok(if blocked || !problems.is_empty() {
         ExitCode::FAILURE
     } else if items.iter().any(Item::changes) {
@@ -101,7 +115,7 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
     for problem in problems {
         text.push_str(&format!("problem  {problem}\n"));
     }
-    for item in items.iter().filter(|item| !item.is(Standing::Converged) || !item.document.is_empty()) {
+    for item in items.iter().filter(|item| !item.is(PlanState::Converged) || !item.document.is_empty()) {
         let Item { planned, document, .. } = item;
         let place = place(item).map(|place| format!("   ({place})")).unwrap_or_default();
         text.push_str(&format!("{:<8} {}: {}{place}\n", item.action(), planned.id, item.why()));
@@ -114,8 +128,8 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
     }
     let count = |of: usize, what: &str| format!("{of} {what}");
     let changes = items.iter().filter(|item| item.changes()).count();
-    let blocked = items.iter().filter(|item| item.is(Standing::Blocked)).count();
-    let as_declared = items.iter().filter(|item| item.is(Standing::Converged)).count();
+    let blocked = items.iter().filter(|item| item.is(PlanState::Blocked)).count();
+    let as_declared = items.iter().filter(|item| item.is(PlanState::Converged)).count();
     let parts = [
         count(changes, "to change"),
         count(blocked, "blocked"),

@@ -8,7 +8,8 @@ use anyhow::Context;
 use super::known::{Known, Named};
 use super::one_thread::block_on;
 use super::runtime_choice::RuntimeKind;
-use crate::reconcile::{listen, probe};
+use crate::core::Platform;
+use crate::reconcile::probe;
 use crate::runtime::answers;
 use crate::runtime::process::{Found, running};
 use crate::state::State;
@@ -80,7 +81,7 @@ pub(super) fn own(known: &Known) -> anyhow::Result<Option<Found>> {
 async fn docker(args: &Args, known: &Known) -> anyhow::Result<()> {
     let container = args.named.container(known).await?;
     container.restart(GRACE).await?;
-    let listen = listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
+    let listen = (Platform::PROCESS.listen)(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
     let probe = probe(&known.instance);
     while !answers(listen, &probe).await {
         tokio::time::sleep(AGAIN).await;

@@ -13,7 +13,7 @@ use super::standing::{self, Format, HEADER, age};
 use super::state_dir::Place;
 use super::table;
 use crate::api::{API_VERSION, MaiInstanceStatus};
-use crate::runtime::InstanceId;
+use crate::core::InstanceId;
 use crate::runtime::docker::container_of;
 use crate::runtime::process::running;
 use crate::state::{KnownDocument, Problem, State};

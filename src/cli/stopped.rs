@@ -8,10 +8,11 @@ use anyhow::Context;
 use super::known::{Known, Named};
 use super::restart::{GRACE, own};
 use super::runtime_choice::RuntimeKind;
-use crate::reconcile::{listen, probe};
+use crate::core::{Action, Platform};
+use crate::reconcile::probe;
 use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::{Found, Places};
-use crate::runtime::{Hold, Runtime, answers};
+use crate::runtime::{Apply, MaintenanceLock, answers};
 use crate::state::State;
 
 /// How often it is looked whether something has come or gone.
@@ -22,7 +23,7 @@ const QUIET: u32 = 5;
 /// An instance whose server is stopped.
 pub(super) struct Stopped<'a> {
     known: &'a Known,
-    hold: Hold,
+    hold: MaintenanceLock,
     hands: Hands,
     /// It ran before.
     ran: bool,
@@ -62,7 +63,8 @@ impl<'a> Stopped<'a> {
                 known.id
             );
         }
-        let hold = Hold::take(&own_places.home, what).with_context(|| format!("{} could not be held", known.id))?;
+        let hold = MaintenanceLock::acquire(&own_places.home, what)
+            .with_context(|| format!("{} could not be held", known.id))?;
         let stopped = Self { known, hold, hands, ran, data, backups };
         match stopped.quiet().await {
             Ok(()) => Ok(stopped),
@@ -97,7 +99,7 @@ impl<'a> Stopped<'a> {
                 if !docker.runs(&self.known.id).await? {
                     return Ok(false);
                 }
-                docker.stop(&self.known.id).await?;
+                docker.apply(&self.known.id, &Action::Stop("a command works on its data".to_owned()), None).await?;
             }
         }
         Ok(true)
@@ -108,13 +110,13 @@ impl<'a> Stopped<'a> {
         let Self { known, hold, hands, ran, .. } = self;
         let started = Instant::now();
         if let (Hands::Docker(docker), true) = (&hands, ran) {
-            docker.resume(&known.id).await?;
+            docker.apply(&known.id, &Action::Resume, None).await?;
         }
         drop(hold);
         if !ran {
             return Ok(None);
         }
-        let listen = listen(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
+        let listen = (Platform::PROCESS.listen)(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
         let probe = probe(&known.instance);
         let back = async {
             while !answers(listen, &probe).await {

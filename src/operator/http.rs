@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::metrics::{Instances, Metrics};
-use crate::reconcile::{Context, Record};
+use crate::core::Record;
+use crate::reconcile::Context;
 use crate::runtime::kubernetes::KubernetesRuntime;
 use crate::source::cluster::ClusterSource;
 

@@ -14,7 +14,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::fence::Fence;
-use crate::runtime::kubernetes::said;
+use crate::cluster::error_message;
 
 /// A Lease that has not moved for this long is abandoned.
 const LEASE: Duration = Duration::from_secs(15);
@@ -57,7 +57,7 @@ impl Candidate {
                     return Held { lease, renewed: sent };
                 }
                 Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::warn!("Lease {} could not be had: {}", self.name, said(&error)),
+                Ok(Err(error)) => tracing::warn!("Lease {} could not be had: {}", self.name, error_message(&error)),
                 Err(_) => tracing::warn!("Lease {} could not be had: the API server does not answer", self.name),
             }
             tokio::time::sleep(PERIOD).await;
@@ -137,7 +137,7 @@ impl Candidate {
                         _ => {}
                     }
                 }
-                Ok(Err(error)) => tracing::warn!("Lease {} was not renewed: {}", self.name, said(&error)),
+                Ok(Err(error)) => tracing::warn!("Lease {} was not renewed: {}", self.name, error_message(&error)),
                 Err(_) => tracing::warn!("Lease {} was not renewed: the API server does not answer", self.name),
             }
         }
@@ -151,7 +151,7 @@ impl Candidate {
         match tokio::time::timeout(PATIENCE, self.api.replace(&self.name, &PostParams::default(), &next)).await {
             Ok(Ok(_)) => tracing::info!(lease = %self.name, "handed over"),
             // It runs out by itself.
-            Ok(Err(error)) => tracing::warn!("Lease {} could not be handed over: {}", self.name, said(&error)),
+            Ok(Err(error)) => tracing::warn!("Lease {} could not be handed over: {}", self.name, error_message(&error)),
             Err(_) => tracing::warn!("Lease {} could not be handed over: the API server does not answer", self.name),
         }
     }

@@ -19,7 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::api::{ConditionKind, MaiInstance};
-use crate::reconcile::{Meter, ReconcileError};
+use crate::reconcile::{ReconcileError, ReconcileMetrics};
 
 const KIND: (&str, &str) = ("kind", "MaiInstance");
 
@@ -146,8 +146,8 @@ impl Metrics {
 /// Counts each pass of the loop.
 pub(super) struct Passes(pub(super) Arc<Metrics>);
 
-impl Meter for Passes {
-    fn pass(&self, took: Duration, outcome: Result<(), &ReconcileError>) {
+impl ReconcileMetrics for Passes {
+    fn record_reconciliation(&self, took: Duration, outcome: Result<(), &ReconcileError>) {
         self.0.count(took, outcome);
     }
 }

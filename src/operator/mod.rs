@@ -23,11 +23,11 @@ use serde_json::json;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
-use crate::reconcile::{self, Context, Feed, Options, Record, Transition};
-use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice, names, said};
-use crate::runtime::{InstanceId, in_logs};
+use crate::cluster::{error_message, names};
+use crate::core::{EventKind, InstanceId, Record as _, log_name};
+use crate::reconcile::{self, Context, InstanceFeed, Options, Transition};
+use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
-use crate::state::EventKind;
 use fence::Fence;
 use http::Health;
 use leader::Candidate;
@@ -160,10 +160,10 @@ async fn work(
     let (transitions, told) = mpsc::unbounded_channel();
     let record = ClusterRecord::new(client.clone(), options.identity.clone());
     let meter = Box::new(Passes(Arc::clone(&health.metrics)));
-    let context = Arc::new(Context { source, runtime, record, transitions, meter });
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics: meter });
     health.works(Arc::clone(&context));
     let listed = Arc::clone(health);
-    let feed = Feed::new(
+    let feed = InstanceFeed::new(
         documents
             .inspect_ok(move |event| {
                 if matches!(event, watcher::Event::InitDone) {
@@ -196,7 +196,7 @@ async fn work(
 
 async fn log_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
     while let Some(Transition { namespace, name, reason, message, gone, .. }) = told.recv().await {
-        let instance = in_logs(&namespace, &name);
+        let instance = log_name(&namespace, &name);
         if gone {
             tracing::info!(instance, "gone");
         } else {
@@ -209,8 +209,8 @@ type Work = Context<ClusterSource, KubernetesRuntime, ClusterRecord>;
 
 async fn publish(context: Arc<Work>, mut noticed: mpsc::UnboundedReceiver<Notice>) {
     while let Some(Notice { id, reason, message }) = noticed.recv().await {
-        if let Err(error) = context.record.event(&id, EventKind::Warning, reason, &message).await {
-            tracing::warn!(instance = id.in_logs(), "an event could not be recorded: {error}");
+        if let Err(error) = context.record.put_event(&id, EventKind::Warning, reason, &message).await {
+            tracing::warn!(instance = id.log_name(), "an event could not be recorded: {error}");
         }
     }
 }
@@ -223,7 +223,7 @@ async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::Unb
         // The rules name the field, which who could not read it does not.
         let problem = object.as_ref().and_then(|object| problem_of(&name, &object.data["spec"])).unwrap_or(problem);
         let message = format!("the document is not understood by this version of mai: {problem}");
-        let instance = in_logs(&namespace, &name);
+        let instance = log_name(&namespace, &name);
         tracing::warn!(instance, "{message}");
         let standing = object.map(|object| object.data["status"]["conditions"].clone());
         let standing = standing.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
@@ -243,11 +243,11 @@ async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::Unb
             });
             let params = PatchParams::apply(names::FIELD_MANAGER).force();
             if let Err(error) = api.patch_status(&name, &params, &Patch::Apply(patch)).await {
-                tracing::warn!(instance, "its status could not be written: {}", said(&error));
+                tracing::warn!(instance, "its status could not be written: {}", error_message(&error));
             }
             let id = InstanceId { namespace, name, uid };
-            if let Err(error) = context.record.event(&id, EventKind::Warning, "InvalidDocument", &message).await {
-                tracing::warn!(instance = id.in_logs(), "an event could not be recorded: {error}");
+            if let Err(error) = context.record.put_event(&id, EventKind::Warning, "InvalidDocument", &message).await {
+                tracing::warn!(instance = id.log_name(), "an event could not be recorded: {error}");
             }
         }
     }

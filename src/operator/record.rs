@@ -9,10 +9,8 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::api::{API_VERSION, MaiInstance, MaiInstanceStatus};
-use crate::reconcile::{Kept, Memory, Record, RecordError};
-use crate::runtime::InstanceId;
-use crate::runtime::kubernetes::{names, said};
-use crate::state::EventKind;
+use crate::cluster::{error_message, names};
+use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
 
 /// Key of the session key in its Secret.
 const KEY: &str = "session-key";
@@ -34,7 +32,8 @@ impl ClusterRecord {
     async fn session_key(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<SecretString, String> {
         let name = names::session(id);
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &id.namespace);
-        let failed = |error: kube::Error| format!("the session key in Secret {name} cannot be had: {}", said(&error));
+        let failed =
+            |error: kube::Error| format!("the session key in Secret {name} cannot be had: {}", error_message(&error));
         // An instance that was never looked after has none as a rule, so it need not be looked for first.
         let is_new = instance.status.is_none();
         let mut found = if is_new && make { None } else { api.get_opt(&name).await.map_err(failed)? };
@@ -65,10 +64,10 @@ impl ClusterRecord {
 }
 
 impl Record for ClusterRecord {
-    async fn recall(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<Kept, RecordError> {
+    async fn load(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<RecordSnapshot, RecordError> {
         let status = instance.status.clone().unwrap_or_default();
         let memory = Memory { rejected: status.rejected.clone(), ..Memory::default() };
-        Ok(Kept { status, memory, session_key: self.session_key(instance, id, make).await })
+        Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, make).await })
     }
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
@@ -84,7 +83,7 @@ impl Record for ClusterRecord {
             Ok(_) => Ok(()),
             // Its document is gone, or another of that name is there: nobody reads this any more.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(RecordError(said(&error))),
+            Err(error) => Err(RecordError(error_message(&error))),
         }
     }
 
@@ -93,7 +92,13 @@ impl Record for ClusterRecord {
         Ok(())
     }
 
-    async fn event(&self, id: &InstanceId, kind: EventKind, reason: &str, message: &str) -> Result<(), RecordError> {
+    async fn put_event(
+        &self,
+        id: &InstanceId,
+        kind: EventKind,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), RecordError> {
         let event = Event {
             type_: match kind {
                 EventKind::Normal => EventType::Normal,
@@ -112,6 +117,6 @@ impl Record for ClusterRecord {
             uid: Some(id.uid.clone()),
             ..ObjectReference::default()
         };
-        self.recorder.publish(&event, &about).await.map_err(|error| RecordError(said(&error)))
+        self.recorder.publish(&event, &about).await.map_err(|error| RecordError(error_message(&error)))
     }
 }

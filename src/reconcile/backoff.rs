@@ -1,8 +1,9 @@
-//! How long to wait before something is tried again.
+//! Delays before something is tried again.
 
 use std::time::Duration;
 
-/// A server that ended by itself is started again at once the first time, then after 0.5 s, 1 s, 2 s … up to a minute.
+/// Returns the delay before a server that ended by itself is started again: none the first time, then
+/// 0.5 s, 1 s, 2 s … up to a minute.
 pub(super) fn restart_delay(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
@@ -10,10 +11,16 @@ pub(super) fn restart_delay(failures: u32) -> Duration {
     }
 }
 
-/// A pass that failed is repeated after 0.2 s, 0.4 s … up to a minute, give or take a fifth, so that instances that failed
-/// together do not come back together.
+/// Returns the delay before a reconciliation that failed is repeated: 0.2 s, 0.4 s … up to a minute, plus
+/// or minus a fifth, so that instances that failed together are not retried together.
 pub(super) fn retry_delay(failures: u32, jitter: f64) -> Duration {
     doubled(Duration::from_millis(200), failures.saturating_sub(1)).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
+}
+
+/// Returns when an instance that has been blocked for `elapsed` is checked again: after 1 s, 2 s, 4 s …, as
+/// long as it has been blocked so far, up to `longest`.
+pub(super) fn blocked_interval(elapsed: Duration, longest: Duration) -> Duration {
+    elapsed.max(Duration::from_secs(1)).min(longest)
 }
 
 fn doubled(base: Duration, times: u32) -> Duration {
@@ -25,13 +32,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_first_restart_is_immediate_and_later_ones_double_up_to_a_minute() {
+    fn restart_delay_doubles_after_the_first_up_to_a_minute() {
         let millis: Vec<u128> = (0..12).map(|n| restart_delay(n).as_millis()).collect();
         assert_eq!(millis, [0, 0, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]);
     }
 
     #[test]
-    fn retries_stay_within_a_fifth_of_their_step() {
+    fn blocked_instance_is_checked_soon_and_then_slowly() {
+        let mut elapsed = Duration::ZERO;
+        let intervals: Vec<u64> = (0..8)
+            .map(|_| {
+                let interval = blocked_interval(elapsed, Duration::from_secs(15));
+                elapsed += interval;
+                interval.as_secs()
+            })
+            .collect();
+        assert_eq!(intervals, [1, 1, 2, 4, 8, 15, 15, 15]);
+    }
+
+    #[test]
+    fn retry_delay_stays_within_a_fifth_of_its_step() {
         assert_eq!(retry_delay(1, 0.5), Duration::from_millis(200));
         assert_eq!(retry_delay(1, 0.0), Duration::from_millis(160));
         assert_eq!(retry_delay(1, 1.0), Duration::from_millis(240));

@@ -1,55 +1,34 @@
-//! From a document and the values of its secrets to the workload that should run.
+//! Derivation of the workload that should run from a document and the values of its secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use super::environment::environment;
 use crate::api::{
     MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, Volume, parse_bytes, parse_cpu_millis,
 };
-use crate::runtime::{
-    Claim, Cluster, Container, DOCKER_CONFIG, Entry, EnvValue, Ground, InstanceId, Limits, Probe, Pull, RegistryLogins,
-    SecretDelivery, Workload,
+use crate::core::{
+    Blocked, Claim, Cluster, Container, DOCKER_CONFIG, EnvValue, Exposure, InstanceId, Limits, Platform, Probe, Pull,
+    RegistryLogins, SecretDelivery, Workload, hash_texts,
 };
 
-/// Where an instance listens when its document does not say: behind a reverse proxy on the same server.
-pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1";
-/// Where every server listens inside its pod.
-const IN_POD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), mai_contract::http::PORT);
 const STOP_GRACE: Duration = Duration::from_secs(15);
 
-/// Why it cannot be said what should run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Blocked {
-    /// For the condition.
-    pub reason: Reason,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl Blocked {
-    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
-}
-
-/// Every secret whose value is needed for the workload of a document. In a cluster the nodes read the logins at registries themselves.
-pub fn references(instance: &MaiInstance, ground: Ground) -> Vec<SecretRef> {
+/// Returns every secret whose value the workload of a document needs.
+pub fn references(instance: &MaiInstance, platform: &Platform) -> Vec<SecretRef> {
     let spec = &instance.spec;
     let admin = spec.access.admin.iter().map(|admin| &admin.password_secret_ref);
     let key = spec.open_router.iter().filter_map(|upstream| upstream.api_key_secret_ref.as_ref());
     let env = spec.server.env.iter().filter_map(|variable| variable.secret_ref.as_ref());
     let named = admin.chain(key).chain(env).chain(&spec.server.secret_key_ref).cloned();
-    let logins = spec.image_pull_secrets.iter().filter(|_| ground == Ground::Server);
+    let logins = spec.image_pull_secrets.iter().filter(|_| platform.pulls_images);
     named.chain(logins.map(|name| pull_secret(name))).collect()
 }
 
-/// What is meant by a name in `imagePullSecrets`.
+/// Returns the reference that a name in `imagePullSecrets` stands for.
 fn pull_secret(name: &str) -> SecretRef {
     SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) }
 }
@@ -65,22 +44,17 @@ fn registries(instance: &MaiInstance, secrets: &BTreeMap<SecretRef, SecretString
     Ok(logins)
 }
 
-/// What should run for a document on such ground. `secrets` holds a value for each of [`references`]; `session_key` is the generated one.
+/// Returns what should run for a document. `secrets` holds a value for each of [`references`];
+/// `session_key` is the generated one.
 pub fn desired(
     instance: &MaiInstance,
     id: InstanceId,
     secrets: &BTreeMap<SecretRef, SecretString>,
     session_key: &SecretString,
-    ground: Ground,
+    platform: &Platform,
 ) -> Result<Workload, Blocked> {
     let spec = &instance.spec;
-    let listen = match ground {
-        Ground::Server => listen(instance)?,
-        Ground::Cluster => IN_POD,
-    };
-    if ground == Ground::Cluster {
-        possible_in_a_cluster(instance)?;
-    }
+    let listen = (platform.listen)(instance)?;
     let env = environment(instance, secrets, session_key)?;
     let limits = amounts("resources.limits", spec.resources.limits.as_ref())?;
     let mut workload = Workload {
@@ -95,40 +69,21 @@ pub fn desired(
         stop_grace: STOP_GRACE,
         container: container(instance)?,
         cluster: cluster(instance),
-        registries: match ground {
-            Ground::Server => registries(instance, secrets)?,
-            Ground::Cluster => RegistryLogins::default(),
-        },
+        registries: if platform.pulls_images { registries(instance, secrets)? } else { RegistryLogins::default() },
         hash: String::new(),
     };
     workload.hash = hash(&workload);
     Ok(workload)
 }
 
-/// Where an instance listens on a server without a cluster.
-pub fn listen(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
-    let expose = &instance.spec.expose;
-    let port = expose.port.and_then(|port| u16::try_from(port).ok()).ok_or_else(|| {
-        Blocked::new(
-            Reason::UnsupportedByRuntime,
-            "expose.port is missing; on a server without a cluster each instance needs a port of its own",
-        )
-    })?;
-    let address = expose.address.as_deref().unwrap_or(DEFAULT_ADDRESS);
-    let address: IpAddr = address.parse().map_err(|_| {
-        Blocked::new(Reason::UnsupportedByRuntime, format!("expose.address {address:?} is not an IP address"))
-    })?;
-    Ok(SocketAddr::new(address, port))
-}
-
-/// How the server of an instance is asked whether it is ready.
+/// Returns the readiness probe of an instance.
 pub fn probe(instance: &MaiInstance) -> Probe {
     let health = &instance.spec.health;
     let path = health.path(instance.spec.server.kind).to_owned();
     Probe { path, interval: health.interval(), timeout: health.timeout() }
 }
 
-/// What means something to a container engine alone.
+/// Returns the settings of a container.
 fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
     let spec = &instance.spec;
     let ours = spec.server.kind == ServerKind::Mai;
@@ -149,23 +104,7 @@ fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
     })
 }
 
-/// A pod may be moved to any node, so nothing of it may depend on one.
-fn possible_in_a_cluster(instance: &MaiInstance) -> Result<(), Blocked> {
-    let storage = &instance.spec.storage;
-    for (field, volume) in [("data", &storage.data), ("backups", &storage.backups)] {
-        if volume.host_path.is_some() {
-            return Err(Blocked::new(
-                Reason::UnsupportedByRuntime,
-                format!(
-                    "storage.{field}.hostPath is a directory of one server; in a cluster leave it out, or name an existing claim in storage.{field}.volumeName"
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// What means something to a cluster alone.
+/// Returns the settings of a cluster.
 fn cluster(instance: &MaiInstance) -> Cluster {
     let spec = &instance.spec;
     let claim = |volume: &Volume| Claim {
@@ -179,7 +118,7 @@ fn cluster(instance: &MaiInstance) -> Cluster {
     Cluster {
         data: claim(&spec.storage.data),
         backups: claim(&spec.storage.backups),
-        entry: entry(instance),
+        exposure: exposure(instance),
         pull_secrets: spec.image_pull_secrets.clone(),
         retries: u32::try_from(spec.health.retries).unwrap_or(1),
         // The admin may connect OpenRouter in the pages even where the document names no upstream.
@@ -187,11 +126,11 @@ fn cluster(instance: &MaiInstance) -> Cluster {
     }
 }
 
-fn entry(instance: &MaiInstance) -> Option<Entry> {
+fn exposure(instance: &MaiInstance) -> Option<Exposure> {
     let expose = &instance.spec.expose;
     let host = expose.host.clone()?;
     if let Some(ingress) = &expose.ingress {
-        return Some(Entry::Ingress {
+        return Some(Exposure::Ingress {
             host,
             class: ingress.class_name.clone(),
             tls_secret: ingress.tls_secret_name.clone(),
@@ -200,7 +139,7 @@ fn entry(instance: &MaiInstance) -> Option<Entry> {
         });
     }
     let gateway = expose.gateway.as_ref()?;
-    Some(Entry::Route {
+    Some(Exposure::Route {
         host,
         gateway: gateway.name.clone(),
         namespace: gateway.namespace.clone(),
@@ -217,19 +156,9 @@ fn amounts(field: &str, amounts: Option<&ResourceAmounts>) -> Result<Limits, Blo
     })
 }
 
-/// Everything that cannot change while a server runs. Lengths go in with the texts, so that no two workloads share a preimage.
+/// Returns the hash of everything that cannot change while a server runs.
 fn hash(workload: &Workload) -> String {
-    let mut hasher = Sha256::new();
-    let mut add = |text: &str| {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    add(&workload.image);
-    add(&workload.listen.to_string());
-    for path in [&workload.data_path, &workload.backups_path] {
-        add(&path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
-    }
-    add(&format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes));
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
     let Container {
         secrets,
         confined,
@@ -241,15 +170,22 @@ fn hash(workload: &Workload) -> String {
         pull: _,
         start_period: _,
     } = &workload.container;
-    add(&format!("{secrets:?} {confined} {data_volume:?} {backups_volume:?} {networks:?} {labels:?} {reserved:?}"));
-    for (name, value) in &workload.env {
-        add(name);
-        add(match value {
-            EnvValue::Plain(text) => text,
+    let fixed = [
+        workload.image.clone(),
+        workload.listen.to_string(),
+        path(&workload.data_path),
+        path(&workload.backups_path),
+        format!("{:?} {:?}", workload.limits.cpu_millis, workload.limits.memory_bytes),
+        format!("{secrets:?} {confined} {data_volume:?} {backups_volume:?} {networks:?} {labels:?} {reserved:?}"),
+    ];
+    let variables = workload.env.iter().flat_map(|(name, value)| {
+        let value = match value {
+            EnvValue::Plain(text) => text.as_str(),
             EnvValue::Secret(text) => text.expose_secret(),
-        });
-    }
-    hex::encode(hasher.finalize())
+        };
+        [name.as_str(), value]
+    });
+    hash_texts(fixed.iter().map(String::as_str).chain(variables))
 }
 
 #[cfg(test)]
@@ -278,7 +214,7 @@ mod tests {
                 )
             })
             .collect();
-        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()), Ground::Server)
+        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()), &Platform::PROCESS)
     }
 
     fn text(workload: &Workload, name: &str) -> Option<String> {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use mai_contract::environment as name;
 use secrecy::SecretString;
 
-use super::Blocked;
 use crate::api::{Locale, MaiInstance, Reason, SecretRef, ServerKind, Signup};
-use crate::runtime::EnvValue;
+use crate::core::{Blocked, EnvValue};
 
 /// The whole environment. `secrets` holds a value for each reference of the document; `session_key` is the generated one.
 pub(super) fn environment(

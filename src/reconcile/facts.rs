@@ -1,45 +1,40 @@
-//! All that a decision is made from.
+//! The input and the outcome of a decision.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::Blocked;
-use crate::api::{MaiInstance, MaiInstanceStatus, Rejected};
-use crate::runtime::{Ground, Observed, Workload};
+use crate::api::{MaiInstance, MaiInstanceStatus};
+use crate::core::{Action, Blocked, Memory, Observed, Platform, Workload};
 
-/// All that a decision is made from.
+/// Everything a decision is made from.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// The document.
     pub instance: &'a MaiInstance,
-    /// What should run, or why that cannot be said.
+    /// What should run, or why that is not known.
     pub desired: Result<&'a Workload, &'a Blocked>,
-    /// What is there, or why that is not known.
+    /// What was observed, or why that failed.
     pub observed: Result<&'a Observed, &'a str>,
-    /// What earlier decisions wrote down.
+    /// What earlier decisions remembered.
     pub memory: &'a Memory,
-    /// The status that stands.
+    /// The current status.
     pub previous: &'a MaiInstanceStatus,
     /// What instances run on.
-    pub ground: Ground,
-    /// The clock.
+    pub platform: Platform,
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// What has to be remembered between decisions, restarts of the reconciler included.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Memory {
-    /// How often in a row the server ended by itself or was stopped for not answering.
-    pub failures: u32,
-    /// The end of the run that was counted last, or that was asked for.
-    pub counted_exit: Option<Timestamp>,
-    /// Since when it has been ready without a break.
-    pub ready_since: Option<Timestamp>,
-    /// Hash of a workload that was rolled back, and why: it is not tried again until something else is declared.
-    pub rejected: Option<Rejected>,
-    /// The deleted instance's workload is gone.
-    pub removed: bool,
-    /// The deleted instance's data is gone.
-    pub data_removed: bool,
+/// The outcome of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The next action.
+    pub action: Action,
+    /// The new status.
+    pub status: MaiInstanceStatus,
+    /// What is remembered for the next decision.
+    pub memory: Memory,
+    /// When to decide again even if nothing happens until then.
+    pub requeue_after: Option<Duration>,
 }

@@ -1,25 +1,24 @@
-//! The brain and its loop.
+//! Decides what is done next for an instance, and the loop that does it.
 //!
-//! [`decide`] is a function of the document, of what was observed, of what is remembered and of the clock; it does no I/O. [`run`] feeds
-//! it: one keyed, deduplicated, bounded loop over whatever source gives documents and whatever runtime has the hands.
+//! [`decide`] is a function of the document, the observation, the memory and the clock; it does no I/O.
+//! [`run`] feeds it: one keyed, deduplicated, bounded loop over any source of documents and any runtime.
+//! Data flows from `observation` (what should run, what is there) through `decide` to the runtime, and
+//! from `status` to the record.
 
 mod backoff;
 mod decide;
 mod desired;
 mod environment;
 mod facts;
-mod look;
+mod observation;
 mod plan;
 mod ports;
-mod record;
+mod reconciler;
 mod run;
 mod status;
-mod step;
 
 pub use decide::decide;
-pub use desired::{Blocked, desired, listen, probe, references};
-pub use facts::{Facts, Memory};
-pub use plan::{Planned, Standing, plan};
-pub use record::{Kept, Record, RecordError};
-pub use run::{Context, Feed, Meter, Options, ReconcileError, Transition, run};
-pub use step::{Decision, Step};
+pub use desired::{desired, probe, references};
+pub use facts::{Decision, Facts};
+pub use plan::{PlanState, Planned, plan};
+pub use run::{Context, InstanceFeed, Options, ReconcileError, ReconcileMetrics, Transition, run};

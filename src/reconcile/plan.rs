@@ -1,74 +1,75 @@
-//! What a pass of the loop would do next for each instance, and why; nothing is done.
+//! The next action of each instance and its cause, without doing anything.
 
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::look::{View, identity};
-use super::{Decision, Kept, Memory, Record, RecordError, Step, decide};
+use super::observation::Observation;
+use super::{Decision, decide};
 use crate::api::{ConditionKind, MaiInstance, MaiInstanceStatus};
-use crate::runtime::{Eyes, InstanceId};
+use crate::core::{Action, InstanceId, Memory, Record, RecordError, RecordSnapshot};
+use crate::runtime::Observe;
 use crate::source::Source;
 
-/// What would be done next for one instance.
+/// The next action of one instance.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// The instance.
     pub id: InstanceId,
-    /// The next step.
-    pub step: Step,
-    /// How the instance stands when the step is to wait.
-    pub standing: Standing,
-    /// What people would be told.
+    /// The next action.
+    pub action: Action,
+    /// State of the instance when the action is to wait.
+    pub state: PlanState,
+    /// Message of its Ready condition.
     pub message: String,
 }
 
-/// How an instance stands for which nothing is done now.
+/// State of an instance for which nothing is done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum PlanState {
     /// It is as declared.
     Converged,
-    /// Something is under way and ends by itself.
-    UnderWay,
-    /// A person has to do something first, or it could not be looked at.
+    /// Work is under way and ends by itself.
+    Progressing,
+    /// A person has to act first, or it could not be observed.
     Blocked,
 }
 
-/// Looks at each instance as the loop would. `record` is what the loop keeps, when it has ever run.
-pub async fn plan<S: Source, E: Eyes, K: Record>(
+/// Decides for each instance as the loop would. `record` is the loop's, if it has ever run.
+pub async fn plan<S: Source, O: Observe, K: Record>(
     instances: &[Arc<MaiInstance>],
     record: Option<&K>,
     source: &S,
-    eyes: &E,
+    runtime: &O,
 ) -> Result<Vec<Planned>, RecordError> {
     let mut planned = Vec::new();
     for instance in instances {
-        // Every row of a source has all three; one that had not would not be worked on either.
-        let Ok(id) = identity(instance) else { continue };
-        let Kept { status: previous, memory, session_key } = match record {
-            Some(record) => record.recall(instance, &id, false).await?,
-            None => Kept {
+        // Every row of a source has all three; the loop would skip another one too.
+        let Ok(id) = InstanceId::try_from(instance.as_ref()) else { continue };
+        let RecordSnapshot { status: previous, memory, session_key } = match record {
+            Some(record) => record.load(instance, &id, false).await?,
+            None => RecordSnapshot {
                 status: MaiInstanceStatus::default(),
                 memory: Memory::default(),
                 session_key: Ok(SecretString::from(String::new())),
             },
         };
-        let view = View::of(instance, &id, || instances, &session_key, source, eyes).await;
-        let Decision { step, status, .. } = decide(&view.facts(instance, &memory, &previous));
+        let observation = Observation::make(instance, &id, || instances, &session_key, source, runtime).await;
+        let Decision { action, status, .. } = decide(&observation.facts(instance, &memory, &previous));
         let stalled = status.true_condition(ConditionKind::Stalled);
-        let standing = if view.observed.is_err() || stalled.is_some() {
-            Standing::Blocked
+        let state = if observation.observed.is_err() || stalled.is_some() {
+            PlanState::Blocked
         } else if status.true_condition(ConditionKind::Reconciling).is_some() {
-            Standing::UnderWay
+            PlanState::Progressing
         } else {
-            Standing::Converged
+            PlanState::Converged
         };
-        let message = match (&view.observed, stalled) {
+        let message = match (&observation.observed, stalled) {
             (Err(problem), _) => problem.clone(),
             (_, Some(condition)) => condition.message.clone(),
             _ => status.condition(ConditionKind::Ready).map(|ready| ready.message.clone()).unwrap_or_default(),
         };
-        planned.push(Planned { id, step, standing, message });
+        planned.push(Planned { id, action, state, message });
     }
     Ok(planned)
 }

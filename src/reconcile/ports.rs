@@ -1,21 +1,19 @@
-//! One port, one instance: who may have it when two documents declare it.
+//! Two documents that declare the same port.
 
 use std::sync::Arc;
 
-use super::Blocked;
 use crate::api::{MaiInstance, Reason};
+use crate::core::{Blocked, DEFAULT_ADDRESS, addresses_overlap};
+use std::net::IpAddr;
 
-/// The reason why `instance` may not have its declared port: an older instance declares the same one.
-///
-/// Two addresses on one port collide unless both are specific and differ, as they do for the kernel.
+/// Returns why `instance` may not have its declared port: an older instance declares the same one at an
+/// overlapping address.
 pub(super) fn conflict(instance: &MaiInstance, all: &[Arc<MaiInstance>]) -> Option<Blocked> {
     let port = instance.spec.expose.port?;
     let first = all
         .iter()
         .filter(|other| identity(other) != identity(instance))
-        .filter(|other| {
-            !other.spec.suspend && other.spec.expose.port == Some(port) && overlap(address(other), address(instance))
-        })
+        .filter(|other| !other.spec.suspend && other.spec.expose.port == Some(port) && overlap(other, instance))
         .filter(|other| seniority(other) < seniority(instance))
         .min_by_key(|other| seniority(other))?;
     Some(Blocked::new(
@@ -35,13 +33,12 @@ fn seniority(instance: &MaiInstance) -> (Option<jiff::Timestamp>, (Option<&str>,
     (instance.metadata.creation_timestamp.as_ref().map(|time| time.0), identity(instance))
 }
 
-fn address(instance: &MaiInstance) -> &str {
-    instance.spec.expose.address.as_deref().unwrap_or(super::desired::DEFAULT_ADDRESS)
-}
-
-fn overlap(a: &str, b: &str) -> bool {
-    let any = |address: &str| matches!(address, "0.0.0.0" | "::");
-    a == b || any(a) || any(b)
+/// Returns whether the declared addresses overlap. An invalid one is refused elsewhere.
+fn overlap(one: &MaiInstance, other: &MaiInstance) -> bool {
+    let address = |instance: &MaiInstance| {
+        instance.spec.expose.address.as_deref().unwrap_or(DEFAULT_ADDRESS).parse::<IpAddr>().ok()
+    };
+    address(one).zip(address(other)).is_some_and(|(one, other)| addresses_overlap(one, other))
 }
 
 #[cfg(test)]
@@ -62,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_instance_keeps_the_port_and_the_younger_is_told() {
+    fn younger_instance_is_blocked_by_an_older_one_on_its_port() {
         let all = [
             instance("old", 1, json!({"port": 8001})),
             instance("young", 2, json!({"port": 8001})),

@@ -1,35 +1,35 @@
-//! From a picture of an instance to the status people and GitOps tools read.
+//! The status of an instance, which people and GitOps tools read.
 
 use jiff::Timestamp;
 
-use super::{Facts, Memory};
+use super::Facts;
 use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
-use crate::runtime::{Cause, Ground, Part, PartKind};
+use crate::core::{Cause, Component, ComponentKind, Memory};
 
-/// How an instance stands, in the few ways that matter to a person.
+/// Phase of an instance, as people are told.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Picture {
-    /// It answers with what is declared.
+pub(super) enum Phase {
+    /// It is ready and as declared.
     Ready { version: Option<String> },
-    /// It was ready, and fewer probes than declared have failed: it stays ready until it is known not to be.
-    Doubtful { detail: String },
-    /// Work is under way and will end by itself.
-    Working { reason: Reason, message: String },
-    /// It keeps failing and is tried again, ever more slowly.
+    /// It was ready, and fewer probes than declared have failed: it counts as ready until then.
+    ProbeFailing { detail: String },
+    /// Work is under way and ends by itself.
+    Progressing { reason: Reason, message: String },
+    /// It keeps failing and is restarted with back-off.
     CrashLoop { message: String },
     /// A person has to do something.
     Stalled { reason: Reason, message: String },
     /// Stopped as declared.
     Suspended,
-    /// Left alone as asked.
+    /// Not reconciled, as declared by its annotation.
     Paused,
-    /// Nothing could be observed.
+    /// It could not be observed.
     Unknown { message: String },
 }
 
-impl Picture {
-    pub(super) fn working(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Working { reason, message: message.into() }
+impl Phase {
+    pub(super) fn progressing(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Progressing { reason, message: message.into() }
     }
 
     pub(super) fn crash_loop(message: impl Into<String>) -> Self {
@@ -37,48 +37,48 @@ impl Picture {
     }
 }
 
-/// The status of an instance: what stood, moved only where the picture moved.
-pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> MaiInstanceStatus {
+/// Returns the status of an instance: the previous one, with only that changed which the phase changes.
+pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory) -> MaiInstanceStatus {
     let instance = facts.instance;
     let mut status = facts.previous.clone();
     let generation = instance.metadata.generation;
     let mut conditions = Conditions::from_previous(&facts.previous.conditions, generation, facts.now);
     let mut ready = |holds, reason, message: &str| conditions.set(ConditionKind::Ready, holds, reason, message);
 
-    // Every arm says Ready first, then what kstatus needs beside it.
-    let (reconciling, stalled) = match picture {
-        Picture::Ready { version } => {
+    // Every arm sets Ready first, then the conditions that kstatus needs in addition.
+    let (reconciling, stalled) = match phase {
+        Phase::Ready { version } => {
             status.version = version.clone().or(status.version);
             ready(Some(true), Reason::Ready, "the instance answers");
             (None, None)
         }
-        Picture::Doubtful { detail } => {
+        Phase::ProbeFailing { detail } => {
             let stands = facts.previous.condition_holds(ConditionKind::Ready) == Some(true);
             ready(Some(stands), Reason::Unhealthy, &format!("the last probe failed: {detail}"));
             (None, None)
         }
-        Picture::Working { reason, message } => {
+        Phase::Progressing { reason, message } => {
             ready(Some(false), *reason, message);
             (Some((*reason, message.clone())), None)
         }
-        Picture::CrashLoop { message } => {
+        Phase::CrashLoop { message } => {
             ready(Some(false), Reason::CrashLoop, message);
             (None, Some((Reason::CrashLoop, message.clone())))
         }
-        Picture::Stalled { reason, message } => {
+        Phase::Stalled { reason, message } => {
             ready(Some(false), *reason, message);
             (None, Some((*reason, message.clone())))
         }
-        Picture::Suspended => {
+        Phase::Suspended => {
             ready(Some(false), Reason::Suspended, "stopped because spec.suspend is true; data and backups are kept");
             (None, None)
         }
-        Picture::Paused => {
+        Phase::Paused => {
             let holds = facts.previous.condition_holds(ConditionKind::Ready);
             ready(holds, Reason::Paused, "nothing is done for it while the annotation mai.dev/paused is true");
             (None, None)
         }
-        Picture::Unknown { message } => {
+        Phase::Unknown { message } => {
             ready(None, Reason::ObserveFailed, message);
             (Some((Reason::ObserveFailed, message.clone())), None)
         }
@@ -96,35 +96,35 @@ pub(super) fn render(facts: &Facts<'_>, picture: &Picture, memory: &Memory) -> M
         None => conditions.set(ConditionKind::DocumentValid, Some(true), Reason::Valid, ""),
     }
 
-    // Of what should be there nothing is known while it cannot be said what that is.
+    // While the workload is unknown, nothing is known of its components either.
     if let (Ok(observed), Ok(_)) = (facts.observed, facts.desired) {
-        parts(&mut conditions, &observed.parts);
+        set_components(&mut conditions, &observed.components);
     }
 
     status.observed_generation = generation;
     status.conditions = conditions.into_vec();
-    status.address = address(instance, facts.ground);
+    status.address = (facts.platform.address)(instance);
     status.restarts = i32::try_from(memory.failures).unwrap_or(i32::MAX);
     status.rejected.clone_from(&memory.rejected);
     status
 }
 
-/// Says of each part whether it is in order; nothing of those that the runtime does not have.
-fn parts(conditions: &mut Conditions, parts: &[Part]) {
-    for (part, kind, good) in [
-        (PartKind::Storage, ConditionKind::StorageReady, "the volumes are bound"),
-        (PartKind::Exposure, ConditionKind::Exposed, "the way in is declared to the cluster"),
+/// Sets the condition of each component, and clears those of components the platform does not have.
+fn set_components(conditions: &mut Conditions, components: &[Component]) {
+    for (component, kind, good) in [
+        (ComponentKind::Storage, ConditionKind::StorageReady, "the volumes are bound"),
+        (ComponentKind::Exposure, ConditionKind::Exposed, "the way in is declared to the cluster"),
     ] {
-        match parts.iter().find(|known| known.kind == part).map(|known| &known.trouble) {
+        match components.iter().find(|known| known.kind == component).map(|known| &known.fault) {
             None => conditions.remove(kind),
             Some(None) => conditions.set(kind, Some(true), Reason::Ready, good),
-            Some(Some(trouble)) => conditions.set(kind, Some(false), reason(trouble.cause), &trouble.detail),
+            Some(Some(fault)) => conditions.set(kind, Some(false), reason_of(fault.cause), &fault.detail),
         }
     }
 }
 
-/// The reason of a condition for what keeps something from being in order.
-pub(super) fn reason(cause: Cause) -> Reason {
+/// Returns the reason of the condition that shows a fault.
+pub(super) fn reason_of(cause: Cause) -> Reason {
     match cause {
         Cause::Starting => Reason::Starting,
         Cause::Unhealthy => Reason::Unhealthy,
@@ -138,8 +138,8 @@ pub(super) fn reason(cause: Cause) -> Reason {
     }
 }
 
-/// The decided status of a step that could not be done. Goes on from the conditions that stood before, so that a failure that
-/// repeats moves nothing.
+/// Returns the decided status of an action that failed. It starts from the previous conditions, so that a
+/// repeated failure changes nothing.
 pub(super) fn with_failure(
     previous: &MaiInstanceStatus,
     decided: &MaiInstanceStatus,
@@ -158,21 +158,7 @@ fn document_problem(instance: &MaiInstance) -> Option<&str> {
     instance.metadata.annotations.as_ref()?.get(DOCUMENT_PROBLEM).map(String::as_str)
 }
 
-fn address(instance: &MaiInstance, ground: Ground) -> Option<String> {
-    let expose = &instance.spec.expose;
-    if let Some(host) = &expose.host {
-        let plain = expose.ingress.as_ref().is_some_and(|ingress| ingress.tls_secret_name.is_none());
-        let scheme = if ground == Ground::Cluster && plain { "http" } else { "https" };
-        return Some(format!("{scheme}://{host}"));
-    }
-    if ground == Ground::Cluster {
-        let (name, namespace) = (instance.metadata.name.as_ref()?, instance.metadata.namespace.as_ref()?);
-        return Some(format!("http://mai-{name}.{namespace}:{}", mai_contract::http::PORT));
-    }
-    let port = expose.port?;
-    Some(match expose.address.as_deref().unwrap_or(super::desired::DEFAULT_ADDRESS) {
-        "0.0.0.0" | "::" => format!("http://localhost:{port}"),
-        address if address.contains(':') => format!("http://[{address}]:{port}"),
-        address => format!("http://{address}:{port}"),
-    })
+/// Returns the time since which an instance has been stalled, if it is.
+pub(super) fn stalled_since(status: &MaiInstanceStatus) -> Option<Timestamp> {
+    status.true_condition(ConditionKind::Stalled).map(|stalled| stalled.last_transition_time.0)
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::runtime::InstanceId;
+use crate::core::InstanceId;
 
 /// Where changes are named and read.
 #[derive(Debug, Default)]

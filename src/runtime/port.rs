@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt::set_socket_reuseaddr};
 
+use crate::core::addresses_overlap;
+
 /// Whether a server could listen there now.
 ///
 /// Binds as tokio does, but never listens: neither can a client be turned away by the test, nor a server that starts at the same
@@ -69,15 +71,12 @@ fn listening_inodes(table: &str, listen: SocketAddr) -> Vec<String> {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
             let local = address(fields.get(1)?)?;
             let inode = *fields.get(9)?;
-            let collides =
-                *fields.get(3)? == LISTEN && local.port() == listen.port() && overlap(local.ip(), listen.ip());
+            let collides = *fields.get(3)? == LISTEN
+                && local.port() == listen.port()
+                && addresses_overlap(local.ip(), listen.ip());
             collides.then(|| inode.to_owned())
         })
         .collect()
-}
-
-fn overlap(a: IpAddr, b: IpAddr) -> bool {
-    a.is_unspecified() || b.is_unspecified() || a.to_canonical() == b.to_canonical()
 }
 
 /// Reads `0100007F:1F90`: the words of the address in the byte order of the machine, the port as a number.

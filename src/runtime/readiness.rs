@@ -1,7 +1,7 @@
 //! From one probe to the next: what is known of a server's readiness, and what of it is news.
 
-use super::Readiness;
 use super::probe::Answer;
+use crate::core::Readiness;
 
 /// What is known after a probe, and whether that is news: another kind, or one more failure of many.
 pub(super) fn after(known: &Readiness, answer: Answer) -> (Readiness, bool) {

@@ -29,8 +29,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, DOCUMENT_PROBLEM, FINALIZER, MaiInstance, MaiInstanceSpec, SecretRef};
-use crate::runtime::kubernetes::names::FIELD_MANAGER;
-use crate::runtime::kubernetes::{said, watch_config};
+use crate::cluster::names::FIELD_MANAGER;
+use crate::cluster::{error_message, watch_config};
 
 pub use preview::Preview;
 
@@ -138,7 +138,7 @@ impl ClusterSource {
         let secret = api.get_opt(name).await.map_err(|error| SecretError::Unreadable {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            said: said(&error),
+            said: error_message(&error),
         })?;
         let Some(secret) = secret else {
             self.secrets.lock().remove(&key);
@@ -181,7 +181,7 @@ impl Source for ClusterSource {
         }
     }
 
-    async fn hold(&self, namespace: &str, name: &str, uid: &str) -> Result<(), SourceError> {
+    async fn add_finalizer(&self, namespace: &str, name: &str, uid: &str) -> Result<(), SourceError> {
         let api: Api<MaiInstance> = Api::namespaced(self.client.clone(), namespace);
         let mark = json!({
             "apiVersion": api::API_VERSION,
@@ -193,7 +193,7 @@ impl Source for ClusterSource {
         applied.map(drop).map_err(|error| failed("hold its document", name, &error))
     }
 
-    async fn release(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
+    async fn remove_finalizer(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
         let api: Api<MaiInstance> = Api::namespaced(self.client.clone(), namespace);
         let mut tries = 0;
         loop {
@@ -229,7 +229,7 @@ impl Secrets {
 }
 
 fn failed(action: &'static str, name: &str, error: &kube::Error) -> SourceError {
-    SourceError::Cluster { action, instance: name.to_owned(), said: said(error) }
+    SourceError::Cluster { action, instance: name.to_owned(), said: error_message(error) }
 }
 
 /// Whether Secrets may be watched here. Where they may not, they are read again now and then.
@@ -355,7 +355,7 @@ impl Merge {
         match event {
             Err(error) => {
                 (self.on_watch_error)(is_not_served(&error));
-                tracing::warn!("the watch of MaiInstances failed and is tried again: {}", said(&error));
+                tracing::warn!("the watch of MaiInstances failed and is tried again: {}", error_message(&error));
                 // Of a single watch nothing is known yet; of several, the others go on.
                 if self.known.len() > 1 { self.has_listed(index) } else { Vec::new() }
             }

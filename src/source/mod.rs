@@ -2,7 +2,7 @@
 //!
 //! A source gives a watch stream of `MaiInstance` documents, exactly as a cluster's watch would, and the values of the secrets they
 //! refer to. An instance that is to go is first shown with a deletion timestamp and [`crate::api::FINALIZER`]; it leaves the stream
-//! when the loop has said that its workload is gone ([`Source::release`]).
+//! when the loop has said that its workload is gone ([`Source::remove_finalizer`]).
 
 pub mod cluster;
 pub mod directory;
@@ -30,13 +30,18 @@ pub trait Source: Send + Sync + 'static {
     /// Emits whenever secrets may have changed; may be taken once.
     fn secret_changes(&self) -> BoxStream<'static, Rotated>;
 
-    /// Something is about to be made for an instance: its document may not go before it was released.
-    fn hold(&self, _namespace: &str, _name: &str, _uid: &str) -> impl Future<Output = Result<(), SourceError>> + Send {
+    /// Adds the finalizer before anything is created for an instance, so that its document cannot go first.
+    fn add_finalizer(
+        &self,
+        _namespace: &str,
+        _name: &str,
+        _uid: &str,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// The workload of a deleted instance is gone: lets the document go.
-    fn release(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
+    /// Removes the finalizer of a deleted instance whose workload is gone, so that its document can go.
+    fn remove_finalizer(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
 /// Which secrets may have changed.

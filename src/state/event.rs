@@ -3,30 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{State, StateError, from_millis};
+use crate::core::EventKind;
 
 /// Most events kept of one instance.
 const KEPT: i64 = 200;
 /// The same event within this time is counted instead of listed again.
 const SAME: SignedDuration = SignedDuration::from_hours(1);
-
-/// Whether an event wants attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// As it should be.
-    Normal,
-    /// Somebody should look.
-    Warning,
-}
-
-impl EventKind {
-    /// The `type` of the event.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "Normal",
-            Self::Warning => "Warning",
-        }
-    }
-}
 
 /// Something that happened to an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use document::KnownDocument;
-pub use event::{Event, EventKind};
+pub use event::Event;
 pub use problem::Problem;
 
 use mai_contract::{LockError, LockFile};

@@ -3,22 +3,21 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{EventKind, State, StateError};
+use super::{State, StateError};
 use crate::api::{MaiInstance, MaiInstanceStatus};
-use crate::reconcile::{Kept, Memory, Record, RecordError};
-use crate::runtime::InstanceId;
+use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
 
 const SESSION_KEY: &str = "session-key";
 
 impl Record for State {
-    async fn recall(&self, _: &MaiInstance, id: &InstanceId, make: bool) -> Result<Kept, RecordError> {
-        let session_key = if make {
+    async fn load(&self, _: &MaiInstance, id: &InstanceId, create_key: bool) -> Result<RecordSnapshot, RecordError> {
+        let session_key = if create_key {
             self.generated_secret(&id.uid, SESSION_KEY).await?
         } else {
             // Of an instance without one nothing runs yet that could be compared.
             self.known_secret(&id.uid, SESSION_KEY).await?.unwrap_or_else(|| SecretString::from(String::new()))
         };
-        Ok(Kept {
+        Ok(RecordSnapshot {
             status: self.status(&id.uid).await?.unwrap_or_default(),
             memory: self.memory(&id.uid).await?,
             session_key: Ok(session_key),
@@ -33,7 +32,13 @@ impl Record for State {
         Ok(Self::put_memory(self, &id.uid, memory).await?)
     }
 
-    async fn event(&self, id: &InstanceId, kind: EventKind, reason: &str, message: &str) -> Result<(), RecordError> {
+    async fn put_event(
+        &self,
+        id: &InstanceId,
+        kind: EventKind,
+        reason: &str,
+        message: &str,
+    ) -> Result<(), RecordError> {
         Ok(self.record_event(&id.namespace, &id.name, kind, reason, message, Timestamp::now()).await?)
     }
 }

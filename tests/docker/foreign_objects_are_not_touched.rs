@@ -59,7 +59,7 @@ fn foreign_container_is_never_touched() {
     env.declare("fixture:1", "");
     let _compose = env.compose();
     let message = env.wait_for("NameTaken");
-    assert!(message.contains("container mai-foreign is there and does not belong to foreign"), "{message}");
+    assert!(message.contains("container mai-foreign exists and does not belong to foreign"), "{message}");
     let after = inspect("mai-foreign").unwrap();
     assert_eq!((after.id, after.state.unwrap().started_at), (before.id, before.state.unwrap().started_at));
     remove_foreign_container("mai-foreign");
@@ -180,7 +180,7 @@ fn unavailable_image_is_reported_once_for_many_attempts() {
     // Each failed attempt logs a warning.
     let lines_with =
         |words: &[&str]| compose.output().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
-    wait_until(|| "three tries".into(), || (lines_with(&["WARN", "cannot be had"]) >= 3).then_some(()));
+    wait_until(|| "three tries".into(), || (lines_with(&["WARN", "could not be pulled"]) >= 3).then_some(()));
     assert_eq!(lines_with(&["imageless", "Preparing"]), 1, "{}", compose.output());
     assert_eq!(lines_with(&["imageless", "ImageUnavailable"]), 1, "{}", compose.output());
     assert!(!compose.output().contains('\u{1b}'), "there are colours in a log that is no terminal");

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptions};
 use futures::TryStreamExt;
+use mai_operator::core::{InstanceId, Platform, Presence, Workload};
 use mai_operator::reconcile::{desired, references};
+use mai_operator::runtime::Observe;
 use mai_operator::runtime::docker::{DockerOptions, DockerRuntime};
-use mai_operator::runtime::{Ground, InstanceId, Presence, Runtime, Workload};
 
 use super::engine;
 use super::environment::Environment;
@@ -21,12 +22,12 @@ const CLIENTS: usize = 20;
 fn workload(env: &Environment, uid: &str) -> Workload {
     let document: serde_json::Value = serde_saphyr::from_str(&env.document("fixture:1", "")).unwrap();
     let instance = serde_json::from_value(mai_operator::api::check(&document, None).unwrap()).unwrap();
-    let secrets: BTreeMap<_, _> = references(&instance, Ground::Server)
+    let secrets: BTreeMap<_, _> = references(&instance, &Platform::DOCKER)
         .into_iter()
         .map(|reference| (reference.clone(), "sk-or-v1-fixture".into()))
         .collect();
     let id = InstanceId { namespace: "default".into(), name: env.name.clone(), uid: uid.into() };
-    desired(&instance, id, &secrets, &"session".into(), Ground::Server).unwrap()
+    desired(&instance, id, &secrets, &"session".into(), &Platform::DOCKER).unwrap()
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn secret_is_awaited_rotated_and_missed_without_downtime() {
     let pod = env.pod("abc").unwrap();
     env.kubectl(&["delete", "secret/upstream"]);
     let message = env.wait_for_reason(&operator, "abc", "Stalled", "MissingSecret");
-    assert!(message.contains("goes on with what was declared before"), "{message}");
+    assert!(message.contains("keeps running as declared before"), "{message}");
     apply_secret(&env, SECOND);
     env.wait_ready(&operator, "abc");
     assert_eq!(env.pod("abc"), Some(pod));

@@ -23,8 +23,8 @@ use kube::{Client, Config};
 
 use super::one_thread::block_on;
 use crate::api::MaiInstance;
-use crate::runtime::kubernetes::names::INSTANCE;
-use crate::runtime::kubernetes::said;
+use crate::cluster::error_message;
+use crate::cluster::names::INSTANCE;
 
 /// The name under which kubectl finds this program.
 const PLUGIN: &str = "kubectl-mai";
@@ -160,11 +160,11 @@ impl Cluster {
                     "{action}: this cluster does not know MaiInstance; install the operator, or apply its custom resource definition (`mai crd`)"
                 )
             }
-            kube::Error::Api(_) => anyhow::anyhow!("{action}: the API server says: {}", said(error)),
+            kube::Error::Api(_) => anyhow::anyhow!("{action}: the API server says: {}", error_message(error)),
             _ => anyhow::anyhow!(
                 "{action}: the API server at {} does not answer: {}; is it the right --context?",
                 self.url,
-                said(error)
+                error_message(error)
             ),
         }
     }

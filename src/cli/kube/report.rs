@@ -21,10 +21,11 @@ use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
 use crate::cli::table;
+use crate::cluster::error_message;
+use crate::cluster::names::{INSTANCE, SELECTOR};
+use crate::core::Platform;
 use crate::reconcile::references;
-use crate::runtime::Ground;
-use crate::runtime::kubernetes::names::{INSTANCE, SELECTOR};
-use crate::runtime::kubernetes::{Kind, said};
+use crate::runtime::kubernetes::Kind;
 
 /// What the operator's own objects are found by.
 const OPERATOR: &str = "app.kubernetes.io/part-of=mai";
@@ -117,7 +118,7 @@ impl<'a> Report<'a> {
     }
 
     fn lacks(&mut self, what: &str, error: &kube::Error) {
-        self.missing.push(format!("{what}: {}", said(error)));
+        self.missing.push(format!("{what}: {}", error_message(error)));
     }
 
     /// What is made for the instances, but Secrets.
@@ -253,7 +254,7 @@ impl<'a> Report<'a> {
     async fn about(&mut self) {
         let server = match self.cluster.client.apiserver_version().await {
             Ok(version) => version.git_version,
-            Err(error) => said(&error),
+            Err(error) => error_message(&error),
         };
         let mut text = format!(
             "gathered   {}\nmai        {}\nKubernetes {server}\nnamespace  {}\ninstance   {}\n",
@@ -291,7 +292,7 @@ async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], miss
     let mut found = match api.list(&ListParams::default().labels(SELECTOR)).await {
         Ok(listed) => listed.items,
         Err(error) => {
-            missing.push(format!("{LOST} the Secrets made for instances may not be read: {}", said(&error)));
+            missing.push(format!("{LOST} the Secrets made for instances may not be read: {}", error_message(&error)));
             Vec::new()
         }
     };
@@ -299,13 +300,13 @@ async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], miss
         .iter()
         .filter_map(|instance| serde_json::from_value::<MaiInstance>(json!(instance)).ok())
         // The logins at registries too, which the operator itself leaves to the nodes.
-        .flat_map(|instance| references(&instance, Ground::Server))
+        .flat_map(|instance| references(&instance, &Platform::PROCESS))
         .map(|reference| reference.name)
         .collect();
     for name in named {
         match api.get_opt(&name).await {
             Ok(secret) => found.extend(secret),
-            Err(error) => missing.push(format!("{LOST} Secret {name} may not be read: {}", said(&error))),
+            Err(error) => missing.push(format!("{LOST} Secret {name} may not be read: {}", error_message(&error))),
         }
     }
     found

@@ -12,9 +12,10 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::cast::{Cast, Part};
 use super::names::Names;
-use super::problem::engine;
+use super::problem::{engine, no_container};
 use super::{DockerOptions, ask, connect};
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// The container of one instance, told by its labels.
 #[derive(Debug)]
@@ -30,11 +31,7 @@ impl ByHand {
         let docker = connect::connect(options.host.as_deref()).await?;
         let names = Names::of(id)?;
         let all = ask::containers(&docker).await.map_err(engine("look at the containers", id))?;
-        let container = Cast::of(id, &names, &all).active.ok_or_else(|| RuntimeError::Engine {
-            action: "look for its container",
-            instance: id.to_string(),
-            said: "no container carries its labels; `mai compose` makes it".to_owned(),
-        })?;
+        let container = Cast::of(id, &names, &all).active.ok_or_else(|| no_container(id))?;
         Ok(Self { docker, id: id.clone(), container })
     }
 

@@ -23,7 +23,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 pub(super) struct Cache {
     /// Moves on with everything that may have changed the answers.
     age: AtomicU64,
-    containers: Mutex<Option<Kept>>,
+    containers: Mutex<Option<Listed>>,
     /// By reference, with the time of the question.
     images: Mutex<HashMap<String, (Instant, Known)>>,
     /// When images were pulled last.
@@ -34,7 +34,7 @@ pub(super) struct Cache {
 type Known = Option<Arc<Image>>;
 
 #[derive(Debug)]
-struct Kept {
+struct Listed {
     asked: Instant,
     age: u64,
     answer: Arc<Vec<ContainerSummary>>,
@@ -55,7 +55,7 @@ impl Cache {
         }
         let asked = Instant::now();
         let answer = Arc::new(ask::containers(docker).await?);
-        *kept = Some(Kept { asked, age, answer: Arc::clone(&answer) });
+        *kept = Some(Listed { asked, age, answer: Arc::clone(&answer) });
         Ok(answer)
     }
 

@@ -4,7 +4,8 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 
 use super::labels::read_owner;
 use super::names::Names;
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// A container that carries the uid of the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use tokio::io::AsyncWrite;
 
 use super::by_hand::{ByHand, told};
 use super::problem::engine;
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// A command that runs.
 pub struct Exec {

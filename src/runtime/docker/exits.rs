@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use super::logs;
-use crate::runtime::Exit;
+use crate::core::Exit;
 
 /// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
 const SIGNALS: i64 = 128;

@@ -11,18 +11,13 @@ use bollard::models::{
 
 use super::image::Image;
 use super::labels::OURS;
-use crate::runtime::{Change, Drift};
+use crate::core::{Change, Effect, Field};
 
-/// The container bears another name than it should.
-pub(super) const NAME: &str = "name";
-/// It is paused.
-pub(super) const PAUSED: &str = "paused";
-/// A container that nothing needs any more.
-pub(super) const LEFT_OVER: &str = "left over";
-/// The file with its secret values is not there.
-pub(super) const SECRETS_FILE: &str = "secrets file";
-/// What the engine's own call for it can change while a container runs.
-pub(super) const UPDATED: [&str; 5] = ["memory", "memory reserved", "cpus", "cpu weight", "restart"];
+/// Fields that the engine's own call can change while a container runs.
+pub(super) fn is_updated_in_place(field: &Field) -> bool {
+    matches!(field, Field::Memory | Field::MemoryReservation | Field::Cpus | Field::CpuShares | Field::RestartPolicy)
+}
+
 /// What is shown where nothing is.
 const NONE: &str = "none";
 const CONNECTED: &str = "connected";
@@ -31,7 +26,7 @@ const CONNECTED: &str = "connected";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     image: Named,
-    values: BTreeMap<String, String>,
+    values: BTreeMap<Field, String>,
     /// Whether an environment variable or a label that is not named here is one too many.
     complete: bool,
 }
@@ -78,17 +73,17 @@ impl Fields {
         add_env(&mut values, body.env.as_deref().unwrap_or_default());
         add_labels(&mut values, body.labels.as_ref().unwrap_or(&HashMap::new()));
         if let Some(user) = body.user.as_deref().or(brought.map(|image| image.user.as_str())) {
-            values.insert("user".to_owned(), user.to_owned());
+            values.insert(Field::User, user.to_owned());
         }
         if let Some(image) = brought {
-            values.insert("command".to_owned(), command(&image.entrypoint, &image.command));
+            values.insert(Field::Command, command(&image.entrypoint, &image.command));
         }
         if let Some(health) = body.healthcheck.as_ref().or(brought.and_then(|image| image.health.as_ref())) {
-            values.insert("health check".to_owned(), health_check(Some(health)));
+            values.insert(Field::HealthCheck, health_check(Some(health)));
         } else if brought.is_some() {
-            values.insert("health check".to_owned(), health_check(None));
+            values.insert(Field::HealthCheck, health_check(None));
         }
-        values.insert("stop timeout".to_owned(), number(body.stop_timeout));
+        values.insert(Field::StopTimeout, number(body.stop_timeout));
         add_host(&mut values, body.host_config.as_ref().unwrap_or(&HostConfig::default()));
         for mount in body.host_config.iter().flat_map(|host| host.mounts.iter().flatten()) {
             let kind = match mount.typ {
@@ -100,7 +95,7 @@ impl Fields {
             add_mount(&mut values, &target, kind, source, !mount.read_only.unwrap_or(false));
         }
         for network in body.networking_config.iter().flat_map(|config| config.endpoints_config.iter().flatten()) {
-            values.insert(format!("network.{}", network.0), CONNECTED.to_owned());
+            values.insert(Field::Network(network.0.clone()), CONNECTED.to_owned());
         }
         Self { image: named, values, complete: same_image }
     }
@@ -112,20 +107,21 @@ impl Fields {
         let named = Named { reference: config.image.clone().unwrap_or_default(), id: container.image.clone() };
         add_env(&mut values, config.env.as_deref().unwrap_or_default());
         // Podman tells a container its name when it starts.
-        if let (Some(name), Some(id)) = (values.get("env.HOSTNAME"), &container.id)
+        let hostname = Field::Env("HOSTNAME".to_owned());
+        if let (Some(name), Some(id)) = (values.get(&hostname), &container.id)
             && name.len() == 12
             && id.starts_with(name.as_str())
         {
-            values.remove("env.HOSTNAME");
+            values.remove(&hostname);
         }
         add_labels(&mut values, config.labels.as_ref().unwrap_or(&HashMap::new()));
-        values.insert("user".to_owned(), config.user.unwrap_or_default());
+        values.insert(Field::User, config.user.unwrap_or_default());
         values.insert(
-            "command".to_owned(),
+            Field::Command,
             command(config.entrypoint.as_deref().unwrap_or_default(), config.cmd.as_deref().unwrap_or_default()),
         );
-        values.insert("health check".to_owned(), health_check(config.healthcheck.as_ref()));
-        values.insert("stop timeout".to_owned(), number(config.stop_timeout));
+        values.insert(Field::HealthCheck, health_check(config.healthcheck.as_ref()));
+        values.insert(Field::StopTimeout, number(config.stop_timeout));
         add_host(&mut values, container.host_config.as_ref().unwrap_or(&HostConfig::default()));
         for mount in container.mounts.iter().flatten() {
             let name = mount.name.as_deref().unwrap_or_default();
@@ -146,122 +142,121 @@ impl Fields {
         }
         let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
         for name in networks.into_iter().flat_map(HashMap::keys) {
-            values.insert(format!("network.{name}"), CONNECTED.to_owned());
+            values.insert(Field::Network(name.clone()), CONNECTED.to_owned());
         }
         Self { image: named, values, complete: true }
     }
 
-    /// Everything that cannot be changed afterwards, for a hash.
-    pub(super) fn lasting(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// Returns names and values of everything that cannot be changed afterwards, sorted by name.
+    pub(super) fn lasting(&self) -> Vec<(String, &str)> {
         let image = self.image.id.as_ref().unwrap_or(&self.image.reference);
-        let values = self.values.iter().filter(|(name, value)| !in_place(name, value));
-        [("image", image.as_str())].into_iter().chain(values.map(|(name, value)| (name.as_str(), value.as_str())))
+        let values = self.values.iter().filter(|(field, value)| effect(field, value) == Effect::Recreate);
+        let mut values: Vec<(String, &str)> =
+            values.map(|(field, value)| (field.to_string(), value.as_str())).collect();
+        values.sort();
+        [(Field::Image.to_string(), image.as_str())].into_iter().chain(values).collect()
     }
 
-    /// Where `self` (what is) differs from `asked`. Values of `secrets`, names of environment variables, are not shown.
+    /// Returns where `self` (what is) differs from `asked`, sorted by name. Values of `secrets`, names of
+    /// environment variables, are not shown.
     pub(super) fn differences(&self, asked: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
-        let surplus = |name: &str| match name.split_once('.') {
-            Some(("env" | "label", _)) => asked.complete,
-            Some(("network" | "mount" | "port", _)) => true,
+        let surplus = |field: &Field| match field {
+            Field::Env(_) | Field::Label(_) => asked.complete,
+            Field::Network(_) | Field::Mount(_) | Field::Port(_) => true,
             _ => false,
         };
-        let names: BTreeSet<&String> =
-            asked.values.keys().chain(self.values.keys().filter(|name| surplus(name))).collect();
-        let image = (!self.image.is(&asked.image)).then(|| Change {
-            field: "image".to_owned(),
-            from: self.image.to_string(),
-            to: asked.image.to_string(),
-        });
-        let others = names.into_iter().filter_map(|name| {
-            let from = self.values.get(name).map_or(NONE, String::as_str);
-            let to = asked.values.get(name).map_or(NONE, String::as_str);
-            (from != to).then(|| change(name, from, to, secrets))
-        });
-        image.into_iter().chain(others).collect()
+        let fields: BTreeSet<&Field> =
+            asked.values.keys().chain(self.values.keys().filter(|field| surplus(field))).collect();
+        let mut changes: Vec<Change> = fields
+            .into_iter()
+            .filter_map(|field| {
+                let from = self.values.get(field).map_or(NONE, String::as_str);
+                let to = asked.values.get(field).map_or(NONE, String::as_str);
+                (from != to).then(|| change(field, from, to, secrets))
+            })
+            .collect();
+        changes.sort_by_cached_key(|change| change.field.to_string());
+        if !self.image.is(&asked.image) {
+            let (from, to) = (self.image.to_string(), asked.image.to_string());
+            changes.insert(0, Change { field: Field::Image, effect: Effect::Recreate, from, to });
+        }
+        changes
     }
 }
 
-/// What differences mean for a container that runs.
-pub(super) fn drift(changes: Vec<Change>) -> Drift {
-    match changes.iter().all(|change| in_place(&change.field, &change.to)) {
-        _ if changes.is_empty() => Drift::None,
-        true => Drift::InPlace(changes),
-        false => Drift::Replace(changes),
-    }
-}
-
-/// Whether a difference is beside the server: it is put right whatever the container was made for. What it may use at most, and which
-/// networks it has no need of, was declared together with the rest of it.
-pub(super) fn is_beside(change: &Change) -> bool {
-    matches!(change.field.as_str(), NAME | PAUSED | LEFT_OVER | SECRETS_FILE)
-        || (change.field.starts_with("network.") && change.to == CONNECTED)
-}
-
-/// Whether the engine can bring a field of a running container to a value. It cannot take a limit away.
-pub(super) fn in_place(field: &str, to: &str) -> bool {
+/// Returns the effect of bringing a field of a running container to a value. Networks it has no need of
+/// were declared together with the container, so they are not auxiliary. The engine cannot remove a limit.
+pub(super) fn effect(field: &Field, to: &str) -> Effect {
     match field {
-        "restart" | NAME | PAUSED | LEFT_OVER | SECRETS_FILE => true,
-        "memory" | "memory reserved" | "cpus" | "cpu weight" => to != NONE,
-        other => other.starts_with("network."),
+        Field::Name | Field::Paused | Field::LeftOver | Field::SecretsFile => Effect::Auxiliary,
+        Field::Network(_) if to == CONNECTED => Effect::Auxiliary,
+        Field::Network(_) | Field::RestartPolicy => Effect::InPlace,
+        field if is_updated_in_place(field) && to != NONE => Effect::InPlace,
+        _ => Effect::Recreate,
     }
 }
 
-fn change(name: &str, from: &str, to: &str, secrets: &BTreeSet<String>) -> Change {
-    let secret = name.strip_prefix("env.").is_some_and(|variable| secrets.contains(variable));
+fn change(field: &Field, from: &str, to: &str, secrets: &BTreeSet<String>) -> Change {
+    let secret = matches!(field, Field::Env(variable) if secrets.contains(variable));
     let shown = |value: &str, what: &str| if secret && value != NONE { what.to_owned() } else { value.to_owned() };
-    Change { field: name.to_owned(), from: shown(from, "(a secret)"), to: shown(to, "(changed)") }
+    Change {
+        field: field.clone(),
+        effect: effect(field, to),
+        from: shown(from, "(a secret)"),
+        to: shown(to, "(changed)"),
+    }
 }
 
-fn add_env(values: &mut BTreeMap<String, String>, env: &[String]) {
+fn add_env(values: &mut BTreeMap<Field, String>, env: &[String]) {
     for (name, value) in env.iter().filter_map(|variable| variable.split_once('=')) {
-        values.insert(format!("env.{name}"), value.to_owned());
+        values.insert(Field::Env(name.to_owned()), value.to_owned());
     }
 }
 
-fn add_labels(values: &mut BTreeMap<String, String>, labels: &HashMap<String, String>) {
+fn add_labels(values: &mut BTreeMap<Field, String>, labels: &HashMap<String, String>) {
     for (name, value) in labels.iter().filter(|(name, _)| !name.starts_with(OURS)) {
-        values.insert(format!("label.{name}"), value.clone());
+        values.insert(Field::Label(name.clone()), value.clone());
     }
 }
 
-fn add_mount(values: &mut BTreeMap<String, String>, target: &str, kind: &str, source: &str, writable: bool) {
+fn add_mount(values: &mut BTreeMap<Field, String>, target: &str, kind: &str, source: &str, writable: bool) {
     let mode = if writable { "" } else { ", read-only" };
-    values.insert(format!("mount.{target}"), format!("{kind} {source}{mode}"));
+    values.insert(Field::Mount(target.to_owned()), format!("{kind} {source}{mode}"));
 }
 
 fn is_anonymous(volume: &str) -> bool {
     volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn add_host(values: &mut BTreeMap<String, String>, host: &HostConfig) {
-    let mut add = |name: &str, value: String| values.insert(name.to_owned(), value);
-    add("memory", bytes(host.memory));
-    add("memory reserved", bytes(host.memory_reservation));
-    add("cpus", cpus(host));
-    add("cpu weight", number(host.cpu_shares));
+fn add_host(values: &mut BTreeMap<Field, String>, host: &HostConfig) {
+    let mut add = |field: Field, value: String| values.insert(field, value);
+    add(Field::Memory, bytes(host.memory));
+    add(Field::MemoryReservation, bytes(host.memory_reservation));
+    add(Field::Cpus, cpus(host));
+    add(Field::CpuShares, number(host.cpu_shares));
     let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
     add(
-        "restart",
+        Field::RestartPolicy,
         match restart {
             None | Some(RestartPolicyNameEnum::EMPTY | RestartPolicyNameEnum::NO) => "no".to_owned(),
             Some(policy) => policy.to_string(),
         },
     );
-    add("init", host.init.unwrap_or(false).to_string());
-    add("privileged", host.privileged.unwrap_or(false).to_string());
-    add("read-only root", host.readonly_rootfs.unwrap_or(false).to_string());
+    add(Field::Init, host.init.unwrap_or(false).to_string());
+    add(Field::Privileged, host.privileged.unwrap_or(false).to_string());
+    add(Field::ReadOnlyRoot, host.readonly_rootfs.unwrap_or(false).to_string());
     let capability = |name: &String| name.to_uppercase().trim_start_matches("CAP_").to_owned();
-    add("capabilities dropped", listed(host.cap_drop.iter().flatten().map(capability)));
-    add("capabilities added", listed(host.cap_add.iter().flatten().map(capability)));
+    add(Field::CapabilitiesDropped, listed(host.cap_drop.iter().flatten().map(capability)));
+    add(Field::CapabilitiesAdded, listed(host.cap_add.iter().flatten().map(capability)));
     let security = host.security_opt.iter().flatten().map(|option| option.trim_end_matches(":true").replace('=', ":"));
-    add("security", listed(security.filter(|option| option != "label:disable")));
-    add("extra hosts", listed(host.extra_hosts.iter().flatten().cloned()));
-    add("tmpfs", listed(host.tmpfs.iter().flatten().map(|(target, options)| format!("{target} {options}"))));
+    add(Field::SecurityOptions, listed(security.filter(|option| option != "label:disable")));
+    add(Field::ExtraHosts, listed(host.extra_hosts.iter().flatten().cloned()));
+    add(Field::Tmpfs, listed(host.tmpfs.iter().flatten().map(|(target, options)| format!("{target} {options}"))));
     let log = host.log_config.clone().unwrap_or_default();
     let options = log.config.iter().flatten().map(|(key, value)| format!("{key}={value}"));
-    add("log", format!("{} {}", log.typ.unwrap_or_default(), listed(options)));
+    add(Field::LogDriver, format!("{} {}", log.typ.unwrap_or_default(), listed(options)));
     for (port, address) in published(host.port_bindings.as_ref()) {
-        values.insert(format!("port.{port}"), address);
+        values.insert(Field::Port(port), address);
     }
 }
 

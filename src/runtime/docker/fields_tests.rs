@@ -138,13 +138,17 @@ fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
 
 #[test]
 fn limits_change_in_place_and_what_has_to_be_made_anew_does_not() {
-    let change = |field: &str, to: &str| Change { field: field.into(), from: "x".into(), to: to.into() };
-    assert_eq!(drift(vec![]), Drift::None);
-    for in_place in
-        [change("memory", "1 MiB"), change("network.web", "none"), change("restart", "no"), change(NAME, "a")]
-    {
-        assert!(matches!(drift(vec![in_place.clone()]), Drift::InPlace(_)), "{in_place}");
-        assert!(matches!(drift(vec![in_place.clone(), change("user", "0")]), Drift::Replace(_)), "{in_place}");
+    let network = || Field::Network("web".into());
+    for (field, to, expected) in [
+        (Field::Memory, "1 MiB", Effect::InPlace),
+        (Field::RestartPolicy, "no", Effect::InPlace),
+        (network(), "none", Effect::InPlace),
+        (network(), "connected", Effect::Auxiliary),
+        (Field::Name, "a", Effect::Auxiliary),
+        (Field::User, "0", Effect::Recreate),
+        // The engine cannot remove a limit.
+        (Field::Memory, "none", Effect::Recreate),
+    ] {
+        assert_eq!(effect(&field, to), expected, "{field} to {to}");
     }
-    assert!(matches!(drift(vec![change("memory", "none")]), Drift::Replace(_)), "the engine cannot take a limit away");
 }

@@ -11,7 +11,8 @@ use futures::StreamExt;
 use secrecy::ExposeSecret;
 
 use super::problem::{is_missing, said};
-use crate::runtime::{Pull, RuntimeError, Workload};
+use crate::core::{Pull, Workload};
+use crate::runtime::RuntimeError;
 
 /// How often it is looked whether a tag has moved, where it is to be followed.
 pub(super) const FOLLOW_TAG: Duration = Duration::from_secs(600);
@@ -63,8 +64,11 @@ fn read(image: ImageInspect) -> Image {
 /// Gets the image of a workload as its policy says. With `Always`, a registry that does not answer holds nothing up while the engine has
 /// an image of that name.
 pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
-    let problem =
-        |said: String| RuntimeError::Image { instance: workload.id.to_string(), image: workload.image.clone(), said };
+    let problem = |message: String| RuntimeError::ImageUnavailable {
+        instance: workload.id.to_string(),
+        image: workload.image.clone(),
+        message,
+    };
     let here = local(docker, &workload.image).await.map_err(|error| problem(said(&error)))?;
     match (workload.container.pull, here) {
         (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::runtime::InstanceId;
+use crate::core::InstanceId;
 
 /// All our labels begin with this.
 pub(super) const OURS: &str = "mai.dev/";

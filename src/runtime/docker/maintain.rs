@@ -6,20 +6,24 @@ use std::path::PathBuf;
 use bollard::models::ContainerInspectResponse;
 
 use super::cast::Cast;
+use super::dance::Goal;
 use super::names::Names;
-use super::problem::{engine, said};
+use super::problem::{classify, engine, no_container};
 use super::{DockerRuntime, labels, owner};
-use crate::runtime::{Given, InstanceId, Runtime, RuntimeError};
+use crate::core::InstanceId;
+use crate::ownership::Given;
+use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 
 impl DockerRuntime {
     /// The instances of this state directory of which containers are there.
     pub async fn instances(&self) -> Result<Vec<InstanceId>, RuntimeError> {
-        let all = self.hands.cache.containers(&self.hands.docker).await.map_err(|error| RuntimeError::Engine {
-            action: "look at the containers",
-            instance: "all instances".to_owned(),
-            said: said(&error),
-        })?;
+        let all = self
+            .hands
+            .cache
+            .containers(&self.hands.docker)
+            .await
+            .map_err(|error| classify("look at the containers", "all instances".to_owned(), error))?;
         let labelled = all.iter().filter_map(|container| container.labels.as_ref());
         let ours = labelled.filter(|labels| labels::read_state(labels) == Some(self.hands.state_id.as_str()));
         Ok(ours.filter_map(labels::read_owner).collect::<BTreeSet<_>>().into_iter().collect())
@@ -27,8 +31,8 @@ impl DockerRuntime {
 
     /// Stops and removes the containers of an instance; its volumes, and what makes them its own, stay.
     pub async fn take_down(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.stop(id).await?;
-        self.remove(id).await
+        self.hands.perform(Goal::Stop, id).await?;
+        self.hands.remove_containers(id).await
     }
 
     /// Gives data and backups of an instance to the user that its server runs as, and tells what that changed.
@@ -68,11 +72,7 @@ impl DockerRuntime {
 
     /// The container that serves an instance.
     async fn serving(&self, id: &InstanceId) -> Result<ContainerInspectResponse, RuntimeError> {
-        let missing = || RuntimeError::Engine {
-            action: "look for its container",
-            instance: id.to_string(),
-            said: "no container carries its labels; `mai compose` makes it".to_owned(),
-        };
+        let missing = || no_container(id);
         let part = self.cast(id).await?.active.ok_or_else(missing)?;
         self.hands.inspect(id, &part).await?.ok_or_else(missing)
     }

@@ -60,7 +60,8 @@ use self::monitor::Monitor;
 use self::names::Names;
 use self::networks::Networks;
 use super::changes::Changes;
-use super::{EnvValue, Eyes, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use super::{Apply, Observe, RuntimeError, required};
+use crate::core::{Action, InstanceId, Observed, Platform, Workload};
 
 /// An engine on two to four cores starts containers fastest with this many at once …
 const STARTS_AT_ONCE: usize = 8;
@@ -141,7 +142,7 @@ impl DockerRuntime {
     }
 
     /// Connects to the engine to look only: the state directory need not exist and is not written to.
-    pub async fn onlooker(options: DockerOptions) -> Result<impl Eyes, RuntimeError> {
+    pub async fn onlooker(options: DockerOptions) -> Result<impl Observe, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let state_dir = options.state_dir.canonicalize().unwrap_or(options.state_dir);
         let state_id = std::fs::read_to_string(state_dir.join(STATE_ID)).unwrap_or_default().trim().to_owned();
@@ -153,8 +154,12 @@ impl DockerRuntime {
 
 struct Onlooker(Hands);
 
-impl Eyes for Onlooker {
-    async fn look(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+impl Observe for Onlooker {
+    fn platform(&self) -> Platform {
+        Platform::DOCKER
+    }
+
+    async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.0.observe(id, workload).await
     }
 }
@@ -179,72 +184,46 @@ pub fn container_of(id: &InstanceId) -> Result<String, RuntimeError> {
     Ok(Names::of(id)?.active)
 }
 
-impl Runtime for DockerRuntime {
+impl Observe for DockerRuntime {
+    fn platform(&self) -> Platform {
+        Platform::DOCKER
+    }
+
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.hands.observe(id, workload).await
     }
+}
 
-    async fn prepare(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        let got = image::get(&self.hands.docker, workload).await;
-        self.hands.cache.forget_image(&workload.image).await;
-        got.inspect(|()| self.hands.cache.pulled(&workload.image))
-    }
-
-    async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        // Where nothing serves, taking its place is a start.
-        self.hands.perform_for(Goal::Replace, workload).await
-    }
-
-    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.perform(Goal::Resume, id).await
-    }
-
-    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.hands.perform_for(Goal::Tidy, workload).await?;
-        self.hands.update(workload).await
-    }
-
-    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.hands.perform_for(Goal::Replace, workload).await
-    }
-
-    async fn commit(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.perform(Goal::Commit, id).await?;
-        self.hands.tidy_secrets(id).await
-    }
-
-    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.perform(Goal::RollBack, id).await?;
-        self.hands.tidy_secrets(id).await
-    }
-
-    async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.perform(Goal::Stop, id).await
-    }
-
-    async fn remove(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.say_what_stays(id).await?;
-        self.hands.perform(Goal::Remove, id).await?;
-        self.hands.tidy_secrets(id).await?;
-        self.hands.monitor.forget(id);
-        self.hands.forget(id);
-        Ok(())
-    }
-
-    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        let names = Names::of(id)?;
-        volumes::remove(&self.hands.docker, id, &names, &self.hands.home(&names), &self.hands.state_id).await?;
-        // Empty by now, unless another runtime kept something in it that is not ours to remove.
-        let _ = std::fs::remove_dir(self.hands.home(&names));
-        Ok(())
+impl Apply for DockerRuntime {
+    async fn apply(&self, id: &InstanceId, action: &Action, workload: Option<&Workload>) -> Result<(), RuntimeError> {
+        let hands = &self.hands;
+        match action {
+            Action::Prepare(_) => hands.pull(required(action, workload)?).await,
+            // Where nothing serves, taking its place is a start.
+            Action::Start | Action::Recreate(_) => hands.perform_for(Goal::Replace, required(action, workload)?).await,
+            Action::Update(_) => {
+                let workload = required(action, workload)?;
+                hands.perform_for(Goal::Tidy, workload).await?;
+                hands.update(workload).await
+            }
+            Action::Resume => hands.perform(Goal::Resume, id).await,
+            Action::Stop(_) => hands.perform(Goal::Stop, id).await,
+            Action::Commit => {
+                hands.perform(Goal::Commit, id).await?;
+                hands.tidy_secrets(id).await
+            }
+            Action::RollBack(_) => {
+                hands.perform(Goal::RollBack, id).await?;
+                hands.tidy_secrets(id).await
+            }
+            Action::Remove => hands.remove_containers(id).await,
+            Action::RemoveData => hands.remove_data(id).await,
+            Action::Wait | Action::RemoveFinalizer => Ok(()),
+        }
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
         Arc::clone(&self.hands.changes).read()
-    }
-
-    async fn shutdown(&self) -> Result<(), RuntimeError> {
-        Ok(())
     }
 }
 
@@ -278,6 +257,29 @@ impl Hands {
         })
     }
 
+    async fn pull(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        let got = image::get(&self.docker, workload).await;
+        self.cache.forget_image(&workload.image).await;
+        got.inspect(|()| self.cache.pulled(&workload.image))
+    }
+
+    async fn remove_containers(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.say_what_stays(id).await?;
+        self.perform(Goal::Remove, id).await?;
+        self.tidy_secrets(id).await?;
+        self.monitor.forget(id);
+        self.forget(id);
+        Ok(())
+    }
+
+    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let names = Names::of(id)?;
+        volumes::remove(&self.docker, id, &names, &self.home(&names), &self.state_id).await?;
+        // Empty by now, unless another runtime keeps something in it.
+        let _ = std::fs::remove_dir(self.home(&names));
+        Ok(())
+    }
+
     fn home(&self, names: &Names) -> PathBuf {
         self.state_dir.join("instances").join(&names.key)
     }
@@ -291,11 +293,8 @@ impl Hands {
         let mut known = self.known();
         known.instances.insert(id.uid.clone(), id.clone());
         if let Some(workload) = workload {
-            let secret = |value: &EnvValue| match value {
-                EnvValue::Secret(secret) => Some(secret.clone()),
-                EnvValue::Plain(_) => None,
-            };
-            known.secrets.insert(id.uid.clone(), workload.env.values().filter_map(secret).collect());
+            let secrets = workload.secret_values().into_values().cloned().collect();
+            known.secrets.insert(id.uid.clone(), secrets);
         }
     }
 

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::core::{InstanceId, Probe, Readiness, Workload};
 use crate::runtime::changes::Changes;
 use crate::runtime::probe::{self, Answer};
 use crate::runtime::readiness::after;
-use crate::runtime::{InstanceId, Probe, Readiness, Workload};
 
 /// A server that is not ready yet is asked this soon, and then ever later …
 const FIRST_PROBE: Duration = Duration::from_millis(20);

@@ -2,7 +2,8 @@
 //!
 //! No instance's name holds a dot or an underscore, so no two instances share one of these names.
 
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// The network that all instances share.
 pub(super) const SHARED_NETWORK: &str = "mai";

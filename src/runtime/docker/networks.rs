@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 
 use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing, said, status};
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// Marks the shared network as made by us.
 const OURS: &str = "mai.dev/shared";

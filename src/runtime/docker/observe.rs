@@ -18,10 +18,10 @@ use super::names::{Names, SHARED_NETWORK};
 use super::problem::{engine, is_missing};
 use super::secrets::SecretFile;
 use super::{Hands, exits, image, ports, spec};
-use crate::runtime::{
-    Change, Drift, Former, InstanceId, Observed, Presence, Pull, Readiness, RuntimeError, SecretDelivery, Workload,
-    hold,
+use crate::core::{
+    Change, Effect, Field, InstanceId, Observed, Presence, Pull, Readiness, Retained, SecretDelivery, Workload,
 };
+use crate::runtime::{RuntimeError, maintenance};
 use mai_contract::files::SECRETS_FILE;
 
 impl Hands {
@@ -42,13 +42,13 @@ impl Hands {
             Some(part) => self.inspect(id, part).await?,
             None => None,
         };
-        let (presence, beside, last_exit) = match &active {
+        let (presence, changes, last_exit) = match &active {
             None => {
                 self.monitor.forget(id);
                 (Presence::Absent, Vec::new(), None)
             }
             Some(container) => {
-                let (presence, beside) = self.presence(id, workload, &names, &cast, container).await?;
+                let (presence, changes) = self.presence(id, workload, &names, &cast, container).await?;
                 let secrets = self.known().secrets.get(&id.uid).cloned();
                 let last_exit = match (&cast.next, secrets) {
                     // It was stopped to make room for the next one, whoever did not live to see it through.
@@ -56,7 +56,7 @@ impl Hands {
                     // Without knowing the secrets its log cannot be shown.
                     (_, secrets) => self.exits.of(&self.docker, container, &secrets.unwrap_or_default()).await,
                 };
-                (presence, beside, last_exit)
+                (presence, changes, last_exit)
             }
         };
         // A former one may serve on while names change.
@@ -72,9 +72,18 @@ impl Hands {
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
-        let former = former.map(|container| Former { hash: written_hash(&container) });
-        let held = hold::holder(&self.home(&names));
-        Ok(Observed { presence, beside, missing, former, last_exit, port_holder, held, parts: Vec::new() })
+        let retained = former.map(|container| Retained { hash: written_hash(&container) });
+        let maintenance = maintenance::holder(&self.home(&names));
+        Ok(Observed {
+            presence,
+            changes,
+            missing,
+            retained,
+            last_exit,
+            port_holder,
+            maintenance,
+            components: Vec::new(),
+        })
     }
 
     pub(super) async fn inspect(
@@ -99,7 +108,7 @@ impl Hands {
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
 
-    /// Whether it runs, and what differs beside it.
+    /// Returns whether it runs, and how it differs from what is declared.
     async fn presence(
         &self,
         id: &InstanceId,
@@ -113,20 +122,23 @@ impl Hands {
             return Ok((Presence::Stopping, Vec::new()));
         }
         let running = state.running == Some(true);
-        let (changes, mut beside) = match workload {
-            Some(workload) => (
-                self.differences(workload, names, container).await?,
-                out_of_order(names, cast, state.paused == Some(true)),
-            ),
-            None => Default::default(),
+        let mut changes = match workload {
+            Some(workload) => self.differences(workload, names, container).await?,
+            None => Vec::new(),
         };
         if !running {
             self.monitor.forget(id);
-            return Ok((Presence::Stopped { drift: lasting_only(changes) }, beside));
+            changes.iter_mut().for_each(as_of_stopped);
         }
-        let (more, changes): (Vec<Change>, Vec<Change>) = changes.into_iter().partition(fields::is_beside);
-        beside.extend(more);
-        let drift = self.drift(changes);
+        if workload.is_some() {
+            changes.extend(out_of_order(names, cast, state.paused == Some(true)));
+        }
+        if !running {
+            return Ok((Presence::Stopped, changes));
+        }
+        self.set_effects(&mut changes);
+        // What decides about the server comes first.
+        changes.sort_by_key(|change| change.effect == Effect::Auxiliary);
         let since = exits::time(state.started_at.as_deref()).unwrap_or_else(Timestamp::now);
         let readiness = if state.restarting == Some(true) {
             let detail = format!(
@@ -143,7 +155,7 @@ impl Hands {
                 None => Readiness::Starting { detail: "its container has no address to ask it at".to_owned() },
             }
         };
-        Ok((Presence::Running { drift, since, readiness }, beside))
+        Ok((Presence::Running { since, readiness }, changes))
     }
 
     /// Where its server is asked: at the published port, or, from inside another container, at its own address.
@@ -166,7 +178,7 @@ impl Hands {
     ) -> Result<Vec<Change>, RuntimeError> {
         let image =
             self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
-        let values = spec::secret_values(workload);
+        let values = workload.secret_values();
         let file =
             (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
         let body = spec::container(workload, names, image.as_deref(), file.as_ref().map(|file| file.path.as_path()));
@@ -185,12 +197,13 @@ impl Hands {
         let tolerated = labels.map(|labels| labels.tolerated).unwrap_or_default();
         let mut changes = Vec::new();
         for change in Fields::shown(container).differences(&asked, &secret_names) {
-            if as_made && !fields::in_place(&change.field, &change.to) {
+            // Limits are no engine's addition: whoever set one did so by hand.
+            if as_made && change.effect == Effect::Recreate && !fields::is_updated_in_place(&change.field) {
                 continue;
             }
-            if change.field == format!("mount.{SECRETS_FILE}") {
+            if matches!(&change.field, Field::Mount(target) if target == SECRETS_FILE) {
                 changes.extend(changed_secrets(container, file.as_ref()));
-            } else if !tolerated.contains(&change.field) {
+            } else if !tolerated.contains(&change.field.to_string()) {
                 changes.push(change);
             }
         }
@@ -198,7 +211,7 @@ impl Hands {
             file.filter(|file| !file.is_there() && mounted(container, SECRETS_FILE) == file.path.to_str())
         {
             let path = file.path.display().to_string();
-            changes.push(Change { field: fields::SECRETS_FILE.to_owned(), from: "missing".to_owned(), to: path });
+            changes.push(auxiliary(Field::SecretsFile, "missing", &path));
         }
         Ok(changes)
     }
@@ -236,36 +249,34 @@ fn written_hash(container: &ContainerInspectResponse) -> String {
     labels.and_then(Labels::read).map(|labels| labels.hash).unwrap_or_default()
 }
 
-/// What can be put in order while the server runs.
+/// Returns the changes that put names and left-over containers in order.
 fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
-    let change = |field: &str, from: &str, to: &str| Change {
-        field: field.to_owned(),
-        from: from.to_owned(),
-        to: to.to_owned(),
-    };
     let renamed = cast
         .active
         .iter()
         .filter(|active| active.name != names.active)
-        .map(|active| change(fields::NAME, &active.name, &names.active));
-    let left = cast.next.iter().chain(&cast.strays).map(|part| change(fields::LEFT_OVER, &part.name, "removed"));
+        .map(|active| auxiliary(Field::Name, &active.name, &names.active));
+    let left = cast.next.iter().chain(&cast.strays).map(|part| auxiliary(Field::LeftOver, &part.name, "removed"));
     let second = cast
         .former
         .iter()
         .filter(|former| former.runs)
-        .map(|former| change(fields::LEFT_OVER, &former.name, "stopped"));
-    let paused = paused.then(|| change(fields::PAUSED, "paused", "running"));
+        .map(|former| auxiliary(Field::LeftOver, &former.name, "stopped"));
+    let paused = paused.then(|| auxiliary(Field::Paused, "paused", "running"));
     renamed.chain(left).chain(second).chain(paused).collect()
 }
 
-/// A container that does not run is started as it is, unless it has to be made anew.
-fn lasting_only(changes: Vec<Change>) -> Drift {
-    match fields::drift(changes) {
-        Drift::InPlace(changes) if changes.iter().any(|change| change.field == fields::SECRETS_FILE) => {
-            Drift::Replace(changes)
-        }
-        other => other,
-    }
+/// Sets the effect of a change on a container that does not run: it is started as it is and then changed in
+/// place, but the engine cannot mount a file that is missing.
+fn as_of_stopped(change: &mut Change) {
+    change.effect = match (&change.field, change.effect) {
+        (Field::SecretsFile, _) | (_, Effect::Recreate) => Effect::Recreate,
+        _ => Effect::InPlace,
+    };
+}
+
+fn auxiliary(field: Field, from: &str, to: &str) -> Change {
+    Change { field, effect: Effect::Auxiliary, from: from.to_owned(), to: to.to_owned() }
 }
 
 fn mounted<'a>(container: &'a ContainerInspectResponse, target: &str) -> Option<&'a str> {
@@ -280,9 +291,14 @@ fn changed_secrets(container: &ContainerInspectResponse, asked: Option<&SecretFi
         (Some(old), Some(asked)) => asked.changed_from(old),
         _ => Vec::new(),
     };
-    let change = |field: String| Change { field, from: "(a secret)".to_owned(), to: "(changed)".to_owned() };
+    let change = |field: Field| Change {
+        field,
+        effect: Effect::Recreate,
+        from: "(a secret)".to_owned(),
+        to: "(changed)".to_owned(),
+    };
     if names.is_empty() {
-        return vec![change("secrets".to_owned())];
+        return vec![change(Field::Secrets)];
     }
-    names.into_iter().map(|name| change(format!("env.{name}"))).collect()
+    names.into_iter().map(|name| change(Field::Env(name))).collect()
 }

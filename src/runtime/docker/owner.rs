@@ -16,8 +16,9 @@ use futures::StreamExt;
 use tar::{EntryType, Header};
 
 use super::problem::{engine, is_missing};
-use crate::runtime::ownership::{Given, Tally, give_tree};
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::ownership::{Given, Tally, give_tree};
+use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA, USER};
 
 /// Size of a tar header, and what the length of an archive is a multiple of.

@@ -15,10 +15,11 @@ use super::fields::Fields;
 use super::inside::Place;
 use super::labels::Labels;
 use super::names::Names;
-use super::problem::{engine, is_missing, said, status, unless_missing};
+use super::problem::{classify, engine, is_missing, said, status, unless_missing};
 use super::secrets::{self, SecretFile};
 use super::{Hands, owner, spec, volumes};
-use crate::runtime::{Drift, InstanceId, RuntimeError, SecretDelivery, Workload};
+use crate::core::{Effect, InstanceId, SecretDelivery, Workload};
+use crate::runtime::RuntimeError;
 
 /// More moves than any way takes.
 const MOVES: usize = 24;
@@ -106,8 +107,8 @@ impl Hands {
             self.cache.forget();
             scene = self.look(goal, id, &names, workload).await?;
         }
-        let said = "its containers change faster than they can be put in order".to_owned();
-        Err(RuntimeError::Engine { action: "change", instance: id.to_string(), said })
+        let message = "its containers change faster than they can be put in order".to_owned();
+        Err(RuntimeError::Refused { action: "change", instance: id.to_string(), message, source: None })
     }
 
     async fn look(
@@ -126,8 +127,9 @@ impl Hands {
         for (part, fit) in [(&scene.cast.active, &mut scene.fits.active), (&scene.cast.next, &mut scene.fits.next)] {
             let Some(part) = part else { continue };
             let Some(container) = self.inspect(id, part).await? else { continue };
-            let changes = self.differences(workload, names, &container).await?;
-            *fit = !matches!(self.drift(changes), Drift::Replace(_));
+            let mut changes = self.differences(workload, names, &container).await?;
+            self.set_effects(&mut changes);
+            *fit = changes.iter().all(|change| change.effect != Effect::Recreate);
             scene.containers.insert(part.id.clone(), container);
         }
         Ok(scene)
@@ -143,10 +145,10 @@ impl Hands {
     ) -> Result<Option<(Part, ContainerInspectResponse)>, RuntimeError> {
         let id = &workload.id;
         let image = self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", id))?;
-        let image = image.ok_or_else(|| RuntimeError::Image {
+        let image = image.ok_or_else(|| RuntimeError::ImageUnavailable {
             instance: id.to_string(),
             image: workload.image.clone(),
-            said: "the engine does not have it".to_owned(),
+            message: "the engine does not have it".to_owned(),
         })?;
         let wanted_networks = spec::networks(workload);
         self.networks.ensure(&self.docker, id, &wanted_networks).await?;
@@ -175,7 +177,7 @@ impl Hands {
                 tracing::warn!(instance = %id, "this engine does not keep {change}; it goes on without");
             }
             self.remove(id, &part).await?;
-            labels.tolerated = differences.into_iter().map(|change| change.field).collect();
+            labels.tolerated = differences.into_iter().map(|change| change.field.to_string()).collect();
             spec::label(&mut body, &labels);
             let Some(made) = self.create_as(name, workload, body).await? else { return Ok(None) };
             (part, container) = made;
@@ -230,7 +232,7 @@ impl Hands {
         if workload.container.secrets != SecretDelivery::File {
             return Ok(None);
         }
-        let file = SecretFile::new(&self.home(names), &spec::secret_values(workload));
+        let file = SecretFile::new(&self.home(names), &workload.secret_values());
         file.write(self.users_are_mapped).map_err(|source| RuntimeError::NotWritable {
             instance: workload.id.to_string(),
             path: file.path.display().to_string(),
@@ -283,7 +285,7 @@ impl Hands {
                 return Err(RuntimeError::PortTaken { instance: id.to_string(), port: wanted.port(), holder });
             }
         }
-        Err(RuntimeError::Engine { action: "start", instance: id.to_string(), said })
+        Err(classify("start", id.to_string(), error))
     }
 
     async fn stop(&self, id: &InstanceId, part: &Part) -> Result<(), RuntimeError> {

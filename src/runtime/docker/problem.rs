@@ -2,7 +2,8 @@
 
 use bollard::errors::Error;
 
-use crate::runtime::{InstanceId, RuntimeError};
+use crate::core::InstanceId;
+use crate::runtime::RuntimeError;
 
 /// The engine's own words.
 pub(super) fn said(error: &Error) -> String {
@@ -38,10 +39,29 @@ pub(super) fn is_missing(error: &Error) -> bool {
     status(error) == Some(404)
 }
 
-/// `RuntimeError::Engine` for `map_err`.
+/// Classifies the engine's answer to a call about an instance, for `map_err`.
 pub(super) fn engine(action: &'static str, id: &InstanceId) -> impl Fn(Error) -> RuntimeError + use<> {
     let instance = id.to_string();
-    move |error| RuntimeError::Engine { action, instance: instance.clone(), said: said(&error) }
+    move |error| classify(action, instance.clone(), error)
+}
+
+/// Classifies an error of the engine: a call it understood is refused, anything else may succeed later.
+pub(super) fn classify(action: &'static str, instance: String, error: Error) -> RuntimeError {
+    let message = said(&error);
+    match status(&error) {
+        Some(400..500) => RuntimeError::Refused { action, instance, message, source: Some(Box::new(error)) },
+        _ => RuntimeError::Unreachable { action, instance, message, source: Some(Box::new(error)) },
+    }
+}
+
+/// Returns the error of an instance that has no container.
+pub(super) fn no_container(id: &InstanceId) -> RuntimeError {
+    RuntimeError::Refused {
+        action: "look for its container",
+        instance: id.to_string(),
+        message: "no container carries its labels; `mai compose` makes it".to_owned(),
+        source: None,
+    }
 }
 
 /// What is not there any more needed no removal; what has stopped needed no stop.

@@ -3,7 +3,7 @@
 use bollard::Docker;
 use bollard::query_parameters::{RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions};
 
-use super::problem::{is_missing, said};
+use super::problem::{classify, is_missing};
 use super::{ask, connect, labels};
 use crate::runtime::RuntimeError;
 
@@ -26,7 +26,7 @@ impl HandMade {
         let container = match ask::container(&docker, name).await {
             Ok(container) => container,
             Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(failed("look at the container", name, &error)),
+            Err(error) => return Err(failed("look at the container", name, error)),
         };
         let labelled = container.config.and_then(|config| config.labels).unwrap_or_default();
         let runs = container.state.and_then(|state| state.running) == Some(true);
@@ -36,15 +36,15 @@ impl HandMade {
     /// Stops it and gives it another name, which is returned; its volumes and directories stay as they are.
     pub async fn set_aside(&self) -> Result<String, RuntimeError> {
         let stopped = self.docker.stop_container(&self.name, None::<StopContainerOptions>).await;
-        stopped.map_err(|error| failed("stop", &self.name, &error))?;
+        stopped.map_err(|error| failed("stop", &self.name, error))?;
         let aside = format!("{}{SUFFIX}", self.name);
         let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name(&aside).build();
         let renamed = self.docker.rename_container(&self.name, options).await;
-        renamed.map_err(|error| failed("renaming", &self.name, &error))?;
+        renamed.map_err(|error| failed("renaming", &self.name, error))?;
         Ok(aside)
     }
 }
 
-fn failed(action: &'static str, name: &str, error: &bollard::errors::Error) -> RuntimeError {
-    RuntimeError::Engine { action, instance: format!("container {name}"), said: said(error) }
+fn failed(action: &'static str, name: &str, error: bollard::errors::Error) -> RuntimeError {
+    classify(action, format!("container {name}"), error)
 }

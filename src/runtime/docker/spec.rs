@@ -1,6 +1,6 @@
 //! The container a workload asks for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use bollard::models::{
@@ -11,14 +11,13 @@ use mai_contract::environment;
 use mai_contract::files::{BACKUPS, DATA, SECRETS_FILE, USER};
 use mai_contract::http::PORT;
 use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
 
 use super::fields::Fields;
 use super::image::Image;
 use super::labels::Labels;
 use super::names::{Names, SHARED_NETWORK};
 use super::networks::endpoint;
-use crate::runtime::{EnvValue, SecretDelivery, Workload};
+use crate::core::{EnvValue, SecretDelivery, Workload, hash_texts};
 
 /// The engine's own check costs 30 ms of CPU a time: it is for other tools, and our own probes are the ones that count.
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
@@ -101,28 +100,10 @@ pub(super) fn networks(workload: &Workload) -> BTreeSet<String> {
     [SHARED_NETWORK.to_owned()].into_iter().chain(workload.container.networks.iter().cloned()).collect()
 }
 
-/// The secret values of a workload.
-pub(super) fn secret_values(workload: &Workload) -> BTreeMap<&str, &secrecy::SecretString> {
-    workload
-        .env
-        .iter()
-        .filter_map(|(name, value)| match value {
-            EnvValue::Secret(secret) => Some((name.as_str(), secret)),
-            EnvValue::Plain(_) => None,
-        })
-        .collect()
-}
-
-/// Hash over every field that cannot be changed afterwards.
+/// Returns the hash of every field that cannot be changed afterwards.
 pub(super) fn recreate_hash(fields: &Fields) -> String {
-    let mut hasher = Sha256::new();
-    for (name, value) in fields.lasting() {
-        for text in [name, value] {
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        }
-    }
-    hex::encode(hasher.finalize())
+    let lasting = fields.lasting();
+    hash_texts(lasting.iter().flat_map(|(name, value)| [name.as_str(), *value]))
 }
 
 fn environment(workload: &Workload) -> Vec<String> {

@@ -9,19 +9,15 @@ use super::fields;
 use super::names::Names;
 use super::problem::{engine, is_missing, said};
 use super::{Hands, networks, spec};
-use crate::runtime::{Change, Drift, RuntimeError, Workload};
+use crate::core::{Change, Effect, Field, Workload};
+use crate::runtime::RuntimeError;
 
 impl Hands {
-    /// What differences mean on this engine.
-    pub(super) fn drift(&self, changes: Vec<Change>) -> Drift {
-        match fields::drift(changes) {
-            Drift::InPlace(changes)
-                if self.cannot_update.load(Ordering::Relaxed)
-                    && changes.iter().any(|change| fields::UPDATED.contains(&change.field.as_str())) =>
-            {
-                Drift::Replace(changes)
-            }
-            other => other,
+    /// Makes changes of limits a recreation where the engine cannot change a container while it runs.
+    pub(super) fn set_effects(&self, changes: &mut [Change]) {
+        if self.cannot_update.load(Ordering::Relaxed) {
+            let limits = changes.iter_mut().filter(|change| fields::is_updated_in_place(&change.field));
+            limits.for_each(|change| change.effect = Effect::Recreate);
         }
     }
 
@@ -37,8 +33,7 @@ impl Hands {
             self.docker.unpause_container(&active.id).await.map_err(engine("end of its pause", id))?;
         }
         let (changes, stays) = self.in_place(self.differences(workload, &names, &container).await?);
-        let about = |field: &str| changes.iter().any(|change| change.field == field);
-        if fields::UPDATED.into_iter().any(about) {
+        if changes.iter().any(|change| fields::is_updated_in_place(&change.field)) {
             let asked = spec::container(workload, &names, None, None).host_config.unwrap_or_default();
             let update = ContainerUpdateBody {
                 memory: asked.memory,
@@ -61,7 +56,7 @@ impl Hands {
                 outcome => outcome.map_err(engine("change of its limits", id))?,
             }
         }
-        if changes.iter().any(|change| change.field.starts_with("network.")) {
+        if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
             if stays {
                 networks.extend(networks::endpoints(&container).into_keys());
@@ -76,15 +71,17 @@ impl Hands {
             return Ok(());
         }
         let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let said = format!("it took a change and did not keep it: {}", kept.join(", "));
-        Err(RuntimeError::Engine { action: "change while running", instance: id.to_string(), said })
+        let message = format!("it took a change and did not keep it: {}", kept.join(", "));
+        Err(RuntimeError::Refused { action: "change while running", instance: id.to_string(), message, source: None })
     }
 
-    /// What of these can change while the container stays as it is, and whether it stays though it is not what is declared.
+    /// Returns those of the changes that are made while the container stays as it is, and whether it stays
+    /// though it is not what is declared.
     fn in_place(&self, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
-        let stays = matches!(self.drift(changes.clone()), Drift::Replace(_));
+        self.set_effects(&mut changes);
+        let stays = changes.iter().any(|change| change.effect == Effect::Recreate);
         if stays {
-            changes.retain(fields::is_beside);
+            changes.retain(|change| change.effect == Effect::Auxiliary);
         }
         (changes, stays)
     }

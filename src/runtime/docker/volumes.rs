@@ -10,7 +10,8 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use super::labels::{owner, read_owner, read_state};
 use super::names::Names;
 use super::problem::{engine, is_missing, status, unless_missing};
-use crate::runtime::{InstanceId, RuntimeError, Workload};
+use crate::core::{InstanceId, Workload};
+use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 
 /// A file beside the secrets of an instance that says which volume was made for it.

@@ -15,8 +15,10 @@ use super::live::Live;
 use super::observe::{deployment_of, in_place, is_available, orphans};
 use super::replaced::Replaced;
 use super::secret::{Values, secret_of};
-use super::{KubernetesRuntime, Notice, names, said};
-use crate::runtime::{InstanceId, RuntimeError, Workload};
+use super::{KubernetesRuntime, Notice};
+use crate::cluster::{error_message, is_refusal, names};
+use crate::core::{InstanceId, Workload};
+use crate::runtime::RuntimeError;
 
 /// What becomes of the Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +67,12 @@ impl KubernetesRuntime {
     async fn keep_deployment(&self, workload: &Workload, values: &Values, live: &[Live]) -> Result<(), RuntimeError> {
         let Some(standing) = deployment_of(live) else { return Ok(()) };
         let mut object = in_place(workload, values, standing);
-        if differences("", &object["spec"]["template"], &standing.object["spec"]["template"]).is_empty() {
+        if differences(Kind::Deployment, &object["spec"]["template"], &standing.object["spec"]["template"]).is_empty() {
             return self.apply_where_it_differs(&workload.id, Kind::Deployment, &object, live).await;
         }
         // Not by an apply, which would have to hold the template too, and then own all of it.
         object["spec"].as_object_mut().map(|spec| spec.remove("template"));
-        if differences("", &object, &standing.object).is_empty() {
+        if differences(Kind::Deployment, &object, &standing.object).is_empty() {
             return Ok(());
         }
         self.patch_deployment(&workload.id, "apply what is declared", &object).await
@@ -85,22 +87,23 @@ impl KubernetesRuntime {
         if self.found.lock().contains_key(&key) {
             return Ok(());
         }
-        let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Engine {
+        let object = serde_json::from_value(values.object(workload)).map_err(|error| RuntimeError::Refused {
             action: ACTION,
             instance: id.to_string(),
-            said: error.to_string(),
+            message: error.to_string(),
+            source: Some(Box::new(error)),
         })?;
         let api = self.api(&id.namespace, Kind::Secret);
         let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
         if let Err(error) = api.create(&params, &object).await {
             if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
-                return Err(failed(ACTION, id, &error));
+                return Err(failed(ACTION, id, error));
             }
-            let there = api.get_metadata_opt(&values.name).await.map_err(|error| failed(ACTION, id, &error))?;
+            let there = api.get_metadata_opt(&values.name).await.map_err(|error| failed(ACTION, id, error))?;
             let owners = there.iter().flat_map(|there| there.metadata.owner_references.iter().flatten());
             if !owners.map(|owner| &owner.uid).any(|uid| *uid == id.uid) {
                 gone_or(api.delete(&values.name, &DeleteParams::default()).await, ACTION, id)?;
-                api.create(&params, &object).await.map_err(|error| failed(ACTION, id, &error))?;
+                api.create(&params, &object).await.map_err(|error| failed(ACTION, id, error))?;
             }
         }
         self.found.lock().insert(key, Instant::now());
@@ -116,7 +119,7 @@ impl KubernetesRuntime {
     ) -> Result<(), RuntimeError> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match live.iter().find(|live| live.kind == kind && live.name() == name) {
-            Some(standing) if differences("", object, &standing.object).is_empty() => return Ok(()),
+            Some(standing) if differences(kind, object, &standing.object).is_empty() => return Ok(()),
             Some(standing) if kind == Kind::PersistentVolumeClaim => return self.grow(id, object, standing).await,
             Some(_) => {}
             None => self.refuse_foreign(id, kind, name).await?,
@@ -137,8 +140,9 @@ impl KubernetesRuntime {
                 self.refused.lock().entry(id.clone()).or_default().remove(&name);
                 Ok(())
             }
-            Err(RuntimeError::Engine { said, .. }) => {
-                let said = format!("{name} stays at {has}: {said}");
+            // A time-out or a fault of the API server is no answer: the error is returned, and it is tried again.
+            Err(RuntimeError::Refused { message, .. }) => {
+                let said = format!("{name} stays at {has}: {message}");
                 let refusal = Refusal { size: wanted.to_owned(), said };
                 self.refused.lock().entry(id.clone()).or_default().insert(name, refusal);
                 Ok(())
@@ -151,7 +155,7 @@ impl KubernetesRuntime {
     async fn refuse_foreign(&self, id: &InstanceId, kind: Kind, name: &str) -> Result<(), RuntimeError> {
         // Out of the API server's own memory, which is quick, and as new as anything that was there before.
         let there = self.api(&id.namespace, kind).get_metadata_opt_with(name, &GetParams::any()).await;
-        let there = there.map_err(|error| failed("look at what is there", id, &error))?;
+        let there = there.map_err(|error| failed("look at what is there", id, error))?;
         let Some(there) = there else { return Ok(()) };
         let label = there.metadata.labels.as_ref().and_then(|labels| labels.get(names::INSTANCE));
         // Somebody may have taken our labels off.
@@ -183,13 +187,13 @@ impl KubernetesRuntime {
         {
             applied = Ok(merged);
         }
-        let applied = applied.map_err(|error| failed("apply what is declared", id, &error))?;
+        let applied = applied.map_err(|error| failed("apply what is declared", id, error))?;
         let standing = serde_json::to_value(&applied).unwrap_or_default();
         self.watches.put(kind, applied);
         // Or is left as it was edited.
-        if !differences("", object, &standing).is_empty() {
+        if !differences(kind, object, &standing).is_empty() {
             let merged = api.patch(name, &changed_by_us(), &Patch::Merge(object)).await;
-            self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, &error))?);
+            self.watches.put(kind, merged.map_err(|error| failed("apply what is declared", id, error))?);
         }
         Ok(())
     }
@@ -201,7 +205,7 @@ impl KubernetesRuntime {
             return;
         }
         let message = format!("{} {name} is changed by somebody else as well, and was put back: {said}", kind.as_str());
-        tracing::warn!(instance = id.in_logs(), "{message}");
+        tracing::warn!(instance = id.log_name(), "{message}");
         // Nobody has to listen.
         let _ = self.notices.send(Notice { id: id.clone(), reason: "FieldConflict", message });
     }
@@ -219,12 +223,12 @@ impl KubernetesRuntime {
                 Ok(())
             }
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(failed(action, id, &error)),
+            Err(error) => Err(failed(action, id, error)),
         }
     }
 
     /// The replacement serves: what it replaced, and the secret values of that, are not needed any more.
-    pub(super) async fn let_former_go(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+    pub(super) async fn release_retained(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let live = self.watches.of(id);
         let Some(standing) = deployment_of(&live) else { return Ok(()) };
         let Some(Replaced { former, .. }) = Replaced::read(standing) else { return Ok(()) };
@@ -239,7 +243,7 @@ impl KubernetesRuntime {
     /// The pod template that a ReplicaSet keeps.
     async fn template_of(&self, id: &InstanceId, replica_set: &str) -> Result<Option<Value>, RuntimeError> {
         let found = self.api(&id.namespace, Kind::ReplicaSet).get_opt(replica_set).await;
-        let found = found.map_err(|error| failed("look at what was replaced", id, &error))?;
+        let found = found.map_err(|error| failed("look at what was replaced", id, error))?;
         Ok(found.map(|mut found| {
             let mut template = found.data["spec"]["template"].take();
             if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
@@ -250,7 +254,7 @@ impl KubernetesRuntime {
     }
 
     /// Puts the former pod template back as a whole.
-    pub(super) async fn put_former_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+    pub(super) async fn restore_retained(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         const ACTION: &str = "put back what was replaced";
         let live = self.watches.of(id);
         let Some(Replaced { former, .. }) = deployment_of(&live).and_then(Replaced::read) else {
@@ -261,7 +265,7 @@ impl KubernetesRuntime {
             return self.patch_deployment(id, ACTION, &Replaced::forget()).await;
         };
         let standing = self.api(&id.namespace, Kind::Deployment).get(&names::name(id)).await;
-        let standing = standing.map_err(|error| failed(ACTION, id, &error))?;
+        let standing = standing.map_err(|error| failed(ACTION, id, error))?;
         // Forgotten at once with the change, so that a crash between the two cannot happen.
         let mut patch = Replaced::forget();
         patch["metadata"]["resourceVersion"] = json!(standing.metadata.resource_version);
@@ -291,7 +295,7 @@ impl KubernetesRuntime {
         }
         const ACTION: &str = "remove its session key";
         let api = self.api(&id.namespace, Kind::Secret);
-        let found = api.get_metadata_opt(&names::session(id)).await.map_err(|error| failed(ACTION, id, &error))?;
+        let found = api.get_metadata_opt(&names::session(id)).await.map_err(|error| failed(ACTION, id, error))?;
         let label = |secret: &ObjectMeta| secret.labels.as_ref()?.get(names::INSTANCE).cloned();
         let Some(secret) = found.filter(|secret| label(&secret.metadata).as_ref() == Some(&id.name)) else {
             return Ok(());
@@ -349,10 +353,16 @@ fn gone_or<T>(deleted: Result<T, kube::Error>, action: &'static str, id: &Instan
         Ok(_) => Ok(()),
         // Gone already, or something else has its name by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(failed(action, id, &error)),
+        Err(error) => Err(failed(action, id, error)),
     }
 }
 
-fn failed(action: &'static str, id: &InstanceId, error: &kube::Error) -> RuntimeError {
-    RuntimeError::Engine { action, instance: id.to_string(), said: said(error) }
+/// Classifies an error of the API server.
+pub(super) fn failed(action: &'static str, id: &InstanceId, error: kube::Error) -> RuntimeError {
+    let (instance, message) = (id.to_string(), error_message(&error));
+    if is_refusal(&error) {
+        RuntimeError::Refused { action, instance, message, source: Some(Box::new(error)) }
+    } else {
+        RuntimeError::Unreachable { action, instance, message, source: Some(Box::new(error)) }
+    }
 }

@@ -10,11 +10,11 @@ use super::http_route::http_route;
 use super::ingress::ingress;
 use super::kind::Kind;
 use super::live::Live;
-use super::names;
 use super::network_policy::network_policy;
 use super::service::service;
 use super::service_account::service_account;
-use crate::runtime::Workload;
+use crate::cluster::names;
+use crate::core::Workload;
 
 /// Every object of a workload but its Deployment and its Secrets. `live` is what is there, since a claim never shrinks, and `refused`
 /// says which do not grow either.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::names;
 use crate::api::parse_bytes;
-use crate::runtime::{Claim, InstanceId};
+use crate::cluster::names;
+use crate::core::{Claim, InstanceId};
 
 /// Sizes that claims were refused, by the name of the claim.
 pub(super) type Refusals = BTreeMap<String, Refusal>;

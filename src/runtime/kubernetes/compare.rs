@@ -2,19 +2,35 @@
 
 use serde_json::Value;
 
+use super::kind::Kind;
 use crate::api::{parse_bytes, parse_cpu_millis};
-use crate::runtime::Change;
+use crate::core::{Change, Effect, Field};
 
-/// The fields of an object `wanted` that are others in `live`, each by its path below `prefix`.
-pub(super) fn differences(prefix: &str, wanted: &Value, live: &Value) -> Vec<Change> {
-    let mut changes = Vec::new();
-    // Of two objects of one kind these are the same.
-    for (name, value) in
-        wanted.as_object().into_iter().flatten().filter(|(name, _)| *name != "apiVersion" && *name != "kind")
-    {
-        compare(&format!("{prefix}.{name}"), value, &live[name], &mut changes);
+/// Returns the fields of an object `wanted` that are others in `live`. Fields that `wanted` leaves out are
+/// the cluster's.
+pub(super) fn differences(kind: Kind, wanted: &Value, live: &Value) -> Vec<Change> {
+    let fields = wanted.as_object().into_iter().flatten();
+    let mut found = Vec::new();
+    for (name, value) in fields.filter(|(name, _)| *name != "apiVersion" && *name != "kind") {
+        compare(&format!(".{name}"), value, &live[name], &mut found);
     }
-    changes
+    found.into_iter().map(|difference| difference.into_change(kind)).collect()
+}
+
+struct Difference {
+    path: String,
+    from: String,
+    to: String,
+}
+
+impl Difference {
+    fn into_change(self, kind: Kind) -> Change {
+        // A pod cannot change; everything else can.
+        let recreates = kind == Kind::Deployment && self.path.starts_with(".spec.template");
+        let effect = if recreates { Effect::Recreate } else { Effect::Auxiliary };
+        let field = Field::ObjectField { kind: kind.as_str(), path: self.path };
+        Change { field, effect, from: self.from, to: self.to }
+    }
 }
 
 /// The merge patch (RFC 7386) that makes `wanted` of `live`.
@@ -25,7 +41,7 @@ pub(super) fn merge(live: &Value, wanted: &Value) -> Value {
     Value::Object(gone.chain(kept).collect())
 }
 
-fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Change>) {
+fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Difference>) {
     match (wanted, live) {
         (Value::Object(fields), _) if !fields.is_empty() => {
             for (name, value) in fields {
@@ -38,7 +54,7 @@ fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Change>) 
             }
         }
         _ if same(path, wanted, live) => {}
-        _ => changes.push(Change { field: path.to_owned(), from: shown(live), to: shown(wanted) }),
+        _ => changes.push(Difference { path: path.to_owned(), from: shown(live), to: shown(wanted) }),
     }
 }
 
@@ -102,8 +118,8 @@ mod tests {
             "containers": [{"name": "server", "image": "a:1", "stdin": false, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}],
             "args": ["a"],
         });
-        let changes: Vec<String> = differences("spec", &wanted, &live).iter().map(ToString::to_string).collect();
-        assert_eq!(changes, ["spec.containers[server].image: a:1 -> a:2", r#"spec.args: ["a"] -> ["a","b"]"#]);
+        let changes: Vec<String> = differences(Kind::Service, &wanted, &live).iter().map(ToString::to_string).collect();
+        assert_eq!(changes, ["Service.containers[server].image: a:1 -> a:2", r#"Service.args: ["a"] -> ["a","b"]"#]);
     }
 
     #[test]
@@ -122,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_false_and_was_made_true_by_hand_differs() {
-        let changes = differences("s", &json!({"privileged": false}), &json!({"privileged": true}));
+        let changes = differences(Kind::Service, &json!({"privileged": false}), &json!({"privileged": true}));
         assert_eq!(changes.len(), 1);
     }
 }

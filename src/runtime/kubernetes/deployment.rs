@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::pod_security;
 use super::replaced::Replaced;
-use super::{names, pod_security};
-use crate::runtime::{EnvValue, Limits, Pull, SecretDelivery, Workload};
+use crate::cluster::names;
+use crate::core::{EnvValue, Limits, Pull, SecretDelivery, Workload};
 use mai_contract::environment;
 use mai_contract::files::{BACKUPS, DATA, SECRETS_DIRECTORY, SECRETS_FILE};
 use mai_contract::http::{HEALTH_PATH, PORT};

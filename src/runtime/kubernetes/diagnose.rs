@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::claim::{Refusals, covers, size};
 use super::kind::Kind;
 use super::live::Live;
-use crate::runtime::{Cause, Part, PartKind, Trouble};
+use crate::core::{Cause, Component, ComponentKind, Fault};
 
 /// What is known of a server that does not answer.
 pub(super) struct Diagnosis {
-    pub(super) trouble: Trouble,
+    pub(super) fault: Fault,
     /// The end of the log of its last run, if that ended by itself. The kubelet puts it into the pod's status, so nobody needs the right
     /// to read logs. It may hold secrets.
     pub(super) last_words: Option<String>,
@@ -23,7 +23,7 @@ const CRASH_LOOP: i64 = 2;
 /// The cause for which `deployment` has no available pod.
 pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     let simply =
-        |cause, detail: &str| Diagnosis { trouble: Trouble { cause, detail: detail.to_owned() }, last_words: None };
+        |cause, detail: &str| Diagnosis { fault: Fault { cause, detail: detail.to_owned() }, last_words: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
     if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
         return simply(Cause::Starting, STARTING);
@@ -55,29 +55,29 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
     let end = last_end(container);
     let waiting = &container["state"]["waiting"];
     let said = text(&waiting["message"]);
-    let trouble = match text(&waiting["reason"]) {
+    let fault = match text(&waiting["reason"]) {
         "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => {
-            Trouble { cause: Cause::ImageUnavailable, detail: format!("its image cannot be had: {said}") }
+            Fault { cause: Cause::ImageUnavailable, detail: format!("its image cannot be had: {said}") }
         }
-        "ErrImagePull" => Trouble { cause: Cause::Starting, detail: format!("its image is being pulled: {said}") },
+        "ErrImagePull" => Fault { cause: Cause::Starting, detail: format!("its image is being pulled: {said}") },
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Trouble { cause: Cause::Refused, detail: format!("its container cannot be started: {said}") }
+            Fault { cause: Cause::Refused, detail: format!("its container cannot be started: {said}") }
         }
         reason if end.is_some() => {
             let how = how_it_ended(end);
             let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
-            Trouble {
+            Fault {
                 cause: if looping { Cause::CrashLoop } else { Cause::Starting },
                 detail: format!("{how} and is started again ({restarts} so far)"),
             }
         }
         _ if container["started"] == true => {
-            Trouble { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
+            Fault { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
         }
-        _ => Trouble { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
+        _ => Fault { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
-    let end = end.filter(|_| matches!(trouble.cause, Cause::CrashLoop | Cause::Starting));
-    Diagnosis { trouble, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
+    let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::Starting));
+    Diagnosis { fault, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
 /// Whether a node has a pod that it does not run yet, or not again.
@@ -115,22 +115,22 @@ fn how_it_ended(end: Option<&Value>) -> String {
 }
 
 /// How the volumes stand; `refused` is what the cluster said when some were to grow.
-pub(super) fn storage(live: &[Live], refused: &Refusals) -> Part {
+pub(super) fn storage(live: &[Live], refused: &Refusals) -> Component {
     let claims = live.iter().filter(|live| live.kind == Kind::PersistentVolumeClaim);
     let pending = pending_claims(live).join(", ");
-    let mut troubles = claims.filter_map(|claim| {
-        let trouble = |cause, detail| Some(Trouble { cause, detail });
+    let mut faults = claims.filter_map(|claim| {
+        let fault = |cause, detail| Some(Fault { cause, detail });
         match claim.object["status"]["phase"].as_str() {
             Some("Bound") => {}
             Some("Lost") => {
-                return trouble(Cause::VolumePending, format!("{} lost its volume", claim.name()));
+                return fault(Cause::VolumePending, format!("{} lost its volume", claim.name()));
             }
             // One that is bound when its first pod comes waits for nothing else.
-            _ => return trouble(Cause::VolumePending, format!("not bound yet: {pending}")),
+            _ => return fault(Cause::VolumePending, format!("not bound yet: {pending}")),
         }
         let resizing = ["FileSystemResizePending", "Resizing", "ControllerResizeError", "NodeResizeError"];
         let condition = resizing.iter().find_map(|kind| claim.condition(kind))?;
-        trouble(
+        fault(
             Cause::ResizeFailed,
             format!("{} is to grow: {} {}", claim.name(), text(&condition["type"]), text(&condition["message"])),
         )
@@ -141,34 +141,34 @@ pub(super) fn storage(live: &[Live], refused: &Refusals) -> Part {
     };
     let refused = refused.iter().filter(|(name, refusal)| is_smaller(name, &refusal.size));
     let refused = refused.map(|(_, refusal)| refusal.said.as_str()).collect::<Vec<_>>().join("; ");
-    let refused = (!refused.is_empty()).then_some(Trouble { cause: Cause::ResizeFailed, detail: refused });
-    Part { kind: PartKind::Storage, trouble: refused.or_else(|| troubles.next()) }
+    let refused = (!refused.is_empty()).then_some(Fault { cause: Cause::ResizeFailed, detail: refused });
+    Component { kind: ComponentKind::Storage, fault: refused.or_else(|| faults.next()) }
 }
 
 /// Whether the declared way in is served, where one is declared.
-pub(super) fn exposure(live: &[Live], wanted: Option<Kind>, missing: Option<String>) -> Option<Part> {
+pub(super) fn exposure(live: &[Live], wanted: Option<Kind>, missing: Option<String>) -> Option<Component> {
     let wanted = wanted?;
-    let not_accepted = |detail| Some(Trouble { cause: Cause::NotAccepted, detail });
-    let trouble = match (missing, live.iter().find(|live| live.kind == wanted)) {
+    let not_accepted = |detail| Some(Fault { cause: Cause::NotAccepted, detail });
+    let fault = match (missing, live.iter().find(|live| live.kind == wanted)) {
         (Some(missing), _) => not_accepted(missing),
         (None, None) => not_accepted(format!("its {} is not there yet", wanted.as_str())),
-        (None, Some(route)) if wanted == Kind::HttpRoute => route_trouble(route),
+        (None, Some(route)) if wanted == Kind::HttpRoute => route_fault(route),
         // What serves an Ingress does not have to say so.
         (None, Some(_)) => None,
     };
-    Some(Part { kind: PartKind::Exposure, trouble })
+    Some(Component { kind: ComponentKind::Exposure, fault })
 }
 
-fn route_trouble(route: &Live) -> Option<Trouble> {
+fn route_fault(route: &Live) -> Option<Fault> {
     let parents = route.object["status"]["parents"].as_array();
     let Some(parent) = parents.and_then(|parents| parents.first()) else {
-        return Some(Trouble {
+        return Some(Fault {
             cause: Cause::NotAccepted,
             detail: "no Gateway has taken up its HTTPRoute yet".to_owned(),
         });
     };
     let accepted = parent["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Accepted")?;
-    (accepted["status"] != "True").then(|| Trouble {
+    (accepted["status"] != "True").then(|| Fault {
         cause: Cause::NotAccepted,
         detail: format!("its Gateway refuses the HTTPRoute: {}", text(&accepted["message"])),
     })

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::names;
-use crate::runtime::{Entry, Workload};
+use crate::cluster::names;
+use crate::core::{Exposure, Workload};
 use mai_contract::http::PORT;
 
 pub(super) fn http_route(workload: &Workload) -> Option<Value> {
-    let Some(Entry::Route { host, gateway, namespace, section }) = &workload.cluster.entry else { return None };
+    let Some(Exposure::Route { host, gateway, namespace, section }) = &workload.cluster.exposure else { return None };
     let name = names::name(&workload.id);
     let mut parent = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway});
     if let Some(namespace) = namespace {

@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::names;
-use crate::runtime::{Entry, Workload};
+use crate::cluster::names;
+use crate::core::{Exposure, Workload};
 use mai_contract::http::PORT;
 
 /// The annotation by which cert-manager is asked for a certificate.
 const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
 
 pub(super) fn ingress(workload: &Workload) -> Option<Value> {
-    let Some(Entry::Ingress { host, class, tls_secret, cluster_issuer, annotations }) = &workload.cluster.entry else {
+    let Some(Exposure::Ingress { host, class, tls_secret, cluster_issuer, annotations }) = &workload.cluster.exposure
+    else {
         return None;
     };
     let name = names::name(&workload.id);

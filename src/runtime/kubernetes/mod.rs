@@ -16,9 +16,9 @@ mod http_route;
 mod ingress;
 mod kind;
 mod live;
-pub(crate) mod names;
 mod network_policy;
 mod observe;
+mod platform;
 mod pod_security;
 #[cfg(test)]
 mod rendered;
@@ -37,13 +37,15 @@ use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use kube::Client;
-use kube::runtime::watcher;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
-use super::{Ground, InstanceId, Observed, Runtime, RuntimeError, Workload};
+use super::{Apply, Observe, RuntimeError, required};
+use crate::cluster::watch_config;
+use crate::core::{Action, InstanceId, Observed, Platform, Workload};
 use claim::Refusals;
 pub(crate) use kind::Kind;
+pub use platform::PLATFORM;
 pub use watches::OnWatchError;
 use watches::Watches;
 
@@ -147,86 +149,34 @@ async fn serves_routes(client: &Client) -> bool {
     .is_ok()
 }
 
-/// How watches begin: with a stream where the API server sends one, which costs it and us least; else with a list. Older ones refuse to
-/// stream what is held in pages.
-pub(crate) async fn watch_config(client: &Client) -> watcher::Config {
-    const STREAMS_FROM: u32 = 34;
-    let version = client.apiserver_version().await.ok();
-    let minor = version.and_then(|version| version.minor.trim_end_matches('+').parse::<u32>().ok());
-    let config = watcher::Config::default();
-    if minor.is_some_and(|minor| minor >= STREAMS_FROM) { config.streaming_lists() } else { config }
-}
-
-/// What the API server said, without the frame that a client puts around it.
-pub(crate) fn said(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut at = Some(error);
-    let mut last = error.to_string();
-    while let Some(error) = at {
-        if let Some(kube::Error::Api(status)) = error.downcast_ref::<kube::Error>() {
-            return if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
-        }
-        last = error.to_string();
-        at = error.source();
-    }
-    last
-}
-
-impl Runtime for KubernetesRuntime {
-    fn ground(&self) -> Ground {
-        Ground::Cluster
+impl Observe for KubernetesRuntime {
+    fn platform(&self) -> Platform {
+        PLATFORM
     }
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        self.look_at(id, workload).await
+        self.observe_objects(id, workload).await
     }
+}
 
-    /// Images are the nodes' business.
-    async fn prepare(&self, _: &Workload) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.apply_all(workload, apply::Mode::Start).await
-    }
-
-    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.scale(id, 1).await
-    }
-
-    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.apply_all(workload, apply::Mode::Keep).await
-    }
-
-    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.apply_all(workload, apply::Mode::Replace).await
-    }
-
-    async fn commit(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.let_former_go(id).await
-    }
-
-    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.put_former_back(id).await
-    }
-
-    async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.scale(id, 0).await
-    }
-
-    async fn remove(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.remove_all(id).await
-    }
-
-    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.remove_claims(id).await
+impl Apply for KubernetesRuntime {
+    async fn apply(&self, id: &InstanceId, action: &Action, workload: Option<&Workload>) -> Result<(), RuntimeError> {
+        match action {
+            Action::Start => self.apply_all(required(action, workload)?, apply::Mode::Start).await,
+            Action::Update(_) => self.apply_all(required(action, workload)?, apply::Mode::Keep).await,
+            Action::Recreate(_) => self.apply_all(required(action, workload)?, apply::Mode::Replace).await,
+            Action::Resume => self.scale(id, 1).await,
+            Action::Stop(_) => self.scale(id, 0).await,
+            Action::Commit => self.release_retained(id).await,
+            Action::RollBack(_) => self.restore_retained(id).await,
+            Action::Remove => self.remove_all(id).await,
+            Action::RemoveData => self.remove_claims(id).await,
+            // The nodes pull images.
+            Action::Prepare(_) | Action::Wait | Action::RemoveFinalizer => Ok(()),
+        }
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
         Arc::clone(&self.changes).read()
-    }
-
-    /// Everything goes on without us.
-    async fn shutdown(&self) -> Result<(), RuntimeError> {
-        Ok(())
     }
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::names;
-use crate::runtime::{Entry, Workload};
+use crate::cluster::names;
+use crate::core::{Exposure, Workload};
 use mai_contract::http::PORT;
 
 /// Where clouds hand out credentials to whoever asks.
@@ -17,10 +17,10 @@ const METADATA_SERVICE: &str = "169.254.0.0/16";
 /// `entrances` are the namespaces of ingress controllers.
 pub(super) fn network_policy(workload: &Workload, entrances: &BTreeSet<String>) -> Value {
     let mut from = vec![json!({"podSelector": {}})];
-    let namespaces: BTreeSet<&String> = match &workload.cluster.entry {
+    let namespaces: BTreeSet<&String> = match &workload.cluster.exposure {
         None => BTreeSet::new(),
-        Some(Entry::Ingress { .. }) => entrances.iter().collect(),
-        Some(Entry::Route { namespace, .. }) => entrances.iter().chain(namespace).collect(),
+        Some(Exposure::Ingress { .. }) => entrances.iter().collect(),
+        Some(Exposure::Route { namespace, .. }) => entrances.iter().chain(namespace).collect(),
     };
     if !namespaces.is_empty() {
         from.push(json!({

@@ -1,4 +1,4 @@
-//! What is in the cluster of one instance, as the brain reads it.
+//! Observation of the objects of one instance.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use secrecy::SecretString;
 
 use super::KubernetesRuntime;
+use super::apply::failed;
 use super::children::children;
 use super::claim::Refusals;
 use super::compare::differences;
@@ -14,12 +15,13 @@ use super::deployment::deployment;
 use super::diagnose::{diagnose, exposure, is_being_started, storage};
 use super::kind::Kind;
 use super::live::Live;
-use super::names;
 use super::replaced::Replaced;
 use super::secret::Values;
-use crate::runtime::{
-    Change, Drift, Entry, EnvValue, Former, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload, log_tail,
+use crate::cluster::names;
+use crate::core::{
+    Change, Component, Effect, Exposure, Field, InstanceId, Observed, Presence, Readiness, Retained, Workload,
 };
+use crate::runtime::{RuntimeError, log_tail};
 
 /// How long a Secret that was found is taken to be there.
 const FOUND_AGAIN: Duration = Duration::from_secs(240);
@@ -27,12 +29,17 @@ const FOUND_AGAIN: Duration = Duration::from_secs(240);
 const FOUND_WHILE_STARTING: Duration = Duration::from_secs(10);
 
 impl KubernetesRuntime {
-    pub(super) async fn look_at(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+    pub(super) async fn observe_objects(
+        &self,
+        id: &InstanceId,
+        workload: Option<&Workload>,
+    ) -> Result<Observed, RuntimeError> {
         if let Some(unknown) = self.watches.unknown() {
-            return Err(RuntimeError::Engine {
+            return Err(RuntimeError::Unreachable {
                 action: "look at what is there",
                 instance: id.to_string(),
-                said: unknown,
+                message: unknown,
+                source: None,
             });
         }
         let live = self.all_of(id).await?;
@@ -40,21 +47,17 @@ impl KubernetesRuntime {
             Some(workload) => self.changes_to(workload, &live).await?,
             None => Vec::new(),
         };
-        // A pod cannot change; all else can.
-        let (lasting, beside): (Vec<Change>, Vec<Change>) =
-            changes.into_iter().partition(|change| change.field.starts_with("Deployment.spec.template"));
-        let drift = if lasting.is_empty() { Drift::None } else { Drift::Replace(lasting) };
-        let presence = presence(workload, &live, drift);
+        let presence = presence(workload, &live);
         let replaced = deployment_of(&live).and_then(Replaced::read);
         Ok(Observed {
             presence,
-            beside,
+            changes,
             missing: None,
-            former: replaced.map(|replaced| Former { hash: replaced.former }),
+            retained: replaced.map(|replaced| Retained { hash: replaced.former }),
             last_exit: None,
             port_holder: None,
-            held: None,
-            parts: workload.map(|workload| self.parts(id, workload, &live)).unwrap_or_default(),
+            maintenance: None,
+            components: workload.map(|workload| self.components(id, workload, &live)).unwrap_or_default(),
         })
     }
 
@@ -70,11 +73,7 @@ impl KubernetesRuntime {
     /// The Deployment of an instance whose labels were taken off by hand, so that no watch tells of it.
     async fn unlabelled_deployment(&self, id: &InstanceId) -> Result<Option<Live>, RuntimeError> {
         let found = self.api(&id.namespace, Kind::Deployment).get_opt(&names::name(id)).await;
-        let found = found.map_err(|error| RuntimeError::Engine {
-            action: "look at its Deployment",
-            instance: id.to_string(),
-            said: super::said(&error),
-        })?;
+        let found = found.map_err(|error| failed("look at its Deployment", id, error))?;
         let is_ours = |owners: &[OwnerReference]| owners.iter().any(|owner| owner.uid == id.uid);
         let found = found.filter(|found| is_ours(found.metadata.owner_references.as_deref().unwrap_or_default()));
         Ok(found.map(|found| Live::of(Kind::Deployment, found)))
@@ -87,21 +86,18 @@ impl KubernetesRuntime {
         for (kind, object) in &wanted {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             match live.iter().find(|live| live.kind == *kind && live.name() == name) {
-                Some(live) => changes.extend(differences(kind.as_str(), object, &live.object)),
-                None => changes.push(change(&format!("{} {name}", kind.as_str()), "missing", "as declared")),
+                Some(live) => changes.extend(differences(*kind, object, &live.object)),
+                None => changes.push(whole(*kind, name, "missing", "as declared")),
             }
         }
-        changes.extend(
-            orphans(&wanted, live)
-                .map(|live| change(&format!("{} {}", live.kind.as_str(), live.name()), "left over", "removed")),
-        );
+        changes.extend(orphans(&wanted, live).map(|live| whole(live.kind, live.name(), "left over", "removed")));
         if let Some(standing) = deployment_of(live) {
             let values = Values::of(workload);
-            changes.extend(differences("Deployment", &in_place(workload, &values, standing), &standing.object));
+            changes.extend(differences(Kind::Deployment, &in_place(workload, &values, standing), &standing.object));
             let trusted = if is_being_started(live) { FOUND_WHILE_STARTING } else { FOUND_AGAIN };
             let id = &workload.id;
             if values.are_read_by(id, standing) && !self.is_found(id, &values.name, trusted).await? {
-                changes.push(change(&format!("Secret {}", values.name), "missing", "as declared"));
+                changes.push(whole(Kind::Secret, &values.name, "missing", "as declared"));
             }
         }
         Ok(changes)
@@ -114,10 +110,10 @@ impl KubernetesRuntime {
         wanted
     }
 
-    fn parts(&self, id: &InstanceId, workload: &Workload, live: &[Live]) -> Vec<crate::runtime::Part> {
-        let entry = workload.cluster.entry.as_ref().map(|entry| match entry {
-            Entry::Ingress { .. } => Kind::Ingress,
-            Entry::Route { .. } => Kind::HttpRoute,
+    fn components(&self, id: &InstanceId, workload: &Workload, live: &[Live]) -> Vec<Component> {
+        let entry = workload.cluster.exposure.as_ref().map(|entry| match entry {
+            Exposure::Ingress { .. } => Kind::Ingress,
+            Exposure::Route { .. } => Kind::HttpRoute,
         });
         let missing = (entry == Some(Kind::HttpRoute) && !self.routes_served()).then(|| {
             "this cluster does not serve HTTPRoute of gateway.networking.k8s.io/v1; install the Gateway API, or declare expose.ingress"
@@ -139,11 +135,7 @@ impl KubernetesRuntime {
             return Ok(true);
         }
         let there = self.api(&id.namespace, Kind::Secret).get_metadata_opt(name).await;
-        let there = there.map_err(|error| RuntimeError::Engine {
-            action: "look at its Secret",
-            instance: id.to_string(),
-            said: super::said(&error),
-        })?;
+        let there = there.map_err(|error| failed("look at its Secret", id, error))?;
         let is_ours = there.is_some_and(|there| {
             let owners = there.metadata.owner_references.unwrap_or_default();
             there.metadata.deletion_timestamp.is_none() && owners.iter().any(|owner| owner.uid == id.uid)
@@ -158,8 +150,8 @@ impl KubernetesRuntime {
     }
 }
 
-/// What runs, in the words of the brain.
-fn presence(workload: Option<&Workload>, live: &[Live], drift: Drift) -> Presence {
+/// Returns the state of the server.
+fn presence(workload: Option<&Workload>, live: &[Live]) -> Presence {
     let pods = live.iter().any(|live| live.kind == Kind::Pod);
     let Some(deployment) = deployment_of(live) else {
         return if pods { Presence::Stopping } else { Presence::Absent };
@@ -168,7 +160,7 @@ fn presence(workload: Option<&Workload>, live: &[Live], drift: Drift) -> Presenc
         return Presence::Stopping;
     }
     if deployment.object["spec"]["replicas"] == 0 {
-        return if pods { Presence::Stopping } else { Presence::Stopped { drift } };
+        return if pods { Presence::Stopping } else { Presence::Stopped };
     }
     let newest =
         live.iter().filter(|live| live.kind == Kind::Pod && !live.is_leaving()).filter_map(Live::created).max();
@@ -181,25 +173,18 @@ fn presence(workload: Option<&Workload>, live: &[Live], drift: Drift) -> Presenc
         Readiness::Ready { version: version(deployment) }
     } else {
         let diagnosis = diagnose(deployment, live);
-        let mut trouble = diagnosis.trouble;
+        let mut fault = diagnosis.fault;
         if let Some(line) = diagnosis.last_words.and_then(|words| last_line(&words, workload)) {
-            trouble.detail = format!("{}; its last line was: {line}", trouble.detail);
+            fault.detail = format!("{}; its last line was: {line}", fault.detail);
         }
-        Readiness::Waiting(trouble)
+        Readiness::Waiting(fault)
     };
-    Presence::Running { drift, since: since.unwrap_or_else(Timestamp::now), readiness }
+    Presence::Running { since: since.unwrap_or_else(Timestamp::now), readiness }
 }
 
 /// The last line of what a server said, without its secrets. Where those are not known it cannot be shown.
 fn last_line(words: &str, workload: Option<&Workload>) -> Option<String> {
-    let secrets: Vec<SecretString> = workload?
-        .env
-        .values()
-        .filter_map(|value| match value {
-            EnvValue::Secret(secret) => Some(secret.clone()),
-            EnvValue::Plain(_) => None,
-        })
-        .collect();
+    let secrets: Vec<SecretString> = workload?.secret_values().into_values().cloned().collect();
     log_tail::of(words.as_bytes(), &secrets).pop()
 }
 
@@ -236,8 +221,10 @@ pub(super) fn orphans<'a>(wanted: &'a [(Kind, serde_json::Value)], live: &'a [Li
     })
 }
 
-fn change(field: &str, from: &str, to: &str) -> Change {
-    Change { field: field.to_owned(), from: from.to_owned(), to: to.to_owned() }
+/// Returns the change that creates or removes an object.
+fn whole(kind: Kind, name: &str, from: &str, to: &str) -> Change {
+    let field = Field::Object { kind: kind.as_str(), name: name.to_owned() };
+    Change { field, effect: Effect::Auxiliary, from: from.to_owned(), to: to.to_owned() }
 }
 
 /// The tag of the image that serves.

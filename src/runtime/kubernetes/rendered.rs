@@ -12,8 +12,8 @@ use super::deployment::deployment;
 use super::kind::Kind;
 use super::secret::Values;
 use crate::api::{MaiInstance, SecretRef};
+use crate::core::{InstanceId, Workload};
 use crate::reconcile::desired;
-use crate::runtime::{Ground, InstanceId, Workload};
 
 fn workload(spec: Value) -> Workload {
     let document = json!({
@@ -27,7 +27,7 @@ fn workload(spec: Value) -> Workload {
         (secret("openrouter", "api-key"), "sk-or-v1-x".to_owned().into()),
         (secret("admin", "password"), "correct horse".to_owned().into()),
     ]);
-    desired(&instance, id, &secrets, &"session-key".to_owned().into(), Ground::Cluster).unwrap()
+    desired(&instance, id, &secrets, &"session-key".to_owned().into(), &super::PLATFORM).unwrap()
 }
 
 fn applied(workload: &Workload) -> Vec<Value> {

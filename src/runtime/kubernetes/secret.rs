@@ -9,11 +9,10 @@ use mai_contract::files::SECRETS_FILE_NAME;
 use mai_contract::secrets_file;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::live::Live;
-use super::names;
-use crate::runtime::{EnvValue, InstanceId, SecretDelivery, Workload};
+use crate::cluster::names;
+use crate::core::{InstanceId, SecretDelivery, Workload, hash_texts};
 
 /// The secret values of a workload and the name of the Secret that holds them.
 pub(super) struct Values {
@@ -24,28 +23,15 @@ pub(super) struct Values {
 
 impl Values {
     pub(super) fn of(workload: &Workload) -> Self {
-        let values: BTreeMap<&str, &SecretString> = workload
-            .env
-            .iter()
-            .filter_map(|(name, value)| match value {
-                EnvValue::Secret(secret) => Some((name.as_str(), secret)),
-                EnvValue::Plain(_) => None,
-            })
-            .collect();
+        let values = workload.secret_values();
         let content: BTreeMap<String, SecretString> = match workload.container.secrets {
             SecretDelivery::File => BTreeMap::from([(SECRETS_FILE_NAME.to_owned(), secrets_file::encode(&values))]),
             SecretDelivery::Environment => {
                 values.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
             }
         };
-        let mut hasher = Sha256::new();
-        for (name, value) in &content {
-            for text in [name.as_str(), value.expose_secret()] {
-                hasher.update((text.len() as u64).to_le_bytes());
-                hasher.update(text.as_bytes());
-            }
-        }
-        let hash = hex::encode(&hasher.finalize()[..8]);
+        let texts = content.iter().flat_map(|(name, value)| [name.as_str(), value.expose_secret()]);
+        let hash = &hash_texts(texts)[..16];
         Self { name: format!("{}{hash}", prefix(&workload.id)), content }
     }
 

@@ -3,8 +3,8 @@
 use mai_contract::http::PORT;
 use serde_json::{Value, json};
 
-use super::names;
-use crate::runtime::Workload;
+use crate::cluster::names;
+use crate::core::Workload;
 
 pub(super) fn service(workload: &Workload) -> Value {
     let mut metadata = names::owned(&workload.id, &names::name(&workload.id));

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::names;
-use crate::runtime::Workload;
+use crate::cluster::names;
+use crate::core::Workload;
 
 pub(super) fn service_account(workload: &Workload) -> Value {
     json!({

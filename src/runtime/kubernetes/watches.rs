@@ -15,8 +15,8 @@ use tokio::sync::watch;
 
 use super::kind::Kind;
 use super::live::Live;
-use super::names::{INSTANCE, SELECTOR};
-use crate::runtime::InstanceId;
+use crate::cluster::names::{INSTANCE, SELECTOR};
+use crate::core::InstanceId;
 use crate::runtime::changes::Changes;
 
 /// Namespace and name of an instance.
@@ -109,7 +109,7 @@ impl Watches {
                 }
                 Err(error) => {
                     on_error(kind.as_str());
-                    let said = super::said(&error);
+                    let said = crate::cluster::error_message(&error);
                     tracing::warn!("the watch of {} failed and is tried again: {said}", kind.as_str());
                     self.states().entry((kind, scope.clone())).or_default().problem = Some(said);
                 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::runtime::Limits;
+use crate::core::Limits;
 
 /// CPU time is granted per this many microseconds, the kernel's own default.
 const PERIOD_MICROS: u64 = 100_000;

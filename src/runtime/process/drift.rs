@@ -1,44 +1,45 @@
-//! How a running server differs from what is declared, field by field, told by what it carries in its environment.
+//! Differences between a running server and what is declared, read from the environment it carries.
 
 use std::collections::BTreeMap;
 
+use mai_contract::environment::DATA_DIR;
 use secrecy::ExposeSecret;
 
 use super::labels::Labels;
-use crate::runtime::{Change, Drift, EnvValue, InstanceId, Workload};
+use crate::core::{Change, Effect, EnvValue, Field, InstanceId, Workload};
 
-/// A process is told everything at its start, so it is as declared or has to be another one.
-pub(super) fn drift(labels: &Labels, pid: u32, id: &InstanceId, workload: &Workload) -> Drift {
-    let change = |field: &str, from: String, to: String| Change { field: field.to_owned(), from, to };
+/// Returns the changes that another process would bring. A process gets everything at its start, so each
+/// needs another one.
+pub(super) fn changes(labels: &Labels, pid: u32, id: &InstanceId, workload: &Workload) -> Vec<Change> {
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
     if labels.id != *id {
-        // What runs for a namesake with another uid is never what is declared.
-        return Drift::Replace(vec![change("uid", labels.id.uid.clone(), id.uid.clone())]);
+        // Another instance of the same name.
+        return vec![change(Field::Uid, labels.id.uid.clone(), id.uid.clone())];
     }
     if labels.hash == workload.hash {
-        return Drift::None;
+        return Vec::new();
     }
     let mut changes = Vec::new();
     if labels.listen != workload.listen {
-        changes.push(change("listen", labels.listen.to_string(), workload.listen.to_string()));
+        changes.push(change(Field::Listen, labels.listen.to_string(), workload.listen.to_string()));
     }
     if let Ok(environ) = std::fs::read(format!("/proc/{pid}/environ")) {
         changes.extend(variables(&read(&environ), workload));
     }
     if changes.is_empty() {
-        // It differs in what a process is not told by its environment: limits, or what only a container has.
-        changes.push(change("workload", short(&labels.hash), short(&workload.hash)));
+        // A difference that does not show in the environment: limits, or settings of a container.
+        changes.push(change(Field::Workload, short(&labels.hash), short(&workload.hash)));
     }
-    Drift::Replace(changes)
+    changes
 }
 
-/// What a variable was is never shown: it may have been a secret then.
+fn change(field: Field, from: impl Into<String>, to: impl Into<String>) -> Change {
+    Change { field, effect: Effect::Recreate, from: from.into(), to: to.into() }
+}
+
+/// Returns the variables that differ. A former value is never shown: it may have been a secret.
 fn variables(is: &BTreeMap<String, String>, workload: &Workload) -> Vec<Change> {
-    let change = |name: &str, from: &str, to: &str| Change {
-        field: format!("env.{name}"),
-        from: from.to_owned(),
-        to: to.to_owned(),
-    };
+    let change = |name: &str, from: &str, to: &str| change(Field::Env(name.to_owned()), from, to);
     let mut changes = Vec::new();
     for (name, value) in &workload.env {
         let (wanted, shown) = match value {
@@ -51,13 +52,13 @@ fn variables(is: &BTreeMap<String, String>, workload: &Workload) -> Vec<Change> 
             None => changes.push(change(name, "(not set)", &shown)),
         }
     }
-    let carried = |name: &str| name == "DATA_DIR" || Labels::names().contains(&name);
+    let carried = |name: &str| name == DATA_DIR || Labels::names().contains(&name);
     let dropped = is.keys().filter(|name| !workload.env.contains_key(*name) && !carried(name));
     changes.extend(dropped.map(|name| change(name, "(set)", "(not set)")));
-    if let (Some(path), Some(is)) = (&workload.data_path, is.get("DATA_DIR"))
+    if let (Some(path), Some(is)) = (&workload.data_path, is.get(DATA_DIR))
         && path.as_os_str() != is.as_str()
     {
-        changes.push(Change { field: "data".to_owned(), from: is.clone(), to: path.display().to_string() });
+        changes.push(self::change(Field::Data, is.clone(), path.display().to_string()));
     }
     changes
 }

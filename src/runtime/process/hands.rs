@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::drift::drift;
+use super::drift::changes;
 use super::found::{self, Found};
 use super::launch::{Launched, launch};
 use super::limits::Limiter;
@@ -19,8 +19,9 @@ use super::places::{self, Places};
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervise::Supervision;
+use crate::core::{InstanceId, Observed, Presence, Workload};
 use crate::runtime::changes::Changes;
-use crate::runtime::{Drift, InstanceId, Observed, Presence, RuntimeError, Workload, hold, port, probe};
+use crate::runtime::{RuntimeError, maintenance, port, probe};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
@@ -72,11 +73,11 @@ impl Hands {
         let presence = match &run {
             None => Presence::Absent,
             Some(run) if run.is_ending() => Presence::Stopping,
-            Some(run) => Presence::Running {
-                drift: workload.map_or(Drift::None, |workload| drift(&run.labels, run.process.pid(), id, workload)),
-                since: run.labels.started_at,
-                readiness: run.readiness.borrow().clone(),
-            },
+            Some(run) => Presence::Running { since: run.labels.started_at, readiness: run.readiness.borrow().clone() },
+        };
+        let changes = match (&run, workload) {
+            (Some(run), Some(workload)) if !run.is_ending() => changes(&run.labels, run.process.pid(), id, workload),
+            _ => Vec::new(),
         };
         let wanted = workload.map(|workload| workload.listen);
         let port_holder = match (&presence, wanted) {
@@ -84,16 +85,16 @@ impl Hands {
             (_, Some(wanted)) if run.as_ref().is_some_and(|run| run.labels.listen == wanted) => None,
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
-        let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
+        let maintenance = maintenance::holder(&Places::of(&self.state_dir, &key, None).home);
         Ok(Observed {
             presence,
-            beside: Vec::new(),
+            changes,
             missing: None,
-            former: None,
+            retained: None,
             last_exit,
             port_holder,
-            held,
-            parts: Vec::new(),
+            maintenance,
+            components: Vec::new(),
         })
     }
 
@@ -228,5 +229,5 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 pub(super) fn failed(action: &'static str, id: &InstanceId, source: io::Error) -> RuntimeError {
-    RuntimeError::Failed { action, instance: id.to_string(), source }
+    RuntimeError::Io { action, instance: id.to_string(), source }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use mai_contract::environment::EXIT_WITH_STDIN;
 
-use crate::runtime::InstanceId;
+use crate::core::InstanceId;
 
 const STATE_DIR: &str = "MAI_STATE_DIR";
 const NAMESPACE: &str = "MAI_INSTANCE_NAMESPACE";

@@ -12,7 +12,8 @@ use super::labels::Labels;
 use super::places::Places;
 use super::stat::Stat;
 use super::{found, log};
-use crate::runtime::{EnvValue, RuntimeError, Workload, port};
+use crate::core::{EnvValue, Workload};
+use crate::runtime::{RuntimeError, port};
 
 /// A server that was started.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(super) fn launch(
     attached: bool,
 ) -> Result<Launched, RuntimeError> {
     let instance = || workload.id.to_string();
-    let failed = |source| RuntimeError::Failed { action: "start", instance: instance(), source };
+    let failed = |source| RuntimeError::Io { action: "start", instance: instance(), source };
     places.make(&workload.id)?;
     if !port::is_free(workload.listen).map_err(|error| failed(explained(error, workload)))? {
         let ours = super::running(state_dir).map_err(failed)?;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::cgroup::Groups;
-use crate::runtime::Limits;
+use crate::core::Limits;
 
 /// By what servers are kept within their limits; the text is for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

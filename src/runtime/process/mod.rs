@@ -45,7 +45,8 @@ use self::cgroup::Groups;
 use self::hands::{Hands, failed};
 use self::limits::Limiter;
 use self::scan::Scan;
-use super::{InstanceId, Observed, Runtime, RuntimeError, Workload};
+use super::{Apply, Observe, RuntimeError, required};
+use crate::core::{Action, InstanceId, Observed, Platform, Workload};
 
 /// How servers are run.
 #[derive(Clone, Debug)]
@@ -112,68 +113,51 @@ impl ProcessRuntime {
         Ok(Self { hands, _until_dropped: over.drop_guard() })
     }
 
+    async fn start_process(&self, workload: &Workload) -> Result<(), RuntimeError> {
+        if !workload.container.confined {
+            return Err(impossible(&workload.id, "spec.server.kind names an image; use --runtime docker"));
+        }
+        let (hands, workload) = (Arc::clone(&self.hands), workload.clone());
+        let id = workload.id.clone();
+        // In a task of its own: the caller may be dropped, but a server that was started is supervised.
+        let started = tokio::spawn(async move { hands.start(&workload).await });
+        started.await.unwrap_or_else(|error| Err(failed("start", &id, io::Error::other(error))))
+    }
+
     /// By what declared limits are kept.
     pub fn how_limited(&self) -> LimitedBy {
         self.hands.limiter.used()
     }
 }
 
-impl Runtime for ProcessRuntime {
+impl Observe for ProcessRuntime {
+    fn platform(&self) -> Platform {
+        Platform::PROCESS
+    }
+
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.hands.observe(id, workload).await
     }
+}
 
-    async fn start(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        if !workload.container.confined {
-            return Err(impossible(&workload.id, "spec.server.kind names an image; use --runtime docker"));
+impl Apply for ProcessRuntime {
+    async fn apply(&self, id: &InstanceId, action: &Action, workload: Option<&Workload>) -> Result<(), RuntimeError> {
+        match action {
+            Action::Start => self.start_process(required(action, workload)?).await,
+            Action::Recreate(_) => {
+                let workload = required(action, workload)?;
+                self.hands.stop(id).await?;
+                self.start_process(workload).await
+            }
+            Action::Stop(_) => self.hands.stop(id).await,
+            Action::RemoveData => self.hands.remove_data(id).await,
+            // A process that has ended leaves nothing but its files.
+            Action::Remove => Ok(()),
+            Action::Resume => Err(impossible(id, "a process that has ended cannot be started again as it was")),
+            Action::Update(_) => Err(impossible(id, "a running process cannot be given another environment")),
+            Action::RollBack(_) => Err(impossible(id, "a process that was replaced is not retained")),
+            Action::Prepare(_) | Action::Commit | Action::Wait | Action::RemoveFinalizer => Ok(()),
         }
-        let (hands, workload) = (Arc::clone(&self.hands), workload.clone());
-        let id = workload.id.clone();
-        // In a task of its own: whoever waits may lose patience, but a server that was started is looked after.
-        let started = tokio::spawn(async move { hands.start(&workload).await });
-        started.await.unwrap_or_else(|error| Err(failed("start", &id, io::Error::other(error))))
-    }
-
-    /// A process needs nothing but the own binary.
-    async fn prepare(&self, _workload: &Workload) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    /// A process that has ended cannot go on; there is never one that could be resumed.
-    async fn resume(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        Err(impossible(id, "a process that has ended cannot be started again as it was"))
-    }
-
-    /// Whatever differs needs another process.
-    async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        Err(impossible(&workload.id, "a running process cannot be given another environment"))
-    }
-
-    async fn replace(&self, workload: &Workload) -> Result<(), RuntimeError> {
-        self.stop(&workload.id).await?;
-        self.start(workload).await
-    }
-
-    /// Nothing is kept of a process that was replaced.
-    async fn commit(&self, _id: &InstanceId) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn roll_back(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        Err(impossible(id, "nothing is kept of a process that was replaced"))
-    }
-
-    async fn stop(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.stop(id).await
-    }
-
-    /// Of a process that has ended nothing is left but its files.
-    async fn remove(&self, _id: &InstanceId) -> Result<(), RuntimeError> {
-        Ok(())
-    }
-
-    async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        self.hands.remove_data(id).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
@@ -185,7 +169,7 @@ impl Runtime for ProcessRuntime {
         if !self.hands.detach {
             // All that were ever asked about: one of them may be starting at this moment.
             let ids = self.hands.known();
-            let stopping = ids.iter().map(|id| self.stop(id));
+            let stopping = ids.iter().map(|id| self.hands.stop(id));
             futures::future::join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
         }
         self.hands.over.cancel();

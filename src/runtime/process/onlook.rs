@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::drift::drift;
+use super::drift::changes;
 use super::found::{self, Found, running};
 use super::hands::failed;
 use super::places::{self, Places};
 use super::stat::Stat;
+use crate::core::{InstanceId, Observed, Platform, Presence, Readiness, Workload};
 use crate::runtime::probe::{self, Answer};
-use crate::runtime::{Drift, Eyes, InstanceId, Observed, Presence, Readiness, RuntimeError, Workload};
-use crate::runtime::{hold, port};
+use crate::runtime::{Observe, RuntimeError};
+use crate::runtime::{maintenance, port};
 
 use super::run::Terms;
 
@@ -25,7 +26,7 @@ impl Onlooker {
         Self { state_dir: state_dir.into() }
     }
 
-    async fn presence(&self, server: &Found, id: &InstanceId, workload: Option<&Workload>) -> Presence {
+    async fn presence(&self, server: &Found, workload: Option<&Workload>) -> Presence {
         let labels = &server.labels;
         let orphaned = labels.attached && Stat::of(server.pid).is_ok_and(|stat| stat.parent != labels.started_by);
         if orphaned {
@@ -37,23 +38,29 @@ impl Onlooker {
             // How often it failed before is known to its reconciler alone.
             Answer::NotReady { detail } => Readiness::Failing { probes: 1, detail },
         };
-        Presence::Running {
-            drift: workload.map_or(Drift::None, |workload| drift(labels, server.pid, id, workload)),
-            since: labels.started_at,
-            readiness,
-        }
+        Presence::Running { since: labels.started_at, readiness }
     }
 }
 
-impl Eyes for Onlooker {
-    async fn look(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
+impl Observe for Onlooker {
+    fn platform(&self) -> Platform {
+        Platform::PROCESS
+    }
+
+    async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         let key = places::key(id)?;
         let ours = running(&self.state_dir).map_err(|source| failed("look", id, source))?;
         let own = |server: &&Found| places::key(&server.labels.id).is_ok_and(|other| other == key);
         let server = ours.iter().find(own);
         let presence = match server {
-            Some(server) => self.presence(server, id, workload).await,
+            Some(server) => self.presence(server, workload).await,
             None => Presence::Absent,
+        };
+        let changes = match (server, workload, &presence) {
+            (Some(server), Some(workload), Presence::Running { .. }) => {
+                changes(&server.labels, server.pid, id, workload)
+            }
+            _ => Vec::new(),
         };
         let listens = server.map(|server| server.labels.listen);
         let port_holder = workload
@@ -62,16 +69,16 @@ impl Eyes for Onlooker {
             .map(|wanted| (port::listeners(wanted), wanted))
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
             .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
-        let held = hold::holder(&Places::of(&self.state_dir, &key, None).home);
+        let maintenance = maintenance::holder(&Places::of(&self.state_dir, &key, None).home);
         Ok(Observed {
             presence,
-            beside: Vec::new(),
+            changes,
             missing: None,
-            former: None,
+            retained: None,
             last_exit: None,
             port_holder,
-            held,
-            parts: Vec::new(),
+            maintenance,
+            components: Vec::new(),
         })
     }
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::ownership::{Given, give_tree};
-use crate::runtime::{InstanceId, RuntimeError, Workload};
+use crate::core::{InstanceId, Workload};
+use crate::ownership::{Given, give_tree};
+use crate::runtime::RuntimeError;
 
 /// What was used last, written before a server starts, so that data can be removed when the document is gone.
 const RECORD: &str = "instance.json";

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 
 use super::labels::Labels;
 use super::pidfd::Process;
+use crate::core::{EnvValue, Exit, Probe, Readiness, Workload};
 use crate::runtime::probe::Answer;
 use crate::runtime::readiness::after;
-use crate::runtime::{EnvValue, Exit, Probe, Readiness, Workload};
 
 /// The grace period of a server of which no document is known.
 pub(super) const USUAL_GRACE: Duration = Duration::from_secs(10);

@@ -9,8 +9,9 @@ use super::limits::Limiter;
 use super::run::{Run, Slot};
 use super::stat::Stat;
 use super::{asked, log};
+use crate::core::{Exit, Readiness};
 use crate::runtime::changes::Changes;
-use crate::runtime::{Exit, Readiness, probe};
+use crate::runtime::probe;
 
 /// A server that is not ready yet is probed this soon, and then ever later …
 const FIRST_PROBE: Duration = Duration::from_millis(20);

@@ -62,7 +62,7 @@ impl Source for Preview {
     }
 
     /// It follows nothing that could be let go.
-    async fn release(&self, _namespace: &str, _name: &str) -> Result<(), SourceError> {
+    async fn remove_finalizer(&self, _namespace: &str, _name: &str) -> Result<(), SourceError> {
         Err(SourceError::Ended)
     }
 }

@@ -82,7 +82,7 @@ impl Source for Directory {
         WatchStream::from_changes(self.secrets.changes()).map(|_| Rotated::Any).boxed()
     }
 
-    async fn release(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
+    async fn remove_finalizer(&self, namespace: &str, name: &str) -> Result<(), SourceError> {
         let (done, outcome) = oneshot::channel();
         let key = (namespace.to_owned(), name.to_owned());
         self.releases.send(Release { key, done }).map_err(|_| SourceError::Ended)?;

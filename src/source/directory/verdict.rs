@@ -13,7 +13,7 @@ use super::scan::{Root, Tree};
 use super::secret_document::Values;
 use super::secrets::open_to_others;
 use crate::api::{Finding, SecretRef};
-use crate::runtime::DOCKER_CONFIG;
+use crate::core::DOCKER_CONFIG;
 use crate::source::SecretError;
 use crate::state::Problem;
 

@@ -107,7 +107,7 @@ async fn removed_file_is_kept_until_released_and_keeps_its_uid() {
     assert!(took >= Duration::from_millis(700), "{took:?} is too quick to believe it");
     assert_eq!(stream.objects["a"].metadata.finalizers.as_deref(), Some(&["mai.dev/teardown".to_owned()][..]));
 
-    stream.directory.release("default", "a").await.unwrap();
+    stream.directory.remove_finalizer("default", "a").await.unwrap();
     stream.wait_until("a is gone", |now| !now.objects.contains_key("a")).await;
     stream.close().await;
 
@@ -139,7 +139,7 @@ async fn document_restored_before_release_is_not_released() {
     stream.wait_until("a is to go", |now| now.is_deleted("a")).await;
     fs::rename(tree.path().join("a.yaml.tmp"), tree.path().join("a.yaml")).unwrap();
     stream.wait_until("a is to stay", |now| !now.is_deleted("a")).await;
-    stream.directory.release("default", "a").await.unwrap();
+    stream.directory.remove_finalizer("default", "a").await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     stream.wait_until("a is still there", |now| now.display_name("a") == Some("One")).await;
     assert!(stream.state.documents().await.unwrap().iter().all(|row| row.released_at.is_none()));

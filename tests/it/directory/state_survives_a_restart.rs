@@ -6,7 +6,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use mai_operator::api::MaiInstanceStatus;
-use mai_operator::state::{EventKind, Problem, State, StateError};
+use mai_operator::core::EventKind;
+use mai_operator::state::{Problem, State, StateError};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 

@@ -4,13 +4,16 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use mai_operator::runtime::{Drift, Presence, Readiness, Runtime};
+use mai_operator::core::{EnvValue, Observed, Presence, Readiness};
+use mai_operator::runtime::{Apply, Observe};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use crate::fixtures::measurement;
 use crate::fixtures::ports::free_port;
-use crate::fixtures::process::{StateDirectory, is_absent, is_ready, signal, start_ready, wait_until, workload};
+use crate::fixtures::process::{
+    SingleActions, StateDirectory, is_absent, is_ready, signal, start_ready, wait_until, workload,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_server_is_reported_promptly_with_its_signal() {
@@ -22,8 +25,8 @@ async fn killed_server_is_reported_promptly_with_its_signal() {
     let before = jiff::Timestamp::now();
     let pid = start_ready(&state, &runtime, &workload).await;
     let observed = runtime.observe(&workload.id, Some(&workload)).await.unwrap();
-    let Presence::Running { drift, since, readiness } = observed.presence else { panic!("{:?}", observed.presence) };
-    assert_eq!(drift, Drift::None);
+    let Presence::Running { since, readiness } = observed.presence else { panic!("{:?}", observed.presence) };
+    assert_eq!(observed.changes, []);
     assert!(since >= before && since <= jiff::Timestamp::now());
     assert_eq!(readiness, Readiness::Ready { version: Some(env!("CARGO_PKG_VERSION").to_owned()) });
     assert_eq!((observed.last_exit, observed.port_holder), (None, None));
@@ -66,7 +69,7 @@ async fn startup_failure_shows_its_log_without_secrets() {
     let state = StateDirectory::new();
     let runtime = state.runtime(false);
     let mut workload = workload("abc", free_port());
-    let wrong = mai_operator::runtime::EnvValue::Plain("nowhere/a-secret-for-tests".to_owned());
+    let wrong = EnvValue::Plain("nowhere/a-secret-for-tests".to_owned());
     workload.env.insert("MAI_TIME_ZONE".to_owned(), wrong);
     runtime.start(&workload).await.unwrap();
     let exit = wait_until(&runtime, &workload, "absent", is_absent).await.last_exit.unwrap();
@@ -84,7 +87,7 @@ async fn hanging_server_fails_its_probes_and_recovers() {
     let pid = start_ready(&state, &runtime, &workload).await;
     let mut changes = runtime.changes();
     signal(pid, Signal::STOP);
-    let failing = |observed: &mai_operator::runtime::Observed| match &observed.presence {
+    let failing = |observed: &Observed| match &observed.presence {
         Presence::Running { readiness: Readiness::Failing { probes, detail }, .. } => {
             assert!(detail.contains("GET /ready"), "{detail}");
             *probes >= 3

@@ -4,12 +4,15 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use mai_operator::core::{EnvValue, Limits, Presence};
 use mai_operator::runtime::process::LimitedBy;
-use mai_operator::runtime::{EnvValue, Limits, Presence, Runtime, RuntimeError};
+use mai_operator::runtime::{Apply, Observe, RuntimeError};
 
 use crate::fixtures::measurement;
 use crate::fixtures::ports::free_port;
-use crate::fixtures::process::{self, PATIENCE, StateDirectory, is_ready, start_ready, wait_until, workload};
+use crate::fixtures::process::{
+    self, PATIENCE, SingleActions, StateDirectory, is_ready, start_ready, wait_until, workload,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_inherits_no_environment_and_shows_no_secret() {

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mai_operator::core::{Effect, Presence};
 use mai_operator::runtime::process::running;
-use mai_operator::runtime::{Drift, Presence, Runtime};
+use mai_operator::runtime::{Apply, Observe};
 
 use crate::fixtures::ports::free_port;
 use crate::fixtures::process::{
-    PATIENCE, StateDirectory, is_absent, is_ready, open, signal, start_ready, wait_until, workload,
+    PATIENCE, SingleActions, StateDirectory, is_absent, is_ready, open, signal, start_ready, wait_until, workload,
 };
 
 const STATE: &str = "TEST_RECONCILER_STATE_DIR";
@@ -101,8 +102,8 @@ async fn detached_server_is_adopted_unchanged() {
     for detach in [true, false, true] {
         let runtime = state.runtime(detach);
         let observed = wait_until(&runtime, &workload, "ready", is_ready).await;
-        let Presence::Running { drift, since, .. } = observed.presence else { panic!() };
-        assert_eq!((drift, since), (Drift::None, servers[0].labels.started_at));
+        let Presence::Running { since, .. } = observed.presence else { panic!() };
+        assert_eq!((observed.changes, since), (vec![], servers[0].labels.started_at));
         let error = runtime.start(&workload).await.unwrap_err().to_string();
         assert!(error.contains(&format!("process {} runs for it already", servers[0].pid)), "{error}");
         assert_eq!(running(&state.path).unwrap(), servers);
@@ -167,8 +168,8 @@ async fn server_with_same_name_and_other_uid_is_not_adopted() {
     let mut declared = former.clone();
     declared.id.uid = "another".to_owned();
     let observed = runtime.observe(&declared.id, Some(&declared)).await.unwrap();
-    let Presence::Running { drift, .. } = observed.presence else { panic!("{:?}", observed.presence) };
-    assert!(matches!(drift, Drift::Replace(_)), "{drift:?}");
+    assert!(matches!(observed.presence, Presence::Running { .. }), "{:?}", observed.presence);
+    assert_eq!(observed.effect(), Some(Effect::Recreate));
     assert!(runtime.start(&declared).await.is_err());
     runtime.stop(&declared.id).await.unwrap();
     assert!(state.pids().is_empty());

@@ -1,18 +1,19 @@
 //! The brain as a table, where a cluster keeps pods running by itself.
 
 use super::*;
-use crate::runtime::PartKind;
+use crate::api::SKIP_TEARDOWN;
+use crate::core::ComponentKind;
 
 impl Scene {
     fn in_a_cluster(mut self) -> Self {
-        self.ground = Ground::Cluster;
+        self.platform = crate::runtime::kubernetes::PLATFORM;
         self
     }
 }
 
 fn waits(cause: Cause, started_ago: i64) -> Scene {
-    let trouble = Trouble { cause, detail: "said by the cluster".into() };
-    Scene::running(Readiness::Waiting(trouble), started_ago).in_a_cluster()
+    let fault = Fault { cause, detail: "said by the cluster".into() };
+    Scene::running(Readiness::Waiting(fault), started_ago).in_a_cluster()
 }
 
 fn annotated_with(mut scene: Scene, annotation: &str, value: &str) -> Scene {
@@ -38,11 +39,11 @@ fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
         // However long it takes: there is nothing to go back to.
         for started_ago in [1, 61, 6000] {
             let decision = waits(cause, started_ago).decide();
-            assert_eq!(decision.step, Step::Wait, "{cause:?}");
+            assert_eq!(decision.action, Action::Wait, "{cause:?}");
             assert_eq!(condition(&decision, "Ready"), ("False".to_owned(), reason.to_owned()), "{cause:?}");
             assert_eq!(condition(&decision, condition_true), ("True".to_owned(), reason.to_owned()), "{cause:?}");
             // Of all else the cluster tells by itself.
-            assert_eq!(decision.wake.is_some(), cause == Cause::Starting, "{cause:?}");
+            assert_eq!(decision.requeue_after.is_some(), cause == Cause::Starting, "{cause:?}");
         }
     }
 }
@@ -50,21 +51,21 @@ fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
 #[test]
 fn the_longer_a_cluster_takes_to_start_a_server_the_more_seldom_it_is_looked_at() {
     for (started_ago, wake) in [(0, 20), (19, 20), (45, 45), (600, 600)] {
-        assert_eq!(waits(Cause::Starting, started_ago).decide().wake, Some(Duration::from_secs(wake)));
+        assert_eq!(waits(Cause::Starting, started_ago).decide().requeue_after, Some(Duration::from_secs(wake)));
     }
 }
 
 #[test]
 fn a_server_that_does_not_answer_is_called_unhealthy_when_its_start_period_is_over() {
     for (started_ago, reason, wake) in [(1, "Starting", Some(59)), (59, "Starting", Some(1)), (60, "Unhealthy", None)] {
-        for drift in [Drift::None, Drift::InPlace(changes())] {
-            let mut scene = waits(Cause::Unhealthy, started_ago);
-            let Presence::Running { drift: found, .. } = &mut scene.presence else { panic!() };
-            found.clone_from(&drift);
+        let in_place = Change { effect: Effect::InPlace, ..changes().remove(0) };
+        for differences in [vec![], vec![in_place]] {
+            let unchanged = differences.is_empty();
+            let scene = Scene { changes: differences, ..waits(Cause::Unhealthy, started_ago) };
             let decision = scene.decide();
             assert_eq!(condition(&decision, "Ready"), ("False".to_owned(), reason.to_owned()), "after {started_ago} s");
-            if drift == Drift::None {
-                assert_eq!((decision.step, decision.wake), (Step::Wait, wake.map(Duration::from_secs)));
+            if unchanged {
+                assert_eq!((decision.action, decision.requeue_after), (Action::Wait, wake.map(Duration::from_secs)));
             }
         }
     }
@@ -89,13 +90,15 @@ fn a_replacement_in_a_cluster_has_its_start_period_unless_it_has_failed_for_cert
         let decision = scene.decide();
         match rolled_back {
             Some(why) => {
-                assert_eq!(decision.step, Step::RollBack(why.to_owned()), "{cause:?} after {started_ago} s");
+                assert_eq!(decision.action, Action::RollBack(why.to_owned()), "{cause:?} after {started_ago} s");
                 assert_eq!(condition(&decision, "Ready").1, "RolledBack");
                 assert_eq!(decision.status.rejected.as_ref().map(|rejected| rejected.why.as_str()), Some(why));
             }
             None => {
-                assert_eq!(decision.step, Step::Wait, "{cause:?} after {started_ago} s");
-                assert!(decision.wake.is_some_and(|wake| wake <= Duration::from_secs(60 - started_ago as u64)));
+                assert_eq!(decision.action, Action::Wait, "{cause:?} after {started_ago} s");
+                assert!(
+                    decision.requeue_after.is_some_and(|wake| wake <= Duration::from_secs(60 - started_ago as u64))
+                );
             }
         }
     }
@@ -106,10 +109,10 @@ fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
     let rolled_back = |spec: Value| {
         let mut scene = Scene::running(ready(), 99).differs().rejected().in_a_cluster();
         scene.instance = instance(spec);
-        scene.decide().step
+        scene.decide().action
     };
-    assert_eq!(rolled_back(json!({})), Step::Wait);
-    assert_eq!(rolled_back(json!({"deletionPolicy": "Delete"})), Step::Wait, "it would fail in the same way");
+    assert_eq!(rolled_back(json!({})), Action::Wait);
+    assert_eq!(rolled_back(json!({"deletionPolicy": "Delete"})), Action::Wait, "it would fail in the same way");
     for change in [
         json!({"displayName": "B"}),
         json!({"image": "mai-production:9"}),
@@ -117,33 +120,38 @@ fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
         json!({"health": {"path": "/health"}}),
         json!({"health": {"retries": 9}}),
     ] {
-        assert_eq!(rolled_back(change.clone()), Step::Replace(changes()), "{change}");
+        assert_eq!(rolled_back(change.clone()), Action::Recreate(changes()), "{change}");
     }
 }
 
 #[test]
 fn what_is_beside_a_server_is_put_right_and_one_that_was_put_back_or_suspended_is_left_as_it_is() {
     let suspended = |presence| Scene::new(presence).spec(json!({"suspend": true}));
-    let both = || [changes(), beside()].concat();
+    let both = || [changes(), auxiliary()].concat();
     for (name, scene, step, reason) in [
-        ("as declared", Scene::running(ready(), 99), Step::Update(beside()), "Ready"),
-        ("starting", waits(Cause::Starting, 9), Step::Update(beside()), "Starting"),
-        ("replaced, and ready", Scene::running(ready(), 9).replaced(), Step::Update(beside()), "Ready"),
-        ("another one is declared", Scene::running(ready(), 99).differs(), Step::Replace(both()), "Replacing"),
-        ("put back", Scene::running(ready(), 99).differs().rejected(), Step::Update(beside()), "RolledBack"),
-        ("put back, starting", waits(Cause::Starting, 9).differs().rejected(), Step::Update(beside()), "RolledBack"),
-        ("put back, stopped", Scene::new(stopped()).differs().rejected(), Step::Resume, "Starting"),
-        ("stopped, changed", Scene::new(stopped()).differs(), Step::Replace(both()), "Starting"),
-        ("nothing there", Scene::new(Presence::Absent), Step::Start, "Starting"),
-        ("suspended", suspended(stopped()), Step::Update(beside()), "Suspended"),
-        ("suspended from the start", suspended(Presence::Absent), Step::Update(beside()), "Suspended"),
-        ("suspended, ending", suspended(Presence::Stopping), Step::Wait, "Stopping"),
-        ("ending", Scene::new(Presence::Stopping), Step::Wait, "Stopping"),
-        ("deleted", Scene::running(ready(), 9).deleted(), Step::Stop("the document was removed".into()), "Deleting"),
+        ("as declared", Scene::running(ready(), 99), Action::Update(auxiliary()), "Ready"),
+        ("starting", waits(Cause::Starting, 9), Action::Update(auxiliary()), "Starting"),
+        ("replaced, and ready", Scene::running(ready(), 9).replaced(), Action::Update(auxiliary()), "Ready"),
+        ("another one is declared", Scene::running(ready(), 99).differs(), Action::Recreate(both()), "Replacing"),
+        ("put back", Scene::running(ready(), 99).differs().rejected(), Action::Update(auxiliary()), "RolledBack"),
+        (
+            "put back, starting",
+            waits(Cause::Starting, 9).differs().rejected(),
+            Action::Update(auxiliary()),
+            "RolledBack",
+        ),
+        ("put back, stopped", Scene::new(stopped()).differs().rejected(), Action::Resume, "Starting"),
+        ("stopped, changed", Scene::new(stopped()).differs(), Action::Recreate(both()), "Starting"),
+        ("nothing there", Scene::new(Presence::Absent), Action::Start, "Starting"),
+        ("suspended", suspended(stopped()), Action::Update(auxiliary()), "Suspended"),
+        ("suspended from the start", suspended(Presence::Absent), Action::Update(auxiliary()), "Suspended"),
+        ("suspended, ending", suspended(Presence::Stopping), Action::Wait, "Stopping"),
+        ("ending", Scene::new(Presence::Stopping), Action::Wait, "Stopping"),
+        ("deleted", Scene::running(ready(), 9).deleted(), Action::Stop("the document was removed".into()), "Deleting"),
     ] {
-        let scene = scene.in_a_cluster().differs_beside();
+        let scene = scene.in_a_cluster().differs_in_auxiliary();
         let decision = scene.decide();
-        assert_eq!(decision.step, step, "{name}");
+        assert_eq!(decision.action, step, "{name}");
         assert_eq!(condition(&decision, "Ready").1, reason, "{name}");
         assert_eq!(decision.memory.rejected, scene.memory.rejected, "{name}");
     }
@@ -163,7 +171,7 @@ fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
             let mut scene = annotated_with(scene.clone(), PAUSED, "true");
             scene.previous.conditions = conditions.into_vec();
             let decision = scene.decide();
-            assert_eq!((decision.step.clone(), decision.wake), (Step::Wait, None));
+            assert_eq!((decision.action.clone(), decision.requeue_after), (Action::Wait, None));
             assert_eq!(condition(&decision, "Ready"), (stays.to_owned(), "Paused".to_owned()));
             assert_eq!(condition(&decision, "Stalled").0, "False");
         }
@@ -172,23 +180,23 @@ fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
     }
     // A deletion goes its way.
     let deleted = annotated_with(Scene::running(ready(), 9).deleted(), PAUSED, "true");
-    assert_eq!(deleted.decide().step, Step::Stop("the document was removed".into()));
+    assert_eq!(deleted.decide().action, Action::Stop("the document was removed".into()));
 }
 
 #[test]
 fn a_deleted_instance_of_a_cluster_is_let_go_when_asked_or_after_ten_minutes_and_never_on_a_server() {
-    let stop = || Step::Stop("the document was removed".into());
+    let stop = || Action::Stop("the document was removed".into());
     let hanging = || Scene::running(ready(), 9);
     let skip = |scene| annotated_with(scene, SKIP_TEARDOWN, "true");
     for (name, scene, step) in [
         ("in a cluster, in time", deleted_ago(hanging().in_a_cluster(), 600), stop()),
-        ("in a cluster, too long", deleted_ago(hanging().in_a_cluster(), 601), Step::Release),
+        ("in a cluster, too long", deleted_ago(hanging().in_a_cluster(), 601), Action::RemoveFinalizer),
         ("on a server, too long", deleted_ago(hanging(), 601), stop()),
-        ("in a cluster, asked", skip(deleted_ago(hanging().in_a_cluster(), 1)), Step::Release),
+        ("in a cluster, asked", skip(deleted_ago(hanging().in_a_cluster(), 1)), Action::RemoveFinalizer),
         ("on a server, asked", skip(deleted_ago(hanging(), 1)), stop()),
-        ("asked, and not deleted", skip(hanging().in_a_cluster()), Step::Wait),
+        ("asked, and not deleted", skip(hanging().in_a_cluster()), Action::Wait),
     ] {
-        assert_eq!(scene.decide().step, step, "{name}");
+        assert_eq!(scene.decide().action, step, "{name}");
     }
     // Also when nothing can be seen.
     let scene = skip(deleted_ago(hanging().in_a_cluster(), 1));
@@ -198,25 +206,25 @@ fn a_deleted_instance_of_a_cluster_is_let_go_when_asked_or_after_ten_minutes_and
         observed: Err("the API server does not answer"),
         memory: &scene.memory,
         previous: &scene.previous,
-        ground: Ground::Cluster,
+        platform: crate::runtime::kubernetes::PLATFORM,
         now: at(0),
     });
-    assert_eq!(blind.step, Step::Release);
+    assert_eq!(blind.action, Action::RemoveFinalizer);
 }
 
 #[test]
 fn each_part_has_a_condition_that_goes_with_it() {
-    let part = |kind, trouble: Option<Cause>| Part {
+    let component = |kind, fault: Option<Cause>| Component {
         kind,
-        trouble: trouble.map(|cause| Trouble { cause, detail: "said by the cluster".into() }),
+        fault: fault.map(|cause| Fault { cause, detail: "said by the cluster".into() }),
     };
     for (kind, name, cause, reason) in [
-        (PartKind::Storage, "StorageReady", Cause::VolumePending, "VolumePending"),
-        (PartKind::Storage, "StorageReady", Cause::ResizeFailed, "ResizeFailed"),
-        (PartKind::Exposure, "Exposed", Cause::NotAccepted, "NotAccepted"),
+        (ComponentKind::Storage, "StorageReady", Cause::VolumePending, "VolumePending"),
+        (ComponentKind::Storage, "StorageReady", Cause::ResizeFailed, "ResizeFailed"),
+        (ComponentKind::Exposure, "Exposed", Cause::NotAccepted, "NotAccepted"),
     ] {
         let mut scene = Scene::running(ready(), 9).in_a_cluster();
-        scene.parts = vec![part(kind, Some(cause))];
+        scene.components = vec![component(kind, Some(cause))];
         let troubled = scene.decide();
         assert_eq!(condition(&troubled, name), ("False".to_owned(), reason.to_owned()));
         let told = troubled.status.conditions.iter().find(|condition| condition.type_ == name).unwrap();
@@ -225,13 +233,13 @@ fn each_part_has_a_condition_that_goes_with_it() {
         assert_eq!(condition(&troubled, "Ready").0, "True");
 
         scene.previous = troubled.status;
-        scene.parts = vec![part(kind, None)];
+        scene.components = vec![component(kind, None)];
         let sound = scene.decide();
         assert_eq!(condition(&sound, name), ("True".to_owned(), "Ready".to_owned()));
 
         // One that the document does not declare any more is not spoken of.
         scene.previous = sound.status;
-        scene.parts.clear();
+        scene.components.clear();
         assert!(!scene.decide().status.conditions.iter().any(|condition| condition.type_ == name));
     }
 }

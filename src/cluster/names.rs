@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::runtime::InstanceId;
+use crate::core::InstanceId;
 
 /// Who applies them: one name for ever, since the API server keeps by it whose a field is.
 pub(crate) const FIELD_MANAGER: &str = "mai-operator";
@@ -17,12 +17,12 @@ pub(crate) fn name(id: &InstanceId) -> String {
 }
 
 /// The claim of the data.
-pub(super) fn data(id: &InstanceId) -> String {
+pub(crate) fn data(id: &InstanceId) -> String {
     format!("mai-{}-data", id.name)
 }
 
 /// The claim of the backups.
-pub(super) fn backups(id: &InstanceId) -> String {
+pub(crate) fn backups(id: &InstanceId) -> String {
     format!("mai-{}-backups", id.name)
 }
 
@@ -42,12 +42,12 @@ pub(crate) fn labels(id: &InstanceId) -> Value {
 }
 
 /// What selects the pods of an instance; it can never change.
-pub(super) fn selector(id: &InstanceId) -> Value {
+pub(crate) fn selector(id: &InstanceId) -> Value {
     json!({"app.kubernetes.io/name": "mai", INSTANCE: id.name})
 }
 
 /// Metadata of an object that goes with its instance.
-pub(super) fn owned(id: &InstanceId, name: &str) -> Value {
+pub(crate) fn owned(id: &InstanceId, name: &str) -> Value {
     json!({
         "name": name,
         "namespace": id.namespace,

@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
+use crate::api::{Reason, Rejected};
+use crate::core::{
+    Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, Platform, Presence, Readiness, Retained,
+};
 use crate::reconcile::desired;
-use crate::runtime::{Former, Ground, InstanceId, Part};
 
-#[path = "decide_in_a_cluster_tests.rs"]
+#[path = "cluster_tests.rs"]
 mod in_a_cluster;
 
 const NOW: i64 = 1_000_000;
@@ -29,24 +32,25 @@ fn instance(spec: Value) -> MaiInstance {
 
 fn workload(instance: &MaiInstance) -> Workload {
     let id = InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1".into() };
-    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into(), Ground::Server).unwrap()
+    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into(), &Platform::PROCESS).unwrap()
 }
 
 #[derive(Clone)]
 struct Scene {
     instance: MaiInstance,
     presence: Presence,
-    beside: Vec<Change>,
-    former: Option<Former>,
+    changes: Vec<Change>,
+    auxiliary: Vec<Change>,
+    retained: Option<Retained>,
     missing: Option<String>,
     last_exit: Option<Exit>,
     port_holder: Option<String>,
-    held: Option<String>,
+    maintenance: Option<String>,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
-    ground: Ground,
-    parts: Vec<Part>,
+    platform: Platform,
+    components: Vec<Component>,
 }
 
 impl Scene {
@@ -54,46 +58,45 @@ impl Scene {
         Self {
             instance: instance(json!({})),
             presence,
-            beside: Vec::new(),
-            former: None,
+            changes: Vec::new(),
+            auxiliary: Vec::new(),
+            retained: None,
             missing: None,
             last_exit: None,
             port_holder: None,
-            held: None,
+            maintenance: None,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
-            ground: Ground::Server,
-            parts: Vec::new(),
+            platform: Platform::PROCESS,
+            components: Vec::new(),
         }
     }
 
     fn running(readiness: Readiness, started_ago: i64) -> Self {
-        Self::new(Presence::Running { drift: Drift::None, since: at(started_ago), readiness })
+        Self::new(Presence::Running { since: at(started_ago), readiness })
     }
 
     /// What runs or stands there differs from what is declared.
     fn differs(mut self) -> Self {
-        match &mut self.presence {
-            Presence::Running { drift, .. } | Presence::Stopped { drift } => *drift = Drift::Replace(changes()),
-            other => panic!("{other:?} cannot differ"),
-        }
+        assert!(matches!(self.presence, Presence::Running { .. } | Presence::Stopped));
+        self.changes = changes();
         self
     }
 
     /// What is beside the server differs from what is declared.
-    fn differs_beside(mut self) -> Self {
-        self.beside = beside();
+    fn differs_in_auxiliary(mut self) -> Self {
+        self.auxiliary = auxiliary();
         self
     }
 
     fn replaced(mut self) -> Self {
-        self.former = Some(Former { hash: "former".into() });
+        self.retained = Some(Retained { hash: "former".into() });
         self
     }
 
     fn rejected(mut self) -> Self {
-        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).attempt(), why: "boom".into() });
+        self.memory.rejected = Some(Rejected { hash: workload(&self.instance).rollout_hash(), why: "boom".into() });
         self
     }
 
@@ -132,13 +135,13 @@ impl Scene {
         let workload = workload(&self.instance);
         let observed = Observed {
             presence: self.presence.clone(),
-            beside: self.beside.clone(),
+            changes: [self.changes.as_slice(), &self.auxiliary].concat(),
             missing: self.missing.clone(),
-            former: self.former.clone(),
+            retained: self.retained.clone(),
             last_exit: self.last_exit.clone(),
             port_holder: self.port_holder.clone(),
-            parts: self.parts.clone(),
-            held: self.held.clone(),
+            components: self.components.clone(),
+            maintenance: self.maintenance.clone(),
         };
         decide(&Facts {
             instance: &self.instance,
@@ -146,22 +149,23 @@ impl Scene {
             observed: Ok(&observed),
             memory: &self.memory,
             previous: &self.previous,
-            ground: self.ground,
+            platform: self.platform,
             now: at(0),
         })
     }
 }
 
 fn changes() -> Vec<Change> {
-    vec![Change { field: "image".into(), from: "a:1".into(), to: "a:2".into() }]
+    vec![Change { field: Field::Image, effect: Effect::Recreate, from: "a:1".into(), to: "a:2".into() }]
 }
 
-fn beside() -> Vec<Change> {
-    vec![Change { field: "Service mai-abc".into(), from: "missing".into(), to: "as declared".into() }]
+fn auxiliary() -> Vec<Change> {
+    let field = Field::Object { kind: "Service", name: "mai-abc".into() };
+    vec![Change { field, effect: Effect::Auxiliary, from: "missing".into(), to: "as declared".into() }]
 }
 
 fn stopped() -> Presence {
-    Presence::Stopped { drift: Drift::None }
+    Presence::Stopped
 }
 
 fn condition(decision: &Decision, kind: &str) -> (String, String) {
@@ -179,11 +183,11 @@ fn starting() -> Readiness {
 
 #[test]
 fn each_scene_has_one_next_step() {
-    let stop = |why: &str| Step::Stop(why.to_owned());
-    let cases: Vec<(&str, Scene, Step, &str, &str)> = vec![
-        ("nothing runs", Scene::new(Presence::Absent), Step::Start, "False", "Starting"),
-        ("just started", Scene::running(starting(), 1), Step::Wait, "False", "Starting"),
-        ("ready", Scene::running(ready(), 5), Step::Wait, "True", "Ready"),
+    let stop = |why: &str| Action::Stop(why.to_owned());
+    let cases: Vec<(&str, Scene, Action, &str, &str)> = vec![
+        ("nothing runs", Scene::new(Presence::Absent), Action::Start, "False", "Starting"),
+        ("just started", Scene::running(starting(), 1), Action::Wait, "False", "Starting"),
+        ("ready", Scene::running(ready(), 5), Action::Wait, "True", "Ready"),
         (
             "not ready in time",
             Scene::running(starting(), 61),
@@ -194,7 +198,7 @@ fn each_scene_has_one_next_step() {
         (
             "probe fails once",
             Scene::running(Readiness::Failing { probes: 1, detail: "503".into() }, 99),
-            Step::Wait,
+            Action::Wait,
             "False",
             "Unhealthy",
         ),
@@ -205,18 +209,18 @@ fn each_scene_has_one_next_step() {
             "False",
             "Unhealthy",
         ),
-        ("spec changed", Scene::running(ready(), 99).differs(), Step::Replace(changes()), "False", "Replacing"),
+        ("spec changed", Scene::running(ready(), 99).differs(), Action::Recreate(changes()), "False", "Replacing"),
         (
             "spec changed, image not there",
             Scene::running(ready(), 99).differs().missing(),
-            Step::Prepare("image a:1".into()),
+            Action::Prepare("image a:1".into()),
             "False",
             "Preparing",
         ),
         (
             "spec changed and rejected before",
             Scene::running(ready(), 99).differs().rejected(),
-            Step::Wait,
+            Action::Wait,
             "False",
             "RolledBack",
         ),
@@ -230,78 +234,84 @@ fn each_scene_has_one_next_step() {
         (
             "image not there",
             Scene::new(Presence::Absent).missing(),
-            Step::Prepare("image a:1".into()),
+            Action::Prepare("image a:1".into()),
             "False",
             "Preparing",
         ),
-        ("replacement ready", Scene::running(ready(), 5).replaced(), Step::Commit, "True", "Ready"),
-        ("replacement not ready yet", Scene::running(starting(), 5).replaced(), Step::Wait, "False", "Starting"),
+        ("replacement ready", Scene::running(ready(), 5).replaced(), Action::Commit, "True", "Ready"),
+        ("replacement not ready yet", Scene::running(starting(), 5).replaced(), Action::Wait, "False", "Starting"),
         (
             "replacement never ready",
             Scene::running(starting(), 61).replaced(),
-            Step::RollBack("not ready 60s after its start: connection refused".into()),
+            Action::RollBack("not ready 60s after its start: connection refused".into()),
             "False",
             "RolledBack",
         ),
         (
             "replacement ended",
             Scene::new(stopped()).replaced().exited(0, 1),
-            Step::RollBack("the server ended with exit code 1; its last line was: boom".into()),
+            Action::RollBack("the server ended with exit code 1; its last line was: boom".into()),
             "False",
             "RolledBack",
         ),
         (
             "replacement that the engine starts again",
             Scene::running(starting(), 0).replaced().exited(0, 1),
-            Step::RollBack("the server ended with exit code 1; its last line was: boom".into()),
+            Action::RollBack("the server ended with exit code 1; its last line was: boom".into()),
             "False",
             "RolledBack",
         ),
         (
             "rollback interrupted",
             Scene::new(Presence::Absent).replaced().rejected(),
-            Step::RollBack("boom".into()),
+            Action::RollBack("boom".into()),
             "False",
             "RolledBack",
         ),
-        ("replacement interrupted", Scene::new(Presence::Absent).replaced(), Step::Start, "False", "Starting"),
-        ("stopped by hand", Scene::new(stopped()).exited(0, 0), Step::Resume, "False", "Restarting"),
-        ("stopped, then changed", Scene::new(stopped()).differs(), Step::Replace(changes()), "False", "Starting"),
+        ("replacement interrupted", Scene::new(Presence::Absent).replaced(), Action::Start, "False", "Starting"),
+        ("stopped by hand", Scene::new(stopped()).exited(0, 0), Action::Resume, "False", "Restarting"),
+        ("stopped, then changed", Scene::new(stopped()).differs(), Action::Recreate(changes()), "False", "Starting"),
         (
             "put back, then stopped by hand",
             Scene::new(stopped()).differs().rejected(),
-            Step::Resume,
+            Action::Resume,
             "False",
             "Starting",
         ),
-        ("suspended, kept", Scene::new(stopped()).spec(json!({"suspend": true})), Step::Wait, "False", "Suspended"),
-        ("deleted, stopped", Scene::new(stopped()).deleted(), Step::Remove, "False", "Deleting"),
-        ("first exit", Scene::new(Presence::Absent).exited(0, 1), Step::Start, "False", "Restarting"),
-        ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Step::Wait, "False", "Restarting"),
-        ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Step::Wait, "False", "CrashLoop"),
-        ("back-off over", Scene::new(Presence::Absent).failures(3, 2).exited(2, 1), Step::Start, "False", "Restarting"),
+        ("suspended, kept", Scene::new(stopped()).spec(json!({"suspend": true})), Action::Wait, "False", "Suspended"),
+        ("deleted, stopped", Scene::new(stopped()).deleted(), Action::Remove, "False", "Deleting"),
+        ("first exit", Scene::new(Presence::Absent).exited(0, 1), Action::Start, "False", "Restarting"),
+        ("second exit", Scene::new(Presence::Absent).failures(1, 50).exited(0, 1), Action::Wait, "False", "Restarting"),
+        ("third exit", Scene::new(Presence::Absent).failures(2, 50).exited(0, 1), Action::Wait, "False", "CrashLoop"),
+        (
+            "back-off over",
+            Scene::new(Presence::Absent).failures(3, 2).exited(2, 1),
+            Action::Start,
+            "False",
+            "Restarting",
+        ),
         (
             "data directory not writable",
             Scene::new(Presence::Absent).failures(1, 50).exited(0, 73),
-            Step::Wait,
+            Action::Wait,
             "False",
             "DataNotWritable",
         ),
         (
             "data directory in use",
             Scene::new(Presence::Absent).failures(1, 50).exited(0, 75),
-            Step::Wait,
+            Action::Wait,
             "False",
             "DataInUse",
         ),
         (
             "exit already counted",
             Scene::new(Presence::Absent).failures(4, 1).exited(1, 1),
-            Step::Wait,
+            Action::Wait,
             "False",
             "CrashLoop",
         ),
-        ("former one is ending", Scene::new(Presence::Stopping), Step::Wait, "False", "Stopping"),
+        ("former one is ending", Scene::new(Presence::Stopping), Action::Wait, "False", "Stopping"),
         (
             "suspended, runs",
             Scene::running(ready(), 9).spec(json!({"suspend": true})),
@@ -312,23 +322,23 @@ fn each_scene_has_one_next_step() {
         (
             "suspended, stopped",
             Scene::new(Presence::Absent).spec(json!({"suspend": true})),
-            Step::Wait,
+            Action::Wait,
             "False",
             "Suspended",
         ),
         ("deleted, runs", Scene::running(ready(), 9).deleted(), stop("the document was removed"), "False", "Deleting"),
-        ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Step::Wait, "False", "Deleting"),
+        ("deleted, ending", Scene::new(Presence::Stopping).deleted(), Action::Wait, "False", "Deleting"),
         (
             "deleted, gone, data stays",
             Scene::new(Presence::Absent).removed().deleted(),
-            Step::Release,
+            Action::RemoveFinalizer,
             "False",
             "Deleting",
         ),
         (
             "deleted, gone, data goes",
             Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).removed().deleted(),
-            Step::RemoveData,
+            Action::RemoveData,
             "False",
             "Deleting",
         ),
@@ -342,12 +352,12 @@ fn each_scene_has_one_next_step() {
     ];
     for (name, scene, step, status, reason) in cases {
         let decision = scene.decide();
-        assert_eq!(decision.step, step, "{name}");
+        assert_eq!(decision.action, step, "{name}");
         assert_eq!(condition(&decision, "Ready"), (status.to_owned(), reason.to_owned()), "{name}");
         assert_eq!(decision.status.observed_generation, Some(3), "{name}");
         assert!(
-            decision.step != Step::Wait
-                || decision.wake.is_some()
+            decision.action != Action::Wait
+                || decision.requeue_after.is_some()
                 || matches!(reason, "Ready" | "Suspended" | "Unhealthy" | "RolledBack"),
             "{name} would be forgotten"
         );
@@ -359,9 +369,9 @@ fn a_taken_port_stops_nothing_and_is_looked_at_again() {
     for mut scene in [Scene::new(Presence::Absent), Scene::new(stopped()), Scene::running(ready(), 9).differs()] {
         scene.port_holder = Some("nginx (pid 7)".into());
         let decision = scene.decide();
-        assert_eq!(decision.step, Step::Wait);
+        assert_eq!(decision.action, Action::Wait);
         assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "PortTaken".to_owned()));
-        assert!(decision.wake.is_some());
+        assert!(decision.requeue_after.is_some());
     }
 }
 
@@ -370,10 +380,10 @@ fn a_blocked_instance_goes_on_with_what_runs() {
     let mut scene = Scene::running(ready(), 9);
     scene.blocked = Some(Blocked { reason: Reason::MissingSecret, message: "Secret x is not there".into() });
     let decision = scene.decide();
-    assert_eq!(decision.step, Step::Wait);
+    assert_eq!(decision.action, Action::Wait);
     assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "MissingSecret".to_owned()));
     let ready = decision.status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
-    assert_eq!(ready.message, "Secret x is not there; the server goes on with what was declared before");
+    assert_eq!(ready.message, "Secret x is not there; the server keeps running as declared before");
 }
 
 #[test]
@@ -386,10 +396,10 @@ fn an_error_is_unknown_and_keeps_what_was_known() {
         observed: Err("the engine does not answer"),
         memory: &known.memory,
         previous: &known.status,
-        ground: Ground::Server,
+        platform: Platform::PROCESS,
         now: at(-5),
     });
-    assert_eq!(unknown.step, Step::Wait);
+    assert_eq!(unknown.action, Action::Wait);
     assert_eq!(condition(&unknown, "Ready"), ("Unknown".to_owned(), "ObserveFailed".to_owned()));
     assert_eq!(unknown.status.version, known.status.version);
     assert_eq!(unknown.memory, known.memory);
@@ -417,17 +427,17 @@ fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
     let mut scene = Scene::running(ready(), 99);
     scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), ..Memory::default() };
     let decision = scene.decide();
-    assert_eq!((decision.memory.failures, decision.wake), (2, Some(Duration::from_secs(1))));
+    assert_eq!((decision.memory.failures, decision.requeue_after), (2, Some(Duration::from_secs(1))));
     scene.memory.ready_since = Some(at(60));
     let decision = scene.decide();
-    assert_eq!((decision.memory.failures, decision.wake, decision.status.restarts), (0, None, 0));
+    assert_eq!((decision.memory.failures, decision.requeue_after, decision.status.restarts), (0, None, 0));
 }
 
 #[test]
 fn a_clock_that_jumps_back_does_not_hold_up_a_restart_for_longer_than_its_delay() {
     let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(-3600, 1);
     let decision = scene.decide();
-    assert!(decision.wake.unwrap() <= Duration::from_secs(1), "{:?}", decision.wake);
+    assert!(decision.requeue_after.unwrap() <= Duration::from_secs(1), "{:?}", decision.requeue_after);
 
     // Ends after the jump are counted although they are earlier than the last one before it.
     let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(0, 1);
@@ -442,7 +452,7 @@ fn a_broken_document_is_said_while_the_last_good_one_runs() {
     scene.instance.metadata.annotations =
         Some(BTreeMap::from([(DOCUMENT_PROBLEM.to_owned(), "abc.yaml:3:9: unknown field".to_owned())]));
     let decision = scene.decide();
-    assert_eq!(decision.step, Step::Wait);
+    assert_eq!(decision.action, Action::Wait);
     assert_eq!(condition(&decision, "Ready"), ("True".to_owned(), "Ready".to_owned()));
     assert_eq!(condition(&decision, "Stalled"), ("True".to_owned(), "InvalidDocument".to_owned()));
     assert_eq!(condition(&decision, "DocumentValid"), ("False".to_owned(), "InvalidDocument".to_owned()));
@@ -474,18 +484,19 @@ fn an_instance_that_somebody_works_on_is_left_alone_and_what_ended_meanwhile_is_
         Scene::running(ready(), 99).spec(json!({"suspend": true})),
         Scene::new(Presence::Absent).deleted(),
     ] {
-        let scene = Scene { held: Some("mai reset (process 7)".into()), ..scene };
+        let scene = Scene { maintenance: Some("mai reset (process 7)".into()), ..scene };
         let decision = scene.decide();
-        assert_eq!(decision.step, Step::Wait);
-        assert!(decision.wake.unwrap() <= Duration::from_secs(1));
+        assert_eq!(decision.action, Action::Wait);
+        assert!(decision.requeue_after.unwrap() <= Duration::from_secs(1));
         let ready = decision.status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
         assert_eq!(ready.reason, "Held");
         assert!(ready.message.starts_with("mai reset (process 7)"), "{}", ready.message);
         // Once it is let go of, the end that was asked for holds up nothing.
-        let after = Scene { held: None, memory: decision.memory, ..scene };
+        let after = Scene { maintenance: None, memory: decision.memory, ..scene };
         assert_eq!(after.decide().memory.failures, 0);
     }
-    let after = Scene { held: Some("mai reset (process 7)".into()), ..Scene::new(Presence::Absent).exited(0, 0) };
+    let after =
+        Scene { maintenance: Some("mai reset (process 7)".into()), ..Scene::new(Presence::Absent).exited(0, 0) };
     let memory = after.decide().memory;
-    assert_eq!(Scene { held: None, memory, ..after }.decide().step, Step::Start);
+    assert_eq!(Scene { maintenance: None, memory, ..after }.decide().action, Action::Start);
 }

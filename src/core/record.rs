@@ -1,36 +1,34 @@
-//! What the loop keeps of an instance beyond its own life, wherever that is kept: a state database, or the objects of a cluster.
+//! Where the loop keeps what has to outlive it: a state database, or the objects of a cluster.
 
 use std::future::Future;
 
 use secrecy::SecretString;
 
-use super::Memory;
+use super::{EventKind, InstanceId, Memory};
 use crate::api::{MaiInstance, MaiInstanceStatus};
-use crate::runtime::InstanceId;
-use crate::state::EventKind;
 
-/// Where statuses, memories, events and generated secrets are kept.
+/// Storage of statuses, memories, events and generated secrets.
 pub trait Record: Send + Sync + 'static {
-    /// What is kept of an instance. With `make` the secret that it lacks is made.
-    fn recall(
+    /// Returns what is stored of an instance. With `create_key` a missing session key is generated.
+    fn load(
         &self,
         instance: &MaiInstance,
         id: &InstanceId,
-        make: bool,
-    ) -> impl Future<Output = Result<Kept, RecordError>> + Send;
+        create_key: bool,
+    ) -> impl Future<Output = Result<RecordSnapshot, RecordError>> + Send;
 
-    /// Keeps a status that differs from the kept one.
+    /// Stores a status that differs from the stored one.
     fn put_status(
         &self,
         id: &InstanceId,
         status: &MaiInstanceStatus,
     ) -> impl Future<Output = Result<(), RecordError>> + Send;
 
-    /// Keeps a memory that differs from the kept one.
+    /// Stores a memory that differs from the stored one.
     fn put_memory(&self, id: &InstanceId, memory: &Memory) -> impl Future<Output = Result<(), RecordError>> + Send;
 
-    /// Records that something happened to an instance.
-    fn event(
+    /// Records an event of an instance.
+    fn put_event(
         &self,
         id: &InstanceId,
         kind: EventKind,
@@ -39,18 +37,18 @@ pub trait Record: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), RecordError>> + Send;
 }
 
-/// What is kept of one instance.
+/// What is stored of one instance.
 #[derive(Clone, Debug)]
-pub struct Kept {
-    /// The status people see.
+pub struct RecordSnapshot {
+    /// Status shown to people.
     pub status: MaiInstanceStatus,
     /// What the loop alone has to know.
     pub memory: Memory,
-    /// The key made for its sessions, or why it cannot be had.
+    /// Key generated for its sessions, or why there is none.
     pub session_key: Result<SecretString, String>,
 }
 
-/// Why something could not be kept or recalled, as a sentence.
+/// Failure to load or store a record, as a sentence.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RecordError(pub String);

@@ -1,6 +1,8 @@
-//! A hold on one instance: while a person's command works on its data, no reconciler starts, stops or changes its server.
+//! The lock that a person's command takes on an instance: while it works on the data, no reconciler
+//! starts, stops or changes the server.
 //!
-//! It is a locked file beside the secrets and logs of the instance. The kernel lets go of it when the command ends, however it ends.
+//! It is a locked file beside the secrets and logs of the instance, unlocked when the command ends,
+//! however it ends.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,16 +12,17 @@ use mai_contract::{LockError, LockFile};
 
 const FILE: &str = "held";
 
-/// Held until dropped.
+/// Keeps reconcilers away from an instance until it is dropped.
 #[derive(Debug)]
-pub struct Hold {
+pub struct MaintenanceLock {
     path: PathBuf,
     _lock: LockFile,
 }
 
-impl Hold {
-    /// Takes hold of the instance that lives in `home`, for `what`, such as "mai reset". The error says who else has.
-    pub fn take(home: &Path, what: &str) -> io::Result<Self> {
+impl MaintenanceLock {
+    /// Locks the instance whose files are in `home` for a command, such as "mai reset". The error names
+    /// the command that has it locked.
+    pub fn acquire(home: &Path, what: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
         let path = home.join(FILE);
         let holder = format!("{what} (process {})", std::process::id());
@@ -33,7 +36,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for MaintenanceLock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody locks a file that is about to go. A left-over file
         // is harmless.
@@ -41,7 +44,7 @@ impl Drop for Hold {
     }
 }
 
-/// Who holds the instance that lives in `home`, when somebody does.
+/// Returns the command that has the instance in `home` locked, if any has.
 pub(super) fn holder(home: &Path) -> Option<String> {
     LockFile::holder(&home.join(FILE)).ok().flatten()
 }
@@ -56,14 +59,14 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let home = place.path().join("abc");
         assert_eq!(holder(&home), None);
-        let hold = Hold::take(&home, "mai reset").unwrap();
+        let hold = MaintenanceLock::acquire(&home, "mai reset").unwrap();
         let named = format!("mai reset (process {})", std::process::id());
         assert_eq!(holder(&home), Some(named.clone()));
-        assert!(Hold::take(&home, "mai reset").unwrap_err().to_string().contains(&named));
+        assert!(MaintenanceLock::acquire(&home, "mai reset").unwrap_err().to_string().contains(&named));
         drop(hold);
         assert_eq!(holder(&home), None);
         std::fs::write(home.join(FILE), "mai reset (process 1)").unwrap();
         assert_eq!(holder(&home), None);
-        drop(Hold::take(&home, "mai reset").unwrap());
+        drop(MaintenanceLock::acquire(&home, "mai reset").unwrap());
     }
 }

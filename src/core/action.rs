@@ -1,0 +1,53 @@
+//! The outcome of a decision.
+
+use super::Change;
+
+/// The next thing to do for an instance. Every action but [`Action::Wait`] and
+/// [`Action::RemoveFinalizer`] is done by the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing to do now.
+    Wait,
+    /// Get what a start needs and may take long to get (an image); what runs keeps running.
+    Prepare(String),
+    /// Create and start what is declared.
+    Start,
+    /// Start what exists, as it is.
+    Resume,
+    /// Apply the changes that need no other server; nothing is started.
+    Update(Vec<Change>),
+    /// Replace what runs by what is declared, and retain it where the platform can.
+    Recreate(Vec<Change>),
+    /// The replacement is ready: remove what it replaced.
+    Commit,
+    /// The replacement does not become ready, for this cause: restore what it replaced.
+    RollBack(String),
+    /// Stop what runs, for this cause.
+    Stop(String),
+    /// Remove everything of a stopped instance but its volumes.
+    Remove,
+    /// Remove data and backups of a deleted instance.
+    RemoveData,
+    /// The deleted instance's workload is gone: let its document go.
+    RemoveFinalizer,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let list = |changes: &[Change]| changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Wait => f.write_str("nothing to do"),
+            Self::Prepare(missing) => write!(f, "get {missing}"),
+            Self::Start => f.write_str("start"),
+            Self::Resume => f.write_str("start the existing server"),
+            Self::Update(changes) => write!(f, "update in place ({})", list(changes)),
+            Self::Recreate(changes) => write!(f, "replace ({})", list(changes)),
+            Self::Commit => f.write_str("remove the replaced server"),
+            Self::RollBack(why) => write!(f, "roll back ({why})"),
+            Self::Stop(why) => write!(f, "stop ({why})"),
+            Self::Remove => f.write_str("remove"),
+            Self::RemoveData => f.write_str("remove data and backups"),
+            Self::RemoveFinalizer => f.write_str("remove the finalizer"),
+        }
+    }
+}

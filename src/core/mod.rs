@@ -1,0 +1,32 @@
+//! Plain types below the brain and the runtimes: what is to run, what was observed, what is done next.
+//! No I/O, no clock, and no import of any room but `api` and the contract.
+//!
+//! A document and its secrets become a [`Workload`]; a runtime reports what is there as [`Observed`]; the
+//! brain answers with an [`Action`]. A [`Record`] keeps what has to survive a restart.
+
+mod action;
+mod blocked;
+mod change;
+mod event;
+mod hash;
+mod instance_id;
+mod memory;
+mod observed;
+mod platform;
+mod record;
+mod registry;
+mod workload;
+
+pub use action::Action;
+pub use blocked::Blocked;
+pub use change::{Change, Effect, Field};
+pub use event::EventKind;
+pub use hash::hash_texts;
+pub use instance_id::{InstanceId, log_name};
+pub use memory::Memory;
+pub use observed::{Cause, Component, ComponentKind, Exit, Fault, Observed, Presence, Readiness, Retained};
+pub(crate) use platform::host_address;
+pub use platform::{DEFAULT_ADDRESS, Platform, PlatformKind, addresses_overlap};
+pub use record::{Record, RecordError, RecordSnapshot};
+pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
+pub use workload::{Claim, Cluster, Container, EnvValue, Exposure, Limits, Probe, Pull, SecretDelivery, Workload};

@@ -1,0 +1,80 @@
+//! One observation of one instance: what should run, and what is there. The loop and `mai plan` observe
+//! in the same way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{Facts, desired, ports, references};
+use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
+use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
+use crate::runtime::Observe;
+use crate::source::Source;
+
+/// What should run for an instance, and what is there.
+#[derive(Debug)]
+pub(super) struct Observation {
+    /// What should run, or why that is not known.
+    pub(super) desired: Result<Workload, Blocked>,
+    /// What was observed, or why that failed.
+    pub(super) observed: Result<Observed, String>,
+    platform: Platform,
+}
+
+impl Observation {
+    /// Observes one instance. `all` are those it may compete with for a port, on platforms where it can.
+    pub(super) async fn make<S: Source, O: Observe, A: AsRef<[Arc<MaiInstance>]>>(
+        instance: &MaiInstance,
+        id: &InstanceId,
+        all: impl FnOnce() -> A,
+        session_key: &Result<SecretString, String>,
+        source: &S,
+        runtime: &O,
+    ) -> Self {
+        let platform = runtime.platform();
+        let conflict = platform.shares_ports.then(|| ports::conflict(instance, all().as_ref())).flatten();
+        let desired = match conflict {
+            Some(conflict) => Err(conflict),
+            None => derive(instance, id, session_key, source, &platform).await,
+        };
+        let observed = runtime.observe(id, desired.as_ref().ok()).await.map_err(|error| error.to_string());
+        Self { desired, observed, platform }
+    }
+
+    /// Returns everything a decision is made from.
+    pub(super) fn facts<'a>(
+        &'a self,
+        instance: &'a MaiInstance,
+        memory: &'a Memory,
+        previous: &'a MaiInstanceStatus,
+    ) -> Facts<'a> {
+        Facts {
+            instance,
+            desired: self.desired.as_ref(),
+            observed: self.observed.as_ref().map_err(String::as_str),
+            memory,
+            previous,
+            platform: self.platform,
+            now: Timestamp::now(),
+        }
+    }
+}
+
+async fn derive<S: Source>(
+    instance: &MaiInstance,
+    id: &InstanceId,
+    session_key: &Result<SecretString, String>,
+    source: &S,
+    platform: &Platform,
+) -> Result<Workload, Blocked> {
+    let mut secrets = BTreeMap::new();
+    for reference in references(instance, platform) {
+        let value = source.secret(&id.namespace, &reference).await;
+        let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
+        secrets.insert(reference, value);
+    }
+    let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
+    desired(instance, id.clone(), &secrets, session_key, platform)
+}

@@ -1,0 +1,311 @@
+//! One reconciliation of one instance: observe, decide, apply, record, until nothing is left to do.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, FutureExt};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::reflector::Store;
+use parking_lot::Mutex;
+
+use super::backoff::retry_delay;
+use super::observation::Observation;
+use super::run::{Context, ReconcileError, Transition};
+use super::{Decision, decide, status};
+use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
+use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot, Workload};
+use crate::runtime::Apply;
+use crate::source::Source;
+
+/// More actions than any way from one state to another takes. A reconciliation that needs more continues
+/// in the next.
+const ACTIONS_PER_RECONCILIATION: usize = 6;
+
+/// The context of the loop, and what it knows of instances. Nothing here has to survive a restart.
+pub(super) struct Reconciler<S, R, K> {
+    pub(super) context: Arc<Context<S, R, K>>,
+    pub(super) store: Store<MaiInstance>,
+    /// Failed reconciliations in a row, by instance.
+    failures: Mutex<HashMap<String, u32>>,
+    /// What is on record, by uid. Nobody else writes there while this reconciler works, so it need not be
+    /// read again.
+    snapshots: Mutex<HashMap<String, RecordSnapshot>>,
+    /// Instances that got their finalizer from this run.
+    finalized: Mutex<HashSet<String>>,
+    /// Instances announced by this run: one that is already as declared is announced once, too.
+    announced: Mutex<HashSet<String>>,
+}
+
+pub(super) fn on_error<S, R, K>(
+    instance: Arc<MaiInstance>,
+    _: &ReconcileError,
+    reconciler: Arc<Reconciler<S, R, K>>,
+) -> Requeue {
+    let mut failures = reconciler.failures.lock();
+    let count = failures.entry(key(&instance)).or_default();
+    *count += 1;
+    Requeue::requeue(retry_delay(*count, rand::random()))
+}
+
+pub(super) fn reconcile<S: Source, R: Apply, K: Record>(
+    instance: Arc<MaiInstance>,
+    reconciler: Arc<Reconciler<S, R, K>>,
+) -> BoxFuture<'static, Result<Requeue, ReconcileError>> {
+    async move {
+        let began = Instant::now();
+        let outcome = reconciler.reconcile(&instance).await;
+        reconciler.context.metrics.record_reconciliation(began.elapsed(), outcome.as_ref().map(drop));
+        outcome
+    }
+    .boxed()
+}
+
+impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
+    pub(super) fn new(context: Arc<Context<S, R, K>>, store: Store<MaiInstance>) -> Self {
+        Self {
+            context,
+            store,
+            failures: Mutex::default(),
+            snapshots: Mutex::default(),
+            finalized: Mutex::default(),
+            announced: Mutex::default(),
+        }
+    }
+
+    async fn reconcile(&self, instance: &MaiInstance) -> Result<Requeue, ReconcileError> {
+        let id = InstanceId::try_from(instance).map_err(ReconcileError::Incomplete)?;
+        for _ in 0..ACTIONS_PER_RECONCILIATION {
+            if let Some(requeue) = self.advance(instance, &id).await? {
+                self.failures.lock().remove(&key(instance));
+                return Ok(requeue);
+            }
+        }
+        Ok(Requeue::requeue(Duration::ZERO))
+    }
+
+    /// Observes, decides and applies one action. Returns `None` if it has to be called again at once.
+    async fn advance(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Requeue>, ReconcileError> {
+        let Context { runtime, source, .. } = self.context.as_ref();
+        let snapshot = self.snapshot(instance, id).await?;
+        let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
+        let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
+        let decision = decide(&observation.facts(instance, memory, previous));
+
+        match decision.action {
+            Action::Wait => {
+                self.put(instance, id, previous, &decision.status, &decision.memory).await;
+                return Ok(Some(decision.requeue_after.map_or_else(Requeue::await_change, Requeue::requeue)));
+            }
+            Action::RemoveFinalizer => {
+                self.let_go(instance, id, &decision.status).await?;
+                return Ok(Some(Requeue::await_change()));
+            }
+            Action::Prepare(_) | Action::Start | Action::Resume | Action::Update(_) | Action::Recreate(_) => {
+                // Only decided where the workload is known.
+                let Ok(workload) = &observation.desired else { return Ok(None) };
+                self.bring_up(instance, id, workload, previous, &decision).await?;
+            }
+            Action::Commit | Action::RollBack(_) | Action::Stop(_) => {
+                self.change_running(instance, id, previous, decision).await?;
+            }
+            Action::Remove | Action::RemoveData => {
+                runtime.apply(id, &decision.action, None).await?;
+                let mut memory = decision.memory;
+                match decision.action {
+                    Action::Remove => memory.removed = true,
+                    _ => memory.data_removed = true,
+                }
+                self.put_memory(id, &memory).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies an action towards what is declared. A failure becomes the status.
+    async fn bring_up(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        workload: &Workload,
+        previous: &MaiInstanceStatus,
+        decision: &Decision,
+    ) -> Result<(), ReconcileError> {
+        let Decision { action, status, memory, .. } = decision;
+        let runtime = &self.context.runtime;
+        tracing::info!(instance = id.log_name(), "{action}");
+        self.add_finalizer(instance, id).await?;
+        // People are told of what takes a while before it begins, but of an image that is only tried
+        // again they know more already.
+        let takes_a_while = match action {
+            Action::Recreate(_) => runtime.platform().recreates_slowly,
+            Action::Prepare(_) => !is_retry(previous, status),
+            _ => false,
+        };
+        let previous = if takes_a_while {
+            self.put(instance, id, previous, status, memory).await;
+            status
+        } else {
+            previous
+        };
+        let outcome = runtime.apply(id, action, Some(workload)).await;
+        let failed = outcome
+            .as_ref()
+            .err()
+            .map(|error| status::with_failure(previous, status, error.reason(), &error.to_string(), Timestamp::now()));
+        self.put(instance, id, previous, failed.as_ref().unwrap_or(status), memory).await;
+        Ok(outcome?)
+    }
+
+    /// Records the decision first, then applies it: after a crash in the middle a rejected workload must
+    /// not be taken for a new one.
+    async fn change_running(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        previous: &MaiInstanceStatus,
+        decision: Decision,
+    ) -> Result<(), ReconcileError> {
+        let Decision { action, status, mut memory, .. } = decision;
+        match &action {
+            Action::RollBack(cause) => tracing::warn!(instance = id.log_name(), "rolling back: {cause}"),
+            Action::Stop(cause) => tracing::info!(instance = id.log_name(), "stopping: {cause}"),
+            _ => {}
+        }
+        self.put(instance, id, previous, &status, &memory).await;
+        self.context.runtime.apply(id, &action, None).await?;
+        if matches!(action, Action::Stop(_)) {
+            memory.counted_exit = memory.counted_exit.max(Some(Timestamp::now()));
+            self.put_memory(id, &memory).await;
+        }
+        Ok(())
+    }
+
+    async fn let_go(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        status: &MaiInstanceStatus,
+    ) -> Result<(), ReconcileError> {
+        self.put_memory(id, &Memory::default()).await;
+        self.context.source.remove_finalizer(&id.namespace, &id.name).await?;
+        self.put_event(instance, id, status, true).await;
+        self.snapshots.lock().remove(&id.uid);
+        self.announced.lock().remove(&id.uid);
+        self.finalized.lock().remove(&id.uid);
+        Ok(())
+    }
+
+    /// Adds the finalizer before anything is created for an instance, so that its document cannot
+    /// disappear unnoticed.
+    async fn add_finalizer(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
+        let present = instance.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
+        if !present && !self.finalized.lock().contains(&id.uid) {
+            self.context.source.add_finalizer(&id.namespace, &id.name, &id.uid).await?;
+            self.finalized.lock().insert(id.uid.clone());
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&self, instance: &MaiInstance, id: &InstanceId) -> Result<RecordSnapshot, RecordError> {
+        if let Some(snapshot) = self.snapshots.lock().get(&id.uid) {
+            return Ok(snapshot.clone());
+        }
+        let deleted = instance.metadata.deletion_timestamp.is_some();
+        let snapshot = self.context.record.load(instance, id, !deleted).await?;
+        if snapshot.session_key.is_ok() {
+            self.snapshots.lock().insert(id.uid.clone(), snapshot.clone());
+        }
+        Ok(snapshot)
+    }
+
+    /// Records what changed and nothing else. A failure (a full disk) does not keep a server from being
+    /// repaired, so it is logged and not returned.
+    async fn put(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        previous: &MaiInstanceStatus,
+        status: &MaiInstanceStatus,
+        memory: &Memory,
+    ) {
+        self.put_memory(id, memory).await;
+        let first = self.announced.lock().insert(id.uid.clone());
+        if status == previous {
+            if first {
+                self.announce(instance, status, false);
+            }
+            return;
+        }
+        match self.context.record.put_status(id, status).await {
+            Ok(()) => self.update_snapshot(id, |snapshot| snapshot.status.clone_from(status)),
+            Err(error) => tracing::error!(instance = id.log_name(), "the status could not be recorded: {error}"),
+        }
+        let short = |status: &MaiInstanceStatus| {
+            status.condition(ConditionKind::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
+        };
+        if short(previous) != short(status) {
+            self.put_event(instance, id, status, false).await;
+        }
+    }
+
+    async fn put_memory(&self, id: &InstanceId, memory: &Memory) {
+        if self.snapshots.lock().get(&id.uid).is_some_and(|snapshot| snapshot.memory == *memory) {
+            return;
+        }
+        match self.context.record.put_memory(id, memory).await {
+            Ok(()) => self.update_snapshot(id, |snapshot| snapshot.memory.clone_from(memory)),
+            Err(error) => tracing::error!(instance = id.log_name(), "the memory could not be recorded: {error}"),
+        }
+    }
+
+    fn update_snapshot(&self, id: &InstanceId, update: impl FnOnce(&mut RecordSnapshot)) {
+        if let Some(snapshot) = self.snapshots.lock().get_mut(&id.uid) {
+            update(snapshot);
+        }
+    }
+
+    /// Records an event and announces it.
+    async fn put_event(&self, instance: &MaiInstance, id: &InstanceId, status: &MaiInstanceStatus, gone: bool) {
+        let Some(ready) = status.condition(ConditionKind::Ready) else { return };
+        let stalled = status.true_condition(ConditionKind::Stalled).is_some();
+        let kind = if stalled { EventKind::Warning } else { EventKind::Normal };
+        let (reason, message) = match gone {
+            true => ("Deleted", "the server is stopped and the document is gone"),
+            false => (ready.reason.as_str(), ready.message.as_str()),
+        };
+        if let Err(error) = self.context.record.put_event(id, kind, reason, message).await {
+            tracing::error!(instance = id.log_name(), "an event could not be recorded: {error}");
+        }
+        self.announce(instance, status, gone);
+    }
+
+    fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {
+        let Some(ready) = status.condition(ConditionKind::Ready) else { return };
+        let transition = Transition {
+            namespace: instance.namespace().unwrap_or_default(),
+            name: instance.name_any(),
+            ready: status.condition_holds(ConditionKind::Ready) == Some(true),
+            reason: ready.reason.clone(),
+            message: ready.message.clone(),
+            address: status.address.clone(),
+            listen: (self.context.runtime.platform().listen)(instance).ok(),
+            gone,
+        };
+        // It is fine if nobody listens.
+        let _ = self.context.transitions.send(transition);
+    }
+}
+
+/// Returns whether an image that could not be pulled is only tried again.
+fn is_retry(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) -> bool {
+    previous.reason(ConditionKind::Ready) == Some(Reason::ImageUnavailable)
+        && previous.observed_generation == status.observed_generation
+}
+
+/// Returns what failures are counted by.
+fn key(instance: &MaiInstance) -> String {
+    format!("{}/{}", instance.namespace().unwrap_or_default(), instance.name_any())
+}
