@@ -90,5 +90,5 @@ fn checked(name: &str, html: &str) -> String {
 }
 
 fn between<'a>(html: &'a str, start: &str, end: &str) -> &'a str {
-    html.split_once(start).and_then(|(_, rest)| rest.rsplit_once(end)).map(|(inner, _)| inner).unwrap()
+    html.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map(|(inner, _)| inner).unwrap()
 }
