@@ -1,4 +1,4 @@
-"""A real Kubernetes, with a node where one is wanted, for as long as a class of tests runs. It ends with the tests, however they end."""
+"""A real Kubernetes, with or without a node, for one class of tests. It ends with the tests."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import helm_python as helm
 import yaml
-from stage import ROOT
+from environment import ROOT
 
 
 
@@ -28,13 +28,13 @@ class Cluster:
             text=True,
             start_new_session=True,
         )
-        said = []
+        output = []
         for line in self._process.stdout:
-            said.append(line)
+            output.append(line)
             if line.strip() == "ready":
                 return
         self.close()
-        raise RuntimeError(f"the tests' Kubernetes did not start: {''.join(said)}")
+        raise RuntimeError(f"the tests' Kubernetes did not start: {''.join(output)}")
 
     def close(self):
         self._process.stdin.close()
@@ -43,7 +43,7 @@ class Cluster:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def load_own_image(self, name):
-        """The very binary under test as the Dockerfile has it, with the libraries it was linked with, known to the node by this name."""
+        """Loads an image of the binary under test and its shared libraries onto the node, laid out like the real image."""
         mai = os.environ["MAI"]
         rootfs, archive = Path(self._directory, "rootfs.tar"), Path(self._directory, "image.tar")
         with rootfs.open("wb") as out:
@@ -72,33 +72,33 @@ class Cluster:
         archive.unlink()
 
     def helm(self, namespace="mai-system"):
-        """Helm, as the administrator."""
+        """Returns Helm with the rights of the administrator."""
         return helm.Config(kubeconfig_path=f"{self._directory}/kubeconfig/admin", namespace=namespace)
 
     def kubectl(self, *arguments, stdin=None):
-        """Exit code, and what kubectl printed."""
+        """Returns the exit code and the output of kubectl."""
         command = [os.environ["MAI_CLUSTER"], "--dir", self._directory, "kubectl", *arguments]
         ran = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         return ran.returncode, ran.stdout + ran.stderr
 
     def apply(self, *documents):
-        code, said = self.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
-        assert code == 0, said
-        return said
+        code, output = self.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(documents))
+        assert code == 0, output
+        return output
 
     def get(self, *arguments):
-        """An object, or None where there is none."""
-        code, said = self.kubectl("get", *arguments, "-o", "yaml")
+        """Returns an object, or None if it does not exist."""
+        code, output = self.kubectl("get", *arguments, "-o", "yaml")
         if code != 0:
-            assert "NotFound" in said, said
+            assert "NotFound" in output, output
             return None
-        return yaml.safe_load(said)
+        return yaml.safe_load(output)
 
     def may(self, who, verb, resource, namespace=None, below=None):
-        """Whether the API server lets someone do this; without a namespace, in all of them. `below` is a subresource."""
+        """Returns True if the API server permits this, in all namespaces without `namespace`. `below` is a subresource."""
         scope = ["--namespace", namespace] if namespace else ["--all-namespaces"]
         subresource = [f"--subresource={below}"] if below else []
-        code, said = self.kubectl("auth", "can-i", verb, resource, "--as", who, *subresource, *scope)
-        answer = said.strip().splitlines()[-1].split(" ")[0]
-        assert answer in ("yes", "no") and code == (0 if answer == "yes" else 1), said
+        code, output = self.kubectl("auth", "can-i", verb, resource, "--as", who, *subresource, *scope)
+        answer = output.strip().splitlines()[-1].split(" ")[0]
+        assert answer in ("yes", "no") and code == (0 if answer == "yes" else 1), output
         return answer == "yes"

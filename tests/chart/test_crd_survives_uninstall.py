@@ -1,29 +1,29 @@
-"""The CRD is upgraded with the chart, outlives it, and is the one that the code means."""
+"""The CRD is upgraded with the chart, survives its removal, and equals that of the code."""
 
 import yaml
-from stage import CHART, ROOT, SCENES, Case, of_kind, render
+from environment import CHART, ROOT, VALUE_SETS, Case, of_kind, render
 
 
-class TheCrdSurvives(Case):
-    def test_the_chart_holds_the_crd_of_the_code(self):
+class CrdSurvivesUninstall(Case):
+    def test_chart_crd_equals_the_committed_crd(self):
         self.assert_committed(CHART / "files/maiinstances.yaml", (ROOT / "crds/maiinstances.yaml").read_text())
 
-    def test_it_is_a_template_so_that_an_upgrade_reaches_it(self):
+    def test_crd_is_a_template_and_upgraded(self):
         self.assertFalse((CHART / "crds").exists(), "Helm never upgrades what is in crds/")
         self.assertIn("crds.yaml", render())
 
-    def test_an_uninstall_keeps_it_whatever_the_values(self):
+    def test_uninstall_keeps_the_crd_for_all_values(self):
         against = {"crds": {"annotations": {"helm.sh/resource-policy": "delete", "example.com/kept": "yes"}}}
-        for values in [*SCENES.values(), against]:
+        for values in [*VALUE_SETS.values(), against]:
             crd = of_kind("CustomResourceDefinition", values)["maiinstances.mai.dev"]
             self.assertEqual(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep")
         self.assertEqual(crd["metadata"]["annotations"]["example.com/kept"], "yes")
 
-    def test_what_is_rendered_is_what_the_code_means(self):
+    def test_rendered_crd_equals_the_code(self):
         rendered = of_kind("CustomResourceDefinition")["maiinstances.mai.dev"]
         meant = yaml.safe_load((ROOT / "crds/maiinstances.yaml").read_text())
         self.assertEqual(rendered["spec"], meant["spec"])
         self.assertEqual((rendered["apiVersion"], rendered["metadata"]["name"]), (meant["apiVersion"], meant["metadata"]["name"]))
 
-    def test_it_can_be_left_to_somebody_else(self):
+    def test_crd_can_be_disabled(self):
         self.assertEqual(of_kind("CustomResourceDefinition", {"crds": {"install": False}}), {})

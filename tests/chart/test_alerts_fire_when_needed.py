@@ -1,4 +1,4 @@
-"""Alerts fire when they should and not before, each has a runbook, and everything asks for metrics that are documented."""
+"""Alerts fire in their scenario only, each has a runbook, and all queries use documented metrics."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from stage import CHART, ROOT, SCENES, Case, of_kind
+from environment import CHART, ROOT, VALUE_SETS, Case, of_kind
 
 ON = {"metrics": {"prometheusRule": {"enabled": True}}}
 
@@ -27,19 +27,19 @@ def promtool(*arguments):
     return ran.returncode, ran.stdout + ran.stderr
 
 
-class TheAlertsFire(Case):
-    def test_when_they_should_and_not_before(self):
+class AlertsFireWhenNeeded(Case):
+    def test_alerts_fire_in_their_scenario_only(self):
         with tempfile.TemporaryDirectory() as directory:
             spec = of_kind("PrometheusRule", ON)["mai-operator"]["spec"]
             Path(directory, "rules.yaml").write_text(yaml.safe_dump(spec))
-            scenes = (ROOT / "tests/chart/alerts.yaml").read_text()
-            Path(directory, "scenes.yaml").write_text(scenes)
-            code, said = promtool("test", "rules", f"{directory}/scenes.yaml")
-            self.assertEqual(code, 0, said)
-        tested = set(re.findall(r"alertname: (\w+)", scenes))
+            scenarios = (ROOT / "tests/chart/alerts.yaml").read_text()
+            Path(directory, "alerts.yaml").write_text(scenarios)
+            code, output = promtool("test", "rules", f"{directory}/alerts.yaml")
+            self.assertEqual(code, 0, output)
+        tested = set(re.findall(r"alertname: (\w+)", scenarios))
         self.assertEqual(tested, set(rules()), "every alert has a scene")
 
-    def test_each_has_a_runbook_that_is_there(self):
+    def test_every_alert_has_a_runbook(self):
         for name, rule in rules().items():
             with self.subTest(name):
                 self.assertEqual(rule["annotations"]["runbook_url"], f"docs/runbooks/{name}.md")
@@ -50,8 +50,8 @@ class TheAlertsFire(Case):
         pages = {page.stem for page in (ROOT / "docs/runbooks").glob("Mai*.md")}
         self.assertEqual(pages, set(rules()), "no page without an alert")
 
-    def test_the_values_reach_them(self):
-        made = rules(SCENES["everything"])
+    def test_values_configure_the_alerts(self):
+        made = rules(VALUE_SETS["everything"])
         self.assertNotIn("MaiWatchErrors", made)
         silent = made["MaiOperatorSilent"]
         self.assertIn("> 1800", silent["expr"])
@@ -61,28 +61,28 @@ class TheAlertsFire(Case):
         for rule in made.values():
             self.assertNotRegex(rule["expr"], "JOB|SILENT_SECONDS")
 
-    def test_the_schema_knows_every_alert(self):
+    def test_schema_lists_every_alert(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
         disabled = schema["properties"]["metrics"]["properties"]["prometheusRule"]["properties"]["disabled"]
         self.assertEqual(set(disabled["items"]["enum"]), set(rules()))
 
-    def test_the_dashboard_asks_what_prometheus_understands(self):
+    def test_dashboard_queries_are_valid(self):
         asked = [target["expr"] for panel in panels() for target in panel["targets"]]
         self.assertGreater(len(asked), 10)
         recorded = [{"record": f"panel:{number}", "expr": expr.replace("$__rate_interval", "5m")} for number, expr in enumerate(asked)]
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, "dashboard.yaml")
             path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
-            code, said = promtool("check", "rules", str(path))
-            self.assertEqual(code, 0, said)
+            code, output = promtool("check", "rules", str(path))
+            self.assertEqual(code, 0, output)
 
-    def test_the_dashboard_reaches_grafana_as_it_is(self):
-        [config] = of_kind("ConfigMap", SCENES["everything"]).values()
+    def test_dashboard_config_map_equals_the_file(self):
+        [config] = of_kind("ConfigMap", VALUE_SETS["everything"]).values()
         self.assertEqual(config["metadata"]["namespace"], "monitoring")
         self.assertEqual(config["metadata"]["labels"]["grafana_dashboard"], "1")
         self.assertEqual(json.loads(config["data"]["mai-operator.json"]), json.loads((CHART / "files/dashboard.json").read_text()))
 
-    def test_only_documented_metrics_and_labels_are_asked_for(self):
+    def test_queries_use_documented_metrics_and_labels_only(self):
         page = (ROOT / "docs/kubernetes.md").read_text()
         documented = dict(re.findall(r"^\| `(mai_[a-z_]+)(?:\{([a-z,]+)\})?` \|", page, re.M))
         exprs = [rule["expr"] for rule in rules().values()] + [t["expr"] for panel in panels() for t in panel["targets"]]

@@ -1,51 +1,51 @@
-"""Helm accepts the chart, packs it completely, and renders what was last reviewed."""
+"""Helm accepts the chart, packs it completely, and renders the committed snapshots."""
 
 import tempfile
 
 import helm_python as helm
 import yaml
-from stage import CHART, ROOT, SCENES, Case, objects, render
+from environment import CHART, ROOT, VALUE_SETS, Case, objects, render
 
 VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 
 
-class TheChartIsSound(Case):
-    def test_helm_lint_finds_nothing(self):
-        for scene, values in SCENES.items():
-            with self.subTest(scene):
+class ChartRendersValidObjects(Case):
+    def test_helm_lint_reports_nothing(self):
+        for case, values in VALUE_SETS.items():
+            with self.subTest(case):
                 report = helm.lint(CHART, values, strict=True)
                 findings = [message for message in report["messages"] if message["severity"] > 1]
                 self.assertEqual((report["errors"], findings), ([], []))
 
-    def test_it_packs_and_renders_the_same_from_its_archive(self):
+    def test_packed_chart_renders_the_same(self):
         with tempfile.TemporaryDirectory() as directory:
             archive = helm.package(CHART, destination=directory)
             self.assertTrue(archive.endswith(f"/mai-operator-{VERSION}.tgz"), archive)
             with helm.Chart.load(archive) as packed, helm.Chart.load(CHART) as chart:
-                values = SCENES["everything"]
+                values = VALUE_SETS["everything"]
                 self.assertEqual(packed.render(values, name="a", namespace="b"), chart.render(values, name="a", namespace="b"))
                 self.assertIn("README.md", [file["name"] for file in packed.files])
 
-    def test_what_it_renders_was_reviewed(self):
-        for scene, values in SCENES.items():
-            with self.subTest(scene):
+    def test_rendered_objects_equal_the_snapshots(self):
+        for case, values in VALUE_SETS.items():
+            with self.subTest(case):
                 texts = render(values)
                 # Both are files of the chart and compared as such.
                 del texts["crds.yaml"]
                 texts.pop("dashboard.yaml", None)
                 text = "".join(f"# {path}\n{text.strip()}\n\n" for path, text in texts.items())
-                self.assert_committed(ROOT / f"tests/chart/snapshots/{scene}.yaml", text)
+                self.assert_committed(ROOT / f"tests/chart/snapshots/{case}.yaml", text)
 
-    def test_every_object_has_its_labels_and_only_one_owner(self):
-        for scene, values in SCENES.items():
+    def test_every_object_has_its_labels_and_one_owner(self):
+        for case, values in VALUE_SETS.items():
             made = objects(values, name="prod")
             names = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in made]
-            self.assertEqual(len(names), len(set(names)), scene)
+            self.assertEqual(len(names), len(set(names)), case)
             for one in made:
-                with self.subTest(scene, kind=one["kind"], name=one["metadata"]["name"]):
+                with self.subTest(case, kind=one["kind"], name=one["metadata"]["name"]):
                     self.assertEqual(one["metadata"]["labels"]["app.kubernetes.io/instance"], "prod")
                     self.assertEqual(one["metadata"]["labels"]["helm.sh/chart"], f"mai-operator-{VERSION}")
 
-    def test_chart_and_operator_have_the_version_of_the_crate(self):
+    def test_chart_and_operator_have_the_crate_version(self):
         chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-        self.assertIn(f'version = "{chart["appVersion"]}"', (ROOT / "Cargo.toml").read_text().split("\n\n")[0])
+        self.assertIn(f'version = "{chart["appVersion"]}"', (ROOT / "Cargo.toml").read_text().split("[workspace.package]")[1].split("\n\n")[0])

@@ -1,4 +1,4 @@
-"""The chart as the tests see it: rendered by Helm's own SDK, read as objects. No cluster, no network."""
+"""The chart rendered by Helm's own SDK and read as objects, without a cluster or a network."""
 
 import os
 import unittest
@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/mai-operator"
 UPDATE = bool(os.environ.get("UPDATE"))
 
-# One set of values for each way in which the chart is used.
-SCENES = {
+# Values for each way in which the chart is used.
+VALUE_SETS = {
     "default": {},
     "namespaced": {"watchNamespaces": ["client-a", "client-b"]},
     "two-replicas": {"replicas": 2},
@@ -59,25 +59,25 @@ SCENES = {
 
 
 def render(values=None, name="mai-operator"):
-    """Rendered text by template, of a release in the namespace mai-system."""
+    """Returns the rendered text by template, of a release in the namespace mai-system."""
     with helm.Chart.load(CHART) as chart:
         rendered = chart.render(values or {}, name=name, namespace="mai-system")
     return {path.removeprefix("mai-operator/templates/"): text for path, text in sorted(rendered.items()) if text.strip()}
 
 
 def objects(values=None, name="mai-operator"):
-    """The rendered objects."""
+    """Returns the rendered objects."""
     texts = [text for path, text in render(values, name).items() if path != "NOTES.txt"]
     return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
 def of_kind(kind, values=None):
-    """The rendered objects of a kind, by name."""
+    """Returns the rendered objects of a kind, by name."""
     return {made["metadata"]["name"]: made for made in objects(values) if made["kind"] == kind}
 
 
 class Case(unittest.TestCase):
-    """A test that can compare with a committed file, or write it anew."""
+    """A test that compares with committed files, or regenerates them."""
 
     maxDiff = None
 

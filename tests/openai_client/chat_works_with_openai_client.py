@@ -1,4 +1,4 @@
-"""OpenAI's own Python client chats through an instance: whole and streamed, with a session and with an API key."""
+"""OpenAI's Python client chats with an instance, whole and streamed, with a session and with an API key."""
 
 import json
 import os

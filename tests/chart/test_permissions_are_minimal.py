@@ -1,14 +1,14 @@
-"""The operator may do what it needs, by name, and nothing else; the documentation tells exactly that."""
+"""The operator has exactly the permissions it needs, and the documentation lists them."""
 
 import re
 
-from stage import ROOT, SCENES, Case, objects, of_kind
+from environment import ROOT, VALUE_SETS, Case, objects, of_kind
 
 WRITTEN = {"get", "list", "watch", "create", "patch", "delete"}
 
 
-def rights(rules):
-    """(group, resource) → verbs."""
+def permissions(rules):
+    """Returns the verbs by (group, resource)."""
     table = {}
     for rule in rules:
         for group in rule["apiGroups"]:
@@ -41,8 +41,8 @@ LEASE = {
 }
 
 
-def of_the_operator(values=None):
-    """What the operator's service account is bound to: (namespace or None, rights) for each binding."""
+def operator_permissions(values=None):
+    """Returns (namespace or None, permissions) for each binding of the operator's service account."""
     made = objects(values)
     roles = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]): o["rules"] for o in made if o["kind"] in ("Role", "ClusterRole")}
     [account] = [o["spec"]["template"]["spec"]["serviceAccountName"] for o in made if o["kind"] == "Deployment"]
@@ -52,44 +52,44 @@ def of_the_operator(values=None):
             assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "mai-system"}]
             namespace = binding["metadata"].get("namespace")
             kind = binding["roleRef"]["kind"]
-            bound.append((namespace, rights(roles[kind, namespace if kind == "Role" else None, binding["roleRef"]["name"]])))
+            bound.append((namespace, permissions(roles[kind, namespace if kind == "Role" else None, binding["roleRef"]["name"]])))
     return sorted(bound, key=lambda entry: (entry[0] or "", len(entry[1])))
 
 
-class TheRightsAreLeast(Case):
-    def test_nothing_is_a_wildcard_in_any_scene(self):
-        for scene, values in SCENES.items():
+class PermissionsAreMinimal(Case):
+    def test_no_rule_has_a_wildcard(self):
+        for case, values in VALUE_SETS.items():
             for role in objects(values):
                 for rule in role.get("rules", []):
-                    with self.subTest(scene, role=role["metadata"]["name"]):
+                    with self.subTest(case, role=role["metadata"]["name"]):
                         self.assertNotIn("*", rule["apiGroups"] + rule["resources"] + rule["verbs"])
                         self.assertFalse({"escalate", "bind", "impersonate"} & set(rule["verbs"]))
 
-    def test_with_all_namespaces_secrets_are_never_listed(self):
+    def test_secrets_are_not_listed_in_all_namespaces(self):
         for values in ({}, {"rbac": {"watchSecrets": True}}):
-            self.assertEqual(of_the_operator(values), [(None, INSTANCE), ("mai-system", LEASE)])
+            self.assertEqual(operator_permissions(values), [(None, INSTANCE), ("mai-system", LEASE)])
 
-    def test_with_chosen_namespaces_there_is_no_right_elsewhere(self):
+    def test_watched_namespaces_limit_all_permissions(self):
         there = INSTANCE | {("", "secrets"): WRITTEN}
         expected = [("client-a", there), ("client-b", there), ("mai-system", LEASE)]
-        self.assertEqual(of_the_operator({"watchNamespaces": ["client-a", "client-b"]}), expected)
+        self.assertEqual(operator_permissions({"watchNamespaces": ["client-a", "client-b"]}), expected)
         without = {"watchNamespaces": ["client-a"], "rbac": {"watchSecrets": False}}
-        self.assertEqual(of_the_operator(without), [("client-a", INSTANCE), ("mai-system", LEASE)])
+        self.assertEqual(operator_permissions(without), [("client-a", INSTANCE), ("mai-system", LEASE)])
 
-    def test_what_is_switched_off_takes_its_rights_along(self):
-        self.assertEqual(of_the_operator({"rbac": {"create": False}}), [])
-        routes = {right for _, table in of_the_operator({"gatewayApi": {"enabled": False}}) for right in table}
+    def test_disabled_features_drop_their_permissions(self):
+        self.assertEqual(operator_permissions({"rbac": {"create": False}}), [])
+        routes = {right for _, table in operator_permissions({"gatewayApi": {"enabled": False}}) for right in table}
         self.assertNotIn(("gateway.networking.k8s.io", "httproutes"), routes)
-        alone = of_the_operator({"leaderElection": {"enabled": False}})
+        alone = operator_permissions({"leaderElection": {"enabled": False}})
         self.assertEqual(alone, [(None, INSTANCE)])
 
-    def test_people_with_the_clusters_roles_may_handle_instances_and_nothing_more(self):
+    def test_aggregated_roles_grant_instances_only(self):
         people = {name: role for name, role in of_kind("ClusterRole").items() if any("aggregate-to" in label for label in role["metadata"]["labels"])}
         granted = {"view": set(), "edit": set(), "admin": set()}
         for role in people.values():
             for to in granted:
                 if role["metadata"]["labels"].get(f"rbac.authorization.k8s.io/aggregate-to-{to}") == "true":
-                    for (group, resource), verbs in rights(role["rules"]).items():
+                    for (group, resource), verbs in permissions(role["rules"]).items():
                         self.assertEqual(group, "mai.dev")
                         granted[to] |= {(resource, verb) for verb in verbs}
         read = {(resource, verb) for resource in ("maiinstances", "maiinstances/status") for verb in ("get", "list", "watch")}
@@ -99,14 +99,14 @@ class TheRightsAreLeast(Case):
         self.assertEqual(granted["admin"], read | write | {("maiinstances", "deletecollection")})
         self.assertFalse([name for name in of_kind("ClusterRole", {"rbac": {"aggregate": False}}) if name.endswith(("-view", "-edit", "-admin"))])
 
-    def test_the_token_is_only_in_the_operators_pod(self):
+    def test_token_is_mounted_in_the_operators_pod_only(self):
         self.assertIs(of_kind("ServiceAccount")["mai-operator"]["automountServiceAccountToken"], False)
         self.assertIs(of_kind("Deployment")["mai-operator"]["spec"]["template"]["spec"]["automountServiceAccountToken"], True)
 
-    def test_the_documentation_tells_every_right(self):
-        told = {}
+    def test_documentation_lists_every_permission(self):
+        documented = {}
         page = (ROOT / "docs/kubernetes.md").read_text()
         for group, resources, verbs in re.findall(r"^\| `(core|[a-z.0-9]+)` \| ((?:`[a-z./-]+`(?:, )?)+) \| ([a-z, ]+) \|", page, re.M):
             for resource in re.findall(r"`([a-z./-]+)`", resources):
-                told.setdefault(("" if group == "core" else group, resource), set()).update(verbs.strip().split(", "))
-        self.assertEqual(told, INSTANCE | LEASE)
+                documented.setdefault(("" if group == "core" else group, resource), set()).update(verbs.strip().split(", "))
+        self.assertEqual(documented, INSTANCE | LEASE)

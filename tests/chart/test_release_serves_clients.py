@@ -1,57 +1,57 @@
-"""A cluster administrator goes the way of docs/kubernetes.md with the real operator: three clients, an upgrade, an uninstall, a return."""
+"""The steps of docs/kubernetes.md with the real operator: three clients, an upgrade, an uninstall, a reinstall."""
 
 import re
 import time
 import urllib.request
 
 from cluster import Cluster
-from stage import CHART, ROOT, Case
+from environment import CHART, ROOT, Case
 
 REPOSITORY = "registry.example.com/mai-production"
 CLIENTS = ("brightlabs", "companyabc", "nowakowska")
 OPERATOR = ("-n", "mai-system")
 
 
-def eventually(found, seconds=120):
-    """The first true answer."""
+def wait_for(found, seconds=120):
+    """Calls `found` until it returns a true value; returns the last one."""
     until = time.monotonic() + seconds
     while not (answer := found()) and time.monotonic() < until:
         time.sleep(0.3)
     return answer
 
 
-class TheReleaseServesClients(Case):
+class ReleaseServesClients(Case):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Cluster(node=True)
         cls.addClassCleanup(cls.cluster.close)
-        # Known to the node under the name that the examples have.
+        # The name that the examples use.
         cls.cluster.load_own_image(f"{REPOSITORY}:0.1.0")
 
     def kubectl(self, *arguments, stdin=None):
-        code, said = self.cluster.kubectl(*arguments, stdin=stdin)
+        code, output = self.cluster.kubectl(*arguments, stdin=stdin)
         if code != 0:
             seen = [self.cluster.kubectl(*words)[1] for words in (
                 ("get", "mai,pods", "-A", "-o", "wide"),
                 ("get", "mai", "-A", "-o", "yaml"),
                 ("logs", *OPERATOR, "deployment/mai-operator", "--tail=60"),
             )]
-            self.fail("\n".join([f"kubectl {' '.join(arguments)}: {said}", *seen]))
-        return said
+            self.fail("\n".join([f"kubectl {' '.join(arguments)}: {output}", *seen]))
+        return output
 
     def install(self):
         with self.cluster.helm() as config:
             config.install(CHART, "mai-operator", {"image": {"repository": REPOSITORY}})
-        self.rolled_out()
+        self.wait_rolled_out()
 
-    def rolled_out(self):
+    def wait_rolled_out(self):
         self.kubectl("rollout", "status", "deployment/mai-operator", *OPERATOR, "--timeout=3m")
 
     def wait_ready(self):
         self.kubectl("wait", "--for=condition=Ready", "maiinstances", "--all", "--all-namespaces", "--timeout=5m")
 
     def servers(self):
-        """Of each client: the uid of its pod, how often it was restarted, and which version of its Deployment runs."""
+        """Returns by client the uid and restart count of its pod and the generation of its Deployment."""
         found = {}
         for client in CLIENTS:
             [pod] = self.cluster.get("pods", "-n", f"client-{client}")["items"]
@@ -65,11 +65,11 @@ class TheReleaseServesClients(Case):
             return answer.status == 200
 
     def metrics(self):
-        """What each pod of the operator tells Prometheus, once each is ready."""
+        """Returns the metrics of each pod of the operator."""
         pods = [pod["metadata"]["name"] for pod in self.cluster.get("pods", *OPERATOR)["items"] if "deletionTimestamp" not in pod["metadata"]]
         return {pod: self.kubectl("get", "--raw", f"/api/v1/namespaces/mai-system/pods/{pod}:8080/proxy/metrics") for pod in pods}
 
-    def test_from_nothing_to_three_clients_and_through_the_life_of_the_release(self):
+    def test_three_clients_survive_upgrade_and_reinstall(self):
         self.kubectl("create", "namespace", "mai-system")
         self.kubectl("label", "namespace", "mai-system", "pod-security.kubernetes.io/enforce=restricted")
         self.install()
@@ -87,8 +87,8 @@ class TheReleaseServesClients(Case):
 
         with self.cluster.helm() as config:
             config.upgrade(CHART, "mai-operator", {"image": {"repository": REPOSITORY}, "replicas": 2, "log": {"filter": "debug"}})
-        self.rolled_out()
-        leading = eventually(lambda: [pod for pod, text in self.metrics().items() if re.search(r"^mai_operator_leader 1$", text, re.M)])
+        self.wait_rolled_out()
+        leading = wait_for(lambda: [pod for pod, text in self.metrics().items() if re.search(r"^mai_operator_leader 1$", text, re.M)])
         telling = [pod for pod, text in self.metrics().items() if "mai_instance_ready{" in text]
         self.assertEqual((len(self.metrics()), len(leading)), (2, 1))
         self.assertEqual(telling, leading, "whoever stands by tells nothing of instances")
@@ -97,7 +97,7 @@ class TheReleaseServesClients(Case):
         claims = lambda: {c["metadata"]["uid"] for c in self.cluster.get("pvc", "-n", "client-companyabc")["items"]}
         kept = claims()
         self.kubectl("delete", "maiinstance/companyabc", "-n", "client-companyabc", "--timeout=2m")
-        self.assertTrue(eventually(lambda: not self.cluster.get("pods", "-n", "client-companyabc")["items"]))
+        self.assertTrue(wait_for(lambda: not self.cluster.get("pods", "-n", "client-companyabc")["items"]))
         self.kubectl("apply", "-f", str(ROOT / "deploy/examples/companyabc.yaml"))
         self.wait_ready()
         self.assertEqual((claims(), len(kept)), (kept, 2), "the data is taken up again")
@@ -106,13 +106,13 @@ class TheReleaseServesClients(Case):
 
         with self.cluster.helm() as config:
             config.uninstall("mai-operator")
-        self.assertTrue(eventually(lambda: not self.cluster.get("pods", *OPERATOR)["items"]))
+        self.assertTrue(wait_for(lambda: not self.cluster.get("pods", *OPERATOR)["items"]))
         self.assertTrue(all(self.answers(client) for client in CLIENTS), "clients go on without the operator")
         self.assertEqual(self.servers(), after)
 
         self.install()
         seen = lambda text: len(re.findall(r"^mai_instance_ready\{.*\} 1$", text, re.M)) == 3 and "mai_operator_last_reconcile_timestamp_seconds{" in text
-        self.assertTrue(eventually(lambda: any(map(seen, self.metrics().values()))), "the operator looks at all of them again")
+        self.assertTrue(wait_for(lambda: any(map(seen, self.metrics().values()))), "the operator looks at all of them again")
         self.kubectl("annotate", "maiinstance/brightlabs", "-n", "client-brightlabs", "touched=now")
         time.sleep(5)
         self.assertEqual(self.servers(), after, "a return of the operator reached a client")
@@ -127,37 +127,37 @@ class TheReleaseServesClients(Case):
         self.assertEqual([f"{one['kind']}/{one['metadata']['name']}" for one in left], [])
 
     def check_rollback(self, client):
-        """A release that does not start is taken back, which asks for rights of its own."""
+        """An image that does not start is rolled back, which needs permissions of its own."""
         where = (f"maiinstance/{client}", "-n", f"client-{client}")
         change = lambda tag: self.kubectl("patch", *where, "--type=merge", "-p", f'{{"spec": {{"image": "{REPOSITORY}:{tag}", "health": {{"startPeriod": "10s"}}}}}}')
         change("9.9.9")
         self.kubectl("wait", *where, '--for=jsonpath={.status.conditions[?(@.type=="Stalled")].reason}=RolledBack', "--timeout=3m")
-        self.assertTrue(eventually(lambda: len(self.cluster.get("pods", "-n", f"client-{client}")["items"]) == 1))
+        self.assertTrue(wait_for(lambda: len(self.cluster.get("pods", "-n", f"client-{client}")["items"]) == 1))
         self.kubectl("wait", f"deployment/mai-{client}", "-n", f"client-{client}", "--for=condition=Available", "--timeout=2m")
         self.assertTrue(self.answers(client), "what ran before runs again")
         change("0.1.0")
         self.wait_ready()
 
     def check_rotation(self, client):
-        """Without the right to list Secrets a rotated one is taken up at once when the document is touched."""
+        """Without the permission to list Secrets a rotation is applied when the document is annotated."""
         namespace = ("-n", f"client-{client}")
         pod = lambda: {one["metadata"]["uid"] for one in self.cluster.get("pods", *namespace)["items"]}
         before = pod()
         self.kubectl("patch", "secret/openrouter", *namespace, "-p", '{"stringData": {"api-key": "sk-or-v1-rotated"}}')
         self.kubectl("annotate", f"maiinstance/{client}", *namespace, "rotated=1", "--overwrite")
-        self.assertTrue(eventually(lambda: len(pod()) == 1 and pod().isdisjoint(before), 60), "the pod with the old key goes on")
+        self.assertTrue(wait_for(lambda: len(pod()) == 1 and pod().isdisjoint(before), 60), "the pod with the old key goes on")
         self.wait_ready()
 
     def check_metrics(self):
         page = (ROOT / "docs/kubernetes.md").read_text()
         documented = {name: set(filter(None, labels.split(","))) for name, labels in re.findall(r"^\| `(mai_[a-z_]+)(?:\{([a-z,]+)\})?` \|", page, re.M)}
-        # Of a release that has had no failure.
+        # Absent until the first failure.
         silent = {"mai_operator_reconcile_errors_total", "mai_operator_watch_errors_total"}
         whole = lambda: next(iter(self.metrics().values()))
-        self.assertTrue(eventually(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")
-        told = {}
+        self.assertTrue(wait_for(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")
+        served = {}
         for name, labels in re.findall(r"^(mai_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? [0-9.e+-]+$", whole(), re.M):
-            told.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
-        self.assertEqual(set(told) | silent, set(documented))
-        for name, labels in told.items():
+            served.setdefault(name, set()).update(set(re.findall(r'(\w+)="', labels)) - {"le"})
+        self.assertEqual(set(served) | silent, set(documented))
+        for name, labels in served.items():
             self.assertEqual(labels, documented[name], name)

@@ -1,4 +1,4 @@
-"""What is offered beside Helm fits: the kustomize base is the chart, and Flux, Argo CD and the examples are understood."""
+"""The kustomize base equals the chart; the files for Flux and Argo CD and the examples are valid."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 import helm_python as helm
 import lupa
 import yaml
-from stage import CHART, ROOT, Case, objects
+from environment import CHART, ROOT, Case, objects
 
 DEPLOY = ROOT / "deploy"
 HEADER = "# Generated from charts/mai-operator; do not edit. UPDATE=1 tests/chart/run target/debug/mai writes it anew.\n"
 
-# Whoever applies a base often prunes too; a pruned CRD would take every client with it.
+# Bases are often applied with pruning; a pruned CRD would delete every client.
 KEPT = {
     "kustomize.toolkit.fluxcd.io/prune": "disabled",
     "argocd.argoproj.io/sync-options": "Prune=false,Delete=false,ServerSideApply=true",
@@ -27,7 +27,7 @@ FILES = {
 
 
 def without_helm(made):
-    """An object of the chart as it is without Helm."""
+    """Returns an object of the chart without Helm's labels."""
     for metadata in (made["metadata"], made.get("spec", {}).get("template", {}).get("metadata", {})):
         for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
             metadata.get("labels", {}).pop(label, None)
@@ -38,8 +38,8 @@ def documents(path):
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-class TheOtherWaysAreTheChart(Case):
-    def test_the_kustomize_base_is_the_chart_with_default_values(self):
+class KustomizeAndGitopsMatch(Case):
+    def test_kustomize_base_equals_chart_defaults(self):
         made = [without_helm(one) for one in objects({"crds": {"annotations": KEPT}})]
         for name, kinds in FILES.items():
             chosen = [one for one in made if one["kind"] in kinds]
@@ -51,15 +51,15 @@ class TheOtherWaysAreTheChart(Case):
         [namespace] = documents(DEPLOY / "kustomize/namespace.yaml")
         self.assertEqual({one["metadata"]["namespace"] for one in made if "namespace" in one["metadata"]}, {namespace["metadata"]["name"]})
 
-    def test_the_examples_are_valid(self):
+    def test_examples_are_valid(self):
         with tempfile.TemporaryDirectory() as directory:
             for path in (DEPLOY / "examples").glob("*.yaml"):
                 copied = shutil.copy(path, directory)
-                os.chmod(copied, 0o600)  # Git keeps no modes, and Secrets that others can read are refused
+                os.chmod(copied, 0o600)  # Git does not keep modes, and Secrets that others can read are refused
             ran = subprocess.run([os.environ["MAI"], "validate", directory], capture_output=True, text=True, check=False)
         self.assertEqual((ran.returncode, ran.stdout.strip()), (0, "3 instances in 4 files are valid"), ran.stderr)
 
-    def test_the_examples_have_what_they_refer_to(self):
+    def test_examples_contain_their_references(self):
         made = [one for path in (DEPLOY / "examples").glob("*.yaml") for one in documents(path)]
         namespaces = {one["metadata"]["name"] for one in made if one["kind"] == "Namespace"}
         keys = {(s["metadata"]["namespace"], s["metadata"]["name"], key) for s in made if s["kind"] == "Secret" for key in s["stringData"]}
@@ -78,7 +78,7 @@ class TheOtherWaysAreTheChart(Case):
             for name in instance["spec"].get("imagePullSecrets", []):
                 self.assertIn((namespace, name, ".dockerconfigjson"), keys)
 
-    def test_flux_and_argo_cd_give_values_that_the_chart_takes(self):
+    def test_flux_and_argo_cd_values_are_valid(self):
         [release] = [one for one in documents(DEPLOY / "flux/operator.yaml") if one["kind"] == "HelmRelease"]
         [application] = documents(DEPLOY / "argocd/operator.yaml")
         self.assertEqual(release["spec"]["chart"]["spec"]["chart"], str(CHART.relative_to(ROOT)))
@@ -95,7 +95,7 @@ class TheOtherWaysAreTheChart(Case):
         named = {"name": instance["metadata"]["name"], "namespace": instance["metadata"]["namespace"]}
         self.assertEqual(check, {"apiVersion": instance["apiVersion"], "kind": instance["kind"]} | named)
 
-    def test_argo_cd_is_given_the_health_check(self):
+    def test_argo_cd_config_map_contains_the_health_check(self):
         lua = (DEPLOY / "argocd/health.lua").read_text()
         header = "# Merged into the ConfigMap of Argo CD: kubectl patch configmap argocd-cm -n argocd --patch-file deploy/argocd/argocd-cm.yaml\n"
         indented = "".join(f"    {line}" if line.strip() else line for line in lua.splitlines(keepends=True))
@@ -103,37 +103,37 @@ class TheOtherWaysAreTheChart(Case):
         [patch] = documents(DEPLOY / "argocd/argocd-cm.yaml")
         self.assertEqual(patch["data"]["resource.customizations.health.mai.dev_MaiInstance"], lua)
 
-    def test_argo_cd_tells_health_as_the_conditions_do(self):
+    def test_argo_cd_health_follows_the_conditions(self):
         def condition(kind, status, reason="Ready"):
             return {"type": kind, "status": status, "reason": reason, "message": f"{kind} is {status}"}
 
         ready, unready = condition("Ready", "True"), condition("Ready", "False")
-        def seen(*conditions, generation=2):
+        def with_conditions(*conditions, generation=2):
             return {"observedGeneration": generation, "conditions": list(conditions)}
 
         table = [
             ("no status yet", None, "Progressing"),
-            ("an older document", seen(ready, generation=1), "Progressing"),
-            ("ready", seen(ready), "Healthy"),
-            ("under way", seen(condition("Reconciling", "True"), unready), "Progressing"),
-            ("done", seen(condition("Reconciling", "False"), condition("Stalled", "False"), ready), "Healthy"),
-            ("needs a person", seen(unready, condition("Stalled", "True")), "Degraded"),
-            ("does not answer", seen(unready), "Degraded"),
-            ("unknown", seen(condition("Ready", "Unknown")), "Progressing"),
-            ("asleep", seen(condition("Ready", "False", "Suspended")), "Suspended"),
-            ("waking up", seen(condition("Ready", "False", "Suspended"), generation=1), "Progressing"),
+            ("status of an older generation", with_conditions(ready, generation=1), "Progressing"),
+            ("ready", with_conditions(ready), "Healthy"),
+            ("reconciling", with_conditions(condition("Reconciling", "True"), unready), "Progressing"),
+            ("reconciled", with_conditions(condition("Reconciling", "False"), condition("Stalled", "False"), ready), "Healthy"),
+            ("stalled", with_conditions(unready, condition("Stalled", "True")), "Degraded"),
+            ("not ready", with_conditions(unready), "Degraded"),
+            ("unknown", with_conditions(condition("Ready", "Unknown")), "Progressing"),
+            ("suspended", with_conditions(condition("Ready", "False", "Suspended")), "Suspended"),
+            ("resuming", with_conditions(condition("Ready", "False", "Suspended"), generation=1), "Progressing"),
         ]
         lua = lupa.LuaRuntime()
         health = lua.eval("function(obj) " + (DEPLOY / "argocd/health.lua").read_text() + " end")
 
-        def told(status, annotations=None):
+        def assess(status, annotations=None):
             metadata = {"generation": 2} | ({"annotations": annotations} if annotations else {})
             instance = {"metadata": metadata, "spec": {}} | ({"status": status} if status else {})
             return health(lua.table_from(instance, recursive=True))
 
-        for scene, status, expected in table:
-            with self.subTest(scene):
-                self.assertEqual(told(status)["status"], expected)
-                self.assertTrue(told(status)["message"])
-                self.assertEqual(told(status, {"mai.dev/paused": "true"})["status"], "Suspended")
-                self.assertEqual(told(status, {"mai.dev/paused": "false"})["status"], expected)
+        for case, status, expected in table:
+            with self.subTest(case):
+                self.assertEqual(assess(status)["status"], expected)
+                self.assertTrue(assess(status)["message"])
+                self.assertEqual(assess(status, {"mai.dev/paused": "true"})["status"], "Suspended")
+                self.assertEqual(assess(status, {"mai.dev/paused": "false"})["status"], expected)

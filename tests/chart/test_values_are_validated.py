@@ -1,10 +1,10 @@
-"""A wrong value is refused before anything is installed, with its place; every value is known to the schema and explained."""
+"""An invalid value is refused with its path before anything is installed; the schema covers every value."""
 
 import json
 
 import helm_python as helm
 import yaml
-from stage import CHART, SCENES, Case, render
+from environment import CHART, VALUE_SETS, Case, render
 
 REFUSED = {
     "additional properties 'replica' not allowed": {"replica": 2},
@@ -29,36 +29,36 @@ REFUSED = {
 }
 
 
-class TheValuesAreChecked(Case):
-    def test_a_wrong_value_is_refused_with_its_place(self):
-        for said, values in REFUSED.items():
+class ValuesAreValidated(Case):
+    def test_invalid_value_is_refused_with_its_path(self):
+        for message, values in REFUSED.items():
             with self.subTest(values=values):
                 with self.assertRaises(helm.HelmValuesError) as refused:
                     render(values)
-                self.assertIn(said, str(refused.exception))
+                self.assertIn(message, str(refused.exception))
 
-    def test_right_values_pass(self):
-        for scene, values in SCENES.items():
-            with self.subTest(scene), helm.Chart.load(CHART) as chart:
+    def test_valid_values_are_accepted(self):
+        for case, values in VALUE_SETS.items():
+            with self.subTest(case), helm.Chart.load(CHART) as chart:
                 chart.validate_schema(values)
 
-    def test_a_chart_that_holds_this_one_can_give_its_globals(self):
+    def test_parent_chart_can_pass_globals(self):
         render({"global": {"anything": 1}, "enabled": True})
 
-    def test_schema_and_values_know_the_same(self):
+    def test_schema_and_values_have_the_same_keys(self):
         schema = json.loads((CHART / "values.schema.json").read_text())
 
-        def compare(place, values, node):
+        def compare(path, values, node):
             if not isinstance(values, dict) or "properties" not in node:
                 return
-            known = set(node["properties"]) - {"global", "enabled"} if not place else set(node["properties"])
-            self.assertEqual(set(values), known, place or "top")
-            self.assertIs(node["additionalProperties"], False, place)
+            known = set(node["properties"]) - {"global", "enabled"} if not path else set(node["properties"])
+            self.assertEqual(set(values), known, path or "top")
+            self.assertIs(node["additionalProperties"], False, path)
             for name, value in values.items():
-                compare(f"{place}/{name}", value, node["properties"][name])
+                compare(f"{path}/{name}", value, node["properties"][name])
 
         values = yaml.safe_load((CHART / "values.yaml").read_text())
-        # Which amounts are set by default is a choice; the schema knows them all.
+        # The defaults set some of the amounts that the schema permits.
         del values["resources"], schema["properties"]["resources"]
         del values["affinity"], schema["properties"]["affinity"]
         compare("", values, schema)

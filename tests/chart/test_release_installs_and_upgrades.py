@@ -1,4 +1,4 @@
-"""What the chart promises holds on a real API server: installed, upgraded, uninstalled, installed again, with its rights as they are told."""
+"""On a real API server the chart installs, upgrades, uninstalls and reinstalls, with the documented permissions."""
 
 import shutil
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from cluster import Cluster
-from stage import CHART, ROOT, SCENES, Case
+from environment import CHART, ROOT, VALUE_SETS, Case
 
 OPERATOR = "system:serviceaccount:mai-system:mai-operator"
 CLIENT = {
@@ -22,15 +22,15 @@ def namespace(name, level="restricted"):
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": level}}}
 
 
-def eventually(found, seconds=60):
-    """The first true answer."""
+def wait_for(found, seconds=60):
+    """Calls `found` until it returns a true value; returns the last one."""
     until = time.monotonic() + seconds
     while not (answer := found()) and time.monotonic() < until:
         time.sleep(0.2)
     return answer
 
 
-class TheReleaseLivesInACluster(Case):
+class ReleaseInstallsAndUpgrades(Case):
     @classmethod
     def setUpClass(cls):
         cls.cluster = Cluster()
@@ -41,7 +41,7 @@ class TheReleaseLivesInACluster(Case):
         with self.cluster.helm() as config:
             config.install(chart, "mai-operator", values or {})
         self.addCleanup(self.uninstall)
-        self.assertTrue(eventually(lambda: self.cluster.kubectl("get", "maiinstances", "-A")[0] == 0), "the CRD is served")
+        self.assertTrue(wait_for(lambda: self.cluster.kubectl("get", "maiinstances", "-A")[0] == 0), "the CRD is served")
 
     def upgrade(self, values=None):
         with self.cluster.helm() as config:
@@ -51,26 +51,26 @@ class TheReleaseLivesInACluster(Case):
         with self.cluster.helm() as config:
             config.uninstall("mai-operator", ignore_not_found=True)
 
-    def test_the_pod_is_let_in_where_pods_are_restricted(self):
+    def test_restricted_namespace_admits_the_pod(self):
         for values in ({}, {"replicas": 2}):
             self.install(values)
-            pods = eventually(lambda: self.cluster.get("pods", "-n", "mai-system")["items"])
+            pods = wait_for(lambda: self.cluster.get("pods", "-n", "mai-system")["items"])
             events = self.cluster.kubectl("get", "events", "-n", "mai-system")[1]
             self.assertTrue(pods, events)
             self.assertNotIn("violates PodSecurity", events)
             self.uninstall()
-            self.assertTrue(eventually(lambda: not self.cluster.get("deployment", "-n", "mai-system")["items"]))
+            self.assertTrue(wait_for(lambda: not self.cluster.get("deployment", "-n", "mai-system")["items"]))
 
-    def test_an_api_server_takes_every_scene(self):
-        for scene, values in SCENES.items():
-            with self.subTest(scene):
+    def test_api_server_accepts_all_values(self):
+        for case, values in VALUE_SETS.items():
+            with self.subTest(case):
                 values = dict(values)
-                if "metrics" in values:  # the kinds of the Prometheus operator are not there
+                if "metrics" in values:  # the Prometheus operator's kinds do not exist there
                     values["metrics"] = {"dashboard": {"enabled": True}}
                 self.install(values)
                 self.uninstall()
 
-    def test_an_uninstall_takes_no_client_along_and_a_new_install_finds_them(self):
+    def test_uninstall_keeps_clients_for_the_next_install(self):
         self.install()
         self.cluster.apply(CLIENT)
         before = self.cluster.get("maiinstance/companyabc", "-n", "client-a")["metadata"]["uid"]
@@ -80,7 +80,7 @@ class TheReleaseLivesInACluster(Case):
         self.install()
         self.assertEqual(self.cluster.get("maiinstance/companyabc", "-n", "client-a")["metadata"]["uid"], before)
 
-    def test_an_upgrade_brings_the_new_crd(self):
+    def test_upgrade_applies_the_new_crd(self):
         with tempfile.TemporaryDirectory() as directory:
             old = Path(shutil.copytree(CHART, Path(directory, "mai-operator")))
             crd = yaml.safe_load((old / "files/maiinstances.yaml").read_text())
@@ -88,11 +88,11 @@ class TheReleaseLivesInACluster(Case):
             (old / "files/maiinstances.yaml").write_text(yaml.safe_dump(crd))
             self.install(chart=old)
         explain = ("explain", "maiinstance.spec.suspend")
-        self.assertTrue(eventually(lambda: self.cluster.kubectl(*explain)[0] != 0), "the old CRD does not know it")
+        self.assertTrue(wait_for(lambda: self.cluster.kubectl(*explain)[0] != 0), "the old CRD does not know it")
         self.upgrade()
-        self.assertTrue(eventually(lambda: "Stops the workload" in self.cluster.kubectl(*explain)[1]))
+        self.assertTrue(wait_for(lambda: "Stops the workload" in self.cluster.kubectl(*explain)[1]))
 
-    def test_the_rights_are_what_the_api_server_grants(self):
+    def test_operator_has_exactly_its_permissions(self):
         may = self.cluster.may
         self.install()
         self.assertTrue(may(OPERATOR, "patch", "maiinstances.mai.dev", below="status"))
@@ -122,31 +122,31 @@ class TheReleaseLivesInACluster(Case):
             self.assertFalse(may(OPERATOR, "get", resource, "client-b"), resource)
             self.assertFalse(may(OPERATOR, "get", resource), resource)
 
-    def test_people_get_their_rights_with_the_roles_of_the_cluster(self):
+    def test_users_get_permissions_by_aggregated_roles(self):
         self.install()
         for role in ("view", "edit"):
             self.cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er", "-n", "client-a")
         may = self.cluster.may
-        self.assertTrue(eventually(lambda: may("viewer", "get", "maiinstances.mai.dev", "client-a")))
+        self.assertTrue(wait_for(lambda: may("viewer", "get", "maiinstances.mai.dev", "client-a")))
         self.assertFalse(may("viewer", "create", "maiinstances.mai.dev", "client-a"))
-        self.assertTrue(eventually(lambda: may("editer", "create", "maiinstances.mai.dev", "client-a")))
+        self.assertTrue(wait_for(lambda: may("editer", "create", "maiinstances.mai.dev", "client-a")))
         self.assertFalse(may("editer", "patch", "maiinstances.mai.dev", "client-a", below="status"))
         self.assertFalse(may("editer", "get", "maiinstances.mai.dev", "client-b"))
 
-    def test_the_examples_are_taken(self):
+    def test_examples_are_accepted(self):
         self.install()
-        code, said = self.cluster.kubectl("apply", "-f", str(ROOT / "deploy/examples"))
-        self.assertEqual(code, 0, said)
-        self.assertNotIn("Warning", said)
+        code, output = self.cluster.kubectl("apply", "-f", str(ROOT / "deploy/examples"))
+        self.assertEqual(code, 0, output)
+        self.assertNotIn("Warning", output)
         shown = self.cluster.kubectl("get", "mai", "--all-namespaces")[1]
         for name in ("brightlabs", "companyabc", "nowakowska"):
             self.assertIn(f"client-{name} ", shown)
 
-    def test_the_kustomize_base_is_taken_too(self):
-        code, said = self.cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy/kustomize"))
-        self.assertEqual(code, 0, said)
-        self.assertNotIn("Warning", said)
-        self.assertTrue(eventually(lambda: self.cluster.get("pods", "-n", "mai-system")["items"]))
-        code, said = self.cluster.kubectl("delete", "clusterrole,clusterrolebinding,role,rolebinding,deployment,service,serviceaccount", "-n", "mai-system", "-l", "app.kubernetes.io/instance=mai-operator")
-        self.assertEqual(code, 0, said)
+    def test_kustomize_base_is_accepted(self):
+        code, output = self.cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy/kustomize"))
+        self.assertEqual(code, 0, output)
+        self.assertNotIn("Warning", output)
+        self.assertTrue(wait_for(lambda: self.cluster.get("pods", "-n", "mai-system")["items"]))
+        code, output = self.cluster.kubectl("delete", "clusterrole,clusterrolebinding,role,rolebinding,deployment,service,serviceaccount", "-n", "mai-system", "-l", "app.kubernetes.io/instance=mai-operator")
+        self.assertEqual(code, 0, output)
         self.cluster.kubectl("delete", "crd", "maiinstances.mai.dev")
