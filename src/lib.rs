@@ -1,20 +1,31 @@
 //! mAI operator: one private AI assistant per client company, declared in YAML.
 //!
-//! # Layout
+//! `docs/architecture.md` has the map of rooms with what each may import. From a document to a running
+//! server:
 //!
+//! * [`api`]: the `MaiInstance` document: types, defaults, CEL rules, conditions, and the table that says
+//!   what each field does on each platform. A rule such as "a volume may not shrink" stands here, next to
+//!   its field.
+//! * [`source`]: documents and secrets, from a watched directory or a cluster, as one watch stream.
+//! * [`reconcile`]: [`reconcile::decide`], a pure function from document, observation and memory to the
+//!   next action (`decide/`, one file per situation), and the loop that feeds it.
+//! * [`core`]: the plain types in between: [`core::Workload`], [`core::Observed`], [`core::Action`],
+//!   [`core::Platform`].
+//! * [`runtime`]: observes and applies: `process`, `docker`, `kubernetes`. What creates, stops or removes
+//!   a container stands in `runtime/docker`; why a restarted engine is not blamed for an exit, in its
+//!   `exits.rs`.
+//! * [`state`]: the database that stands in for a cluster: last good documents, statuses, events.
+//! * `cluster`: words of the kube client that several rooms share.
+//! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
+//! * [`backup`]: copies of a data directory that were read back and checked.
+//! * [`adopt`]: from a hand-made Compose deployment to a document.
 //! * [`cli`]: one file per verb of the `mai` binary.
-//! * [`api`]: the `MaiInstance` document: types, defaults, rules and conditions. No I/O.
-//! * [`adopt`]: from a hand-made Compose deployment to a document. No I/O.
-//! * [`backup`]: copies of an instance's data that were read back and checked.
-//! * [`source`]: where documents and secrets come from; a watched directory, or a cluster.
-//! * [`state`]: what has to survive a restart where there is no cluster to keep it.
-//! * [`reconcile`]: the brain (`decide`, pure) and the one loop that runs it.
-//! * [`runtime`]: the hands that observe and apply; child processes, a Docker engine, Kubernetes.
-//! * [`operator`]: the reconciler of a cluster: leader election, probes, metrics, and what is kept in the cluster itself.
-//! * [`openrouter`]: typed client of the upstream, and a mock of it for trying out and for tests.
-//! * [`server`]: the per-client chat server that runs inside an instance.
 //!
-//! The server and the reconciler never import each other; they meet over environment variables, `/health`, `/ready` and the data directory.
+//! Three more are crates of their own, so that the compiler keeps the two programs apart:
+//!
+//! * [`contract`]: what the reconciler and any server image agree on.
+//! * [`server`]: the per-client chat server; its `usage` room writes the ledger.
+//! * [`openrouter`]: typed client of the upstream, and a mock of it.
 
 pub use {mai_contract as contract, mai_openrouter as openrouter, mai_server as server};
 

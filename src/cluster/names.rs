@@ -1,37 +1,38 @@
-//! How the objects of an instance are called, and the labels that say whose they are.
+//! Names and labels of the objects of an instance.
 
 use serde_json::{Value, json};
 
 use crate::core::InstanceId;
 
-/// Who applies them: one name for ever, since the API server keeps by it whose a field is.
+/// Field manager of every apply. It never changes, since the API server tracks the owner of a field by it.
 pub(crate) const FIELD_MANAGER: &str = "mai-operator";
-/// What all objects of ours are found by.
+/// Selects all our objects.
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=mai-operator";
-/// The label that names the instance.
+/// Label with the name of the instance.
 pub(crate) const INSTANCE: &str = "mai.dev/instance";
 
-/// The name that most objects of an instance share.
+/// Returns the name that most objects of an instance share.
 pub(crate) fn name(id: &InstanceId) -> String {
     format!("mai-{}", id.name)
 }
 
-/// The claim of the data.
+/// Returns the name of the claim of the data.
 pub(crate) fn data(id: &InstanceId) -> String {
     format!("mai-{}-data", id.name)
 }
 
-/// The claim of the backups.
+/// Returns the name of the claim of the backups.
 pub(crate) fn backups(id: &InstanceId) -> String {
     format!("mai-{}-backups", id.name)
 }
 
-/// The Secret with the key made for its sessions. It is kept as the data is, which cannot be read without it.
+/// Returns the name of the Secret with the generated session key. It outlives the instance like the data,
+/// which cannot be read without it.
 pub(crate) fn session(id: &InstanceId) -> String {
     format!("mai-{}-session", id.name)
 }
 
-/// The labels of every object of an instance.
+/// Returns the labels of every object of an instance.
 pub(crate) fn labels(id: &InstanceId) -> Value {
     json!({
         "app.kubernetes.io/name": "mai",
@@ -41,12 +42,12 @@ pub(crate) fn labels(id: &InstanceId) -> Value {
     })
 }
 
-/// What selects the pods of an instance; it can never change.
+/// Returns what selects the pods of an instance; it can never change.
 pub(crate) fn selector(id: &InstanceId) -> Value {
     json!({"app.kubernetes.io/name": "mai", INSTANCE: id.name})
 }
 
-/// Metadata of an object that goes with its instance.
+/// Returns the metadata of an object that is removed with its instance.
 pub(crate) fn owned(id: &InstanceId, name: &str) -> Value {
     json!({
         "name": name,
@@ -63,7 +64,7 @@ pub(crate) fn owned(id: &InstanceId, name: &str) -> Value {
     })
 }
 
-/// Metadata of an object that outlives its instance.
+/// Returns the metadata of an object that outlives its instance.
 pub(crate) fn kept(id: &InstanceId, name: &str) -> Value {
     json!({"name": name, "namespace": id.namespace, "labels": labels(id)})
 }

@@ -1,4 +1,4 @@
-//! Properties of what instances run on, so that neither the brain nor a verb asks which it is.
+//! Properties of what instances run on, so that neither a decision nor a verb asks which it is.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

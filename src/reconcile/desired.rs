@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spec_becomes_the_contract_of_the_server() {
+    fn spec_becomes_the_environment_of_our_server() {
         let spec = json!({
             "displayName": "Company ABC", "expose": {"port": 8001},
             "server": {"locale": "pl", "env": [{"name": "EXTRA", "value": "1"}]},
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn open_webui_is_told_in_its_own_words_and_nothing_that_it_does_not_know() {
+    fn open_webui_gets_its_own_variables_and_no_others() {
         let spec = json!({
             "displayName": "ABC", "expose": {"port": 8001},
             "server": {"kind": "OpenWebUI", "locale": "pl", "env": [{"name": "ENABLE_API_KEYS", "value": "true"}]},
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn open_webui_is_open_for_the_first_person_only_where_no_admin_is_declared() {
+    fn open_webui_signup_is_open_unless_an_admin_is_declared() {
         let admin = json!({"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}});
         for (access, signup) in [
             (json!({}), "true"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_image_gets_what_it_knows_of() {
+    fn each_kind_of_image_gets_the_settings_it_supports() {
         let health = |path: Option<&str>| path.map_or(json!({}), |path| json!({"path": path}));
         for (kind, declared, path, confined, secrets) in [
             ("Mai", None, "/ready", true, SecretDelivery::File),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_moves_with_what_needs_a_restart_and_with_nothing_else() {
+    fn hash_changes_only_with_what_needs_another_server() {
         let base = json!({"displayName": "A", "expose": {"port": 8001}, "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}}});
         let secrets = [("or", "key", "one")];
         let first = build(base.clone(), &secrets).unwrap().hash;
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_at_a_registry_needs_no_restart_and_a_broken_one_is_named() {
+    fn registry_login_needs_no_restart_and_is_checked() {
         let spec = json!({"displayName": "A", "expose": {"port": 1}, "imagePullSecrets": ["registry"]});
         let of = |value: &str| build(spec.clone(), &[("registry", ".dockerconfigjson", value)]);
         let login =
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_secret_blocks_the_workload_by_name() {
         let blocked = build(json!({"displayName": "A"}), &[]).unwrap_err();
         assert_eq!(blocked.reason, Reason::UnsupportedByRuntime);
         let spec = json!({"displayName": "A", "expose": {"port": 1}, "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}}});

@@ -1,4 +1,4 @@
-//! What a server is told by its environment, in the words of the program that its image holds.
+//! The environment of a server, in the variables of the program in its image.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use crate::api::{Locale, MaiInstance, Reason, SecretRef, ServerKind, Signup};
 use crate::core::{Blocked, EnvValue};
 
-/// The whole environment. `secrets` holds a value for each reference of the document; `session_key` is the generated one.
+/// Returns the whole environment. `secrets` holds a value for each reference of the document;
+/// `session_key` is the generated one.
 pub(super) fn environment(
     instance: &MaiInstance,
     secrets: &BTreeMap<SecretRef, SecretString>,
@@ -31,8 +32,8 @@ pub(super) fn environment(
         env.plain(name::OLLAMA_BASE_URL, ollama.base_url.trim_end_matches('/'));
     }
     match spec.server.kind {
-        ServerKind::Mai | ServerKind::Custom => of_our_contract(&mut env, instance)?,
-        ServerKind::OpenWebUI => of_open_webui(&mut env, instance)?,
+        ServerKind::Mai | ServerKind::Custom => add_contract_variables(&mut env, instance)?,
+        ServerKind::OpenWebUI => add_open_webui_variables(&mut env, instance)?,
     }
     for variable in &spec.server.env {
         match (&variable.value, &variable.secret_ref) {
@@ -44,8 +45,8 @@ pub(super) fn environment(
     Ok(env.values)
 }
 
-/// What our own server reads, and every image that keeps its contract.
-fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
+/// Adds what our own server reads, and every image that keeps its contract.
+fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
     if let Some(locale) = spec.server.locale {
         env.plain(name::DEFAULT_LOCALE, locale.as_ref());
@@ -69,8 +70,9 @@ fn of_our_contract(env: &mut Environment, instance: &MaiInstance) -> Result<(), 
     Ok(())
 }
 
-/// What Open WebUI reads. Much of it counts for its first start alone: afterwards its own database wins.
-fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
+/// Adds what Open WebUI reads. Much of it counts for its first start only: afterwards its own database
+/// wins.
+fn add_open_webui_variables(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
     if let Some(locale) = spec.server.locale {
         let tag = match locale {
@@ -79,18 +81,18 @@ fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Bl
         };
         env.plain(name::DEFAULT_LOCALE, tag);
     }
-    // It makes the first person admin and then closes registration by itself; closed from the start, versions up to 0.9.5 would let
-    // nobody in. A declared admin is there from the start.
+    // It makes the first person admin and then closes registration by itself. Closed from the start,
+    // versions up to 0.9.5 would let nobody in. A declared admin exists from the start.
     let open = match spec.access.signup {
         Signup::Open => true,
         Signup::FirstUserOnly => spec.access.admin.is_none(),
         Signup::Closed => false,
     };
     env.plain(name::ENABLE_SIGNUP, if open { "true" } else { "false" });
-    // Else it asks for an Ollama that is not there, and waits for it.
+    // Else it waits for an Ollama that does not exist.
     env.plain(name::ENABLE_OLLAMA_API, if spec.ollama.is_some() { "true" } else { "false" });
     if let Some(upstream) = &spec.open_router {
-        // The plural wins over the singular, so nothing that an image brings along gets in the way.
+        // The plural wins over the singular, which an image may set.
         env.plain(name::OPENAI_API_BASE_URLS, upstream.base_url.trim_end_matches('/'));
         if let Some(reference) = &upstream.api_key_secret_ref {
             env.secret(name::OPENAI_API_KEYS, reference)?;
@@ -103,7 +105,7 @@ fn of_open_webui(env: &mut Environment, instance: &MaiInstance) -> Result<(), Bl
     Ok(())
 }
 
-/// An environment in the making.
+/// An environment under construction.
 struct Environment<'a> {
     secrets: &'a BTreeMap<SecretRef, SecretString>,
     values: BTreeMap<String, EnvValue>,

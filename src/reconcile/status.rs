@@ -6,7 +6,7 @@ use super::Facts;
 use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Cause, Component, ComponentKind, Memory};
 
-/// Phase of an instance, as people are told.
+/// Phase of an instance.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Phase {
     /// It is ready and as declared.

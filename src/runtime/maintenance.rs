@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_holds_it_and_is_named_and_a_file_alone_holds_nothing() {
+    fn maintenance_lock_has_one_holder_at_a_time() {
         let place = tempfile::tempdir().unwrap();
         let home = place.path().join("abc");
         assert_eq!(holder(&home), None);

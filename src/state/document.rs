@@ -14,23 +14,23 @@ pub struct KnownDocument {
     pub namespace: String,
     /// Name.
     pub name: String,
-    /// Its identity; a document of the same name that comes back gets the same one.
+    /// Its identity; a document of the same name that is added again gets the same one.
     pub uid: String,
-    /// Counts the specs, from 1.
+    /// Number of the spec, from 1.
     pub generation: i64,
-    /// Counts every change of this row.
+    /// Number of the change of this row.
     pub resource_version: i64,
     /// The last good document, defaults filled in.
     pub document: Value,
-    /// The file it stands in.
+    /// The file that holds it.
     pub file: Option<String>,
-    /// What is wrong with its newest document, when that is broken.
+    /// The problem of its newest document, if that is invalid.
     pub problem: Option<String>,
-    /// When it was first accepted.
+    /// Time at which it was first accepted.
     pub created_at: Timestamp,
-    /// When its document went away; its workload is to go.
+    /// Time at which its document was removed.
     pub deleted_at: Option<Timestamp>,
-    /// When its workload was gone as well.
+    /// Time at which its workload was gone as well.
     pub released_at: Option<Timestamp>,
 }
 
@@ -67,7 +67,7 @@ impl FromRow<'_, SqliteRow> for Row {
 }
 
 impl KnownDocument {
-    /// What becomes of `standing`, if anything is known of the instance, when a good document is taken up.
+    /// Returns the row after a valid document was accepted; `standing` is the row before, if any.
     pub(crate) fn accepted(
         standing: Option<Self>,
         namespace: &str,
@@ -97,15 +97,15 @@ impl KnownDocument {
         next
     }
 
-    /// What becomes of it when its newest document is broken.
-    pub(crate) fn kept(mut self, problem: &str) -> Self {
+    /// Returns the row after its newest document proved invalid.
+    pub(crate) fn with_problem(mut self, problem: &str) -> Self {
         self.problem = Some(problem.to_owned());
         self.deleted_at = None;
         self
     }
 
-    /// What becomes of it when its document is gone.
-    pub(crate) fn into_leaving(mut self) -> Self {
+    /// Returns the row after its document was removed.
+    pub(crate) fn into_deleted(mut self) -> Self {
         self.deleted_at = self.deleted_at.or_else(|| Some(now()));
         self.problem = None;
         self
@@ -113,7 +113,7 @@ impl KnownDocument {
 }
 
 impl State {
-    /// All that is known, released ones too, by namespace and name.
+    /// Returns all known documents, released ones too, by namespace and name.
     pub async fn documents(&self) -> Result<Vec<KnownDocument>, StateError> {
         let rows: Vec<Row> = sqlx::query_as("SELECT * FROM documents ORDER BY namespace, name")
             .fetch_all(&self.inner.readers)
@@ -122,8 +122,8 @@ impl State {
         rows.into_iter().map(|row| self.known(row)).collect()
     }
 
-    /// Takes a good document as what is wanted: a new instance, a new generation, or one that comes back. What stands
-    /// already is not written again.
+    /// Accepts a valid document: a new instance, a new generation, or one that was removed before. An
+    /// unchanged one is not written again.
     pub async fn accept(
         &self,
         namespace: &str,
@@ -137,24 +137,25 @@ impl State {
         .await
     }
 
-    /// Keeps the last good document of a known instance and says what is wrong with its newest one. One that was to be
-    /// deleted is taken up again: its document is there, only broken.
+    /// Stores the problem of the newest document of a known instance and keeps its last good one. A pending
+    /// deletion is cancelled: the document exists, it is only invalid.
     pub async fn keep_last_good(
         &self,
         namespace: &str,
         name: &str,
         problem: &str,
     ) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| standing.map(|next| next.kept(problem))).await
+        self.change(namespace, name, |standing| standing.map(|next| next.with_problem(problem))).await
     }
 
-    /// The document of an instance is gone; its workload is to go.
+    /// Marks an instance whose document was removed.
     pub async fn mark_deleted(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| standing.map(KnownDocument::into_leaving)).await
+        self.change(namespace, name, |standing| standing.map(KnownDocument::into_deleted)).await
     }
 
-    /// The workload of a deleted instance is gone. Its row and its generated secrets stay, so that a document of the same
-    /// name finds its data readable. Changes nothing when its document came back meanwhile: look at `released_at`.
+    /// Marks a deleted instance whose workload is gone. Its row and its generated secrets stay, so that a
+    /// later document of the same name can read its data. Changes nothing if its document was added again
+    /// meanwhile, which `released_at` tells.
     pub async fn release(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
         self.change(namespace, name, |standing| {
             standing.map(|mut next| {
@@ -167,7 +168,7 @@ impl State {
         .await
     }
 
-    /// Reads a row, changes it, and writes it when it differs, as one transaction.
+    /// Reads a row, changes it, and writes it if it differs, in one transaction.
     async fn change(
         &self,
         namespace: &str,

@@ -1,34 +1,34 @@
-//! Events of an instance, as `kubectl describe` would show them: what happened, how often, and when last.
+//! Events of an instance, as `kubectl describe` would show them.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{State, StateError, from_millis};
 use crate::core::EventKind;
 
-/// Most events kept of one instance.
-const KEPT: i64 = 200;
-/// The same event within this time is counted instead of listed again.
-const SAME: SignedDuration = SignedDuration::from_hours(1);
+/// Maximal number of events stored per instance.
+const MAX_EVENTS: i64 = 200;
+/// Time within which the same event is counted instead of listed again.
+const REPEAT_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
-/// Something that happened to an instance.
+/// An event of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whether it wants attention.
+    /// Its kind.
     pub kind: EventKind,
-    /// One word for machines.
+    /// Its reason, one word.
     pub reason: String,
-    /// A sentence for people.
+    /// Its message, a sentence.
     pub message: String,
-    /// How often it happened, without an hour between any two.
+    /// Number of times it happened, each within an hour of the last.
     pub count: u32,
-    /// When it first happened.
+    /// Time of the first.
     pub first_seen: Timestamp,
-    /// When it last happened.
+    /// Time of the last.
     pub last_seen: Timestamp,
 }
 
 impl State {
-    /// Records that something happened at `now`; the same again within an hour is counted.
+    /// Records an event at `now`. The same one within an hour is counted.
     pub async fn record_event(
         &self,
         namespace: &str,
@@ -50,7 +50,7 @@ impl State {
             .bind(reason)
             .bind(message)
             .bind(now.as_millisecond())
-            .bind((now - SAME).as_millisecond())
+            .bind((now - REPEAT_WINDOW).as_millisecond())
             .bind(kind.as_str())
             .execute(&mut *transaction)
             .await?
@@ -75,7 +75,7 @@ impl State {
                 )
                 .bind(namespace)
                 .bind(name)
-                .bind(KEPT)
+                .bind(MAX_EVENTS)
                 .execute(&mut *transaction)
                 .await?;
             }
@@ -84,7 +84,7 @@ impl State {
         write.await.map_err(|source| self.failed(source))
     }
 
-    /// The newest `limit` events of an instance, newest first.
+    /// Returns the newest `limit` events of an instance, newest first.
     pub async fn events(&self, namespace: &str, name: &str, limit: usize) -> Result<Vec<Event>, StateError> {
         let rows: Vec<(String, String, String, i64, i64, i64)> = sqlx::query_as(
             "SELECT kind, reason, message, count, first_seen, last_seen FROM events

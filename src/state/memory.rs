@@ -1,4 +1,4 @@
-//! What is remembered of an instance: the status people see, and what the loop alone has to know after a restart.
+//! Status and memory of an instance, which survive a restart.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,12 +7,12 @@ use super::{State, StateError};
 use crate::api::MaiInstanceStatus;
 
 impl State {
-    /// The status of an instance, as it was last written.
+    /// Returns the status of an instance, as last written.
     pub async fn status(&self, uid: &str) -> Result<Option<MaiInstanceStatus>, StateError> {
         self.read("SELECT status FROM statuses WHERE uid = ?", uid, "a status").await
     }
 
-    /// Keeps the status of an instance; writes nothing when it is the same.
+    /// Stores the status of an instance; writes nothing if it is the same.
     pub async fn put_status(&self, uid: &str, status: &MaiInstanceStatus) -> Result<(), StateError> {
         self.write(
             "INSERT INTO statuses (uid, status) VALUES (?, ?)
@@ -23,12 +23,12 @@ impl State {
         .await
     }
 
-    /// What the loop remembers of an instance; the default when that is nothing.
+    /// Returns the memory of an instance, or the default if there is none.
     pub async fn memory<T: DeserializeOwned + Default>(&self, uid: &str) -> Result<T, StateError> {
         Ok(self.read("SELECT memory FROM memories WHERE uid = ?", uid, "a memory").await?.unwrap_or_default())
     }
 
-    /// Keeps what the loop remembers of an instance; writes nothing when it is the same.
+    /// Stores the memory of an instance; writes nothing if it is the same.
     pub async fn put_memory<T: Serialize + Sync>(&self, uid: &str, memory: &T) -> Result<(), StateError> {
         self.write(
             "INSERT INTO memories (uid, memory) VALUES (?, ?)

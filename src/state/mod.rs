@@ -1,7 +1,8 @@
-//! What has to survive a restart where there is no cluster to keep it: a SQLite state database.
+//! The state database: what has to survive a restart where there is no cluster to store it.
 //!
-//! It holds what Kubernetes would hold: the last good document of every instance with its uid and generation, its status, its
-//! events, and the secrets made for it. One reconciler at a time writes it; others may look ([`State::open_read_only`]).
+//! It holds what Kubernetes would hold: the last good document of every instance with its uid and
+//! generation, its status, its events, and the secrets generated for it. One reconciler at a time writes
+//! it; others may read it ([`State::open_read_only`]). It makes no decisions.
 
 mod document;
 mod event;
@@ -33,7 +34,7 @@ const DATABASE: &str = "state.db";
 /// Locked by the reconciler that writes the database.
 const LOCK: &str = "mai.lock";
 
-/// Why the state database could not be used.
+/// Failure to use the state database.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences say it")]
 pub enum StateError {
@@ -65,14 +66,14 @@ pub struct State {
 struct Inner {
     path: PathBuf,
     readers: SqlitePool,
-    /// A single connection, so that writes queue here and never meet a busy database.
+    /// A single connection, so that writes queue here and the database is never busy.
     writer: SqlitePool,
-    /// Held as long as any clone lives; absent when opened to look only.
+    /// Held as long as any clone lives; absent if opened read-only.
     _lock: Option<LockFile>,
 }
 
 impl State {
-    /// Opens the state of `directory`, making both when they are not there, and keeps other reconcilers out of it.
+    /// Opens the state of `directory`, creating both if needed, and keeps other reconcilers out of it.
     pub async fn open(directory: &Path) -> Result<Self, StateError> {
         let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
@@ -84,7 +85,8 @@ impl State {
             LockError::Io(source) => unusable(source),
         })?;
         let path = directory.join(DATABASE);
-        // SQLite gives its -wal and -shm files the mode of the database, so making that first settles all three.
+        // SQLite gives its -wal and -shm files the mode of the database, so creating that first settles all
+        // three.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(unusable)?;
         file.set_permissions(Permissions::from_mode(0o600)).map_err(unusable)?;
 
@@ -100,13 +102,13 @@ impl State {
         Ok(Self { inner: Arc::new(Inner { path, readers, writer, _lock: Some(lock) }) })
     }
 
-    /// Opens the state of `directory` to look at it while a reconciler may be at work; what would write fails.
+    /// Opens the state of `directory` read-only, while a reconciler may be at work.
     pub async fn open_read_only(directory: &Path) -> Result<Self, StateError> {
         let path = directory.join(DATABASE);
         if !path.exists() {
             return Err(StateError::Absent { directory: directory.display().to_string() });
         }
-        // Nobody has it open when there is no log of writes; then looking at it must not make one either.
+        // Without a write-ahead log nobody has it open, and reading must not create one either.
         let mut log = path.clone().into_os_string();
         log.push("-wal");
         let options = SqliteConnectOptions::new()
@@ -122,7 +124,7 @@ impl State {
             .fetch_one(&readers)
             .await
             .map_err(|source| StateError::Database { path: path.display().to_string(), source })?;
-        // Its tables come all at once; before, it is only just being made.
+        // Its tables are created in one transaction; before that it is still being created.
         if tables == 0 {
             readers.close().await;
             return Err(StateError::Absent { directory: directory.display().to_string() });
@@ -130,7 +132,7 @@ impl State {
         Ok(Self { inner: Arc::new(Inner { path, writer: readers.clone(), readers, _lock: None }) })
     }
 
-    /// The process that holds the state of `directory` as its reconciler, when one does.
+    /// Returns the process id of the reconciler of `directory`, if one runs.
     pub fn holder(directory: &Path) -> Result<Option<String>, StateError> {
         LockFile::holder(&directory.join(LOCK))
             .map_err(|source| StateError::Directory { directory: directory.display().to_string(), source })
@@ -151,7 +153,7 @@ impl State {
     }
 }
 
-/// The steps that bring the state up to date; a step that was published never changes.
+/// Returns the migrations of the database. A published one never changes.
 fn migrations() -> Migrator {
     let sql = include_str!("migrations/0001_state.sql").into_sql_str();
     Migrator::with_migrations(vec![Migration::new(1, "state".into(), MigrationType::Simple, sql, false)])
@@ -161,12 +163,12 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None)
 }
 
-/// The time, as exactly as it is stored.
+/// Returns the current time, as exactly as it is stored.
 fn now() -> Timestamp {
     from_millis(Timestamp::now().as_millisecond())
 }
 
 fn from_millis(millis: i64) -> Timestamp {
-    // Only what `as_millisecond` gave is ever stored, so the range always fits; the epoch would be visible as such.
+    // Only values of `as_millisecond` are ever stored, so the range always fits.
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
 }

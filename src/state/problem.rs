@@ -1,25 +1,25 @@
-//! What is wrong in the directory of documents, kept so that another process can show it.
+//! Problems of the directory of documents, stored so that another process can show them.
 
 use serde::{Deserialize, Serialize};
 
 use super::{State, StateError};
 
-/// One thing that is wrong in the directory of documents.
+/// A problem of the directory of documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The file or folder it is in.
+    /// The file or folder.
     pub file: String,
-    /// Line, from 1; 0 when the problem is not at a line.
+    /// Line, from 1; 0 if the problem has none.
     pub line: u32,
-    /// Column, from 1; 0 when the problem is not at a column.
+    /// Column, from 1; 0 if the problem has none.
     pub column: u32,
-    /// Which document of the file, from 0; absent when it is about the file or folder as such.
+    /// Index of the document in the file, from 0; absent if the problem is of the file or folder itself.
     pub document: Option<usize>,
-    /// Namespace and name of the instance, when they could be read.
+    /// Namespace and name of the instance, if they could be read.
     pub instance: Option<(String, String)>,
     /// The field, such as `spec.expose.port`; empty for the document itself.
     pub field: String,
-    /// What is wrong and how to mend it.
+    /// The problem and its remedy.
     pub message: String,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Display for Problem {
 }
 
 impl State {
-    /// What is wrong in the directory of documents, as it was last seen.
+    /// Returns the problems of the directory, as last seen.
     pub async fn problems(&self) -> Result<Vec<Problem>, StateError> {
         let rows: Vec<(String,)> = sqlx::query_as("SELECT problem FROM problems ORDER BY position")
             .fetch_all(&self.inner.readers)
@@ -51,7 +51,7 @@ impl State {
             .collect()
     }
 
-    /// Replaces what is known to be wrong; writes nothing when it is the same.
+    /// Stores the problems of the directory; writes nothing if they are the same.
     pub async fn put_problems(&self, problems: &[Problem]) -> Result<(), StateError> {
         if self.problems().await? == problems {
             return Ok(());

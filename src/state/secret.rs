@@ -1,4 +1,4 @@
-//! Secrets made for an instance, once, and kept outside its data volume.
+//! Secrets generated for an instance, once, and stored outside its data volume.
 
 use rand::RngCore;
 use secrecy::SecretString;
@@ -8,7 +8,7 @@ use super::{State, StateError};
 const READ: &str = "SELECT value FROM generated_secrets WHERE uid = ? AND purpose = ?";
 
 impl State {
-    /// The secret of an instance for a purpose, when it was ever asked for; never makes one.
+    /// Returns the secret of an instance for a purpose, if it was ever generated.
     pub async fn known_secret(&self, uid: &str, purpose: &str) -> Result<Option<SecretString>, StateError> {
         let known: Option<(String,)> = sqlx::query_as(READ)
             .bind(uid)
@@ -19,7 +19,8 @@ impl State {
         Ok(known.map(|(value,)| SecretString::from(value)))
     }
 
-    /// The secret of an instance for a purpose: 32 random bytes in hex, made when first asked for and the same ever after.
+    /// Returns the secret of an instance for a purpose: 32 random bytes in hex, generated on first use and
+    /// the same ever after.
     pub async fn generated_secret(&self, uid: &str, purpose: &str) -> Result<SecretString, StateError> {
         if let Some(known) = self.known_secret(uid, purpose).await? {
             return Ok(known);
@@ -33,7 +34,7 @@ impl State {
                 .bind(hex::encode(bytes))
                 .execute(&self.inner.writer)
                 .await?;
-            // Read again: two who asked at once must both get the one that was kept.
+            // Read again, so that concurrent callers get the same one.
             let (value,): (String,) =
                 sqlx::query_as(READ).bind(uid).bind(purpose).fetch_one(&self.inner.writer).await?;
             Ok(value)

@@ -1,4 +1,4 @@
-//! Ends of a server: counted once, and told in words.
+//! Ends of a server: counted once, and described.
 
 use jiff::Timestamp;
 use mai_contract::ExitCode;

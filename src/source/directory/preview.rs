@@ -72,12 +72,12 @@ impl Preview {
         }
         for (key, problem) in keep {
             if let Some(row) = after.remove(&key) {
-                after.insert(key, row.kept(&problem));
+                after.insert(key, row.with_problem(&problem));
             }
         }
         for key in delete {
             if let Some(row) = after.remove(&key) {
-                after.insert(key, row.into_leaving());
+                after.insert(key, row.into_deleted());
             }
         }
         let instances = after

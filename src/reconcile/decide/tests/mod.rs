@@ -1,4 +1,4 @@
-//! The brain as a table: what is seen on the left, what is done and shown on the right.
+//! Decisions as a table: the scene on the left, the action and the condition on the right.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -14,8 +14,7 @@ use crate::core::{
 };
 use crate::reconcile::desired;
 
-#[path = "cluster_tests.rs"]
-mod in_a_cluster;
+mod cluster;
 
 const NOW: i64 = 1_000_000;
 
@@ -84,7 +83,7 @@ impl Scene {
         self
     }
 
-    /// What is beside the server differs from what is declared.
+    /// An auxiliary object differs from what is declared.
     fn differs_in_auxiliary(mut self) -> Self {
         self.auxiliary = auxiliary();
         self
@@ -182,7 +181,7 @@ fn starting() -> Readiness {
 }
 
 #[test]
-fn each_scene_has_one_next_step() {
+fn each_scene_has_one_next_action() {
     let stop = |why: &str| Action::Stop(why.to_owned());
     let cases: Vec<(&str, Scene, Action, &str, &str)> = vec![
         ("nothing runs", Scene::new(Presence::Absent), Action::Start, "False", "Starting"),
@@ -365,7 +364,7 @@ fn each_scene_has_one_next_step() {
 }
 
 #[test]
-fn a_taken_port_stops_nothing_and_is_looked_at_again() {
+fn taken_port_stops_nothing_and_is_checked_again() {
     for mut scene in [Scene::new(Presence::Absent), Scene::new(stopped()), Scene::running(ready(), 9).differs()] {
         scene.port_holder = Some("nginx (pid 7)".into());
         let decision = scene.decide();
@@ -376,7 +375,7 @@ fn a_taken_port_stops_nothing_and_is_looked_at_again() {
 }
 
 #[test]
-fn a_blocked_instance_goes_on_with_what_runs() {
+fn blocked_instance_keeps_its_running_server() {
     let mut scene = Scene::running(ready(), 9);
     scene.blocked = Some(Blocked { reason: Reason::MissingSecret, message: "Secret x is not there".into() });
     let decision = scene.decide();
@@ -387,7 +386,7 @@ fn a_blocked_instance_goes_on_with_what_runs() {
 }
 
 #[test]
-fn an_error_is_unknown_and_keeps_what_was_known() {
+fn failed_observation_is_unknown_and_keeps_the_status() {
     let scene = Scene::running(ready(), 9);
     let known = scene.decide();
     let unknown = decide(&Facts {
@@ -406,7 +405,7 @@ fn an_error_is_unknown_and_keeps_what_was_known() {
 }
 
 #[test]
-fn a_second_decision_on_the_same_facts_changes_nothing() {
+fn second_decision_on_the_same_facts_changes_nothing() {
     for mut scene in [
         Scene::running(ready(), 9),
         Scene::running(starting(), 9),
@@ -423,7 +422,7 @@ fn a_second_decision_on_the_same_facts_changes_nothing() {
 }
 
 #[test]
-fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
+fn failures_are_forgotten_after_a_minute_of_readiness() {
     let mut scene = Scene::running(ready(), 99);
     scene.memory = Memory { failures: 2, counted_exit: Some(at(99)), ready_since: Some(at(59)), ..Memory::default() };
     let decision = scene.decide();
@@ -434,7 +433,7 @@ fn failures_are_forgotten_after_a_minute_of_readiness_and_not_before() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_does_not_hold_up_a_restart_for_longer_than_its_delay() {
+fn clock_set_back_does_not_prolong_a_restart_delay() {
     let scene = Scene::new(Presence::Absent).failures(3, -3600).exited(-3600, 1);
     let decision = scene.decide();
     assert!(decision.requeue_after.unwrap() <= Duration::from_secs(1), "{:?}", decision.requeue_after);
@@ -447,7 +446,7 @@ fn a_clock_that_jumps_back_does_not_hold_up_a_restart_for_longer_than_its_delay(
 }
 
 #[test]
-fn a_broken_document_is_said_while_the_last_good_one_runs() {
+fn broken_document_is_shown_while_the_last_good_one_runs() {
     let mut scene = Scene::running(ready(), 9);
     scene.instance.metadata.annotations =
         Some(BTreeMap::from([(DOCUMENT_PROBLEM.to_owned(), "abc.yaml:3:9: unknown field".to_owned())]));
@@ -459,7 +458,7 @@ fn a_broken_document_is_said_while_the_last_good_one_runs() {
 }
 
 #[test]
-fn a_transition_time_moves_only_with_its_status() {
+fn transition_time_changes_only_with_its_status() {
     let mut scene = Scene::running(ready(), 9);
     let first = scene.decide();
     scene.previous = first.status.clone();
@@ -469,14 +468,14 @@ fn a_transition_time_moves_only_with_its_status() {
 }
 
 #[test]
-fn what_ended_a_server_is_told_with_its_last_line() {
+fn exit_is_described_with_the_last_line_of_the_log() {
     let decision = Scene::new(Presence::Absent).failures(2, 50).exited(0, 3).decide();
     let ready = decision.status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
     assert_eq!(ready.message, "3 failures in a row; the server ended with exit code 3; its last line was: boom");
 }
 
 #[test]
-fn an_instance_that_somebody_works_on_is_left_alone_and_what_ended_meanwhile_is_no_failure() {
+fn maintenance_leaves_the_server_alone_and_counts_no_exit() {
     let ready = || Readiness::Ready { version: None };
     for scene in [
         Scene::new(Presence::Absent).exited(0, 0),

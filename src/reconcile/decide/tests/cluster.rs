@@ -1,4 +1,4 @@
-//! The brain as a table, where a cluster keeps pods running by itself.
+//! Decisions as a table, on a cluster that keeps pods running by itself.
 
 use super::*;
 use crate::api::SKIP_TEARDOWN;
@@ -27,7 +27,7 @@ fn deleted_ago(mut scene: Scene, seconds: i64) -> Scene {
 }
 
 #[test]
-fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
+fn fault_that_a_cluster_retries_is_shown_by_its_cause() {
     for (cause, condition_true, reason) in [
         (Cause::Starting, "Reconciling", "Starting"),
         (Cause::CrashLoop, "Stalled", "CrashLoop"),
@@ -49,14 +49,14 @@ fn what_a_cluster_tries_by_itself_is_told_by_its_cause_and_left_to_it() {
 }
 
 #[test]
-fn the_longer_a_cluster_takes_to_start_a_server_the_more_seldom_it_is_looked_at() {
+fn checks_of_a_starting_pod_back_off() {
     for (started_ago, wake) in [(0, 20), (19, 20), (45, 45), (600, 600)] {
         assert_eq!(waits(Cause::Starting, started_ago).decide().requeue_after, Some(Duration::from_secs(wake)));
     }
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_called_unhealthy_when_its_start_period_is_over() {
+fn silent_server_is_unhealthy_after_its_start_period() {
     for (started_ago, reason, wake) in [(1, "Starting", Some(59)), (59, "Starting", Some(1)), (60, "Unhealthy", None)] {
         let in_place = Change { effect: Effect::InPlace, ..changes().remove(0) };
         for differences in [vec![], vec![in_place]] {
@@ -72,7 +72,7 @@ fn a_server_that_does_not_answer_is_called_unhealthy_when_its_start_period_is_ov
 }
 
 #[test]
-fn a_replacement_in_a_cluster_has_its_start_period_unless_it_has_failed_for_certain() {
+fn replacement_has_its_start_period_unless_it_has_failed() {
     let late = "not ready 60s after it was declared: said by the cluster";
     for (cause, started_ago, rolled_back) in [
         (Cause::Starting, 59, None),
@@ -105,7 +105,7 @@ fn a_replacement_in_a_cluster_has_its_start_period_unless_it_has_failed_for_cert
 }
 
 #[test]
-fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
+fn rejected_workload_is_not_retried_until_it_changes() {
     let rolled_back = |spec: Value| {
         let mut scene = Scene::running(ready(), 99).differs().rejected().in_a_cluster();
         scene.instance = instance(spec);
@@ -125,7 +125,7 @@ fn what_was_rolled_back_is_not_tried_again_until_something_of_it_changes() {
 }
 
 #[test]
-fn what_is_beside_a_server_is_put_right_and_one_that_was_put_back_or_suspended_is_left_as_it_is() {
+fn auxiliary_objects_are_repaired_in_every_state() {
     let suspended = |presence| Scene::new(presence).spec(json!({"suspend": true}));
     let both = || [changes(), auxiliary()].concat();
     for (name, scene, step, reason) in [
@@ -158,7 +158,7 @@ fn what_is_beside_a_server_is_put_right_and_one_that_was_put_back_or_suspended_i
 }
 
 #[test]
-fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
+fn paused_instance_is_left_alone_and_keeps_its_readiness() {
     for scene in [
         Scene::running(ready(), 9).differs(),
         Scene::new(Presence::Absent),
@@ -184,7 +184,7 @@ fn a_paused_instance_is_left_alone_and_stays_as_ready_as_it_was() {
 }
 
 #[test]
-fn a_deleted_instance_of_a_cluster_is_let_go_when_asked_or_after_ten_minutes_and_never_on_a_server() {
+fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
     let stop = || Action::Stop("the document was removed".into());
     let hanging = || Scene::running(ready(), 9);
     let skip = |scene| annotated_with(scene, SKIP_TEARDOWN, "true");
@@ -213,7 +213,7 @@ fn a_deleted_instance_of_a_cluster_is_let_go_when_asked_or_after_ten_minutes_and
 }
 
 #[test]
-fn each_part_has_a_condition_that_goes_with_it() {
+fn each_component_has_a_condition_while_it_is_known() {
     let component = |kind, fault: Option<Cause>| Component {
         kind,
         fault: fault.map(|cause| Fault { cause, detail: "said by the cluster".into() }),
@@ -229,7 +229,7 @@ fn each_part_has_a_condition_that_goes_with_it() {
         assert_eq!(condition(&troubled, name), ("False".to_owned(), reason.to_owned()));
         let told = troubled.status.conditions.iter().find(|condition| condition.type_ == name).unwrap();
         assert_eq!(told.message, "said by the cluster");
-        // What serves goes on serving.
+        // A running server keeps running.
         assert_eq!(condition(&troubled, "Ready").0, "True");
 
         scene.previous = troubled.status;
