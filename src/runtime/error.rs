@@ -8,7 +8,7 @@ use crate::api::Reason;
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The engine or API server did not answer, or failed by itself. The same call may succeed later.
-    #[error("{action} of {instance}: the engine says: {message}")]
+    #[error("{action} of {instance} failed: {message}")]
     Unreachable {
         /// The call, as a noun.
         action: &'static str,
@@ -21,7 +21,7 @@ pub enum RuntimeError {
     },
     /// The engine or API server understood the call and refused it. It stays refused until something
     /// else changes.
-    #[error("{action} of {instance}: the engine says: {message}")]
+    #[error("{action} of {instance} failed: {message}")]
     Refused {
         /// The call, as a noun.
         action: &'static str,
