@@ -19,7 +19,7 @@
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
 //! * [`backup`]: copies of a data directory that were read back and checked.
 //! * [`adopt`]: from a hand-made Compose deployment to a document.
-//! * [`cli`]: one file per verb of the `mai` binary.
+//! * [`cli`]: the command line: `verbs/` one file per verb, `shared/` what several use, `kube/`.
 //!
 //! Three more are crates of their own, so that the compiler keeps the two programs apart:
 //!

@@ -1,114 +1,32 @@
-//! The command line: one file per verb, and nothing here but parsing and dispatch.
+//! The command line: arguments, output and exit codes.
+//!
+//! * [`verbs`]: one file per verb, and their list.
+//! * [`shared`]: code that several verbs use.
+//! * [`kube`]: the verbs of `kubectl mai`.
+//! * [`command_line`]: parses the arguments of this process.
 
-mod adopt;
-mod completions;
-mod compose;
-mod crd;
-mod down;
-mod exec;
-mod fix_permissions;
-mod health;
-mod known;
+mod command_line;
 mod kube;
-mod logging;
-mod logs;
-mod mock_upstream;
-mod notify;
-mod one_thread;
-mod operator;
-mod plan;
-mod planned;
-mod reset;
-mod restart;
-mod runtime_choice;
-mod secrets_file;
-mod serve;
-mod signals;
-mod standing;
-mod state_dir;
-mod status;
-mod stopped;
-mod table;
-mod validate;
+mod shared;
+mod verbs;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 /// One private AI assistant per client company, declared in YAML.
 #[derive(Debug, Parser)]
 #[command(name = "mai", version, about, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
-    verb: Verb,
+    verb: verbs::Verb,
 }
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// Keep the instances of a directory running as declared
-    Compose(compose::Args),
-    /// Keep the instances of a Kubernetes cluster running as declared
-    Operator(operator::Args),
-    /// Look after the instances of a Kubernetes cluster by hand; the same as `kubectl mai`, when `kubectl-mai` on PATH is a link to this program
-    Kube(kube::Args),
-    /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
-    Plan(plan::Args),
-    /// Show how the instances of a directory stand
-    Status(status::Args),
-    /// Print what the server of an instance wrote
-    Logs(logs::Args),
-    /// Stop the server of an instance and start it again as it is; says how long that took
-    Restart(restart::Args),
-    /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
-    Adopt(adopt::Args),
-    /// Run a command in the container of an instance; its exit code is this one's
-    Exec(exec::Args),
-    /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
-    FixPermissions(fix_permissions::Args),
-    /// Wipe the configuration of an instance, or all of its data, after a copy that was read back and checked
-    Reset(reset::Args),
-    /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
-    Down(down::Args),
-    /// Check documents without running anything; says what is wrong by file, line and field
-    Validate(validate::Args),
-    /// Run the chat server of one client
-    // Boxed: the settings of a server are much bigger than any other verb's.
-    Serve(Box<serve::Args>),
-    /// Ask a server whether it answers; the health check of its image
-    Health(health::Args),
-    /// Serve a mock of OpenRouter, for trying out and for tests
-    MockUpstream(mock_upstream::Args),
-    /// Print the custom resource definition of MaiInstance for a cluster
-    Crd,
-    /// Print shell completions
-    Completions(completions::Args),
-}
-
-/// Runs the verb and turns its outcome into an exit code; errors go to standard error as one sentence.
+/// Runs the verb and returns its exit code. Prints an error to standard error, as one sentence.
 pub fn run(cli: Cli) -> ExitCode {
-    // Fails only when one is installed already, which is as good.
+    // Fails only when a provider is installed already, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let outcome = match cli.verb {
-        Verb::Compose(args) => compose::run(&args),
-        Verb::Operator(args) => operator::run(&args),
-        Verb::Kube(args) => kube::run(args),
-        Verb::Plan(args) => plan::run(&args),
-        Verb::Status(args) => status::run(&args),
-        Verb::Logs(args) => logs::run(&args),
-        Verb::Restart(args) => restart::run(&args),
-        Verb::Adopt(args) => adopt::run(&args),
-        Verb::Exec(args) => exec::run(&args),
-        Verb::FixPermissions(args) => fix_permissions::run(&args),
-        Verb::Reset(args) => reset::run(&args),
-        Verb::Down(args) => down::run(&args),
-        Verb::Validate(args) => validate::run(&args),
-        Verb::Serve(args) => serve::run(*args),
-        Verb::Health(args) => health::run(&args),
-        Verb::MockUpstream(args) => mock_upstream::run(args),
-        Verb::Crd => crd::run(),
-        Verb::Completions(args) => completions::run(&args),
-    };
-    outcome.unwrap_or_else(|error| {
+    verbs::run(cli.verb).unwrap_or_else(|error| {
         eprintln!("mai: {error:#}");
         ExitCode::FAILURE
     })

@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::super::one_thread::block_on;
 use super::{Cluster, Place, Plugin};
+use crate::cli::shared::block_on::block_on;
 
 /// The name under which kubectl looks for this.
 pub(super) const NAME: &str = "kubectl_complete-mai";

@@ -21,8 +21,8 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::one_thread::block_on;
 use crate::api::MaiInstance;
+use crate::cli::shared::block_on::block_on;
 use crate::cluster::error_message;
 use crate::cluster::names::INSTANCE;
 

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc};
 
 use super::Cluster;
 use crate::api::DOCUMENT_PROBLEM;
-use crate::cli::operator::Entrances;
-use crate::cli::planned::{self, Item};
+use crate::cli::shared::plan_output::{self, Item};
+use crate::cli::verbs::operator::Entrances;
 use crate::operator::ClusterRecord;
 use crate::reconcile::plan;
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime};
@@ -58,7 +58,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     let planned = planned.context("what is kept of the instances could not be read")?;
     let items: Vec<Item> =
         planned.into_iter().map(|planned| Item { planned, file: None, document: Vec::new() }).collect();
-    planned::show(&items, &problems(&preview), args.json, |item| {
+    plan_output::show(&items, &problems(&preview), args.json, |item| {
         args.all_namespaces.then_some(item.planned.id.namespace.as_str())
     })
 }

@@ -20,7 +20,7 @@ use super::operator_log::About;
 use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
-use crate::cli::table;
+use crate::cli::shared::table;
 use crate::cluster::error_message;
 use crate::cluster::names::{INSTANCE, SELECTOR};
 use crate::core::Platform;

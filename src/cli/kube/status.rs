@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstanceStatus;
-use crate::cli::standing::{self, Format, HEADER, age};
-use crate::cli::table;
+use crate::cli::shared::status_output::{self, Format, HEADER, age};
+use crate::cli::shared::table;
 
 /// Events that are shown with one instance.
 const EVENTS: usize = 20;
@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
     let mut shown = show(cluster, args).await?;
-    standing::say(args.watch, &shown)?;
+    status_output::say(args.watch, &shown)?;
     if args.watch {
         let events = watcher(cluster.instances(args.all_namespaces), watcher::Config::default()).default_backoff();
         let mut events = events.boxed();
@@ -53,7 +53,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
             }
             let now = show(cluster, args).await?;
             if now != shown {
-                standing::say(true, &now)?;
+                status_output::say(true, &now)?;
                 shown = now;
             }
         }
@@ -104,7 +104,7 @@ async fn standings(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) 
         let namespace = instance.namespace().unwrap_or_default();
         // The API server checks it on the way in; what is from another version is shown as far as it is understood.
         let status: MaiInstanceStatus = serde_json::from_value(instance.data["status"].clone()).unwrap_or_default();
-        let mut row: Vec<Cell> = standing::row(&instance.name_any(), &status).into_iter().map(Cell::new).collect();
+        let mut row: Vec<Cell> = status_output::row(&instance.name_any(), &status).into_iter().map(Cell::new).collect();
         if args.all_namespaces {
             row.insert(0, Cell::new(&namespace));
         }

@@ -4,19 +4,19 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::known::Named;
-use super::one_thread::block_on;
-use super::runtime_choice::RuntimeKind;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::named_instance::Named;
+use crate::cli::shared::runtime::RuntimeKind;
 use crate::ownership::{Given, Tally};
 use crate::runtime::docker::DockerRuntime;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     named: Named,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let known = block_on(args.named.find())?;
     let given = match known.runtime {
         RuntimeKind::Docker => block_on(async {

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::known::{Known, Named};
-use super::one_thread::block_on;
-use super::stopped::Stopped;
 use crate::api::ServerKind;
 use crate::backup::{Subject, take};
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::named_instance::{Known, Named};
+use crate::cli::shared::stopped_server::Stopped;
 use crate::server::OfflineData;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["configuration", "everything"])))]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     named: Named,
 
@@ -42,7 +42,7 @@ impl Args {
     }
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(reset(args))
 }
 

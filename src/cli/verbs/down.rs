@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 use futures::future::join_all;
 
-use super::one_thread::block_on;
-use super::restart::GRACE;
-use super::runtime_choice::{Choice, RuntimeKind};
-use super::state_dir::Place;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::runtime::{Choice, RuntimeKind};
+use crate::cli::shared::state_dir::Place;
+use crate::cli::verbs::restart::GRACE;
 use crate::runtime::docker::DockerRuntime;
 use crate::runtime::process::running;
 use crate::state::State;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
 
@@ -23,7 +23,7 @@ pub(super) struct Args {
     choice: Choice,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(down(args))
 }
 

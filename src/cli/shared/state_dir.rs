@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 /// Names a directory of documents and the place of its state.
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// Directory that holds the MaiInstance documents
     pub directory: PathBuf,
 

@@ -7,7 +7,7 @@ use kube::CustomResourceExt;
 
 use crate::api::MaiInstance;
 
-pub(super) fn run() -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run() -> anyhow::Result<ExitCode> {
     let yaml = serde_saphyr::to_string(&serde_json::to_value(MaiInstance::crd())?)?;
     std::io::stdout().lock().write_all(yaml.as_bytes())?;
     Ok(ExitCode::SUCCESS)

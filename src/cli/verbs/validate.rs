@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::source::directory::{Judged, Severity, Verdict, judge, read};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Files, or directories that are read with their folders
     #[arg(required = true)]
     paths: Vec<PathBuf>,
@@ -27,7 +27,7 @@ enum Output {
     Json,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let trees: Vec<_> = args.paths.iter().map(|path| (path.as_path(), read(path))).collect();
     let verdict = judge(&trees);
     let mut out = std::io::stdout().lock();

@@ -6,12 +6,12 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The shell to complete for
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "mai", &mut std::io::stdout());
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    clap_complete::generate(args.shell, &mut crate::cli::Cli::command(), "mai", &mut std::io::stdout());
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::known::{Known, Named};
-use super::restart::{GRACE, own};
-use super::runtime_choice::RuntimeKind;
+use crate::cli::shared::named_instance::{Known, Named};
+use crate::cli::shared::runtime::RuntimeKind;
+use crate::cli::verbs::restart::{GRACE, own};
 use crate::core::{Action, Platform};
 use crate::reconcile::probe;
 use crate::runtime::docker::DockerRuntime;
@@ -21,14 +21,14 @@ const AGAIN: Duration = Duration::from_millis(100);
 const QUIET: u32 = 5;
 
 /// An instance whose server is stopped.
-pub(super) struct Stopped<'a> {
+pub(in crate::cli) struct Stopped<'a> {
     known: &'a Known,
     hold: MaintenanceLock,
     hands: Hands,
     /// It ran before.
     ran: bool,
-    pub(super) data: PathBuf,
-    pub(super) backups: PathBuf,
+    pub(in crate::cli) data: PathBuf,
+    pub(in crate::cli) backups: PathBuf,
 }
 
 enum Hands {
@@ -39,7 +39,7 @@ enum Hands {
 
 impl<'a> Stopped<'a> {
     /// Stops it for `what`, such as "mai reset".
-    pub(super) async fn stop(named: &Named, known: &'a Known, what: &str) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn stop(named: &Named, known: &'a Known, what: &str) -> anyhow::Result<Self> {
         let own_places = known.places()?;
         let (hands, data, backups) = match known.runtime {
             RuntimeKind::Process => {
@@ -106,7 +106,7 @@ impl<'a> Stopped<'a> {
     }
 
     /// Lets go of it; what ran before runs again, and answers when this returns. Says how long that took, when it ran before.
-    pub(super) async fn start_again(self, timeout: Duration) -> anyhow::Result<Option<Duration>> {
+    pub(in crate::cli) async fn start_again(self, timeout: Duration) -> anyhow::Result<Option<Duration>> {
         let Self { known, hold, hands, ran, .. } = self;
         let started = Instant::now();
         if let (Hands::Docker(docker), true) = (&hands, ran) {

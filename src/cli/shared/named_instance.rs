@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::runtime_choice::{Choice, RuntimeKind};
-use super::state_dir::Place;
 use crate::api::MaiInstance;
+use crate::cli::shared::runtime::{Choice, RuntimeKind};
+use crate::cli::shared::state_dir::Place;
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{ByHand, DockerOptions};
@@ -15,12 +15,12 @@ use crate::state::State;
 
 /// Names one instance of a directory.
 #[derive(Debug, clap::Args)]
-pub(super) struct Named {
+pub(in crate::cli) struct Named {
     #[command(flatten)]
-    pub(super) place: Place,
+    pub(in crate::cli) place: Place,
 
     /// The instance
-    pub(super) name: String,
+    pub(in crate::cli) name: String,
 
     #[command(flatten)]
     choice: Choice,
@@ -28,35 +28,35 @@ pub(super) struct Named {
 
 impl Named {
     /// What is known of it.
-    pub(super) async fn find(&self) -> anyhow::Result<Known> {
+    pub(in crate::cli) async fn find(&self) -> anyhow::Result<Known> {
         Known::find(self).await
     }
 
     /// The engine it runs on.
-    pub(super) fn engine(&self, known: &Known) -> DockerOptions {
+    pub(in crate::cli) fn engine(&self, known: &Known) -> DockerOptions {
         self.choice.docker(&known.state_dir)
     }
 
     /// The container that serves it.
-    pub(super) async fn container(&self, known: &Known) -> anyhow::Result<ByHand> {
+    pub(in crate::cli) async fn container(&self, known: &Known) -> anyhow::Result<ByHand> {
         Ok(ByHand::find(&self.engine(known), &known.id).await?)
     }
 }
 
 /// An instance that is known to the state of a directory.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) id: InstanceId,
-    pub(super) state_dir: PathBuf,
+pub(in crate::cli) struct Known {
+    pub(in crate::cli) id: InstanceId,
+    pub(in crate::cli) state_dir: PathBuf,
     /// What runs it.
-    pub(super) runtime: RuntimeKind,
+    pub(in crate::cli) runtime: RuntimeKind,
     /// The last good document.
-    pub(super) instance: MaiInstance,
+    pub(in crate::cli) instance: MaiInstance,
 }
 
 impl Known {
     /// Where it lives when it is run as a process.
-    pub(super) fn places(&self) -> Result<Places, RuntimeError> {
+    pub(in crate::cli) fn places(&self) -> Result<Places, RuntimeError> {
         let storage = &self.instance.spec.storage;
         places_of(&self.state_dir, &self.id, storage.data.host_path.as_deref(), storage.backups.host_path.as_deref())
     }

@@ -12,14 +12,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::known::{Known, Named};
-use super::one_thread::block_on;
-use super::runtime_choice::RuntimeKind;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::named_instance::{Known, Named};
+use crate::cli::shared::runtime::RuntimeKind;
 use crate::core::Platform;
 use crate::runtime::docker::Exec;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     named: Named,
 
@@ -36,7 +36,7 @@ pub(super) struct Args {
     command: Vec<String>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let known = args.named.find().await?;
         match known.runtime {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use comfy_table::{Cell, Table};
 use serde_json::{Value, json};
 
-use super::one_thread::block_on;
-use super::runtime_choice::RuntimeKind;
-use super::standing::{self, Format, HEADER, age};
-use super::state_dir::Place;
-use super::table;
 use crate::api::{API_VERSION, MaiInstanceStatus};
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::runtime::RuntimeKind;
+use crate::cli::shared::state_dir::Place;
+use crate::cli::shared::status_output::{self, Format, HEADER, age};
+use crate::cli::shared::table;
 use crate::core::InstanceId;
 use crate::runtime::docker::container_of;
 use crate::runtime::process::running;
@@ -22,7 +22,7 @@ use crate::state::{KnownDocument, Problem, State};
 const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
 
@@ -38,10 +38,10 @@ pub(super) struct Args {
     watch: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let mut shown = show(args).await?;
-        standing::say(args.watch, &shown)?;
+        status_output::say(args.watch, &shown)?;
         if !args.watch {
             return Ok(ExitCode::SUCCESS);
         }
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             tokio::time::sleep(AGAIN).await;
             let now = show(args).await?;
             if now != shown {
-                standing::say(args.watch, &now)?;
+                status_output::say(args.watch, &now)?;
                 shown = now;
             }
         }
@@ -140,7 +140,7 @@ fn item(document: &KnownDocument, status: &MaiInstanceStatus) -> Value {
 
 fn standings(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     let mut table = table::table(HEADER);
-    table.add_rows(instances.iter().map(|(document, status)| standing::row(&document.name, status)));
+    table.add_rows(instances.iter().map(|(document, status)| status_output::row(&document.name, status)));
     table
 }
 

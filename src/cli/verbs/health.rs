@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use mai_contract::{environment, http};
 use url::Url;
 
-use super::one_thread::block_on;
+use crate::cli::shared::block_on::block_on;
 use crate::core::Probe;
 use crate::runtime::probe::{Answer, ask};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// What is asked, such as http://127.0.0.1:8080/health [default: /ready of the server that has this environment]
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
@@ -31,7 +31,7 @@ pub(super) struct Args {
     timeout: Duration,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let (server, path) = target(args).await?;
         match ask(server, &Probe { path, interval: Duration::ZERO, timeout: args.timeout }).await {

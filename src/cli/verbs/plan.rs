@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::one_thread::block_on;
-use super::planned::{self, DocumentChange, Item};
-use super::runtime_choice::{Choice, RuntimeKind};
-use super::state_dir::Place;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::plan_output::{self, DocumentChange, Item};
+use crate::cli::shared::runtime::{Choice, RuntimeKind};
+use crate::cli::shared::state_dir::Place;
 use crate::reconcile::plan;
 use crate::runtime::Observe;
 use crate::runtime::docker::DockerRuntime;
@@ -19,7 +19,7 @@ use crate::source::directory::{Preview, Previewed};
 use crate::state::{State, StateError};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
 
@@ -31,7 +31,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(show(args))
 }
 
@@ -61,7 +61,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
     if let Some(state) = state {
         state.close().await;
     }
-    planned::show(&items, &preview.problems, args.json, |item| item.file.as_deref())
+    plan_output::show(&items, &preview.problems, args.json, |item| item.file.as_deref())
 }
 
 async fn look<E: Observe>(preview: &Preview, state: Option<&State>, eyes: &E) -> anyhow::Result<Vec<Item>> {

@@ -13,20 +13,20 @@ use crate::state::Problem;
 const CHANGES: u8 = 2;
 
 /// One instance of the plan.
-pub(super) struct Item {
-    pub(super) planned: Planned,
+pub(in crate::cli) struct Item {
+    pub(in crate::cli) planned: Planned,
     /// Where its document is, when that is a file.
-    pub(super) file: Option<String>,
+    pub(in crate::cli) file: Option<String>,
     /// Fields of the document that differ from the one that was accepted last.
-    pub(super) document: Vec<DocumentChange>,
+    pub(in crate::cli) document: Vec<DocumentChange>,
 }
 
 /// A field of a document that differs from the one that was accepted last.
 #[derive(Debug, serde::Serialize)]
-pub(super) struct DocumentChange {
-    pub(super) field: String,
-    pub(super) from: String,
-    pub(super) to: String,
+pub(in crate::cli) struct DocumentChange {
+    pub(in crate::cli) field: String,
+    pub(in crate::cli) from: String,
+    pub(in crate::cli) to: String,
 }
 
 impl std::fmt::Display for DocumentChange {
@@ -88,7 +88,7 @@ impl Item {
 }
 
 /// Prints a plan; `place` is told beside the name of an instance.
-pub(super) fn show<'a>(
+pub(in crate::cli) fn show<'a>(
     items: &'a [Item],
     problems: &[Problem],
     json: bool,

@@ -3,13 +3,13 @@
 use comfy_table::{Row, Table, presets};
 
 /// An empty table.
-pub(super) fn table(header: impl Into<Row>) -> Table {
+pub(in crate::cli) fn table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     table
 }
 
 /// As it is printed.
-pub(super) fn text(table: &Table) -> String {
+pub(in crate::cli) fn text(table: &Table) -> String {
     format!("{}\n", table.trim_fmt())
 }

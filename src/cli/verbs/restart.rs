@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::known::{Known, Named};
-use super::one_thread::block_on;
-use super::runtime_choice::RuntimeKind;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::named_instance::{Known, Named};
+use crate::cli::shared::runtime::RuntimeKind;
 use crate::core::Platform;
 use crate::reconcile::probe;
 use crate::runtime::answers;
@@ -15,12 +15,12 @@ use crate::runtime::process::{Found, running};
 use crate::state::State;
 
 /// What a server gets to end its streams, as when it is stopped by the reconciler.
-pub(super) const GRACE: Duration = Duration::from_secs(15);
+pub(in crate::cli) const GRACE: Duration = Duration::from_secs(15);
 /// How often it is looked whether it is back.
 const AGAIN: Duration = Duration::from_millis(25);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     named: Named,
 
@@ -29,7 +29,7 @@ pub(super) struct Args {
     timeout: Duration,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(restart(args))
 }
 
@@ -74,7 +74,7 @@ async fn process(args: &Args, known: &Known) -> anyhow::Result<()> {
 }
 
 /// The server of an instance that is run as a process, when it runs.
-pub(super) fn own(known: &Known) -> anyhow::Result<Option<Found>> {
+pub(in crate::cli) fn own(known: &Known) -> anyhow::Result<Option<Found>> {
     Ok(running(&known.state_dir)?.into_iter().find(|server| server.labels.id == known.id))
 }
 

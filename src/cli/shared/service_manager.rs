@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// The service manager of this program, if it has one that wants to be told.
 #[derive(Debug)]
-pub(super) struct ServiceManager {
+pub(in crate::cli) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// How often it wants a sign of life.
     watchdog: Option<Duration>,
@@ -16,7 +16,7 @@ pub(super) struct ServiceManager {
 
 impl ServiceManager {
     /// Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, as sd_notify(3) and sd_watchdog_enabled(3) have them.
-    pub(super) fn from_environment() -> Self {
+    pub(in crate::cli) fn from_environment() -> Self {
         let text = |name: &str| std::env::var(name).ok();
         Self::new(std::env::var_os("NOTIFY_SOCKET"), text("WATCHDOG_USEC"), text("WATCHDOG_PID"))
     }
@@ -38,18 +38,18 @@ impl ServiceManager {
     }
 
     /// The work has begun.
-    pub(super) fn ready(&self) {
+    pub(in crate::cli) fn ready(&self) {
         self.tell("READY=1");
     }
 
     /// The end has begun.
-    pub(super) fn stopping(&self) {
+    pub(in crate::cli) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
     /// Says again and again that this program is alive; never returns. It lives in a task of the runtime that does the work, so that a
     /// runtime which gets nowhere is noticed.
-    pub(super) async fn keep_alive(&self) {
+    pub(in crate::cli) async fn keep_alive(&self) {
         let Some(interval) = self.watchdog else { return std::future::pending().await };
         let mut ticks = tokio::time::interval(interval);
         loop {

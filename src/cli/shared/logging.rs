@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 use crate::server::LogFormat;
 
 /// To standard error, warnings and worse unless RUST_LOG says otherwise; once per process.
-pub(super) fn start() {
+pub(in crate::cli) fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // The journal takes a line with colours for binary data.
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -14,7 +14,7 @@ pub(super) fn start() {
 }
 
 /// To standard output; `RUST_LOG` narrows or widens it; once per process.
-pub(super) fn to_output(format: LogFormat) {
+pub(in crate::cli) fn to_output(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     match format {

@@ -9,7 +9,7 @@ use crate::operator::{OperatorOptions, run as operate};
 use crate::server::LogFormat;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Namespaces to look after, separated by commas [default: all]
     #[arg(long, env = "MAI_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
     namespaces: Vec<String>,
@@ -40,7 +40,7 @@ pub(super) struct Args {
 
 /// From where people come; whoever plans has to know what the operator was told.
 #[derive(Debug, clap::Args)]
-pub(super) struct Entrances {
+pub(in crate::cli) struct Entrances {
     /// Namespaces whose pods may reach instances that declare an Ingress or a Gateway: those of the controllers that serve them
     #[arg(
         long,
@@ -53,7 +53,7 @@ pub(super) struct Entrances {
 }
 
 impl Entrances {
-    pub(super) fn names(&self) -> BTreeSet<String> {
+    pub(in crate::cli) fn names(&self) -> BTreeSet<String> {
         names(&self.entrances)
     }
 }
@@ -62,8 +62,8 @@ fn names(given: &[String]) -> BTreeSet<String> {
     given.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    super::logging::to_output(args.log_format);
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::cli::shared::logging::to_output(args.log_format);
     let of_pod = std::env::var("POD_NAMESPACE").ok();
     let options = OperatorOptions {
         namespaces: names(&args.namespaces),
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {
-        let stop = super::signals::stop()?;
+        let stop = crate::cli::shared::signals::stop()?;
         anyhow::Ok(operate(options, stop).await)
     })?;
     match outcome {

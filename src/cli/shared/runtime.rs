@@ -10,7 +10,7 @@ use crate::runtime::docker::DockerOptions;
 const FILE: &str = "runtime";
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Choice {
+pub(in crate::cli) struct Choice {
     /// What runs the instances [default: what `mai compose` last ran them with]
     #[arg(long, value_enum, value_name = "RUNTIME")]
     runtime: Option<RuntimeKind>,
@@ -21,7 +21,7 @@ pub(super) struct Choice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum RuntimeKind {
+pub(in crate::cli) enum RuntimeKind {
     /// Child processes of this program: no Docker, no cluster
     Process,
     /// Containers of a Docker Engine or of Podman; they go on when this program ends
@@ -29,18 +29,18 @@ pub(super) enum RuntimeKind {
 }
 
 impl Choice {
-    pub(super) fn kind(&self, state_dir: &Path) -> RuntimeKind {
+    pub(in crate::cli) fn kind(&self, state_dir: &Path) -> RuntimeKind {
         self.runtime.unwrap_or_else(|| RuntimeKind::remembered(state_dir))
     }
 
-    pub(super) fn docker(&self, state_dir: &Path) -> DockerOptions {
+    pub(in crate::cli) fn docker(&self, state_dir: &Path) -> DockerOptions {
         DockerOptions { state_dir: state_dir.to_owned(), host: self.docker_host.clone() }
     }
 }
 
 impl RuntimeKind {
     /// What the state directory was last used with.
-    pub(super) fn remembered(state_dir: &Path) -> Self {
+    pub(in crate::cli) fn remembered(state_dir: &Path) -> Self {
         match std::fs::read_to_string(state_dir.join(FILE)).unwrap_or_default().trim() {
             "docker" => Self::Docker,
             _ => Self::Process,
@@ -48,7 +48,7 @@ impl RuntimeKind {
     }
 
     /// Writes it down for the other verbs.
-    pub(super) fn remember(self, state_dir: &Path) -> anyhow::Result<()> {
+    pub(in crate::cli) fn remember(self, state_dir: &Path) -> anyhow::Result<()> {
         let name = match self {
             Self::Process => "process\n",
             Self::Docker => "docker\n",

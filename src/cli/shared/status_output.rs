@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::api::{ConditionKind, MaiInstanceStatus};
 
 /// Above the rows.
-pub(super) const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
+pub(in crate::cli) const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
 
 /// How instances are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
+pub(in crate::cli) enum Format {
     /// For people
     Table,
     /// The same with uid, what runs it, image, age and where it is from
@@ -23,7 +23,7 @@ pub(super) enum Format {
 }
 
 /// One instance below [`HEADER`].
-pub(super) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
+pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
     let ready = status.condition(ConditionKind::Ready);
     let stalled = status.true_condition(ConditionKind::Stalled);
     // What a person has to do comes before what is.
@@ -40,7 +40,7 @@ pub(super) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
 }
 
 /// A terminal that watches shows the newest alone; whatever else reads gets one after the other.
-pub(super) fn say(watch: bool, text: &str) -> std::io::Result<()> {
+pub(in crate::cli) fn say(watch: bool, text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if watch && out.is_terminal() {
         write!(out, "\x1b[H\x1b[2J")?;
@@ -50,7 +50,7 @@ pub(super) fn say(watch: bool, text: &str) -> std::io::Result<()> {
 }
 
 /// In its largest unit, as people say it.
-pub(super) fn age(since: Timestamp) -> String {
+pub(in crate::cli) fn age(since: Timestamp) -> String {
     let seconds = Timestamp::now().duration_since(since).as_secs().max(0);
     match seconds {
         0..120 => format!("{seconds}s"),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use secrecy::SecretString;
 
-use super::one_thread::block_on;
+use crate::cli::shared::block_on::block_on;
 use crate::openrouter::mock::{self, MockOptions};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:9400")]
     listen: SocketAddr,
@@ -25,7 +25,7 @@ pub(super) struct Args {
     delay: u64,
 }
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: Args) -> anyhow::Result<ExitCode> {
     block_on(async {
         let listener = tokio::net::TcpListener::bind(args.listen)
             .await

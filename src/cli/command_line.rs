@@ -10,7 +10,8 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use mai_contract::environment::SECRETS_FILE;
 use mai_contract::secrets_file::decode;
 
-use super::{Cli, Verb, kube};
+use super::verbs::Verb;
+use super::{Cli, kube};
 
 impl Cli {
     /// Parses the command line of this process; ends it with what to do when that cannot be done.

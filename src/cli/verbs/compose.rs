@@ -14,9 +14,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
 
-use super::notify::ServiceManager;
-use super::runtime_choice::RuntimeKind;
-use super::state_dir::Place;
+use crate::cli::shared::runtime::RuntimeKind;
+use crate::cli::shared::service_manager::ServiceManager;
+use crate::cli::shared::state_dir::Place;
 use crate::reconcile::{self, InstanceFeed, Options, Transition};
 use crate::runtime::Apply;
 use crate::runtime::docker::{DockerOptions, DockerRuntime};
@@ -26,7 +26,7 @@ use crate::source::directory::Directory;
 use crate::state::{Problem, State};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
 
@@ -47,8 +47,8 @@ pub(super) struct Args {
     resync: Duration,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    super::logging::start();
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    crate::cli::shared::logging::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(compose(args))?;
     // A task that waits for a terminal must not hold up the end.
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn compose(args: &Args) -> anyhow::Result<()> {
-    let stop = super::signals::stop()?;
+    let stop = crate::cli::shared::signals::stop()?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.remember(&state_dir)?;

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::one_thread::block_on;
 use crate::adopt::{Adopted, Deployment, adopt, read_env_file};
 use crate::api::ServerKind;
+use crate::cli::shared::block_on::block_on;
 use crate::runtime::docker::{HandMade, SET_ASIDE};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The docker-compose.yml of the deployment; `.env` beside it is read too
     file: PathBuf,
 
@@ -64,7 +64,7 @@ impl From<Kind> for ServerKind {
     }
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let adopted = read(args).with_context(|| format!("{} cannot be adopted", args.file.display()))?;
     match &args.into {
         Some(directory) => write(directory, &adopted)?,

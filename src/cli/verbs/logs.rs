@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use futures::StreamExt;
 
-use super::known::Named;
-use super::one_thread::block_on;
-use super::runtime_choice::RuntimeKind;
+use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::named_instance::Named;
+use crate::cli::shared::runtime::RuntimeKind;
 use crate::runtime::process::{LogReader, log_of};
 
 /// How often a log that is followed is looked at.
 const AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     #[command(flatten)]
     named: Named,
 
@@ -28,7 +28,7 @@ pub(super) struct Args {
     lines: usize,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match block_on(show(args)) {
         // Whoever read it has seen enough.
         Err(error)

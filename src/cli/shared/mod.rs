@@ -1,0 +1,13 @@
+//! Code that several verbs use. Nothing here knows a verb.
+
+pub(super) mod block_on;
+pub(super) mod logging;
+pub(super) mod named_instance;
+pub(super) mod plan_output;
+pub(super) mod runtime;
+pub(super) mod service_manager;
+pub(super) mod signals;
+pub(super) mod state_dir;
+pub(super) mod status_output;
+pub(super) mod stopped_server;
+pub(super) mod table;

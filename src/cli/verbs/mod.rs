@@ -1,0 +1,92 @@
+//! The verbs of `mai`, one file each. A new verb is a file here and three lines below: its module, its
+//! variant of [`Verb`] and its call in [`run`].
+
+mod adopt;
+mod completions;
+mod compose;
+mod crd;
+mod down;
+mod exec;
+mod fix_permissions;
+mod health;
+mod logs;
+mod mock_upstream;
+pub(super) mod operator;
+mod plan;
+mod reset;
+pub(super) mod restart;
+mod serve;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::kube;
+
+/// A verb with its arguments.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Keep the instances of a directory running as declared
+    Compose(compose::Args),
+    /// Keep the instances of a Kubernetes cluster running as declared
+    Operator(operator::Args),
+    /// Look after the instances of a Kubernetes cluster by hand; the same as `kubectl mai`, when `kubectl-mai` on PATH is a link to this program
+    Kube(kube::Args),
+    /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
+    Plan(plan::Args),
+    /// Show how the instances of a directory stand
+    Status(status::Args),
+    /// Print what the server of an instance wrote
+    Logs(logs::Args),
+    /// Stop the server of an instance and start it again as it is; says how long that took
+    Restart(restart::Args),
+    /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
+    Adopt(adopt::Args),
+    /// Run a command in the container of an instance; its exit code is this one's
+    Exec(exec::Args),
+    /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
+    FixPermissions(fix_permissions::Args),
+    /// Wipe the configuration of an instance, or all of its data, after a copy that was read back and checked
+    Reset(reset::Args),
+    /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
+    Down(down::Args),
+    /// Check documents without running anything; says what is wrong by file, line and field
+    Validate(validate::Args),
+    /// Run the chat server of one client
+    // Boxed: the settings of a server are much bigger than any other verb's.
+    Serve(Box<serve::Args>),
+    /// Ask a server whether it answers; the health check of its image
+    Health(health::Args),
+    /// Serve a mock of OpenRouter, for trying out and for tests
+    MockUpstream(mock_upstream::Args),
+    /// Print the custom resource definition of MaiInstance for a cluster
+    Crd,
+    /// Print shell completions
+    Completions(completions::Args),
+}
+
+/// Runs a verb.
+pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    match verb {
+        Verb::Compose(args) => compose::run(&args),
+        Verb::Operator(args) => operator::run(&args),
+        Verb::Kube(args) => kube::run(args),
+        Verb::Plan(args) => plan::run(&args),
+        Verb::Status(args) => status::run(&args),
+        Verb::Logs(args) => logs::run(&args),
+        Verb::Restart(args) => restart::run(&args),
+        Verb::Adopt(args) => adopt::run(&args),
+        Verb::Exec(args) => exec::run(&args),
+        Verb::FixPermissions(args) => fix_permissions::run(&args),
+        Verb::Reset(args) => reset::run(&args),
+        Verb::Down(args) => down::run(&args),
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Serve(args) => serve::run(*args),
+        Verb::Health(args) => health::run(&args),
+        Verb::MockUpstream(args) => mock_upstream::run(args),
+        Verb::Crd => crd::run(),
+        Verb::Completions(args) => completions::run(&args),
+    }
+}
