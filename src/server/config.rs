@@ -189,7 +189,7 @@ impl Config {
             ));
         }
         if let Some(locale) = &self.default_locale
-            && !super::users::LOCALES.contains(&locale.as_str())
+            && !super::user::LOCALES.contains(&locale.as_str())
         {
             return invalid(format!("{} is {locale:?}; it has to be one of en, pl", environment::DEFAULT_LOCALE));
         }

@@ -1,6 +1,6 @@
 //! Errors of starting the server, and error answers of the JSON API.
 
-use std::{io, path::PathBuf};
+use std::{fmt::Display, io, path::PathBuf};
 
 use axum::{
     Json,
@@ -111,5 +111,35 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// An error with an HTTP status; `status` has the table.
+pub(crate) trait HttpStatus: Display {
+    /// Returns the status of the answer.
+    fn status(&self) -> StatusCode;
+
+    /// Returns the database error that caused it: its text is for the log, not for the caller.
+    fn database_error(&self) -> Option<&DatabaseError> {
+        None
+    }
+
+    /// Returns the seconds until another attempt is allowed.
+    fn retry_after(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl<E: HttpStatus> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        if let Some(cause) = error.database_error() {
+            tracing::error!(error = %cause, "the database failed a request");
+            return Self::new(error.status(), "The server could not reach its database. Please try again.");
+        }
+        let answer = Self::new(error.status(), error.to_string());
+        match error.retry_after() {
+            Some(seconds) => answer.retry_after(seconds),
+            None => answer,
+        }
     }
 }

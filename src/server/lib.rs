@@ -20,7 +20,7 @@
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
 //!   them.
-//! * [`users`]: the client's users, and the rules of adding, changing and removing them.
+//! * [`users`]: the rules of registering, adding, changing and removing users; `user` has their types.
 //! * [`connection`]: the upstream's address and the key to it.
 //! * [`models`]: the models on offer, and the upstream of each.
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
@@ -55,6 +55,7 @@ mod secret_key;
 mod state;
 mod status;
 pub mod usage;
+mod user;
 pub mod users;
 
 use axum::{

@@ -30,8 +30,8 @@ pub(super) async fn sign_up(
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed_in =
-        auth::register(&app.db, &app.passwords, &app.config, &body.name, &body.email, body.password).await?;
+    let user = users::register(&app.db, &app.passwords, &app.config, &body.name, &body.email, body.password).await?;
+    let signed_in = auth::start_session(&app.db, user.id).await?;
     Ok(session_answer(&app.config, &headers, &signed_in))
 }
 

@@ -9,7 +9,7 @@ use super::extractor::CurrentUser;
 use super::sessions::Sessions;
 use super::token::Token;
 use crate::database::{Database, DatabaseError};
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// Most keys of one user.
 const MAX_KEYS: i64 = 50;
@@ -95,8 +95,8 @@ pub async fn list_api_keys(db: &Database, user: &UserId) -> Result<Vec<ApiKey>, 
                 id: row.try_get("id")?,
                 name: row.try_get("name")?,
                 hint: row.try_get("hint")?,
-                created_at: crate::users::timestamp(row.try_get("created_at")?),
-                last_used_at: row.try_get::<Option<i64>, _>("last_used_at")?.map(crate::users::timestamp),
+                created_at: crate::user::timestamp(row.try_get("created_at")?),
+                last_used_at: row.try_get::<Option<i64>, _>("last_used_at")?.map(crate::user::timestamp),
             })
         })
         .collect();

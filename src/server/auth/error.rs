@@ -2,9 +2,10 @@
 
 use axum::response::{IntoResponse, Response};
 
-use crate::{ApiError, database::DatabaseError, users::UserError};
+use super::passwords::WeakPassword;
+use crate::{ApiError, database::DatabaseError};
 
-/// A refused sign-in, registration or credential.
+/// A refused sign-in or credential.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// Unknown e-mail or wrong password; the message does not say which.
@@ -16,9 +17,6 @@ pub enum AuthError {
     /// Too many attempts; the next is allowed after this many seconds.
     #[error("Too many attempts. Please try again in {0} seconds.")]
     TooManyAttempts(u64),
-    /// Registration is closed.
-    #[error("Registration is closed. Please ask your administrator for an account.")]
-    RegistrationClosed,
     /// No credential was sent.
     #[error("Not authenticated")]
     NotAuthenticated,
@@ -40,9 +38,9 @@ pub enum AuthError {
     /// Too many API keys.
     #[error("You have {0} API keys, which is the most; remove one first.")]
     TooManyApiKeys(i64),
-    /// The account itself was refused.
+    /// The new password is too short or too long.
     #[error(transparent)]
-    User(#[from] UserError),
+    WeakPassword(#[from] WeakPassword),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -13,7 +13,7 @@ use super::sessions::Sessions;
 use super::token::TokenHash;
 use crate::{
     database::DatabaseError,
-    users::{Role, UserId},
+    user::{Role, UserId},
 };
 
 /// The caller, by session or API key. As an extractor it answers 401 without a valid credential.

@@ -3,10 +3,11 @@
 //!
 //! Permissions: a handler takes [`CurrentUser`] (session or API key), [`Person`] (session only)
 //! or [`Admin`]; a request that lacks it never reaches the handler. The credential is looked up in
-//! [`Sessions`]. Rows of users are read and written by `users`.
+//! [`Sessions`]. Users are added, changed and
+//! removed by `users`, which knows this room; this one does not know it.
 
-mod account;
 mod api_keys;
+mod change_password;
 mod cookie;
 mod error;
 mod extractor;
@@ -18,8 +19,8 @@ mod sign_in;
 mod throttle;
 mod token;
 
-pub use account::{change_password, register};
 pub use api_keys::{ApiKey, NewApiKey, create_api_key, list_api_keys, remove_api_key};
+pub use change_password::change_password;
 pub use cookie::{SetCookie, clear_cookie, set_cookie};
 pub use error::AuthError;
 pub(super) use extractor::bearer;
@@ -28,6 +29,6 @@ pub use passwords::{PasswordHasher, WeakPassword};
 pub use peer::Peer;
 pub(super) use sessions::end_sessions_of;
 pub use sessions::{SESSION_LIFETIME, Sessions};
-pub use sign_in::{SignedIn, sign_in};
+pub use sign_in::{SignedIn, sign_in, start_session};
 pub use throttle::Throttle;
 pub use token::{Token, TokenHash};

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::extractor::CurrentUser;
 use super::token::TokenHash;
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// Longest interval between two writes of "last seen".
 pub(super) const SEEN_EVERY_MS: i64 = 5 * 60 * 1000;

@@ -13,7 +13,7 @@ use super::extractor::{Credential, CurrentUser, bearer};
 use super::session_cache::{Entry, SEEN_EVERY_MS, SessionCache};
 use super::token::{API_KEY_PREFIX, Token, TokenHash};
 use crate::database::{Database, DatabaseError};
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// Lifetime of a session from sign-in: four weeks.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(28 * 24 * 60 * 60);

@@ -11,7 +11,7 @@ use super::passwords::PasswordHasher;
 use super::throttle::Throttle;
 use super::{sessions, token::Token};
 use crate::database::{Database, DatabaseError};
-use crate::users::{self, User, UserId};
+use crate::user::{self, User, UserId};
 
 /// A new session: the token in clear, and its user.
 #[derive(Debug, Clone)]
@@ -55,14 +55,19 @@ pub async fn sign_in(
     };
     let correct = passwords.verify(&password, hash.clone()).await;
     match (id, hash) {
-        (Some(id), Some(hash)) if correct => start_session(db, id, Some(hash)).await,
+        (Some(id), Some(hash)) if correct => start_session_if(db, id, Some(hash)).await,
         _ => Err(AuthError::WrongCredentials),
     }
 }
 
+/// Starts a session of a user who has just registered.
+pub async fn start_session(db: &Database, id: UserId) -> Result<SignedIn, AuthError> {
+    start_session_if(db, id, None).await
+}
+
 /// Starts a session. With a hash, only when it is still the password's: a password changed or an
 /// account removed during the check must not leave a session behind.
-pub(super) async fn start_session(db: &Database, id: UserId, hash: Option<String>) -> Result<SignedIn, AuthError> {
+async fn start_session_if(db: &Database, id: UserId, hash: Option<String>) -> Result<SignedIn, AuthError> {
     let token = Token::session();
     let now = Timestamp::now();
     let (new_token, owner) = (token.clone(), id);
@@ -80,7 +85,7 @@ pub(super) async fn start_session(db: &Database, id: UserId, hash: Option<String
                     return Ok(None);
                 }
                 let expires_at = sessions::start(connection, &owner, &new_token, now).await?;
-                let user = users::find(connection, &owner).await?;
+                let user = user::find(connection, &owner).await?;
                 Ok(user.map(|user| (user, expires_at)))
             })
         })

@@ -19,7 +19,7 @@ use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
 use crate::database::{Database, DatabaseError};
 use crate::usage::Via;
-use crate::users::UserId;
+use crate::user::UserId;
 use mai_openrouter::UpstreamErrorBody;
 use mai_openrouter::lines::LineSplitter;
 

@@ -19,7 +19,7 @@ use super::live_answer::{self, AnswerEvent, LiveAnswer};
 use super::message::{Message, MessageRole, MessageStatus};
 use super::store;
 use crate::database::Database;
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// Most characters of a question.
 pub const QUESTION_LENGTH: usize = 200_000;

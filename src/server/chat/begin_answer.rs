@@ -6,7 +6,7 @@ use super::message::Message;
 use super::store::insert_message;
 use super::title;
 use crate::database::{Database, DatabaseError};
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// The result of the transaction that begins an answer.
 pub(super) enum BeginOutcome {

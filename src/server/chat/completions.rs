@@ -13,7 +13,7 @@ use super::request;
 use crate::connection::Connections;
 use crate::models::{Models, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
-use crate::users::UserId;
+use crate::user::UserId;
 use mai_openrouter::scan::ResponseSummary;
 use mai_openrouter::{RequestBody, UpstreamError};
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ApiError;
 use crate::database::DatabaseError;
-use crate::status::HttpStatus;
+use crate::error::HttpStatus;
 use mai_openrouter::UpstreamError;
 
 /// A completion that did not reach a model.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::users::UserId;
+use crate::user::UserId;
 use mai_openrouter::RequestBody;
 
 /// A smaller body is spliced by copying it, which is cheaper than sending it in pieces.

@@ -10,7 +10,7 @@ use super::failure::FailureCode;
 use super::message::{Chat, Message, MessageRole, read_chat, read_message};
 use super::title::{TITLE_LENGTH, UNTITLED};
 use crate::database::{Database, DatabaseError};
-use crate::users::UserId;
+use crate::user::UserId;
 
 /// Creates a chat.
 pub async fn create(db: &Database, user: &UserId, model: Option<&str>) -> Result<Chat, ChatError> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::{GenerationRow, GenerationStatus, UsageSource, Via};
 use crate::database::Database;
-use crate::users::UserId;
+use crate::user::UserId;
 use mai_openrouter::scan::ResponseSummary;
 use mai_openrouter::{MicroUsd, Usage};
 

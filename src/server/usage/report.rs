@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::period::{Month, midnight};
 use crate::database::{Database, DatabaseError};
-use crate::users::UserId;
+use crate::user::UserId;
 use mai_openrouter::MicroUsd;
 
 /// Totals over some generations. Unknown costs are counted, not added.

@@ -5,8 +5,10 @@ use secrecy::SecretString;
 
 use super::error::UserError;
 use super::find::anybody;
-use super::user::{self, Role, User, UserId};
-use crate::{auth::PasswordHasher, database::Database};
+use super::validate;
+use crate::auth::PasswordHasher;
+use crate::database::Database;
+use crate::user::{Role, User, UserId};
 
 /// An account to create.
 #[derive(Debug, Clone)]
@@ -23,7 +25,7 @@ pub struct NewUser {
 
 /// The condition of an insertion, checked by the statement that inserts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InsertIf {
+pub(super) enum InsertIf {
     /// There has never been an account.
     NoUsers,
     /// Fewer accounts than the limit exist.
@@ -42,7 +44,7 @@ pub async fn create(
 
 /// Inserts an account by one statement that checks the condition and inserts at once, so that of
 /// many concurrent calls exactly as many succeed as may.
-pub(crate) async fn insert(
+pub(super) async fn insert(
     db: &Database,
     passwords: &PasswordHasher,
     max_users: u32,
@@ -52,8 +54,8 @@ pub(crate) async fn insert(
     let now = Timestamp::now();
     let user = User {
         id: UserId::new(),
-        name: user::checked_name(&new.name)?,
-        email: user::checked_email(&new.email)?,
+        name: validate::name(&new.name)?,
+        email: validate::email(&new.email)?,
         role: new.role,
         locale: None,
         created_at: now,

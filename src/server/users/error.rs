@@ -1,6 +1,6 @@
 //! Errors of users.
 
-use crate::{auth::WeakPassword, database::DatabaseError};
+use crate::{auth::WeakPassword, database::DatabaseError, user::InvalidRole};
 
 /// A user that was not added, changed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +15,8 @@ pub enum UserError {
     #[error(transparent)]
     WeakPassword(#[from] WeakPassword),
     /// The role is neither admin nor user.
-    #[error("The role has to be admin or user.")]
-    BadRole,
+    #[error(transparent)]
+    BadRole(#[from] InvalidRole),
     /// The language is not supported.
     #[error("The language has to be en or pl.")]
     BadLocale,
@@ -26,6 +26,9 @@ pub enum UserError {
     /// All accounts are taken.
     #[error("All {0} accounts are in use; remove one before you add another.")]
     Full(u32),
+    /// Registration is closed.
+    #[error("Registration is closed. Please ask your administrator for an account.")]
+    RegistrationClosed,
     /// An account exists already.
     #[error("There is an account already.")]
     NotFirst,

@@ -1,11 +1,11 @@
 //! Queries for users.
 
-use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Row, sqlite::SqliteRow};
 
 use super::error::UserError;
-use super::user::{Role, User, UserId};
+
 use crate::database::{Database, DatabaseError};
+use crate::user::{User, UserId, from_row};
 
 /// Users on one page of the list.
 pub const PER_PAGE: u32 = 30;
@@ -69,15 +69,6 @@ pub async fn get(db: &Database, id: &UserId) -> Result<User, UserError> {
     Ok(from_row(&row).map_err(DatabaseError::from)?)
 }
 
-/// Returns a user that was not removed, read inside a transaction.
-pub(crate) async fn find(connection: &mut SqliteConnection, id: &UserId) -> Result<Option<User>, DatabaseError> {
-    let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
-        .bind(id.as_str())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.as_ref().map(from_row).transpose()?)
-}
-
 /// Returns true when there has ever been an account. Until then the next to register becomes admin.
 pub async fn anybody(db: &Database) -> Result<bool, DatabaseError> {
     Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user)").fetch_one(db.reader()).await?)
@@ -90,24 +81,4 @@ pub async fn count(db: &Database) -> Result<i64, DatabaseError> {
 
 fn from_rows(rows: &[SqliteRow]) -> Result<Vec<User>, DatabaseError> {
     Ok(rows.iter().map(from_row).collect::<Result<_, _>>()?)
-}
-
-fn from_row(row: &SqliteRow) -> Result<User, sqlx::Error> {
-    let optional = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(timestamp));
-    Ok(User {
-        id: UserId::from(row.try_get::<String, _>("id")?),
-        name: row.try_get("name")?,
-        email: row.try_get("email")?,
-        role: Role::from_column(row.try_get("role")?),
-        locale: row.try_get("locale")?,
-        created_at: timestamp(row.try_get("created_at")?),
-        updated_at: timestamp(row.try_get("updated_at")?),
-        last_active_at: optional("last_active_at")?,
-        deleted_at: optional("deleted_at")?,
-    })
-}
-
-/// Converts a column in milliseconds. A value out of range reads as the epoch.
-pub(crate) fn timestamp(milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -1,20 +1,23 @@
-//! The client's users: their rows, and the rules of who may be added, changed and removed.
+//! The client's users: the rules of who may be registered, added, changed and removed.
 //!
-//! Pages and JSON routes call these functions; each is given the database and what else it needs.
-//! Registration, sign-in and sessions live in `auth`, which reads users through here.
+//! Pages and JSON routes call these functions; each is given the database and what else it needs. The
+//! plain types are in `crate::user`. Sessions and credentials live in `auth`, which does not know this
+//! room: a change that ends access goes from here to there.
 
 mod create;
 mod error;
 mod find;
+mod register;
 mod remove;
 mod update;
-mod user;
+mod validate;
 
-pub(super) use create::{InsertIf, create_declared_admin, insert};
+pub(super) use create::create_declared_admin;
 pub use create::{NewUser, create};
 pub use error::UserError;
 pub use find::{PER_PAGE, Page, all, anybody, count, get, list};
-pub(super) use find::{find, timestamp};
+pub use register::register;
 pub use remove::remove;
 pub use update::{UserChange, set_locale, set_name, update};
-pub use user::{LOCALES, Role, User, UserId};
+
+pub use super::user::{InvalidRole, LOCALES, Role, User, UserId};

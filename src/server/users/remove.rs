@@ -3,10 +3,9 @@
 use jiff::Timestamp;
 
 use super::error::UserError;
-use super::find::find;
-use super::user::UserId;
 use crate::auth::{CurrentUser, Sessions};
 use crate::database::Database;
+use crate::user::{UserId, find};
 
 /// Removes a user on behalf of the admin `by`. Sessions and keys end at once; the name stays for
 /// the usage it caused.

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::error::UserError;
-use super::find::find;
-use super::user::{self, LOCALES, Role, User, UserId};
+use super::validate;
 use crate::auth::{self, PasswordHasher, Sessions};
 use crate::database::{Database, DatabaseError};
+use crate::user::{LOCALES, Role, User, UserId, find};
 
 /// A change of a user. A field that is `None` stays.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +30,8 @@ pub async fn update(
     id: &UserId,
     change: UserChange,
 ) -> Result<User, UserError> {
-    let name = change.name.as_deref().map(user::checked_name).transpose()?;
-    let email = change.email.as_deref().map(user::checked_email).transpose()?;
+    let name = change.name.as_deref().map(validate::name).transpose()?;
+    let email = change.email.as_deref().map(validate::email).transpose()?;
     let hash = match &change.password {
         Some(password) => Some(passwords.hash(password).await?),
         None => None,

@@ -104,7 +104,6 @@ impl From<AuthError> for PageError {
         match error {
             AuthError::NoSuchApiKey => Self::NotFound,
             AuthError::NotAuthenticated | AuthError::InvalidToken => Self::NotSignedIn,
-            AuthError::User(error) => error.into(),
             AuthError::Database(error) => error.into(),
             other => Self::forbidden(&other),
         }

@@ -9,8 +9,8 @@ use crate::{
     auth::AuthError,
     chat::{ChatError, CompletionError},
     connection::ConnectionError,
+    error::HttpStatus,
     i18n::Locale,
-    status::HttpStatus,
     users::UserError,
 };
 use texts::ProblemTexts;
@@ -58,12 +58,16 @@ impl FormError for UserError {
             Self::WeakPassword(_) => t.weak_password(),
             Self::EmailTaken => t.email_taken(),
             Self::Full(_) => t.full(),
-            Self::NotFirst => t.registration_closed(),
+            Self::NotFirst | Self::RegistrationClosed => t.registration_closed(),
             Self::LastAdmin => t.last_admin(),
             Self::Yourself => t.yourself(),
             // The pages offer no other role or language.
-            Self::BadRole | Self::BadLocale | Self::NotFound | Self::Database(_) => return None,
+            Self::BadRole(_) | Self::BadLocale | Self::NotFound | Self::Database(_) => return None,
         }))
+    }
+
+    fn status(&self) -> StatusCode {
+        HttpStatus::status(self)
     }
 }
 
@@ -74,10 +78,9 @@ impl FormError for AuthError {
             Self::WrongCredentials => t.wrong_credentials().to_owned(),
             Self::WrongPassword => t.wrong_password().to_owned(),
             Self::TooManyAttempts(_) => t.too_many_attempts().to_owned(),
-            Self::RegistrationClosed => t.registration_closed().to_owned(),
+            Self::WeakPassword(_) => t.weak_password().to_owned(),
             Self::BadKeyName => t.bad_key_name().to_owned(),
             Self::TooManyApiKeys(most) => t.too_many_keys(*most),
-            Self::User(error) => return error.problem(locale),
             Self::NotAuthenticated
             | Self::InvalidToken
             | Self::Forbidden

@@ -75,8 +75,9 @@ async fn register(
     headers: HeaderMap,
     Form(form): Form<Registration>,
 ) -> Result<Response, ErrorPage> {
-    match auth::register(&app.db, &app.passwords, &app.config, &form.name, &form.email, form.password).await {
-        Ok(signed_in) => {
+    match users::register(&app.db, &app.passwords, &app.config, &form.name, &form.email, form.password).await {
+        Ok(user) => {
+            let signed_in = layout.check(auth::start_session(&app.db, user.id).await)?;
             Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect("/chat")).into_response())
         }
         Err(error) => {

@@ -1,11 +1,12 @@
-//! A user and its plain types.
+//! A user: the plain types that `auth` and `users` share, and the row they are read from.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 
-use super::error::UserError;
+use super::database::DatabaseError;
 
 /// The languages a user can choose.
 pub const LOCALES: [&str; 2] = ["en", "pl"];
@@ -70,19 +71,24 @@ impl Role {
     }
 
     /// The role of a database column, whose CHECK allows the two values only.
-    pub(crate) fn from_column(text: &str) -> Self {
+    pub(super) fn from_column(text: &str) -> Self {
         if text == "admin" { Self::Admin } else { Self::User }
     }
 }
 
-impl FromStr for Role {
-    type Err = UserError;
+/// A text that is no role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("The role has to be admin or user.")]
+pub struct InvalidRole;
 
-    fn from_str(text: &str) -> Result<Self, UserError> {
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRole> {
         match text {
             "admin" => Ok(Self::Admin),
             "user" => Ok(Self::User),
-            _ => Err(UserError::BadRole),
+            _ => Err(InvalidRole),
         }
     }
 }
@@ -110,23 +116,32 @@ pub struct User {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// Checks and trims a name.
-pub(super) fn checked_name(name: &str) -> Result<String, UserError> {
-    let name = name.trim();
-    let fits = (1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err(UserError::BadName) }
+/// Reads a row of table `user`.
+pub(super) fn from_row(row: &SqliteRow) -> Result<User, sqlx::Error> {
+    let optional = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(timestamp));
+    Ok(User {
+        id: UserId::from(row.try_get::<String, _>("id")?),
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: Role::from_column(row.try_get("role")?),
+        locale: row.try_get("locale")?,
+        created_at: timestamp(row.try_get("created_at")?),
+        updated_at: timestamp(row.try_get("updated_at")?),
+        last_active_at: optional("last_active_at")?,
+        deleted_at: optional("deleted_at")?,
+    })
 }
 
-/// Checks an e-mail and returns it in lower case. Only its form is checked.
-pub(super) fn checked_email(email: &str) -> Result<String, UserError> {
-    let email = email.trim().to_lowercase();
-    let clean = !email.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"(),;".contains(c));
-    match email.split_once('@') {
-        Some((local, host))
-            if clean && email.len() <= 254 && !local.is_empty() && !host.is_empty() && !host.contains('@') =>
-        {
-            Ok(email)
-        }
-        _ => Err(UserError::BadEmail),
-    }
+/// Converts a column in milliseconds. A value out of range reads as the epoch.
+pub(super) fn timestamp(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Returns a user that was not removed, read inside a transaction.
+pub(super) async fn find(connection: &mut SqliteConnection, id: &UserId) -> Result<Option<User>, DatabaseError> {
+    let row = sqlx::query("SELECT * FROM user WHERE id = ? AND deleted_at IS NULL")
+        .bind(id.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.as_ref().map(from_row).transpose()?)
 }
