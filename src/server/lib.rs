@@ -3,7 +3,7 @@
 //! # A request
 //!
 //! ```text
-//! deferred_router ─ csrf ─ handler of api, chat, models, usage or pages
+//! deferred_router ─ csrf ─ handler of api or pages
 //!                          │ extracts who is calling (auth) and the parts it needs (App)
 //!                          ├─ users, auth, connection, chat::store ──── database (readers, one writer)
 //!                          └─ chat::Completions ── mai-openrouter ──── upstream
@@ -26,7 +26,7 @@
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
 //! * [`usage`]: the [ledger](usage::Ledger), the one writer of generations and their cost; its
 //!   reports.
-//! * [`api`]: JSON routes of accounts and the connection.
+//! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.
 //! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands.
@@ -79,19 +79,16 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// Every route of the server, room by room; the authorisation test walks over them.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
-    let api = [api::ROUTES, chat::ROUTES, models::ROUTES, usage::ROUTES];
-    api.into_iter().chain(pages::ROUTES.iter().copied()).flatten()
+    api::ROUTES.iter().chain(pages::ROUTES).copied().flatten()
 }
 
 /// The router of a started [`App`].
 pub fn router(app: App) -> Router {
     let router = Router::new()
         .merge(api::routes())
-        .merge(usage::routes())
-        .merge(models::routes())
         .merge(pages::routes())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .merge(chat::routes())
+        .merge(api::completion_routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(

@@ -15,7 +15,8 @@ pub struct Endpoint {
     pub handler: fn() -> MethodRouter<App>,
 }
 
-/// Builds the router of a table.
-pub(super) fn build(table: &[Endpoint]) -> Router<App> {
-    table.iter().fold(Router::new(), |router, endpoint| router.route(endpoint.path, (endpoint.handler)()))
+/// Builds the router of some tables.
+pub(super) fn build(tables: &[&[Endpoint]]) -> Router<App> {
+    let endpoints = tables.iter().copied().flatten();
+    endpoints.fold(Router::new(), |router, endpoint| router.route(endpoint.path, (endpoint.handler)()))
 }

@@ -3,16 +3,25 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::Method,
+    routing::{delete, get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
 use crate::{
-    ApiError,
+    ApiError, Endpoint,
     auth::{self, ApiKey, Person, Sessions},
     database::Database,
 };
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/v1/auths/api_keys", handler: || get(list) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/api_keys", handler: || post(create) },
+    Endpoint { method: Method::DELETE, path: "/api/v1/auths/api_keys/{id}", handler: || delete(remove) },
+];
 
 fn to_json(key: &ApiKey) -> Value {
     json!({

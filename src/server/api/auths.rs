@@ -3,8 +3,9 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, header},
     response::IntoResponse,
+    routing::{get, post},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,10 +13,21 @@ use serde_json::{Value, json};
 
 use super::JsonBody;
 use crate::{
-    ApiError, App, Config,
+    ApiError, App, Config, Endpoint,
     auth::{self, Admin, CurrentUser, Peer, Person, Sessions, SignedIn},
     users::{self, NewUser, Role},
 };
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::POST, path: "/api/v1/auths/signup", handler: || post(sign_up) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/signin", handler: || post(sign_in) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/signout", handler: || post(sign_out) },
+    Endpoint { method: Method::GET, path: "/api/v1/auths/", handler: || get(session) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/add", handler: || post(add) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/update/password", handler: || post(update_password) },
+    Endpoint { method: Method::POST, path: "/api/v1/auths/update/profile", handler: || post(update_profile) },
+];
 
 #[derive(Deserialize)]
 pub(super) struct SignUp {

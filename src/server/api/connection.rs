@@ -1,13 +1,26 @@
 //! `/api/v1/connection`: the upstream and the key to it, for the admin. The key goes in and never
 //! comes out.
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    http::Method,
+    routing::{delete, get, post},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::JsonBody;
-use crate::{ApiError, auth::Admin, connection::Connections};
+use crate::{ApiError, Endpoint, auth::Admin, connection::Connections};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/v1/connection", handler: || get(show) },
+    Endpoint { method: Method::POST, path: "/api/v1/connection", handler: || post(save) },
+    Endpoint { method: Method::DELETE, path: "/api/v1/connection", handler: || delete(clear) },
+    Endpoint { method: Method::POST, path: "/api/v1/connection/verify", handler: || post(verify) },
+];
 
 fn to_json(connections: &Connections) -> Value {
     let connection = connections.current();

@@ -3,12 +3,21 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode},
+    routing::get,
 };
 use mai_contract::http;
 use serde_json::{Value, json};
 
-use crate::{ApiError, App, Signup, users};
+use crate::{ApiError, App, Endpoint, Signup, users};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: http::HEALTH_PATH, handler: || get(health) },
+    Endpoint { method: Method::GET, path: http::READY_PATH, handler: || get(ready) },
+    Endpoint { method: Method::GET, path: "/api/version", handler: || get(version) },
+    Endpoint { method: Method::GET, path: "/api/config", handler: || get(config) },
+];
 
 /// The header with the version, so that a probe needs no request of its own.
 type Version = [(&'static str, &'static str); 1];

@@ -1,52 +1,56 @@
-//! The JSON routes of accounts and the connection, over the same functions the pages call.
+//! The JSON API: routes, request bodies and answers, over the same functions that the pages call.
+//!
+//! A handler extracts who is calling and the parts it needs, calls a function of a room (`users`, `chat`,
+//! `usage`, …) and shapes its result. Rules stand in those rooms, not here. Each file lists its routes
+//! above their handlers.
 
 mod api_keys;
 mod auths;
 mod body;
+mod chat_request;
+mod chats;
+mod completions;
 mod connection;
 mod facts;
+mod models;
+mod usage;
 mod users;
 
 use axum::{
     Router,
-    http::{HeaderValue, Method, header},
-    routing::{delete, get, post},
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
 };
-use mai_contract::http;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use body::{JsonBody, UrlQuery};
 
 use super::{App, Endpoint, route};
 
-/// The routes of this room.
-pub const ROUTES: &[Endpoint] = &[
-    Endpoint { method: Method::GET, path: http::HEALTH_PATH, handler: || get(facts::health) },
-    Endpoint { method: Method::GET, path: http::READY_PATH, handler: || get(facts::ready) },
-    Endpoint { method: Method::GET, path: "/api/version", handler: || get(facts::version) },
-    Endpoint { method: Method::GET, path: "/api/config", handler: || get(facts::config) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/signup", handler: || post(auths::sign_up) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/signin", handler: || post(auths::sign_in) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/signout", handler: || post(auths::sign_out) },
-    Endpoint { method: Method::GET, path: "/api/v1/auths/", handler: || get(auths::session) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/add", handler: || post(auths::add) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/update/password", handler: || post(auths::update_password) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/update/profile", handler: || post(auths::update_profile) },
-    Endpoint { method: Method::GET, path: "/api/v1/auths/api_keys", handler: || get(api_keys::list) },
-    Endpoint { method: Method::POST, path: "/api/v1/auths/api_keys", handler: || post(api_keys::create) },
-    Endpoint { method: Method::DELETE, path: "/api/v1/auths/api_keys/{id}", handler: || delete(api_keys::remove) },
-    Endpoint { method: Method::GET, path: "/api/v1/users/", handler: || get(users::list) },
-    Endpoint { method: Method::GET, path: "/api/v1/users/{id}", handler: || get(users::show) },
-    Endpoint { method: Method::POST, path: "/api/v1/users/{id}/update", handler: || post(users::update) },
-    Endpoint { method: Method::DELETE, path: "/api/v1/users/{id}", handler: || delete(users::remove) },
-    Endpoint { method: Method::GET, path: "/api/v1/connection", handler: || get(connection::show) },
-    Endpoint { method: Method::POST, path: "/api/v1/connection", handler: || post(connection::save) },
-    Endpoint { method: Method::DELETE, path: "/api/v1/connection", handler: || delete(connection::clear) },
-    Endpoint { method: Method::POST, path: "/api/v1/connection/verify", handler: || post(connection::verify) },
+/// The routes of this room, file by file.
+pub const ROUTES: &[&[Endpoint]] = &[
+    facts::ROUTES,
+    auths::ROUTES,
+    api_keys::ROUTES,
+    users::ROUTES,
+    connection::ROUTES,
+    usage::ROUTES,
+    models::ROUTES,
+    chats::ROUTES,
+    completions::ROUTES,
 ];
 
+/// Builds all routes but those of chat completions.
 pub(super) fn routes() -> Router<App> {
+    let accounts = [facts::ROUTES, auths::ROUTES, api_keys::ROUTES, users::ROUTES, connection::ROUTES];
+    let others = [usage::ROUTES, models::ROUTES, chats::ROUTES];
     // Answers about accounts and the present moment must not be cached.
-    route::build(ROUTES)
+    route::build(&accounts)
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .merge(route::build(&others))
+}
+
+/// Builds the routes of chat completions, which limit the body themselves.
+pub(super) fn completion_routes() -> Router<App> {
+    route::build(&[completions::ROUTES]).layer(DefaultBodyLimit::disable())
 }

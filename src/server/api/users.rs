@@ -3,6 +3,8 @@
 use axum::{
     Json,
     extract::{Path, State},
+    http::Method,
+    routing::{delete, get, post},
 };
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -10,11 +12,19 @@ use serde_json::{Value, json};
 
 use super::{JsonBody, UrlQuery};
 use crate::{
-    ApiError, App,
+    ApiError, App, Endpoint,
     auth::Admin,
     database::Database,
     users::{self, User, UserChange, UserId},
 };
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/v1/users/", handler: || get(list) },
+    Endpoint { method: Method::GET, path: "/api/v1/users/{id}", handler: || get(show) },
+    Endpoint { method: Method::POST, path: "/api/v1/users/{id}/update", handler: || post(update) },
+    Endpoint { method: Method::DELETE, path: "/api/v1/users/{id}", handler: || delete(remove) },
+];
 
 /// A user in the JSON API; times in epoch seconds.
 pub(super) fn to_json(user: &User) -> Value {

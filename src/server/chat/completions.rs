@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::error::CompletionError;
 use super::metered_body::MeteredBody;
-use super::request;
+use super::upstream_user::upstream_user;
 use crate::connection::Connections;
 use crate::models::{Models, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
@@ -18,16 +18,16 @@ use mai_openrouter::scan::ResponseSummary;
 use mai_openrouter::{RequestBody, UpstreamError};
 
 /// A chat completion to request.
-pub(super) struct CompletionRequest<'a> {
-    pub(super) user: &'a UserId,
-    pub(super) model: &'a str,
+pub(crate) struct CompletionRequest<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) model: &'a str,
     /// Other models the upstream may fall back to.
-    pub(super) fallbacks: &'a [String],
-    pub(super) streamed: bool,
-    pub(super) via: Via,
-    pub(super) chat: Option<Uuid>,
-    pub(super) headers: HeaderMap,
-    pub(super) body: RequestBody,
+    pub(crate) fallbacks: &'a [String],
+    pub(crate) streamed: bool,
+    pub(crate) via: Via,
+    pub(crate) chat: Option<Uuid>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: RequestBody,
 }
 
 /// The response header with OpenRouter's generation id.
@@ -59,7 +59,7 @@ impl Completions {
     }
 
     /// Returns the upstream of a model and its fallbacks, if it may be used.
-    pub(super) async fn route(&self, model: &str, fallbacks: &[String]) -> Result<Upstream, CompletionError> {
+    pub(crate) async fn route(&self, model: &str, fallbacks: &[String]) -> Result<Upstream, CompletionError> {
         let catalogue = self.0.models.list().await;
         let Routing::To(upstream) = catalogue.route(model) else { return Err(CompletionError::ModelNotFound) };
         if fallbacks.iter().any(|model| catalogue.route(model) != Routing::To(upstream)) {
@@ -73,7 +73,7 @@ impl Completions {
 
     /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose
     /// row is closed however the answer ends; dropping the answer cancels it at the upstream.
-    pub(super) async fn send(&self, request: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
+    pub(crate) async fn send(&self, request: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
         let Shared { connections, upstreams, ledger, .. } = &*self.0;
         // A missing connection is reported first: without one, no model can be found either.
         let connection = connections.current();
@@ -115,7 +115,7 @@ impl Completions {
     }
 
     /// Returns the id the upstream sees instead of a user's own.
-    pub(super) fn upstream_user(&self, user: &UserId) -> String {
-        request::upstream_user(&self.0.secret, user)
+    pub(crate) fn upstream_user(&self, user: &UserId) -> String {
+        upstream_user(&self.0.secret, user)
     }
 }

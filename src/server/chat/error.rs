@@ -1,13 +1,6 @@
 //! Errors of chat completions and of stored chats.
 
-use axum::Json;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
-
-use crate::ApiError;
 use crate::database::DatabaseError;
-use crate::error::HttpStatus;
 use mai_openrouter::UpstreamError;
 
 /// A completion that did not reach a model.
@@ -40,40 +33,6 @@ fn capitalised(error: &UpstreamError) -> String {
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).chain(".".chars()).collect(),
         None => text,
-    }
-}
-
-impl CompletionError {
-    /// Returns OpenAI's type and code of the error.
-    fn kind(&self) -> (&'static str, serde_json::Value) {
-        match self {
-            Self::NoConnection => ("server_error", json!("no_connection")),
-            Self::ModelNotFound => ("invalid_request_error", json!("model_not_found")),
-            Self::Malformed(_) | Self::Incomplete => ("invalid_request_error", json!("invalid_request")),
-            // A number, as OpenRouter has it for its own limit.
-            Self::TooLarge(_) => ("invalid_request_error", json!(413)),
-            Self::Upstream(_) => ("upstream_error", json!("upstream_unreachable")),
-        }
-    }
-}
-
-impl IntoResponse for CompletionError {
-    /// Answers OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body
-    /// Open WebUI's `{"detail"}`, which its clients expect.
-    fn into_response(self) -> Response {
-        let status = self.status();
-        let sentence = self.to_string();
-        if status == StatusCode::BAD_REQUEST {
-            return ApiError::new(status, sentence).into_response();
-        }
-        let (kind, code) = self.kind();
-        let body = json!({ "error": { "message": sentence, "type": kind, "code": code }, "detail": sentence });
-        let mut response = (status, Json(body)).into_response();
-        if let Self::TooLarge(_) = self {
-            // The rest of the upload is not read.
-            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-        }
-        response
     }
 }
 

@@ -23,7 +23,7 @@ fn was_refused_unbilled(status: StatusCode, entry: &Entry) -> bool {
 
 /// The body of an answer: its bytes unchanged, its usage entered in the ledger when it ends.
 /// Dropped before its end, it cancels the generation.
-pub(super) struct MeteredBody {
+pub(crate) struct MeteredBody {
     inner: ResponseBody,
     /// `None` once the ledger row is closed.
     meter: Option<Meter>,

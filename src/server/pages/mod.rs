@@ -53,7 +53,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
 ];
 
 pub(super) fn routes() -> Router<App> {
-    ROUTES.iter().fold(Router::new(), |router, page| router.merge(route::build(page)))
+    route::build(ROUTES)
 }
 
 /// Answers with the page for an address that nothing is served under. Chats of other people look the same, so that

@@ -12,30 +12,10 @@ mod ledger;
 mod lookup;
 mod period;
 mod report;
-mod routes;
 mod row;
-
-use axum::Router;
-use axum::http::Method;
-use axum::routing::get;
-
-use super::{App, Endpoint, route};
 
 pub use ledger::{Entry, Ledger, NewGeneration};
 pub(super) use lookup::{UsageLookup, close_interrupted};
 pub use period::{InvalidMonth, Month};
 pub use report::{DayUsage, ModelUsage, Summary, Totals, UsageReports, UserUsage};
 pub use row::{GenerationStatus, UsageSource, Via};
-
-/// The routes of this room.
-pub const ROUTES: &[Endpoint] = &[
-    Endpoint { method: Method::GET, path: "/api/v1/usage/summary", handler: || get(routes::summary) },
-    Endpoint { method: Method::GET, path: "/api/v1/usage/days", handler: || get(routes::days) },
-    Endpoint { method: Method::GET, path: "/api/v1/usage/users", handler: || get(routes::users) },
-    Endpoint { method: Method::GET, path: "/api/v1/usage/models", handler: || get(routes::models) },
-    Endpoint { method: Method::GET, path: "/api/v1/usage/me", handler: || get(routes::me) },
-];
-
-pub(super) fn routes() -> Router<App> {
-    route::build(ROUTES)
-}

@@ -3,17 +3,23 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::Method;
+use axum::routing::{delete, get};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answers::Answers;
-use super::error::ChatError;
-use super::message::{Chat, Message};
-use super::store;
-use crate::ApiError;
 use crate::auth::CurrentUser;
+use crate::chat::{self, Answers, Chat, ChatError, Message};
 use crate::database::Database;
+use crate::{ApiError, Endpoint};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/v1/chats/", handler: || get(list) },
+    Endpoint { method: Method::GET, path: "/api/v1/chats/{id}", handler: || get(show) },
+    Endpoint { method: Method::DELETE, path: "/api/v1/chats/{id}", handler: || delete(remove) },
+];
 
 #[derive(Deserialize)]
 pub(super) struct Search {
@@ -54,17 +60,17 @@ pub(super) async fn list(
     user: CurrentUser,
     Query(search): Query<Search>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    let chats = store::list(&db, &user.id, search.query.as_deref()).await?;
+    let chats = chat::list(&db, &user.id, search.query.as_deref()).await?;
     Ok(Json(chats.iter().map(describe).collect()))
 }
 
 /// `GET /api/v1/chats/{id}`
-pub(super) async fn get(
+pub(super) async fn show(
     State(db): State<Database>,
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let (chat, messages) = store::get(&db, &user.id, parse_id(&id)?).await?;
+    let (chat, messages) = chat::get(&db, &user.id, parse_id(&id)?).await?;
     let mut described = describe(&chat);
     described["messages"] = messages.iter().map(describe_message).collect();
     Ok(Json(described))
@@ -77,6 +83,6 @@ pub(super) async fn remove(
     user: CurrentUser,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    store::remove(&db, &answers, &user.id, parse_id(&id)?).await?;
+    chat::remove(&db, &answers, &user.id, parse_id(&id)?).await?;
     Ok(Json(true))
 }

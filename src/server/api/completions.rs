@@ -5,16 +5,27 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Response, header};
+use axum::http::{HeaderMap, HeaderName, Method, Response, header};
 use axum::response::IntoResponse;
+use axum::routing::post;
+use axum::{Json, http::StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use serde_json::json;
 
-use super::completions::{CompletionRequest, Completions};
-use super::error::CompletionError;
-use super::request::{ChatRequest, with_user};
+use super::chat_request::{ChatRequest, with_user};
 use crate::auth::CurrentUser;
+use crate::chat::{CompletionError, CompletionRequest, Completions};
+use crate::error::HttpStatus;
 use crate::usage::Via;
+use crate::{ApiError, Endpoint};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::POST, path: "/api/chat/completions", handler: || post(complete) },
+    Endpoint { method: Method::POST, path: "/api/v1/chat/completions", handler: || post(complete) },
+    Endpoint { method: Method::POST, path: "/v1/chat/completions", handler: || post(complete) },
+];
 
 /// The largest request body, in MiB.
 const LIMIT_MIB: usize = 20;
@@ -132,4 +143,38 @@ async fn too_large(mut body: Body) -> CompletionError {
     // The answer is the same if it was not drained.
     let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
     CompletionError::TooLarge(LIMIT_MIB)
+}
+
+/// Returns OpenAI's type and code of the error.
+fn kind(error: &CompletionError) -> (&'static str, serde_json::Value) {
+    match error {
+        CompletionError::NoConnection => ("server_error", json!("no_connection")),
+        CompletionError::ModelNotFound => ("invalid_request_error", json!("model_not_found")),
+        CompletionError::Malformed(_) | CompletionError::Incomplete => {
+            ("invalid_request_error", json!("invalid_request"))
+        }
+        // A number, as OpenRouter has it for its own limit.
+        CompletionError::TooLarge(_) => ("invalid_request_error", json!(413)),
+        CompletionError::Upstream(_) => ("upstream_error", json!("upstream_unreachable")),
+    }
+}
+
+impl IntoResponse for CompletionError {
+    /// Answers OpenAI's `{"error":{message,type,code}}`; for an unknown model and a malformed body
+    /// Open WebUI's `{"detail"}`, which its clients expect.
+    fn into_response(self) -> Response<Body> {
+        let status = self.status();
+        let sentence = self.to_string();
+        if status == StatusCode::BAD_REQUEST {
+            return ApiError::new(status, sentence).into_response();
+        }
+        let (kind, code) = kind(&self);
+        let body = json!({ "error": { "message": sentence, "type": kind, "code": code }, "detail": sentence });
+        let mut response = (status, Json(body)).into_response();
+        if let Self::TooLarge(_) = self {
+            // The rest of the upload is not read.
+            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+        }
+        response
+    }
 }

@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
-use crate::user::UserId;
 use mai_openrouter::RequestBody;
 
 /// A smaller body is spliced by copying it, which is cheaper than sending it in pieces.
@@ -67,17 +64,6 @@ pub(super) fn with_user(body: &Bytes, user_span: Option<std::ops::Range<usize>>,
     copy.put(inserted.as_bytes());
     copy.put(after);
     copy.freeze().into()
-}
-
-/// Returns the id of a user at the upstream: stable, different at each instance, and not
-/// reversible.
-pub(super) fn upstream_user(secret: &SecretString, user: &UserId) -> String {
-    let mut hash = Sha256::new();
-    hash.update(b"mai upstream user v1\0");
-    hash.update(secret.expose_secret().as_bytes());
-    hash.update(b"\0");
-    hash.update(user.as_str().as_bytes());
-    format!("mai_user_{}", hex::encode(&hash.finalize()[..8]))
 }
 
 #[cfg(test)]
@@ -141,16 +127,6 @@ mod tests {
             assert!(ChatRequest::read(body.as_bytes()).is_err(), "{body}");
         }
         assert_eq!(ChatRequest::read(br#"{"mod\u0065l":"a\/b"}"#).unwrap().model.unwrap(), "a/b");
-    }
-
-    #[test]
-    fn upstream_user_is_a_stable_pseudonym() {
-        let (secret, other) = (SecretString::from("s"), SecretString::from("t"));
-        let id = upstream_user(&secret, &UserId::from("u"));
-        assert_eq!(id, upstream_user(&secret, &UserId::from("u")));
-        assert_ne!(id, upstream_user(&other, &UserId::from("u")));
-        assert_ne!(id, upstream_user(&secret, &UserId::from("v")));
-        assert!(id.strip_prefix("mai_user_").is_some_and(|hex| hex.len() == 16));
     }
 
     proptest! {

@@ -2,13 +2,21 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::Method;
+use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::cache::Models;
-use super::catalogue::OfferedModel;
-use super::upstreams::Upstream;
+use crate::Endpoint;
 use crate::auth::CurrentUser;
+use crate::models::{Models, OfferedModel, Upstream};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/models", handler: || get(list) },
+    Endpoint { method: Method::GET, path: "/api/v1/models", handler: || get(list) },
+    Endpoint { method: Method::GET, path: "/v1/models", handler: || get(list) },
+];
 
 #[derive(Deserialize)]
 pub(super) struct Options {

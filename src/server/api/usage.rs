@@ -2,13 +2,23 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use axum::http::Method;
+use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::period::Month;
-use super::report::{Summary, UsageReports};
-use crate::ApiError;
 use crate::auth::{Admin, CurrentUser};
+use crate::usage::{Month, Summary, UsageReports};
+use crate::{ApiError, Endpoint};
+
+/// The routes of this file.
+pub(super) const ROUTES: &[Endpoint] = &[
+    Endpoint { method: Method::GET, path: "/api/v1/usage/summary", handler: || get(summary) },
+    Endpoint { method: Method::GET, path: "/api/v1/usage/days", handler: || get(days) },
+    Endpoint { method: Method::GET, path: "/api/v1/usage/users", handler: || get(users) },
+    Endpoint { method: Method::GET, path: "/api/v1/usage/models", handler: || get(models) },
+    Endpoint { method: Method::GET, path: "/api/v1/usage/me", handler: || get(me) },
+];
 
 #[derive(Deserialize)]
 pub(super) struct Period {
