@@ -59,6 +59,15 @@ pub enum UpstreamError {
     },
 }
 
+impl UpstreamError {
+    /// Returns the message as a sentence of its own, with a capital letter and without a full stop.
+    pub fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
+}
+
 /// The upstream's error body: `{"error":{"code","message"}}`, or any of the shapes seen in
 /// practice.
 #[derive(Debug, Clone, PartialEq, Eq)]

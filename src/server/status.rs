@@ -85,7 +85,7 @@ impl HttpStatus for ConnectionError {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadUrl(_) | Self::BadKey | Self::Refused(_) => StatusCode::BAD_REQUEST,
-            Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
+            Self::Unreachable(_) | Self::NoModels(_) => StatusCode::BAD_GATEWAY,
             Self::Database(error) => error.status(),
         }
     }

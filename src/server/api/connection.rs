@@ -24,15 +24,15 @@ pub(super) const ROUTES: &[Endpoint] = &[
 
 fn to_json(connections: &Connections) -> Value {
     let connection = connections.current();
-    let verdict = connections.verdict();
+    let check = connections.last_check();
     json!({
         "base_url": connection.base_url,
         "key_hint": connection.key_hint(),
         "source": connection.source,
         "configured": connection.is_configured(),
-        "ok": verdict.as_ref().map(|verdict| verdict.ok),
-        "detail": verdict.as_ref().map(|verdict| &verdict.detail),
-        "checked_at": verdict.as_ref().map(|verdict| verdict.at.as_second()),
+        "ok": check.as_ref().map(|check| check.ok),
+        "detail": check.as_ref().map(|check| &check.detail),
+        "checked_at": check.as_ref().map(|check| check.at.as_second()),
     })
 }
 

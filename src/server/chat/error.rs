@@ -22,18 +22,8 @@ pub enum CompletionError {
     #[error("The request ended before it was complete.")]
     Incomplete,
     /// The upstream could not be reached, or left without an answer.
-    #[error("{}", capitalised(.0))]
+    #[error("{}.", .0.sentence())]
     Upstream(#[from] UpstreamError),
-}
-
-/// Returns the error as a sentence of its own: the client's errors begin in lower case.
-fn capitalised(error: &UpstreamError) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).chain(".".chars()).collect(),
-        None => text,
-    }
 }
 
 /// An operation on a stored chat that failed.

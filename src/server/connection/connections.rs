@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ConnectionError;
 use super::upstream::{Connection, ConnectionSource, base_url};
-use super::verify::{self, Verdict};
+use super::verify::{self, ConnectionCheck};
 use super::{seal, store};
 use crate::database::{Database, DatabaseError};
 
@@ -25,7 +25,7 @@ struct Shared {
     /// In use while the admin has saved none.
     default: Arc<Connection>,
     /// The result of the last check of the connection in use.
-    verdict: Mutex<Option<Verdict>>,
+    check: Mutex<Option<ConnectionCheck>>,
 }
 
 impl Connections {
@@ -38,7 +38,7 @@ impl Connections {
             secret: secret.clone(),
             current: RwLock::new(saved.map_or_else(|| Arc::clone(&default), Arc::new)),
             default,
-            verdict: Mutex::default(),
+            check: Mutex::default(),
         })))
     }
 
@@ -49,8 +49,8 @@ impl Connections {
 
     /// The result of the last check of the connection in use; `None` when it was not checked since
     /// the start.
-    pub fn verdict(&self) -> Option<Verdict> {
-        self.0.verdict.lock().clone()
+    pub fn last_check(&self) -> Option<ConnectionCheck> {
+        self.0.check.lock().clone()
     }
 
     /// Checks URL and key at the upstream, and only then saves and uses them.
@@ -68,7 +68,7 @@ impl Connections {
             }
         };
         let connection = Connection { base_url, key, source: ConnectionSource::Database };
-        let verdict = verify::check(&connection).await?;
+        let check = verify::check(&connection).await?;
         let sealed_key = match &connection.key {
             Some(key) => Some(
                 seal::seal(&self.0.secret, &connection.base_url, key.expose_secret())
@@ -78,7 +78,7 @@ impl Connections {
         };
         store::save(&self.0.db, &connection.base_url, sealed_key).await?;
         let connection = Arc::new(connection);
-        self.replace(Arc::clone(&connection), Some(verdict));
+        self.replace(Arc::clone(&connection), Some(check));
         tracing::info!(base_url = %connection.base_url, "upstream connection saved");
         Ok(connection)
     }
@@ -93,21 +93,21 @@ impl Connections {
     }
 
     /// Checks the connection in use and keeps the result.
-    pub async fn verify(&self) -> Verdict {
+    pub async fn verify(&self) -> ConnectionCheck {
         let connection = self.current();
-        let verdict = match verify::check(&connection).await {
-            Ok(verdict) => verdict,
-            Err(error) => Verdict { ok: false, detail: error.to_string(), at: Timestamp::now() },
+        let check = match verify::check(&connection).await {
+            Ok(check) => check,
+            Err(error) => ConnectionCheck { ok: false, detail: error.to_string(), at: Timestamp::now() },
         };
-        // A connection saved meanwhile has its own verdict.
+        // A connection saved meanwhile has its own check.
         if Arc::ptr_eq(&connection, &self.current()) {
-            *self.0.verdict.lock() = Some(verdict.clone());
+            *self.0.check.lock() = Some(check.clone());
         }
-        verdict
+        check
     }
 
-    fn replace(&self, connection: Arc<Connection>, verdict: Option<Verdict>) {
-        *self.0.verdict.lock() = verdict;
+    fn replace(&self, connection: Arc<Connection>, check: Option<ConnectionCheck>) {
+        *self.0.check.lock() = check;
         *self.0.current.write() = connection;
     }
 }

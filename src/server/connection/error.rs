@@ -1,6 +1,7 @@
 //! Errors of checking and saving a connection.
 
 use crate::database::DatabaseError;
+use mai_openrouter::UpstreamError;
 
 /// A connection that was not saved.
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +16,11 @@ pub enum ConnectionError {
     #[error("The upstream refused: {0}")]
     Refused(String),
     /// The upstream did not answer, or not like one.
-    #[error("{0}")]
-    Unreachable(String),
+    #[error("{}", .0.sentence())]
+    Unreachable(#[source] UpstreamError),
+    /// The upstream at this base URL has no list of models.
+    #[error("There is no {0}/models; is the base URL right? OpenRouter's is https://openrouter.ai/api/v1")]
+    NoModels(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -16,4 +16,4 @@ pub use connections::Connections;
 pub use error::ConnectionError;
 pub(super) use mock::start_mock;
 pub use upstream::{Connection, ConnectionSource, base_url};
-pub use verify::Verdict;
+pub use verify::ConnectionCheck;

@@ -9,7 +9,7 @@ use mai_openrouter::{Client, Pool, UpstreamError};
 
 /// The result of a check.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct ConnectionCheck {
     /// True when the upstream accepted the key.
     pub ok: bool,
     /// The upstream's message, or the number of its models.
@@ -20,15 +20,12 @@ pub struct Verdict {
 
 /// Requests the models, and the key's own record, because OpenRouter lists its models to anybody.
 /// Other upstreams have no `/key`; there, the models suffice.
-pub(super) async fn check(connection: &Connection) -> Result<Verdict, ConnectionError> {
+pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, ConnectionError> {
     // A pool of its own: no connection stays open to an upstream that may not be saved.
     let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref()).map_err(connection_error)?;
     let models = client.models().await.map_err(|error| match error {
         UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
-            ConnectionError::Unreachable(format!(
-                "There is no {}/models; is the base URL right? OpenRouter's is https://openrouter.ai/api/v1",
-                connection.base_url
-            ))
+            ConnectionError::NoModels(connection.base_url.clone())
         }
         error => connection_error(error),
     })?;
@@ -39,7 +36,11 @@ pub(super) async fn check(connection: &Connection) -> Result<Verdict, Connection
             Err(error) => return Err(connection_error(error)),
         }
     }
-    Ok(Verdict { ok: true, detail: format!("The upstream offers {} models.", models.len()), at: Timestamp::now() })
+    Ok(ConnectionCheck {
+        ok: true,
+        detail: format!("The upstream offers {} models.", models.len()),
+        at: Timestamp::now(),
+    })
 }
 
 /// The client's error in the admin's terms: refused, or unreachable.
@@ -53,13 +54,6 @@ fn connection_error(error: UpstreamError) -> ConnectionError {
         UpstreamError::Refused { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::ConnectionLost { .. }
-        | UpstreamError::InvalidResponse { .. } => ConnectionError::Unreachable(sentence(&error)),
+        | UpstreamError::InvalidResponse { .. } => ConnectionError::Unreachable(error),
     }
-}
-
-/// The error with a capital letter, as a sentence of its own.
-fn sentence(error: &UpstreamError) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -100,7 +100,7 @@ async fn draw(
 ) -> Result<Response, ErrorPage> {
     let connection = app.connections.current();
     let catalogue = app.models.list().await;
-    let works = app.connections.verdict().map_or(catalogue.problem().is_none(), |verdict| verdict.ok);
+    let works = app.connections.last_check().map_or(catalogue.problem().is_none(), |check| check.ok);
     let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
     let mut page = ConnectionPage::new(layout, &connection, works, names);
     page.notice = outcome.notice;

@@ -122,7 +122,7 @@ impl FormError for ConnectionError {
         let text = match self {
             Self::BadKey => t.bad_upstream_key().to_owned(),
             Self::Refused(words) => t.upstream_refused(words),
-            Self::BadUrl(_) | Self::Unreachable(_) => self.to_string(),
+            Self::BadUrl(_) | Self::Unreachable(_) | Self::NoModels(_) => self.to_string(),
             Self::Database(_) => return None,
         };
         Some(Notice::problem(text).with_title(t.connection_not_saved()))
