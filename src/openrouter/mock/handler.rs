@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::MockOptions;
 use super::body::MockBody;
 use super::catalogue::{self, dollars};
 use super::completion::{self, Shape};
+use super::options::MockOptions;
 use super::records::Records;
 use super::response;
 use super::template::Template;

@@ -14,37 +14,22 @@ mod body;
 mod catalogue;
 mod completion;
 mod handler;
+mod options;
 mod records;
 mod response;
 mod template;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use behaviour::Behaviour;
-
-/// The settings of a mock. A request adds its own, see [`Behaviour`].
-#[derive(Debug, Clone)]
-pub struct MockOptions {
-    /// The only key it accepts; `None` accepts any.
-    pub key: Option<SecretString>,
-    /// Pause between two pieces of an answer, unless the request sets another.
-    pub delay: Duration,
-}
-
-impl Default for MockOptions {
-    fn default() -> Self {
-        Self { key: None, delay: Duration::from_millis(20) }
-    }
-}
+pub use options::MockOptions;
 
 /// Serves the mock until the future is dropped, which also ends its connections.
 pub async fn serve(listener: TcpListener, options: MockOptions) -> io::Result<()> {

@@ -9,7 +9,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::JsonBody;
+use super::body::JsonBody;
 use crate::{
     ApiError, Endpoint,
     auth::{self, ApiKey, Person, Sessions},

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::JsonBody;
+use super::body::JsonBody;
 use crate::{ApiError, Endpoint, auth::Admin, connection::Connections};
 
 /// The routes of this file.

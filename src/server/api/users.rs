@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{JsonBody, UrlQuery};
+use super::body::{JsonBody, UrlQuery};
 use crate::{
     ApiError, App, Endpoint,
     auth::Admin,

@@ -8,8 +8,9 @@ use sqlx::Row;
 
 use super::error::AuthError;
 use super::passwords::PasswordHasher;
+use super::sessions;
 use super::throttle::Throttle;
-use super::{sessions, token::Token};
+use super::token::Token;
 use crate::database::{Database, DatabaseError};
 use crate::user::{self, User, UserId};
 

@@ -8,7 +8,8 @@ use std::{
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 
-use super::{DatabaseError, transaction};
+use super::error::DatabaseError;
+use super::transaction;
 
 /// A kind of row of which many are written with one statement (`INSERT … SELECT … FROM json_each(?)
 /// ON CONFLICT DO UPDATE`). Rows are kept and tried again when the database fails.

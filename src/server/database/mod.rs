@@ -5,6 +5,7 @@
 //! are here.
 
 mod batch;
+mod error;
 mod migrations;
 mod open;
 mod transaction;
@@ -15,4 +16,5 @@ mod writer_task;
 mod writer_tests;
 
 pub use batch::Batch;
-pub use open::{Database, DatabaseError};
+pub use error::DatabaseError;
+pub use open::Database;

@@ -4,7 +4,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::DatabaseError;
+use super::error::DatabaseError;
 
 /// Begins a transaction; [`end`] must follow in any case.
 pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {

@@ -6,12 +6,10 @@ use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Batch, DatabaseError,
-    batch::{PendingRows, Rows},
-    transaction,
-    writer_task::WriterTask,
-};
+use super::batch::{Batch, PendingRows, Rows};
+use super::error::DatabaseError;
+use super::transaction;
+use super::writer_task::WriterTask;
 
 /// A write in its own transaction.
 pub(super) type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;

@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 
+use super::batch::Batch;
+use super::error::DatabaseError;
+use super::open::Database;
 use super::writer_task::RETRY;
-use super::{Batch, Database, DatabaseError};
 
 /// A setting, written in batches; the number of rows in each is noted under the key `batches`.
 struct Setting(&'static str, String);
