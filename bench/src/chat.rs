@@ -1,4 +1,4 @@
-//! Chat calls through a server beside the same calls straight to the mock upstream, with mock, server and load on the same cores.
+//! Chat calls through a server, compared with the same calls straight to the mock upstream. Mock, server and load share the cores.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::process::{Program, free_port, mai, post};
 use crate::report::Report;
 use crate::server::serve;
 
-/// How often direct and proxied take turns; the middle ratio counts.
+/// Rounds of direct and proxied calls in turn; the round with the middle ratio counts.
 const ROUNDS: usize = 5;
 
 struct Pair {
@@ -93,7 +93,7 @@ async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
     Ok((Program::start(command, address, "/api/v1/models", 401).await?.0, address))
 }
 
-/// Both sides of the round with the middle ratio, after a short warm-up.
+/// Returns both figures of the round with the middle ratio, after a short warm-up.
 async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result<(f64, f64)> {
     for load in [&pair.direct, &pair.proxied] {
         run(&Load { requests: load.requests / 10 + 1, ..load.clone() }).await?;
@@ -114,7 +114,7 @@ async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result
     Ok(rounds[ROUNDS / 2])
 }
 
-/// A fast proxy that forgets to count would be no feat.
+/// Checks that the server has recorded as many requests as were sent.
 async fn counted(server: SocketAddr, token: &str) -> anyhow::Result<()> {
     let sent = (3000 + 20_000 + 10_000 + 256) * ROUNDS;
     for _ in 0..100 {

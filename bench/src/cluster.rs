@@ -1,4 +1,5 @@
-//! The operator on a real API server with many instances. There is no node, so their pods stay pending: what is measured is the operator.
+//! The operator on a real API server with many instances. There is no node, so their pods stay pending
+//! and the operator alone is measured.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,19 +20,19 @@ use crate::load::connect;
 use crate::process::{Program, cpu_seconds, free_port, mai, peak_kib, resident_kib};
 use crate::report::Report;
 
-/// Namespace of what belongs to no instance.
+/// Namespace of the operator.
 const NAMESPACE: &str = "bench";
-/// Instances in a namespace: with all of them in one the cluster's own controllers, which match each pod with all that selects pods
-/// there, would be busy with nothing else.
+/// Instances in a namespace. With all in one namespace the cluster's controllers, which match each pod
+/// with every selector there, would take most of the time.
 const TOGETHER: usize = 100;
-/// Service account of the operator and of whatever it is compared with.
+/// Service account of the operator and of the baseline's client.
 const ACCOUNT: &str = "mai-operator";
 /// Changes whose latency is measured.
 const CHANGES: usize = 200;
 /// Kinds applied for each instance: ServiceAccount, two claims, Service, NetworkPolicy, budget, Deployment, and two Secrets.
 const OBJECTS: usize = 9;
 
-/// Measures the way from nothing, what standing still costs, a change, and a restart.
+/// Measures the first apply of all instances, an idle period, changes of specs, and a restart.
 pub async fn measure(
     binary: &Path,
     cluster: Option<&Path>,
@@ -41,7 +42,7 @@ pub async fn measure(
 ) -> anyhow::Result<()> {
     let Some(cluster) = cluster.filter(|_| report.wants("cluster")) else { return Ok(()) };
     let place = tempfile::tempdir()?;
-    let stage = Stage::start(cluster, place.path()).await?;
+    let stage = ControlPlane::start(cluster, place.path()).await?;
 
     // Beside: a client that writes as many objects and does nothing else, as fast as the API server takes them.
     let began = Instant::now();
@@ -52,9 +53,9 @@ pub async fn measure(
     let began = Instant::now();
     let operator = stage.operator(binary).await?;
     let pid = operator.pid()?;
-    stage.deployments(instances / 2).await?;
+    stage.wait_for_deployments(instances / 2).await?;
     let half = (began.elapsed().as_secs_f64(), cpu_seconds(pid)?);
-    stage.deployments(instances).await?;
+    stage.wait_for_deployments(instances).await?;
     let took = began.elapsed().as_secs_f64();
     let rest = (took - half.0, cpu_seconds(pid)? - half.1);
     report.add(
@@ -66,14 +67,14 @@ pub async fn measure(
     );
 
     report.add(
-        &format!("cluster: the last half of {instances} beside the first"),
+        &format!("cluster: the last half of {instances}, compared with the first"),
         format!("{:.1} s, {:.1} s CPU", half.0, half.1),
         format!("{:.1} s = {:.2} x, {:.1} s CPU = {:.2} x", rest.0, rest.0 / half.0, rest.1, rest.1 / half.1),
         "linear: ≤ 1.5 x",
         rest.0 <= 1.5 * half.0,
     );
 
-    stage.settled().await?;
+    stage.wait_until_settled().await?;
     report.add(
         &format!("cluster: memory of the operator at {instances}"),
         "-".to_owned(),
@@ -85,7 +86,7 @@ pub async fn measure(
     let (before, cpu) = (stage.versions().await?, cpu_seconds(pid)?);
     tokio::time::sleep(idle).await;
     let share = (cpu_seconds(pid)? - cpu) / idle.as_secs_f64();
-    let moved = stage.moved_since(&before).await?;
+    let moved = stage.changed_since(&before).await?;
     report.add(
         &format!("cluster: {instances} unchanged for {} s", idle.as_secs()),
         format!("{} objects", before.len()),
@@ -105,19 +106,19 @@ pub async fn measure(
         at(0.99) <= 250.0,
     );
 
-    stage.settled().await?;
+    stage.wait_until_settled().await?;
     operator.stop().await?;
     let before = stage.versions().await?;
     let began = Instant::now();
     let operator = stage.operator(binary).await?;
-    stage.looked_at(&operator, instances).await?;
+    stage.wait_for_first_pass(&operator, instances).await?;
     let took = began.elapsed();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let moved = stage.moved_since(&before).await?;
+    let moved = stage.changed_since(&before).await?;
     report.add(
         &format!("cluster: restart with {instances}"),
         format!("{} objects", before.len()),
-        format!("{moved} written, {:.1} s until each was looked at", took.as_secs_f64()),
+        format!("{moved} written, {:.1} s until each was reconciled", took.as_secs_f64()),
         "none written",
         moved == 0,
     );
@@ -128,14 +129,14 @@ fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
 
-/// A control plane of its own, reached without TLS through `kubectl proxy`.
-struct Stage {
+/// A control plane, reached without TLS through `kubectl proxy`.
+struct ControlPlane {
     kubeconfig: PathBuf,
     proxy: SocketAddr,
     _programs: Vec<Child>,
 }
 
-impl Stage {
+impl ControlPlane {
     async fn start(cluster: &Path, place: &Path) -> anyhow::Result<Self> {
         let directory = place.join("cluster");
         let mut supervisor = Command::new(cluster)
@@ -162,7 +163,7 @@ impl Stage {
         };
         let admin = directory.join("kubeconfig/admin");
         let account = format!("{NAMESPACE}:{ACCOUNT}");
-        let said = async |arguments: &[&str]| {
+        let run = async |arguments: &[&str]| {
             let output = kubectl(&admin, arguments).stderr(Stdio::inherit()).output().await?;
             if !output.status.success() {
                 bail!("kubectl {arguments:?} failed");
@@ -176,11 +177,11 @@ impl Stage {
             &["create", "serviceaccount", ACCOUNT, "--namespace", NAMESPACE],
             &["create", "clusterrolebinding", ACCOUNT, "--clusterrole=cluster-admin", "--serviceaccount", &account],
         ] {
-            said(arguments).await?;
+            run(arguments).await?;
         }
         // As in a pod, by a token: a client's certificate is verified anew for each request, at a fifth of what the API server does.
-        let config = said(&["config", "view", "--raw", "--minify", "--flatten", "--output=json"]).await?;
-        let token = said(&["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"]).await?;
+        let config = run(&["config", "view", "--raw", "--minify", "--flatten", "--output=json"]).await?;
+        let token = run(&["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"]).await?;
         let mut config: Value = serde_json::from_str(&config)?;
         config["users"][0]["user"] = json!({"token": token.trim()});
         let kubeconfig = place.join("kubeconfig");
@@ -199,7 +200,7 @@ impl Stage {
         Ok(Program::start(command, address, "/readyz", 200).await?.0)
     }
 
-    /// Small objects, as many as an operator writes for so many instances.
+    /// Creates as many small objects as an operator writes for `instances`.
     async fn create_plain_objects(&self, instances: usize) -> anyhow::Result<()> {
         self.post_all(instances * OBJECTS, |index| {
             let object = json!({"metadata": {"name": format!("plain-{index}")}, "data": {"text": "x".repeat(600)}});
@@ -234,7 +235,7 @@ impl Stage {
             clients.push(tokio::spawn(async move {
                 let mut sender = connect(proxy).await?;
                 for (path, object) in requests {
-                    ask(&mut sender, "POST", &path, "application/json", &object).await?;
+                    send(&mut sender, "POST", &path, "application/json", &object).await?;
                 }
                 anyhow::Ok(())
             }));
@@ -246,11 +247,11 @@ impl Stage {
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        ask(&mut connect(self.proxy).await?, "GET", path, "application/json", &Value::Null).await
+        send(&mut connect(self.proxy).await?, "GET", path, "application/json", &Value::Null).await
     }
 
-    /// Waits until there is a Deployment for each instance: it is the last that is applied.
-    async fn deployments(&self, wanted: usize) -> anyhow::Result<()> {
+    /// Waits until each instance has its Deployment, which is applied last.
+    async fn wait_for_deployments(&self, wanted: usize) -> anyhow::Result<()> {
         let patience = Duration::from_mins(20) * u32::try_from(wanted.div_ceil(1000))?;
         let until = Instant::now() + patience;
         loop {
@@ -267,8 +268,8 @@ impl Stage {
         }
     }
 
-    /// Waits until nothing moves any more.
-    async fn settled(&self) -> anyhow::Result<()> {
+    /// Waits until no object changes any more.
+    async fn wait_until_settled(&self) -> anyhow::Result<()> {
         let mut before = self.versions().await?;
         loop {
             tokio::time::sleep(Duration::from_secs(5)).await;
@@ -280,7 +281,7 @@ impl Stage {
         }
     }
 
-    /// Version of each object that the operator writes.
+    /// Returns the resource version of each object that the operator writes.
     async fn versions(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut versions = BTreeMap::new();
         for resource in [
@@ -296,7 +297,7 @@ impl Stage {
             let mut sender = connect(self.proxy).await?;
             let request = Request::get(format!("/{resource}"))
                 .header("host", "localhost")
-                // Metadata is all that is looked at.
+                // Only metadata is read.
                 .header("accept", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")
                 .body(Full::default())?;
             let list = read(sender.send_request(request).await?).await?;
@@ -308,13 +309,13 @@ impl Stage {
         Ok(versions)
     }
 
-    async fn moved_since(&self, before: &BTreeMap<String, String>) -> anyhow::Result<usize> {
+    async fn changed_since(&self, before: &BTreeMap<String, String>) -> anyhow::Result<usize> {
         let now = self.versions().await?;
         let changed = now.iter().filter(|(name, version)| before.get(*name) != Some(version)).count();
         Ok(changed + before.keys().filter(|name| !now.contains_key(*name)).count())
     }
 
-    /// From the answer to a change of a spec until its Deployment says the same.
+    /// Changes some specs; returns the time from each answer until the Deployment has the change.
     async fn change_some(&self, instances: usize) -> anyhow::Result<Vec<Duration>> {
         let mut sender = connect(self.proxy).await?;
         let mut latencies = Vec::new();
@@ -324,10 +325,11 @@ impl Stage {
             let wanted = format!("Renamed {change}");
             let path = format!("/apis/mai.dev/v1alpha1/namespaces/{namespace}/maiinstances/{name}");
             let patch = json!({"spec": {"displayName": wanted}});
-            ask(&mut sender, "PATCH", &path, "application/merge-patch+json", &patch).await?;
+            send(&mut sender, "PATCH", &path, "application/merge-patch+json", &patch).await?;
             let began = Instant::now();
             let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments/mai-{name}");
-            while !named(&ask(&mut sender, "GET", &path, "application/json", &Value::Null).await?, &wanted) {
+            while !has_display_name(&send(&mut sender, "GET", &path, "application/json", &Value::Null).await?, &wanted)
+            {
                 if began.elapsed() > Duration::from_secs(30) {
                     bail!("{name} was not changed within 30 s");
                 }
@@ -338,8 +340,8 @@ impl Stage {
         Ok(latencies)
     }
 
-    /// Waits until an operator has been over every instance once.
-    async fn looked_at(&self, operator: &Program, instances: usize) -> anyhow::Result<()> {
+    /// Waits until an operator has reconciled every instance once.
+    async fn wait_for_first_pass(&self, operator: &Program, instances: usize) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(300);
         loop {
             let mut sender = connect(operator.address).await?;
@@ -359,12 +361,12 @@ impl Stage {
     }
 }
 
-/// Where an instance lives.
+/// Returns the namespace of an instance.
 fn namespace(index: usize) -> String {
     format!("{NAMESPACE}-{}", index / TOGETHER)
 }
 
-fn named(deployment: &Value, wanted: &str) -> bool {
+fn has_display_name(deployment: &Value, wanted: &str) -> bool {
     let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array();
     variables.into_iter().flatten().any(|variable| variable["name"] == "WEBUI_NAME" && variable["value"] == wanted)
 }
@@ -382,7 +384,7 @@ async fn wait_for_line(program: &mut Child, wanted: impl Fn(&str) -> bool) -> an
     bail!("a program ended before it was ready")
 }
 
-async fn ask(
+async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     method: &str,
     path: &str,

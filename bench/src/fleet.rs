@@ -12,7 +12,7 @@ use crate::report::Report;
 const INSTANCES: usize = 20;
 const RESYNC: Duration = Duration::from_millis(100);
 
-/// Measures the way from nothing to ready and a pass with nothing to do.
+/// Measures the start of all instances and an idle pass.
 pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
     if !report.wants("fleet") {
         return Ok(());

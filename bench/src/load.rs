@@ -11,10 +11,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// What is asked, of whom, and how often.
+/// A load: requests, their target and their number.
 #[derive(Clone)]
 pub struct Load {
-    /// Who is asked.
+    /// Address of the target.
     pub to: SocketAddr,
     /// Path of the request.
     pub path: &'static str,
@@ -24,33 +24,33 @@ pub struct Load {
     pub body: Bytes,
     /// Connections.
     pub connections: usize,
-    /// Requests in all.
+    /// Total number of requests.
     pub requests: usize,
 }
 
-/// How it went.
+/// Result of a load.
 pub struct Outcome {
-    /// Time of each request, sorted.
+    /// Latency of each request, sorted.
     pub latencies: Vec<Duration>,
-    /// From the first request to the last answer.
+    /// Time from the first request to the end of the last answer.
     pub elapsed: Duration,
-    /// Bytes of all answers.
+    /// Total size of the answers in bytes.
     pub bytes: usize,
 }
 
 impl Outcome {
-    /// The middle latency.
+    /// Returns the median latency.
     pub fn median(&self) -> Duration {
         self.latencies.get(self.latencies.len() / 2).copied().unwrap_or_default()
     }
 
-    /// Requests a second.
+    /// Returns the throughput in requests per second.
     pub fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 }
 
-/// Runs a load.
+/// Runs a load to its end.
 pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
     let mut senders = Vec::new();
     for _ in 0..load.connections {
@@ -58,7 +58,7 @@ pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
     }
     let started = Instant::now();
     let each = load.requests.div_ceil(load.connections);
-    let tasks: Vec<_> = senders.into_iter().map(|sender| tokio::spawn(ask(sender, load.clone(), each))).collect();
+    let tasks: Vec<_> = senders.into_iter().map(|sender| tokio::spawn(send_all(sender, load.clone(), each))).collect();
     let mut latencies = Vec::with_capacity(load.requests);
     let mut bytes = 0;
     for task in tasks {
@@ -80,7 +80,11 @@ pub async fn connect(to: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>>
     Ok(sender)
 }
 
-async fn ask(mut sender: SendRequest<Full<Bytes>>, load: Load, times: usize) -> anyhow::Result<(Vec<Duration>, usize)> {
+async fn send_all(
+    mut sender: SendRequest<Full<Bytes>>,
+    load: Load,
+    times: usize,
+) -> anyhow::Result<(Vec<Duration>, usize)> {
     let mut latencies = Vec::with_capacity(times);
     let mut bytes = 0;
     for _ in 0..times {

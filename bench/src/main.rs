@@ -1,4 +1,4 @@
-//! Measures what the project promises about speed and size, each figure as a ratio taken in one run.
+//! Measures speed and size of `mai`, each figure with a baseline taken in the same run.
 //!
 //! `bench/run` builds what it needs and prints the table; `bench/README.md` says how to read it.
 
@@ -22,7 +22,7 @@ struct Args {
     #[arg(long)]
     mai: PathBuf,
 
-    /// Only rows whose name begins with this
+    /// Only rows whose name begins with this prefix
     #[arg(long, default_value = "")]
     only: String,
 
@@ -42,7 +42,7 @@ struct Args {
     #[arg(long)]
     docker_compose: Option<PathBuf>,
 
-    /// Containers at which the memory of the reconciler is looked at once more
+    /// Containers at which the memory of the reconciler is measured once more
     #[arg(long, default_value_t = 200)]
     containers: usize,
 }

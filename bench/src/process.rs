@@ -1,4 +1,4 @@
-//! Programs under measurement: started, asked, looked at through /proc, ended.
+//! Programs under measurement: their start, their answers, their memory and CPU time from `/proc`, their end.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,27 +14,27 @@ use tokio::process::{Child, Command};
 
 use crate::load::connect;
 
-/// A program that ends with its owner.
+/// A running program, killed when it is dropped.
 pub struct Program {
     child: Child,
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
 }
 
-/// A port nobody listens on at the moment.
+/// Returns a loopback address whose port is free at the moment.
 pub fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 impl Program {
-    /// Starts a program and waits for nothing.
+    /// Starts a program without waiting for it.
     pub fn launch(mut command: Command, address: SocketAddr) -> anyhow::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let child = command.spawn().context("cannot start the program under measurement")?;
         Ok(Self { child, address })
     }
 
-    /// Starts a program and waits until `path` answers with `status`; also tells how long that took.
+    /// Starts a program and waits until `path` answers with `status`; returns it with the time that took.
     pub async fn start(
         command: Command,
         address: SocketAddr,
@@ -47,7 +47,7 @@ impl Program {
         Ok((program, started.elapsed()))
     }
 
-    /// The same for a server, without the time.
+    /// Starts a server and waits until it is ready.
     pub async fn start_owned(command: Command, address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self::start(command, address, "/ready", 200).await?.0)
     }
@@ -63,17 +63,17 @@ impl Program {
         Ok(())
     }
 
-    /// Resident memory in KiB.
+    /// Returns the resident memory in KiB.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
         resident_kib(self.pid()?)
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the program has ended")
     }
 
-    /// Asks it to end and waits until it has.
+    /// Sends SIGTERM and waits for the exit.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(pid) = self.child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)) {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
@@ -83,12 +83,12 @@ impl Program {
     }
 }
 
-/// Resident memory of a process in KiB.
+/// Returns the resident memory of a process in KiB.
 pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
     memory_kib(pid, "VmRSS:")
 }
 
-/// The most that was ever resident of a process, in KiB.
+/// Returns the peak resident memory of a process in KiB.
 pub fn peak_kib(pid: u32) -> anyhow::Result<u64> {
     memory_kib(pid, "VmHWM:")
 }
@@ -99,7 +99,7 @@ fn memory_kib(pid: u32, field: &str) -> anyhow::Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
 }
 
-/// CPU time a process has used, in seconds.
+/// Returns the CPU time of a process in seconds.
 pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit_once(')').context("odd stat")?.1.split_whitespace().collect();
@@ -108,21 +108,21 @@ pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// Bytes a process has sent towards the disk.
+/// Returns the bytes a process has written to storage.
 pub fn written_bytes(pid: u32) -> anyhow::Result<u64> {
     let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
     let line = io.lines().find(|line| line.starts_with("write_bytes:")).context("no write_bytes")?;
     Ok(line.split_whitespace().nth(1).context("no figure")?.parse()?)
 }
 
-/// Status of a GET.
+/// Returns the status of a GET request.
 pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<u16> {
     let mut sender = connect(address).await?;
     let answer = sender.send_request(Request::get(path).header("host", "bench").body(Full::default())?).await?;
     Ok(answer.status().as_u16())
 }
 
-/// POSTs JSON and reads JSON.
+/// Sends JSON by POST and returns the JSON answer.
 pub async fn post(address: SocketAddr, path: &str, body: &Value) -> anyhow::Result<Value> {
     let mut sender = connect(address).await?;
     let request = Request::post(path)
@@ -138,7 +138,7 @@ pub async fn post(address: SocketAddr, path: &str, body: &Value) -> anyhow::Resu
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-/// A command that runs `mai` with nothing of our own environment but what is named.
+/// Returns a command that runs `mai` with an empty environment.
 pub fn mai(binary: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env_clear().env("RUST_LOG", "error");

@@ -1,4 +1,4 @@
-//! One server: how fast it is ready and how little memory it keeps.
+//! Start time and idle memory of one server.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::process::{Program, free_port, mai, post};
 use crate::report::Report;
 
-/// A `mai serve` on a data directory, with an upstream.
+/// Starts `mai serve` on a data directory, with an upstream; returns it with the time until it was ready.
 pub async fn serve(binary: &Path, data: &Path, upstream: &str) -> anyhow::Result<(Program, Duration)> {
     let address = free_port()?;
     let mut command = mai(binary, &["serve"]);

@@ -1,4 +1,4 @@
-//! Docker's own `docker compose` with the same twenty services, for who names the program.
+//! Docker's `docker compose` with the same twenty services, where the program is named.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use tokio::process::Command;
 
+use super::documents::Documents;
 use super::engine::{Engine, FIXTURE};
-use super::place::Place;
 use super::{INSTANCES, median, ms};
 use crate::report::Report;
 
-/// Measures `up -d` from nothing and with nothing to do.
+/// Measures `up -d` on an empty engine, and once more without a change.
 pub async fn measure(engine: &Engine, program: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("compose.yaml");
-    let place = Place::new(INSTANCES, FIXTURE)?;
+    let place = Documents::new(INSTANCES, FIXTURE)?;
     std::fs::write(&file, services(&place)?)?;
     let up = async || {
         let mut command = Command::new(program);
@@ -52,7 +52,7 @@ pub async fn measure(engine: &Engine, program: &Path, report: &mut Report<'_>) -
     Ok(())
 }
 
-fn services(place: &Place) -> anyhow::Result<String> {
+fn services(place: &Documents) -> anyhow::Result<String> {
     let (mut services, mut volumes) = ("services:\n".to_owned(), "volumes:\n".to_owned());
     for (index, address) in place.addresses.iter().enumerate() {
         write!(

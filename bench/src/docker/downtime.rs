@@ -1,4 +1,4 @@
-//! How long people are without an answer while a container is replaced.
+//! Time without an answer while a container is replaced.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use bollard::query_parameters::{
 };
 use tokio::sync::watch;
 
+use super::documents::{Documents, answers, container};
 use super::engine::Engine;
-use super::place::{Place, answers, container};
 
-/// Between two questions to one server …
+/// Pause between two requests to one server.
 const OFTEN: Duration = Duration::from_millis(2);
-/// … and where many are asked at once, so that asking takes nothing from the engine.
+/// Pause where many servers are probed at once, so that the probes take no time from the engine.
 const SELDOM: Duration = Duration::from_millis(50);
 
-/// Asks on until it is told to stop; the longest time between two good answers.
-struct Asker {
+/// Probes a server until it is ended; measures the longest time between two good answers.
+struct Prober {
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<Duration>,
 }
 
-impl Asker {
+impl Prober {
     async fn start(address: SocketAddr, pause: Duration) -> Self {
         while !answers(address).await {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -45,39 +45,43 @@ impl Asker {
         Self { stop, task }
     }
 
-    /// Waits for one more good answer.
+    /// Waits for one more good answer; returns the longest time between two.
     async fn end(self) -> anyhow::Result<Duration> {
         let _ = self.stop.send(true);
         Ok(self.task.await?)
     }
 }
 
-/// Another name makes another container necessary; the operator does the rest.
-pub async fn by_the_operator(engine: &Engine, place: &Place, instances: &[usize]) -> anyhow::Result<Vec<Duration>> {
+/// Returns the downtimes of instances whose display name changes, so that the operator replaces their containers.
+pub async fn of_operator(engine: &Engine, place: &Documents, instances: &[usize]) -> anyhow::Result<Vec<Duration>> {
     let mut downtimes = Vec::new();
     for &index in instances {
         let before = engine.inspect(&container(index)).await?.id;
-        let asker = Asker::start(place.addresses[index], OFTEN).await;
+        let asker = Prober::start(place.addresses[index], OFTEN).await;
         place.write(index, "  displayName: Renamed\n")?;
-        replaced(engine, index, &before).await;
+        wait_for_replacement(engine, index, &before).await;
         downtimes.push(asker.end().await?);
     }
     Ok(downtimes)
 }
 
-/// The same for many at once, and how long it takes until all are replaced.
-pub async fn of_all(engine: &Engine, place: &Place, instances: usize) -> anyhow::Result<(Vec<Duration>, Duration)> {
+/// Returns the downtimes of instances that are replaced at once, and the time until all are replaced.
+pub async fn of_all_at_once(
+    engine: &Engine,
+    place: &Documents,
+    instances: usize,
+) -> anyhow::Result<(Vec<Duration>, Duration)> {
     let (mut before, mut askers, mut downtimes) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..instances {
         before.push(engine.inspect(&container(index)).await?.id);
-        askers.push(Asker::start(place.addresses[index], SELDOM).await);
+        askers.push(Prober::start(place.addresses[index], SELDOM).await);
     }
     let began = Instant::now();
     for index in 0..instances {
         place.write(index, "  displayName: Upgraded\n")?;
     }
     for (index, before) in before.iter().enumerate() {
-        replaced(engine, index, before).await;
+        wait_for_replacement(engine, index, before).await;
     }
     let took = began.elapsed();
     for asker in askers {
@@ -86,8 +90,8 @@ pub async fn of_all(engine: &Engine, place: &Place, instances: usize) -> anyhow:
     Ok((downtimes, took))
 }
 
-/// Returns when another container than `before` runs.
-async fn replaced(engine: &Engine, index: usize, before: &Option<String>) {
+/// Waits until another container than `before` runs.
+async fn wait_for_replacement(engine: &Engine, index: usize, before: &Option<String>) {
     loop {
         // Between two renames nobody has the name.
         if let Ok(now) = engine.inspect(&container(index)).await
@@ -100,13 +104,13 @@ async fn replaced(engine: &Engine, index: usize, before: &Option<String>) {
     }
 }
 
-/// The same by nothing but stop and start, with the next container made before.
-pub async fn by_hand(engine: &Engine, place: &Place, instances: &[usize]) -> anyhow::Result<Vec<Duration>> {
+/// Returns the downtimes of bare stop and start calls, with the next container created before.
+pub async fn of_bare_calls(engine: &Engine, place: &Documents, instances: &[usize]) -> anyhow::Result<Vec<Duration>> {
     let mut downtimes = Vec::new();
     for &index in instances {
-        let (before, next) = (container(index), format!("{}-by-hand", container(index)));
+        let (before, next) = (container(index), format!("{}-bare", container(index)));
         engine.create(&next, &engine.body_of(&before).await?).await?;
-        let asker = Asker::start(place.addresses[index], OFTEN).await;
+        let asker = Prober::start(place.addresses[index], OFTEN).await;
         engine.docker.stop_container(&before, None::<StopContainerOptions>).await?;
         engine.docker.start_container(&next, None::<StartContainerOptions>).await?;
         downtimes.push(asker.end().await?);

@@ -1,4 +1,4 @@
-//! An engine of the bench's own, the images on it, and the bare calls that the operator is measured beside.
+//! An engine for the bench, its images, and the bare calls that the operator is compared with.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,17 +21,17 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-/// A server that answers and does nothing else, so that the engine alone takes time.
+/// Image of a server that only answers, so that the engine alone takes time.
 pub const FIXTURE: &str = "fixture:1";
-/// The binary under measurement.
+/// Image of the binary under measurement.
 pub const OWN: &str = "mai-own:bench";
-/// As many calls at once as an engine on two to four cores gets done fastest.
+/// Concurrent calls: the number with which an engine on two to four cores is fastest.
 const WORKERS: usize = 8;
 const NETWORK: &str = "mai";
 
-/// It goes, with all that runs on it, when its script's standard input ends.
+/// A running engine. It ends, with everything on it, when the standard input of its script ends.
 pub struct Engine {
-    /// The same client as the operator's.
+    /// Client with the settings of the operator's.
     pub docker: Docker,
     directory: PathBuf,
     script: Child,
@@ -39,15 +39,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts an engine and puts the images on it.
+    /// Starts an engine and imports the images.
     pub async fn start(binary: &Path) -> anyhow::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let place = tempfile::tempdir()?;
         let directory = place.path().join("engine");
         let mut command = Command::new(root.join("tests/docker/engine"));
         let mut script = command.arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut said = BufReader::new(script.stdout.take().context("no output")?).lines();
-        if said.next_line().await?.as_deref() != Some("ready") {
+        let mut output = BufReader::new(script.stdout.take().context("no output")?).lines();
+        if output.next_line().await?.as_deref() != Some("ready") {
             bail!("the engine does not start");
         }
         let socket = directory.join("docker.sock");
@@ -59,12 +59,12 @@ impl Engine {
         Ok(engine)
     }
 
-    /// As DOCKER_HOST has it.
+    /// Returns its address in the form of DOCKER_HOST.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
 
-    /// Where it listens.
+    /// Returns the path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("docker.sock")
     }
@@ -75,13 +75,13 @@ impl Engine {
         let mut rustc = Command::new("rustc");
         rustc.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o"]);
         succeed(rustc.arg(&fixture).arg(source)).await?;
-        let archive = self.packed(root, &fixture).await?;
+        let archive = self.pack(root, &fixture).await?;
         self.import(FIXTURE, &archive).await
     }
 
-    /// The binary and the libraries it was linked with.
+    /// Imports the binary and the libraries it was linked with.
     async fn import_own(&self, root: &Path, binary: &Path) -> anyhow::Result<()> {
-        let archive = self.packed(root, binary).await?;
+        let archive = self.pack(root, binary).await?;
         let libraries = Command::new("ldd").arg(binary).output().await?.stdout;
         let libraries = String::from_utf8_lossy(&libraries).into_owned();
         let libraries: Vec<&str> = libraries.split_whitespace().filter(|word| word.starts_with('/')).collect();
@@ -92,8 +92,8 @@ impl Engine {
         self.import(OWN, &archive).await
     }
 
-    /// What the image holds, as the Dockerfile's image does.
-    async fn packed(&self, root: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
+    /// Packs the files of the image, as the Dockerfile does.
+    async fn pack(&self, root: &Path, binary: &Path) -> anyhow::Result<PathBuf> {
         let archive = self.directory.join("rootfs.tar");
         let mut rootfs = Command::new(root.join("image/rootfs"));
         succeed(rootfs.arg(binary).stdout(std::fs::File::create(&archive)?)).await?;
@@ -106,12 +106,12 @@ impl Engine {
         succeed(docker.args(["--change", "CMD [\"serve\"]"]).arg(archive).arg(image).stdout(Stdio::null())).await
     }
 
-    /// What there is to know of a container.
+    /// Inspects a container.
     pub async fn inspect(&self, name: &str) -> anyhow::Result<ContainerInspectResponse> {
         Ok(self.docker.inspect_container(name, None::<InspectContainerOptions>).await?)
     }
 
-    /// A container as it would be asked for.
+    /// Returns the body with which an existing container would be created.
     pub async fn body_of(&self, name: &str) -> anyhow::Result<ContainerCreateBody> {
         let container = self.inspect(name).await?;
         let mut body: ContainerCreateBody =
@@ -123,8 +123,8 @@ impl Engine {
         Ok(body)
     }
 
-    /// Network, volumes and containers, made and started with nothing but the calls for that.
-    pub async fn make_all(&self, bodies: &[(String, ContainerCreateBody)]) -> anyhow::Result<()> {
+    /// Creates networks, volumes and containers and starts them with bare calls.
+    pub async fn create_all(&self, bodies: &[(String, ContainerCreateBody)]) -> anyhow::Result<()> {
         // Two of one name would be in everybody's way.
         if self.docker.inspect_network(NETWORK, None).await.is_err() {
             let request = NetworkCreateRequest {
@@ -147,15 +147,15 @@ impl Engine {
         stream::iter(making).buffer_unordered(WORKERS).try_collect().await
     }
 
-    /// A container that is not started.
+    /// Creates a container without starting it.
     pub async fn create(&self, name: &str, body: &ContainerCreateBody) -> anyhow::Result<()> {
         let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(name).build();
         self.docker.create_container(Some(options), body.clone()).await?;
         Ok(())
     }
 
-    /// When so many of these events will have been told from now on.
-    pub async fn told(&self, events: &[(&str, Vec<&str>)], times: usize) -> JoinHandle<anyhow::Result<Instant>> {
+    /// Subscribes to events; the task returns the time at which `times` of them have arrived.
+    pub async fn nth_event(&self, events: &[(&str, Vec<&str>)], times: usize) -> JoinHandle<anyhow::Result<Instant>> {
         let filters: HashMap<&str, Vec<&str>> = events.iter().cloned().collect();
         let options: EventsOptions = EventsOptionsBuilder::new().filters(&filters).build();
         let mut events = Box::pin(self.docker.events(Some(options)));
@@ -188,7 +188,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends it and waits until it has.
+    /// Stops the engine and waits for its end.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.empty().await?;
         drop(self.script.stdin.take());

@@ -1,9 +1,9 @@
-//! The operator on a Docker Engine, each figure beside the bare calls of the same run.
+//! The operator on a Docker Engine, each figure compared with the bare calls of the same run.
 
 mod compose;
+mod documents;
 mod downtime;
 mod engine;
-mod place;
 mod proxy;
 
 use std::path::Path;
@@ -13,17 +13,17 @@ use anyhow::{Context, bail};
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::KillContainerOptions;
 
+use self::documents::{Documents, answers, container};
 use self::engine::{Engine, FIXTURE, OWN};
-use self::place::{Place, answers, container};
 use self::proxy::{Proxy, Request};
 use crate::process::{Program, cpu_seconds, peak_kib, resident_kib};
 use crate::report::Report;
 
 const INSTANCES: usize = 20;
-/// Every row that is taken more than once is taken so often.
+/// Repetitions of each row that is taken more than once.
 const ROUNDS: usize = 5;
 
-/// Measures the way from nothing, what standing still costs, repairs, changes and replacements.
+/// Measures the start on an empty engine, idle passes, repairs, changes in place and replacements.
 pub async fn measure(
     binary: &Path,
     docker_compose: Option<&Path>,
@@ -39,8 +39,8 @@ pub async fn measure(
     }
     let engine = Engine::start(binary).await?;
     if report.wants("docker start") {
-        from_nothing(&engine, binary, FIXTURE, "20 instances from nothing to ready", report).await?;
-        from_nothing(&engine, binary, OWN, "the same, each with our own server", report).await?;
+        from_empty_engine(&engine, binary, FIXTURE, "20 instances from nothing to ready", report).await?;
+        from_empty_engine(&engine, binary, OWN, "the same, each with our own server", report).await?;
         calls(&engine, binary, report).await?;
     }
     if report.wants("docker:") {
@@ -53,7 +53,7 @@ pub async fn measure(
     engine.stop().await
 }
 
-async fn from_nothing(
+async fn from_empty_engine(
     engine: &Engine,
     binary: &Path,
     image: &'static str,
@@ -62,10 +62,10 @@ async fn from_nothing(
 ) -> anyhow::Result<()> {
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let place = Place::new(INSTANCES, image)?;
+        let place = Documents::new(INSTANCES, image)?;
         // A port that is asked on and on before its server is there answers some tenths of a second late, with the machine idle, which says
         // nothing about whoever started it.
-        let started = engine.told(&[("type", vec!["container"]), ("event", vec!["start"])], INSTANCES).await;
+        let started = engine.nth_event(&[("type", vec!["container"]), ("event", vec!["start"])], INSTANCES).await;
         let began = Instant::now();
         let mai = place.compose(binary, &engine.host(), "20s")?;
         started.await??;
@@ -79,7 +79,7 @@ async fn from_nothing(
         }
         engine.empty().await?;
         let began = Instant::now();
-        engine.make_all(&bodies).await?;
+        engine.create_all(&bodies).await?;
         place.all_ready().await?;
         bare.push(began.elapsed());
         engine.empty().await?;
@@ -101,9 +101,9 @@ async fn from_nothing(
     Ok(())
 }
 
-/// How often the engine is asked on the way from nothing.
+/// Counts the engine's requests during a start on an empty engine.
 async fn calls(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
-    let place = Place::new(INSTANCES, FIXTURE)?;
+    let place = Documents::new(INSTANCES, FIXTURE)?;
     let proxy = Proxy::start(&engine.socket())?;
     let began = Instant::now();
     let mai = place.compose(binary, &proxy.host(), "20s")?;
@@ -121,9 +121,9 @@ async fn calls(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> anyho
     engine.empty().await
 }
 
-/// What is measured while everything stands as declared.
+/// Measures an operator whose instances are as declared.
 async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> anyhow::Result<()> {
-    let place = Place::new(INSTANCES, FIXTURE)?;
+    let place = Documents::new(INSTANCES, FIXTURE)?;
     let proxy = Proxy::start(&engine.socket())?;
     let mai = place.compose(binary, &proxy.host(), "2s")?;
     place.all_ready().await?;
@@ -142,12 +142,12 @@ async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> any
     limits(engine, &place, report).await?;
 
     let some: Vec<usize> = (INSTANCES - ROUNDS..INSTANCES).collect();
-    let ours = median(downtime::by_the_operator(engine, &place, &some).await?);
+    let ours = median(downtime::of_operator(engine, &place, &some).await?);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (of_all, took) = downtime::of_all(engine, &place, INSTANCES).await?;
+    let (of_all, took) = downtime::of_all_at_once(engine, &place, INSTANCES).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     mai.stop().await?;
-    let bare = median(downtime::by_hand(engine, &place, &some).await?);
+    let bare = median(downtime::of_bare_calls(engine, &place, &some).await?);
     let ratio = ours.as_secs_f64() / bare.as_secs_f64();
     report.add(
         "docker: without an answer while a container is replaced",
@@ -167,7 +167,7 @@ async fn settled(engine: &Engine, binary: &Path, report: &mut Report<'_>) -> any
     engine.empty().await
 }
 
-/// Ten passes in which nothing has to be done.
+/// Measures ten passes in which nothing differs.
 async fn passes(
     proxy: &Proxy,
     mai: &Program,
@@ -198,15 +198,15 @@ async fn passes(
     Ok(())
 }
 
-/// From the call that kills a server until the engine is asked to start it again.
-async fn repairs(engine: &Engine, place: &Place, proxy: &Proxy, report: &mut Report<'_>) -> anyhow::Result<()> {
+/// Measures the time from the call that kills a server to the call that starts it again.
+async fn repairs(engine: &Engine, place: &Documents, proxy: &Proxy, report: &mut Report<'_>) -> anyhow::Result<()> {
     let (mut seen, mut started) = (Vec::new(), Vec::new());
     for index in 0..ROUNDS {
         let id = engine.inspect(&container(index)).await?.id.context("no id")?;
-        let told = engine.told(&[("event", vec!["die"]), ("container", vec![id.as_str()])], 1).await;
+        let died = engine.nth_event(&[("event", vec!["die"]), ("container", vec![id.as_str()])], 1).await;
         let began = Instant::now();
         engine.docker.kill_container(&id, None::<KillContainerOptions>).await?;
-        seen.push(told.await?? - began);
+        seen.push(died.await?? - began);
         let start = format!("/containers/{id}/start");
         let asked = loop {
             let mut requests = proxy.since(began).into_iter();
@@ -235,8 +235,8 @@ async fn repairs(engine: &Engine, place: &Place, proxy: &Proxy, report: &mut Rep
     Ok(())
 }
 
-/// From a document that says another limit until the container has it, without a restart.
-async fn limits(engine: &Engine, place: &Place, report: &mut Report<'_>) -> anyhow::Result<()> {
+/// Measures the time from a document with another limit until the container has it, without a restart.
+async fn limits(engine: &Engine, place: &Documents, report: &mut Report<'_>) -> anyhow::Result<()> {
     const MEMORY: i64 = 96 << 20;
     let (mut ours, mut bare, mut undisturbed) = (Vec::new(), Vec::new(), true);
     for index in ROUNDS..2 * ROUNDS {
@@ -281,7 +281,7 @@ async fn limits(engine: &Engine, place: &Place, report: &mut Report<'_>) -> anyh
 }
 
 async fn memory_of_many(engine: &Engine, binary: &Path, many: usize, report: &mut Report<'_>) -> anyhow::Result<()> {
-    let place = Place::new(many, FIXTURE)?;
+    let place = Documents::new(many, FIXTURE)?;
     let proxy = Proxy::start(&engine.socket())?;
     let began = Instant::now();
     let mai = place.compose(binary, &proxy.host(), "5s")?;

@@ -1,4 +1,4 @@
-//! A socket in front of the engine's that writes down what passes and when.
+//! A proxy before the engine's socket that records each request with its time.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Requests that are further apart belong to different passes.
+/// Pause that separates the requests of two passes.
 const APART: Duration = Duration::from_millis(500);
 
-/// One request.
+/// A request that passed.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Such as `GET /v1.41/containers/json`.
+    /// Method and path, such as `GET /v1.41/containers/json`.
     pub line: String,
-    /// When it came.
+    /// Time of its arrival.
     pub came: Instant,
-    /// When the engine said last something to it.
+    /// Time of the engine's last answer to it.
     answered: Instant,
 }
 
-/// What passed.
+/// The proxy with its record.
 pub struct Proxy {
     socket: PathBuf,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -29,54 +29,54 @@ pub struct Proxy {
     _directory: tempfile::TempDir,
 }
 
-/// Requests that came together.
+/// Requests of one pass.
 #[derive(Debug)]
 pub struct Burst {
-    /// How many.
+    /// Number of requests.
     pub requests: usize,
-    /// From the first request to the last answer.
+    /// Time from the first request to the last answer.
     pub took: Duration,
 }
 
 impl Request {
-    /// Whether it only asks.
+    /// Returns true when no request writes.
     pub fn reads(&self) -> bool {
         self.line.starts_with("GET ") || self.line.starts_with("HEAD ")
     }
 }
 
 impl Proxy {
-    /// A proxy in front of an engine.
+    /// Starts a proxy before the socket of an engine.
     pub fn start(engine: &Path) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let socket = directory.path().join("docker.sock");
         let listener = UnixListener::bind(&socket)?;
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (engine, told) = (engine.to_owned(), Arc::clone(&seen));
+        let (engine, record) = (engine.to_owned(), Arc::clone(&seen));
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (engine, told) = (engine.clone(), Arc::clone(&told));
+                let (engine, record) = (engine.clone(), Arc::clone(&record));
                 tokio::spawn(async move {
                     // A connection that breaks is the client's to tell.
-                    let _ = pass(client, &engine, &told).await;
+                    let _ = pass(client, &engine, &record).await;
                 });
             }
         });
         Ok(Self { socket, seen, task, _directory: directory })
     }
 
-    /// As DOCKER_HOST has it.
+    /// Returns its address in the form of DOCKER_HOST.
     pub fn host(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Every request since `begun`, but for the stream of events, which never ends.
+    /// Returns every request since `begun`, except for the stream of events, which never ends.
     pub fn since(&self, begun: Instant) -> Vec<Request> {
         let seen = lock(&self.seen);
         seen.iter().filter(|request| request.came >= begun && !request.line.contains("/events")).cloned().collect()
     }
 
-    /// The requests since `begun`, as they came together.
+    /// Returns the requests since `begun`, grouped by pass.
     pub fn bursts(&self, begun: Instant) -> Vec<Burst> {
         let mut bursts: Vec<(Instant, Instant, usize)> = Vec::new();
         for request in self.since(begun) {
@@ -99,7 +99,7 @@ fn lock(seen: &Mutex<Vec<Request>>) -> MutexGuard<'_, Vec<Request>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The client opens one connection for each request, so the first line of a connection is all there is to look at.
+/// Passes a connection on and records its first line: the client opens one connection for each request.
 async fn pass(mut client: UnixStream, engine: &Path, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut head = vec![0; 16 * 1024];
     let length = client.read(&mut head).await?;

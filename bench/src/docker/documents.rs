@@ -1,4 +1,4 @@
-//! A directory of documents, one an instance, and `mai compose` over it.
+//! A directory of documents, one for each instance, and `mai compose` on it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 
 use crate::process::{Program, get, mai};
 
-/// Below the ports that clients of the machine are given, so that none of them is in the way.
+/// First port: below the ephemeral range, so that no client's port is in the way.
 const FIRST_PORT: u16 = 20_000;
 
-/// Goes with what is in it.
-pub struct Place {
-    /// Where each instance is reached.
+/// The directory, removed when it is dropped.
+pub struct Documents {
+    /// Address of each instance.
     pub addresses: Vec<SocketAddr>,
     documents: PathBuf,
     state: PathBuf,
@@ -21,8 +21,8 @@ pub struct Place {
     _root: tempfile::TempDir,
 }
 
-impl Place {
-    /// So many documents that ask for an image.
+impl Documents {
+    /// Writes `instances` documents that declare an image.
     pub fn new(instances: usize, image: &'static str) -> anyhow::Result<Self> {
         let root = tempfile::tempdir()?;
         let documents = root.path().join("clients");
@@ -45,19 +45,19 @@ impl Place {
             if more.contains("displayName") { more.to_owned() } else { format!("  displayName: Client\n{more}") }
         );
         let path = self.documents.join(format!("client-{index}.yaml"));
-        let beside = path.with_extension("new");
-        std::fs::write(&beside, text)?;
-        Ok(std::fs::rename(beside, path)?)
+        let temporary = path.with_extension("new");
+        std::fs::write(&temporary, text)?;
+        Ok(std::fs::rename(temporary, path)?)
     }
 
-    /// Starts `mai compose`; returns at once.
+    /// Starts `mai compose` without waiting for it.
     pub fn compose(&self, binary: &Path, engine: &str, resync: &str) -> anyhow::Result<Program> {
         let mut command = mai(binary, &["compose", "--runtime", "docker", "--docker-host", engine]);
         command.arg(&self.documents).arg("--state-dir").arg(&self.state).args(["--resync", resync]);
         Program::launch(command, self.addresses[0])
     }
 
-    /// Returns when every instance has answered.
+    /// Waits until every instance has answered.
     pub async fn all_ready(&self) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(900);
         for address in &self.addresses {
@@ -72,12 +72,12 @@ impl Place {
     }
 }
 
-/// Name of the container of an instance.
+/// Returns the name of an instance's container.
 pub fn container(index: usize) -> String {
     format!("mai-client-{index}")
 }
 
-/// Whether a server says that it is ready.
+/// Returns true when a server is ready.
 pub async fn answers(address: SocketAddr) -> bool {
     let asked = tokio::time::timeout(Duration::from_millis(200), get(address, "/ready")).await;
     matches!(asked, Ok(Ok(200)))
