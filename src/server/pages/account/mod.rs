@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     App, Endpoint,
-    auth::{self, ApiKey, CurrentUser},
+    auth::{self, ApiKey, CurrentUser, Sessions},
+    database::Database,
     i18n::Locale,
+    models::Models,
     users,
 };
 use texts::AccountTexts;
@@ -118,13 +120,13 @@ impl<'a> AccountPage<'a> {
 }
 
 async fn draw(
-    app: &App,
+    db: &Database,
     layout: &Layout,
     user: &CurrentUser,
     outcome: FormOutcome,
     new_key: Option<NewKey>,
 ) -> Result<Response, ErrorPage> {
-    let keys = layout.check(auth::list_api_keys(&app.db, &user.id).await)?;
+    let keys = layout.check(auth::list_api_keys(db, &user.id).await)?;
     let mut page = AccountPage::new(layout, &user.name, &user.email, user.locale.as_deref(), keys, Timestamp::now());
     page.notice = outcome.notice;
     page.new_key = new_key;
@@ -139,7 +141,7 @@ struct Done {
 }
 
 async fn show(
-    State(app): State<App>,
+    State(db): State<Database>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(query): Query<Done>,
 ) -> Result<Response, ErrorPage> {
@@ -150,7 +152,7 @@ async fn show(
         "revoked" => FormOutcome::success(Notice::success(t.revoked())),
         _ => FormOutcome::none(),
     };
-    draw(&app, &layout, &user, outcome, None).await
+    draw(&db, &layout, &user, outcome, None).await
 }
 
 #[derive(Deserialize)]
@@ -173,7 +175,7 @@ async fn change_profile(
     match changed {
         // A redirect, so that the whole page is drawn in the new language and with the new name.
         Ok(()) => Ok(response::redirect("/account?done=profile")),
-        Err(error) => draw(&app, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&app.db, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
@@ -192,7 +194,7 @@ async fn change_password(
         .await
     {
         Ok(()) => Ok(response::redirect("/account?done=password")),
-        Err(error) => draw(&app, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&app.db, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
@@ -202,36 +204,38 @@ struct KeyName {
 }
 
 async fn create_key(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(models): State<Models>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     headers: HeaderMap,
     Form(form): Form<KeyName>,
 ) -> Result<Response, ErrorPage> {
-    match auth::create_api_key(&app.db, &user, &form.name).await {
+    match auth::create_api_key(&db, &user, &form.name).await {
         Ok(created) => {
             let key = NewKey {
                 title: AccountTexts(layout.locale).key_created(&created.key.name),
-                snippet: snippet(&origin(&headers), created.secret.expose(), &example_model(&app).await),
+                snippet: snippet(&origin(&headers), created.secret.expose(), &example_model(&models).await),
                 secret: created.secret.expose().to_owned(),
             };
-            draw(&app, &layout, &user, FormOutcome::none(), Some(key)).await
+            draw(&db, &layout, &user, FormOutcome::none(), Some(key)).await
         }
-        Err(error) => draw(&app, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
 async fn revoke_key(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
-    layout.check(auth::remove_api_key(&app.db, &app.sessions, &user.id, &id).await)?;
+    layout.check(auth::remove_api_key(&db, &sessions, &user.id, &id).await)?;
     Ok(response::redirect("/account?done=revoked"))
 }
 
 /// Returns the first model on offer, for the example program.
-async fn example_model(app: &App) -> String {
-    app.models.list().await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
+async fn example_model(models: &Models) -> String {
+    models.list().await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
 }
 
 /// Returns the scheme and host that the reader's browser used.

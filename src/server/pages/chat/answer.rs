@@ -18,6 +18,7 @@ use super::{
 use crate::{
     App,
     chat::{self, ChatError},
+    database::Database,
     pages::{
         error_page::ErrorPage,
         layout::{Layout, Notice, SignedInVisitor},
@@ -49,10 +50,10 @@ fn composer_notice(layout: &Layout, error: ChatError) -> Result<Response, ErrorP
     Ok(([("hx-retarget", "#problem"), ("hx-reswap", "innerHTML")], part).into_response())
 }
 
-async fn turns(app: &App, layout: &Layout, user: &UserId, ids: &[Uuid]) -> Result<Response, ErrorPage> {
+async fn turns(db: &Database, layout: &Layout, user: &UserId, ids: &[Uuid]) -> Result<Response, ErrorPage> {
     let mut turns = Vec::with_capacity(ids.len());
     for id in ids {
-        turns.push(Turn::new(layout, &layout.check(chat::message(&app.db, user, *id).await)?));
+        turns.push(Turn::new(layout, &layout.check(chat::message(db, user, *id).await)?));
     }
     Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns }))
 }
@@ -65,7 +66,7 @@ pub(super) async fn ask(
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
     match app.answers.send(&user.id, chat, &form.text, &form.model).await {
-        Ok(asked) if layout.by_htmx => turns(&app, &layout, &user.id, &[asked.question, asked.answer]).await,
+        Ok(asked) if layout.by_htmx => turns(&app.db, &layout, &user.id, &[asked.question, asked.answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(&layout, error),
         Err(error) => redraw(&app, &layout, &user, Some(chat), form, error).await,
@@ -89,7 +90,7 @@ pub(super) async fn regenerate(
     let before = layout.check(chat::message(&app.db, &user.id, layout.check(parse(&message))?).await)?;
     let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
     match app.answers.regenerate(&user.id, chat, &model).await {
-        Ok(answer) if layout.by_htmx => turns(&app, &layout, &user.id, &[answer]).await,
+        Ok(answer) if layout.by_htmx => turns(&app.db, &layout, &user.id, &[answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(&layout, error),
         Err(error) => redraw(&app, &layout, &user, Some(chat), Question { text: String::new(), model }, error).await,
@@ -98,13 +99,13 @@ pub(super) async fn regenerate(
 
 /// Answers htmx with one message alone, for an answer that has just ended.
 pub(super) async fn show(
-    State(app): State<App>,
+    State(db): State<Database>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path((id, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
     let message = layout.check(parse(&message))?;
     if layout.by_htmx {
-        turns(&app, &layout, &user.id, &[message]).await
+        turns(&db, &layout, &user.id, &[message]).await
     } else {
         Ok(response::redirect(&format!("/chat/{}#m-{message}", layout.check(parse(&id))?)))
     }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 
 use super::texts::ChatTexts;
 use crate::{
-    App,
     chat::{self, Chat},
+    database::Database,
     pages::{
         error_page::ErrorPage,
         layout::{Layout, SignedInVisitor},
@@ -88,11 +88,11 @@ pub(super) struct Search {
 
 /// `GET /chats`: the list alone, for the search field.
 pub(super) async fn search(
-    State(app): State<App>,
+    State(db): State<Database>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(search): Query<Search>,
 ) -> Result<Response, ErrorPage> {
-    let chats = layout.check(chat::list(&app.db, &user.id, Some(&search.query)).await)?;
+    let chats = layout.check(chat::list(&db, &user.id, Some(&search.query)).await)?;
     let list = ChatList::new(&layout, &search.query, &chats, search.open.as_deref(), Timestamp::now());
     Ok(response::html(&layout, StatusCode::OK, &ListPart { t: ChatTexts(layout.locale), list }))
 }

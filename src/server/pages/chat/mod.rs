@@ -36,7 +36,8 @@ use super::{
 use crate::{
     App, BODY_LIMIT, Endpoint,
     auth::CurrentUser,
-    chat::{self, Chat, ChatError, MessageStatus, QUESTION_LENGTH},
+    chat::{self, Answers, Chat, ChatError, MessageStatus, QUESTION_LENGTH},
+    database::Database,
 };
 use list::{ChatList, title};
 use offer::{ModelChoice, Unavailable};
@@ -144,7 +145,8 @@ async fn draw(
         // A new chat starts with the model that was asked last.
         chats.iter().find_map(|chat| chat.model.clone())
     });
-    let (models, unavailable) = offer::offer(app, layout, view.model.or(last_model)).await?;
+    let (models, unavailable) =
+        offer::offer(&app.db, &app.models, &app.connections, layout, view.model.or(last_model)).await?;
     let page = ChatPage {
         layout,
         t,
@@ -246,25 +248,27 @@ async fn rename(
 }
 
 async fn delete(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(answers): State<Answers>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    layout.check(chat::remove(&app.db, &app.answers, &user.id, chat).await)?;
+    layout.check(chat::remove(&db, &answers, &user.id, chat).await)?;
     Ok(response::redirect("/chat"))
 }
 
 /// Stops every answer that is being written in the chat.
 async fn stop(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(answers): State<Answers>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let chat = layout.check(parse(&id))?;
-    let (_, messages) = layout.check(chat::get(&app.db, &user.id, chat).await)?;
+    let (_, messages) = layout.check(chat::get(&db, &user.id, chat).await)?;
     for message in messages.iter().filter(|message| message.status == MessageStatus::Streaming) {
-        layout.check(app.answers.stop(&user.id, message.id).await)?;
+        layout.check(answers.stop(&user.id, message.id).await)?;
     }
     Ok(if layout.by_htmx { response::no_content() } else { response::redirect(&format!("/chat/{chat}")) })
 }

@@ -2,7 +2,9 @@
 
 use super::texts::ChatTexts;
 use crate::{
-    App,
+    connection::Connections,
+    database::Database,
+    models::Models,
     pages::{error_page::ErrorPage, layout::Layout},
     users::{self, Role},
 };
@@ -24,12 +26,14 @@ pub(super) struct ModelChoice {
 
 /// Returns the models on offer, with `wanted` or else the first one chosen, or the reason why there are none.
 pub(super) async fn offer(
-    app: &App,
+    db: &Database,
+    models: &Models,
+    connections: &Connections,
     layout: &Layout,
     wanted: Option<String>,
 ) -> Result<(Vec<ModelChoice>, Option<Unavailable>), ErrorPage> {
     let t = ChatTexts(layout.locale);
-    let catalogue = app.models.list().await;
+    let catalogue = models.list().await;
     let wanted = wanted.filter(|wanted| catalogue.models().iter().any(|model| model.id == *wanted));
     let choices: Vec<ModelChoice> = catalogue
         .models()
@@ -45,7 +49,7 @@ pub(super) async fn offer(
         return Ok((choices, None));
     }
     let link = layout.is_admin();
-    let (title, lead) = if app.connections.current().is_configured() {
+    let (title, lead) = if connections.current().is_configured() {
         let lead = match catalogue.problem() {
             Some(problem) if link => problem.to_string(),
             _ => t.no_models().to_owned(),
@@ -54,13 +58,13 @@ pub(super) async fn offer(
     } else if link {
         (t.not_connected(), t.not_connected_admin().to_owned())
     } else {
-        (t.not_connected(), t.not_connected_user(&admin_names(app, layout).await?))
+        (t.not_connected(), t.not_connected_user(&admin_names(db, layout).await?))
     };
     Ok((choices, Some(Unavailable { title: title.to_owned(), lead, link })))
 }
 
-async fn admin_names(app: &App, layout: &Layout) -> Result<String, ErrorPage> {
-    let users = layout.check(users::all(&app.db).await)?;
+async fn admin_names(db: &Database, layout: &Layout) -> Result<String, ErrorPage> {
+    let users = layout.check(users::all(db).await)?;
     let admins: Vec<&str> = users
         .iter()
         .filter(|user| user.role == Role::Admin && user.deleted_at.is_none())

@@ -21,8 +21,9 @@ use super::{
     response,
 };
 use crate::{
-    App, Endpoint,
-    connection::{Connection, ConnectionSource},
+    Endpoint,
+    connection::{Connection, ConnectionSource, Connections},
+    models::Models,
 };
 use texts::ConnectionTexts;
 
@@ -93,14 +94,15 @@ impl<'a> ConnectionPage<'a> {
 }
 
 async fn draw(
-    app: &App,
+    connections: &Connections,
+    models: &Models,
     layout: &Layout,
     outcome: FormOutcome,
     typed_url: Option<String>,
 ) -> Result<Response, ErrorPage> {
-    let connection = app.connections.current();
-    let catalogue = app.models.list().await;
-    let works = app.connections.last_check().map_or(catalogue.problem().is_none(), |check| check.ok);
+    let connection = connections.current();
+    let catalogue = models.list().await;
+    let works = connections.last_check().map_or(catalogue.problem().is_none(), |check| check.ok);
     let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
     let mut page = ConnectionPage::new(layout, &connection, works, names);
     page.notice = outcome.notice;
@@ -110,8 +112,12 @@ async fn draw(
     Ok(response::html(layout, outcome.status, &page))
 }
 
-async fn show(State(app): State<App>, AdminVisitor { layout, .. }: AdminVisitor) -> Result<Response, ErrorPage> {
-    draw(&app, &layout, FormOutcome::none(), None).await
+async fn show(
+    State(connections): State<Connections>,
+    State(models): State<Models>,
+    AdminVisitor { layout, .. }: AdminVisitor,
+) -> Result<Response, ErrorPage> {
+    draw(&connections, &models, &layout, FormOutcome::none(), None).await
 }
 
 #[derive(Deserialize)]
@@ -123,24 +129,29 @@ struct Change {
 
 /// Asks the upstream, and saves only what it accepted.
 async fn save(
-    State(app): State<App>,
+    State(connections): State<Connections>,
+    State(models): State<Models>,
     AdminVisitor { layout, .. }: AdminVisitor,
     Form(form): Form<Change>,
 ) -> Result<Response, ErrorPage> {
     let key = (!form.key.trim().is_empty()).then(|| SecretString::from(form.key));
-    match app.connections.save(&form.base_url, key).await {
+    match connections.save(&form.base_url, key).await {
         Ok(_) => {
             let saved = Notice::success(ConnectionTexts(layout.locale).saved());
-            draw(&app, &layout, FormOutcome::success(saved), None).await
+            draw(&connections, &models, &layout, FormOutcome::success(saved), None).await
         }
-        Err(error) => draw(&app, &layout, layout.form_problem(error)?, Some(form.base_url)).await,
+        Err(error) => draw(&connections, &models, &layout, layout.form_problem(error)?, Some(form.base_url)).await,
     }
 }
 
-async fn forget(State(app): State<App>, AdminVisitor { layout, .. }: AdminVisitor) -> Result<Response, ErrorPage> {
-    layout.check(app.connections.clear().await)?;
+async fn forget(
+    State(connections): State<Connections>,
+    State(models): State<Models>,
+    AdminVisitor { layout, .. }: AdminVisitor,
+) -> Result<Response, ErrorPage> {
+    layout.check(connections.clear().await)?;
     let removed = Notice::success(ConnectionTexts(layout.locale).removed());
-    draw(&app, &layout, FormOutcome::success(removed), None).await
+    draw(&connections, &models, &layout, FormOutcome::success(removed), None).await
 }
 
 #[cfg(test)]

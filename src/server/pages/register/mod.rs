@@ -2,6 +2,8 @@
 
 mod texts;
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     Form,
@@ -19,7 +21,7 @@ use super::{
     layout::{Layout, Notice, Visitor},
     response,
 };
-use crate::{App, Endpoint, Signup, auth, users};
+use crate::{App, Config, Endpoint, Signup, auth, database::Database, users};
 use texts::RegisterTexts;
 
 /// The routes of this page.
@@ -46,12 +48,16 @@ impl<'a> RegisterPage<'a> {
     }
 }
 
-async fn show(State(app): State<App>, Visitor { layout, user }: Visitor) -> Result<Response, ErrorPage> {
+async fn show(
+    State(db): State<Database>,
+    State(config): State<Arc<Config>>,
+    Visitor { layout, user }: Visitor,
+) -> Result<Response, ErrorPage> {
     if user.is_some() {
         return Ok(response::redirect("/chat"));
     }
-    let first = !layout.check(users::anybody(&app.db).await)?;
-    let open = match app.config.signup {
+    let first = !layout.check(users::anybody(&db).await)?;
+    let open = match config.signup {
         Signup::Open => true,
         Signup::FirstUserOnly => first,
         Signup::Closed => false,

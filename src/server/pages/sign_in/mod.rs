@@ -2,6 +2,8 @@
 
 mod texts;
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     Form,
@@ -20,8 +22,9 @@ use super::{
     response,
 };
 use crate::{
-    App, Endpoint, Signup,
-    auth::{self, Peer},
+    App, Config, Endpoint, Signup,
+    auth::{self, Peer, Sessions},
+    database::Database,
     users,
 };
 use texts::SignInTexts;
@@ -47,14 +50,14 @@ struct SignInPage<'a> {
     open: bool,
 }
 
-fn draw(app: &App, layout: &Layout, back: &str, email: &str, outcome: FormOutcome) -> Response {
+fn draw(config: &Config, layout: &Layout, back: &str, email: &str, outcome: FormOutcome) -> Response {
     let page = SignInPage {
         layout,
         t: SignInTexts(layout.locale),
         back,
         email,
         notice: outcome.notice,
-        open: app.config.signup == Signup::Open,
+        open: config.signup == Signup::Open,
     };
     response::html(layout, outcome.status, &page)
 }
@@ -70,7 +73,8 @@ struct Back {
 }
 
 async fn show(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(config): State<Arc<Config>>,
     Visitor { layout, user }: Visitor,
     Query(query): Query<Back>,
 ) -> Result<Response, ErrorPage> {
@@ -78,10 +82,10 @@ async fn show(
     if user.is_some() {
         return Ok(response::redirect(back));
     }
-    if app.config.signup != Signup::Closed && !layout.check(users::anybody(&app.db).await)? {
+    if config.signup != Signup::Closed && !layout.check(users::anybody(&db).await)? {
         return Ok(response::redirect("/register"));
     }
-    Ok(draw(&app, &layout, back, "", FormOutcome::none()))
+    Ok(draw(&config, &layout, back, "", FormOutcome::none()))
 }
 
 #[derive(Deserialize)]
@@ -104,13 +108,13 @@ async fn sign_in(
         Ok(signed_in) => {
             Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect(back)).into_response())
         }
-        Err(error) => Ok(draw(&app, &layout, back, form.email.trim(), layout.form_problem(error)?)),
+        Err(error) => Ok(draw(&app.config, &layout, back, form.email.trim(), layout.form_problem(error)?)),
     }
 }
 
-async fn sign_out(State(app): State<App>, Visitor { layout, user }: Visitor) -> Result<Response, ErrorPage> {
+async fn sign_out(State(sessions): State<Sessions>, Visitor { layout, user }: Visitor) -> Result<Response, ErrorPage> {
     if let Some(user) = &user {
-        layout.check(app.sessions.sign_out(user).await)?;
+        layout.check(sessions.sign_out(user).await)?;
     }
     Ok((auth::clear_cookie(), response::redirect("/sign-in")).into_response())
 }

@@ -18,6 +18,7 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use super::{
     error_page::ErrorPage,
@@ -25,7 +26,11 @@ use super::{
     navigation::Entry,
     response,
 };
-use crate::{App, Endpoint, database::DatabaseError, usage::Month};
+use crate::{
+    App, Endpoint,
+    database::DatabaseError,
+    usage::{Month, UsageReports},
+};
 use report::{Metric, Report};
 use texts::UsageTexts;
 
@@ -68,8 +73,8 @@ struct Selection {
 }
 
 impl Selection {
-    fn month(&self, app: &App) -> Month {
-        self.month.parse().unwrap_or_else(|_| app.reports.current_month())
+    fn month(&self, reports: &UsageReports) -> Month {
+        self.month.parse().unwrap_or_else(|_| reports.current_month())
     }
 
     fn metric(&self) -> Metric {
@@ -77,20 +82,25 @@ impl Selection {
     }
 }
 
-async fn report(app: &App, layout: &Layout, month: Month, metric: Metric) -> Result<Report, DatabaseError> {
-    let summary = app.reports.summary(month, None).await?;
-    let days = app.reports.by_day(month, None).await?;
-    let users = app.reports.by_user(month).await?;
-    let models = app.reports.by_model(month, None).await?;
+async fn report(
+    reports: &UsageReports,
+    layout: &Layout,
+    month: Month,
+    metric: Metric,
+) -> Result<Report, DatabaseError> {
+    let summary = reports.summary(month, None).await?;
+    let days = reports.by_day(month, None).await?;
+    let users = reports.by_user(month).await?;
+    let models = reports.by_model(month, None).await?;
     Ok(Report::new(layout, metric, &summary, &days, &users, &models, Timestamp::now()))
 }
 
 async fn show(
-    State(app): State<App>,
+    State(reports): State<UsageReports>,
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let report = layout.check(report(&app, &layout, selection.month(&app), selection.metric()).await)?;
+    let report = layout.check(report(&reports, &layout, selection.month(&reports), selection.metric()).await)?;
     let page = UsagePage { layout: &layout, t: UsageTexts(layout.locale), report };
     Ok(response::html(&layout, StatusCode::OK, &page))
 }
@@ -105,20 +115,28 @@ async fn live(
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let (month, metric) = (selection.month(&app), selection.metric());
-    Ok(Sse::new(updates(app, layout, month, metric)).keep_alive(KeepAlive::default()).into_response())
+    let (month, metric) = (selection.month(&app.reports), selection.metric());
+    let updates = updates(app.reports.clone(), app.ledger.subscribe(), layout, month, metric);
+    let closing = app.closing.clone();
+    let updates = updates.take_until(async move { closing.cancelled().await });
+    Ok(Sse::new(updates).keep_alive(KeepAlive::default()).into_response())
 }
 
-fn updates(app: App, layout: Layout, month: Month, metric: Metric) -> impl Stream<Item = Result<Event, Infallible>> {
-    let closing = app.closing.clone();
-    let changed = app.ledger.subscribe();
-    stream::unfold((app, layout, changed), move |(app, layout, mut changed)| async move {
+/// Returns the page's report again and again, after changes of the ledger.
+fn updates(
+    reports: UsageReports,
+    changed: watch::Receiver<()>,
+    layout: Layout,
+    month: Month,
+    metric: Metric,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold((reports, layout, changed), move |(reports, layout, mut changed)| async move {
         // The page shows what was used until here.
         let _ = tokio::time::timeout(MOST_INTERVAL, changed.changed()).await;
         // Changes that come together are sent together.
         tokio::time::sleep(LEAST_INTERVAL).await;
         changed.mark_unchanged();
-        let report = match report(&app, &layout, month, metric).await {
+        let report = match report(&reports, &layout, month, metric).await {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!(%error, "the usage page could not be refreshed");
@@ -126,9 +144,8 @@ fn updates(app: App, layout: Layout, month: Month, metric: Metric) -> impl Strea
             }
         };
         let html = UsageUpdate { layout: &layout, t: UsageTexts(layout.locale), report }.render().ok()?;
-        Some((Ok(Event::default().data(html)), (app, layout, changed)))
+        Some((Ok(Event::default().data(html)), (reports, layout, changed)))
     })
-    .take_until(async move { closing.cancelled().await })
 }
 
 #[cfg(test)]

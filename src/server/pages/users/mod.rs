@@ -2,6 +2,8 @@
 
 mod texts;
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     Form,
@@ -23,8 +25,9 @@ use super::{
     response,
 };
 use crate::{
-    App, Endpoint,
+    App, Config, Endpoint,
     auth::CurrentUser,
+    database::Database,
     users::{self, NewUser, Role, User, UserChange, UserId},
 };
 use texts::UsersTexts;
@@ -117,22 +120,27 @@ impl<'a> UsersPage<'a> {
 }
 
 async fn draw(
-    app: &App,
+    db: &Database,
+    max_users: u32,
     layout: &Layout,
     user: &CurrentUser,
     outcome: FormOutcome,
     form: Option<AddForm>,
 ) -> Result<Response, ErrorPage> {
-    let mut users = layout.check(users::all(&app.db).await)?;
+    let mut users = layout.check(users::all(db).await)?;
     users.retain(|user| user.deleted_at.is_none());
-    let mut page = UsersPage::new(layout, &user.id, &users, i64::from(app.config.max_users), Timestamp::now());
+    let mut page = UsersPage::new(layout, &user.id, &users, i64::from(max_users), Timestamp::now());
     page.notice = outcome.notice;
     page.form = form;
     Ok(response::html(layout, outcome.status, &page))
 }
 
-async fn show(State(app): State<App>, AdminVisitor { layout, user }: AdminVisitor) -> Result<Response, ErrorPage> {
-    draw(&app, &layout, &user, FormOutcome::none(), None).await
+async fn show(
+    State(db): State<Database>,
+    State(config): State<Arc<Config>>,
+    AdminVisitor { layout, user }: AdminVisitor,
+) -> Result<Response, ErrorPage> {
+    draw(&db, config.max_users, &layout, &user, FormOutcome::none(), None).await
 }
 
 #[derive(Deserialize)]
@@ -157,7 +165,7 @@ async fn add(
     match users::create(&app.db, &app.passwords, app.config.max_users, new).await {
         Ok(added) => {
             let outcome = FormOutcome::success(success(t, t.added(&added.name), generated));
-            draw(&app, &layout, &user, outcome, None).await
+            draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
         }
         Err(error) => {
             let mut outcome = layout.form_problem(error)?;
@@ -168,7 +176,7 @@ async fn add(
                 admin: role == Role::Admin,
                 notice: outcome.notice.take(),
             };
-            draw(&app, &layout, &user, outcome, Some(form)).await
+            draw(&app.db, app.config.max_users, &layout, &user, outcome, Some(form)).await
         }
     }
 }
@@ -192,7 +200,7 @@ async fn reset_password(
         Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name), generated)),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&app, &layout, &user, outcome, None).await
+    draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
 }
 
 async fn remove(
@@ -206,7 +214,7 @@ async fn remove(
         Ok(()) => FormOutcome::success(Notice::success(UsersTexts(layout.locale).removed(&removed.name))),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&app, &layout, &user, outcome, None).await
+    draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
 }
 
 /// Returns the notice of a success, with the generated password where there is one.
