@@ -32,7 +32,8 @@ pub struct Config {
     #[arg(long, env = environment::WEBUI_NAME, default_value = "mAI")]
     pub webui_name: String,
 
-    /// Production or development; in production, cookies of requests that came by https are marked Secure
+    /// Production or development; in production, cookies of requests that came by https are marked
+    /// Secure
     #[arg(long = "environment", env = environment::ENV, value_enum, default_value_t = Environment::Prod)]
     pub environment: Environment,
 

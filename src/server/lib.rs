@@ -20,7 +20,8 @@
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
 //!   them.
-//! * [`users`]: the rules of registering, adding, changing and removing users; `user` has their types.
+//! * [`users`]: the rules of registering, adding, changing and removing users, whose types are in
+//!   `user`.
 //! * [`connection`]: the upstream's address and the key to it.
 //! * [`models`]: the models on offer, and the upstream of each.
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).

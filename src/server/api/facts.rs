@@ -50,8 +50,8 @@ pub(super) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /api/config`: the settings a client needs before sign-in. `onboarding` is present, and true,
-/// only while there is no account: the next to register becomes admin.
+/// `GET /api/config`: the settings a client needs before sign-in. `onboarding` is present, and
+/// true, only while there is no account: the next to register becomes admin.
 pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
     let onboarding = !users::anybody(&app.db).await?;
     let enable_signup = match app.config.signup {

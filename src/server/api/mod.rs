@@ -1,8 +1,8 @@
 //! The JSON API: routes, request bodies and answers, over the same functions that the pages call.
 //!
-//! A handler extracts who is calling and the parts it needs, calls a function of a room (`users`, `chat`,
-//! `usage`, …) and shapes its result. Rules stand in those rooms, not here. Each file lists its routes
-//! above their handlers.
+//! A handler extracts who is calling and the parts it needs, calls a function of a room (`users`,
+//! `chat`, `usage`, …) and shapes its result. Rules stand in those rooms, not here. Each file lists
+//! its routes above their handlers.
 
 mod api_keys;
 mod auths;

@@ -1,8 +1,8 @@
 //! The client's users: the rules of who may be registered, added, changed and removed.
 //!
-//! Pages and JSON routes call these functions; each is given the database and what else it needs. The
-//! plain types are in `crate::user`. Sessions and credentials live in `auth`, which does not know this
-//! room: a change that ends access goes from here to there.
+//! Pages and JSON routes call these functions; each is given the database and what else it needs.
+//! The plain types are in `crate::user`. Sessions and credentials live in `auth`, which does not
+//! know this room: a change that ends access goes from here to there.
 
 mod create;
 mod error;

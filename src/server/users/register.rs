@@ -10,8 +10,8 @@ use crate::database::Database;
 use crate::user::{Role, User};
 use crate::{Config, Signup};
 
-/// Registers an account: the first one as admin, and later ones as users when [`Signup::Open`] allows
-/// them.
+/// Registers an account: the first one as admin, and later ones as users when [`Signup::Open`]
+/// allows them.
 pub async fn register(
     db: &Database,
     passwords: &PasswordHasher,

@@ -133,9 +133,12 @@ impl FormError for ConnectionError {
 mod tests {
     use super::*;
 
+    /// A problem, and a part of its English and Polish text.
+    type Case<'a> = (&'a dyn Fn(Locale) -> Option<Notice>, &'a str, &'a str);
+
     #[test]
     fn problem_of_a_form_is_in_the_language_of_the_reader() {
-        let problems: [(&dyn Fn(Locale) -> Option<Notice>, &str, &str); 3] = [
+        let problems: [Case; 3] = [
             (&|locale| UserError::LastAdmin.problem(locale), "last administrator", "ostatni administrator"),
             (&|locale| AuthError::TooManyApiKeys(5).problem(locale), "5 API keys", "5 kluczy API"),
             (&|locale| ConnectionError::Refused("no".to_owned()).problem(locale), "refused: no", "odmówił: no"),
