@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::api::{Finding, ServerKind, check};
+use crate::api::{Finding, PlatformKind, ServerKind, check};
 
 pub use variables::read_env_file;
 
@@ -76,7 +76,7 @@ fn sentences(findings: &[Finding]) -> String {
 pub fn adopt(deployment: &Deployment<'_>) -> Result<Adopted, AdoptError> {
     let (service_name, file, service) = service::find(deployment)?;
     let adopted = translate::translate(deployment, &service_name, &file, &service)?;
-    check(&adopted.document, None).map_err(AdoptError::Invalid)?;
+    check(&adopted.document, None, Some(PlatformKind::Docker)).map_err(AdoptError::Invalid)?;
     Ok(adopted)
 }
 

@@ -80,8 +80,8 @@ fn the_client_of_the_first_guide_becomes_a_document() {
             "server": {"kind": "Mai", "environment": "prod"},
             "access": {"signup": "FirstUserOnly"},
             "storage": {
-                "data": {"hostPath": "/opt/Mai-Client/data", "size": "10Gi"},
-                "backups": {"hostPath": "/opt/Mai-Client/backups", "size": "20Gi"},
+                "data": {"hostPath": "/opt/Mai-Client/data"},
+                "backups": {"hostPath": "/opt/Mai-Client/backups"},
             },
             "resources": {"limits": {"cpu": "2", "memory": "4Gi"}, "requests": {"cpu": "1", "memory": "2Gi"}},
             "expose": {"port": 80, "address": "0.0.0.0"},

@@ -81,10 +81,7 @@ pub(super) fn translate(
             }
         };
         match mount.volume {
-            Some(mut volume) => {
-                volume["size"] = json!(if place == "data" { "10Gi" } else { "20Gi" });
-                storage.insert(place.to_owned(), volume);
-            }
+            Some(volume) => drop(storage.insert(place.to_owned(), volume)),
             None => left_out.push(format!("volumes: {}: it has no name, so it cannot be found again", mount.written)),
         }
     }

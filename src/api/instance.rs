@@ -24,9 +24,6 @@ use super::{
     printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the instance answers its people"),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "Version of the server that runs"),
-    printcolumn(name = "Users", type_ = "integer", json_path = ".status.usage.users", description = "Accounts in use"),
-    printcolumn(name = "Spend", type_ = "string", json_path = ".status.usage.monthSpendUsd", description = "USD spent at the upstream this month"),
-    printcolumn(name = "Backup", type_ = "date", json_path = ".status.lastVerifiedBackup", description = "Last backup that was read back, restored and checked"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", description = "Where people open it"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
@@ -38,7 +35,9 @@ use super::{
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && self.server.kind == 'OpenWebUI')")
         .message("openRouter.mock is a part of our own server: set server.kind to Mai, or openRouter.mock to false"),
     validation = kube::core::Rule::new("!(self.deletionPolicy == 'Delete' && self.server.kind == 'Custom')")
-        .message("deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain")
+        .message("deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain"),
+    validation = kube::core::Rule::new("!(self.server.kind == 'OpenWebUI' && self.access.maxUsers != 20)")
+        .message("access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it")
 )]
 pub struct MaiInstanceSpec {
     /// The company's name as its people see it, in the pages and in mail. 1 to 80 characters.
@@ -98,8 +97,8 @@ pub struct MaiInstanceSpec {
     pub backup: Option<Backup>,
 
     /// What happens when the image changes.
-    #[serde(default)]
-    pub upgrade: Upgrade,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
 
     /// Stops the workload and keeps everything else; false starts it again.
     #[serde(default)]
@@ -127,7 +126,7 @@ impl MaiInstanceSpec {
             expose: Expose::default(),
             health: Health::default(),
             backup: None,
-            upgrade: Upgrade::default(),
+            upgrade: None,
             suspend: false,
             deletion_policy: DeletionPolicy::default(),
         }

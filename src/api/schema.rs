@@ -8,6 +8,7 @@ use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
 use serde_json::{Map, Value};
 
+use super::field::{PlatformKind, refusals, stored_refusals};
 use super::{API_VERSION, MaiInstance};
 
 /// One thing that is wrong with a document.
@@ -30,11 +31,21 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
     Schemas { compiled: compile_schema(&open_api), open_api }
 });
 
-/// Checks `document` (a whole `MaiInstance` as JSON), against `old` too where one stands and its fields may not change freely.
+/// Checks `document`, a whole `MaiInstance` as its author wrote it, and its changes from `old`, the document that it replaces.
 ///
-/// Returns the document with its defaults filled in, or all that is wrong with it.
-pub fn check(document: &Value, old: Option<&Value>) -> Result<Value, Vec<Finding>> {
-    let mut findings = Vec::new();
+/// Fields without effect on `platform` are refused; where the platform is not known, fields without effect on any. Returns the document
+/// with its defaults, or everything that is wrong with it.
+pub fn check(document: &Value, old: Option<&Value>, platform: Option<PlatformKind>) -> Result<Value, Vec<Finding>> {
+    check_rules(document, old, refusals(document, platform))
+}
+
+/// Checks an object that a cluster stored, perhaps before a rule was introduced. Its defaults are not taken for what somebody declared.
+pub fn check_stored(document: &Value) -> Result<Value, Vec<Finding>> {
+    check_rules(document, None, stored_refusals(document))
+}
+
+fn check_rules(document: &Value, old: Option<&Value>, mut findings: Vec<Finding>) -> Result<Value, Vec<Finding>> {
+    let refused = findings.len();
     check_identity(document, &mut findings);
     let properties = &SCHEMAS.open_api["properties"];
     match document.get("spec") {
@@ -48,7 +59,8 @@ pub fn check(document: &Value, old: Option<&Value>) -> Result<Value, Vec<Finding
             findings.push(unknown_field(key, key, ["apiVersion", "kind", "metadata", "spec"].into_iter()));
         }
     }
-    if !findings.is_empty() {
+    // The rules can rely on types.
+    if findings.len() > refused {
         return Err(findings);
     }
 
@@ -219,7 +231,7 @@ mod tests {
     }
 
     fn findings(spec: Value) -> Vec<String> {
-        match check(&document(spec), None) {
+        match check(&document(spec), None, None) {
             Ok(_) => Vec::new(),
             Err(findings) => {
                 findings.into_iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect()
@@ -229,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_smallest_document_is_filled_with_defaults() {
-        let full = check(&document(json!({"displayName": "Company ABC"})), None).unwrap();
+        let full = check(&document(json!({"displayName": "Company ABC"})), None, None).unwrap();
         assert_eq!(full["spec"]["access"]["maxUsers"], 20);
         assert_eq!(full["spec"]["storage"]["data"]["size"], "10Gi");
         serde_json::from_value::<MaiInstance>(full).unwrap();
@@ -334,7 +346,8 @@ mod tests {
 
     #[test]
     fn what_may_not_change_is_compared_with_what_stood() {
-        let old = check(&document(json!({"displayName": "A", "storage": {"data": {"size": "10Gi"}}})), None).unwrap();
+        let old =
+            check(&document(json!({"displayName": "A", "storage": {"data": {"size": "10Gi"}}})), None, None).unwrap();
         for (spec, expected) in [
             (
                 json!({"displayName": "A", "storage": {"data": {"size": "5Gi"}}}),
@@ -342,11 +355,12 @@ mod tests {
             ),
             (json!({"displayName": "A", "server": {"kind": "OpenWebUI"}}), "server.kind cannot change"),
         ] {
-            let Err(found) = check(&document(spec), Some(&old)) else { panic!("{expected} was not said") };
+            let Err(found) = check(&document(spec), Some(&old), None) else { panic!("{expected} was not said") };
             assert!(found.iter().any(|finding| finding.message.starts_with(expected)), "{found:?}");
         }
         assert!(
-            check(&document(json!({"displayName": "A", "storage": {"data": {"size": "20Gi"}}})), Some(&old)).is_ok()
+            check(&document(json!({"displayName": "A", "storage": {"data": {"size": "20Gi"}}})), Some(&old), None)
+                .is_ok()
         );
     }
 
@@ -354,7 +368,7 @@ mod tests {
     fn a_name_must_fit_what_is_named_after_it() {
         for name in ["Company", "1abc", "a_b", "a-", &"a".repeat(41)] {
             let document = json!({"apiVersion": API_VERSION, "kind": "MaiInstance", "metadata": {"name": name}, "spec": {"displayName": "A"}});
-            assert!(check(&document, None).is_err(), "{name}");
+            assert!(check(&document, None, None).is_err(), "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `status`: what is, as far as it is known.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,14 +32,6 @@ pub struct MaiInstanceStatus {
     /// What was declared and rolled back because it did not become ready. It is not tried again until something else is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
-
-    /// Accounts and spend, as the server last reported them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<UsageStatus>,
-
-    /// When the newest backup was read back, restored and checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_verified_backup: Option<Time>,
 }
 
 /// A workload that was rolled back.
@@ -51,19 +43,6 @@ pub struct Rejected {
 
     /// Why it was rolled back.
     pub why: String,
-}
-
-/// Accounts and spend of an instance.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct UsageStatus {
-    /// Accounts in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub users: Option<i32>,
-
-    /// USD spent at the upstream in the current calendar month, as a decimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub month_spend_usd: Option<String>,
 }
 
 fn is_zero(number: &i32) -> bool {

@@ -3,6 +3,11 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+/// Size of the claim for the data when none is declared.
+const DATA_SIZE: &str = "10Gi";
+/// Size of the claim for the backups when none is declared.
+const BACKUPS_SIZE: &str = "20Gi";
+
 /// Volumes of the instance.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -14,6 +19,18 @@ pub struct Storage {
     /// Local backups.
     #[serde(default = "default_backups")]
     pub backups: Volume,
+}
+
+impl Storage {
+    /// Returns the size of the claim for the data.
+    pub fn data_size(&self) -> &str {
+        self.data.size.as_deref().unwrap_or(DATA_SIZE)
+    }
+
+    /// Returns the size of the claim for the backups.
+    pub fn backups_size(&self) -> &str {
+        self.backups.size.as_deref().unwrap_or(BACKUPS_SIZE)
+    }
 }
 
 impl Default for Storage {
@@ -30,13 +47,14 @@ impl Default for Storage {
         .message("a volume takes at most one of hostPath, volumeName and storageClassName")
 )]
 pub struct Volume {
-    /// Size, such as 10Gi. It may grow and never shrink. A limit where the runtime can enforce one, and the figure that alerts compare with.
+    /// Size of the claim, such as 10Gi (Kubernetes). It may grow and never shrink. Absent: 10Gi for the data and 20Gi for the backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = kube::core::Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))").message("a volume's size must be a quantity above 0 such as 10Gi"),
         validation = kube::core::Rule::new("!isQuantity(self) || !isQuantity(oldSelf) || quantity(self).compareTo(quantity(oldSelf)) >= 0").message("a volume's size may grow and never shrink")
     )]
     #[schemars(length(max = 32))]
-    pub size: String,
+    pub size: Option<String>,
 
     /// An existing directory of the host, absolute (Docker and process runtimes).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,9 +76,9 @@ pub struct Volume {
 }
 
 fn default_data() -> Volume {
-    Volume { size: "10Gi".to_owned(), host_path: None, volume_name: None, storage_class_name: None }
+    Volume { size: Some(DATA_SIZE.to_owned()), host_path: None, volume_name: None, storage_class_name: None }
 }
 
 fn default_backups() -> Volume {
-    Volume { size: "20Gi".to_owned(), ..default_data() }
+    Volume { size: Some(BACKUPS_SIZE.to_owned()), ..default_data() }
 }

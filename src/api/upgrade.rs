@@ -8,22 +8,16 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
     /// Takes a verified backup before the new version touches the data.
-    #[serde(default = "default_true")]
-    pub backup_first: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_first: Option<bool>,
 
     /// Puts image and data back when the new version does not become ready, and does not retry it.
-    #[serde(default = "default_true")]
-    pub rollback: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<bool>,
 
     /// The only time in which versions change. Absent: any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<MaintenanceWindow>,
-}
-
-impl Default for Upgrade {
-    fn default() -> Self {
-        Self { backup_first: true, rollback: true, window: None }
-    }
 }
 
 /// A weekly maintenance window.
@@ -63,10 +57,6 @@ pub enum Weekday {
     Friday,
     Saturday,
     Sunday,
-}
-
-fn default_true() -> bool {
-    true
 }
 
 fn default_time_zone() -> String {

@@ -39,10 +39,10 @@ pub struct OpenRouter {
     pub monthly_limit_usd: Option<i64>,
 
     /// What the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds 30 %.
-    #[serde(default = "default_markup")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9]{1,2}([.][0-9]{1,4})?$') && !self.matches('^0+([.]0*)?$')").message("openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\""))]
     #[schemars(length(max = 8))]
-    pub markup: String,
+    pub markup: Option<String>,
 
     /// Answers from a mock upstream inside the instance: no key, no cost, nothing leaves the machine. For trying out.
     #[serde(default)]
@@ -61,8 +61,4 @@ pub struct Ollama {
 
 fn default_base_url() -> String {
     "https://openrouter.ai/api/v1".to_owned()
-}
-
-fn default_markup() -> String {
-    "1.3".to_owned()
 }

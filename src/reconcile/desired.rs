@@ -107,8 +107,8 @@ fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
 /// Returns the settings of a cluster.
 fn cluster(instance: &MaiInstance) -> Cluster {
     let spec = &instance.spec;
-    let claim = |volume: &Volume| Claim {
-        size: volume.size.clone(),
+    let claim = |volume: &Volume, size: &str| Claim {
+        size: size.to_owned(),
         class: volume.storage_class_name.clone(),
         existing: volume.volume_name.clone(),
     };
@@ -116,8 +116,8 @@ fn cluster(instance: &MaiInstance) -> Cluster {
     let upstreams = upstreams.chain(spec.ollama.iter().map(|ollama| &ollama.base_url));
     let ports = upstreams.filter_map(|url| url::Url::parse(url).ok()?.port_or_known_default());
     Cluster {
-        data: claim(&spec.storage.data),
-        backups: claim(&spec.storage.backups),
+        data: claim(&spec.storage.data, spec.storage.data_size()),
+        backups: claim(&spec.storage.backups, spec.storage.backups_size()),
         exposure: exposure(instance),
         pull_secrets: spec.image_pull_secrets.clone(),
         retries: u32::try_from(spec.health.retries).unwrap_or(1),
@@ -201,7 +201,7 @@ mod tests {
     fn instance(spec: Value) -> MaiInstance {
         let document =
             json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc"}, "spec": spec});
-        serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap()
+        serde_json::from_value(crate::api::check(&document, None, None).unwrap()).unwrap()
     }
 
     fn build(spec: Value, secrets: &[(&str, &str, &str)]) -> Result<Workload, Blocked> {
@@ -332,9 +332,8 @@ mod tests {
 
         let mut other = base.clone();
         other["health"] = json!({"interval": "20s"});
-        other["backup"] = json!({"schedule": "0 3 * * *"});
         other["deletionPolicy"] = json!("Delete");
-        assert_eq!(build(other, &secrets).unwrap().hash, first, "probes, schedules and policies need no restart");
+        assert_eq!(build(other, &secrets).unwrap().hash, first, "probes and policies need no restart");
 
         for (field, value) in
             [("displayName", json!("B")), ("expose", json!({"port": 8002})), ("server", json!({"locale": "pl"}))]

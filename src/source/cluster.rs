@@ -445,7 +445,7 @@ pub(crate) fn problem_of(name: &str, spec: &serde_json::Value) -> Option<String>
         "metadata": {"name": name},
         "spec": spec,
     });
-    let findings = api::check(&document, None).err()?;
+    let findings = api::check_stored(&document).err()?;
     Some(findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; "))
 }
 

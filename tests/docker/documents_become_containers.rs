@@ -130,7 +130,7 @@ fn declared_host_directory_stores_the_data() {
     let _shared = engine::shared();
     let env = Environment::new("directory");
     let data = env.workspace.state.with_file_name("srv").join("data");
-    let _compose = env.up(&format!("  storage: {{data: {{size: 1Gi, hostPath: {}}}}}\n", data.display()));
+    let _compose = env.up(&format!("  storage: {{data: {{hostPath: {}}}}}\n", data.display()));
     assert_eq!(std::fs::read_to_string(data.join("starts")).unwrap().lines().count(), 1);
     let owner = std::os::unix::fs::MetadataExt::uid(&data.metadata().unwrap());
     assert_eq!(owner, 65532, "the server runs as this user");

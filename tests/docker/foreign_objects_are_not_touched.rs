@@ -78,7 +78,7 @@ fn foreign_volume_is_used_only_if_declared() {
     let message = env.wait_for("NameTaken");
     assert!(message.contains("volume mai-squatted-data"), "{message}");
     // A declared name is used.
-    env.declare("fixture:1", "  storage: {data: {size: 10Gi, volumeName: mai-squatted-data}}\n");
+    env.declare("fixture:1", "  storage: {data: {volumeName: mai-squatted-data}}\n");
     env.wait_for("Ready");
     assert_eq!(env.starts(), 1);
 }
@@ -87,7 +87,7 @@ fn foreign_volume_is_used_only_if_declared() {
 fn missing_declared_volume_is_reported_and_not_created() {
     let _shared = engine::shared();
     let env = Environment::new("volumeless");
-    env.declare("fixture:1", "  storage: {data: {size: 10Gi, volumeName: elsewhere-of-volumeless}}\n");
+    env.declare("fixture:1", "  storage: {data: {volumeName: elsewhere-of-volumeless}}\n");
     let compose = env.compose();
     let message = env.wait_for("UnsupportedByRuntime");
     assert!(message.contains("docker volume create elsewhere-of-volumeless"), "{message}");

@@ -43,9 +43,7 @@ impl Drop for SmallDisk {
 }
 
 fn declare(env: &Environment, data: Option<&Path>, backups: Option<&Path>) {
-    let volume = |name: &str, path: Option<&Path>| {
-        path.map(|path| format!("{name}: {{size: 1Gi, hostPath: {}}}", path.display()))
-    };
+    let volume = |name: &str, path: Option<&Path>| path.map(|path| format!("{name}: {{hostPath: {}}}", path.display()));
     let volumes: Vec<String> = [volume("data", data), volume("backups", backups)].into_iter().flatten().collect();
     let more = format!("  storage: {{{}}}\n", volumes.join(", "));
     let key = "{apiKeySecretRef: {name: upstream, key: key}}";

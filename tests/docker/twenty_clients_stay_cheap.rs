@@ -21,7 +21,7 @@ const CLIENTS: usize = 20;
 
 fn workload(env: &Environment, uid: &str) -> Workload {
     let document: serde_json::Value = serde_saphyr::from_str(&env.document("fixture:1", "")).unwrap();
-    let instance = serde_json::from_value(mai_operator::api::check(&document, None).unwrap()).unwrap();
+    let instance = serde_json::from_value(mai_operator::api::check(&document, None, None).unwrap()).unwrap();
     let secrets: BTreeMap<_, _> = references(&instance, &Platform::DOCKER)
         .into_iter()
         .map(|reference| (reference.clone(), "sk-or-v1-fixture".into()))

@@ -36,7 +36,7 @@ fn applied_document_gets_defaults_and_reapplies_unchanged() {
     let env = Environment::new("round");
     let document = env.document(
         "abc",
-        "  image: mai-production:1.4.0\n  access: {maxUsers: 20}\n  openRouter: {monthlyLimitUsd: 500, markup: '1.3', apiKeySecretRef: {name: upstream, key: key}}\n  storage: {data: {size: 10Gi}}\n  resources: {limits: {cpu: '2', memory: 4Gi}}\n",
+        "  image: mai-production:1.4.0\n  access: {maxUsers: 20}\n  openRouter: {apiKeySecretRef: {name: upstream, key: key}}\n  storage: {data: {size: 10Gi}}\n  resources: {limits: {cpu: '2', memory: 4Gi}}\n",
     );
     env.apply(&document);
     let instance = env.get("maiinstance/abc").unwrap();
@@ -44,7 +44,7 @@ fn applied_document_gets_defaults_and_reapplies_unchanged() {
         ("/spec/displayName", json!("abc")),
         ("/spec/access/maxUsers", json!(20)),
         ("/spec/access/signup", json!("FirstUserOnly")),
-        ("/spec/openRouter/markup", json!("1.3")),
+        ("/spec/openRouter/baseUrl", json!("https://openrouter.ai/api/v1")),
         ("/spec/resources/limits/memory", json!("4Gi")),
         ("/spec/deletionPolicy", json!("Retain")),
         ("/spec/suspend", json!(false)),
@@ -75,15 +75,13 @@ fn list_shows_the_main_columns() {
     });
     let status = json!({"status": {
         "conditions": [ready], "version": "1.4.0", "address": "https://abc.example.com",
-        "usage": {"users": 7, "monthSpendUsd": "12.50"},
     }});
     env.kubectl(&["patch", "mai", "abc", "--subresource=status", "--type=merge", "--patch", &status.to_string()]);
     let listed = env.kubectl(&["get", "mai"]);
     let mut lines = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let (head, row) = (lines.next().unwrap(), lines.next().unwrap());
-    assert_eq!(head, ["NAME", "READY", "REASON", "VERSION", "USERS", "SPEND", "BACKUP", "ADDRESS", "AGE"]);
-    // There is no backup, so that column is empty.
-    assert_eq!(row[..7], ["abc", "True", "Ready", "1.4.0", "7", "12.50", "https://abc.example.com"]);
+    assert_eq!(head, ["NAME", "READY", "REASON", "VERSION", "ADDRESS", "AGE"]);
+    assert_eq!(row[..5], ["abc", "True", "Ready", "1.4.0", "https://abc.example.com"]);
     env.kubectl(&["wait", "--for=condition=Ready", "mai/abc", "--timeout=10s"]);
     assert_eq!(
         env.kubectl(&["get", "mai", "--field-selector=spec.expose.host=abc.example.com", "-o", "name"]),

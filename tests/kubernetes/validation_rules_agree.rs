@@ -146,6 +146,58 @@ const BROKEN: &[(&str, &str)] = &[
         "{upgrade: {window: {start: '22:00', duration: 4h, timeZone: '+02:00'}}}",
         "upgrade.window.timeZone must be an IANA name such as Europe/Warsaw",
     ),
+    (
+        "{server: {kind: OpenWebUI}, access: {maxUsers: 5}}",
+        "access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it",
+    ),
+    (
+        "{backup: {}}",
+        "backup has no effect yet: no backups are scheduled; remove it, and back up the data volume by other means",
+    ),
+    (
+        "{openRouter: {monthlyLimitUsd: 500}}",
+        "openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
+    ),
+    (
+        "{openRouter: {markup: '1.3'}}",
+        "openRouter.markup has no effect yet: clients see what the upstream charges; remove it, and add the markup to your own bills",
+    ),
+    (
+        "{openRouter: {managementKeySecretRef: {name: s, key: k}}}",
+        "openRouter.managementKeySecretRef has no effect yet: keys are neither created nor rotated; remove it, and name the client's key in openRouter.apiKeySecretRef",
+    ),
+    (
+        "{upgrade: {backupFirst: true}}",
+        "upgrade.backupFirst has no effect yet: no backup is taken before an upgrade; remove it, and copy the data volume before you change the image",
+    ),
+    (
+        "{upgrade: {rollback: false}}",
+        "upgrade.rollback has no effect yet: containers and pods that do not become ready are always rolled back, processes and data never; remove it",
+    ),
+    (
+        "{upgrade: {window: {start: '22:00', duration: 4h}}}",
+        "upgrade.window has no effect yet: a change takes effect as soon as it is declared; remove it, and change the image when the client can spare its server",
+    ),
+    (
+        "{expose: {port: 8001}}",
+        "expose.port has no effect on Kubernetes: the Service mai-NAME serves port 8080 inside the cluster; remove it, and declare expose.host with expose.ingress or expose.gateway for access from outside",
+    ),
+    (
+        "{expose: {address: 127.0.0.1}}",
+        "expose.address has no effect on Kubernetes: the Service mai-NAME serves port 8080 inside the cluster; remove it, and declare expose.host with expose.ingress or expose.gateway for access from outside",
+    ),
+    (
+        "{expose: {networks: [web]}}",
+        "expose.networks has no effect on Kubernetes: a pod has the network of the cluster; remove it; the NetworkPolicy of the instance limits who may reach it",
+    ),
+    (
+        "{storage: {data: {hostPath: /srv/a}}}",
+        "storage.data.hostPath has no effect on Kubernetes: a pod may run on any node, and this is a directory of one; remove it, or name an existing claim in volumeName",
+    ),
+    (
+        "{storage: {backups: {hostPath: /srv/a}}}",
+        "storage.backups.hostPath has no effect on Kubernetes: a pod may run on any node, and this is a directory of one; remove it, or name an existing claim in volumeName",
+    ),
 ];
 
 const NAME_RULE: &str = "metadata.name must be at most 40 lower-case letters, digits and dashes, start with a letter and end with a letter or digit; it names containers, volumes and services";
@@ -186,8 +238,10 @@ fn findings(documents: &[(String, String, &str)]) -> impl Fn(&str) -> Vec<String
     for (name, document, _) in documents {
         std::fs::write(directory.path().join(format!("{name}.yaml")), document).unwrap();
     }
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_mai")).args(["validate", "-o", "json"]).arg(directory.path()).output();
+    let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["validate", "--runtime", "kubernetes", "-o", "json"])
+        .arg(directory.path())
+        .output();
     let verdict: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
     let findings = verdict["findings"].as_array().unwrap().clone();
     move |name| {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use crate::api::PlatformKind;
 use crate::runtime::docker::DockerOptions;
 
 /// Kept in the state directory.
@@ -39,6 +40,14 @@ impl Choice {
 }
 
 impl RuntimeKind {
+    /// Returns the platform whose fields take effect.
+    pub(in crate::cli) fn platform(self) -> PlatformKind {
+        match self {
+            Self::Process => PlatformKind::Process,
+            Self::Docker => PlatformKind::Docker,
+        }
+    }
+
     /// What the state directory was last used with.
     pub(in crate::cli) fn remembered(state_dir: &Path) -> Self {
         match std::fs::read_to_string(state_dir.join(FILE)).unwrap_or_default().trim() {

@@ -61,7 +61,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.remember(&state_dir)?;
-    let (source, documents) = Directory::open(&args.place.directory, state.clone()).await?;
+    let (source, documents) = Directory::open(&args.place.directory, state.clone(), args.runtime.platform()).await?;
     let opened = Opened { state_dir, state, source, documents };
     match args.runtime {
         RuntimeKind::Process => {

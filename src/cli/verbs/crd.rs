@@ -3,12 +3,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use kube::CustomResourceExt;
-
-use crate::api::MaiInstance;
+use crate::api::crd;
 
 pub(in crate::cli) fn run() -> anyhow::Result<ExitCode> {
-    let yaml = serde_saphyr::to_string(&serde_json::to_value(MaiInstance::crd())?)?;
+    let yaml = serde_saphyr::to_string(&crd()?)?;
     std::io::stdout().lock().write_all(yaml.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }

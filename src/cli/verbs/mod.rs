@@ -7,6 +7,7 @@ mod compose;
 mod crd;
 mod down;
 mod exec;
+mod fields;
 mod fix_permissions;
 mod health;
 mod logs;
@@ -63,6 +64,8 @@ pub(super) enum Verb {
     MockUpstream(mock_upstream::Args),
     /// Print the custom resource definition of MaiInstance for a cluster
     Crd,
+    /// Print what each field of a document does on each platform, as Markdown
+    Fields,
     /// Print shell completions
     Completions(completions::Args),
 }
@@ -87,6 +90,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Health(args) => health::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
         Verb::Crd => crd::run(),
+        Verb::Fields => fields::run(),
         Verb::Completions(args) => completions::run(&args),
     }
 }

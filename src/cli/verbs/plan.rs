@@ -46,8 +46,9 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         Some(state) => state.documents().await?,
         None => Vec::new(),
     };
-    let preview = Preview::of(&args.place.directory, known).await?;
-    let items = match args.choice.kind(&state_dir) {
+    let runtime = args.choice.kind(&state_dir);
+    let preview = Preview::of(&args.place.directory, known, runtime.platform()).await?;
+    let items = match runtime {
         RuntimeKind::Process => {
             // As the servers know it: without symbolic links.
             let state_dir = state_dir.canonicalize().unwrap_or(state_dir);

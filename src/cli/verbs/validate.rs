@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::api::PlatformKind;
 use crate::source::directory::{Judged, Severity, Verdict, judge, read};
 
 #[derive(Debug, clap::Args)]
@@ -14,9 +15,33 @@ pub(in crate::cli) struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
 
+    /// Platform whose documents these are: fields without effect on it are errors too
+    #[arg(long, value_enum, value_name = "RUNTIME")]
+    runtime: Option<Platform>,
+
     /// How the findings are printed
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Platform {
+    /// Child processes of `mai compose`
+    Process,
+    /// Containers of `mai compose --runtime docker`
+    Docker,
+    /// A cluster
+    Kubernetes,
+}
+
+impl From<Platform> for PlatformKind {
+    fn from(platform: Platform) -> Self {
+        match platform {
+            Platform::Process => Self::Process,
+            Platform::Docker => Self::Docker,
+            Platform::Kubernetes => Self::Kubernetes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -29,7 +54,7 @@ enum Output {
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let trees: Vec<_> = args.paths.iter().map(|path| (path.as_path(), read(path))).collect();
-    let verdict = judge(&trees);
+    let verdict = judge(&trees, args.runtime.map(PlatformKind::from));
     let mut out = std::io::stdout().lock();
     match args.output {
         Output::Json => writeln!(out, "{:#}", to_json(&verdict))?,

@@ -20,7 +20,7 @@ fn workload(spec: Value) -> Workload {
         "apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance",
         "metadata": {"name": "companyabc", "namespace": "client-companyabc"}, "spec": spec,
     });
-    let instance: MaiInstance = serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap();
+    let instance: MaiInstance = serde_json::from_value(crate::api::check(&document, None, None).unwrap()).unwrap();
     let id = InstanceId { namespace: "client-companyabc".into(), name: "companyabc".into(), uid: "0000-1111".into() };
     let secret = |name: &str, key: &str| SecretRef { name: name.into(), key: Some(key.into()) };
     let secrets = BTreeMap::from([

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::object::accept;
 use super::parse::{Content, Document, Key};
 use super::scan::Tree;
-use crate::api::Finding;
+use crate::api::{Finding, PlatformKind};
 use crate::state::{KnownDocument, Problem};
 
 /// A document is believed to be gone when two scans at least this far apart agree.
@@ -45,15 +45,16 @@ pub(super) struct Sighting<'a> {
     pub value: &'a Value,
 }
 
-/// Decides what `tree` means. `missing` is what the plan before this one left in doubt.
+/// Decides what `tree` means on `platform`. `missing` is what the plan before this one left in doubt.
 pub(super) fn plan(
     root: &Path,
     known: &BTreeMap<Key, KnownDocument>,
     tree: &Tree,
     missing: &BTreeMap<Key, Instant>,
+    platform: PlatformKind,
     now: Instant,
 ) -> Plan {
-    let mut planning = Planning { known, tree, plan: Plan::default(), troubled: BTreeMap::new() };
+    let mut planning = Planning { platform, known, tree, plan: Plan::default(), troubled: BTreeMap::new() };
     let seen = planning.read();
     planning.judge_seen(&seen);
     planning.judge_unseen(&seen, missing, now);
@@ -75,6 +76,7 @@ struct Seen<'a> {
 }
 
 struct Planning<'a> {
+    platform: PlatformKind,
     known: &'a BTreeMap<Key, KnownDocument>,
     tree: &'a Tree,
     plan: Plan,
@@ -130,7 +132,7 @@ impl<'a> Planning<'a> {
                 seen.sightings.entry(key).or_default().push(Sighting { file: path, document, value });
             }
             Content::Instance { key: None, value } => {
-                for finding in accept(value, None).err().unwrap_or_default() {
+                for finding in accept(value, None, Some(self.platform)).err().unwrap_or_default() {
                     self.trouble(path, document.problem(&shown, &finding));
                 }
             }
@@ -175,7 +177,7 @@ impl<'a> Planning<'a> {
             .get(key)
             .filter(|row| row.released_at.is_none() || row.document["spec"]["deletionPolicy"] != "Delete");
         let file = seen.file.display().to_string();
-        match accept(seen.value, stood.map(|row| &row.document)) {
+        match accept(seen.value, stood.map(|row| &row.document), Some(self.platform)) {
             Ok(full) => {
                 if !stands(self.known.get(key), &full, &file) {
                     self.plan.accept.push((key.clone(), full, file));

@@ -25,7 +25,7 @@ use secrecy::SecretString;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 
-use crate::api::SecretRef;
+use crate::api::{PlatformKind, SecretRef};
 use crate::source::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
 
@@ -47,15 +47,15 @@ pub struct Directory {
 
 impl Directory {
     /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing for a while when
-    /// instances are known from before: that removes nothing.
-    pub async fn open(path: &Path, state: State) -> Result<(Self, Documents), SourceError> {
+    /// instances are known from before: that removes nothing. Documents with fields that have no effect on `platform` are not accepted.
+    pub async fn open(path: &Path, state: State, platform: PlatformKind) -> Result<(Self, Documents), SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         // Not canonical: a link that is pointed elsewhere later has to be followed.
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
         let secrets = Secrets::new();
         let (problem_sender, problems) = tokio::sync::watch::channel(Vec::new());
         let (output, events) = mpsc::unbounded_channel();
-        let follower = Follower::start(root, state, secrets.clone(), problem_sender, output).await?;
+        let follower = Follower::start(root, platform, state, secrets.clone(), problem_sender, output).await?;
         match follower.tree().root {
             Root::NotADirectory => return Err(not_a_directory()),
             Root::Missing if !follower.knows_any() => return Err(not_a_directory()),

@@ -3,13 +3,17 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
-use crate::api::{DOCUMENT_FILE, DOCUMENT_PROBLEM, FINALIZER, Finding, MaiInstance, check};
+use crate::api::{DOCUMENT_FILE, DOCUMENT_PROBLEM, FINALIZER, Finding, MaiInstance, PlatformKind, check};
 use crate::state::KnownDocument;
 
 /// Checks a document as [`check`] does, and that it can be shown as an object; returns it in the form in which it is kept.
-pub(crate) fn accept(document: &Value, old: Option<&Value>) -> Result<Value, Vec<Finding>> {
+pub(crate) fn accept(
+    document: &Value,
+    old: Option<&Value>,
+    platform: Option<PlatformKind>,
+) -> Result<Value, Vec<Finding>> {
     let finding = |path: &str, message: String| vec![Finding { path: path.to_owned(), message }];
-    let full = kept(check(document, old)?);
+    let full = kept(check(document, old, platform)?);
     let namespace = full["metadata"]["namespace"].as_str().unwrap_or_default();
     let is_label = namespace.len() <= 63
         && namespace.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -72,7 +76,7 @@ mod tests {
                 "annotations": {"mine": "1", "mai.dev/document-problem": "forged"}},
             "spec": {"displayName": "A"}, "status": {"restarts": 3},
         });
-        let full = accept(&exported, None).unwrap();
+        let full = accept(&exported, None, None).unwrap();
         assert_eq!(full["metadata"], json!({"name": "a", "namespace": "default", "annotations": {"mine": "1"}}));
         assert!(full.get("status").is_none());
     }
@@ -84,7 +88,7 @@ mod tests {
             (json!({"name": "a", "namespace": "a", "labels": {"x": 1}}), "metadata"),
         ] {
             let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": metadata, "spec": {"displayName": "A"}});
-            assert_eq!(accept(&document, None).unwrap_err()[0].path, path);
+            assert_eq!(accept(&document, None, None).unwrap_err()[0].path, path);
         }
     }
 }

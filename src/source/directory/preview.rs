@@ -13,7 +13,7 @@ use super::object::object;
 use super::parse::Key;
 use super::scan::{Root, Tree, scan};
 use super::secrets::Secrets;
-use crate::api::{MaiInstance, SecretRef};
+use crate::api::{MaiInstance, PlatformKind, SecretRef};
 use crate::source::{Rotated, SecretError, Source, SourceError};
 use crate::state::{KnownDocument, Problem};
 
@@ -41,7 +41,7 @@ pub struct Preview {
 impl Preview {
     /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that stand. Takes most of a second when a
     /// document seems to be gone, since that is looked at twice.
-    pub async fn of(path: &Path, known: Vec<KnownDocument>) -> Result<Self, SourceError> {
+    pub async fn of(path: &Path, known: Vec<KnownDocument>, platform: PlatformKind) -> Result<Self, SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
         let known: BTreeMap<Key, KnownDocument> =
@@ -52,11 +52,11 @@ impl Preview {
             Root::Missing if known.values().all(|row| row.released_at.is_some()) => return Err(not_a_directory()),
             _ => {}
         }
-        let mut planned = plan(&root, &known, &tree, &BTreeMap::new(), Instant::now());
+        let mut planned = plan(&root, &known, &tree, &BTreeMap::new(), platform, Instant::now());
         if !planned.missing.is_empty() {
             tokio::time::sleep(BELIEF).await;
             tree = scan(&root, &tree);
-            planned = plan(&root, &known, &tree, &planned.missing, Instant::now());
+            planned = plan(&root, &known, &tree, &planned.missing, platform, Instant::now());
         }
         let secrets = Secrets::new();
         let mut problems = secrets.take(&tree);

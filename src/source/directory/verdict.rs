@@ -12,7 +12,7 @@ use super::parse::{Content, Document, Key};
 use super::scan::{Root, Tree};
 use super::secret_document::Values;
 use super::secrets::open_to_others;
-use crate::api::{Finding, SecretRef};
+use crate::api::{Finding, PlatformKind, SecretRef};
 use crate::core::DOCKER_CONFIG;
 use crate::source::SecretError;
 use crate::state::Problem;
@@ -72,8 +72,8 @@ impl Good<'_> {
     }
 }
 
-/// Judges the trees read from the given paths together.
-pub(crate) fn judge(trees: &[(&Path, Tree)]) -> Verdict {
+/// Judges the trees read from the given paths together, for a platform or for all.
+pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut good = Vec::new();
     let mut sightings: BTreeMap<&Key, Vec<Sighting<'_>>> = BTreeMap::new();
@@ -113,7 +113,7 @@ pub(crate) fn judge(trees: &[(&Path, Tree)]) -> Verdict {
                         if let Some(key) = key {
                             sightings.entry(key).or_default().push(Sighting { file: path, document, value });
                         }
-                        match (accept(value, None), key) {
+                        match (accept(value, None, platform), key) {
                             (Ok(full), Some(key)) => good.push(Good { key, file: path, document, full }),
                             (Ok(_), None) => {}
                             (Err(findings), _) => {

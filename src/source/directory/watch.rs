@@ -15,7 +15,7 @@ use super::object::object;
 use super::parse::Key;
 use super::scan::{Tree, scan};
 use super::secrets::Secrets;
-use crate::api::MaiInstance;
+use crate::api::{MaiInstance, PlatformKind};
 use crate::state::{KnownDocument, Problem, State, StateError};
 
 /// How often the tree is looked at even when nothing was heard, so that a lost event is healed.
@@ -31,6 +31,7 @@ pub(super) struct Release {
 /// What follows the tree.
 pub(super) struct Follower {
     root: PathBuf,
+    platform: PlatformKind,
     state: State,
     secrets: Secrets,
     known: BTreeMap<Key, KnownDocument>,
@@ -49,6 +50,7 @@ impl Follower {
     /// Takes a first look, a second one when something seems to be gone, and shows all that stands.
     pub(super) async fn start(
         root: PathBuf,
+        platform: PlatformKind,
         state: State,
         secrets: Secrets,
         problems: watch::Sender<Vec<Problem>>,
@@ -58,6 +60,7 @@ impl Follower {
         let known = known.into_iter().map(|row| ((row.namespace.clone(), row.name.clone()), row)).collect();
         let mut follower = Self {
             root,
+            platform,
             state,
             secrets,
             known,
@@ -144,7 +147,7 @@ impl Follower {
     async fn take_up(&mut self) -> Result<(), StateError> {
         // Secrets first: who acts on a document finds those it refers to.
         let secret_problems = self.secrets.take(&self.tree);
-        let plan = plan(&self.root, &self.known, &self.tree, &self.missing, Instant::now());
+        let plan = plan(&self.root, &self.known, &self.tree, &self.missing, self.platform, Instant::now());
         for (key, document, file) in plan.accept {
             let row = self.state.accept(&key.0, &key.1, &document, Some(&file)).await?;
             self.show(key, row);

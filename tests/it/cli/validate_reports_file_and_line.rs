@@ -172,3 +172,77 @@ fn nothing_to_validate_is_an_error() {
         assert!(lines(&output)[0].starts_with(expected), "{output:?}");
     }
 }
+
+#[test]
+fn field_without_effect_yet_is_refused_with_its_remedy() {
+    let tree = tempfile::tempdir().unwrap();
+    let spec = "  displayName: A\n  backup:\n    schedule: 0 2 * * *\n  openRouter:\n    monthlyLimitUsd: 500\n    markup: \"1.3\"\n  upgrade:\n    backupFirst: true\n";
+    write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n{spec}"));
+    let output = validate(&["a.yaml"], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    let expected = [
+        "a.yaml:6:3: spec.backup: backup has no effect yet: no backups are scheduled; remove it, and back up the data volume by other means",
+        "a.yaml:9:5: spec.openRouter.monthlyLimitUsd: openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
+        "a.yaml:10:5: spec.openRouter.markup: openRouter.markup has no effect yet: clients see what the upstream charges; remove it, and add the markup to your own bills",
+        "a.yaml:12:5: spec.upgrade.backupFirst: upgrade.backupFirst has no effect yet: no backup is taken before an upgrade; remove it, and copy the data volume before you change the image",
+        "4 errors, 1 instance in 1 file",
+    ];
+    assert_eq!(lines(&output), expected);
+}
+
+#[test]
+fn field_is_refused_where_it_has_no_effect() {
+    let tree = tempfile::tempdir().unwrap();
+    let spec = "  displayName: A\n  image: mai-production:1\n  expose:\n    port: 8001\n    networks: [web]\n  storage:\n    data: {hostPath: /srv/a}\n    backups: {size: 5Gi}\n";
+    write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n{spec}"));
+    assert_eq!(lines(&validate(&["a.yaml"], tree.path())), ["1 instance in 1 file is valid"]);
+    for (runtime, refused) in [
+        (
+            "process",
+            [
+                "6:3: spec.image: image",
+                "9:5: spec.expose.networks: expose.networks",
+                "12:15: spec.storage.backups.size: storage.backups.size",
+            ]
+            .as_slice(),
+        ),
+        ("docker", ["12:15: spec.storage.backups.size: storage.backups.size"].as_slice()),
+        (
+            "kubernetes",
+            [
+                "8:5: spec.expose.port: expose.port",
+                "9:5: spec.expose.networks: expose.networks",
+                "11:12: spec.storage.data.hostPath: storage.data.hostPath",
+            ]
+            .as_slice(),
+        ),
+    ] {
+        let platform = if runtime == "kubernetes" {
+            "Kubernetes"
+        } else {
+            &format!("the {} runtime", if runtime == "docker" { "Docker" } else { runtime })
+        };
+        let output = validate(&["a.yaml", "--runtime", runtime], tree.path());
+        let lines = lines(&output);
+        assert_eq!(lines.len(), refused.len() + 1, "{lines:#?}");
+        for (line, start) in lines.iter().zip(refused) {
+            assert!(line.starts_with(&format!("a.yaml:{start} has no effect on {platform}: ")), "{line}");
+            assert!(line.contains("; remove it"), "{line}");
+        }
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn default_is_never_refused() {
+    let tree = tempfile::tempdir().unwrap();
+    write(
+        tree.path(),
+        "a.yaml",
+        &format!("{HEAD}metadata: {{name: a}}\nspec:\n  displayName: A\n  openRouter: {{mock: true}}\n"),
+    );
+    for runtime in ["process", "docker", "kubernetes"] {
+        let output = validate(&["a.yaml", "--runtime", runtime], tree.path());
+        assert_eq!(lines(&output), ["1 instance in 1 file is valid"], "{runtime}");
+    }
+}

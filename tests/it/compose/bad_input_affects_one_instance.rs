@@ -132,7 +132,7 @@ fn unwritable_data_directory_is_named() {
     let file = workspace.documents.parent().unwrap().join("a-file");
     std::fs::write(&file, "").unwrap();
     let port = free_port();
-    let storage = format!("  storage: {{data: {{size: 1Gi, hostPath: {}}}}}\n", file.join("data").display());
+    let storage = format!("  storage: {{data: {{hostPath: {}}}}}\n", file.join("data").display());
     workspace.write("alpha.yaml", &document("alpha", port, &storage));
     let compose = workspace.compose(&[]);
     wait_ready(good);
@@ -201,5 +201,28 @@ fn custom_image_is_not_replaced_by_the_builtin_server() {
     let message = workspace.wait_for_reason("foreign", "Ready", "UnsupportedByRuntime");
     assert!(message.contains("--runtime docker"), "{message}");
     assert!(workspace.pid("foreign").is_none());
+    compose.stop();
+}
+
+#[test]
+fn field_without_effect_keeps_the_last_good_document() {
+    let workspace = Workspace::new();
+    let port = free_port();
+    workspace.write("a.yaml", &document("alpha", port, ""));
+    let compose = workspace.compose(&[]);
+    wait_ready(port);
+    let pid = workspace.pid("alpha");
+    workspace.write("a.yaml", &document("alpha", port, "  image: mai-production:2\n  backup: {}\n"));
+    let message = workspace.wait_for_reason("alpha", "DocumentValid", "InvalidDocument");
+    assert!(message.contains("a.yaml:9:3: spec.image: image has no effect on the process runtime"), "{message}");
+    assert!(message.contains("a.yaml:10:3: spec.backup: backup has no effect yet"), "{message}");
+    assert_eq!((workspace.pid("alpha"), workspace.condition("alpha", "Ready").unwrap().0.as_str()), (pid, "True"));
+    compose.wait_for_line(&["alpha", "problem", "spec.backup"]);
+    let (code, out, _) = workspace.mai("plan", &[]);
+    assert!(code == 1 && out.contains("spec.backup: backup has no effect yet"), "{code}: {out}");
+
+    workspace.write("a.yaml", &document("alpha", port, ""));
+    workspace.wait_for_reason("alpha", "DocumentValid", "Valid");
+    assert_eq!(workspace.pid("alpha"), pid);
     compose.stop();
 }

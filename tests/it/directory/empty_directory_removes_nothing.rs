@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use mai_operator::api::PlatformKind;
 use mai_operator::source::Source;
 
 use crate::fixtures::event_stream::{EventStream, document};
@@ -149,7 +150,9 @@ async fn document_restored_before_release_is_not_released() {
 async fn nonexistent_directory_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let state = mai_operator::state::State::open(state.path()).await.unwrap();
-    let outcome = mai_operator::source::directory::Directory::open(Path::new("/nowhere/at/all"), state).await;
+    let outcome =
+        mai_operator::source::directory::Directory::open(Path::new("/nowhere/at/all"), state, PlatformKind::Process)
+            .await;
     let Err(error) = outcome else { panic!("it was opened") };
     assert_eq!(
         error.to_string(),

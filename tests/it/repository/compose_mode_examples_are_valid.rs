@@ -37,7 +37,11 @@ fn secrets() -> BTreeMap<String, String> {
 
 #[test]
 fn example_clients_are_valid_and_have_their_secrets() {
-    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(file("clients")).envs(secrets()).output();
+    let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["validate", "--runtime", "docker"])
+        .arg(file("clients"))
+        .envs(secrets())
+        .output();
     let output = output.unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!((output.status.code(), stdout.trim()), (Some(0), "3 instances in 3 files are valid"));
@@ -118,4 +122,17 @@ fn containerised_operator_has_the_mounts_it_needs() {
     }
     assert_eq!(proxy["networks"]["web"]["external"], true);
     assert_eq!(proxy["services"]["caddy"]["networks"], json!(["web"]));
+}
+
+#[test]
+fn examples_are_valid_on_their_platform() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (runtime, examples) in [("process", "compose-mode/quickstart"), ("kubernetes", "deploy/examples")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+            .args(["validate", "--runtime", runtime])
+            .arg(root.join(examples))
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{examples}: {}", String::from_utf8_lossy(&output.stdout));
+    }
 }

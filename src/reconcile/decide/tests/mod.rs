@@ -26,7 +26,7 @@ fn instance(spec: Value) -> MaiInstance {
     let mut full = json!({"displayName": "A", "expose": {"port": 8001}});
     full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc", "generation": 3}, "spec": full});
-    serde_json::from_value(crate::api::check(&document, None).unwrap()).unwrap()
+    serde_json::from_value(crate::api::check(&document, None, None).unwrap()).unwrap()
 }
 
 fn workload(instance: &MaiInstance) -> Workload {

@@ -24,7 +24,7 @@ fn row(root: &Path, name: &str, file: &str) -> (Key, KnownDocument) {
         uid: name.to_owned(),
         generation: 1,
         resource_version: 1,
-        document: accept(&document, None).unwrap(),
+        document: accept(&document, None, None).unwrap(),
         file: Some(root.join(file).display().to_string()),
         problem: None,
         created_at: Timestamp::UNIX_EPOCH,
@@ -44,9 +44,9 @@ fn outcome(files: &[(&str, String)], change: impl Fn(&mut KnownDocument)) -> Vec
     known.values_mut().filter(|row| row.name == "a").for_each(change);
     let tree = scan(root.path(), &Tree::none());
     let now = Instant::now();
-    let first = plan(root.path(), &known, &tree, &BTreeMap::new(), now);
+    let first = plan(root.path(), &known, &tree, &BTreeMap::new(), PlatformKind::Process, now);
     assert!(first.delete.is_empty(), "nothing is removed at first sight");
-    let second = plan(root.path(), &known, &tree, &first.missing, now + BELIEF);
+    let second = plan(root.path(), &known, &tree, &first.missing, PlatformKind::Process, now + BELIEF);
     let mut words: Vec<String> = second.accept.iter().map(|(key, ..)| format!("accept {}", key.1)).collect();
     words.extend(second.keep.iter().map(|(key, _)| format!("keep {}", key.1)));
     words.extend(second.delete.iter().map(|key| format!("delete {}", key.1)));

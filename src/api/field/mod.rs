@@ -1,0 +1,12 @@
+//! What each field of a document does on each platform, in one table ([`FIELDS`]), and what follows from it: the refusal of fields
+//! without an effect ([`refusals`]), the same refusal by an API server ([`crd`]), and `docs/fields.md`. Pure data, no I/O.
+
+mod admission;
+mod effect;
+mod refusal;
+mod table;
+
+pub use admission::crd;
+pub use effect::{Effect, Field, PlatformKind};
+pub use refusal::{refusals, stored_refusals};
+pub use table::FIELDS;

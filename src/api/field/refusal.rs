@@ -1,0 +1,96 @@
+//! Refusal of fields that a document declares and that have no effect.
+
+use serde_json::Value;
+
+use super::effect::{Effect, PlatformKind};
+use super::table::FIELDS;
+use crate::api::Finding;
+
+/// Returns a finding for each field without effect in `document`, which is as its author wrote it, without defaults. Where the platform
+/// is not known, only the fields are refused that have no effect on any.
+pub fn refusals(document: &Value, platform: Option<PlatformKind>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    walk(&document["spec"], "spec", "spec", platform, &|_, _| false, &mut findings);
+    findings
+}
+
+/// Returns the same for an object that a cluster stored, which may hold defaults of earlier versions.
+pub fn stored_refusals(document: &Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    walk(&document["spec"], "spec", "spec", Some(PlatformKind::Kubernetes), &is_former_default, &mut findings);
+    findings
+}
+
+/// Returns whether the value is a default that earlier versions of the CRD wrote into stored objects, where nobody declared it.
+fn is_former_default(row: &str, value: &Value) -> bool {
+    match row {
+        "spec.upgrade.backupFirst" | "spec.upgrade.rollback" => *value == true,
+        "spec.openRouter.markup" => *value == "1.3",
+        _ => false,
+    }
+}
+
+/// Adds a finding for each refused field at or below `value`. `path` names the place in the document, `row` the same place in the table.
+fn walk(
+    value: &Value,
+    path: &str,
+    row: &str,
+    platform: Option<PlatformKind>,
+    is_excepted: &dyn Fn(&str, &Value) -> bool,
+    findings: &mut Vec<Finding>,
+) {
+    if value.is_null() || is_excepted(row, value) {
+        return;
+    }
+    if let Some(message) = sentence(row, platform) {
+        findings.push(Finding { path: path.to_owned(), message });
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                walk(value, &format!("{path}.{key}"), &format!("{row}.{key}"), platform, is_excepted, findings);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                walk(value, &format!("{path}[{index}]"), &format!("{row}[]"), platform, is_excepted, findings);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Returns the sentence with which all fields at or below `prefix` are refused; nothing when one of them takes effect or they are
+/// refused for different reasons.
+pub(super) fn sentence(prefix: &str, platform: Option<PlatformKind>) -> Option<String> {
+    let effect_of = |field: &super::Field| match platform {
+        Some(platform) => field.on(platform),
+        None => field.process,
+    };
+    let mut effects = FIELDS.iter().filter(|field| field.is_within(prefix)).map(effect_of);
+    let first = effects.next()?;
+    let refused = !matches!(first, Effect::Active(_)) && effects.all(|effect| effect == first);
+    refused.then(|| first.sentence(prefix, platform)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn former_defaults_of_a_stored_object_are_not_refused() {
+        let spec = json!({
+            "upgrade": {"backupFirst": true, "rollback": true}, "openRouter": {"markup": "1.3"},
+            "storage": {"data": {"size": "10Gi"}},
+        });
+        let document = json!({"spec": spec});
+        assert_eq!(stored_refusals(&document), []);
+        assert_eq!(refusals(&document, None).len(), 3, "in a document somebody wrote them");
+        let declared = json!({"spec": {"upgrade": {"rollback": false}, "openRouter": {"markup": "1.5"}, "backup": {}}});
+        let paths: Vec<String> = stored_refusals(&declared).into_iter().map(|finding| finding.path).collect();
+        assert_eq!(paths, ["spec.upgrade.rollback", "spec.openRouter.markup", "spec.backup"]);
+    }
+}

@@ -1,0 +1,347 @@
+//! The table itself, in the order of the documentation.
+
+use super::effect::Effect::{Active, Pending, Unsupported};
+use super::effect::{Effect, Field, Refusal};
+
+/// Every leaf of the schema of a `MaiInstance`.
+pub const FIELDS: &[Field] = &[
+    all("spec.displayName", "Name of the instance in its pages (`WEBUI_NAME`)."),
+    engines(
+        "spec.image",
+        OWN_BINARY,
+        "Image of the container; another one replaces the container.",
+        "Image of the pod; another one replaces the pod.",
+    ),
+    engines(
+        "spec.imagePullPolicy",
+        OWN_BINARY,
+        "When the engine pulls the image; `Always` checks every ten minutes whether the tag has moved.",
+        "Pull policy of the container; `Always` pulls at each start of a pod.",
+    ),
+    engines(
+        "spec.imagePullSecrets[]",
+        OWN_BINARY,
+        "Logins with which the image is pulled.",
+        "Pull secrets of the pod.",
+    ),
+    Field {
+        path: "spec.suspend",
+        process: Active("Stops the server; data stays."),
+        docker: Active("Stops the container; data stays."),
+        kubernetes: Active("Scales the Deployment to nothing; claims and Service stay."),
+    },
+    Field {
+        path: "spec.deletionPolicy",
+        process: Active("`Delete` removes data and backups with the document."),
+        docker: Active("`Delete` removes the volumes that were made for the instance with the document."),
+        kubernetes: Active("`Delete` removes the claims that were made for the instance with the document."),
+    },
+    Field {
+        path: "spec.server.kind",
+        process: Active(
+            "`Mai` is run; the other kinds need an image and block the instance with `UnsupportedByRuntime`.",
+        ),
+        docker: Active("Environment, health path and confinement that suit the program in the image."),
+        kubernetes: Active("Environment and health path that suit the program in the image."),
+    },
+    all("spec.server.environment", "`ENV` of the server."),
+    all(
+        "spec.server.locale",
+        "Language of people who have not chosen one (`DEFAULT_LOCALE`); without it the browser decides.",
+    ),
+    all("spec.server.env[].name", "Name of a further environment variable of the server."),
+    all("spec.server.env[].value", "Its value."),
+    all("spec.server.env[].secretRef.name", "Secret with its value."),
+    all("spec.server.env[].secretRef.key", "Key of that Secret."),
+    all(
+        "spec.server.secretKeyRef.name",
+        "Secret with the key that signs sessions; without it one is generated and kept outside the data.",
+    ),
+    all("spec.server.secretKeyRef.key", "Key of that Secret."),
+    all("spec.access.signup", "Who may register."),
+    all("spec.access.maxUsers", "Most accounts. Open WebUI has no such limit, so only the default is accepted for it."),
+    all(
+        "spec.access.admin.email",
+        "E-mail address of the administrator that the server creates while it has no accounts.",
+    ),
+    all("spec.access.admin.name", "Name of that administrator."),
+    all("spec.access.admin.passwordSecretRef.name", "Secret with the first password of that administrator."),
+    all("spec.access.admin.passwordSecretRef.key", "Key of that Secret."),
+    all("spec.openRouter.baseUrl", "Upstream that the server calls; not called while `mock` is true."),
+    all(
+        "spec.openRouter.apiKeySecretRef.name",
+        "Secret with the key of the upstream; without it the administrator enters one in the pages.",
+    ),
+    all("spec.openRouter.apiKeySecretRef.key", "Key of that Secret."),
+    pending("spec.openRouter.managementKeySecretRef.name", NO_KEYS),
+    pending("spec.openRouter.managementKeySecretRef.key", NO_KEYS),
+    all("spec.openRouter.models[]", "Models that people may use; without any all of the upstream."),
+    pending(
+        "spec.openRouter.monthlyLimitUsd",
+        Refusal { cause: "spending is not limited", remedy: "remove it, and limit the key at the upstream" },
+    ),
+    pending(
+        "spec.openRouter.markup",
+        Refusal {
+            cause: "clients see what the upstream charges",
+            remedy: "remove it, and add the markup to your own bills",
+        },
+    ),
+    all("spec.openRouter.mock", "Answers from a mock inside the server."),
+    all("spec.ollama.baseUrl", "Ollama that the server calls beside or instead of the upstream."),
+    Field {
+        path: "spec.storage.data.size",
+        process: Unsupported(NO_SIZE),
+        docker: Unsupported(NO_SIZE),
+        kubernetes: Active("Requested size of the claim, 10Gi unless set; a larger one expands the claim."),
+    },
+    directory("spec.storage.data.hostPath", "Directory of the data.", NODE_PATH),
+    volume(
+        "spec.storage.data.volumeName",
+        "Existing volume that holds the data.",
+        "Existing claim that holds the data.",
+    ),
+    cluster("spec.storage.data.storageClassName", NO_CLASS, "Storage class of the claim."),
+    Field {
+        path: "spec.storage.backups.size",
+        process: Unsupported(NO_SIZE),
+        docker: Unsupported(NO_SIZE),
+        kubernetes: Active("Requested size of the claim, 20Gi unless set; a larger one expands the claim."),
+    },
+    directory("spec.storage.backups.hostPath", "Directory of the backups.", NODE_PATH),
+    volume(
+        "spec.storage.backups.volumeName",
+        "Existing volume that holds the backups.",
+        "Existing claim that holds the backups.",
+    ),
+    cluster("spec.storage.backups.storageClassName", NO_CLASS, "Storage class of the claim."),
+    engines(
+        "spec.resources.requests.cpu",
+        NOTHING_RESERVED,
+        "Share of the processors while they are all busy (CPU shares).",
+        "CPU request of the pod.",
+    ),
+    engines(
+        "spec.resources.requests.memory",
+        NOTHING_RESERVED,
+        "Memory that the engine spares while memory is short (reservation).",
+        "Memory request of the pod.",
+    ),
+    Field {
+        path: "spec.resources.limits.cpu",
+        process: Active(
+            "CPU limit of the server's control group; without permission for one (root, or a delegated group) CPU is not limited.",
+        ),
+        docker: Active("CPU limit of the container, changed without a restart."),
+        kubernetes: Active("CPU limit of the pod."),
+    },
+    Field {
+        path: "spec.resources.limits.memory",
+        process: Active(
+            "Memory limit of the server's control group; without permission for one, limit of its private memory.",
+        ),
+        docker: Active("Memory limit of the container, changed without a restart."),
+        kubernetes: Active("Memory limit of the pod."),
+    },
+    Field {
+        path: "spec.expose.host",
+        process: Active("Host name in the address that `mai status` shows; a reverse proxy in front serves it."),
+        docker: Active("Host name in the address that `mai status` shows; a reverse proxy in front serves it."),
+        kubernetes: Active("Host name of the Ingress or HTTPRoute, and in the address of the status."),
+    },
+    Field {
+        path: "spec.expose.port",
+        process: Active("Port on which the server listens; required."),
+        docker: Active("Port at which the container is published; required."),
+        kubernetes: Unsupported(SERVICE_PORT),
+    },
+    Field {
+        path: "spec.expose.address",
+        process: Active("Address on which the server listens, 127.0.0.1 unless set."),
+        docker: Active("Address at which the container is published, 127.0.0.1 unless set."),
+        kubernetes: Unsupported(SERVICE_PORT),
+    },
+    Field {
+        path: "spec.expose.networks[]",
+        process: Unsupported(Refusal {
+            cause: "a process uses the network of its server",
+            remedy: "remove it, or use the Docker runtime",
+        }),
+        docker: Active("Existing networks that the container joins."),
+        kubernetes: Unsupported(Refusal {
+            cause: "a pod has the network of the cluster",
+            remedy: "remove it; the NetworkPolicy of the instance limits who may reach it",
+        }),
+    },
+    engines(
+        "spec.expose.labels.*",
+        Refusal { cause: "a process has no labels", remedy: "remove it, or use the Docker runtime" },
+        "Label of the container.",
+        "Label of the Service.",
+    ),
+    cluster("spec.expose.ingress.className", NO_INGRESS, "Class of the Ingress."),
+    cluster(
+        "spec.expose.ingress.tlsSecretName",
+        NO_INGRESS,
+        "Certificate of the Ingress; without it the address is http.",
+    ),
+    cluster("spec.expose.ingress.clusterIssuer", NO_INGRESS, "Issuer that cert-manager asks for the certificate."),
+    cluster("spec.expose.ingress.annotations.*", NO_INGRESS, "Annotation of the Ingress."),
+    cluster("spec.expose.gateway.name", NO_INGRESS, "Gateway of the HTTPRoute."),
+    cluster("spec.expose.gateway.namespace", NO_INGRESS, "Namespace of that Gateway, the instance's own unless set."),
+    cluster("spec.expose.gateway.sectionName", NO_INGRESS, "Listener of that Gateway."),
+    probed("spec.health.path", "Path that is probed.", "Path of the startup and readiness probes."),
+    probed(
+        "spec.health.interval",
+        "Time between two probes of a ready server.",
+        "Period of the readiness and liveness probes.",
+    ),
+    probed("spec.health.timeout", "Time that a probe may take.", "Timeout of the probes."),
+    probed(
+        "spec.health.retries",
+        "Failed probes after which the server is restarted.",
+        "Failure threshold of the readiness and liveness probes.",
+    ),
+    probed(
+        "spec.health.startPeriod",
+        "Time that a start may take before it counts as failed.",
+        "Time that the startup probe allows.",
+    ),
+    pending("spec.backup.schedule", NO_BACKUPS),
+    pending("spec.backup.timeZone", NO_BACKUPS),
+    pending("spec.backup.retention.keepLast", NO_BACKUPS),
+    pending("spec.backup.retention.keepHourly", NO_BACKUPS),
+    pending("spec.backup.retention.keepDaily", NO_BACKUPS),
+    pending("spec.backup.retention.keepWeekly", NO_BACKUPS),
+    pending("spec.backup.retention.keepMonthly", NO_BACKUPS),
+    pending("spec.backup.retention.keepYearly", NO_BACKUPS),
+    pending("spec.backup.destinations[].name", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.bucket", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.endpoint", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.region", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.prefix", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.accessKeyIdRef.name", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.accessKeyIdRef.key", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.secretAccessKeyRef.name", NO_BACKUPS),
+    pending("spec.backup.destinations[].s3.secretAccessKeyRef.key", NO_BACKUPS),
+    pending("spec.backup.destinations[].local.path", NO_BACKUPS),
+    pending("spec.backup.encryption.recipients[]", NO_BACKUPS),
+    pending("spec.backup.encryption.identitySecretRef.name", NO_BACKUPS),
+    pending("spec.backup.encryption.identitySecretRef.key", NO_BACKUPS),
+    pending("spec.backup.format", NO_BACKUPS),
+    pending("spec.backup.drill", NO_BACKUPS),
+    pending(
+        "spec.upgrade.backupFirst",
+        Refusal {
+            cause: "no backup is taken before an upgrade",
+            remedy: "remove it, and copy the data volume before you change the image",
+        },
+    ),
+    pending(
+        "spec.upgrade.rollback",
+        Refusal {
+            cause: "containers and pods that do not become ready are always rolled back, processes and data never",
+            remedy: "remove it",
+        },
+    ),
+    pending("spec.upgrade.window.days[]", NO_WINDOW),
+    pending("spec.upgrade.window.start", NO_WINDOW),
+    pending("spec.upgrade.window.duration", NO_WINDOW),
+    pending("spec.upgrade.window.timeZone", NO_WINDOW),
+    all("status.observedGeneration", "Generation of the document that the status describes."),
+    all("status.conditions[].type", "Type of a condition; [conditions](conditions.md) explains each."),
+    all("status.conditions[].status", "`True`, `False` or `Unknown`."),
+    all("status.conditions[].reason", "Reason, of a closed set."),
+    all("status.conditions[].message", "Explanation with the remedy."),
+    all("status.conditions[].lastTransitionTime", "Time at which the status of the condition changed."),
+    all("status.conditions[].observedGeneration", "Generation of the document that the condition describes."),
+    all("status.address", "Where people open the instance."),
+    all("status.version", "Version of the server that was ready last."),
+    all("status.restarts", "Ends or failed probes of the server in a row."),
+    Field {
+        path: "status.rejected.hash",
+        process: Active("Never set: a process is not rolled back."),
+        docker: Active(REJECTED),
+        kubernetes: Active(REJECTED),
+    },
+    Field {
+        path: "status.rejected.why",
+        process: Active("Never set: a process is not rolled back."),
+        docker: Active(REJECTED_WHY),
+        kubernetes: Active(REJECTED_WHY),
+    },
+];
+
+const REJECTED: &str = "Hash of what was rolled back; it is not tried again until something else is declared.";
+const REJECTED_WHY: &str = "Why it was rolled back.";
+
+const OWN_BINARY: Refusal =
+    Refusal { cause: "a process runs the program mai itself", remedy: "remove it, or use the Docker runtime" };
+const NOTHING_RESERVED: Refusal =
+    Refusal { cause: "nothing can be reserved for a process", remedy: "remove it; resources.limits limits the server" };
+const NO_SIZE: Refusal = Refusal {
+    cause: "the size of directories and volumes of a server is not limited",
+    remedy: "remove it; to limit the size, name a directory of a file system of its own in hostPath",
+};
+const NODE_PATH: Refusal = Refusal {
+    cause: "a pod may run on any node, and this is a directory of one",
+    remedy: "remove it, or name an existing claim in volumeName",
+};
+const NO_CLASS: Refusal =
+    Refusal { cause: "only a cluster has storage classes", remedy: "remove it; hostPath chooses a directory" };
+const SERVICE_PORT: Refusal = Refusal {
+    cause: "the Service mai-NAME serves port 8080 inside the cluster",
+    remedy: "remove it, and declare expose.host with expose.ingress or expose.gateway for access from outside",
+};
+const NO_INGRESS: Refusal = Refusal {
+    cause: "only a cluster has Ingresses and Gateways",
+    remedy: "remove it; a reverse proxy in front of expose.port serves expose.host",
+};
+const NO_KEYS: Refusal = Refusal {
+    cause: "keys are neither created nor rotated",
+    remedy: "remove it, and name the client's key in openRouter.apiKeySecretRef",
+};
+const NO_BACKUPS: Refusal =
+    Refusal { cause: "no backups are scheduled", remedy: "remove it, and back up the data volume by other means" };
+const NO_WINDOW: Refusal = Refusal {
+    cause: "a change takes effect as soon as it is declared",
+    remedy: "remove it, and change the image when the client can spare its server",
+};
+
+/// One effect on all platforms.
+const fn all(path: &'static str, effect: &'static str) -> Field {
+    Field { path, process: Active(effect), docker: Active(effect), kubernetes: Active(effect) }
+}
+
+/// No effect on any platform yet.
+const fn pending(path: &'static str, refusal: Refusal) -> Field {
+    let effect: Effect = Pending(refusal);
+    Field { path, process: effect, docker: effect, kubernetes: effect }
+}
+
+/// Effects of containers that processes do not have.
+const fn engines(path: &'static str, process: Refusal, docker: &'static str, kubernetes: &'static str) -> Field {
+    Field { path, process: Unsupported(process), docker: Active(docker), kubernetes: Active(kubernetes) }
+}
+
+/// An effect of the cluster alone.
+const fn cluster(path: &'static str, elsewhere: Refusal, kubernetes: &'static str) -> Field {
+    Field { path, process: Unsupported(elsewhere), docker: Unsupported(elsewhere), kubernetes: Active(kubernetes) }
+}
+
+/// An effect of a server with directories of its own.
+const fn directory(path: &'static str, effect: &'static str, kubernetes: Refusal) -> Field {
+    Field { path, process: Active(effect), docker: Active(effect), kubernetes: Unsupported(kubernetes) }
+}
+
+/// A volume that exists already.
+const fn volume(path: &'static str, docker: &'static str, kubernetes: &'static str) -> Field {
+    let process =
+        Refusal { cause: "a process has directories only", remedy: "remove it; hostPath chooses a directory" };
+    Field { path, process: Unsupported(process), docker: Active(docker), kubernetes: Active(kubernetes) }
+}
+
+/// Probes: by the reconciler on a server, by the kubelet in a cluster.
+const fn probed(path: &'static str, server: &'static str, kubernetes: &'static str) -> Field {
+    Field { path, process: Active(server), docker: Active(server), kubernetes: Active(kubernetes) }
+}
