@@ -106,7 +106,8 @@ impl Locale {
         out
     }
 
-    /// Returns US dollars from micro-dollars: six decimals below one cent, two from there on (rounded half up).
+    /// Returns US dollars from micro-dollars: six decimals below one cent, two from there on
+    /// (rounded half up).
     pub(crate) fn usd(self, micro: i64) -> String {
         let sign = if micro < 0 { "-" } else { "" };
         let absolute = micro.unsigned_abs();
@@ -143,7 +144,8 @@ impl Locale {
         format!("{:02}:{:02}", at.hour(), at.minute())
     }
 
-    /// Returns the time from `then` to `now` in words, or the date of `then` when that is more than a week.
+    /// Returns the time from `then` to `now` in words, or the date of `then` when that is more than
+    /// a week.
     pub(crate) fn ago(self, then: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
         let time = TimeTexts(self);
         let minutes = (now.as_millisecond() - then.as_millisecond()).max(0) / 60_000;

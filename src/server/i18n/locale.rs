@@ -33,8 +33,8 @@ impl Locale {
         Self::ALL.into_iter().find(|locale| locale.code().eq_ignore_ascii_case(primary))
     }
 
-    /// Returns the reader's own choice, else the instance's default, else the best match of `Accept-Language`, else
-    /// English.
+    /// Returns the reader's own choice, else the instance's default, else the best match of
+    /// `Accept-Language`, else English.
     pub(crate) fn choose(own: Option<&str>, instance: Option<&str>, accept_language: Option<&str>) -> Self {
         own.and_then(Self::parse)
             .or_else(|| instance.and_then(Self::parse))
@@ -42,7 +42,8 @@ impl Locale {
             .unwrap_or(Self::En)
     }
 
-    /// Returns the language with the highest weight in an `Accept-Language` header (RFC 9110, section 12.5.4).
+    /// Returns the language with the highest weight in an `Accept-Language` header (RFC 9110,
+    /// section 12.5.4).
     fn preferred(header: &str) -> Option<Self> {
         let mut best: Option<(f32, Self)> = None;
         for part in header.split(',') {

@@ -6,7 +6,8 @@
 //! * `texts`: the macro in which every page declares its texts, both languages side by side.
 //! * `plural`, `format`: counted nouns, numbers, money, dates and times.
 //!
-//! A text that is missing in one language does not compile. The texts themselves stand beside the page that shows them.
+//! A text that is missing in one language does not compile. The texts themselves are in the folder
+//! of the page that shows them.
 
 mod format;
 mod locale;

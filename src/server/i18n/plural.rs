@@ -5,7 +5,8 @@ pub(crate) fn english(n: i64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
-/// Returns `1 model`, `2 modele`, `5 modeli`: Polish has a form for one, for a few (2–4 but not 12–14) and for many.
+/// Returns `1 model`, `2 modele`, `5 modeli`: Polish has a form for one, for a few (2–4 but not
+/// 12–14) and for many.
 pub(crate) fn polish(n: i64, one: &str, few: &str, many: &str) -> String {
     let noun = match (n, n % 10, n % 100) {
         (1, ..) => one,

@@ -1,6 +1,7 @@
 //! The macro that declares texts in every language at once.
 
-/// Declares a type with one method per text, over the [`Locale`](super::Locale) it is constructed with.
+/// Declares a type with one method per text, over the [`Locale`](super::Locale) it is constructed
+/// with.
 ///
 /// ```ignore
 /// texts! {
@@ -13,8 +14,9 @@
 /// }
 /// ```
 ///
-/// A text without arguments is a `&'static str` and one with arguments a `String`, unless its type is given. Leaving
-/// out a language is a syntax error; adding one to `Locale` asks for it in every text.
+/// A text without arguments is a `&'static str` and one with arguments a `String`, unless its type
+/// is given. Leaving out a language is a syntax error; adding one to `Locale` asks for it in every
+/// text.
 macro_rules! texts {
     (
         $(#[$doc:meta])* $name:ident

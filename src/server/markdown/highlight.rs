@@ -1,11 +1,12 @@
 //! Colours for code: comments, strings, numbers and keywords, found by one small scanner.
 //!
-//! The scanner knows how families of languages write comments and strings, not their grammars. It needs no regular
-//! expressions and never loses or changes a character.
+//! The scanner knows how families of languages write comments and strings, not their grammars. It
+//! needs no regular expressions and never loses or changes a character.
 
 use super::{escape, languages::Family};
 
-/// Returns code as HTML: escaped, with a `<span>` around every coloured token. An unknown language stays plain.
+/// Returns code as HTML: escaped, with a `<span>` around every coloured token. An unknown language
+/// stays plain.
 pub(super) fn highlight(language: &str, code: &str) -> String {
     let Some(family) = Family::of_language(language) else { return escape(code) };
     let mut html = String::with_capacity(code.len() * 2);
@@ -60,8 +61,8 @@ fn span(text: &str, matches: impl Fn(char) -> bool) -> usize {
     text.find(|c| !matches(c)).unwrap_or(text.len())
 }
 
-/// Returns the length of the string at the start of `rest`: to its quote on the same line, to three quotes when it opens
-/// with three, or to the next back tick on any line.
+/// Returns the length of the string at the start of `rest`: to its quote on the same line, to three
+/// quotes when it opens with three, or to the next back tick on any line.
 fn string(rest: &str, quote: char) -> Option<usize> {
     let triple: String = std::iter::repeat_n(quote, 3).collect();
     if let Some(inside) = rest.strip_prefix(&triple) {

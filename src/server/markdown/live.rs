@@ -1,4 +1,5 @@
-//! An answer that is still being written: finished blocks are rendered once, only the open end again and again.
+//! An answer that is still being written: finished blocks are rendered once, only the open end
+//! again and again.
 
 use pulldown_cmark::{Event, Parser};
 
@@ -6,8 +7,8 @@ use super::{SafeHtml, dialect, render};
 
 /// The position up to which a growing text was rendered as finished blocks.
 ///
-/// The text may only grow between calls. A block is finished when a complete line after it starts another one; until
-/// then, one more character could change its kind.
+/// The text may only grow between calls. A block is finished when a complete line after it starts
+/// another one; until then, one more character could change its kind.
 #[derive(Debug, Default)]
 pub(crate) struct LiveMarkdown {
     closed: usize,

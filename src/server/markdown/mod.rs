@@ -1,8 +1,10 @@
-//! Renders Markdown of people and models to HTML that is safe within a page. Nothing else turns untrusted text into HTML.
+//! Renders Markdown of people and models to HTML that is safe within a page. Nothing else turns
+//! untrusted text into HTML.
 //!
-//! Two defences follow each other: raw HTML in the source becomes plain text before rendering, and the result passes an
-//! allow-list of tags and attributes (`sanitiser`). Images become links, because loading one would tell its host that the
-//! answer was read. `live` renders an answer that is still being written; `highlight` and `languages` colour code.
+//! Two defences follow each other: raw HTML in the source becomes plain text before rendering, and
+//! the result passes an allow-list of tags and attributes (`sanitiser`). Images become links,
+//! because loading one would tell its host that the answer was read. `live` renders an answer that
+//! is still being written; `highlight` and `languages` colour code.
 
 mod highlight;
 mod languages;
@@ -31,12 +33,14 @@ impl std::fmt::Display for SafeHtml {
 
 impl askama::filters::HtmlSafe for SafeHtml {}
 
-/// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no mathematics, no raw HTML.
+/// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no
+/// mathematics, no raw HTML.
 fn dialect() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Renders a whole text. `copy_label` is the label of a code block's button, in the reader's language.
+/// Renders a whole text. `copy_label` is the label of a code block's button, in the reader's
+/// language.
 pub(crate) fn render(text: &str, copy_label: &str) -> SafeHtml {
     let events = Parser::new_ext(text, dialect());
     let mut out = String::with_capacity(text.len() * 2);
@@ -44,7 +48,8 @@ pub(crate) fn render(text: &str, copy_label: &str) -> SafeHtml {
     SafeHtml(sanitiser::sanitise(&out))
 }
 
-/// The event stream with raw HTML as text, images as links, and code blocks with a heading and a copy button.
+/// The event stream with raw HTML as text, images as links, and code blocks with a heading and a
+/// copy button.
 struct SafeEvents<'l, I> {
     inner: I,
     copy_label: &'l str,

@@ -60,8 +60,8 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 
 /// Removes from `html` everything that is not on the allow-list.
 pub(super) fn sanitise(html: &str) -> String {
-    // The page's policy forbids inline styles, and the renderer writes column alignment as one. A quotation mark in text
-    // is `&quot;`, so only the renderer writes these strings.
+    // The page's policy forbids inline styles, and the renderer writes column alignment as one. A
+    // quotation mark in text is `&quot;`, so only the renderer writes these strings.
     let html = html
         .replace(" style=\"text-align: right\"", " class=\"right\"")
         .replace(" style=\"text-align: center\"", " class=\"centre\"")

@@ -1,4 +1,5 @@
-//! Style, scripts and the icon of the browser tab: embedded in the binary, under addresses that change with their content.
+//! Style, scripts and the icon of the browser tab: embedded in the binary, under addresses that
+//! change with their content.
 
 use std::fmt;
 

@@ -1,16 +1,20 @@
-//! The pages people see in a browser: rendered on the server, updated by htmx, usable without a script.
+//! The pages people see in a browser: rendered on the server, updated by htmx, usable without a
+//! script.
 //!
 //! # Layout
 //!
-//! * `account`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page, with its
-//!   handlers and routes (`mod.rs`), its templates and its texts.
-//! * `layout`: the frame around every page: navigation, notices, icons, appearance, and who is looking.
+//! * `account`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page,
+//!   with its handlers and routes (`mod.rs`), its templates and its texts.
+//! * `layout`: the frame around every page: navigation, notices, icons, appearance, and who is
+//!   looking.
 //! * `navigation`: the list of its entries.
-//! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was refused.
-//! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the appearance cookie.
+//! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was
+//!   refused.
+//! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the
+//!   appearance cookie.
 //!
-//! Pages call the same functions as the JSON API and hold no rules of their own. A page imports `layout` and the
-//! modules above it, never another page.
+//! Pages call the same functions as the JSON API and hold no rules of their own. A page imports
+//! `layout` and the modules above it, never another page.
 
 mod account;
 mod assets;
@@ -56,8 +60,8 @@ pub(super) fn routes() -> Router<App> {
     route::build(ROUTES)
 }
 
-/// Answers with the page for an address that nothing is served under. Chats of other people look the same, so that
-/// nobody learns which exist.
+/// Answers with the page for an address that nothing is served under. Chats of other people look
+/// the same, so that nobody learns which exist.
 pub(super) async fn not_found(app: App, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     match layout::Visitor::from_request_parts(&mut parts, &app).await {

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::i18n::Locale;
 
-/// A page's entry in the navigation, declared beside its routes. Templates of the page compare it with each entry, to
-/// mark the current one.
+/// A page's entry in the navigation, declared beside its routes. Templates of the page compare it
+/// with each entry, to mark the current one.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) path: &'static str,

@@ -8,8 +8,8 @@ use axum::{
 
 use super::layout::Layout;
 
-/// Returns the content security policy: scripts by nonce, our style, requests to this server, and nothing else. With
-/// Trusted Types, only htmx's own policy may turn text into elements.
+/// Returns the content security policy: scripts by nonce, our style, requests to this server, and
+/// nothing else. With Trusted Types, only htmx's own policy may turn text into elements.
 fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -52,8 +52,8 @@ pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// Returns `path` if it stays on this server, else `/`. A browser takes two slashes, or a slash and a backslash, for
-/// the start of another host.
+/// Returns `path` if it stays on this server, else `/`. A browser takes two slashes, or a slash and
+/// a backslash, for the start of another host.
 pub(super) fn local_path(path: &str) -> &str {
     let bytes = path.as_bytes();
     let stays = bytes.first() == Some(&b'/')

@@ -1,7 +1,8 @@
-//! Snapshots of pages in both languages, so that every change of what people see is a reviewed difference.
+//! Snapshots of pages in both languages, so that every change of what people see is a reviewed
+//! difference.
 //!
-//! A page's snapshot holds its own content alone: the frame and the navigation have one of their own, so a new page
-//! changes no snapshot of another.
+//! A page's snapshot holds its own content alone: the frame and the navigation have one of their
+//! own, so a new page changes no snapshot of another.
 
 use axum::http::Method;
 use jiff::{Timestamp, tz::TimeZone};
@@ -49,7 +50,8 @@ pub(super) fn layout(locale: Locale, path: &str) -> Layout {
     }
 }
 
-/// Renders a page in both languages, checks it, and compares title and main content with the snapshot.
+/// Renders a page in both languages, checks it, and compares title and main content with the
+/// snapshot.
 pub(super) fn assert_page(name: &str, path: &str, render: impl Fn(&Layout) -> askama::Result<String>) {
     for locale in Locale::ALL {
         let html = checked(name, &render(&layout(locale, path)).unwrap());
@@ -59,7 +61,8 @@ pub(super) fn assert_page(name: &str, path: &str, render: impl Fn(&Layout) -> as
     }
 }
 
-/// Renders a document, or a part of one, in both languages, checks it, and compares all of it with the snapshot.
+/// Renders a document, or a part of one, in both languages, checks it, and compares all of it with
+/// the snapshot.
 pub(super) fn assert_document(name: &str, path: &str, render: impl Fn(&Layout) -> askama::Result<String>) {
     for locale in Locale::ALL {
         compare(name, locale, &checked(name, &render(&layout(locale, path)).unwrap()));
@@ -72,7 +75,8 @@ fn compare(name: &str, locale: Locale, html: &str) {
     });
 }
 
-/// Returns the markup without empty lines and hashes of assets, after checks that hold for every page.
+/// Returns the markup without empty lines and hashes of assets, after checks that hold for every
+/// page.
 fn checked(name: &str, html: &str) -> String {
     let mut html: String = html.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n");
     for asset in ASSETS.all() {

@@ -18,7 +18,6 @@ const UNCHECKED: &[&str] = &[
     "src/ownership.rs",
     "src/reconcile/",
     "src/runtime/",
-    "src/server/pages/",
     "src/source/",
     "src/state/",
 ];

@@ -54,7 +54,7 @@ if (form) {
   });
 
   text.addEventListener("keydown", (event) => {
-    // `isComposing`: Enter that ends an input method's word is not a wish to send.
+    // `isComposing`: Enter that ends an input method's word does not send.
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     if (text.value.trim() && !writing()) form.requestSubmit();
@@ -109,7 +109,7 @@ document.addEventListener("htmx:after:request", (event) => {
 // ---- staying at the end ------------------------------------------------------------------------------------------------------
 
 const page = document.scrollingElement;
-/** Whether the reader is at the end and wants to stay there; scrolling up lets go, coming back takes hold again. */
+/** True while the page follows the answer: at its end, until the reader scrolls up. */
 let stick = true;
 
 function fromEnd() {
@@ -131,7 +131,7 @@ if (thread) {
   showButtons();
   let top = page.scrollTop;
   document.addEventListener("scroll", () => {
-    // Growing content never moves the page up, so up is the reader; except for a page that became shorter at its end.
+    // Growing content never moves the page up, so this was the reader, unless the page became shorter.
     if (fromEnd() < 2) stick = true;
     else if (page.scrollTop < top) stick = false;
     else if (fromEnd() < 64) stick = true;
@@ -144,7 +144,7 @@ if (thread) {
   }).observe(thread, { childList: true, subtree: true, characterData: true });
 }
 
-// The server lost its voice in the middle of an answer: after a while, ask for the whole of it.
+// The stream of an answer is gone: the reloaded page shows the answer as it was saved.
 document.addEventListener("htmx:sse:error", (event) => {
   if (![401, 404].includes(event.detail.status)) return;
   location.reload();

@@ -74,7 +74,8 @@ pub(super) const ROUTES: &[Endpoint] = &[
 /// The page itself, which is not in the navigation: its sidebar has a link to a new chat.
 const ENTRY: Entry = Entry { path: "/chat", icon: ICONS.compose, title: |locale| ChatTexts(locale).new_chat() };
 
-/// The body limit of a form with a question of [`QUESTION_LENGTH`] letters, each of up to twelve bytes.
+/// The body limit of a form with a question of [`QUESTION_LENGTH`] letters, each of up to twelve
+/// bytes.
 fn question_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(QUESTION_LENGTH * 12 + BODY_LIMIT)
 }
@@ -115,7 +116,7 @@ impl OpenChat {
     }
 }
 
-/// What the request asks the page to show.
+/// The chat, search and draft that a request selects.
 #[derive(Default)]
 struct View {
     chat: Option<Uuid>,

@@ -24,7 +24,8 @@ pub(super) struct ModelChoice {
     pub(super) chosen: bool,
 }
 
-/// Returns the models on offer, with `wanted` or else the first one chosen, or the reason why there are none.
+/// Returns the models on offer, with `wanted` or else the first one chosen, or the reason why there
+/// are none.
 pub(super) async fn offer(
     db: &Database,
     models: &Models,

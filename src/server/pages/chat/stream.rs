@@ -1,4 +1,5 @@
-//! `GET /chat/{id}/messages/{message}/stream`: an answer as it is written, from its start, to any number of readers.
+//! `GET /chat/{id}/messages/{message}/stream`: an answer as it is written, from its start, to any
+//! number of readers.
 
 use std::{convert::Infallible, pin::Pin, time::Duration};
 
@@ -60,7 +61,8 @@ struct AnswerStream {
     copy_label: &'static str,
     text: String,
     live: LiveMarkdown,
-    /// True after the first event, which replaces what the page holds, perhaps from an earlier connection.
+    /// True after the first event, which replaces what the page holds, perhaps from an earlier
+    /// connection.
     started: bool,
     ended: bool,
 }

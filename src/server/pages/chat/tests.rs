@@ -1,4 +1,5 @@
-//! Snapshots of the chat page: before the first question, without a connection, in a conversation, and its sidebar.
+//! Snapshots of the chat page: before the first question, without a connection, in a conversation,
+//! and its sidebar.
 
 use super::{super::snapshot, *};
 use crate::chat::{AnswerFailure, Message, MessageRole};

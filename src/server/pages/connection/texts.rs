@@ -41,7 +41,7 @@ texts! {
     source_environment { en: "your provider", pl: "dostawcę" }
     source_database { en: "an administrator", pl: "administratora" }
     source_mock { en: "the built-in demonstration model", pl: "wbudowany model pokazowy" }
-    source_none { en: "nobody yet", pl: "jeszcze nikogo" }
+    source_none { en: "no one yet", pl: "jeszcze nikogo" }
     remove { en: "Remove key", pl: "Usuń klucz" }
     remove_title { en: "Remove the stored key?", pl: "Usunąć zapisany klucz?" }
     remove_lead {

@@ -1,4 +1,5 @@
-//! What a form says about itself when its page is drawn again: that it worked, or what the reader has to correct.
+//! The outcome of a form, shown when its page is drawn again: that it worked, or what the reader
+//! has to correct.
 
 mod texts;
 

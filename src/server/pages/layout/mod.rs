@@ -1,11 +1,12 @@
-//! The frame around every page: who is looking, in which language and appearance, and the request's nonce.
+//! The frame around every page: who is looking, in which language and appearance, and the request's
+//! nonce.
 //!
 //! # Layout
 //!
 //! * `visitor`: the extractors of every handler, which build a [`Layout`] from the request.
 //! * `theme`, `icons`, `notice`: appearance, inline SVG, and the box that says how something went.
-//! * `layout.html`, `settings.html`: the document and, within it, the frame of pages with a navigation;
-//!   `navigation.html`, `notice.html`, `footer.html` and `brand.html` are their parts.
+//! * `layout.html`, `settings.html`: the document and, within it, the frame of pages with a
+//!   navigation; `navigation.html`, `notice.html`, `footer.html` and `brand.html` are their parts.
 
 mod icons;
 mod notice;
@@ -35,7 +36,8 @@ pub(super) use visitor::{AdminVisitor, SignedInVisitor, Visitor};
 pub(super) struct Layout {
     /// Display name of the instance.
     pub(super) instance: String,
-    /// Carried by the page's scripts and by the elements that htmx may act on. Unguessable for other pages.
+    /// Carried by the page's scripts and by the elements that htmx may act on. Unguessable for
+    /// other pages.
     pub(super) nonce: String,
     pub(super) locale: Locale,
     pub(super) texts: LayoutTexts,
@@ -77,8 +79,8 @@ impl Layout {
         (entry.title)(self.locale)
     }
 
-    /// Returns the path to come back to after a change of the appearance: this page, or `page` where this request was
-    /// a form that cannot be fetched again.
+    /// Returns the path to come back to after a change of the appearance: this page, or `page`
+    /// where this request was a form that cannot be fetched again.
     pub(super) fn return_path<'a>(&'a self, page: &'a str) -> &'a str {
         if self.method == Method::GET { &self.path } else { page }
     }
@@ -88,7 +90,8 @@ impl Layout {
         outcome.map_err(|error| self.refuse(error.into()))
     }
 
-    /// Returns what a redrawn form says about `error`, or the error page where the reader cannot correct it.
+    /// Returns what a redrawn form says about `error`, or the error page where the reader cannot
+    /// correct it.
     pub(super) fn form_problem<E: FormError>(&self, error: E) -> Result<FormOutcome, ErrorPage> {
         match error.problem(self.locale) {
             Some(notice) => Ok(FormOutcome::problem(error.status(), notice)),

@@ -38,7 +38,8 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match app.sessions.authenticate(&parts.headers).await {
-            // Pages are for people who signed in: an API key must not be able to press their buttons.
+            // Pages are for people who signed in: an API key must not be able to press their
+            // buttons.
             Ok(user) if matches!(user.credential, Credential::Session(_)) => {
                 Ok(Self { layout: layout(app, parts, Some(&user)), user: Some(user) })
             }

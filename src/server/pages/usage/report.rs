@@ -1,4 +1,5 @@
-//! A month's usage as the page shows it: numbers in the reader's language, bars in the units of the drawing.
+//! A month's usage as the page shows it: numbers in the reader's language, bars in the units of the
+//! drawing.
 
 use jiff::Timestamp;
 
@@ -289,7 +290,8 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Returns the next of 2, 4, 6, 8 or 10 times a power of ten, so that the middle of the scale is round too.
+/// Returns the next of 2, 4, 6, 8 or 10 times a power of ten, so that the middle of the scale is
+/// round too.
 fn round_up(value: u64) -> u64 {
     if value == 0 {
         return 0;
