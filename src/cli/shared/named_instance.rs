@@ -9,7 +9,7 @@ use crate::cli::shared::runtime::{Choice, RuntimeKind};
 use crate::cli::shared::state_dir::Place;
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
-use crate::runtime::docker::{ByHand, DockerOptions};
+use crate::runtime::docker::{DockerOptions, ServingContainer};
 use crate::runtime::process::{Places, places_of};
 use crate::state::State;
 
@@ -38,8 +38,8 @@ impl Named {
     }
 
     /// The container that serves it.
-    pub(in crate::cli) async fn container(&self, known: &Known) -> anyhow::Result<ByHand> {
-        Ok(ByHand::find(&self.engine(known), &known.id).await?)
+    pub(in crate::cli) async fn container(&self, known: &Known) -> anyhow::Result<ServingContainer> {
+        Ok(ServingContainer::find(&self.engine(known), &known.id).await?)
     }
 }
 

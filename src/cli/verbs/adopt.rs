@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::adopt::{Adopted, Deployment, adopt, read_env_file};
 use crate::api::ServerKind;
 use crate::cli::shared::block_on::block_on;
-use crate::runtime::docker::{HandMade, SET_ASIDE};
+use crate::runtime::docker::{ForeignContainer, RENAMED_SUFFIX};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -158,8 +158,8 @@ fn create(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
 /// The container that serves now holds the data, the port and perhaps the name.
 async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
     let container = &adopted.container;
-    let by_hand = format!("docker stop {container} && docker rename {container} {container}{SET_ASIDE}");
-    let found = match HandMade::find(args.docker_host.as_deref(), container).await {
+    let by_hand = format!("docker stop {container} && docker rename {container} {container}{RENAMED_SUFFIX}");
+    let found = match ForeignContainer::find(args.docker_host.as_deref(), container).await {
         Ok(found) => found,
         Err(error) if args.stop => return Err(error.into()),
         Err(_) => {
@@ -171,7 +171,7 @@ async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
     };
     match found {
         Some(found) if args.stop => {
-            let aside = found.set_aside().await?;
+            let aside = found.stop_and_rename().await?;
             eprintln!("container {container} is stopped and is called {aside} now; its data stays where it is");
         }
         Some(found) => {

@@ -55,7 +55,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
             look(&preview, state.as_ref(), &Onlooker::new(state_dir)).await?
         }
         RuntimeKind::Docker => {
-            let eyes = DockerRuntime::onlooker(args.choice.docker(&state_dir)).await?;
+            let eyes = DockerRuntime::open_read_only(args.choice.docker(&state_dir)).await?;
             look(&preview, state.as_ref(), &eyes).await?
         }
     };

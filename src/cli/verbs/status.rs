@@ -14,7 +14,7 @@ use crate::cli::shared::state_dir::Place;
 use crate::cli::shared::status_output::{self, Format, HEADER, age};
 use crate::cli::shared::table;
 use crate::core::InstanceId;
-use crate::runtime::docker::container_of;
+use crate::runtime::docker::container_name;
 use crate::runtime::process::running;
 use crate::state::{KnownDocument, Problem, State};
 
@@ -108,7 +108,7 @@ fn widen(table: &mut Table, instances: &[(KnownDocument, MaiInstanceStatus)], st
             uid: document.uid.clone(),
         };
         let process = servers.iter().find(|server| server.labels.id == id).map(|server| format!("pid {}", server.pid));
-        process.or_else(|| container_of(&id).ok().filter(|_| in_containers)).unwrap_or_default()
+        process.or_else(|| container_name(&id).ok().filter(|_| in_containers)).unwrap_or_default()
     };
     table.set_header(HEADER.into_iter().chain(["AGE", "RUNS AS", "IMAGE", "UID", "FILE"]));
     for (row, (document, _)) in table.row_iter_mut().zip(instances) {

@@ -12,8 +12,8 @@ use bollard::models::ContainerSummary;
 use parking_lot::Mutex as StdMutex;
 use tokio::sync::Mutex;
 
-use super::ask;
 use super::image::{self, FOLLOW_TAG, Image};
+use super::inspect;
 
 /// How long an answer stands for the next question.
 const MOMENT: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ impl Cache {
             return Ok(Arc::clone(&kept.answer));
         }
         let asked = Instant::now();
-        let answer = Arc::new(ask::containers(docker).await?);
+        let answer = Arc::new(inspect::list_containers(docker).await?);
         *kept = Some(Listed { asked, age, answer: Arc::clone(&answer) });
         Ok(answer)
     }
@@ -76,7 +76,7 @@ impl Cache {
         self.images.lock().await.remove(reference);
     }
 
-    pub(super) fn pulled(&self, reference: &str) {
+    pub(super) fn note_pull(&self, reference: &str) {
         self.pulled.lock().insert(reference.to_owned(), Instant::now());
     }
 

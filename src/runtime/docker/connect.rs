@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use http::HeaderValue;
 
-use super::problem::said;
+use super::error::message;
 use crate::runtime::RuntimeError;
 
 const TIMEOUT_SECONDS: u64 = 120;
@@ -18,7 +18,7 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> 
         RuntimeError::Unsupported(format!(
             "no container engine answers at {} ({}); start Docker there, set DOCKER_HOST, or use --runtime process",
             socket.display(),
-            said(&error)
+            message(&error)
         ))
     };
     let docker =

@@ -9,9 +9,9 @@ use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder};
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::Hands;
+use super::engine::Engine;
+use super::error::message;
 use super::labels::read_owner;
-use super::problem::said;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -39,16 +39,16 @@ const KINDS: [&str; 15] = [
 ];
 
 /// Runs until it is dropped.
-pub(super) async fn follow(hands: Arc<Hands>) {
+pub(super) async fn follow(engine: Arc<Engine>) {
     let mut since = Timestamp::now();
     let mut pause = FIRST_PAUSE;
     loop {
         let filters = HashMap::from([("type", vec!["container", "network"]), ("event", KINDS.to_vec())]);
         let from = since.as_second().saturating_sub(OVERLAP).to_string();
         let options: EventsOptions = EventsOptionsBuilder::new().since(&from).filters(&filters).build();
-        let mut events = Box::pin(hands.docker.events(Some(options)));
+        let mut events = Box::pin(engine.docker.events(Some(options)));
         // Whatever happened while nobody listened is found by looking at everything.
-        hands.wake_all();
+        engine.report_all_changed();
         let ended = loop {
             match events.next().await {
                 Some(Ok(event)) => {
@@ -56,20 +56,20 @@ pub(super) async fn follow(hands: Arc<Hands>) {
                     if let Some(time) = event.time.and_then(|time| Timestamp::from_second(time).ok()) {
                         since = since.max(time);
                     }
-                    take(&hands, &event);
+                    handle(&engine, &event);
                 }
-                Some(Err(error)) => break said(&error),
+                Some(Err(error)) => break message(&error),
                 None => break "the stream ended".to_owned(),
             }
         };
-        hands.note_engine_left();
+        engine.note_engine_left();
         tracing::warn!("the engine's events are not followed for {pause:?}: {ended}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-fn take(hands: &Hands, event: &EventMessage) {
+fn handle(engine: &Engine, event: &EventMessage) {
     let Some(actor) = &event.actor else { return };
     let none = HashMap::new();
     let attributes = actor.attributes.as_ref().unwrap_or(&none);
@@ -77,18 +77,18 @@ fn take(hands: &Hands, event: &EventMessage) {
     let owner = match read_owner(attributes) {
         Some(owner) => Some(owner),
         // Events of networks name the container by its id alone.
-        None => attributes.get("container").and_then(|container| hands.owner_of(container)),
+        None => attributes.get("container").and_then(|container| engine.owner_of(container)),
     };
-    hands.cache.forget();
+    engine.cache.forget();
     if event.typ == Some(EventMessageTypeEnum::NETWORK) && matches!(action, "create" | "destroy" | "remove") {
-        hands.networks.forget();
+        engine.networks.forget();
     }
     let Some(owner) = owner else { return };
     if let Some(container) = &actor.id
         && action == "die"
         && let Some(code) = attributes.get("exitCode").and_then(|code| code.parse().ok())
     {
-        hands.note_exit_code(container, code);
+        engine.exits.note_code(container, code);
     }
-    hands.wake(&owner.uid);
+    engine.report_change(&owner.uid);
 }

@@ -1,4 +1,4 @@
-//! A command inside the container of an instance: what it writes, what it reads, and how it ends.
+//! Commands run inside the container of an instance.
 
 use std::pin::Pin;
 
@@ -8,26 +8,27 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::io::AsyncWrite;
 
-use super::by_hand::{ByHand, told};
-use super::problem::engine;
+use super::error::failed;
+use super::serving_container::{ServingContainer, into_piece};
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
-/// A command that runs.
+/// A running command.
 pub struct Exec {
     docker: Docker,
     instance: InstanceId,
     id: String,
-    /// What it writes, until it ends. True is for standard error; with a terminal all is standard output.
+    /// Its output, until it ends. True stands for standard error; with a terminal everything is standard
+    /// output.
     pub output: BoxStream<'static, Result<(bool, Bytes), RuntimeError>>,
-    /// What it reads; shut down, it reads the end. None when it reads nothing.
+    /// Its input; a shutdown ends it. `None` without input.
     pub input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
 }
 
-impl ByHand {
+impl ServingContainer {
     /// Runs a command in the container, as the user of its server.
     pub async fn exec(&self, command: &[String], stdin: bool, terminal: bool) -> Result<Exec, RuntimeError> {
-        let failed = engine("a command in the container", &self.id);
+        let failed = failed("a command in the container", &self.id);
         let options = CreateExecOptions {
             attach_stdin: Some(stdin),
             attach_stdout: Some(true),
@@ -41,7 +42,7 @@ impl ByHand {
         let started = self.docker.start_exec(&id, Some(options)).await.map_err(&failed)?;
         let (output, input) = match started {
             StartExecResults::Attached { output, input } => {
-                (output.map(move |piece| piece.map(told).map_err(&failed)).boxed(), Some(input).filter(|_| stdin))
+                (output.map(move |piece| piece.map(into_piece).map_err(&failed)).boxed(), Some(input).filter(|_| stdin))
             }
             StartExecResults::Detached => (futures::stream::empty().boxed(), None),
         };
@@ -50,15 +51,15 @@ impl ByHand {
 }
 
 impl Exec {
-    /// Changes the size of its terminal.
+    /// Resizes its terminal.
     pub async fn resize(&self, columns: u16, rows: u16) -> Result<(), RuntimeError> {
         let size = ResizeExecOptions { height: rows, width: columns };
-        self.docker.resize_exec(&self.id, size).await.map_err(engine("resizing of its terminal", &self.instance))
+        self.docker.resize_exec(&self.id, size).await.map_err(failed("resizing of its terminal", &self.instance))
     }
 
-    /// The exit code, once there is no more output.
+    /// Returns the exit code, after the end of the output.
     pub async fn exit_code(&self) -> Result<i64, RuntimeError> {
-        let failed = engine("a command in the container", &self.instance);
+        let failed = failed("a command in the container", &self.instance);
         Ok(self.docker.inspect_exec(&self.id).await.map_err(failed)?.exit_code.unwrap_or_default())
     }
 }

@@ -74,7 +74,7 @@ impl Exits {
     }
 
     /// How the last run of a container ended, when one has. What the engine ended because it was restarted itself counts for nothing.
-    pub(super) async fn of(
+    pub(super) async fn last_exit(
         &self,
         docker: &Docker,
         container: &ContainerInspectResponse,

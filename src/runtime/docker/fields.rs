@@ -61,7 +61,7 @@ impl std::fmt::Display for Named {
 impl Fields {
     /// What is asked for. `same_image` says whether the container it is compared with was made from this very image: only then does
     /// what the image brings along count.
-    pub(super) fn asked(body: &ContainerCreateBody, image: Option<&Image>, same_image: bool) -> Self {
+    pub(super) fn desired(body: &ContainerCreateBody, image: Option<&Image>, same_image: bool) -> Self {
         let brought = image.filter(|_| same_image);
         let mut values = BTreeMap::new();
         let named =
@@ -101,7 +101,7 @@ impl Fields {
     }
 
     /// What the engine shows.
-    pub(super) fn shown(container: &ContainerInspectResponse) -> Self {
+    pub(super) fn observed(container: &ContainerInspectResponse) -> Self {
         let mut values = BTreeMap::new();
         let config = container.config.clone().unwrap_or_default();
         let named = Named { reference: config.image.clone().unwrap_or_default(), id: container.image.clone() };

@@ -61,8 +61,8 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
     let container: ContainerInspectResponse = serde_json::from_value(shown).unwrap();
     let same = image.is_some_and(|image| Some(&image.id) == container.image.as_ref());
     let secrets = ["KEY".to_owned()].into();
-    Fields::shown(&container)
-        .differences(&Fields::asked(body, image, same), &secrets)
+    Fields::observed(&container)
+        .differences(&Fields::desired(body, image, same), &secrets)
         .iter()
         .map(ToString::to_string)
         .collect()

@@ -10,7 +10,7 @@ use bollard::query_parameters::{CreateImageOptions, CreateImageOptionsBuilder};
 use futures::StreamExt;
 use secrecy::ExposeSecret;
 
-use super::problem::{is_missing, said};
+use super::error::{is_missing, message};
 use crate::core::{Pull, Workload};
 use crate::runtime::RuntimeError;
 
@@ -63,29 +63,29 @@ fn read(image: ImageInspect) -> Image {
 
 /// Gets the image of a workload as its policy says. With `Always`, a registry that does not answer holds nothing up while the engine has
 /// an image of that name.
-pub(super) async fn get(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
+pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
     let problem = |message: String| RuntimeError::ImageUnavailable {
         instance: workload.id.to_string(),
         image: workload.image.clone(),
         message,
     };
-    let here = local(docker, &workload.image).await.map_err(|error| problem(said(&error)))?;
+    let here = local(docker, &workload.image).await.map_err(|error| problem(message(&error)))?;
     match (workload.container.pull, here) {
         (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),
         (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
-        (Pull::IfNotPresent, None) => pull(docker, workload).await.map_err(|error| problem(said(&error))),
-        (Pull::Always, here) => match (pull(docker, workload).await, here) {
+        (Pull::IfNotPresent, None) => pull_now(docker, workload).await.map_err(|error| problem(message(&error))),
+        (Pull::Always, here) => match (pull_now(docker, workload).await, here) {
             (Err(error), Some(_)) => {
-                let why = said(&error);
+                let why = message(&error);
                 tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled and the one that is here is used: {why}");
                 Ok(())
             }
-            (outcome, _) => outcome.map_err(|error| problem(said(&error))),
+            (outcome, _) => outcome.map_err(|error| problem(message(&error))),
         },
     }
 }
 
-async fn pull(docker: &Docker, workload: &Workload) -> Result<(), bollard::errors::Error> {
+async fn pull_now(docker: &Docker, workload: &Workload) -> Result<(), bollard::errors::Error> {
     let (name, tag) = split(&workload.image);
     let credentials = workload.registries.of(&workload.image).map(|login| DockerCredentials {
         username: Some(login.username.clone()),

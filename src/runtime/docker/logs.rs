@@ -1,4 +1,4 @@
-//! What a container wrote, as the engine keeps it.
+//! Reads the logs of containers from the engine.
 
 use bollard::Docker;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
@@ -8,8 +8,8 @@ use secrecy::SecretString;
 
 use crate::runtime::log_tail;
 
-/// The last lines that were written until then, fit to be shown; none where they cannot be had, since they only explain something else.
-/// What a container that was started again meanwhile has written since says nothing about its end.
+/// Returns the last lines written until `until`, without `secrets`; none when the log cannot be read,
+/// because they only explain another problem. Later lines belong to the next run of the container.
 pub(super) async fn tail_until(
     docker: &Docker,
     container: &str,
@@ -24,9 +24,9 @@ pub(super) async fn tail_until(
     let mut text = Vec::new();
     while let Some(Ok(line)) = lines.next().await {
         let line = line.into_bytes();
-        let (written, said) = split(&line);
+        let (written, text_of_line) = split(&line);
         if written.is_none_or(|written| written <= until) {
-            text.extend_from_slice(said);
+            text.extend_from_slice(text_of_line);
         }
         if text.len() > 64 * log_tail::BYTES {
             break;
@@ -35,7 +35,7 @@ pub(super) async fn tail_until(
     log_tail::of(&text, secrets)
 }
 
-/// The time in front of a line, and the line.
+/// Returns the time in front of a line, and the line.
 fn split(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
     let parts = line.iter().position(|byte| *byte == b' ').map(|space| line.split_at(space));
     let time = parts.and_then(|(time, _)| std::str::from_utf8(time).ok()?.parse().ok());
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_told_from_the_time_in_front_of_it() {
+    fn line_with_time_is_split() {
         let (time, line) = split(b"2026-05-01T08:00:00.123456789Z it ends\n");
         assert_eq!(
             (time.map(|time| time.to_string()), line),

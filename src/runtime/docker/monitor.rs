@@ -61,7 +61,7 @@ impl Monitor {
     }
 
     /// For who looks once: every run is asked before anything is said about it.
-    pub(super) fn for_one_look(changes: Arc<Changes>) -> Self {
+    pub(super) fn observing_once(changes: Arc<Changes>) -> Self {
         Self { just_started: Duration::ZERO, ..Self::new(changes) }
     }
 

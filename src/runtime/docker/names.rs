@@ -18,7 +18,7 @@ pub(super) struct Names {
     /// The container that will take its place.
     pub(super) next: String,
     /// The container whose place was taken, kept until the new one answers.
-    pub(super) former: String,
+    pub(super) retained: String,
     /// The volume of the data.
     pub(super) data: String,
     /// The volume of the backups.
@@ -26,7 +26,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn of(id: &InstanceId) -> Result<Self, RuntimeError> {
+    pub(super) fn new(id: &InstanceId) -> Result<Self, RuntimeError> {
         let plain = |text: &str| {
             text.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
@@ -44,7 +44,7 @@ impl Names {
         let active = format!("mai-{key}");
         Ok(Self {
             next: format!("{active}.next"),
-            former: format!("{active}.former"),
+            retained: format!("{active}.former"),
             data: format!("{active}-data"),
             backups: format!("{active}-backups"),
             active,
@@ -76,13 +76,13 @@ mod tests {
             ("team", "abc"),
             ("default", "team-abc"),
         ] {
-            let names = Names::of(&id(namespace, name)).unwrap();
-            for name in [names.active, names.next, names.former] {
+            let names = Names::new(&id(namespace, name)).unwrap();
+            for name in [names.active, names.next, names.retained] {
                 assert!(seen.insert(name.clone()), "{name} names two containers");
             }
         }
         for name in ["", "..", "a/b", "a_b", "a.b", "-a"] {
-            assert!(Names::of(&id("default", name)).is_err(), "{name:?}");
+            assert!(Names::new(&id("default", name)).is_err(), "{name:?}");
         }
     }
 }

@@ -10,8 +10,8 @@ use bollard::models::{
 use bollard::query_parameters::{ListNetworksOptions, ListNetworksOptionsBuilder};
 use tokio::sync::Mutex;
 
+use super::error::{EngineError, classify, failed, is_missing, message};
 use super::names::{Names, SHARED_NETWORK};
-use super::problem::{engine, is_missing, said, status};
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
@@ -42,7 +42,7 @@ impl Networks {
     ) -> Result<(), RuntimeError> {
         for name in names {
             if name == SHARED_NETWORK {
-                self.ensure_shared(docker).await.map_err(engine("creation of the network mai", id))?;
+                self.ensure_shared(docker).await.map_err(failed("creation of the network mai", id))?;
                 continue;
             }
             match docker.inspect_network(name, None).await {
@@ -52,7 +52,7 @@ impl Networks {
                         "network {name} of {id} is not there; create it (docker network create {name}) or take it out of expose.networks"
                     )));
                 }
-                Err(error) => return Err(engine("look-up of a network", id)(error)),
+                Err(error) => return Err(failed("look-up of a network", id)(error)),
             }
         }
         Ok(())
@@ -80,16 +80,16 @@ impl Networks {
         container: &ContainerInspectResponse,
         names: &BTreeSet<String>,
     ) -> Result<bool, RuntimeError> {
-        let own = Names::of(id)?;
+        let own = Names::new(id)?;
         let there: BTreeSet<String> = endpoints(container).into_keys().collect();
         let target = container.id.as_deref().unwrap_or_default();
         let missing: BTreeSet<String> = names.difference(&there).cloned().collect();
         self.ensure(docker, id, &missing).await?;
         for name in &missing {
-            connect(docker, name, target, &own).await.map_err(engine("joining of a network", id))?;
+            connect(docker, name, target, &own).await.map_err(failed("joining of a network", id))?;
         }
         for name in there.difference(names) {
-            disconnect(docker, name, target).await.map_err(engine("leaving of a network", id))?;
+            disconnect(docker, name, target).await.map_err(failed("leaving of a network", id))?;
         }
         Ok(there != *names)
     }
@@ -102,16 +102,16 @@ impl Networks {
         container: &ContainerInspectResponse,
     ) -> Result<(), RuntimeError> {
         let target = container.id.as_deref().unwrap_or_default();
-        let own = Names::of(id)?;
+        let own = Names::new(id)?;
         let names: BTreeSet<String> = endpoints(container).into_keys().collect();
         // One of them is gone, or nobody would have to join anew.
         self.forget();
         self.ensure(docker, id, &names).await?;
         for name in &names {
             if let Err(error) = disconnect(docker, name, target).await {
-                tracing::debug!(instance = %id, network = %name, "leaving a network before joining it again: {}", said(&error));
+                tracing::debug!(instance = %id, network = %name, "leaving a network before joining it again: {}", message(&error));
             }
-            connect(docker, name, target, &own).await.map_err(engine("joining of a network", id))?;
+            connect(docker, name, target, &own).await.map_err(failed("joining of a network", id))?;
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
         };
         match docker.create_network(request).await {
             // Another one of us was faster.
-            Err(error) if status(&error) == Some(409) => {}
+            Err(error) if classify(&error) == EngineError::Conflict => {}
             outcome => drop(outcome?),
         }
         found = shared(docker).await?;
@@ -138,7 +138,7 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
     // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
     for surplus in found.iter().skip(1).filter(|network| network.ours) {
         if let Err(error) = docker.remove_network(&surplus.id).await {
-            tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, said(&error));
+            tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, message(&error));
         }
     }
     Ok(())
@@ -180,7 +180,7 @@ async fn connect(docker: &Docker, network: &str, container: &str, names: &Names)
         NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(network, names)) };
     match docker.connect_network(network, request).await {
         // It is in already, which is what is wanted.
-        Err(error) if said(&error).contains("already exists in network") => Ok(()),
+        Err(error) if classify(&error) == EngineError::AlreadyConnected => Ok(()),
         outcome => outcome,
     }
 }

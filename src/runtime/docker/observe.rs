@@ -8,29 +8,29 @@ use std::sync::Arc;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use jiff::Timestamp;
 
-use super::ask;
-use super::cast::{Cast, Part};
+use super::containers::InstanceContainers;
+use super::engine::Engine;
+use super::error::failed;
 use super::fields::{self, Fields};
-use super::inside::Place;
 use super::labels::Labels;
+use super::location::Location;
 use super::monitor::RunKey;
 use super::names::{Names, SHARED_NETWORK};
-use super::problem::{engine, is_missing};
 use super::secrets::SecretFile;
-use super::{Hands, exits, image, ports, spec};
+use super::{exits, image, ports, spec};
 use crate::core::{
     Change, Effect, Field, InstanceId, Observed, Presence, Pull, Readiness, Retained, SecretDelivery, Workload,
 };
 use crate::runtime::{RuntimeError, maintenance};
 use mai_contract::files::SECRETS_FILE;
 
-impl Hands {
+impl Engine {
     pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        self.know(id, workload);
-        let names = Names::of(id)?;
-        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
-        let cast = Cast::of(id, &names, &all);
-        let active = match &cast.active {
+        self.note_instance(id, workload);
+        let names = Names::new(id)?;
+        let all = self.cache.containers(&self.docker).await.map_err(failed("look at the containers", id))?;
+        let containers = InstanceContainers::from_list(id, &names, &all);
+        let active = match &containers.active {
             Some(part) => self.inspect(id, part).await?,
             None => None,
         };
@@ -38,7 +38,7 @@ impl Hands {
             Some(workload) => self.missing(workload).await?,
             None => None,
         };
-        let former = match &cast.former {
+        let retained = match &containers.retained {
             Some(part) => self.inspect(id, part).await?,
             None => None,
         };
@@ -48,31 +48,33 @@ impl Hands {
                 (Presence::Absent, Vec::new(), None)
             }
             Some(container) => {
-                let (presence, changes) = self.presence(id, workload, &names, &cast, container).await?;
-                let secrets = self.known().secrets.get(&id.uid).cloned();
-                let last_exit = match (&cast.next, secrets) {
+                let (presence, changes) = self.presence(id, workload, &names, &containers, container).await?;
+                let secrets = self.secrets(id);
+                let last_exit = match (&containers.next, secrets) {
                     // It was stopped to make room for the next one, whoever did not live to see it through.
                     (Some(_), _) if !matches!(presence, Presence::Running { .. }) => None,
                     // Without knowing the secrets its log cannot be shown.
-                    (_, secrets) => self.exits.of(&self.docker, container, &secrets.unwrap_or_default()).await,
+                    (_, secrets) => self.exits.last_exit(&self.docker, container, &secrets.unwrap_or_default()).await,
                 };
                 (presence, changes, last_exit)
             }
         };
-        // A former one may serve on while names change.
-        let serves = [(&cast.active, &active), (&cast.former, &former)]
-            .into_iter()
-            .find_map(|(part, container)| container.as_ref().filter(|_| part.as_ref().is_some_and(|part| part.runs)));
+        // A retained one may serve on while names change.
+        let serves = [(&containers.active, &active), (&containers.retained, &retained)].into_iter().find_map(
+            |(part, container)| container.as_ref().filter(|_| part.as_ref().is_some_and(|part| part.is_running)),
+        );
         let own = serves.and_then(ports::published);
         let port_holder = match workload.map(|workload| workload.listen).filter(|wanted| own != Some(*wanted)) {
-            Some(wanted) => ports::holder(wanted, own, &cast, &all).await,
+            Some(wanted) => ports::holder(wanted, own, &containers, &all).await,
             None => None,
         };
-        self.learn(id, &cast);
+        for container in containers.all() {
+            self.note_owner(&container.id, id);
+        }
         if let (Some(workload), Presence::Running { .. }) = (workload, &presence) {
             self.follow_tag(workload);
         }
-        let retained = former.map(|container| Retained { hash: written_hash(&container) });
+        let retained = retained.map(|container| Retained { hash: written_hash(&container) });
         let maintenance = maintenance::holder(&self.home(&names));
         Ok(Observed {
             presence,
@@ -86,35 +88,20 @@ impl Hands {
         })
     }
 
-    pub(super) async fn inspect(
-        &self,
-        id: &InstanceId,
-        part: &Part,
-    ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
-        match ask::container(&self.docker, &part.id).await {
-            Ok(container) => Ok(Some(container)),
-            Err(error) if is_missing(&error) => {
-                self.cache.forget();
-                Ok(None)
-            }
-            Err(error) => Err(engine("look at its container", id)(error)),
-        }
-    }
-
     async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
         let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+            self.cache.image(&self.docker, &workload.image).await.map_err(failed("look at its image", &workload.id))?;
         let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
 
-    /// Returns whether it runs, and how it differs from what is declared.
+    /// Returns whether it is_running, and how it differs from what is declared.
     async fn presence(
         &self,
         id: &InstanceId,
         workload: Option<&Workload>,
         names: &Names,
-        cast: &Cast,
+        containers: &InstanceContainers,
         container: &ContainerInspectResponse,
     ) -> Result<(Presence, Vec<Change>), RuntimeError> {
         let state = container.state.clone().unwrap_or_default();
@@ -131,7 +118,7 @@ impl Hands {
             changes.iter_mut().for_each(as_of_stopped);
         }
         if workload.is_some() {
-            changes.extend(out_of_order(names, cast, state.paused == Some(true)));
+            changes.extend(out_of_order(names, containers, state.paused == Some(true)));
         }
         if !running {
             return Ok((Presence::Stopped, changes));
@@ -160,7 +147,7 @@ impl Hands {
 
     /// Where its server is asked: at the published port, or, from inside another container, at its own address.
     fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
-        if self.place != Place::Inside {
+        if self.location != Location::Container {
             return ports::published(container);
         }
         let networks = container.network_settings.as_ref()?.networks.as_ref()?;
@@ -177,13 +164,13 @@ impl Hands {
         container: &ContainerInspectResponse,
     ) -> Result<Vec<Change>, RuntimeError> {
         let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(engine("look at its image", &workload.id))?;
+            self.cache.image(&self.docker, &workload.image).await.map_err(failed("look at its image", &workload.id))?;
         let values = workload.secret_values();
         let file =
             (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
         let body = spec::container(workload, names, image.as_deref(), file.as_ref().map(|file| file.path.as_path()));
         let same_image = image.as_ref().is_some_and(|image| Some(&image.id) == container.image.as_ref());
-        let asked = Fields::asked(&body, image.as_deref(), same_image);
+        let asked = Fields::desired(&body, image.as_deref(), same_image);
         let secret_names: BTreeSet<String> = values.keys().map(|name| (*name).to_owned()).collect();
         let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
         let labels = labels.and_then(Labels::read);
@@ -191,12 +178,12 @@ impl Hands {
         // for, however it is shown.
         let as_made = labels.as_ref().is_some_and(|labels| {
             image.is_some()
-                && labels.recreate_hash == spec::recreate_hash(&Fields::asked(&body, image.as_deref(), true))
-                && self.was_made_by_us(names, container.id.as_deref().unwrap_or_default())
+                && labels.recreate_hash == spec::recreate_hash(&Fields::desired(&body, image.as_deref(), true))
+                && self.has_marker(names, container.id.as_deref().unwrap_or_default())
         });
         let tolerated = labels.map(|labels| labels.tolerated).unwrap_or_default();
         let mut changes = Vec::new();
-        for change in Fields::shown(container).differences(&asked, &secret_names) {
+        for change in Fields::observed(container).differences(&asked, &secret_names) {
             // Limits are no engine's addition: whoever set one did so by hand.
             if as_made && change.effect == Effect::Recreate && !fields::is_updated_in_place(&change.field) {
                 continue;
@@ -222,11 +209,11 @@ impl Hands {
             return;
         }
         // Whatever comes of it, the next look is an interval away.
-        self.cache.pulled(&workload.image);
+        self.cache.note_pull(&workload.image);
         let (docker, cache, changes) = (self.docker.clone(), Arc::clone(&self.cache), Arc::clone(&self.changes));
         let workload = workload.clone();
         tokio::spawn(async move {
-            match image::get(&docker, &workload).await {
+            match image::pull(&docker, &workload).await {
                 Ok(()) => {
                     cache.forget_image(&workload.image).await;
                     changes.name(&workload.id);
@@ -234,13 +221,6 @@ impl Hands {
                 Err(error) => tracing::warn!(instance = %workload.id, "{error}"),
             }
         });
-    }
-
-    fn learn(&self, id: &InstanceId, cast: &Cast) {
-        let mut known = self.known();
-        for part in cast.parts() {
-            known.owners.entry(part.id.clone()).or_insert_with(|| id.clone());
-        }
     }
 }
 
@@ -250,18 +230,19 @@ fn written_hash(container: &ContainerInspectResponse) -> String {
 }
 
 /// Returns the changes that put names and left-over containers in order.
-fn out_of_order(names: &Names, cast: &Cast, paused: bool) -> Vec<Change> {
-    let renamed = cast
+fn out_of_order(names: &Names, containers: &InstanceContainers, paused: bool) -> Vec<Change> {
+    let renamed = containers
         .active
         .iter()
         .filter(|active| active.name != names.active)
         .map(|active| auxiliary(Field::Name, &active.name, &names.active));
-    let left = cast.next.iter().chain(&cast.strays).map(|part| auxiliary(Field::LeftOver, &part.name, "removed"));
-    let second = cast
-        .former
+    let left =
+        containers.next.iter().chain(&containers.surplus).map(|part| auxiliary(Field::LeftOver, &part.name, "removed"));
+    let second = containers
+        .retained
         .iter()
-        .filter(|former| former.runs)
-        .map(|former| auxiliary(Field::LeftOver, &former.name, "stopped"));
+        .filter(|retained| retained.is_running)
+        .map(|retained| auxiliary(Field::LeftOver, &retained.name, "stopped"));
     let paused = paused.then(|| auxiliary(Field::Paused, "paused", "running"));
     renamed.chain(left).chain(second).chain(paused).collect()
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 
-use super::cast::{self, Cast};
+use super::containers::{self, InstanceContainers};
 use super::spec::container_port;
 use crate::runtime::port;
 
@@ -20,18 +20,19 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
 pub(super) async fn holder(
     wanted: SocketAddr,
     own: Option<SocketAddr>,
-    cast: &Cast,
+    containers: &InstanceContainers,
     all: &[ContainerSummary],
 ) -> Option<String> {
-    let ours = |container: &&ContainerSummary| cast.parts().any(|part| Some(&part.id) == container.id.as_ref());
-    let container = all.iter().filter(|container| cast::runs(container) && !ours(container)).find(|container| {
-        container.ports.iter().flatten().any(|port| {
-            let ip = port.ip.as_deref().and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::from([0, 0, 0, 0]));
-            port.public_port.is_some_and(|public| overlap(SocketAddr::new(ip, public), wanted))
-        })
-    });
+    let ours = |container: &&ContainerSummary| containers.all().any(|part| Some(&part.id) == container.id.as_ref());
+    let container =
+        all.iter().filter(|container| containers::is_running(container) && !ours(container)).find(|container| {
+            container.ports.iter().flatten().any(|port| {
+                let ip = port.ip.as_deref().and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                port.public_port.is_some_and(|public| overlap(SocketAddr::new(ip, public), wanted))
+            })
+        });
     if let Some(container) = container {
-        return Some(format!("container {}", cast::name(container).unwrap_or("without a name")));
+        return Some(format!("container {}", containers::name(container).unwrap_or("without a name")));
     }
     if own.is_some_and(|own| overlap(own, wanted)) {
         return None;

@@ -77,7 +77,7 @@ impl SecretFile {
 }
 
 /// Removes the files that no container uses any more.
-pub(super) fn tidy(home: &Path, used: &BTreeSet<PathBuf>) {
+pub(super) fn remove_unused(home: &Path, used: &BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(home) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
         let ours = path
@@ -112,7 +112,7 @@ mod tests {
         let other = SecretFile::new(home.path(), &BTreeMap::from([("A", &one), ("B", &one)]));
         assert_ne!(other.path, file.path);
         other.write(false).unwrap();
-        tidy(home.path(), &[other.path.clone()].into());
+        remove_unused(home.path(), &[other.path.clone()].into());
         assert!(other.is_there() && !file.is_there());
     }
 }

@@ -4,15 +4,15 @@ use std::sync::atomic::Ordering;
 
 use bollard::models::ContainerUpdateBody;
 
-use super::cast::Cast;
+use super::engine::Engine;
+use super::error::{EngineError, classify, failed};
 use super::fields;
 use super::names::Names;
-use super::problem::{engine, is_missing, said};
-use super::{Hands, networks, spec};
+use super::{networks, spec};
 use crate::core::{Change, Effect, Field, Workload};
 use crate::runtime::RuntimeError;
 
-impl Hands {
+impl Engine {
     /// Makes changes of limits a recreation where the engine cannot change a container while it runs.
     pub(super) fn set_effects(&self, changes: &mut [Change]) {
         if self.cannot_update.load(Ordering::Relaxed) {
@@ -23,14 +23,13 @@ impl Hands {
 
     pub(super) async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
         let id = &workload.id;
-        let names = Names::of(id)?;
+        let names = Names::new(id)?;
         self.cache.forget();
-        let all = self.cache.containers(&self.docker).await.map_err(engine("look at the containers", id))?;
-        let Some(active) = Cast::of(id, &names, &all).active else { return Ok(()) };
+        let Some(active) = self.containers(id, &names).await?.active else { return Ok(()) };
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
         self.write_secrets(workload, &names)?;
         if container.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
-            self.docker.unpause_container(&active.id).await.map_err(engine("end of its pause", id))?;
+            self.docker.unpause_container(&active.id).await.map_err(failed("end of its pause", id))?;
         }
         let (changes, stays) = self.in_place(self.differences(workload, &names, &container).await?);
         if changes.iter().any(|change| fields::is_updated_in_place(&change.field)) {
@@ -46,14 +45,14 @@ impl Hands {
             };
             match self.docker.update_container(&active.id, update).await {
                 // Not the container but the call is unknown: older versions of Podman do not have it. Such a change needs a replacement.
-                Err(error) if is_missing(&error) && !said(&error).to_lowercase().contains("no such") => {
+                Err(error) if classify(&error) == EngineError::UnknownCall => {
                     tracing::warn!(
                         "this engine cannot change a container while it runs; limits are changed by replacing it"
                     );
                     self.cannot_update.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
-                outcome => outcome.map_err(engine("change of its limits", id))?,
+                outcome => outcome.map_err(failed("change of its limits", id))?,
             }
         }
         if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {

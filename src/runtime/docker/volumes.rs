@@ -7,9 +7,9 @@ use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptions;
 
+use super::error::{EngineError, classify, failed, is_missing, unless_missing};
 use super::labels::{owner, read_owner, read_state};
 use super::names::Names;
-use super::problem::{engine, is_missing, status, unless_missing};
 use crate::core::{InstanceId, Workload};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
@@ -78,9 +78,9 @@ async fn ensure_own(
         ..VolumeCreateRequest::default()
     };
     // Where there is one of that name, engines answer with what it is, and refuse only what it cannot be.
-    let volume = docker.create_volume(request).await.map_err(|error| match status(&error) {
-        Some(409) => taken(),
-        _ => engine("creation of a volume", id)(error),
+    let volume = docker.create_volume(request).await.map_err(|error| match classify(&error) {
+        EngineError::Conflict => taken(),
+        _ => failed("creation of a volume", id)(error),
     })?;
     own(&volume)?;
     // Without the mark a loss is only not told.
@@ -99,7 +99,7 @@ async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Vol
     match docker.inspect_volume(name).await {
         Ok(volume) => Ok(Some(volume)),
         Err(error) if is_missing(&error) => Ok(None),
-        Err(error) => Err(engine("look-up of a volume", id)(error)),
+        Err(error) => Err(failed("look-up of a volume", id)(error)),
     }
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn remove(
     for name in [&names.data, &names.backups] {
         if find(docker, id, name).await?.is_some_and(|volume| is_of(&volume, id, state)) {
             let removed = docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
-            unless_missing(removed).map_err(engine("removal of a volume", id))?;
+            unless_missing(removed).map_err(failed("removal of a volume", id))?;
         }
         let _ = std::fs::remove_file(home.join(format!("{MADE}{name}")));
     }

@@ -1,34 +1,38 @@
-//! Whether this program itself runs in a container of the engine that it speaks to.
+//! The location of this process: on the engine's machine or in one of its containers.
 
 use bollard::Docker;
 
-use super::ask;
+use super::inspect;
 
-/// How much of the engine's machine can be seen from here.
+/// Location of this process. It decides which ports and directories of the engine are accessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Beside the engine: its files and its ports are here.
-    Beside,
-    /// In a container of it: neither directories of the host nor published ports are here.
-    Inside,
-    /// In a container of it with the network of the host: ports are here, directories are not.
-    InsideWithPorts,
+pub(super) enum Location {
+    /// On the engine's machine: its directories and ports are accessible.
+    Host,
+    /// In a container of the engine: neither directories nor published ports are accessible.
+    Container,
+    /// In a container of the engine with the host's network: ports are accessible, directories are not.
+    ContainerOnHostNetwork,
 }
 
-/// Asks the engine for the container that our own mounts name. A mark such as `/.dockerenv` would say too much: whole machines are made
-/// from images.
-pub(super) async fn look(docker: &Docker) -> Place {
+/// Returns the location of this process: the engine is asked for the container that the mounts of this
+/// process name. A mark such as `/.dockerenv` proves less, because whole machines are made from images.
+pub(super) async fn detect(docker: &Docker) -> Location {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for id in own_containers(&mounts) {
-        if let Ok(container) = ask::container(docker, id).await {
+        if let Ok(container) = inspect::inspect_container(docker, id).await {
             let network = container.host_config.and_then(|host| host.network_mode);
-            return if network.as_deref() == Some("host") { Place::InsideWithPorts } else { Place::Inside };
+            return if network.as_deref() == Some("host") {
+                Location::ContainerOnHostNetwork
+            } else {
+                Location::Container
+            };
         }
     }
-    Place::Beside
+    Location::Host
 }
 
-/// Ids of containers in the sources of the files that engines mount into each of them.
+/// Returns the ids of containers in the sources of the files that engines mount into each container.
 fn own_containers(mountinfo: &str) -> Vec<&str> {
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     mountinfo
@@ -49,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_container_is_read_from_what_the_engine_mounts() {
+    fn own_container_is_read_from_mountinfo() {
         let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         let inside = format!(
             "1 2 0:1 / / rw - overlay overlay rw\n3 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"

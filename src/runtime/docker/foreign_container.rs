@@ -3,27 +3,27 @@
 use bollard::Docker;
 use bollard::query_parameters::{RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions};
 
-use super::problem::{classify, is_missing};
-use super::{ask, connect, labels};
+use super::error::{is_missing, runtime_error};
+use super::{connect, inspect, labels};
 use crate::runtime::RuntimeError;
 
 /// What is added to its name.
-pub const SUFFIX: &str = "-before-mai";
+pub const RENAMED_SUFFIX: &str = "-before-mai";
 
 /// A container that is none of ours.
 #[derive(Debug)]
-pub struct HandMade {
+pub struct ForeignContainer {
     docker: Docker,
     name: String,
     /// Whether it runs.
     pub runs: bool,
 }
 
-impl HandMade {
+impl ForeignContainer {
     /// Finds the container of a name, when there is one that is not ours.
     pub async fn find(host: Option<&str>, name: &str) -> Result<Option<Self>, RuntimeError> {
         let docker = connect::connect(host).await?;
-        let container = match ask::container(&docker, name).await {
+        let container = match inspect::inspect_container(&docker, name).await {
             Ok(container) => container,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failed("look at the container", name, error)),
@@ -34,10 +34,10 @@ impl HandMade {
     }
 
     /// Stops it and gives it another name, which is returned; its volumes and directories stay as they are.
-    pub async fn set_aside(&self) -> Result<String, RuntimeError> {
+    pub async fn stop_and_rename(&self) -> Result<String, RuntimeError> {
         let stopped = self.docker.stop_container(&self.name, None::<StopContainerOptions>).await;
         stopped.map_err(|error| failed("stop", &self.name, error))?;
-        let aside = format!("{}{SUFFIX}", self.name);
+        let aside = format!("{}{RENAMED_SUFFIX}", self.name);
         let options: RenameContainerOptions = RenameContainerOptionsBuilder::new().name(&aside).build();
         let renamed = self.docker.rename_container(&self.name, options).await;
         renamed.map_err(|error| failed("renaming", &self.name, error))?;
@@ -46,5 +46,5 @@ impl HandMade {
 }
 
 fn failed(action: &'static str, name: &str, error: bollard::errors::Error) -> RuntimeError {
-    classify(action, format!("container {name}"), error)
+    runtime_error(action, format!("container {name}"), error)
 }

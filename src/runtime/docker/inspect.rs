@@ -15,13 +15,13 @@ const AGAIN: u32 = 20;
 const SOON: Duration = Duration::from_millis(100);
 
 /// Every container there is.
-pub(super) async fn containers(docker: &Docker) -> Result<Vec<ContainerSummary>, Error> {
+pub(super) async fn list_containers(docker: &Docker) -> Result<Vec<ContainerSummary>, Error> {
     let options: ListContainersOptions = ListContainersOptionsBuilder::new().all(true).build();
     readable(|| docker.list_containers(Some(options.clone()))).await
 }
 
 /// One container, by its name or id.
-pub(super) async fn container(docker: &Docker, name: &str) -> Result<ContainerInspectResponse, Error> {
+pub(super) async fn inspect_container(docker: &Docker, name: &str) -> Result<ContainerInspectResponse, Error> {
     readable(|| docker.inspect_container(name, None::<InspectContainerOptions>)).await
 }
 
