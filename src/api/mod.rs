@@ -7,6 +7,7 @@
 mod access;
 mod backup;
 mod condition;
+mod condition_schema;
 mod duration;
 mod expose;
 mod field;

@@ -14,6 +14,7 @@ pub struct MaiInstanceStatus {
 
     /// Ready, Reconciling and Stalled as kstatus defines them, and further ones by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::condition_schema::conditions")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
