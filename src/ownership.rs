@@ -11,31 +11,31 @@ use rustix::fs::{
 
 /// What was done to a directory and what is in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct EntryCount {
     /// Files, directories and links that were looked at, the directory itself included.
-    pub looked_at: u64,
+    pub total: u64,
     /// Those of them that got another owner, or that their owner could not read and write before.
     pub changed: u64,
 }
 
 /// A directory of an instance, and what was done about its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct OwnershipChange {
     /// The volume or directory.
     pub place: String,
     /// User and group that it belongs to now.
     pub owner: (u32, u32),
     /// What was looked at and changed; none where only the directory itself could be reached.
-    pub tally: Option<Tally>,
+    pub count: Option<EntryCount>,
 }
 
 /// Gives `top` and all that is in it to a user and a group, and lets that user read and write it.
-pub(crate) fn give_tree(top: &Path, user: u32, group: u32) -> io::Result<Tally> {
-    let mut tally = Tally::default();
+pub(crate) fn chown_tree(top: &Path, user: u32, group: u32) -> io::Result<EntryCount> {
+    let mut count = EntryCount::default();
     let directory = openat(CWD, top, directory_flags(), Mode::empty())?;
     let owner = Owner { user: Uid::from_raw(user), group: Gid::from_raw(group) };
-    owner.give_directory(directory, &mut tally)?;
-    Ok(tally)
+    owner.chown_directory(directory, &mut count)?;
+    Ok(count)
 }
 
 fn directory_flags() -> OFlags {
@@ -52,7 +52,7 @@ impl Owner {
         stat.st_uid == self.user.as_raw() && stat.st_gid == self.group.as_raw()
     }
 
-    fn give_directory(&self, directory: OwnedFd, tally: &mut Tally) -> io::Result<()> {
+    fn chown_directory(&self, directory: OwnedFd, count: &mut EntryCount) -> io::Result<()> {
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -62,30 +62,30 @@ impl Owner {
             let stat = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => {
-                    self.give_directory(openat(&directory, name, directory_flags(), Mode::empty())?, tally)?;
+                    self.chown_directory(openat(&directory, name, directory_flags(), Mode::empty())?, count)?;
                 }
                 FileType::RegularFile => {
                     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                    self.give_open(&openat(&directory, name, flags, Mode::empty())?, Mode::RUSR | Mode::WUSR, tally)?;
+                    self.chown_open(&openat(&directory, name, flags, Mode::empty())?, Mode::RUSR | Mode::WUSR, count)?;
                 }
                 _ => {
-                    tally.looked_at += 1;
+                    count.total += 1;
                     if !self.owns(&stat) {
                         let flags = AtFlags::SYMLINK_NOFOLLOW;
                         chownat(&directory, name, Some(self.user), Some(self.group), flags)?;
-                        tally.changed += 1;
+                        count.changed += 1;
                     }
                 }
             }
         }
         // Last, so that whoever is interrupted begins anew.
-        self.give_open(&directory, Mode::RWXU, tally)
+        self.chown_open(&directory, Mode::RWXU, count)
     }
 
-    fn give_open(&self, file: impl AsFd, least: Mode, tally: &mut Tally) -> io::Result<()> {
+    fn chown_open(&self, file: impl AsFd, least: Mode, count: &mut EntryCount) -> io::Result<()> {
         let stat = fstat(&file)?;
         let mode = Mode::from_raw_mode(stat.st_mode);
-        tally.looked_at += 1;
+        count.total += 1;
         if self.owns(&stat) && mode.contains(least) {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Owner {
         if !mode.contains(least) {
             fchmod(&file, mode | least)?;
         }
-        tally.changed += 1;
+        count.changed += 1;
         Ok(())
     }
 }
@@ -121,10 +121,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), below.join("directory-link")).unwrap();
         set(&file, 0o440);
         set(&other, 0o440);
-        let tally = give_tree(place.path(), user, group).unwrap();
-        assert_eq!(tally, Tally { looked_at: 5, changed: 1 });
+        let count = chown_tree(place.path(), user, group).unwrap();
+        assert_eq!(count, EntryCount { total: 5, changed: 1 });
         assert_eq!((mode(&file), mode(&other)), (0o640, 0o440));
-        assert_eq!(give_tree(place.path(), user, group).unwrap().changed, 0);
-        assert!(give_tree(&below.join("directory-link"), user, group).is_err());
+        assert_eq!(chown_tree(place.path(), user, group).unwrap().changed, 0);
+        assert!(chown_tree(&below.join("directory-link"), user, group).is_err());
     }
 }

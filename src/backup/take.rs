@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{FILE, FORMAT, FileEntry, LinkEntry, Manifest, Subject};
 use super::snapshot::{SIDECARS, inspect, is_database, snapshot};
 use super::{BackupError, verify};
-use crate::ownership::give_tree;
+use crate::ownership::chown_tree;
 
 /// Left free on the volume of the backups.
 const RESERVE: u64 = 16 << 20;
@@ -86,7 +86,7 @@ async fn fill(
     write_manifest(&manifest, &unfinished.join(FILE))?;
     // The backups belong to the server's user; this may be root.
     let owner = backups.metadata().map_err(BackupError::io("read", backups))?;
-    give_tree(unfinished, owner.uid(), owner.gid())
+    chown_tree(unfinished, owner.uid(), owner.gid())
         .map_err(BackupError::io("given to the owner of the backups", unfinished))?;
     let read_back = verify(unfinished).await?;
     if read_back != manifest {

@@ -4,22 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Blocked;
+pub use crate::api::PlatformKind;
 use crate::api::{MaiInstance, Reason};
 
 /// Address an instance of a single server listens on when its document does not say: behind a reverse
 /// proxy on the same machine.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1";
-
-/// Name of a platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PlatformKind {
-    /// Child processes of the reconciler.
-    Process,
-    /// Containers of an engine.
-    Docker,
-    /// Objects of a cluster.
-    Kubernetes,
-}
 
 /// Properties of what instances run on.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,7 @@ pub(super) const BYTES: usize = 4 * 1024;
 const SHORTEST_SECRET: usize = 4;
 
 /// The last lines of `text`: no control characters and none of `secrets`.
-pub(super) fn of(text: &[u8], secrets: &[SecretString]) -> Vec<String> {
+pub(super) fn printable_tail(text: &[u8], secrets: &[SecretString]) -> Vec<String> {
     let mut text = String::from_utf8_lossy(text).into_owned();
     for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST_SECRET) {
         text = text.replace(secret, "[secret]");

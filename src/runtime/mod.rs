@@ -4,12 +4,14 @@
 //! A runtime gets a [`Workload`] and an [`Action`] and reports what is there as [`Observed`]; it never
 //! reads a document. What differs between platforms is a value ([`Platform`]).
 
+mod boxed;
 mod changes;
 pub mod docker;
 mod error;
 pub mod kubernetes;
 mod log_tail;
 mod maintenance;
+mod manual;
 mod port;
 pub(crate) mod probe;
 pub mod process;
@@ -19,8 +21,13 @@ use std::future::Future;
 
 use futures::stream::BoxStream;
 
+pub use boxed::{BoxedObserver, BoxedRuntime};
 pub use error::{BoxError, RuntimeError};
 pub use maintenance::MaintenanceLock;
+pub use manual::{
+    Directories, Exec, ExecCommand, Manual, ManualFuture, Output, OutputStream, RemoteCommand, RemoteControl,
+    TakenDown, Target,
+};
 
 use crate::core::{Action, InstanceId, Observed, Platform, Probe, Workload};
 

@@ -130,7 +130,7 @@ fn down_removes_containers_and_keeps_data() {
     assert!(other.run().is_some(), "another directory's container was touched");
     neighbour.stop();
     let (_, out, _) = down();
-    assert!(out.contains("there is no container"), "{out}");
+    assert!(out.contains("nothing runs for"), "{out}");
 
     let compose = env.compose();
     wait_ready(env.port);

@@ -3,6 +3,7 @@
 pub(super) mod block_on;
 pub(super) mod logging;
 pub(super) mod named_instance;
+pub(super) mod output;
 pub(super) mod plan_output;
 pub(super) mod runtime;
 pub(super) mod service_manager;

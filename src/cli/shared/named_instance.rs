@@ -1,21 +1,26 @@
-//! The instance that a verb names: how it is named, and what is known of it.
+//! The instance that a verb names.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::api::MaiInstance;
-use crate::cli::shared::runtime::{Choice, RuntimeKind};
+use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
-use crate::core::InstanceId;
-use crate::runtime::RuntimeError;
-use crate::runtime::docker::{DockerOptions, ServingContainer};
-use crate::runtime::process::{Places, places_of};
+use crate::core::{InstanceId, Platform};
+use crate::reconcile::probe;
+use crate::runtime::{Manual, Target, answers};
 use crate::state::State;
 
-/// Names one instance of a directory.
+/// Time a server gets to end its streams, as when the reconciler stops it.
+pub(in crate::cli) const GRACE: Duration = Duration::from_secs(15);
+/// Interval between probes of a server that starts again.
+const PROBE_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Arguments that name one instance of a directory.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Named {
+pub(in crate::cli) struct InstanceArgs {
     #[command(flatten)]
     pub(in crate::cli) place: Place,
 
@@ -23,55 +28,30 @@ pub(in crate::cli) struct Named {
     pub(in crate::cli) name: String,
 
     #[command(flatten)]
-    choice: Choice,
+    choice: RuntimeChoice,
 }
 
-impl Named {
-    /// What is known of it.
-    pub(in crate::cli) async fn find(&self) -> anyhow::Result<Known> {
-        Known::find(self).await
-    }
-
-    /// The engine it runs on.
-    pub(in crate::cli) fn engine(&self, known: &Known) -> DockerOptions {
-        self.choice.docker(&known.state_dir)
-    }
-
-    /// The container that serves it.
-    pub(in crate::cli) async fn container(&self, known: &Known) -> anyhow::Result<ServingContainer> {
-        Ok(ServingContainer::find(&self.engine(known), &known.id).await?)
-    }
-}
-
-/// An instance that is known to the state of a directory.
-#[derive(Debug)]
-pub(in crate::cli) struct Known {
-    pub(in crate::cli) id: InstanceId,
-    pub(in crate::cli) state_dir: PathBuf,
-    /// What runs it.
-    pub(in crate::cli) runtime: RuntimeKind,
+/// An instance in the state of a directory.
+pub(in crate::cli) struct NamedInstance {
+    pub(in crate::cli) target: Target,
     /// The last good document.
-    pub(in crate::cli) instance: MaiInstance,
+    pub(in crate::cli) document: MaiInstance,
+    /// Commands on the platform that runs it.
+    pub(in crate::cli) manual: Box<dyn Manual>,
 }
 
-impl Known {
-    /// Where it lives when it is run as a process.
-    pub(in crate::cli) fn places(&self) -> Result<Places, RuntimeError> {
-        let storage = &self.instance.spec.storage;
-        places_of(&self.state_dir, &self.id, storage.data.host_path.as_deref(), storage.backups.host_path.as_deref())
-    }
-
-    /// `name` is NAME, or NAMESPACE/NAME where two namespaces have one.
-    async fn find(named: &Named) -> anyhow::Result<Self> {
-        let Named { place, name, choice } = named;
-        let state_dir = place.state_dir()?;
+impl InstanceArgs {
+    /// Returns the instance. Its name may be written as NAMESPACE/NAME, where two namespaces have one.
+    pub(in crate::cli) async fn find(&self) -> anyhow::Result<NamedInstance> {
+        let name = &self.name;
+        let state_dir = self.place.state_dir()?;
         let state = State::open_read_only(&state_dir).await?;
         let documents = state.documents().await?;
         state.close().await;
         let mut found = documents.into_iter().filter(|document| document.released_at.is_none()).filter(|document| {
             document.name == *name || name.split_once('/') == Some((&document.namespace, &document.name))
         });
-        let directory = place.directory.display();
+        let directory = self.place.directory.display();
         let document = found.next().with_context(|| {
             format!("there is no instance {name} in {directory}; `mai status {directory}` lists them")
         })?;
@@ -83,8 +63,33 @@ impl Known {
             );
         }
         let id = InstanceId { namespace: document.namespace, name: document.name, uid: document.uid };
-        let instance = serde_json::from_value(document.document)
+        let document: MaiInstance = serde_json::from_value(document.document)
             .with_context(|| format!("the document of {id} is not understood by this version of mai"))?;
-        Ok(Self { id, runtime: choice.kind(&state_dir), state_dir, instance })
+        let storage = &document.spec.storage;
+        let target = Target {
+            id,
+            listen: (Platform::PROCESS.listen)(&document).ok(),
+            data_path: storage.data.host_path.as_ref().map(PathBuf::from),
+            backups_path: storage.backups.host_path.as_ref().map(PathBuf::from),
+            is_reconciled: State::holder(&state_dir)?.is_some(),
+        };
+        Ok(NamedInstance { target, document, manual: self.choice.manual(&state_dir) })
+    }
+}
+
+impl NamedInstance {
+    /// Returns the id of the instance.
+    pub(in crate::cli) fn id(&self) -> &InstanceId {
+        &self.target.id
+    }
+
+    /// Returns once the server answers its probe.
+    pub(in crate::cli) async fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let listen = self.target.listen.with_context(|| format!("the document of {} declares no port", self.id()))?;
+        let probe = probe(&self.document);
+        while !answers(listen, &probe).await {
+            tokio::time::sleep(PROBE_INTERVAL).await;
+        }
+        Ok(())
     }
 }

@@ -1,17 +1,19 @@
-//! Which runtime a verb speaks of: what is named, else what `mai compose` last ran the directory with.
+//! The runtime of a directory: chosen by an argument, else the one that `mai compose` last ran it with.
+//! Only this file knows which runtimes there are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::api::PlatformKind;
-use crate::runtime::docker::DockerOptions;
+use crate::runtime::docker::{DockerManual, DockerOptions, DockerRuntime};
+use crate::runtime::process::{ProcessManual, ProcessObserver, ProcessOptions, ProcessRuntime};
+use crate::runtime::{BoxedObserver, BoxedRuntime, Manual};
 
-/// Kept in the state directory.
+/// File in the state directory that names the runtime.
 const FILE: &str = "runtime";
 
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Choice {
+pub(in crate::cli) struct RuntimeChoice {
     /// What runs the instances [default: what `mai compose` last ran them with]
     #[arg(long, value_enum, value_name = "RUNTIME")]
     runtime: Option<RuntimeKind>,
@@ -25,44 +27,92 @@ pub(in crate::cli) struct Choice {
 pub(in crate::cli) enum RuntimeKind {
     /// Child processes of this program: no Docker, no cluster
     Process,
-    /// Containers of a Docker Engine or of Podman; they go on when this program ends
+    /// Containers of a Docker Engine or of Podman; they keep running when this program ends
     Docker,
 }
 
-impl Choice {
-    pub(in crate::cli) fn kind(&self, state_dir: &Path) -> RuntimeKind {
-        self.runtime.unwrap_or_else(|| RuntimeKind::remembered(state_dir))
+/// A runtime for `mai compose`.
+pub(in crate::cli) struct OpenedRuntime {
+    pub(in crate::cli) runtime: BoxedRuntime,
+    /// Servers keep running when this program ends.
+    pub(in crate::cli) outlives_program: bool,
+}
+
+impl RuntimeChoice {
+    /// Returns the commands of an administrator on the chosen runtime.
+    pub(in crate::cli) fn manual(&self, state_dir: &Path) -> Box<dyn Manual> {
+        self.kind(state_dir).manual(state_dir, self.docker_host.as_deref())
     }
 
-    pub(in crate::cli) fn docker(&self, state_dir: &Path) -> DockerOptions {
-        DockerOptions { state_dir: state_dir.to_owned(), host: self.docker_host.clone() }
+    /// Opens the chosen runtime for reading alone. The state directory need not exist.
+    pub(in crate::cli) async fn observer(&self, state_dir: &Path) -> anyhow::Result<BoxedObserver> {
+        Ok(match self.kind(state_dir) {
+            RuntimeKind::Process => {
+                // Servers carry the path without symbolic links.
+                let state_dir = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+                BoxedObserver::new(ProcessObserver::new(state_dir))
+            }
+            RuntimeKind::Docker => {
+                let options = docker_options(state_dir, self.docker_host.as_deref());
+                BoxedObserver::new(DockerRuntime::open_read_only(options).await?)
+            }
+        })
+    }
+
+    fn kind(&self, state_dir: &Path) -> RuntimeKind {
+        self.runtime.unwrap_or_else(|| RuntimeKind::recorded(state_dir))
     }
 }
 
 impl RuntimeKind {
-    /// Returns the platform whose fields take effect.
-    pub(in crate::cli) fn platform(self) -> PlatformKind {
+    /// Opens the runtime for the reconciler.
+    pub(in crate::cli) async fn open(
+        self,
+        state_dir: PathBuf,
+        docker_host: Option<&str>,
+        detach: bool,
+    ) -> anyhow::Result<OpenedRuntime> {
+        Ok(match self {
+            Self::Process => {
+                let options = ProcessOptions { detach, ..ProcessOptions::new(state_dir)? };
+                let runtime = BoxedRuntime::new(ProcessRuntime::open(options)?);
+                OpenedRuntime { runtime, outlives_program: detach }
+            }
+            Self::Docker => {
+                let options = docker_options(&state_dir, docker_host);
+                let runtime = BoxedRuntime::new(DockerRuntime::open(options).await?);
+                OpenedRuntime { runtime, outlives_program: true }
+            }
+        })
+    }
+
+    /// Returns the commands of an administrator on this runtime.
+    pub(in crate::cli) fn manual(self, state_dir: &Path, docker_host: Option<&str>) -> Box<dyn Manual> {
         match self {
-            Self::Process => PlatformKind::Process,
-            Self::Docker => PlatformKind::Docker,
+            Self::Process => Box::new(ProcessManual::new(state_dir)),
+            Self::Docker => Box::new(DockerManual::new(docker_options(state_dir, docker_host))),
         }
     }
 
-    /// What the state directory was last used with.
-    pub(in crate::cli) fn remembered(state_dir: &Path) -> Self {
+    /// Returns the runtime that the state directory was last used with.
+    pub(in crate::cli) fn recorded(state_dir: &Path) -> Self {
         match std::fs::read_to_string(state_dir.join(FILE)).unwrap_or_default().trim() {
             "docker" => Self::Docker,
             _ => Self::Process,
         }
     }
 
-    /// Writes it down for the other verbs.
-    pub(in crate::cli) fn remember(self, state_dir: &Path) -> anyhow::Result<()> {
+    /// Records the runtime for other verbs.
+    pub(in crate::cli) fn record(self, state_dir: &Path) -> anyhow::Result<()> {
         let name = match self {
             Self::Process => "process\n",
             Self::Docker => "docker\n",
         };
         std::fs::write(state_dir.join(FILE), name)
-            .with_context(|| format!("the state directory {} cannot be written", state_dir.display()))
+            .with_context(|| format!("the state directory {} could not be written", state_dir.display()))
     }
+}
+
+fn docker_options(state_dir: &Path, host: Option<&str>) -> DockerOptions {
+    DockerOptions { state_dir: state_dir.to_owned(), host: host.map(str::to_owned) }
 }

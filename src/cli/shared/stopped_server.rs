@@ -1,133 +1,72 @@
-//! The server of one instance, stopped for as long as somebody works on its data. A reconciler that runs leaves it alone meanwhile.
+//! The server of one instance, stopped while a command works on its data. A running reconciler leaves it
+//! alone meanwhile.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use crate::cli::shared::named_instance::{Known, Named};
-use crate::cli::shared::runtime::RuntimeKind;
-use crate::cli::verbs::restart::{GRACE, own};
-use crate::core::{Action, Platform};
-use crate::reconcile::probe;
-use crate::runtime::docker::DockerRuntime;
-use crate::runtime::process::{Found, Places};
-use crate::runtime::{Apply, MaintenanceLock, answers};
-use crate::state::State;
+use crate::cli::shared::named_instance::{GRACE, NamedInstance};
+use crate::runtime::{Directories, MaintenanceLock};
 
-/// How often it is looked whether something has come or gone.
-const AGAIN: Duration = Duration::from_millis(100);
-/// So many looks in a row nothing may run: a reconciler may have been in the middle of a start when the hold was taken.
-const QUIET: u32 = 5;
+/// Interval between checks for a server that was started meanwhile.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Checks in a row that find nothing running: a reconciler may have been in the middle of a start when the
+/// lock was taken.
+const QUIET_CHECKS: u32 = 5;
 
 /// An instance whose server is stopped.
-pub(in crate::cli) struct Stopped<'a> {
-    known: &'a Known,
-    hold: MaintenanceLock,
-    hands: Hands,
+pub(in crate::cli) struct StoppedServer<'a> {
+    instance: &'a NamedInstance,
+    lock: MaintenanceLock,
     /// It ran before.
-    ran: bool,
-    pub(in crate::cli) data: PathBuf,
-    pub(in crate::cli) backups: PathBuf,
+    was_running: bool,
+    pub(in crate::cli) directories: Directories,
 }
 
-enum Hands {
-    /// The server that ran.
-    Process(Option<Found>),
-    Docker(DockerRuntime),
-}
-
-impl<'a> Stopped<'a> {
-    /// Stops it for `what`, such as "mai reset".
-    pub(in crate::cli) async fn stop(named: &Named, known: &'a Known, what: &str) -> anyhow::Result<Self> {
-        let own_places = known.places()?;
-        let (hands, data, backups) = match known.runtime {
-            RuntimeKind::Process => {
-                let Places { data, backups, .. } = own_places.clone();
-                (Hands::Process(own(known)?), data, backups)
-            }
-            RuntimeKind::Docker => {
-                let docker = DockerRuntime::open(named.engine(known)).await?;
-                let (data, backups) = docker.places(&known.id).await?;
-                (Hands::Docker(docker), data, backups)
-            }
-        };
-        let ran = match &hands {
-            Hands::Process(server) => server.is_some(),
-            Hands::Docker(docker) => docker.runs(&known.id).await?,
-        };
-        if ran && matches!(hands, Hands::Process(_)) && State::holder(&known.state_dir)?.is_none() {
-            let directory = named.place.directory.display();
-            anyhow::bail!(
-                "nothing would start {} again; run `mai compose {directory}`, or stop it with `mai down {directory}`",
-                known.id
-            );
-        }
-        let hold = MaintenanceLock::acquire(&own_places.home, what)
-            .with_context(|| format!("{} could not be held", known.id))?;
-        let stopped = Self { known, hold, hands, ran, data, backups };
-        match stopped.quiet().await {
+impl<'a> StoppedServer<'a> {
+    /// Stops the server for a command, such as "mai reset".
+    pub(in crate::cli) async fn stop(instance: &'a NamedInstance, command: &str) -> anyhow::Result<Self> {
+        let NamedInstance { target, manual, .. } = instance;
+        let directories = manual.directories(target).await?;
+        let was_running = manual.is_running(&target.id).await?;
+        let lock = MaintenanceLock::acquire(&manual.home(&target.id)?, command)
+            .with_context(|| format!("{} could not be locked", target.id))?;
+        let stopped = Self { instance, lock, was_running, directories };
+        match stopped.stop_all().await {
             Ok(()) => Ok(stopped),
             Err(error) => {
-                // What was stopped in vain is started again; the first error is the one to tell.
+                // Started again on the way out; the first error is the one to report.
                 let _ = stopped.start_again(Duration::ZERO).await;
                 Err(error)
             }
         }
     }
 
-    async fn quiet(&self) -> anyhow::Result<()> {
+    async fn stop_all(&self) -> anyhow::Result<()> {
+        let NamedInstance { target, manual, .. } = self.instance;
         let mut quiet = 0;
-        while quiet < QUIET {
-            if self.stop_what_runs().await? {
+        while quiet < QUIET_CHECKS {
+            if manual.stop(target, GRACE).await? {
                 quiet = 0;
             } else {
                 quiet += 1;
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
         }
         Ok(())
     }
 
-    async fn stop_what_runs(&self) -> anyhow::Result<bool> {
-        match &self.hands {
-            Hands::Process(_) => match own(self.known)? {
-                Some(server) => server.end_for_restart(&self.known.state_dir, GRACE).await?,
-                None => return Ok(false),
-            },
-            Hands::Docker(docker) => {
-                if !docker.runs(&self.known.id).await? {
-                    return Ok(false);
-                }
-                docker.apply(&self.known.id, &Action::Stop("a command works on its data".to_owned()), None).await?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Lets go of it; what ran before runs again, and answers when this returns. Says how long that took, when it ran before.
+    /// Unlocks the instance. A server that ran before is started again; returns the time until it was ready.
     pub(in crate::cli) async fn start_again(self, timeout: Duration) -> anyhow::Result<Option<Duration>> {
-        let Self { known, hold, hands, ran, .. } = self;
-        let started = Instant::now();
-        if let (Hands::Docker(docker), true) = (&hands, ran) {
-            docker.apply(&known.id, &Action::Resume, None).await?;
-        }
-        drop(hold);
-        if !ran {
+        let Self { instance, lock, was_running, .. } = self;
+        if !was_running {
             return Ok(None);
         }
-        let listen = (Platform::PROCESS.listen)(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
-        let probe = probe(&known.instance);
-        let back = async {
-            while !answers(listen, &probe).await {
-                tokio::time::sleep(AGAIN).await;
-            }
-        };
-        let back = tokio::time::timeout(timeout, back).await;
-        if let Hands::Process(Some(server)) = &hands {
-            server.restarted(&known.state_dir)?;
-        }
-        back.with_context(|| format!("{} does not answer yet; `mai status` says why", known.id))?;
+        let started = Instant::now();
+        instance.manual.resume(instance.id(), lock).await?;
+        tokio::time::timeout(timeout, instance.wait_until_ready())
+            .await
+            .with_context(|| format!("{} does not answer yet; `mai status` shows why", instance.id()))??;
         Ok(Some(started.elapsed()))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +13,11 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
 
-use crate::cli::shared::runtime::RuntimeKind;
+use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
 use crate::cli::shared::service_manager::ServiceManager;
 use crate::cli::shared::state_dir::Place;
 use crate::reconcile::{self, InstanceFeed, Options, Transition};
-use crate::runtime::Apply;
-use crate::runtime::docker::{DockerOptions, DockerRuntime};
-use crate::runtime::process::{ProcessOptions, ProcessRuntime};
-use crate::source::Documents;
+use crate::runtime::{Apply, Observe};
 use crate::source::directory::Directory;
 use crate::state::{Problem, State};
 
@@ -60,42 +56,15 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let stop = crate::cli::shared::signals::stop()?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
-    args.runtime.remember(&state_dir)?;
-    let (source, documents) = Directory::open(&args.place.directory, state.clone(), args.runtime.platform()).await?;
-    let opened = Opened { state_dir, state, source, documents };
-    match args.runtime {
-        RuntimeKind::Process => {
-            let options = ProcessOptions { detach: args.detach, ..ProcessOptions::new(opened.state_dir.clone())? };
-            keep(args, opened, ProcessRuntime::open(options)?, stop).await
-        }
-        RuntimeKind::Docker => {
-            let options = DockerOptions { state_dir: opened.state_dir.clone(), host: args.docker_host.clone() };
-            keep(args, opened, DockerRuntime::open(options).await?, stop).await
-        }
-    }
-}
-
-/// What every runtime works from.
-struct Opened {
-    state_dir: PathBuf,
-    state: State,
-    source: Directory,
-    documents: Documents,
-}
-
-async fn keep<R: Apply>(
-    args: &Args,
-    opened: Opened,
-    runtime: R,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let Opened { state_dir, state, source, documents } = opened;
-    let outlives = args.detach || matches!(args.runtime, RuntimeKind::Docker);
+    args.runtime.record(&state_dir)?;
+    let opened = args.runtime.open(state_dir.clone(), args.docker_host.as_deref(), args.detach).await?;
+    let OpenedRuntime { runtime, outlives_program } = opened;
+    let (source, documents) = Directory::open(&args.place.directory, state.clone(), runtime.platform().kind).await?;
     println!(
         "mai keeps {} as declared; state is in {}; Ctrl-C {}",
         args.place.directory.display(),
         state_dir.display(),
-        if outlives { "leaves the servers running" } else { "stops everything" }
+        if outlives_program { "leaves the servers running" } else { "stops everything" }
     );
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, told) = mpsc::unbounded_channel();
@@ -121,12 +90,9 @@ async fn keep<R: Apply>(
 
     problems.abort();
     printer.abort();
-    match args.runtime {
-        RuntimeKind::Docker => println!("the containers go on"),
-        RuntimeKind::Process if outlives => {
-            println!("the servers go on; `mai down {}` stops them", args.place.directory.display())
-        }
-        RuntimeKind::Process => println!("stopping"),
+    match outlives_program {
+        true => println!("the servers keep running; `mai down {}` stops them", args.place.directory.display()),
+        false => println!("stopping"),
     }
     let stopped = context.runtime.shutdown().await;
     state.close().await;

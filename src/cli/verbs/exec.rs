@@ -1,8 +1,9 @@
-//! `mai exec DIR NAME -- COMMAND`: a command where the server of an instance runs; its exit code is ours.
+//! `mai exec DIR NAME -- COMMAND`: runs a command where the server of an instance runs, and exits with its
+//! exit code.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -13,15 +14,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::shared::block_on::block_on;
-use crate::cli::shared::named_instance::{Known, Named};
-use crate::cli::shared::runtime::RuntimeKind;
-use crate::core::Platform;
-use crate::runtime::docker::Exec;
+use crate::cli::shared::named_instance::InstanceArgs;
+use crate::cli::shared::output::write;
+use crate::runtime::{Exec, ExecCommand, RemoteCommand, RemoteControl};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    named: Named,
+    instance: InstanceArgs,
 
     /// Pass standard input on, also when it is no terminal
     #[arg(short = 'i', long)]
@@ -38,36 +38,27 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     block_on(async {
-        let known = args.named.find().await?;
-        match known.runtime {
-            RuntimeKind::Process => beside(args, &known),
-            RuntimeKind::Docker => inside(args, &known).await,
+        let instance = args.instance.find().await?;
+        let (program, arguments) = args.command.split_first().context("there is no command behind `--`")?;
+        let terminal = args.tty || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal());
+        let command = ExecCommand {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            stdin: args.stdin || terminal,
+            terminal,
+        };
+        match instance.manual.exec(&instance.target, &command).await? {
+            // Returns only when that failed.
+            Exec::Local(mut local) => Err(local.exec()).with_context(|| format!("{program} could not be run")),
+            Exec::Remote(remote) => run_remote(remote, terminal).await,
         }
     })
 }
 
-/// A process has no inside: the command runs on this machine, in the data directory of the server, and is told where that listens. It
-/// gets none of its secrets. Returns only when that failed.
-fn beside(args: &Args, known: &Known) -> anyhow::Result<ExitCode> {
-    let places = known.places()?;
-    let listen = (Platform::PROCESS.listen)(&known.instance).map_err(|blocked| anyhow::anyhow!(blocked.message))?;
-    let (program, arguments) = args.command.split_first().context("there is no command behind `--`")?;
-    let error = Command::new(program)
-        .args(arguments)
-        .current_dir(&places.data)
-        .env("DATA_DIR", &places.data)
-        .env("HOST", listen.ip().to_string())
-        .env("PORT", listen.port().to_string())
-        .exec();
-    Err(error).with_context(|| format!("{program} could not be run in {}", places.data.display()))
-}
-
-async fn inside(args: &Args, known: &Known) -> anyhow::Result<ExitCode> {
-    let terminal = args.tty || (std::io::stdin().is_terminal() && std::io::stdout().is_terminal());
-    let stdin = args.stdin || terminal;
-    let mut exec = args.named.container(known).await?.exec(&args.command, stdin, terminal).await?;
+/// Copies the streams of a command that runs elsewhere until it has ended.
+async fn run_remote(mut command: RemoteCommand, terminal: bool) -> anyhow::Result<ExitCode> {
     let _raw = if terminal { RawTerminal::enter()? } else { None };
-    if let Some(mut input) = exec.input.take() {
+    if let Some(mut input) = command.input.take() {
         let mut typed = read_stdin()?;
         tokio::spawn(async move {
             while let Some(piece) = typed.recv().await {
@@ -81,31 +72,22 @@ async fn inside(args: &Args, known: &Known) -> anyhow::Result<ExitCode> {
     }
     let mut resized = signal(SignalKind::window_change())?;
     if terminal {
-        follow_size(&exec).await;
+        copy_size(&*command.control).await;
     }
     loop {
         tokio::select! {
-            piece = exec.output.next() => match piece {
-                Some(piece) => pass_on(piece?)?,
+            output = command.output.next() => match output {
+                Some(output) => write(&output?)?,
                 None => break,
             },
-            _ = resized.recv(), if terminal => follow_size(&exec).await,
+            _ = resized.recv(), if terminal => copy_size(&*command.control).await,
         }
     }
-    let code = exec.exit_code().await?;
+    let code = command.control.exit_code().await?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-fn pass_on((is_error, text): (bool, Bytes)) -> std::io::Result<()> {
-    if is_error {
-        return std::io::stderr().lock().write_all(&text);
-    }
-    let mut out = std::io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()
-}
-
-/// A thread of its own, because a read of standard input cannot be called off and would hold up the end.
+/// Reads standard input on a thread of its own: a blocked read cannot be cancelled and would delay the end.
 fn read_stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
@@ -119,20 +101,20 @@ fn read_stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
     Ok(receiver)
 }
 
-/// The size is a matter of looks: where it is not known, or the command has just ended, nothing is lost.
-async fn follow_size(exec: &Exec) {
+/// Gives the command's terminal the size of this one. Errors are ignored: the command may have just ended.
+async fn copy_size(control: &dyn RemoteControl) {
     if let Ok(size) = tcgetwinsize(std::io::stdout()) {
-        let _ = exec.resize(size.ws_col, size.ws_row).await;
+        let _ = control.resize(size.ws_col, size.ws_row).await;
     }
 }
 
-/// While it lives, this terminal passes on every key as it is.
+/// Raw mode of this terminal, until it is dropped.
 struct RawTerminal {
     before: Termios,
 }
 
 impl RawTerminal {
-    /// None when standard input is no terminal.
+    /// Switches to raw mode. Returns None when standard input is no terminal.
     fn enter() -> std::io::Result<Option<Self>> {
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
@@ -148,7 +130,7 @@ impl RawTerminal {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        // There is nobody left to tell.
+        // Nothing can be done about an error here.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
     }
 }

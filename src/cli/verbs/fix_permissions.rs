@@ -2,45 +2,34 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-
 use crate::cli::shared::block_on::block_on;
-use crate::cli::shared::named_instance::Named;
-use crate::cli::shared::runtime::RuntimeKind;
-use crate::ownership::{Given, Tally};
-use crate::runtime::docker::DockerRuntime;
+use crate::cli::shared::named_instance::InstanceArgs;
+use crate::ownership::{EntryCount, OwnershipChange};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    named: Named,
+    instance: InstanceArgs,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let known = block_on(args.named.find())?;
-    let given = match known.runtime {
-        RuntimeKind::Docker => block_on(async {
-            let docker = DockerRuntime::open(args.named.engine(&known)).await?;
-            Ok(docker.fix_ownership(&known.id).await?)
-        })?,
-        RuntimeKind::Process => known.places()?.fix_ownership(&known.state_dir).with_context(|| {
-            format!("the files of {} could not all be given to whoever runs its server; run this as root", known.id)
-        })?,
-    };
-    given.iter().for_each(|given| tell(&known.id.name, given));
-    Ok(ExitCode::SUCCESS)
+    block_on(async {
+        let instance = args.instance.find().await?;
+        for change in instance.manual.fix_ownership(&instance.target).await? {
+            println!("{:<20} {}", instance.id().name, line(&change));
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-fn tell(name: &str, Given { place, owner: (user, group), tally }: &Given) {
-    match tally {
-        Some(Tally { changed: 0, looked_at }) => {
-            println!("{name:<20} {place}: nothing to do, all {looked_at} entries belong to {user}:{group}");
+fn line(OwnershipChange { place, owner: (user, group), count }: &OwnershipChange) -> String {
+    match count {
+        Some(EntryCount { changed: 0, total }) => {
+            format!("{place}: nothing to do, all {total} entries belong to {user}:{group}")
         }
-        Some(Tally { changed, looked_at }) => {
-            println!("{name:<20} {place}: {changed} of {looked_at} entries given to {user}:{group}");
-        }
-        None => println!(
-            "{name:<20} {place}: belongs to {user}:{group}; what is in it can only be reached by root on the server of the engine"
+        Some(EntryCount { changed, total }) => format!("{place}: {changed} of {total} entries given to {user}:{group}"),
+        None => format!(
+            "{place}: belongs to {user}:{group}; what is in it can only be reached by root on the server of the engine"
         ),
     }
 }

@@ -1,25 +1,19 @@
-//! `mai logs DIR NAME`: what the server of an instance wrote.
+//! `mai logs DIR NAME`: prints the log of an instance's server.
 
-use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use futures::StreamExt;
 
 use crate::cli::shared::block_on::block_on;
-use crate::cli::shared::named_instance::Named;
-use crate::cli::shared::runtime::RuntimeKind;
-use crate::runtime::process::{LogReader, log_of};
-
-/// How often a log that is followed is looked at.
-const AGAIN: Duration = Duration::from_millis(200);
+use crate::cli::shared::named_instance::InstanceArgs;
+use crate::cli::shared::output::write;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    named: Named,
+    instance: InstanceArgs,
 
-    /// Go on with what it writes from now on; of a container until it ends
+    /// Keep printing what it writes; of a container until that ends
     #[arg(short, long)]
     follow: bool,
 
@@ -30,7 +24,7 @@ pub(in crate::cli) struct Args {
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match block_on(show(args)) {
-        // Whoever read it has seen enough.
+        // The reader, such as `head`, has seen enough.
         Err(error)
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
         {
@@ -41,39 +35,10 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(args: &Args) -> anyhow::Result<ExitCode> {
-    let known = args.named.find().await?;
-    match known.runtime {
-        RuntimeKind::Process => {
-            let (mut reader, text) = LogReader::from_the_end(log_of(&known.state_dir, &known.id)?, args.lines)?;
-            write(false, &text)?;
-            if args.follow {
-                loop {
-                    tokio::time::sleep(AGAIN).await;
-                    write(false, &reader.read_on()?)?;
-                }
-            }
-        }
-        RuntimeKind::Docker => {
-            let container = args.named.container(&known).await?;
-            let mut output = container.logs(args.lines, args.follow);
-            while let Some(piece) = output.next().await {
-                let (is_error, text) = piece?;
-                write(is_error, &text)?;
-            }
-        }
+    let instance = args.instance.find().await?;
+    let mut log = instance.manual.logs(instance.id(), args.lines, args.follow).await?;
+    while let Some(output) = log.next().await {
+        write(&output?)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Passes on what was written, at once.
-fn write(is_error: bool, text: &[u8]) -> std::io::Result<()> {
-    if text.is_empty() {
-        return Ok(());
-    }
-    if is_error {
-        return std::io::stderr().lock().write_all(text);
-    }
-    let mut out = std::io::stdout().lock();
-    out.write_all(text)?;
-    out.flush()
 }

@@ -9,12 +9,10 @@ use serde_json::Value;
 
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::plan_output::{self, DocumentChange, Item};
-use crate::cli::shared::runtime::{Choice, RuntimeKind};
+use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
 use crate::reconcile::plan;
-use crate::runtime::Observe;
-use crate::runtime::docker::DockerRuntime;
-use crate::runtime::process::Onlooker;
+use crate::runtime::{BoxedObserver, Observe};
 use crate::source::directory::{Preview, Previewed};
 use crate::state::{State, StateError};
 
@@ -24,7 +22,7 @@ pub(in crate::cli) struct Args {
     place: Place,
 
     #[command(flatten)]
-    choice: Choice,
+    choice: RuntimeChoice,
 
     /// Print one JSON object
     #[arg(long)]
@@ -46,33 +44,23 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         Some(state) => state.documents().await?,
         None => Vec::new(),
     };
-    let runtime = args.choice.kind(&state_dir);
-    let preview = Preview::of(&args.place.directory, known, runtime.platform()).await?;
-    let items = match runtime {
-        RuntimeKind::Process => {
-            // As the servers know it: without symbolic links.
-            let state_dir = state_dir.canonicalize().unwrap_or(state_dir);
-            look(&preview, state.as_ref(), &Onlooker::new(state_dir)).await?
-        }
-        RuntimeKind::Docker => {
-            let eyes = DockerRuntime::open_read_only(args.choice.docker(&state_dir)).await?;
-            look(&preview, state.as_ref(), &eyes).await?
-        }
-    };
+    let observer = args.choice.observer(&state_dir).await?;
+    let preview = Preview::of(&args.place.directory, known, observer.platform().kind).await?;
+    let items = plan_all(&preview, state.as_ref(), &observer).await?;
     if let Some(state) = state {
         state.close().await;
     }
     plan_output::show(&items, &preview.problems, args.json, |item| item.file.as_deref())
 }
 
-async fn look<E: Observe>(preview: &Preview, state: Option<&State>, eyes: &E) -> anyhow::Result<Vec<Item>> {
+async fn plan_all(preview: &Preview, state: Option<&State>, observer: &BoxedObserver) -> anyhow::Result<Vec<Item>> {
     let instances: Vec<_> = preview.instances.iter().map(|one| Arc::new(one.instance.clone())).collect();
-    let planned = plan(&instances, state, preview, eyes).await.context("the state could not be read")?;
-    let of = |uid: &str| preview.instances.iter().find(|one| one.after.uid == uid);
+    let planned = plan(&instances, state, preview, observer).await.context("the state could not be read")?;
+    let previewed = |uid: &str| preview.instances.iter().find(|one| one.after.uid == uid);
     Ok(planned
         .into_iter()
         .map(|planned| {
-            let one = of(&planned.id.uid);
+            let one = previewed(&planned.id.uid);
             Item {
                 file: one.and_then(|one| one.after.file.clone()),
                 document: one.map(edits).unwrap_or_default(),

@@ -9,15 +9,15 @@ use anyhow::Context;
 use crate::api::ServerKind;
 use crate::backup::{Subject, take};
 use crate::cli::shared::block_on::block_on;
-use crate::cli::shared::named_instance::{Known, Named};
-use crate::cli::shared::stopped_server::Stopped;
+use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
+use crate::cli::shared::stopped_server::StoppedServer;
 use crate::server::OfflineData;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["configuration", "everything"])))]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    named: Named,
+    instance: InstanceArgs,
 
     /// Remove what the administrator set in the pages, the upstream connection among it; people, chats and usage stay
     #[arg(long)]
@@ -47,22 +47,22 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
-    let known = args.named.find().await?;
-    let kind = known.instance.spec.server.kind;
+    let instance = args.instance.find().await?;
+    let kind = instance.document.spec.server.kind;
     if args.configuration && kind != ServerKind::Mai {
         anyhow::bail!(
             "what is configuration in the data of {} only its own program ({kind:?}) knows; use its pages",
-            known.id
+            instance.id()
         );
     }
-    if !confirmed(args, &known)? {
+    if !confirmed(args, &instance)? {
         anyhow::bail!("that is not the name of the instance; nothing was changed");
     }
-    let stopped = Stopped::stop(&args.named, &known, "mai reset").await?;
-    let outcome = wipe(args, &known, &stopped).await;
+    let stopped = StoppedServer::stop(&instance, "mai reset").await?;
+    let outcome = wipe(args, &instance, &stopped).await;
     let back = stopped.start_again(args.timeout).await;
     outcome?;
-    let name = &known.id.name;
+    let name = &instance.id().name;
     match back? {
         Some(time) => println!("{name:<20} answers again after {:.1} s", time.as_secs_f32()),
         None => println!("{name:<20} did not run before and is left to `mai compose`"),
@@ -71,18 +71,24 @@ async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The copy comes first, and nothing is wiped unless it was read back.
-async fn wipe(args: &Args, known: &Known, stopped: &Stopped<'_>) -> anyhow::Result<()> {
-    let (id, name) = (&known.id, &known.id.name);
+async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>) -> anyhow::Result<()> {
+    let (id, name) = (instance.id(), &instance.id().name);
     let nothing = || format!("nothing of {id} was wiped");
-    let rest = OfflineData::lock(&stopped.data).with_context(nothing)?;
+    let rest = OfflineData::lock(&stopped.directories.data).with_context(nothing)?;
     let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
     let reason = format!("before mai reset --{}", args.what());
-    let taken = take(subject, &stopped.data, &stopped.backups, "reset", reason).await.with_context(nothing)?;
+    let taken = take(subject, &stopped.directories.data, &stopped.directories.backups, "reset", reason)
+        .await
+        .with_context(nothing)?;
     let files = taken.manifest.files.len();
     println!("{name:<20} copied to {} and checked ({files} files)", taken.path.display());
     if args.everything {
         rest.clear().with_context(|| {
-            format!("{} could only be wiped in part; the copy is in {}", stopped.data.display(), taken.path.display())
+            format!(
+                "{} could only be wiped in part; the copy is in {}",
+                stopped.directories.data.display(),
+                taken.path.display()
+            )
         })?;
         println!("{name:<20} wiped: it begins anew");
     } else {
@@ -92,8 +98,8 @@ async fn wipe(args: &Args, known: &Known, stopped: &Stopped<'_>) -> anyhow::Resu
     Ok(())
 }
 
-fn confirmed(args: &Args, known: &Known) -> anyhow::Result<bool> {
-    let name = &known.id.name;
+fn confirmed(args: &Args, instance: &NamedInstance) -> anyhow::Result<bool> {
+    let name = &instance.id().name;
     if !std::io::stdin().is_terminal() {
         if !args.yes {
             anyhow::bail!(

@@ -14,8 +14,6 @@ use crate::cli::shared::state_dir::Place;
 use crate::cli::shared::status_output::{self, Format, HEADER, age};
 use crate::cli::shared::table;
 use crate::core::InstanceId;
-use crate::runtime::docker::container_name;
-use crate::runtime::process::running;
 use crate::state::{KnownDocument, Problem, State};
 
 /// How often a watched status is looked at.
@@ -99,22 +97,20 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
 
 /// Adds what a provider looks for when something is wrong.
 fn widen(table: &mut Table, instances: &[(KnownDocument, MaiInstanceStatus)], state_dir: &Path) -> anyhow::Result<()> {
-    let servers = running(state_dir)?;
-    let in_containers = RuntimeKind::remembered(state_dir) == RuntimeKind::Docker;
-    let of = |document: &KnownDocument| {
-        let id = InstanceId {
+    let ids: Vec<InstanceId> = instances
+        .iter()
+        .map(|(document, _)| InstanceId {
             namespace: document.namespace.clone(),
             name: document.name.clone(),
             uid: document.uid.clone(),
-        };
-        let process = servers.iter().find(|server| server.labels.id == id).map(|server| format!("pid {}", server.pid));
-        process.or_else(|| container_name(&id).ok().filter(|_| in_containers)).unwrap_or_default()
-    };
+        })
+        .collect();
+    let names = RuntimeKind::recorded(state_dir).manual(state_dir, None).names(&ids)?;
     table.set_header(HEADER.into_iter().chain(["AGE", "RUNS AS", "IMAGE", "UID", "FILE"]));
-    for (row, (document, _)) in table.row_iter_mut().zip(instances) {
+    for ((row, (document, _)), name) in table.row_iter_mut().zip(instances).zip(names) {
         let image = document.document["spec"]["image"].as_str().unwrap_or_default().to_owned();
         let file = document.file.clone().unwrap_or_default();
-        for text in [age(document.created_at), of(document), image, document.uid.clone(), file] {
+        for text in [age(document.created_at), name, image, document.uid.clone(), file] {
             row.add_cell(Cell::new(text));
         }
     }

@@ -11,7 +11,7 @@ use super::names::Names;
 use super::replacement::Goal;
 use super::{DockerRuntime, labels, owner};
 use crate::core::InstanceId;
-use crate::ownership::Given;
+use crate::ownership::OwnershipChange;
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 
@@ -37,7 +37,7 @@ impl DockerRuntime {
 
     /// Changes the owner of data and backups of an instance to the user of its server; returns what that
     /// changed.
-    pub async fn fix_ownership(&self, id: &InstanceId) -> Result<Vec<Given>, RuntimeError> {
+    pub async fn fix_ownership(&self, id: &InstanceId) -> Result<Vec<OwnershipChange>, RuntimeError> {
         let container = self.serving(id).await?;
         let engine = &self.engine;
         owner::give_all(&engine.docker, id, &container, engine.owns_engine_files).await

@@ -32,7 +32,7 @@ pub(super) async fn tail_until(
             break;
         }
     }
-    log_tail::of(&text, secrets)
+    log_tail::printable_tail(&text, secrets)
 }
 
 /// Returns the time in front of a line, and the line.

@@ -22,6 +22,7 @@ mod inspect;
 mod labels;
 mod location;
 mod logs;
+mod manual;
 mod monitor;
 mod names;
 mod networks;
@@ -45,12 +46,10 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::exec::Exec;
 pub use self::foreign_container::{ForeignContainer, RENAMED_SUFFIX};
-pub use self::serving_container::ServingContainer;
+pub use self::manual::DockerManual;
 
 use self::engine::Engine;
-use self::names::Names;
 use self::replacement::Goal;
 use super::{Apply, Observe, RuntimeError, required};
 use crate::core::{Action, InstanceId, Observed, Platform, Workload};
@@ -124,11 +123,6 @@ fn read_or_create_state_id(state_dir: &Path) -> io::Result<String> {
     std::fs::write(&unfinished, &id)?;
     std::fs::rename(&unfinished, &file)?;
     Ok(id)
-}
-
-/// Returns the name of the container that serves an instance.
-pub fn container_name(id: &InstanceId) -> Result<String, RuntimeError> {
-    Ok(Names::new(id)?.active)
 }
 
 impl Observe for DockerRuntime {

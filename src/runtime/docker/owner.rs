@@ -17,7 +17,7 @@ use tar::{EntryType, Header};
 
 use super::error::{failed, is_missing};
 use crate::core::InstanceId;
-use crate::ownership::{Given, Tally, give_tree};
+use crate::ownership::{EntryCount, OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA, USER};
 
@@ -78,7 +78,7 @@ fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
     }
     tracing::info!("{} is given to user {USER}", path.display());
     if whole {
-        return give_tree(path, USER, USER).map(drop);
+        return chown_tree(path, USER, USER).map(drop);
     }
     lchown(path, Some(USER), Some(USER))
 }
@@ -90,7 +90,7 @@ pub(super) async fn give_all(
     id: &InstanceId,
     container: &ContainerInspectResponse,
     directly: bool,
-) -> Result<Vec<Given>, RuntimeError> {
+) -> Result<Vec<OwnershipChange>, RuntimeError> {
     let (user, group) = numbers(container).ok_or_else(|| {
         RuntimeError::Unsupported(format!(
             "the server of {id} runs as a user that its image names and does not number; set USER in the image to numbers such as 1000:1000"
@@ -109,21 +109,21 @@ pub(super) async fn give_all(
         let Some(DATA | BACKUPS) = mount.destination.as_deref() else { continue };
         let on_host = mount.source.clone().unwrap_or_default();
         let volume = mount.name.as_deref().filter(|name| !name.is_empty()).map(|name| format!("volume {name}"));
-        let tally = if directly { Some(give_place(id, Path::new(&on_host), user, group)?) } else { None };
-        given.push(Given { place: volume.unwrap_or(on_host), owner: (user, group), tally });
+        let count = if directly { Some(give_place(id, Path::new(&on_host), user, group)?) } else { None };
+        given.push(OwnershipChange { place: volume.unwrap_or(on_host), owner: (user, group), count });
     }
     Ok(given)
 }
 
 /// All of a directory, unless it is one that more than an instance lives in.
-fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<Tally, RuntimeError> {
+fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<EntryCount, RuntimeError> {
     if path.components().count() < 3 {
         return Err(RuntimeError::Unsupported(format!(
             "{} of {id} is not given away: more than one program lives below it; name a directory of its own in spec.storage",
             path.display()
         )));
     }
-    give_tree(path, user, group).map_err(|source| RuntimeError::NotWritable {
+    chown_tree(path, user, group).map_err(|source| RuntimeError::NotWritable {
         instance: id.to_string(),
         path: path.display().to_string(),
         source,

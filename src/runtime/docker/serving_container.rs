@@ -36,11 +36,6 @@ impl ServingContainer {
         Ok(Self { docker, id: id.clone(), container })
     }
 
-    /// Returns the name of the container.
-    pub fn container(&self) -> &str {
-        &self.container.name
-    }
-
     /// Returns the last `lines` lines of its log and, with `follow`, what it writes until it ends. True
     /// stands for standard error.
     pub fn logs(&self, lines: usize, follow: bool) -> BoxStream<'static, Result<(bool, Bytes), RuntimeError>> {

@@ -185,7 +185,7 @@ fn presence(workload: Option<&Workload>, live: &[Live]) -> Presence {
 /// The last line of what a server said, without its secrets. Where those are not known it cannot be shown.
 fn last_line(words: &str, workload: Option<&Workload>) -> Option<String> {
     let secrets: Vec<SecretString> = workload?.secret_values().into_values().cloned().collect();
-    log_tail::of(words.as_bytes(), &secrets).pop()
+    log_tail::printable_tail(words.as_bytes(), &secrets).pop()
 }
 
 /// The Deployment as declared, where one stands: it goes on running or not, and keeps what it replaced.

@@ -11,21 +11,21 @@ use secrecy::SecretString;
 use crate::runtime::log_tail;
 
 /// A log larger than this is rotated.
-pub(super) const LARGEST: u64 = 10 * 1024 * 1024;
+pub(super) const ROTATE_ABOVE: u64 = 10 * 1024 * 1024;
 /// How many rotated logs are kept.
-const KEPT: u32 = 3;
+const ROTATED_LOGS: u32 = 3;
 /// How many bytes are searched for the last lines: escapes and secrets take more room than what is left of them. A line that does not fit is not
 /// shown, because half a secret at its start would not be recognised.
-const LOOKED_AT: u64 = 64 * 1024;
+const TAIL_BYTES: u64 = 64 * 1024;
 
 /// Whether it is time to rotate; one system call.
 pub(super) fn is_large(log: &Path) -> bool {
-    log.metadata().is_ok_and(|log| log.len() > LARGEST)
+    log.metadata().is_ok_and(|log| log.len() > ROTATE_ABOVE)
 }
 
 /// Moves the content to `.1`, what was there to `.2`, and so on.
 pub(super) fn rotate(log: &Path) -> io::Result<()> {
-    for older in (1..KEPT).rev() {
+    for older in (1..ROTATED_LOGS).rev() {
         match std::fs::rename(rotated(log, older), rotated(log, older + 1)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -44,7 +44,7 @@ fn rotated(log: &Path, age: u32) -> PathBuf {
 /// The last lines that were written after `from`, fit to be shown: no control characters and none of `secrets`.
 pub(super) fn tail(log: &Path, from: u64, secrets: &[SecretString]) -> Vec<String> {
     let text = last_bytes(log, from).unwrap_or_default();
-    log_tail::of(&text, secrets)
+    log_tail::printable_tail(&text, secrets)
 }
 
 fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
@@ -52,7 +52,7 @@ fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     // A log that was rotated since starts anew.
     let from = if from > length { 0 } else { from };
-    let start = from.max(length.saturating_sub(LOOKED_AT));
+    let start = from.max(length.saturating_sub(TAIL_BYTES));
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(length - start).read_to_end(&mut bytes)?;
@@ -66,7 +66,7 @@ fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
 
 /// Reads a log from its last lines on, across rotations.
 #[derive(Debug)]
-pub struct Reader {
+pub(super) struct Reader {
     log: PathBuf,
     /// How much of the current file was read.
     at: u64,
@@ -74,7 +74,7 @@ pub struct Reader {
 
 impl Reader {
     /// Stands before the last `lines` lines that are kept, rotated ones included.
-    pub fn from_the_end(log: PathBuf, lines: usize) -> io::Result<(Self, Vec<u8>)> {
+    pub(super) fn from_the_end(log: PathBuf, lines: usize) -> io::Result<(Self, Vec<u8>)> {
         let mut text = match std::fs::read(&log) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -82,7 +82,7 @@ impl Reader {
         };
         let at = text.len() as u64;
         let mut age = 1;
-        while age <= KEPT && memchr::memchr_iter(b'\n', &text).count() < lines {
+        while age <= ROTATED_LOGS && memchr::memchr_iter(b'\n', &text).count() < lines {
             let Ok(mut older) = std::fs::read(rotated(&log, age)) else { break };
             older.append(&mut text);
             text = older;
@@ -98,7 +98,7 @@ impl Reader {
     }
 
     /// What was written since the last read.
-    pub fn read_on(&mut self) -> io::Result<Vec<u8>> {
+    pub(super) fn read_on(&mut self) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         let length = match self.log.metadata() {
             Ok(log) => log.len(),

@@ -6,22 +6,23 @@
 //! A server has one of two lives. *Attached*, the usual one: it holds the read end of a pipe as its standard input and ends when the
 //! reconciler does, even by SIGKILL. *Detached*: it goes on, and the next reconciler of the same state directory takes it over.
 
-mod asked;
 mod cgroup;
+mod discovery;
 mod drift;
-mod found;
-mod hands;
 mod labels;
 mod launch;
 mod limits;
 mod log;
-mod onlook;
-mod pidfd;
-mod places;
+mod manual;
+mod observer;
+mod paths;
+mod process_handle;
+mod restart_request;
 mod run;
 mod scan;
+mod servers;
 mod stat;
-mod supervise;
+mod supervision;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -34,17 +35,16 @@ use parking_lot::Mutex;
 use futures::stream::BoxStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use found::{Found, running};
+pub use discovery::{RunningServer, running_servers};
 pub use labels::Labels;
 pub use limits::LimitedBy;
-pub use log::Reader as LogReader;
-pub use onlook::Onlooker;
-pub use places::Places;
+pub use manual::ProcessManual;
+pub use observer::ProcessObserver;
 
 use self::cgroup::Groups;
-use self::hands::{Hands, failed};
 use self::limits::Limiter;
 use self::scan::Scan;
+use self::servers::{Servers, failed};
 use super::{Apply, Observe, RuntimeError, required};
 use crate::core::{Action, InstanceId, Observed, Platform, Workload};
 
@@ -75,7 +75,7 @@ fn own_program() -> io::Result<PathBuf> {
 /// Runs servers as child processes. Dropping it ends attached servers, as the end of this program would.
 #[derive(Debug)]
 pub struct ProcessRuntime {
-    hands: Arc<Hands>,
+    servers: Arc<Servers>,
     _until_dropped: DropGuard,
 }
 
@@ -94,9 +94,9 @@ impl ProcessRuntime {
             true => options.program,
             false => options.program.canonicalize().map_err(unusable(&options.program))?,
         };
-        let found = running(&state_dir).map_err(unusable(Path::new("/proc")))?;
+        let found = running_servers(&state_dir).map_err(unusable(Path::new("/proc")))?;
         let over = CancellationToken::new();
-        let hands = Arc::new(Hands {
+        let servers = Arc::new(Servers {
             limiter: Arc::new(Limiter::new(&state_dir, Groups::find())),
             scan: Scan::new(state_dir.clone()),
             state_dir,
@@ -108,25 +108,25 @@ impl ProcessRuntime {
             over: over.clone(),
         });
         for server in &found {
-            hands.adopt(server).map_err(|source| failed("adoption", &server.labels.id, source))?;
+            servers.adopt(server).map_err(|source| failed("adoption", &server.labels.id, source))?;
         }
-        Ok(Self { hands, _until_dropped: over.drop_guard() })
+        Ok(Self { servers, _until_dropped: over.drop_guard() })
     }
 
     async fn start_process(&self, workload: &Workload) -> Result<(), RuntimeError> {
         if !workload.container.confined {
-            return Err(impossible(&workload.id, "spec.server.kind names an image; use --runtime docker"));
+            return Err(unsupported(&workload.id, "spec.server.kind names an image; use --runtime docker"));
         }
-        let (hands, workload) = (Arc::clone(&self.hands), workload.clone());
+        let (servers, workload) = (Arc::clone(&self.servers), workload.clone());
         let id = workload.id.clone();
         // In a task of its own: the caller may be dropped, but a server that was started is supervised.
-        let started = tokio::spawn(async move { hands.start(&workload).await });
+        let started = tokio::spawn(async move { servers.start(&workload).await });
         started.await.unwrap_or_else(|error| Err(failed("start", &id, io::Error::other(error))))
     }
 
     /// By what declared limits are kept.
-    pub fn how_limited(&self) -> LimitedBy {
-        self.hands.limiter.used()
+    pub fn limit_method(&self) -> LimitedBy {
+        self.servers.limiter.used()
     }
 }
 
@@ -136,7 +136,7 @@ impl Observe for ProcessRuntime {
     }
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        self.hands.observe(id, workload).await
+        self.servers.observe(id, workload).await
     }
 }
 
@@ -146,59 +146,38 @@ impl Apply for ProcessRuntime {
             Action::Start => self.start_process(required(action, workload)?).await,
             Action::Recreate(_) => {
                 let workload = required(action, workload)?;
-                self.hands.stop(id).await?;
+                self.servers.stop(id).await?;
                 self.start_process(workload).await
             }
-            Action::Stop(_) => self.hands.stop(id).await,
-            Action::RemoveData => self.hands.remove_data(id).await,
+            Action::Stop(_) => self.servers.stop(id).await,
+            Action::RemoveData => self.servers.remove_data(id).await,
             // A process that has ended leaves nothing but its files.
             Action::Remove => Ok(()),
-            Action::Resume => Err(impossible(id, "a process that has ended cannot be started again as it was")),
-            Action::Update(_) => Err(impossible(id, "a running process cannot be given another environment")),
-            Action::RollBack(_) => Err(impossible(id, "a process that was replaced is not retained")),
+            Action::Resume => Err(unsupported(id, "a process that has ended cannot be started again as it was")),
+            Action::Update(_) => Err(unsupported(id, "a running process cannot be given another environment")),
+            Action::RollBack(_) => Err(unsupported(id, "a process that was replaced is not retained")),
             Action::Prepare(_) | Action::Commit | Action::Wait | Action::RemoveFinalizer => Ok(()),
         }
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
-        Arc::clone(&self.hands.changes).read()
+        Arc::clone(&self.servers.changes).read()
     }
 
     async fn shutdown(&self) -> Result<(), RuntimeError> {
-        self.hands.closed.store(true, Ordering::Release);
-        if !self.hands.detach {
+        self.servers.closed.store(true, Ordering::Release);
+        if !self.servers.detach {
             // All that were ever asked about: one of them may be starting at this moment.
-            let ids = self.hands.known();
-            let stopping = ids.iter().map(|id| self.hands.stop(id));
+            let ids = self.servers.known();
+            let stopping = ids.iter().map(|id| self.servers.stop(id));
             futures::future::join_all(stopping).await.into_iter().collect::<Result<(), _>>()?;
         }
-        self.hands.over.cancel();
+        self.servers.over.cancel();
         Ok(())
     }
 }
 
-/// Where an instance that is run as a process lives; `data` and `backups` are the places that its document names.
-pub fn places_of(
-    state_dir: &Path,
-    id: &InstanceId,
-    data: Option<&str>,
-    backups: Option<&str>,
-) -> Result<Places, RuntimeError> {
-    let mut places = Places::of(state_dir, &places::key(id)?, None);
-    if let Some(data) = data {
-        places.data = data.into();
-    }
-    if let Some(backups) = backups {
-        places.backups = backups.into();
-    }
-    Ok(places)
-}
-
-/// Where the server of an instance writes what it says.
-pub fn log_of(state_dir: &Path, id: &InstanceId) -> Result<PathBuf, RuntimeError> {
-    Ok(Places::of(state_dir, &places::key(id)?, None).log)
-}
-
-fn impossible(id: &InstanceId, why: &str) -> RuntimeError {
+/// Returns the error of something that a process cannot do.
+fn unsupported(id: &InstanceId, why: &str) -> RuntimeError {
     RuntimeError::Unsupported(format!("{id} is run as a process: {why}"))
 }

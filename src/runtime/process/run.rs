@@ -13,13 +13,13 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::labels::Labels;
-use super::pidfd::Process;
+use super::process_handle::Process;
 use crate::core::{EnvValue, Exit, Probe, Readiness, Workload};
 use crate::runtime::probe::Answer;
 use crate::runtime::readiness::after;
 
 /// The grace period of a server of which no document is known.
-pub(super) const USUAL_GRACE: Duration = Duration::from_secs(10);
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// What may change while a server runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +33,12 @@ impl Default for Terms {
     fn default() -> Self {
         let probe =
             Probe { path: READY_PATH.to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
-        Self { probe, stop_grace: USUAL_GRACE }
+        Self { probe, stop_grace: DEFAULT_GRACE }
     }
 }
 
 /// A server that was found and has been running for longer than this was looked after by a reconciler before.
-const JUST_STARTED: SignedDuration = SignedDuration::from_secs(5);
+const STARTED_RECENTLY: SignedDuration = SignedDuration::from_secs(5);
 
 /// One run of one server.
 #[derive(Debug)]
@@ -55,12 +55,12 @@ pub(super) struct Run {
     /// Values that must not show in the end of its log.
     secrets: OnceLock<Vec<SecretString>>,
     /// Somebody wants it to end, so that its end is no failure.
-    asked: AtomicBool,
+    stop_requested: AtomicBool,
     /// Its limits are set. Of one that was found it is not known: a reconciler may be killed between start and limit.
     limited: AtomicBool,
     /// It was asked at least once whether it is ready.
     answered: AtomicBool,
-    /// Found on its way out: the reconciler that it ends with is gone.
+    /// RunningServer on its way out: the reconciler that it ends with is gone.
     orphaned: bool,
 }
 
@@ -81,7 +81,7 @@ impl Run {
             readiness: watch::Sender::new(Readiness::Starting { detail: "it was only just started".to_owned() }),
             stdin: Mutex::new(stdin),
             secrets: OnceLock::new(),
-            asked: AtomicBool::new(false),
+            stop_requested: AtomicBool::new(false),
             limited: AtomicBool::new(true),
             answered: AtomicBool::new(true),
             orphaned: false,
@@ -90,7 +90,7 @@ impl Run {
 
     pub(super) fn found(process: Process, labels: Labels, log: PathBuf) -> Self {
         let orphaned = labels.attached;
-        let old = Timestamp::now().duration_since(labels.started_at) > JUST_STARTED;
+        let old = Timestamp::now().duration_since(labels.started_at) > STARTED_RECENTLY;
         let run = Self::started(process, labels, log, 0, None);
         if old {
             // One that has run for long was ready once: should its first answer fail, it gets its retries like any other.
@@ -100,7 +100,7 @@ impl Run {
     }
 
     /// Takes over what a document says of a server that runs already.
-    pub(super) fn heed(&self, workload: &Workload) {
+    pub(super) fn set_terms(&self, workload: &Workload) {
         let terms = Terms { probe: workload.probe.clone(), stop_grace: workload.stop_grace };
         self.terms.send_if_modified(|known| {
             let changed = *known != terms;
@@ -122,21 +122,21 @@ impl Run {
 
     /// Whether it is on its way out.
     pub(super) fn is_ending(&self) -> bool {
-        self.orphaned || self.is_asked()
+        self.orphaned || self.is_stop_requested()
     }
 
     /// Whether its end is wanted and therefore no failure.
-    pub(super) fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+    pub(super) fn is_stop_requested(&self) -> bool {
+        self.stop_requested.load(Ordering::Acquire)
     }
 
     /// Whether its limits have yet to be set; says so once.
-    pub(super) fn wants_limits(&self) -> bool {
+    pub(super) fn claim_limits(&self) -> bool {
         !self.limited.swap(true, Ordering::AcqRel)
     }
 
     /// Whether it has yet to be asked before anything can be said about it; says so once.
-    pub(super) fn wants_answer(&self) -> bool {
+    pub(super) fn claim_first_probe(&self) -> bool {
         !self.answered.swap(true, Ordering::AcqRel)
     }
 
@@ -146,14 +146,14 @@ impl Run {
 
     /// Ends it; the rest of its life is up to whoever supervises it.
     pub(super) async fn end(&self) -> std::io::Result<()> {
-        self.asked.store(true, Ordering::Release);
+        self.stop_requested.store(true, Ordering::Release);
         let grace = self.terms.borrow().stop_grace;
         drop(self.stdin.lock().take());
         self.process.end(grace).await
     }
 
     /// Takes in what a probe found; tells whether anybody wants to know.
-    pub(super) fn take(&self, answer: Answer) -> bool {
+    pub(super) fn record_answer(&self, answer: Answer) -> bool {
         self.readiness.send_if_modified(|known| {
             let (next, worth_telling) = after(known, answer);
             *known = next;

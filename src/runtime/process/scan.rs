@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use tokio::sync::Mutex;
 
-use super::found::{Found, running};
+use super::discovery::{RunningServer, running_servers};
 
 /// Looks for the servers of one state directory.
 #[derive(Debug)]
 pub(super) struct Scan {
     state_dir: PathBuf,
-    last: Mutex<Option<(Instant, Arc<Vec<Found>>)>>,
+    last: Mutex<Option<(Instant, Arc<Vec<RunningServer>>)>>,
 }
 
 impl Scan {
@@ -22,7 +22,7 @@ impl Scan {
     }
 
     /// The servers that run: what is returned was looked for after this was called.
-    pub(super) async fn now(&self) -> io::Result<Arc<Vec<Found>>> {
+    pub(super) async fn now(&self) -> io::Result<Arc<Vec<RunningServer>>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
         if let Some((looked, found)) = &*last
@@ -32,7 +32,8 @@ impl Scan {
         }
         let looked = Instant::now();
         let state_dir = self.state_dir.clone();
-        let found = tokio::task::spawn_blocking(move || running(&state_dir)).await.map_err(io::Error::other)??;
+        let found =
+            tokio::task::spawn_blocking(move || running_servers(&state_dir)).await.map_err(io::Error::other)??;
         let found = Arc::new(found);
         *last = Some((looked, Arc::clone(&found)));
         Ok(found)

@@ -19,7 +19,7 @@ pub(super) struct Stat {
 
 impl Stat {
     /// Reads it; `NotFound` when there is no such process.
-    pub(super) fn of(pid: u32) -> io::Result<Self> {
+    pub(super) fn read(pid: u32) -> io::Result<Self> {
         let line = std::fs::read(format!("/proc/{pid}/stat"))?;
         Self::parse(&String::from_utf8_lossy(&line))
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has an unknown form")))
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn our_own_process_is_alive_and_a_child_that_ended_is_not() {
-        let own = Stat::of(std::process::id()).unwrap();
+        let own = Stat::read(std::process::id()).unwrap();
         assert!(!own.ended && own.start_ticks > 0);
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
-        while !Stat::of(pid).unwrap().ended {
+        while !Stat::read(pid).unwrap().ended {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        assert_eq!(Stat::of(pid).unwrap().parent, std::process::id());
+        assert_eq!(Stat::read(pid).unwrap().parent, std::process::id());
         child.wait().unwrap();
-        assert_eq!(Stat::of(pid).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(Stat::read(pid).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -34,7 +34,7 @@ fn restart_replaces_one_server_and_counts_no_failure() {
 
     let (code, _, err) = workspace.mai("restart", &["alpha"]);
     assert_eq!(code, 1);
-    assert!(err.contains("no reconciler looks after"), "{err}");
+    assert!(err.contains("no reconciler runs that would start its server again"), "{err}");
 }
 
 #[test]

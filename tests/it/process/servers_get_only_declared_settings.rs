@@ -129,7 +129,7 @@ async fn memory_limit_is_enforced_by_the_kernel() {
     let mut workload = workload("abc", free_port());
     workload.limits = Limits { cpu_millis: None, memory_bytes: Some(512 << 20) };
     let pid = start_ready(&state, &runtime, &workload).await;
-    let limit = match runtime.how_limited() {
+    let limit = match runtime.limit_method() {
         LimitedBy::ControlGroup => group_limit(pid),
         LimitedBy::ResourceLimit => {
             let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mai_operator::core::{Effect, Presence};
-use mai_operator::runtime::process::running;
+use mai_operator::runtime::process::running_servers;
 use mai_operator::runtime::{Apply, Observe};
 
 use crate::fixtures::ports::free_port;
@@ -72,7 +72,7 @@ async fn attached_server_stops_when_its_reconciler_is_killed() {
     let (state, port) = (StateDirectory::new(), free_port());
     let mut first = spawn_reconciler("attached_server_stops_when_its_reconciler_is_killed", &state.path, port, &[]);
     wait_done(&mut first);
-    let before = running(&state.path).unwrap();
+    let before = running_servers(&state.path).unwrap();
     assert!(before.len() == 1 && before[0].labels.attached);
 
     kill_9(first);
@@ -97,7 +97,7 @@ async fn detached_server_is_adopted_unchanged() {
     wait_done(&mut first);
     kill_9(first);
     let workload = workload("abc", port);
-    let servers = running(&state.path).unwrap();
+    let servers = running_servers(&state.path).unwrap();
     assert_eq!(servers.len(), 1);
     for detach in [true, false, true] {
         let runtime = state.runtime(detach);
@@ -106,7 +106,7 @@ async fn detached_server_is_adopted_unchanged() {
         assert_eq!((observed.changes, since), (vec![], servers[0].labels.started_at));
         let error = runtime.start(&workload).await.unwrap_err().to_string();
         assert!(error.contains(&format!("process {} runs for it already", servers[0].pid)), "{error}");
-        assert_eq!(running(&state.path).unwrap(), servers);
+        assert_eq!(running_servers(&state.path).unwrap(), servers);
     }
     // The end of a server that another reconciler started is noticed just as fast.
     let runtime = state.runtime(true);
@@ -188,7 +188,7 @@ async fn shutdown_stops_attached_and_keeps_detached_servers() {
         assert_eq!(state.pids(), if detach { vec![pid] } else { vec![] });
         let error = runtime.start(&workload).await.unwrap_err().to_string();
         assert!(error.contains("shutting down"), "{error}");
-        for server in running(&state.path).unwrap() {
+        for server in running_servers(&state.path).unwrap() {
             server.end(PATIENCE).await.unwrap();
         }
         assert!(state.pids().is_empty());

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use super::stat::Stat;
 
 /// How long the kernel may take to be done with a process after SIGKILL.
-const KILLED_WITHIN: Duration = Duration::from_secs(10);
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One process; never another that was given the same number later.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Process {
 
 /// How a process ended, as far as it is told: only the parent learns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(super) struct ExitStatus {
     pub(super) code: Option<i32>,
     pub(super) signal: Option<i32>,
 }
@@ -39,7 +39,7 @@ impl Process {
             Err(error) => return Err(error.into()),
         };
         // Only now, with the descriptor in hand, is it certain that the number is not given to another.
-        match Stat::of(pid) {
+        match Stat::read(pid) {
             Ok(stat) if stat.start_ticks == start_ticks => {}
             Ok(_) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -90,16 +90,16 @@ impl Process {
         }
         tracing::warn!(pid = self.pid, ?grace, "did not end within its grace period and is killed");
         self.signal(Signal::KILL)?;
-        tokio::time::timeout(KILLED_WITHIN, self.ended()).await.map_err(|_| {
+        tokio::time::timeout(KILL_TIMEOUT, self.ended()).await.map_err(|_| {
             io::Error::new(io::ErrorKind::TimedOut, format!("process {} is still there after SIGKILL", self.pid))
         })
     }
 
     /// Collects how it ended and lets the kernel forget it. Nothing is known of a process that another one started.
-    pub(super) fn reap(&self) -> Ending {
+    pub(super) fn reap(&self) -> ExitStatus {
         match waitid(WaitId::PidFd(self.fd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
-            Ok(Some(status)) => Ending { code: status.exit_status(), signal: status.terminating_signal() },
-            Ok(None) | Err(_) => Ending::default(),
+            Ok(Some(status)) => ExitStatus { code: status.exit_status(), signal: status.terminating_signal() },
+            Ok(None) | Err(_) => ExitStatus::default(),
         }
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     #[expect(clippy::zombie_processes, reason = "reaped through its pidfd")]
     fn hold(command: &mut Command) -> Process {
         let child = command.stdin(Stdio::null()).spawn().unwrap();
-        let start_ticks = Stat::of(child.id()).unwrap().start_ticks;
+        let start_ticks = Stat::read(child.id()).unwrap().start_ticks;
         Process::open(child.id(), start_ticks).unwrap().unwrap()
     }
 
@@ -131,18 +131,18 @@ mod tests {
     async fn the_end_of_a_child_is_told_with_its_code_or_signal() {
         let process = hold(Command::new("sh").args(["-c", "exit 7"]));
         process.ended().await;
-        assert_eq!(process.reap(), Ending { code: Some(7), signal: None });
+        assert_eq!(process.reap(), ExitStatus { code: Some(7), signal: None });
         let process = hold(Command::new("sleep").arg("60"));
         assert!(!process.has_ended());
         process.signal(Signal::KILL).unwrap();
         process.ended().await;
-        assert_eq!(process.reap(), Ending { code: None, signal: Some(9) });
+        assert_eq!(process.reap(), ExitStatus { code: None, signal: Some(9) });
         process.signal(Signal::TERM).unwrap();
     }
 
     #[tokio::test]
     async fn a_number_that_was_given_to_another_process_opens_nothing() {
-        let own = Stat::of(std::process::id()).unwrap();
+        let own = Stat::read(std::process::id()).unwrap();
         assert!(Process::open(std::process::id(), own.start_ticks).unwrap().is_some());
         assert!(Process::open(std::process::id(), own.start_ticks - 1).unwrap().is_none());
         assert!(Process::open(i32::MAX as u32, 1).unwrap().is_none());
@@ -155,6 +155,6 @@ mod tests {
         let started = Instant::now();
         process.end(Duration::from_millis(300)).await.unwrap();
         assert!(started.elapsed() >= Duration::from_millis(300));
-        assert_eq!(process.reap(), Ending { code: None, signal: Some(9) });
+        assert_eq!(process.reap(), ExitStatus { code: None, signal: Some(9) });
     }
 }

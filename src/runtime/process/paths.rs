@@ -1,4 +1,4 @@
-//! Where an instance lives on disk: `STATE_DIR/instances/NAME/{data,backups,server.log}`, unless the spec names other places.
+//! Where an instance lives on disk: `STATE_DIR/instances/NAME/{data,backups,server.log}`, unless the spec names other paths.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -9,23 +9,23 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{InstanceId, Workload};
-use crate::ownership::{Given, give_tree};
+use crate::ownership::{OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 
 /// What was used last, written before a server starts, so that data can be removed when the document is gone.
 const RECORD: &str = "instance.json";
 
-/// The places of one instance.
+/// The paths of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Places {
+pub(super) struct InstancePaths {
     /// Everything that is not declared to be elsewhere.
-    pub home: PathBuf,
+    pub(super) home: PathBuf,
     /// The database and whatever else the server keeps.
-    pub data: PathBuf,
+    pub(super) data: PathBuf,
     /// Its backups.
-    pub backups: PathBuf,
+    pub(super) backups: PathBuf,
     /// What it writes to standard output and error.
-    pub log: PathBuf,
+    pub(super) log: PathBuf,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ struct Record {
     uid: String,
     data: PathBuf,
     backups: PathBuf,
-    /// Declared places that were missing or empty when they were first used: all that is in them is the instance's.
+    /// Declared paths that were missing or empty when they were first used: all that is in them is the instance's.
     #[serde(default)]
     wholly_ours: BTreeSet<PathBuf>,
 }
@@ -56,9 +56,9 @@ pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
     })
 }
 
-impl Places {
-    /// The places of the instance that is kept as `key`; with a workload, those that it declares.
-    pub(super) fn of(state_dir: &Path, key: &str, workload: Option<&Workload>) -> Self {
+impl InstancePaths {
+    /// The paths of the instance that is kept as `key`; with a workload, those that it declares.
+    pub(super) fn new(state_dir: &Path, key: &str, workload: Option<&Workload>) -> Self {
         let home = state_dir.join("instances").join(key);
         let declared = |path: Option<&PathBuf>, name: &str| path.cloned().unwrap_or_else(|| home.join(name));
         Self {
@@ -93,7 +93,7 @@ impl Places {
     }
 
     /// Gives data, backups and home to the owner of the state directory, which is whoever runs `mai compose`; tells what that changed.
-    pub fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<Given>> {
+    pub(super) fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<OwnershipChange>> {
         let owner = state_dir.metadata()?;
         let owner = (owner.uid(), owner.gid());
         let elsewhere = [&self.data, &self.backups].into_iter().filter(|path| !path.starts_with(&self.home));
@@ -103,8 +103,8 @@ impl Places {
             if path.components().count() < 3 {
                 return Err(refused(io::Error::other("more than one program lives below it, so it is not given away")));
             }
-            let tally = give_tree(path, owner.0, owner.1).map_err(refused)?;
-            given.push(Given { place: path.display().to_string(), owner, tally: Some(tally) });
+            let count = chown_tree(path, owner.0, owner.1).map_err(refused)?;
+            given.push(OwnershipChange { place: path.display().to_string(), owner, count: Some(count) });
         }
         Ok(given)
     }
@@ -217,8 +217,8 @@ mod tests {
         (directory, path)
     }
 
-    fn elsewhere(places: Places, data: PathBuf) -> Places {
-        Places { data, ..places }
+    fn elsewhere(paths: InstancePaths, data: PathBuf) -> InstancePaths {
+        InstancePaths { data, ..paths }
     }
 
     #[test]
@@ -233,15 +233,13 @@ mod tests {
     #[test]
     fn what_is_made_is_for_the_own_user_alone() {
         let (_kept, state) = state();
-        let places = Places::of(&state, "abc", None);
-        places.make(&id("default", "abc", "1")).unwrap();
-        drop(places.open_log().unwrap());
-        for (path, mode) in
-            [(&places.data, 0o700), (&places.backups, 0o700), (&places.home, 0o700), (&places.log, 0o600)]
-        {
+        let paths = InstancePaths::new(&state, "abc", None);
+        paths.make(&id("default", "abc", "1")).unwrap();
+        drop(paths.open_log().unwrap());
+        for (path, mode) in [(&paths.data, 0o700), (&paths.backups, 0o700), (&paths.home, 0o700), (&paths.log, 0o600)] {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode, "{path:?}");
         }
-        assert_eq!(std::fs::read_dir(&places.data).unwrap().count(), 0, "the trial left something behind");
+        assert_eq!(std::fs::read_dir(&paths.data).unwrap().count(), 0, "the trial left something behind");
     }
 
     #[test]
@@ -249,8 +247,8 @@ mod tests {
         let (_kept, state) = state();
         let file = state.join("file");
         std::fs::write(&file, "").unwrap();
-        let places = elsewhere(Places::of(&state, "abc", None), file.join("data"));
-        let error = places.make(&id("default", "abc", "1")).unwrap_err().to_string();
+        let paths = elsewhere(InstancePaths::new(&state, "abc", None), file.join("data"));
+        let error = paths.make(&id("default", "abc", "1")).unwrap_err().to_string();
         assert!(error.contains(&format!("{} of abc cannot be written", file.join("data").display())), "{error}");
     }
 
@@ -261,12 +259,12 @@ mod tests {
         let neighbour = state.parent().unwrap().join("disk/other");
         std::fs::create_dir_all(&neighbour).unwrap();
         let abc = id("default", "abc", "1");
-        elsewhere(Places::of(&state, "abc", None), data.clone()).make(&abc).unwrap();
+        elsewhere(InstancePaths::new(&state, "abc", None), data.clone()).make(&abc).unwrap();
         // The document, and with it the declared path, is gone by now.
-        let places = Places::of(&state, "abc", None);
-        places.remove(&abc, &state).unwrap();
-        assert!(!data.exists() && !places.home.exists() && neighbour.exists());
-        places.remove(&abc, &state).unwrap();
+        let paths = InstancePaths::new(&state, "abc", None);
+        paths.remove(&abc, &state).unwrap();
+        assert!(!data.exists() && !paths.home.exists() && neighbour.exists());
+        paths.remove(&abc, &state).unwrap();
     }
 
     #[test]
@@ -276,9 +274,9 @@ mod tests {
         std::fs::create_dir(&data).unwrap();
         std::fs::write(data.join("letter"), "dear").unwrap();
         let abc = id("default", "abc", "1");
-        let places = elsewhere(Places::of(&state, "abc", None), data.clone());
-        places.make(&abc).unwrap();
-        let error = places.remove(&abc, &state).unwrap_err();
+        let paths = elsewhere(InstancePaths::new(&state, "abc", None), data.clone());
+        paths.make(&abc).unwrap();
+        let error = paths.remove(&abc, &state).unwrap_err();
         assert!(error.to_string().contains("held other files before"), "{error}");
         assert!(data.join("letter").exists());
     }
@@ -291,7 +289,7 @@ mod tests {
         let link = state.parent().unwrap().join("link");
         std::fs::create_dir(&real).unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let plain = Places::of(&state, "abc", None);
+        let plain = InstancePaths::new(&state, "abc", None);
         for data in [PathBuf::from("/"), PathBuf::from("/usr"), link.clone(), link.join("data"), state.clone()] {
             std::fs::create_dir_all(&plain.home).unwrap();
             let record = Record {

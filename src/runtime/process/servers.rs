@@ -10,22 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::discovery::{self, RunningServer};
 use super::drift::changes;
-use super::found::{self, Found};
 use super::launch::{Launched, launch};
 use super::limits::Limiter;
-use super::pidfd::Process;
-use super::places::{self, Places};
+use super::paths::{self, InstancePaths};
+use super::process_handle::Process;
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
-use super::supervise::Supervision;
+use super::supervision::Supervision;
 use crate::core::{InstanceId, Observed, Presence, Workload};
 use crate::runtime::changes::Changes;
 use crate::runtime::{RuntimeError, maintenance, port, probe};
 
 /// Everything a runtime holds; shared with the tasks that look after its servers.
 #[derive(Debug)]
-pub(super) struct Hands {
+pub(super) struct Servers {
     /// Without symbolic links: it is what servers are recognised by.
     pub(super) state_dir: PathBuf,
     pub(super) program: PathBuf,
@@ -41,9 +41,9 @@ pub(super) struct Hands {
     pub(super) over: CancellationToken,
 }
 
-impl Hands {
+impl Servers {
     fn slot(&self, id: &InstanceId) -> Result<(String, Arc<Slot>), RuntimeError> {
-        let key = places::key(id)?;
+        let key = paths::key(id)?;
         let mut slots = self.slots.lock();
         let (known, slot) = slots.entry(key.clone()).or_insert_with(|| (id.clone(), Arc::default()));
         known.clone_from(id);
@@ -61,14 +61,14 @@ impl Hands {
         let (key, slot) = self.slot(id)?;
         let SlotState { run, last_exit } = slot.settled().await;
         if let (Some(run), Some(workload)) = (&run, workload) {
-            run.heed(workload);
-            if run.labels.hash == workload.hash && run.wants_limits() {
+            run.set_terms(workload);
+            if run.labels.hash == workload.hash && run.claim_limits() {
                 self.limiter.apply(&key, run.process.pid(), workload.limits);
             }
         }
-        if let Some(run) = run.as_ref().filter(|run| !run.is_ending() && run.wants_answer()) {
+        if let Some(run) = run.as_ref().filter(|run| !run.is_ending() && run.claim_first_probe()) {
             let probe = run.terms.borrow().probe.clone();
-            run.take(probe::ask(run.labels.listen, &probe).await);
+            run.record_answer(probe::ask(run.labels.listen, &probe).await);
         }
         let presence = match &run {
             None => Presence::Absent,
@@ -85,7 +85,7 @@ impl Hands {
             (_, Some(wanted)) if run.as_ref().is_some_and(|run| run.labels.listen == wanted) => None,
             (_, Some(wanted)) => self.port_holder(&key, id, wanted).await?,
         };
-        let maintenance = maintenance::holder(&Places::of(&self.state_dir, &key, None).home);
+        let maintenance = maintenance::holder(&InstancePaths::new(&self.state_dir, &key, None).home);
         Ok(Observed {
             presence,
             changes,
@@ -113,13 +113,13 @@ impl Hands {
         let listeners = blocking(move || port::listeners(wanted)).await.unwrap_or_default();
         let own: Vec<u32> = ours
             .iter()
-            .filter(|server| places::key(&server.labels.id).is_ok_and(|other| other == key))
+            .filter(|server| paths::key(&server.labels.id).is_ok_and(|other| other == key))
             .map(|server| server.pid)
             .collect();
         if listeners.iter().any(|pid| own.contains(pid)) {
             return Ok(None);
         }
-        Ok(Some(port::name(&listeners, |pid| found::name(&ours, pid))))
+        Ok(Some(port::name(&listeners, |pid| discovery::name(&ours, pid))))
     }
 
     pub(super) async fn start(self: &Arc<Self>, workload: &Workload) -> Result<(), RuntimeError> {
@@ -129,18 +129,18 @@ impl Hands {
         if self.closed.load(Ordering::Acquire) {
             return Err(failed("start", id, io::Error::other("mai is shutting down")));
         }
-        self.look_again("start", id, &key).await?;
+        self.adopt_missed("start", id, &key).await?;
         if let Some(run) = slot.settled().await.run {
             let already = format!("process {} runs for it already", run.process.pid());
             return Err(failed("start", id, io::Error::new(io::ErrorKind::AlreadyExists, already)));
         }
-        let places = Places::of(&self.state_dir, &key, Some(workload));
-        let log = places.log.clone();
+        let paths = InstancePaths::new(&self.state_dir, &key, Some(workload));
+        let log = paths.log.clone();
         let Launched { pid, start_ticks, labels, log_from, stdin } = {
-            let (hands, workload, key) = (Arc::clone(self), workload.clone(), key.clone());
+            let (servers, workload, key) = (Arc::clone(self), workload.clone(), key.clone());
             blocking(move || {
-                let launched = launch(&hands.program, &hands.state_dir, &places, &workload, !hands.detach)?;
-                hands.limiter.apply(&key, launched.pid, workload.limits);
+                let launched = launch(&servers.program, &servers.state_dir, &paths, &workload, !servers.detach)?;
+                servers.limiter.apply(&key, launched.pid, workload.limits);
                 Ok(launched)
             })
             .await
@@ -150,8 +150,8 @@ impl Hands {
             .and_then(|process| process.ok_or_else(|| io::Error::other("its process vanished")))
             .map_err(|source| failed("start", id, source))?;
         let run = Run::started(process, labels, log, log_from, stdin);
-        run.heed(workload);
-        self.look_after(key, &slot, run);
+        run.set_terms(workload);
+        self.supervise(key, &slot, run);
         Ok(())
     }
 
@@ -163,7 +163,7 @@ impl Hands {
                 run.end().await.map_err(|source| failed("stop", id, source))?;
                 slot.without(&run).await;
             }
-            if !self.look_again("stop", id, &key).await? {
+            if !self.adopt_missed("stop", id, &key).await? {
                 return Ok(());
             }
         }
@@ -172,21 +172,21 @@ impl Hands {
     pub(super) async fn remove_data(self: &Arc<Self>, id: &InstanceId) -> Result<(), RuntimeError> {
         let (key, slot) = self.slot(id)?;
         let _turn = slot.turn.lock().await;
-        self.look_again("removal of the data", id, &key).await?;
+        self.adopt_missed("removal of the data", id, &key).await?;
         if let Some(run) = slot.settled().await.run {
             let source =
                 io::Error::new(io::ErrorKind::ResourceBusy, format!("process {} still runs", run.process.pid()));
             return Err(failed("removal of the data", id, source));
         }
-        let (places, hands, owner) = (Places::of(&self.state_dir, &key, None), Arc::clone(self), id.clone());
-        blocking(move || places.remove(&owner, &hands.state_dir))
+        let (paths, servers, owner) = (InstancePaths::new(&self.state_dir, &key, None), Arc::clone(self), id.clone());
+        blocking(move || paths.remove(&owner, &servers.state_dir))
             .await
             .and_then(|removed| removed)
             .map_err(|source| failed("removal of the data", id, source))
     }
 
     /// Looks among the processes for a server of the instance that is not known yet, and takes it over.
-    async fn look_again(
+    async fn adopt_missed(
         self: &Arc<Self>,
         action: &'static str,
         id: &InstanceId,
@@ -194,26 +194,26 @@ impl Hands {
     ) -> Result<bool, RuntimeError> {
         let servers = self.scan.now().await.map_err(|source| failed(action, id, source))?;
         let mut adopted = false;
-        for server in servers.iter().filter(|server| places::key(&server.labels.id).is_ok_and(|other| other == key)) {
+        for server in servers.iter().filter(|server| paths::key(&server.labels.id).is_ok_and(|other| other == key)) {
             adopted |= self.adopt(server).map_err(|source| failed(action, id, source))?;
         }
         Ok(adopted)
     }
 
     /// Takes over a server that was found; false when its instance has one already, or when it has just ended.
-    pub(super) fn adopt(self: &Arc<Self>, server: &Found) -> io::Result<bool> {
+    pub(super) fn adopt(self: &Arc<Self>, server: &RunningServer) -> io::Result<bool> {
         let Ok((key, slot)) = self.slot(&server.labels.id) else { return Ok(false) };
         if slot.state.borrow().run.is_some() {
             return Ok(false);
         }
         let Some(process) = Process::open(server.pid, server.start_ticks)? else { return Ok(false) };
-        let log = Places::of(&self.state_dir, &key, None).log;
+        let log = InstancePaths::new(&self.state_dir, &key, None).log;
         tracing::info!(instance = %server.labels.id, pid = server.pid, attached = server.labels.attached, "a running server was found");
-        self.look_after(key, &slot, Run::found(process, server.labels.clone(), log));
+        self.supervise(key, &slot, Run::found(process, server.labels.clone(), log));
         Ok(true)
     }
 
-    fn look_after(&self, key: String, slot: &Arc<Slot>, run: Run) {
+    fn supervise(&self, key: String, slot: &Arc<Slot>, run: Run) {
         let run = Arc::new(run);
         slot.state.send_modify(|state| state.run = Some(Arc::clone(&run)));
         self.changes.name(&run.labels.id);

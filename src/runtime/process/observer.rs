@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::discovery::{self, RunningServer, running_servers};
 use super::drift::changes;
-use super::found::{self, Found, running};
-use super::hands::failed;
-use super::places::{self, Places};
+use super::paths::{self, InstancePaths};
+use super::servers::failed;
 use super::stat::Stat;
 use crate::core::{InstanceId, Observed, Platform, Presence, Readiness, Workload};
 use crate::runtime::probe::{self, Answer};
@@ -16,19 +16,19 @@ use super::run::Terms;
 
 /// Eyes for servers that somebody else may look after.
 #[derive(Clone, Debug)]
-pub struct Onlooker {
+pub struct ProcessObserver {
     state_dir: PathBuf,
 }
 
-impl Onlooker {
+impl ProcessObserver {
     /// For the servers of a state directory, which need not exist.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self { state_dir: state_dir.into() }
     }
 
-    async fn presence(&self, server: &Found, workload: Option<&Workload>) -> Presence {
+    async fn presence(&self, server: &RunningServer, workload: Option<&Workload>) -> Presence {
         let labels = &server.labels;
-        let orphaned = labels.attached && Stat::of(server.pid).is_ok_and(|stat| stat.parent != labels.started_by);
+        let orphaned = labels.attached && Stat::read(server.pid).is_ok_and(|stat| stat.parent != labels.started_by);
         if orphaned {
             return Presence::Stopping;
         }
@@ -42,15 +42,15 @@ impl Onlooker {
     }
 }
 
-impl Observe for Onlooker {
+impl Observe for ProcessObserver {
     fn platform(&self) -> Platform {
         Platform::PROCESS
     }
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        let key = places::key(id)?;
-        let ours = running(&self.state_dir).map_err(|source| failed("look", id, source))?;
-        let own = |server: &&Found| places::key(&server.labels.id).is_ok_and(|other| other == key);
+        let key = paths::key(id)?;
+        let ours = running_servers(&self.state_dir).map_err(|source| failed("look", id, source))?;
+        let own = |server: &&RunningServer| paths::key(&server.labels.id).is_ok_and(|other| other == key);
         let server = ours.iter().find(own);
         let presence = match server {
             Some(server) => self.presence(server, workload).await,
@@ -68,8 +68,8 @@ impl Observe for Onlooker {
             .filter(|wanted| Some(*wanted) != listens && !port::is_free(*wanted).unwrap_or(true))
             .map(|wanted| (port::listeners(wanted), wanted))
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
-            .map(|(listeners, _)| port::name(&listeners, |pid| found::name(&ours, pid)));
-        let maintenance = maintenance::holder(&Places::of(&self.state_dir, &key, None).home);
+            .map(|(listeners, _)| port::name(&listeners, |pid| discovery::name(&ours, pid)));
+        let maintenance = maintenance::holder(&InstancePaths::new(&self.state_dir, &key, None).home);
         Ok(Observed {
             presence,
             changes,

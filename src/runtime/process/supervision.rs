@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::limits::Limiter;
 use super::run::{Run, Slot};
 use super::stat::Stat;
-use super::{asked, log};
+use super::{log, restart_request};
 use crate::core::{Exit, Readiness};
 use crate::runtime::changes::Changes;
 use crate::runtime::probe;
@@ -18,7 +18,7 @@ const FIRST_PROBE: Duration = Duration::from_millis(20);
 /// … but at least this often.
 const SLOWEST_START_PROBE: Duration = Duration::from_millis(250);
 /// How often it is looked whether the reconciler of an orphan is really gone.
-const PARENT_AGAIN: Duration = Duration::from_millis(100);
+const PARENT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the supervision of a run needs.
 #[derive(Clone, Debug)]
@@ -36,9 +36,9 @@ impl Supervision {
         tokio::select! {
             () = self.run.process.ended() => {}
             () = self.probe(), if !self.run.is_orphaned() => {}
-            () = self.see_off(), if self.run.is_orphaned() => {}
+            () = self.end_orphan(), if self.run.is_orphaned() => {}
         }
-        self.conclude().await;
+        self.record_exit().await;
     }
 
     async fn probe(&self) {
@@ -53,10 +53,10 @@ impl Supervision {
             let probe = terms.borrow_and_update().probe.clone();
             let answer = probe::ask(self.run.labels.listen, &probe).await;
             // A change of kind is worth a look, unless there is nothing left to look at.
-            if self.run.take(answer) && !self.run.process.has_ended() {
+            if self.run.record_answer(answer) && !self.run.process.has_ended() {
                 self.changes.name(&self.run.labels.id);
             }
-            self.keep_log_short().await;
+            self.rotate_large_log().await;
             pause = match *self.run.readiness.borrow() {
                 Readiness::Starting { .. } | Readiness::Waiting(_) => (pause * 3 / 2).min(SLOWEST_START_PROBE),
                 Readiness::Ready { .. } | Readiness::Failing { .. } => probe.interval,
@@ -65,12 +65,12 @@ impl Supervision {
     }
 
     /// An orphan ends by itself when its standard input does. One that does not is told, and then made to.
-    async fn see_off(&self) {
+    async fn end_orphan(&self) {
         let pid = self.run.process.pid();
-        while Stat::of(pid).is_ok_and(|stat| stat.parent == self.run.labels.started_by)
+        while Stat::read(pid).is_ok_and(|stat| stat.parent == self.run.labels.started_by)
             && self.run.labels.started_by != std::process::id()
         {
-            tokio::time::sleep(PARENT_AGAIN).await;
+            tokio::time::sleep(PARENT_CHECK_INTERVAL).await;
         }
         if let Err(error) = self.run.end().await {
             tracing::error!(instance = %self.run.labels.id, pid, %error, "a server whose reconciler is gone could not be ended");
@@ -78,7 +78,7 @@ impl Supervision {
         }
     }
 
-    async fn keep_log_short(&self) {
+    async fn rotate_large_log(&self) {
         if !log::is_large(&self.run.log) {
             return;
         }
@@ -90,12 +90,12 @@ impl Supervision {
         }
     }
 
-    async fn conclude(&self) {
+    async fn record_exit(&self) {
         let run = &self.run;
         let ending = run.process.reap();
         self.limiter.clear(&self.key);
         let home = run.log.parent().unwrap_or(&run.log);
-        let wanted = run.is_ending() || asked::is_left(home, run.process.pid(), run.process.start_ticks());
+        let wanted = run.is_ending() || restart_request::take(home, run.process.pid(), run.process.start_ticks());
         let exit = if wanted {
             None
         } else {
