@@ -4,31 +4,32 @@ use serde_json::{Value, json};
 
 use crate::core::InstanceId;
 
-/// Field manager of every apply. It never changes, since the API server tracks the owner of a field by it.
+/// Field manager of the operator. It never changes, since the API server records by it which fields are
+/// the operator's.
 pub(crate) const FIELD_MANAGER: &str = "mai-operator";
-/// Selects all our objects.
+/// Label selector of all objects of all instances.
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=mai-operator";
-/// Label with the name of the instance.
+/// Label that names the instance.
 pub(crate) const INSTANCE: &str = "mai.dev/instance";
 
 /// Returns the name that most objects of an instance share.
-pub(crate) fn name(id: &InstanceId) -> String {
+pub(crate) fn object_name(id: &InstanceId) -> String {
     format!("mai-{}", id.name)
 }
 
-/// Returns the name of the claim of the data.
-pub(crate) fn data(id: &InstanceId) -> String {
+/// Returns the name of the claim for the data.
+pub(crate) fn data_claim(id: &InstanceId) -> String {
     format!("mai-{}-data", id.name)
 }
 
-/// Returns the name of the claim of the backups.
-pub(crate) fn backups(id: &InstanceId) -> String {
+/// Returns the name of the claim for the backups.
+pub(crate) fn backups_claim(id: &InstanceId) -> String {
     format!("mai-{}-backups", id.name)
 }
 
-/// Returns the name of the Secret with the generated session key. It outlives the instance like the data,
-/// which cannot be read without it.
-pub(crate) fn session(id: &InstanceId) -> String {
+/// Returns the name of the Secret with the session key. It is retained with the data, which cannot be
+/// read without it.
+pub(crate) fn session_secret(id: &InstanceId) -> String {
     format!("mai-{}-session", id.name)
 }
 
@@ -42,13 +43,13 @@ pub(crate) fn labels(id: &InstanceId) -> Value {
     })
 }
 
-/// Returns what selects the pods of an instance; it can never change.
-pub(crate) fn selector(id: &InstanceId) -> Value {
+/// Returns the labels that select the pods of an instance. A Deployment's selector cannot change.
+pub(crate) fn pod_selector(id: &InstanceId) -> Value {
     json!({"app.kubernetes.io/name": "mai", INSTANCE: id.name})
 }
 
-/// Returns the metadata of an object that is removed with its instance.
-pub(crate) fn owned(id: &InstanceId, name: &str) -> Value {
+/// Returns the metadata of an object that is deleted with its instance.
+pub(crate) fn owned_metadata(id: &InstanceId, name: &str) -> Value {
     json!({
         "name": name,
         "namespace": id.namespace,
@@ -65,6 +66,6 @@ pub(crate) fn owned(id: &InstanceId, name: &str) -> Value {
 }
 
 /// Returns the metadata of an object that outlives its instance.
-pub(crate) fn kept(id: &InstanceId, name: &str) -> Value {
+pub(crate) fn retained_metadata(id: &InstanceId, name: &str) -> Value {
     json!({"name": name, "namespace": id.namespace, "labels": labels(id)})
 }

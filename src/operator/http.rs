@@ -1,4 +1,4 @@
-//! What the operator is asked over HTTP: whether it lives, whether it is ready, and its figures.
+//! Liveness, readiness and metrics of the operator over HTTP.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::reconcile::Context;
 use crate::runtime::kubernetes::KubernetesRuntime;
 use crate::source::cluster::ClusterSource;
 
-/// What answers are told from.
+/// State that the answers are made from.
 pub(super) struct Health {
     pub(super) metrics: Arc<Metrics>,
     pub(super) instances: Instances,
-    /// How long nothing may be heard while there are instances.
+    /// Longest time without an answer of the API server or a reconciliation while instances exist.
     pub(super) silence: Duration,
-    /// When the API server last answered, in seconds of Unix time.
-    heard: std::sync::atomic::AtomicI64,
-    /// Who is at work; nobody while standing by.
-    runtime: std::sync::OnceLock<Box<dyn Fn() -> Option<String> + Send + Sync>>,
+    /// Time of the API server's last answer, in seconds of Unix time.
+    answered: std::sync::atomic::AtomicI64,
+    /// Returns the kinds that are not listed yet; not set while another operator leads.
+    unlisted: std::sync::OnceLock<Box<dyn Fn() -> Option<String> + Send + Sync>>,
     /// The instances were listed.
     listed: AtomicBool,
 }
@@ -39,54 +39,55 @@ impl Health {
             metrics,
             instances,
             silence,
-            heard: std::sync::atomic::AtomicI64::new(Timestamp::now().as_second()),
-            runtime: std::sync::OnceLock::new(),
+            answered: std::sync::atomic::AtomicI64::new(Timestamp::now().as_second()),
+            unlisted: std::sync::OnceLock::new(),
             listed: AtomicBool::new(false),
         }
     }
 
-    /// The API server answered.
-    pub(super) fn heard(&self) {
-        self.heard.store(Timestamp::now().as_second(), Ordering::Relaxed);
+    /// Records an answer of the API server.
+    pub(super) fn record_answer(&self) {
+        self.answered.store(Timestamp::now().as_second(), Ordering::Relaxed);
     }
 
-    /// The instances were listed for the first time.
-    pub(super) fn listed(&self) {
+    /// Records that the instances were listed.
+    pub(super) fn record_list(&self) {
         self.listed.store(true, Ordering::Relaxed);
     }
 
-    /// Work has begun: what is not known of the cluster is told by `context`.
-    pub(super) fn works<K: Record>(&self, context: Arc<Context<ClusterSource, KubernetesRuntime, K>>) {
-        // It begins once.
-        let _ = self.runtime.set(Box::new(move || context.runtime.unknown()));
+    /// Sets the context once this operator leads.
+    pub(super) fn set_context<K: Record>(&self, context: Arc<Context<ClusterSource, KubernetesRuntime, K>>) {
+        // It leads once.
+        let _ = self.unlisted.set(Box::new(move || context.runtime.unlisted()));
     }
 
-    /// What keeps it from being ready.
-    fn missing(&self) -> Option<String> {
+    /// Returns the cause for which it is not ready.
+    fn unready_cause(&self) -> Option<String> {
         if self.metrics.is_crd_missing() {
             return Some("the cluster does not serve maiinstances.mai.dev; apply crds/maiinstances.yaml".to_owned());
         }
-        // Whoever stands by has all it needs.
-        let works = self.runtime.get()?;
-        if let Some(unknown) = works() {
-            return Some(unknown);
+        // One that stands by needs nothing else.
+        let unlisted = self.unlisted.get()?;
+        if let Some(cause) = unlisted() {
+            return Some(cause);
         }
         (!self.listed.load(Ordering::Relaxed)).then(|| "the MaiInstances have not been listed yet".to_owned())
     }
 
-    /// Why it should be started again.
-    fn wedged(&self) -> Option<String> {
-        if self.runtime.get().is_none() || self.instances.all().is_empty() {
+    /// Returns the cause for which it has to be restarted.
+    fn stuck_cause(&self) -> Option<String> {
+        if self.unlisted.get().is_none() || self.instances.all().is_empty() {
             return None;
         }
         let ago = |then: i64| Timestamp::now().as_second().saturating_sub(then);
         let silence = i64::try_from(self.silence.as_secs()).unwrap_or(i64::MAX);
-        let (heard, passed) = (ago(self.heard.load(Ordering::Relaxed)), ago(self.metrics.last_pass()));
-        if heard > silence {
-            return Some(format!("the API server has not answered for {heard} s"));
+        let (answered, reconciled) =
+            (ago(self.answered.load(Ordering::Relaxed)), ago(self.metrics.last_reconciliation()));
+        if answered > silence {
+            return Some(format!("the API server has not answered for {answered} s"));
         }
-        (self.listed.load(Ordering::Relaxed) && self.metrics.last_pass() > 0 && passed > silence)
-            .then(|| format!("no instance has been looked at for {passed} s"))
+        (self.listed.load(Ordering::Relaxed) && self.metrics.last_reconciliation() > 0 && reconciled > silence)
+            .then(|| format!("no instance has been reconciled for {reconciled} s"))
     }
 }
 
@@ -95,19 +96,19 @@ pub(super) async fn serve(listen: SocketAddr, health: Arc<Health>) -> std::io::R
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let routes = Router::new()
-        .route("/livez", get(async |State(health): State<Arc<Health>>| verdict(health.wedged())))
-        .route("/readyz", get(async |State(health): State<Arc<Health>>| verdict(health.missing())))
+        .route("/livez", get(async |State(health): State<Arc<Health>>| probe_answer(health.stuck_cause())))
+        .route("/readyz", get(async |State(health): State<Arc<Health>>| probe_answer(health.unready_cause())))
         .route("/metrics", get(metrics))
         .with_state(health);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!("{address} is not served any more: {error}");
+            tracing::error!("probes and metrics on {address} are not served any more: {error}");
         }
     });
     Ok(address)
 }
 
-fn verdict(problem: Option<String>) -> Response {
+fn probe_answer(problem: Option<String>) -> Response {
     match problem {
         None => (StatusCode::OK, "ok\n".to_owned()).into_response(),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),

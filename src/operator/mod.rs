@@ -1,11 +1,12 @@
-//! The reconciler of a cluster: the same loop, fed by the API server and working on it, with what a cluster asks of such a program.
+//! The operator of a cluster: the same reconciler, with the API server as source and runtime.
 //!
-//! `leader` decides who of several is at work, `record` keeps what has to be kept in the cluster itself, `http` answers probes and
-//! Prometheus, `metrics` counts.
+//! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
+//! `record` stores status, events and session keys in the cluster, `http` answers probes and Prometheus,
+//! `metrics` counts.
 
-mod fence;
 mod http;
 mod leader;
+mod lease_guard;
 mod metrics;
 mod record;
 
@@ -21,54 +22,57 @@ use kube::runtime::watcher;
 use kube::{Client, Config};
 use serde_json::json;
 use tokio::sync::{Mutex, mpsc};
+use tower::BoxError;
 
 use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
 use crate::cluster::{error_message, names};
 use crate::core::{EventKind, InstanceId, Record as _, log_name};
 use crate::reconcile::{self, Context, InstanceFeed, Options, Transition};
-use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, Notice};
+use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace, WarningEvent};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
-use fence::Fence;
 use http::Health;
 use leader::Candidate;
-use metrics::{Instances, Metrics, Passes};
+use lease_guard::LeaseGuard;
+use metrics::{Instances, Metrics, ReconcileRecorder};
 pub(crate) use record::ClusterRecord;
 
-/// Requests that may be under way at once, and instances worked on at once.
+/// Requests under way at once, and instances reconciled at once.
 const CONCURRENCY: u16 = 16;
-/// How often the API server is asked whether it is there.
+/// Interval between requests that check the API server.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Name of the Lease.
 const LEASE: &str = "mai-operator";
 
-/// How the operator runs.
+/// Options of the operator.
 #[derive(Clone, Debug)]
 pub struct OperatorOptions {
-    /// Namespaces that are looked after; all when empty.
+    /// Namespaces that are reconciled; all when empty.
     pub namespaces: BTreeSet<String>,
-    /// Where probes and figures are served.
+    /// Address of probes and metrics.
     pub listen: SocketAddr,
-    /// How often every instance is looked at, whatever was missed.
+    /// Interval after which every instance is reconciled, whatever was missed.
     pub resync: Duration,
-    /// Namespace of the Lease; without one this operator is at work at once, and must be the only one.
+    /// Namespace of the Lease; without one this operator leads at once, and must be the only one.
     pub lease_namespace: Option<String>,
-    /// Who it is among several: the name of its pod.
+    /// Identity among several operators: the name of its pod.
     pub identity: String,
     /// Namespaces of the controllers that serve Ingresses and Gateways.
-    pub entrances: BTreeSet<String>,
+    pub ingress_namespaces: BTreeSet<String>,
+    /// Namespace of its pod; none outside a cluster.
+    pub pod_namespace: Option<String>,
 }
 
 /// Why the operator ended.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// There is no way to an API server.
-    #[error("there is no way to a cluster: {0}; set KUBECONFIG, or run it in a pod with a service account")]
-    NoCluster(String),
+    /// No API server is configured.
+    #[error("no cluster is configured: {0}; set KUBECONFIG, or run it in a pod with a service account")]
+    NoCluster(#[source] BoxError),
     /// The address is taken.
     #[error("{0} cannot be listened on: {1}; stop the other program or name another address with --listen")]
-    Listen(SocketAddr, std::io::Error),
-    /// Somebody else may be at work from now on.
-    #[error("{0}; another operator may be at work now, so this one ends at once")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// Another operator may lead from now on.
+    #[error("{0}; another operator may lead now, so this one ends at once")]
     LeadershipLost(String),
 }
 
@@ -77,66 +81,74 @@ pub async fn run(
     options: OperatorOptions,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), OperatorError> {
-    let config = Config::infer().await.map_err(|error| OperatorError::NoCluster(error.to_string()))?;
-    let no_cluster = |error: kube::Error| OperatorError::NoCluster(error.to_string());
+    let config = Config::infer().await.map_err(|error| OperatorError::NoCluster(error.into()))?;
+    let no_cluster = |error: kube::Error| OperatorError::NoCluster(error.into());
     let elections = Client::try_from(config.clone()).map_err(no_cluster)?;
-    let fence = Fence::open();
-    let client = ClientBuilder::try_from(config).map_err(no_cluster)?.with_layer(&fence).build();
+    let lease_guard = LeaseGuard::unlimited();
+    let client = ClientBuilder::try_from(config).map_err(no_cluster)?.with_layer(&lease_guard).build();
     let stop = stop.boxed().shared();
 
     let instances = Instances::default();
     let mut metrics = Metrics::new();
-    metrics.instances(instances.clone());
+    metrics.register_instances(instances.clone());
     let metrics = Arc::new(metrics);
     let silence = (options.resync * 3).max(Duration::from_secs(300));
     let health = Arc::new(Health::new(Arc::clone(&metrics), instances.clone(), silence));
     let address = http::serve(options.listen, Arc::clone(&health))
         .await
         .map_err(|error| OperatorError::Listen(options.listen, error))?;
-    tracing::info!("probes and figures are served on {address}");
+    tracing::info!("probes and metrics are served on {address}");
 
     let candidate = options
         .lease_namespace
         .as_ref()
-        .map(|namespace| Candidate::new(elections, namespace, LEASE, options.identity.clone(), fence));
+        .map(|namespace| Candidate::new(elections, namespace, LEASE, options.identity.clone(), lease_guard));
     let Some(candidate) = candidate else {
-        work(client, &options, &health, &instances, stop).await;
+        lead(client, &options, &health, &instances, stop).await;
         return Ok(());
     };
-    let held = tokio::select! {
-        held = candidate.win() => Mutex::new(held),
+    let lease = tokio::select! {
+        lease = candidate.acquire() => Mutex::new(lease),
         () = stop.clone() => return Ok(()),
     };
     tokio::select! {
         biased;
-        // Dropped where it stands: whatever is under way must not go on beside another operator.
-        lost = candidate.keep(&held) => Err(OperatorError::LeadershipLost(lost)),
-        () = work(client, &options, &health, &instances, stop) => {
-            candidate.give_up(&*held.lock().await).await;
+        // Reconciliations under way are dropped: they must not overlap with those of another operator.
+        lost = candidate.renew(&lease) => Err(OperatorError::LeadershipLost(lost)),
+        () = lead(client, &options, &health, &instances, stop) => {
+            candidate.release(&*lease.lock().await).await;
             Ok(())
         }
     }
 }
 
-/// What a leader does.
-async fn work(
+/// Reconciles until `stop` resolves.
+async fn lead(
     client: Client,
     options: &OperatorOptions,
     health: &Arc<Health>,
     instances: &Instances,
     stop: impl Future<Output = ()> + Clone + Send + 'static,
 ) {
-    health.metrics.leads(true);
-    let (notices, noticed) = mpsc::unbounded_channel();
-    let (invalid, misunderstood) = mpsc::unbounded_channel();
+    health.metrics.set_leader(true);
+    let (warnings, warned) = mpsc::unbounded_channel();
+    let (invalid, invalid_objects) = mpsc::unbounded_channel();
+    // A little shorter than the interval between resyncs, so that each of them checks again.
+    let cache_ttl = options.resync.mul_f64(0.9);
     let counted = Arc::clone(&health.metrics);
     let runtime = KubernetesRuntime::open(
         client.clone(),
         KubernetesOptions {
             namespaces: options.namespaces.clone(),
-            entrances: options.entrances.clone(),
-            on_watch_error: Arc::new(move |kind| counted.watch_failed(kind)),
-            notices,
+            ingress_namespaces: options.ingress_namespaces.clone(),
+            operator_place: match &options.pod_namespace {
+                Some(namespace) => OperatorPlace::Namespace(namespace.clone()),
+                None => OperatorPlace::Outside,
+            },
+            asks_versions: true,
+            refusal_interval: cache_ttl,
+            on_watch_error: Arc::new(move |kind| counted.count_watch_error(kind)),
+            warnings,
         },
     )
     .await;
@@ -145,30 +157,29 @@ async fn work(
         client.clone(),
         ClusterOptions {
             namespaces: options.namespaces.clone(),
-            // A little less than the time between two looks, so that each look reads anew.
-            secrets_for: options.resync.mul_f64(0.9),
+            secrets_ttl: cache_ttl,
             invalid,
             on_watch_error: Arc::new(move |is_not_served| {
-                counted.watch_failed("MaiInstance");
+                counted.count_watch_error("MaiInstance");
                 if is_not_served {
-                    counted.crd_is_missing(true);
+                    counted.set_crd_missing(true);
                 }
             }),
         },
     )
     .await;
-    let (transitions, told) = mpsc::unbounded_channel();
+    let (transitions, transitioned) = mpsc::unbounded_channel();
     let record = ClusterRecord::new(client.clone(), options.identity.clone());
-    let meter = Box::new(Passes(Arc::clone(&health.metrics)));
-    let context = Arc::new(Context { source, runtime, record, transitions, metrics: meter });
-    health.works(Arc::clone(&context));
+    let metrics = Box::new(ReconcileRecorder(Arc::clone(&health.metrics)));
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics });
+    health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
     let feed = InstanceFeed::new(
         documents
             .inspect_ok(move |event| {
                 if matches!(event, watcher::Event::InitDone) {
-                    listed.metrics.crd_is_missing(false);
-                    listed.listed();
+                    listed.metrics.set_crd_missing(false);
+                    listed.record_list();
                 }
             })
             .boxed(),
@@ -176,13 +187,14 @@ async fn work(
     instances.set(feed.store());
 
     let helpers = [
-        tokio::spawn(log_transitions(told)),
-        tokio::spawn(publish(Arc::clone(&context), noticed)),
-        tokio::spawn(tell_invalid(client.clone(), Arc::clone(&context), misunderstood)),
-        tokio::spawn(listen_for_life(client, Arc::clone(health))),
-        tokio::spawn(miss_routes(Arc::clone(&context), Arc::clone(health))),
+        tokio::spawn(log_transitions(transitioned)),
+        tokio::spawn(publish_warnings(Arc::clone(&context), warned)),
+        tokio::spawn(report_invalid(client.clone(), Arc::clone(&context), invalid_objects)),
+        tokio::spawn(check_api_server(client, Arc::clone(health))),
+        tokio::spawn(count_missing_routes(Arc::clone(&context), Arc::clone(health))),
     ];
-    // What is there is known before anything is decided. Without permission for a kind it stays unknown, and each instance says so.
+    // The objects are known before anything is decided. Without the permission for a kind they stay unknown,
+    // and each instance reports it.
     tokio::select! {
         () = context.runtime.all_listed() => {}
         () = tokio::time::sleep(Duration::from_secs(10)) => {}
@@ -191,11 +203,11 @@ async fn work(
     let loop_options = Options { concurrency: CONCURRENCY, resync: options.resync };
     reconcile::run(feed, Arc::clone(&context), loop_options, stop).await;
     helpers.iter().for_each(tokio::task::JoinHandle::abort);
-    health.metrics.leads(false);
+    health.metrics.set_leader(false);
 }
 
-async fn log_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
-    while let Some(Transition { namespace, name, reason, message, gone, .. }) = told.recv().await {
+async fn log_transitions(mut transitions: mpsc::UnboundedReceiver<Transition>) {
+    while let Some(Transition { namespace, name, reason, message, gone, .. }) = transitions.recv().await {
         let instance = log_name(&namespace, &name);
         if gone {
             tracing::info!(instance, "gone");
@@ -205,36 +217,36 @@ async fn log_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
     }
 }
 
-type Work = Context<ClusterSource, KubernetesRuntime, ClusterRecord>;
+type ClusterContext = Context<ClusterSource, KubernetesRuntime, ClusterRecord>;
 
-async fn publish(context: Arc<Work>, mut noticed: mpsc::UnboundedReceiver<Notice>) {
-    while let Some(Notice { id, reason, message }) = noticed.recv().await {
+async fn publish_warnings(context: Arc<ClusterContext>, mut warnings: mpsc::UnboundedReceiver<WarningEvent>) {
+    while let Some(WarningEvent { id, reason, message }) = warnings.recv().await {
         if let Err(error) = context.record.put_event(&id, EventKind::Warning, reason, &message).await {
             tracing::warn!(instance = id.log_name(), "an event could not be recorded: {error}");
         }
     }
 }
 
-/// Says on an object that is not understood that it is not, and leaves all else of it as it is.
-async fn tell_invalid(client: Client, context: Arc<Work>, mut invalid: mpsc::UnboundedReceiver<Invalid>) {
+/// Sets the conditions of objects that do not match the schema, and leaves everything else of them.
+async fn report_invalid(client: Client, context: Arc<ClusterContext>, mut invalid: mpsc::UnboundedReceiver<Invalid>) {
     while let Some(Invalid { namespace, name, uid, generation, problem }) = invalid.recv().await {
         let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client.clone(), &namespace, &resource());
         let object = api.get_status(&name).await.ok();
-        // The rules name the field, which who could not read it does not.
+        // The validation rules name the field, which the deserializer does not.
         let problem = object.as_ref().and_then(|object| problem_of(&name, &object.data["spec"])).unwrap_or(problem);
         let message = format!("the document is not understood by this version of mai: {problem}");
         let instance = log_name(&namespace, &name);
         tracing::warn!(instance, "{message}");
-        let standing = object.map(|object| object.data["status"]["conditions"].clone());
-        let standing = standing.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
-        let mut conditions = Conditions::from_previous(&standing, generation, jiff::Timestamp::now());
+        let previous = object.map(|object| object.data["status"]["conditions"].clone());
+        let previous = previous.and_then(|value| serde_json::from_value::<Vec<_>>(value).ok()).unwrap_or_default();
+        let mut conditions = Conditions::from_previous(&previous, generation, jiff::Timestamp::now());
         conditions.set(ConditionKind::Stalled, Some(true), Reason::InvalidDocument, &message);
         conditions.set(ConditionKind::DocumentValid, Some(false), Reason::InvalidDocument, &message);
-        if !standing.iter().any(|condition| condition.type_ == ConditionKind::Ready.as_ref()) {
+        if !previous.iter().any(|condition| condition.type_ == ConditionKind::Ready.as_ref()) {
             conditions.set(ConditionKind::Ready, Some(false), Reason::InvalidDocument, &message);
         }
         let conditions = conditions.into_vec();
-        if conditions != standing {
+        if conditions != previous {
             let patch = json!({
                 "apiVersion": API_VERSION,
                 "kind": "MaiInstance",
@@ -257,20 +269,20 @@ fn resource() -> kube::core::ApiResource {
     kube::core::ApiResource::erase::<MaiInstance>(&())
 }
 
-async fn listen_for_life(client: Client, health: Arc<Health>) {
+async fn check_api_server(client: Client, health: Arc<Health>) {
     loop {
         if client.apiserver_version().await.is_ok() {
-            health.heard();
+            health.record_answer();
         }
         tokio::time::sleep(HEARTBEAT).await;
     }
 }
 
-/// Counts HTTPRoutes as missing while the cluster does not know them and an instance declares one.
-async fn miss_routes(context: Arc<Work>, health: Arc<Health>) {
+/// Counts HTTPRoutes as missing while the cluster does not serve them and an instance declares one.
+async fn count_missing_routes(context: Arc<ClusterContext>, health: Arc<Health>) {
     loop {
         let declared = || health.instances.all().iter().any(|instance| instance.spec.expose.gateway.is_some());
-        health.metrics.routes_are_missing(!context.runtime.routes_served() && declared());
+        health.metrics.set_routes_missing(!context.runtime.serves_routes() && declared());
         tokio::time::sleep(HEARTBEAT).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A cluster as the loop's record: the status subresource, events, and a Secret for the key made for an instance's sessions.
+//! Status, events and session keys of instances, stored in the cluster.
 
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::Client;
@@ -9,15 +9,15 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::api::{API_VERSION, MaiInstance, MaiInstanceStatus};
-use crate::cluster::{error_message, names};
+use crate::cluster::{ApiFailure, classify, error_message, names};
 use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
 
 /// Key of the session key in its Secret.
 const KEY: &str = "session-key";
-/// Longest note of an event, as the API server has it.
+/// Longest note of an event that the API server accepts.
 const NOTE: usize = 1000;
 
-/// Where the loop keeps things in a cluster.
+/// The record of the reconciler in a cluster.
 pub(crate) struct ClusterRecord {
     client: Client,
     recorder: Recorder,
@@ -29,29 +29,32 @@ impl ClusterRecord {
         Self { recorder: Recorder::new(client.clone(), reporter), client }
     }
 
-    async fn session_key(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<SecretString, String> {
-        let name = names::session(id);
+    async fn session_key(&self, instance: &MaiInstance, id: &InstanceId, create: bool) -> Result<SecretString, String> {
+        let name = names::session_secret(id);
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &id.namespace);
-        let failed =
-            |error: kube::Error| format!("the session key in Secret {name} cannot be had: {}", error_message(&error));
-        // An instance that was never looked after has none as a rule, so it need not be looked for first.
+        let failed = |error: kube::Error| {
+            format!("the session key in Secret {name} could not be read: {}", error_message(&error))
+        };
+        // A new instance has none as a rule, which saves a request.
         let is_new = instance.status.is_none();
-        let mut found = if is_new && make { None } else { api.get_opt(&name).await.map_err(failed)? };
-        if found.is_none() && make {
+        let mut found = if is_new && create { None } else { api.get_opt(&name).await.map_err(failed)? };
+        if found.is_none() && create {
             let mut bytes = [0_u8; 32];
             rand::rng().fill_bytes(&mut bytes);
             let secret = serde_json::from_value(json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": names::kept(id, &name),
+                "metadata": names::retained_metadata(id, &name),
                 "type": "Opaque",
                 "stringData": {KEY: hex::encode(bytes)},
             }));
             let secret = secret.map_err(|error| error.to_string())?;
             found = match api.create(&kube::api::PostParams::default(), &secret).await {
-                Ok(made) => Some(made),
-                // Somebody made it meanwhile: theirs counts.
-                Err(kube::Error::Api(status)) if status.code == 409 => api.get_opt(&name).await.map_err(failed)?,
+                Ok(created) => Some(created),
+                // One that exists is used.
+                Err(error) if classify(&error) == ApiFailure::AlreadyExists => {
+                    api.get_opt(&name).await.map_err(failed)?
+                }
                 Err(error) => return Err(failed(error)),
             };
         }
@@ -59,15 +62,15 @@ impl ClusterRecord {
         let value = found.data.as_ref().and_then(|data| data.get(KEY));
         let text = value.and_then(|value| String::from_utf8(value.0.clone()).ok());
         text.map(SecretString::from)
-            .ok_or_else(|| format!("Secret {name} has no key {KEY}; remove it to have one made"))
+            .ok_or_else(|| format!("Secret {name} has no key {KEY}; delete it to have a new one created"))
     }
 }
 
 impl Record for ClusterRecord {
-    async fn load(&self, instance: &MaiInstance, id: &InstanceId, make: bool) -> Result<RecordSnapshot, RecordError> {
+    async fn load(&self, instance: &MaiInstance, id: &InstanceId, create: bool) -> Result<RecordSnapshot, RecordError> {
         let status = instance.status.clone().unwrap_or_default();
         let memory = Memory { rejected: status.rejected.clone(), ..Memory::default() };
-        Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, make).await })
+        Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await })
     }
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
@@ -81,13 +84,15 @@ impl Record for ClusterRecord {
         let params = PatchParams::apply(names::FIELD_MANAGER).force();
         match api.patch_status(&id.name, &params, &Patch::Apply(patch)).await {
             Ok(_) => Ok(()),
-            // Its document is gone, or another of that name is there: nobody reads this any more.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(RecordError(error_message(&error))),
+            Err(error) => match classify(&error) {
+                // Its document is gone, or is another one of that name: the status has no reader.
+                ApiFailure::NotFound | ApiFailure::NotServed | ApiFailure::Changed => Ok(()),
+                _ => Err(RecordError(error_message(&error))),
+            },
         }
     }
 
-    /// All that is remembered is in the status or in the objects; the rest is found again by looking.
+    /// The memory is in the status and in the objects; the rest is observed again.
     async fn put_memory(&self, _: &InstanceId, _: &Memory) -> Result<(), RecordError> {
         Ok(())
     }

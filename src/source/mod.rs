@@ -72,8 +72,8 @@ pub enum SecretError {
         "Secret {name} is not in namespace {namespace}; make it with `kubectl -n {namespace} create secret generic {name}`"
     )]
     NotInCluster { namespace: String, name: String },
-    #[error("Secret {name} of namespace {namespace} could not be read: the API server says: {said}")]
-    Unreadable { namespace: String, name: String, said: String },
+    #[error("Secret {name} of namespace {namespace} could not be read: the API server says: {message}")]
+    Unreadable { namespace: String, name: String, message: String },
     #[error("key {key} of Secret {name} is not text; a secret of an instance has to be")]
     NotText { name: String, key: String },
     #[error("a Secret of a cluster is named by name and key; env:{variable} is for documents in a directory alone")]
@@ -94,6 +94,6 @@ pub enum SourceError {
     Ended,
     #[error(transparent)]
     State(#[from] crate::state::StateError),
-    #[error("{action} of {instance}: the API server says: {said}")]
-    Cluster { action: &'static str, instance: String, said: String },
+    #[error("{action} of {instance}: the API server says: {message}")]
+    Cluster { action: &'static str, instance: String, message: String, source: kube::Error },
 }

@@ -121,7 +121,7 @@ fn unavailable_image_is_rolled_back_until_another_is_set() {
     let env = Environment::new("no-image");
     let operator = start_ready(&env, "60s");
     env.patch("abc", &json!({"displayName": "next", "image": "mai-nothing:7"}));
-    assert_rolled_back(&env, &operator, "its image cannot be had");
+    assert_rolled_back(&env, &operator, "its image could not be pulled");
     assert_keeps_previous_server(&env, &operator);
     env.patch("abc", &json!({"image": super::images::FIXTURE_NEXT}));
     env.wait_ready(&operator, "abc");

@@ -40,7 +40,7 @@ fn every_obstacle_has_a_reason_and_the_original_message() {
         &["not bound: ", "mai-nowhere-data", "unbound immediate PersistentVolumeClaims"],
     );
     assert_eq!(env.condition("nowhere", "StorageReady").unwrap().1, "VolumePending");
-    expect("image", "ImageUnavailable", &["its image cannot be had", "mai-nothing:7"]);
+    expect("image", "ImageUnavailable", &["its image could not be pulled", "mai-nothing:7"]);
     expect("never", "Starting", &["not ready yet"]);
     let crash = expect(
         "crash",

@@ -70,6 +70,59 @@ fn two_fixed_volumes_are_reported_and_requested_once() {
     assert!(passes() - settled < 5.0, "it is asked for again and again; it said:\n{}", operator.output());
 }
 
+/// Makes every change of a claim of the namespace fail with an error of the API server.
+fn fail_claim_updates(env: &Environment) {
+    let webhook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": env.namespace},
+        "webhooks": [{
+            "name": "unavailable.mai.test", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "failurePolicy": "Fail", "timeoutSeconds": 1,
+            // Nothing listens there.
+            "clientConfig": {"url": "https://127.0.0.1:1/"},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": env.namespace}},
+            "rules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"],
+                "resources": ["persistentvolumeclaims"],
+            }],
+        }],
+    });
+    env.apply(&webhook.to_string());
+}
+
+#[test]
+fn failure_of_the_api_server_is_no_lasting_refusal() {
+    let _shared = cluster::shared();
+    let env = Environment::new("webhook");
+    env.apply(&env.fixture("abc", "  storage: {data: {size: 1Gi}, backups: {size: 1Gi}}\n"));
+    let operator = env.operator();
+    env.wait_ready(&operator, "abc");
+    fail_claim_updates(&env);
+    // The API server takes a moment to call a new webhook.
+    env.wait_until(
+        &operator,
+        || "the webhook to fail".into(),
+        || env.try_kubectl(&["annotate", "pvc/mai-abc-backups", "a=b", "--overwrite"], "").err(),
+    );
+    env.patch("abc", &json!({"storage": {"data": {"size": "2Gi"}}}));
+    env.wait_until(
+        &operator,
+        || "an attempt".into(),
+        || operator.output().contains("failed calling webhook").then_some(()),
+    );
+    assert_eq!(env.condition("abc", "StorageReady").unwrap().0, "True", "it is no refusal");
+
+    // It is repeated within the minute of the longest back-off; a resync comes after five.
+    env.kubectl(&["delete", "validatingwebhookconfiguration", &env.namespace]);
+    env.wait_until(
+        &operator,
+        || "the volume to grow".into(),
+        || (env.get("pvc/mai-abc-data")?["status"]["capacity"]["storage"] == "2Gi").then_some(()),
+    );
+    env.wait_ready(&operator, "abc");
+    assert_eq!(env.condition("abc", "StorageReady").unwrap().0, "True");
+}
+
 #[test]
 fn existing_claim_is_used_and_never_deleted() {
     let _shared = cluster::shared();

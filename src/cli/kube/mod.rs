@@ -1,4 +1,4 @@
-//! `kubectl mai`, or `mai kube`: what people ask of the instances of a cluster. It acts with the rights of whoever calls it.
+//! `kubectl mai`, or `mai kube`: verbs on the instances of a cluster, with the permissions of the caller.
 
 mod complete;
 mod exec;
@@ -23,10 +23,10 @@ use kube::{Client, Config};
 
 use crate::api::MaiInstance;
 use crate::cli::shared::block_on::block_on;
-use crate::cluster::error_message;
 use crate::cluster::names::INSTANCE;
+use crate::cluster::{ApiFailure, classify, error_message};
 
-/// The name under which kubectl finds this program.
+/// Name under which kubectl finds this program.
 const PLUGIN: &str = "kubectl-mai";
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,8 @@ enum Verb {
     Complete(Vec<String>),
 }
 
-/// What is asked, where this program was called as kubectl calls its plugins. `matches` parses a command line or ends the program.
+/// Returns the arguments if this program was called as kubectl calls its plugins. `matches` parses a
+/// command line or ends the program.
 pub(super) fn called_by_kubectl(matches: fn(Command) -> ArgMatches) -> Option<Args> {
     let mut words = std::env::args_os();
     let called = PathBuf::from(words.next()?);
@@ -115,7 +116,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
     let outcome = block_on(async { verb(Cluster::connect(place).await?).await });
     match outcome {
-        // Whoever read it has seen enough.
+        // The reader of a pipe, such as `head`, has closed it.
         Err(error)
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
         {
@@ -125,7 +126,7 @@ fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode
     }
 }
 
-/// The cluster that is spoken of, and the namespace in it.
+/// A cluster and the chosen namespace in it.
 struct Cluster {
     client: Client,
     namespace: String,
@@ -152,15 +153,17 @@ impl Cluster {
         Ok(Self { client, namespace, url })
     }
 
-    /// A failure of the API server as a sentence.
+    /// Returns a failure of the API server as a sentence.
     fn failed(&self, action: &str, error: &kube::Error) -> anyhow::Error {
-        match error {
-            kube::Error::Api(status) if status.code == 404 && status.message.contains("the requested resource") => {
+        match classify(error) {
+            ApiFailure::NotServed => {
                 anyhow::anyhow!(
                     "{action}: this cluster does not know MaiInstance; install the operator, or apply its custom resource definition (`mai crd`)"
                 )
             }
-            kube::Error::Api(_) => anyhow::anyhow!("{action}: the API server says: {}", error_message(error)),
+            _ if matches!(error, kube::Error::Api(_)) => {
+                anyhow::anyhow!("{action}: the API server says: {}", error_message(error))
+            }
             _ => anyhow::anyhow!(
                 "{action}: the API server at {} does not answer: {}; is it the right --context?",
                 self.url,
@@ -169,7 +172,7 @@ impl Cluster {
         }
     }
 
-    /// MaiInstances as they are, whether understood or not.
+    /// Returns the API of MaiInstances without their schema, so that invalid ones are included.
     fn instances(&self, everywhere: bool) -> Api<DynamicObject> {
         let resource = ApiResource::erase::<MaiInstance>(&());
         if everywhere {
@@ -179,10 +182,10 @@ impl Cluster {
         }
     }
 
-    /// One instance, or how to find it.
+    /// Returns one instance, or an error that says how to find it.
     async fn instance(&self, name: &str) -> anyhow::Result<DynamicObject> {
         let found = self.instances(false).get_opt(name).await;
-        let found = found.map_err(|error| self.failed(&format!("look at {name}"), &error))?;
+        let found = found.map_err(|error| self.failed(&format!("get {name}"), &error))?;
         found.ok_or_else(|| self.unknown(name))
     }
 
@@ -193,7 +196,7 @@ impl Cluster {
         )
     }
 
-    /// The pods of an instance, the newest first.
+    /// Returns the pods of an instance, the newest first.
     async fn pods(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let of_it = ListParams::default().labels(&format!("{INSTANCE}={name}"));
@@ -208,7 +211,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// What was recorded of a namespace, the oldest first.
+    /// Returns the events of a namespace, the oldest first.
     async fn events(&self, namespace: &str) -> anyhow::Result<Vec<Event>> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let listed = api.list(&ListParams::default()).await.map_err(|error| self.failed("list events", &error))?;
@@ -218,7 +221,7 @@ impl Cluster {
     }
 }
 
-/// When an event was seen last.
+/// Returns the time of the last occurrence of an event.
 fn seen(event: &Event) -> Option<jiff::Timestamp> {
     let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     series
@@ -227,7 +230,7 @@ fn seen(event: &Event) -> Option<jiff::Timestamp> {
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
-/// Whether an event is about an instance, or about what is made for it.
+/// Returns whether an event is about an instance or one of its objects.
 fn is_about(event: &Event, name: &str, pods: &[Pod]) -> bool {
     let about = &event.involved_object;
     let is = |other: &str| about.name.as_deref() == Some(other);
@@ -238,7 +241,7 @@ fn is_about(event: &Event, name: &str, pods: &[Pod]) -> bool {
     }
 }
 
-/// Events as rows: when, how often, what kind, of what, why, and in words.
+/// Returns an event as a row of a table.
 fn event_row(event: &Event) -> [String; 6] {
     let about = &event.involved_object;
     let count = event.series.as_ref().and_then(|series| series.count).or(event.count).unwrap_or(1);
@@ -252,5 +255,5 @@ fn event_row(event: &Event) -> [String; 6] {
     ]
 }
 
-/// Above such rows.
+/// Header of such rows.
 const EVENT_HEADER: [&str; 6] = ["LAST SEEN", "COUNT", "TYPE", "OBJECT", "REASON", "MESSAGE"];

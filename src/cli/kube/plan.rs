@@ -1,4 +1,4 @@
-//! `kubectl mai plan`: what the operator would change now and why, field by field. It changes nothing itself.
+//! `kubectl mai plan`: the changes that the operator would make now, field by field. It writes nothing.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -15,14 +15,14 @@ use crate::cli::shared::plan_output::{self, Item};
 use crate::cli::verbs::operator::Entrances;
 use crate::operator::ClusterRecord;
 use crate::reconcile::plan;
-use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime};
+use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace};
 use crate::source::cluster::Preview;
 use crate::state::Problem;
 
-/// How long the cluster may take to list what is there.
-const LISTING: Duration = Duration::from_secs(30);
-/// How long the others are waited for once one kind could not be listed.
-const REFUSED: Duration = Duration::from_secs(1);
+/// Longest time for the cluster to list its objects.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for the other kinds once one could not be listed.
+const TIMEOUT_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -43,7 +43,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
     let scope = (!args.all_namespaces).then_some(cluster.namespace.as_str());
-    let preview = Preview::of(cluster.client.clone(), scope).await;
+    let preview = Preview::list(cluster.client.clone(), scope).await;
     let mut preview = preview.map_err(|error| cluster.failed("list the instances", &error))?;
     if let Some(name) = &args.name {
         preview.instances.retain(|instance| instance.name_any() == *name);
@@ -52,10 +52,10 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
             return Err(cluster.unknown(name));
         }
     }
-    let eyes = eyes(cluster, args).await?;
+    let runtime = observer(cluster, args).await?;
     let record = ClusterRecord::new(cluster.client.clone(), "kubectl-mai".to_owned());
-    let planned = plan(&preview.instances, Some(&record), &preview, &eyes).await;
-    let planned = planned.context("what is kept of the instances could not be read")?;
+    let planned = plan(&preview.instances, Some(&record), &preview, &runtime).await;
+    let planned = planned.context("the session keys of the instances could not be read")?;
     let items: Vec<Item> =
         planned.into_iter().map(|planned| Item { planned, file: None, document: Vec::new() }).collect();
     plan_output::show(&items, &problems(&preview), args.json, |item| {
@@ -63,34 +63,37 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     })
 }
 
-/// Everything that is there, listed once.
-async fn eyes(cluster: &Cluster, args: &Args) -> anyhow::Result<KubernetesRuntime> {
-    let refused = Arc::<Notify>::default();
-    let heard = Arc::clone(&refused);
-    let (notices, _) = mpsc::unbounded_channel();
+/// Returns a runtime that has listed the objects of the cluster.
+async fn observer(cluster: &Cluster, args: &Args) -> anyhow::Result<KubernetesRuntime> {
+    let failed = Arc::<Notify>::default();
+    let on_failure = Arc::clone(&failed);
+    let (warnings, _) = mpsc::unbounded_channel();
     let namespaces = if args.all_namespaces { BTreeSet::new() } else { BTreeSet::from([cluster.namespace.clone()]) };
-    let eyes = KubernetesRuntime::open(
+    let runtime = KubernetesRuntime::open(
         cluster.client.clone(),
         KubernetesOptions {
             namespaces,
-            entrances: args.entrances.names(),
-            on_watch_error: Arc::new(move |_| heard.notify_one()),
-            notices,
+            ingress_namespaces: args.entrances.names(),
+            operator_place: OperatorPlace::AsAdmitted,
+            asks_versions: false,
+            refusal_interval: LIST_TIMEOUT,
+            on_watch_error: Arc::new(move |_| on_failure.notify_one()),
+            warnings,
         },
     )
     .await;
     tokio::select! {
-        () = eyes.all_listed() => {}
-        () = async { refused.notified().await; tokio::time::sleep(REFUSED).await } => {}
-        () = tokio::time::sleep(LISTING) => {}
+        () = runtime.all_listed() => {}
+        () = async { failed.notified().await; tokio::time::sleep(TIMEOUT_AFTER_FAILURE).await } => {}
+        () = tokio::time::sleep(LIST_TIMEOUT) => {}
     }
-    match eyes.unknown() {
-        Some(unknown) => anyhow::bail!("nothing can be planned: {unknown}"),
-        None => Ok(eyes),
+    match runtime.unlisted() {
+        Some(unlisted) => anyhow::bail!("nothing can be planned: {unlisted}"),
+        None => Ok(runtime),
     }
 }
 
-/// What is wrong with documents.
+/// Returns the problems of documents.
 fn problems(preview: &Preview) -> Vec<Problem> {
     let problem = |namespace: String, name: String, message: String| Problem {
         file: format!("{namespace}/{name}"),

@@ -21,8 +21,8 @@ use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
 use crate::cli::shared::table;
-use crate::cluster::error_message;
 use crate::cluster::names::{INSTANCE, SELECTOR};
+use crate::cluster::{ApiFailure, classify, error_message};
 use crate::core::Platform;
 use crate::reconcile::references;
 use crate::runtime::kubernetes::Kind;
@@ -136,7 +136,7 @@ impl<'a> Report<'a> {
                     }
                     json!(object)
                 })),
-                Err(kube::Error::Api(status)) if status.code == 404 && kind.is_optional() => {}
+                Err(error) if kind.is_optional() && classify(&error) == ApiFailure::NotServed => {}
                 Err(error) => self.lacks(kind.as_str(), &error),
             }
         }

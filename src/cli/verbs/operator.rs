@@ -64,16 +64,17 @@ fn names(given: &[String]) -> BTreeSet<String> {
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     crate::cli::shared::logging::to_output(args.log_format);
-    let of_pod = std::env::var("POD_NAMESPACE").ok();
+    let pod_namespace = std::env::var("POD_NAMESPACE").ok();
     let options = OperatorOptions {
         namespaces: names(&args.namespaces),
         listen: args.listen,
         resync: args.resync,
-        lease_namespace: args
-            .leader_election
-            .then(|| args.lease_namespace.clone().or(of_pod).unwrap_or_else(|| "default".to_owned())),
+        lease_namespace: args.leader_election.then(|| {
+            args.lease_namespace.clone().or_else(|| pod_namespace.clone()).unwrap_or_else(|| "default".to_owned())
+        }),
         identity: identity(),
-        entrances: args.entrances.names(),
+        ingress_namespaces: args.entrances.names(),
+        pod_namespace: pod_namespace.clone().filter(|namespace| !namespace.is_empty()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outcome = runtime.block_on(async {

@@ -1,4 +1,5 @@
-//! What differs between what we ask for and what is there. Only what we ask for is looked at: the cluster fills in the rest.
+//! Differences between declared and live objects. Only declared fields are compared: the cluster fills in
+//! the rest.
 
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ impl Difference {
     }
 }
 
-/// The merge patch (RFC 7386) that makes `wanted` of `live`.
+/// Returns the merge patch (RFC 7386) that turns `live` into `wanted`.
 pub(super) fn merge(live: &Value, wanted: &Value) -> Value {
     let (Some(from), Some(to)) = (live.as_object(), wanted.as_object()) else { return wanted.clone() };
     let gone = from.keys().filter(|name| !to.contains_key(*name)).map(|name| (name.clone(), Value::Null));
@@ -58,7 +59,7 @@ fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Differenc
     }
 }
 
-/// An item by its name, where it has one.
+/// Returns the path of an item: by its name, if it has one.
 fn item_path(path: &str, index: usize, item: &Value) -> String {
     match item["name"].as_str() {
         Some(name) => format!("{path}[{name}]"),
@@ -67,11 +68,11 @@ fn item_path(path: &str, index: usize, item: &Value) -> String {
 }
 
 fn same(path: &str, wanted: &Value, live: &Value) -> bool {
-    if wanted == live || (is_nothing(wanted) && is_nothing(live)) {
+    if wanted == live || (is_omitted(wanted) && is_omitted(live)) {
         return true;
     }
     let (Some(wanted), Some(live)) = (wanted.as_str(), live.as_str()) else { return false };
-    // The API server writes a quantity in a form of its own.
+    // The API server normalizes quantities.
     match path.rsplit('.').next() {
         Some("cpu") => matches!((parse_cpu_millis(wanted), parse_cpu_millis(live)), (Ok(a), Ok(b)) if a == b),
         Some("memory" | "storage" | "sizeLimit") => {
@@ -81,8 +82,8 @@ fn same(path: &str, wanted: &Value, live: &Value) -> bool {
     }
 }
 
-/// What the API server leaves out.
-fn is_nothing(value: &Value) -> bool {
+/// Returns whether the API server leaves a value out.
+fn is_omitted(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(value) => !value,
@@ -107,7 +108,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_is_asked_for_is_compared_and_amounts_by_their_worth() {
+    fn declared_fields_are_compared_and_quantities_by_value() {
         let wanted = json!({
             "replicas": 1, "privileged": false, "annotations": {},
             "containers": [{"name": "server", "image": "a:2", "resources": {"limits": {"cpu": "1000m", "memory": "1073741824"}}}],
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_takes_away_what_is_not_wanted_and_replaces_lists_as_a_whole() {
+    fn merge_removes_fields_and_replaces_whole_lists() {
         let live = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"containers": [1, 2], "volumes": [3], "host": {"x": 1}}});
         let wanted =
             json!({"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [2], "volumes": [3], "dns": {"y": 2}}});
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_false_and_was_made_true_by_hand_differs() {
+    fn false_that_was_set_true_by_hand_differs() {
         let changes = differences(Kind::Service, &json!({"privileged": false}), &json!({"privileged": true}));
         assert_eq!(changes.len(), 1);
     }

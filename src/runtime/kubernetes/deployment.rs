@@ -1,25 +1,27 @@
-//! The Deployment of an instance: one replica, replaced by stop and start, since two servers on one database are never good.
+//! The Deployment of an instance: one replica, replaced by stop and start, since a database takes one
+//! server at a time.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::pod_security;
-use super::replaced::Replaced;
+use super::retained_template::RetainedTemplate;
 use crate::cluster::names;
 use crate::core::{EnvValue, Limits, Pull, SecretDelivery, Workload};
 use mai_contract::environment;
 use mai_contract::files::{BACKUPS, DATA, SECRETS_DIRECTORY, SECRETS_FILE};
 use mai_contract::http::{HEALTH_PATH, PORT};
 
-/// What is left of an earlier pod template, beside the one that runs.
-const HISTORY: u8 = 2;
+/// ReplicaSets of former pod templates that the cluster retains.
+const REVISION_HISTORY: u8 = 2;
 
-/// The Deployment for a workload whose secret values are in the Secret `secrets`. `replaced` is what it replaces, while that is kept.
-pub(super) fn deployment(workload: &Workload, secrets: &str, replaced: Option<&Replaced>) -> Value {
-    let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
-    if let Some(replaced) = replaced {
-        replaced.write(&mut metadata["labels"]);
+/// Returns the Deployment of a workload whose secret values are in the Secret `secrets`. `retained` is the
+/// template it replaces, while that is retained.
+pub(super) fn deployment(workload: &Workload, secrets: &str, retained: Option<&RetainedTemplate>) -> Value {
+    let mut metadata = names::owned_metadata(&workload.id, &names::object_name(&workload.id));
+    if let Some(retained) = retained {
+        retained.add_labels(&mut metadata["labels"]);
     }
     json!({
         "apiVersion": "apps/v1",
@@ -28,9 +30,9 @@ pub(super) fn deployment(workload: &Workload, secrets: &str, replaced: Option<&R
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},
-            "revisionHistoryLimit": HISTORY,
+            "revisionHistoryLimit": REVISION_HISTORY,
             "progressDeadlineSeconds": seconds(workload.container.start_period).saturating_add(120),
-            "selector": {"matchLabels": names::selector(&workload.id)},
+            "selector": {"matchLabels": names::pod_selector(&workload.id)},
             "template": template(workload, secrets),
         },
     })
@@ -40,8 +42,8 @@ fn template(workload: &Workload, secrets: &str) -> Value {
     let cluster = &workload.cluster;
     let claim = |existing: &Option<String>, own: String| existing.clone().unwrap_or(own);
     let mut volumes = vec![
-        json!({"name": "data", "persistentVolumeClaim": {"claimName": claim(&cluster.data.existing, names::data(&workload.id))}}),
-        json!({"name": "backups", "persistentVolumeClaim": {"claimName": claim(&cluster.backups.existing, names::backups(&workload.id))}}),
+        json!({"name": "data", "persistentVolumeClaim": {"claimName": claim(&cluster.data.existing, names::data_claim(&workload.id))}}),
+        json!({"name": "backups", "persistentVolumeClaim": {"claimName": claim(&cluster.backups.existing, names::backups_claim(&workload.id))}}),
         json!({"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}),
     ];
     let mut mounts = vec![
@@ -54,7 +56,7 @@ fn template(workload: &Workload, secrets: &str) -> Value {
         mounts.push(json!({"name": "secrets", "mountPath": SECRETS_DIRECTORY, "readOnly": true}));
     }
     let mut spec = json!({
-        "serviceAccountName": names::name(&workload.id),
+        "serviceAccountName": names::object_name(&workload.id),
         "automountServiceAccountToken": false,
         "enableServiceLinks": false,
         "terminationGracePeriodSeconds": seconds(workload.stop_grace),
@@ -94,7 +96,7 @@ fn environment(workload: &Workload, secrets: &str) -> Value {
     values.chain(file).collect()
 }
 
-/// `$(NAME)` would be replaced by the value of another variable.
+/// Escapes `$(NAME)`, which the cluster would replace by the value of another variable.
 fn escaped(text: &str) -> String {
     text.replace("$(", "$$(")
 }
@@ -114,7 +116,7 @@ fn amounts(amounts: &Limits) -> Value {
     all
 }
 
-/// A start is watched closely, so that people wait no longer than they have to.
+/// Returns the startup probe: a short period, so that a server is ready as soon as it answers.
 fn startup_probe(workload: &Workload) -> Value {
     const PERIOD: u64 = 1;
     let mut probe = probe(workload, &workload.probe.path);
@@ -133,7 +135,7 @@ fn probe(workload: &Workload, path: &str) -> Value {
     })
 }
 
-/// Whole seconds, at least one, as the cluster wants them.
+/// Returns whole seconds, at least one, as the cluster requires them.
 fn seconds(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX)
 }

@@ -1,74 +1,76 @@
-//! Why the server of an instance is not ready, in the words of the cluster.
+//! Faults of an instance, in the words of the cluster.
 
 use serde_json::Value;
 
-use super::claim::{Refusals, covers, size};
+use super::claim::{Refusals, covers, requested_size};
 use super::kind::Kind;
-use super::live::Live;
+use super::live_object::LiveObject;
+use super::scheduling::waits_for_claim;
 use crate::core::{Cause, Component, ComponentKind, Fault};
 
-/// What is known of a server that does not answer.
+/// Cause for which a server is not ready.
 pub(super) struct Diagnosis {
     pub(super) fault: Fault,
-    /// The end of the log of its last run, if that ended by itself. The kubelet puts it into the pod's status, so nobody needs the right
-    /// to read logs. It may hold secrets.
-    pub(super) last_words: Option<String>,
+    /// End of the log of its last run, if that ended by itself. The kubelet puts it into the pod's status,
+    /// so no permission to read logs is needed. It may contain secrets.
+    pub(super) log_tail: Option<String>,
 }
 
-/// As the brain says it of its own step, so that nothing moves while the cluster takes it up.
+/// The same text as that of the action, so that the status does not change while the cluster applies it.
 const STARTING: &str = "the server is being started";
-/// From this many ends of its server on it is called a crash loop.
+/// Restarts from which it is a crash loop.
 const CRASH_LOOP: i64 = 2;
 
-/// The cause for which `deployment` has no available pod.
-pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
-    let simply =
-        |cause, detail: &str| Diagnosis { fault: Fault { cause, detail: detail.to_owned() }, last_words: None };
+/// Returns the cause for which `deployment` has no available pod.
+pub(super) fn diagnose(deployment: &LiveObject, live: &[LiveObject]) -> Diagnosis {
+    let fault_only =
+        |cause, detail: &str| Diagnosis { fault: Fault { cause, detail: detail.to_owned() }, log_tail: None };
     let (status, metadata) = (&deployment.object["status"], &deployment.object["metadata"]);
     if status["observedGeneration"].as_i64() < metadata["generation"].as_i64() {
-        return simply(Cause::Starting, STARTING);
+        return fault_only(Cause::Starting, STARTING);
     }
-    let pods: Vec<&Live> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
-    let newest = pods.iter().filter(|pod| !pod.is_leaving() && !is_over(pod)).max_by_key(|pod| pod.created());
+    let pods: Vec<&LiveObject> = live.iter().filter(|live| live.kind == Kind::Pod).collect();
+    let newest = pods.iter().filter(|pod| !pod.is_being_deleted() && !has_ended(pod)).max_by_key(|pod| pod.created());
     let Some(pod) = newest else {
         if let Some(failure) = deployment.condition("ReplicaFailure").filter(|condition| condition["status"] == "True")
         {
-            let said = text(&failure["message"]);
-            return simply(Cause::Refused, &format!("its pod is refused: {said}"));
+            let message = text(&failure["message"]);
+            return fault_only(Cause::Refused, &format!("its pod is refused: {message}"));
         }
         let detail = if pods.is_empty() { STARTING } else { "its former pod is ending" };
-        return simply(Cause::Starting, detail);
+        return fault_only(Cause::Starting, detail);
     };
     if let Some(waiting) = pod.condition("PodScheduled").filter(|condition| condition["status"] == "False") {
-        let said = text(&waiting["message"]);
+        let message = text(&waiting["message"]);
         let pending = pending_claims(live);
-        if !pending.is_empty() && said.contains("PersistentVolumeClaim") {
-            return simply(
+        if !pending.is_empty() && waits_for_claim(message) {
+            return fault_only(
                 Cause::VolumePending,
-                &format!("not bound: {}; the scheduler says: {said}", pending.join(", ")),
+                &format!("not bound: {}; the scheduler says: {message}", pending.join(", ")),
             );
         }
-        return simply(Cause::Unschedulable, &format!("no node takes its pod: {said}"));
+        return fault_only(Cause::Unschedulable, &format!("no node takes its pod: {message}"));
     }
     let container = &pod.object["status"]["containerStatuses"][0];
     let restarts = container["restartCount"].as_i64().unwrap_or_default();
-    let end = last_end(container);
+    let end = last_termination(container);
     let waiting = &container["state"]["waiting"];
-    let said = text(&waiting["message"]);
+    let message = text(&waiting["message"]);
     let fault = match text(&waiting["reason"]) {
-        "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => {
-            Fault { cause: Cause::ImageUnavailable, detail: format!("its image cannot be had: {said}") }
-        }
-        "ErrImagePull" => Fault { cause: Cause::Starting, detail: format!("its image is being pulled: {said}") },
+        "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" => Fault {
+            cause: Cause::ImageUnavailable,
+            detail: format!("its image could not be pulled: {message}; correct spec.image or spec.imagePullSecrets"),
+        },
+        "ErrImagePull" => Fault { cause: Cause::Starting, detail: format!("its image is being pulled: {message}") },
         "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Fault { cause: Cause::Refused, detail: format!("its container cannot be started: {said}") }
+            Fault { cause: Cause::Refused, detail: format!("its container cannot be started: {message}") }
         }
         reason if end.is_some() => {
-            let how = how_it_ended(end);
+            let description = describe_end(end);
             let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
             Fault {
                 cause: if looping { Cause::CrashLoop } else { Cause::Starting },
-                detail: format!("{how} and is started again ({restarts} so far)"),
+                detail: format!("{description} and is restarted ({restarts} times so far)"),
             }
         }
         _ if container["started"] == true => {
@@ -77,35 +79,36 @@ pub(super) fn diagnose(deployment: &Live, live: &[Live]) -> Diagnosis {
         _ => Fault { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
     let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::Starting));
-    Diagnosis { fault, last_words: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
+    Diagnosis { fault, log_tail: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
-/// Whether a node has a pod that it does not run yet, or not again.
-pub(super) fn is_being_started(live: &[Live]) -> bool {
+/// Returns whether a pod is on a node and does not run.
+pub(super) fn is_starting(live: &[LiveObject]) -> bool {
     let is_scheduled =
-        |pod: &Live| pod.condition("PodScheduled").is_some_and(|condition| condition["status"] == "True");
-    let runs = |pod: &Live| pod.object["status"]["containerStatuses"][0]["state"]["running"].is_object();
-    live.iter().any(|live| live.kind == Kind::Pod && !live.is_leaving() && is_scheduled(live) && !runs(live))
+        |pod: &LiveObject| pod.condition("PodScheduled").is_some_and(|condition| condition["status"] == "True");
+    let runs = |pod: &LiveObject| pod.object["status"]["containerStatuses"][0]["state"]["running"].is_object();
+    live.iter().any(|live| live.kind == Kind::Pod && !live.is_being_deleted() && is_scheduled(live) && !runs(live))
 }
 
-/// Whether a pod has ended for good, as an evicted one has.
-fn is_over(pod: &Live) -> bool {
+/// Returns whether a pod has ended for good, as an evicted one has.
+fn has_ended(pod: &LiveObject) -> bool {
     matches!(pod.object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
 }
 
-/// One of them may only be waiting for a pod; which, the scheduler does not say.
-fn pending_claims(live: &[Live]) -> Vec<&str> {
+/// Returns the names of the pending claims. One may only be waiting for a pod; the scheduler does not say
+/// which.
+fn pending_claims(live: &[LiveObject]) -> Vec<&str> {
     let pending =
-        |live: &&Live| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
-    live.iter().filter(pending).map(Live::name).collect()
+        |live: &&LiveObject| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";
+    live.iter().filter(pending).map(LiveObject::name).collect()
 }
 
-/// How the last run of a container ended, if any has.
-fn last_end(container: &Value) -> Option<&Value> {
+/// Returns the end of the last run of a container.
+fn last_termination(container: &Value) -> Option<&Value> {
     [&container["state"]["terminated"], &container["lastState"]["terminated"]].into_iter().find(|end| end.is_object())
 }
 
-fn how_it_ended(end: Option<&Value>) -> String {
+fn describe_end(end: Option<&Value>) -> String {
     let Some(end) = end else { return "the server ended".to_owned() };
     match (text(&end["reason"]), end["exitCode"].as_i64()) {
         ("OOMKilled", _) => "the server used more memory than resources.limits.memory allows".to_owned(),
@@ -114,8 +117,8 @@ fn how_it_ended(end: Option<&Value>) -> String {
     }
 }
 
-/// How the volumes stand; `refused` is what the cluster said when some were to grow.
-pub(super) fn storage(live: &[Live], refused: &Refusals) -> Component {
+/// Returns the state of the volumes. `refusals` are those of sizes that are declared.
+pub(super) fn storage(live: &[LiveObject], refusals: &Refusals) -> Component {
     let claims = live.iter().filter(|live| live.kind == Kind::PersistentVolumeClaim);
     let pending = pending_claims(live).join(", ");
     let mut faults = claims.filter_map(|claim| {
@@ -132,34 +135,34 @@ pub(super) fn storage(live: &[Live], refused: &Refusals) -> Component {
         let condition = resizing.iter().find_map(|kind| claim.condition(kind))?;
         fault(
             Cause::ResizeFailed,
-            format!("{} is to grow: {} {}", claim.name(), text(&condition["type"]), text(&condition["message"])),
+            format!("{} is being enlarged: {} {}", claim.name(), text(&condition["type"]), text(&condition["message"])),
         )
     });
     let is_smaller = |name: &str, wanted: &str| {
         let claim = live.iter().find(|live| live.kind == Kind::PersistentVolumeClaim && live.name() == name);
-        claim.and_then(|claim| size(&claim.object)).is_some_and(|has| !covers(has, wanted))
+        claim.and_then(|claim| requested_size(&claim.object)).is_some_and(|size| !covers(size, wanted))
     };
-    let refused = refused.iter().filter(|(name, refusal)| is_smaller(name, &refusal.size));
-    let refused = refused.map(|(_, refusal)| refusal.said.as_str()).collect::<Vec<_>>().join("; ");
+    let refused = refusals.iter().filter(|(name, refusal)| is_smaller(name, &refusal.size));
+    let refused = refused.map(|(_, refusal)| refusal.message.as_str()).collect::<Vec<_>>().join("; ");
     let refused = (!refused.is_empty()).then_some(Fault { cause: Cause::ResizeFailed, detail: refused });
     Component { kind: ComponentKind::Storage, fault: refused.or_else(|| faults.next()) }
 }
 
-/// Whether the declared way in is served, where one is declared.
-pub(super) fn exposure(live: &[Live], wanted: Option<Kind>, missing: Option<String>) -> Option<Component> {
+/// Returns the state of the declared Ingress or route, if one is declared.
+pub(super) fn exposure(live: &[LiveObject], wanted: Option<Kind>, missing: Option<String>) -> Option<Component> {
     let wanted = wanted?;
     let not_accepted = |detail| Some(Fault { cause: Cause::NotAccepted, detail });
     let fault = match (missing, live.iter().find(|live| live.kind == wanted)) {
         (Some(missing), _) => not_accepted(missing),
         (None, None) => not_accepted(format!("its {} is not there yet", wanted.as_str())),
         (None, Some(route)) if wanted == Kind::HttpRoute => route_fault(route),
-        // What serves an Ingress does not have to say so.
+        // The controller of an Ingress does not have to report it.
         (None, Some(_)) => None,
     };
     Some(Component { kind: ComponentKind::Exposure, fault })
 }
 
-fn route_fault(route: &Live) -> Option<Fault> {
+fn route_fault(route: &LiveObject) -> Option<Fault> {
     let parents = route.object["status"]["parents"].as_array();
     let Some(parent) = parents.and_then(|parents| parents.first()) else {
         return Some(Fault {
@@ -184,23 +187,23 @@ mod tests {
 
     use super::*;
 
-    fn pod(scheduled: &str, state: &Value, leaving: Option<&str>) -> Live {
+    fn pod(scheduled: &str, state: &Value, deleted: Option<&str>) -> LiveObject {
         let object = json!({
-            "metadata": {"name": "mai-abc-1", "deletionTimestamp": leaving},
+            "metadata": {"name": "mai-abc-1", "deletionTimestamp": deleted},
             "status": {
                 "conditions": [{"type": "PodScheduled", "status": scheduled}],
                 "containerStatuses": [{"state": state}],
             },
         });
-        Live { kind: Kind::Pod, object }
+        LiveObject { kind: Kind::Pod, object }
     }
 
     #[test]
-    fn only_a_pod_that_a_node_has_and_does_not_run_is_being_started() {
+    fn pod_on_a_node_that_does_not_run_is_starting() {
         let creating = json!({"waiting": {"reason": "ContainerCreating"}});
         let failing = json!({"waiting": {"reason": "CreateContainerConfigError"}});
         let running = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
-        for (scheduled, state, leaving, expected) in [
+        for (scheduled, state, deleted, expected) in [
             ("True", &creating, None, true),
             ("True", &failing, None, true),
             ("True", &Value::Null, None, true),
@@ -208,9 +211,9 @@ mod tests {
             ("True", &running, None, false),
             ("True", &creating, Some("2026-01-01T00:00:00Z"), false),
         ] {
-            let found = is_being_started(&[pod(scheduled, state, leaving)]);
-            assert_eq!(found, expected, "scheduled {scheduled}, {state}, leaving {leaving:?}");
+            let found = is_starting(&[pod(scheduled, state, deleted)]);
+            assert_eq!(found, expected, "scheduled {scheduled}, {state}, deleted {deleted:?}");
         }
-        assert!(!is_being_started(&[]));
+        assert!(!is_starting(&[]));
     }
 }

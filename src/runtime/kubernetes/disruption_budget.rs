@@ -1,4 +1,5 @@
-//! The PodDisruptionBudget of an instance: a node may be drained, which moves the server, and people see what that would end.
+//! The PodDisruptionBudget of an instance: it never delays a drain, and shows that one would move the
+//! server.
 
 use serde_json::{Value, json};
 
@@ -9,12 +10,12 @@ pub(super) fn disruption_budget(workload: &Workload) -> Value {
     json!({
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": names::owned(&workload.id, &names::name(&workload.id)),
+        "metadata": names::owned_metadata(&workload.id, &names::object_name(&workload.id)),
         "spec": {
             // With a single replica anything stricter would keep every drain waiting for ever.
             "maxUnavailable": 1,
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
-            "selector": {"matchLabels": names::selector(&workload.id)},
+            "selector": {"matchLabels": names::pod_selector(&workload.id)},
         },
     })
 }

@@ -8,7 +8,7 @@ use mai_contract::http::PORT;
 
 pub(super) fn http_route(workload: &Workload) -> Option<Value> {
     let Some(Exposure::Route { host, gateway, namespace, section }) = &workload.cluster.exposure else { return None };
-    let name = names::name(&workload.id);
+    let name = names::object_name(&workload.id);
     let mut parent = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": gateway});
     if let Some(namespace) = namespace {
         parent["namespace"] = json!(namespace);
@@ -19,7 +19,7 @@ pub(super) fn http_route(workload: &Workload) -> Option<Value> {
     Some(json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": names::owned(&workload.id, &name),
+        "metadata": names::owned_metadata(&workload.id, &name),
         "spec": {
             "parentRefs": [parent],
             "hostnames": [host],

@@ -6,7 +6,7 @@ use crate::cluster::names;
 use crate::core::{Exposure, Workload};
 use mai_contract::http::PORT;
 
-/// The annotation by which cert-manager is asked for a certificate.
+/// Annotation by which cert-manager issues a certificate.
 const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
 
 pub(super) fn ingress(workload: &Workload) -> Option<Value> {
@@ -14,8 +14,8 @@ pub(super) fn ingress(workload: &Workload) -> Option<Value> {
     else {
         return None;
     };
-    let name = names::name(&workload.id);
-    let mut metadata = names::owned(&workload.id, &name);
+    let name = names::object_name(&workload.id);
+    let mut metadata = names::owned_metadata(&workload.id, &name);
     let mut all = json!(annotations);
     if let Some(issuer) = cluster_issuer {
         all[CLUSTER_ISSUER] = json!(issuer);

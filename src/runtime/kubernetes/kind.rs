@@ -1,4 +1,4 @@
-//! The kinds of objects that are looked at and applied.
+//! The kinds of objects that are observed and applied.
 
 use kube::core::{ApiResource, GroupVersionKind};
 
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     PodDisruptionBudget,
     Ingress,
     HttpRoute,
-    /// Applied and read by name, never watched: whoever may list Secrets may read them all.
+    /// Applied and read by name, never watched: the permission to list Secrets is one to read them all.
     Secret,
 }
 
@@ -51,24 +51,24 @@ impl Kind {
         }
     }
 
-    /// Its name, as documents say it.
+    /// Returns its name in documents.
     pub(crate) fn as_str(self) -> &'static str {
         self.parts().2
     }
 
-    /// How the API server serves it.
+    /// Returns the resource by which the API server serves it.
     pub(crate) fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = self.parts();
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }
 
-    /// Whether a cluster may do without it.
+    /// Returns whether a cluster may lack it.
     pub(crate) fn is_optional(self) -> bool {
         self == Self::HttpRoute
     }
 
-    /// Whether it is made by us, and not by a controller of the cluster.
-    pub(super) fn is_ours(self) -> bool {
+    /// Returns whether it is applied here, and not created by a controller of the cluster.
+    pub(super) fn is_applied(self) -> bool {
         !matches!(self, Self::ReplicaSet | Self::Pod)
     }
 }

@@ -1,9 +1,11 @@
-//! Instances on Kubernetes: a Deployment, claims, a Service and what protects them, kept by server-side apply.
+//! Instances on Kubernetes: a Deployment, claims, a Service and what protects them, kept by server-side
+//! apply.
 //!
-//! The cluster keeps a pod running, starts it again and moves it by itself; what is left to do here is to apply what is declared where it
-//! differs ([`children`], `compare`), to say in the cluster's own words why a server is not ready (`diagnose`), and to keep what a
-//! replacement replaced until it answers: the ReplicaSet of the former pod template, named by labels of the Deployment.
-//! All that is known comes from one watch for each kind (`watches`), so a look costs no request.
+//! The cluster keeps a pod running, restarts it and moves it by itself. What is left to do here is to
+//! apply the declared objects where they differ ([`children`], `compare`), to say in the cluster's own
+//! words why a server is not ready (`diagnose`), and to retain what a replacement replaced until it is
+//! ready (`rollback`): the ReplicaSet of the former pod template, named by labels of the Deployment.
+//! The objects come from one watch for each kind (`watches`), so an observation costs no request.
 
 mod apply;
 mod children;
@@ -15,97 +17,124 @@ mod disruption_budget;
 mod http_route;
 mod ingress;
 mod kind;
-mod live;
+mod live_object;
 mod network_policy;
 mod observe;
 mod platform;
 mod pod_security;
+mod remove;
 #[cfg(test)]
 mod rendered;
-mod replaced;
+mod retained_template;
+mod rollback;
+mod scheduling;
 mod secret;
 mod service;
 mod service_account;
+mod version;
 mod watches;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::stream::BoxStream;
 use kube::Client;
+use kube::core::GroupVersionKind;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Apply, Observe, RuntimeError, required};
 use crate::cluster::watch_config;
 use crate::core::{Action, InstanceId, Observed, Platform, Workload};
+use apply::DeploymentMode;
 use claim::Refusals;
 pub(crate) use kind::Kind;
 pub use platform::PLATFORM;
+use version::ServerVersions;
 pub use watches::OnWatchError;
 use watches::Watches;
 
-/// How often it is looked whether the cluster has learned to serve what it did not serve before.
-const DISCOVER_AGAIN: Duration = Duration::from_secs(60);
-/// The controllers of a cluster take many small steps one after another; so many of them are looked at together.
-const STEPS_TOGETHER: Duration = Duration::from_millis(500);
+/// Interval between checks whether the cluster serves HTTPRoutes by now.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
+/// The controllers of a cluster take many small steps one after another; so many of them are observed
+/// together.
+const CHANGE_GAP: Duration = Duration::from_millis(500);
 
-/// How the runtime is opened.
+/// Options of the runtime.
 pub struct KubernetesOptions {
-    /// Namespaces that are looked after; all when empty.
+    /// Namespaces that are reconciled; all when empty.
     pub namespaces: BTreeSet<String>,
     /// Namespaces of the controllers that serve Ingresses and Gateways: their pods may reach the instances.
-    pub entrances: BTreeSet<String>,
-    /// Told the kind of each watch that fails.
+    pub ingress_namespaces: BTreeSet<String>,
+    /// Place of the operator, whose pods may reach the instances.
+    pub operator_place: OperatorPlace,
+    /// Servers are asked for their versions.
+    pub asks_versions: bool,
+    /// Interval after which a size that a claim was refused is requested again.
+    pub refusal_interval: Duration,
+    /// Receives the kind of each watch that fails.
     pub on_watch_error: OnWatchError,
-    /// Told of what people should hear of as an event.
-    pub notices: UnboundedSender<Notice>,
+    /// Receives warnings that are published as events.
+    pub warnings: UnboundedSender<WarningEvent>,
 }
 
-/// Something about an instance that people should hear of.
+/// Place of the operator, as the NetworkPolicies of instances see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorPlace {
+    /// Outside the cluster.
+    Outside,
+    /// In a pod of this namespace.
+    Namespace(String),
+    /// As each policy has it: for somebody who does not know the operator.
+    AsAdmitted,
+}
+
+/// A warning about an instance, to be published as an event.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub struct WarningEvent {
     /// The instance.
     pub id: InstanceId,
-    /// In one word.
+    /// Reason, in one word.
     pub reason: &'static str,
-    /// As a sentence.
+    /// Message, as a sentence.
     pub message: String,
 }
 
-/// The hands on a cluster.
+/// Observes and applies the objects of instances in a cluster.
 pub struct KubernetesRuntime {
     client: Client,
     watches: Arc<Watches>,
     changes: Arc<Changes>,
-    entrances: BTreeSet<String>,
-    routes_served: Arc<AtomicBool>,
-    notices: UnboundedSender<Notice>,
-    /// What claims of an instance were refused.
-    refused: Mutex<HashMap<InstanceId, Refusals>>,
-    /// Secrets that were found where they should be, and when: they are not watched, and looked at now and then.
-    found: Mutex<HashMap<(InstanceId, String), Instant>>,
+    ingress_namespaces: BTreeSet<String>,
+    operator_place: OperatorPlace,
+    serves_routes: Arc<AtomicBool>,
+    versions: Option<Arc<ServerVersions>>,
+    warnings: UnboundedSender<WarningEvent>,
+    /// Sizes that claims were refused.
+    refusals: Mutex<HashMap<InstanceId, Refusals>>,
+    refusal_interval: Duration,
+    /// Time of the last check of each Secret that exists. Secrets are not watched.
+    found_secrets: Mutex<HashMap<(InstanceId, String), Instant>>,
 }
 
 impl KubernetesRuntime {
-    /// Starts to follow the objects of all instances.
+    /// Opens the runtime and starts its watches.
     pub async fn open(client: Client, options: KubernetesOptions) -> Self {
-        let KubernetesOptions { namespaces, entrances, on_watch_error, notices } = options;
-        let changes = Arc::new(Changes::spaced(STEPS_TOGETHER));
-        let served = serves_routes(&client).await;
+        let KubernetesOptions { namespaces, on_watch_error, .. } = options;
+        let changes = Arc::new(Changes::spaced(CHANGE_GAP));
+        let served = discover_routes(&client).await;
         let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
         let config = watch_config(&client).await;
         let watches = Watches::start(&client, config, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
-        let routes_served = Arc::new(AtomicBool::new(served));
+        let serves_routes = Arc::new(AtomicBool::new(served));
         if !served {
-            let (client, watches, flag) = (client.clone(), Arc::clone(&watches), Arc::clone(&routes_served));
+            let (client, watches, flag) = (client.clone(), Arc::clone(&watches), Arc::clone(&serves_routes));
             tokio::spawn(async move {
-                while !serves_routes(&client).await {
-                    tokio::time::sleep(DISCOVER_AGAIN).await;
+                while !discover_routes(&client).await {
+                    tokio::time::sleep(DISCOVERY_INTERVAL).await;
                 }
                 tracing::info!("the cluster serves HTTPRoutes now");
                 watches.follow(&client, Kind::HttpRoute, &namespaces, &on_watch_error);
@@ -115,38 +144,37 @@ impl KubernetesRuntime {
         Self {
             client,
             watches,
+            versions: options.asks_versions.then(|| ServerVersions::new(Arc::clone(&changes))),
             changes,
-            entrances,
-            routes_served,
-            notices,
-            refused: Mutex::default(),
-            found: Mutex::default(),
+            ingress_namespaces: options.ingress_namespaces,
+            operator_place: options.operator_place,
+            serves_routes,
+            warnings: options.warnings,
+            refusals: Mutex::default(),
+            refusal_interval: options.refusal_interval,
+            found_secrets: Mutex::default(),
         }
     }
 
-    /// What is not known of the cluster because a watch does not work.
-    pub fn unknown(&self) -> Option<String> {
-        self.watches.unknown()
+    /// Returns the kinds that are not listed yet because a watch fails, as a sentence.
+    pub fn unlisted(&self) -> Option<String> {
+        self.watches.unlisted()
     }
 
-    /// Waits until everything there is has been listed once.
+    /// Waits until every kind was listed once.
     pub async fn all_listed(&self) {
         self.watches.all_listed().await;
     }
 
-    /// Whether the cluster knows HTTPRoutes.
-    pub fn routes_served(&self) -> bool {
-        self.routes_served.load(Ordering::Relaxed)
+    /// Returns whether the cluster serves HTTPRoutes.
+    pub fn serves_routes(&self) -> bool {
+        self.serves_routes.load(Ordering::Relaxed)
     }
 }
 
-async fn serves_routes(client: &Client) -> bool {
-    kube::discovery::pinned_kind(
-        client,
-        &kube::core::GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"),
-    )
-    .await
-    .is_ok()
+async fn discover_routes(client: &Client) -> bool {
+    let kind = GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute");
+    kube::discovery::pinned_kind(client, &kind).await.is_ok()
 }
 
 impl Observe for KubernetesRuntime {
@@ -162,9 +190,9 @@ impl Observe for KubernetesRuntime {
 impl Apply for KubernetesRuntime {
     async fn apply(&self, id: &InstanceId, action: &Action, workload: Option<&Workload>) -> Result<(), RuntimeError> {
         match action {
-            Action::Start => self.apply_all(required(action, workload)?, apply::Mode::Start).await,
-            Action::Update(_) => self.apply_all(required(action, workload)?, apply::Mode::Keep).await,
-            Action::Recreate(_) => self.apply_all(required(action, workload)?, apply::Mode::Replace).await,
+            Action::Start => self.apply_all(required(action, workload)?, DeploymentMode::Create).await,
+            Action::Update(_) => self.apply_all(required(action, workload)?, DeploymentMode::Keep).await,
+            Action::Recreate(_) => self.apply_all(required(action, workload)?, DeploymentMode::Replace).await,
             Action::Resume => self.scale(id, 1).await,
             Action::Stop(_) => self.scale(id, 0).await,
             Action::Commit => self.release_retained(id).await,

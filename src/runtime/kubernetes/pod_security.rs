@@ -1,9 +1,9 @@
-//! What every pod of ours may not do: the restricted level of the pod security standards, from one place.
+//! The restricted level of the pod security standards, for every pod of an instance.
 
 use mai_contract::files::USER;
 use serde_json::{Value, json};
 
-/// Security context of a pod. Its volumes are handed to the user's group, once.
+/// Returns the security context of a pod. Its volumes are given to the user's group, once.
 pub(super) fn pod() -> Value {
     json!({
         "runAsNonRoot": true,
@@ -15,7 +15,8 @@ pub(super) fn pod() -> Value {
     })
 }
 
-/// Security context of a container. An image that is not known to need nothing but its volumes may write to its own root.
+/// Returns the security context of a container. Only an image that is known to need nothing but its
+/// volumes has a read-only root.
 pub(super) fn container(writable_root: bool) -> Value {
     json!({
         "allowPrivilegeEscalation": false,

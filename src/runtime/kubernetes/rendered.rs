@@ -1,5 +1,5 @@
-//! Everything that is applied for an instance, as it is sent: a change of it is a reviewed difference. A changed pod template restarts
-//! every client there is.
+//! Snapshots of all objects applied for an instance. A change of the pod template restarts every client
+//! there is, so it has to show in a review.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,8 @@ use super::children::children;
 use super::claim::Refusals;
 use super::deployment::deployment;
 use super::kind::Kind;
-use super::secret::Values;
+use super::network_policy::{Peers, admitted_operator_namespace};
+use super::secret::SecretValues;
 use crate::api::{MaiInstance, SecretRef};
 use crate::core::{InstanceId, Workload};
 use crate::reconcile::desired;
@@ -31,10 +32,10 @@ fn workload(spec: Value) -> Workload {
 }
 
 fn applied(workload: &Workload) -> Vec<Value> {
-    let values = Values::of(workload);
-    let entrances = BTreeSet::from(["ingress-nginx".to_owned()]);
+    let values = SecretValues::from_workload(workload);
+    let peers = Peers { ingress_namespaces: BTreeSet::from(["ingress-nginx".to_owned()]), operator_namespace: None };
     let mut all: Vec<Value> =
-        children(workload, &[], &Refusals::new(), &entrances).into_iter().map(|(_, object)| object).collect();
+        children(workload, &[], &Refusals::new(), &peers).into_iter().map(|(_, object)| object).collect();
     all.push(deployment(workload, &values.name, None));
     all
 }
@@ -75,20 +76,20 @@ fn an_open_webui_behind_a_gateway() {
 }
 
 #[test]
-fn no_secret_is_in_anything_but_a_secret() {
+fn secrets_are_in_secrets_only() {
     for workload in [ours(), open_webui()] {
         let all = serde_json::to_string(&applied(&workload)).unwrap();
         for value in ["sk-or-v1-x", "correct horse", "session-key"] {
             assert!(!all.contains(value), "{value} in {all}");
         }
-        let secret = Values::of(&workload).object(&workload).to_string();
+        let secret = SecretValues::from_workload(&workload).object(&workload).to_string();
         assert!(secret.contains("sk-or-v1-x") && secret.contains("session-key"), "{secret}");
     }
 }
 
 /// https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
 #[test]
-fn every_pod_keeps_the_restricted_standard() {
+fn pods_meet_the_restricted_standard() {
     let plain = || json!({"displayName": "A"});
     let with = |kind: &str| json!({"displayName": "A", "server": {"kind": kind}});
     for workload in [ours(), open_webui(), workload(plain()), workload(with("Custom")), workload(with("OpenWebUI"))] {
@@ -118,12 +119,31 @@ fn every_pod_keeps_the_restricted_standard() {
 }
 
 #[test]
-fn a_claim_is_only_made_where_none_is_named() {
+fn claim_is_created_unless_an_existing_one_is_named() {
     let claims = |workload: &Workload| {
-        let all = children(workload, &[], &Refusals::new(), &BTreeSet::new());
+        let all = children(workload, &[], &Refusals::new(), &Peers::default());
         let claims = all.into_iter().filter(|(kind, _)| *kind == Kind::PersistentVolumeClaim);
         claims.map(|(_, claim)| claim["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(claims(&ours()), ["mai-companyabc-data", "mai-companyabc-backups"]);
     assert_eq!(claims(&open_webui()), ["mai-companyabc-backups"]);
+}
+
+#[test]
+fn policy_admits_pods_of_the_operator_in_its_namespace() {
+    let peers = Peers { operator_namespace: Some("mai-system".to_owned()), ..Peers::default() };
+    let all = children(&ours(), &[], &Refusals::new(), &peers);
+    let policy = all.into_iter().find(|(kind, _)| *kind == Kind::NetworkPolicy).unwrap().1;
+    assert_eq!(
+        policy["spec"]["ingress"][0]["from"][1],
+        json!({
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mai-system"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "mai"}},
+        })
+    );
+    assert_eq!(admitted_operator_namespace(&policy).as_deref(), Some("mai-system"));
+    // The label that every pod of the chart has.
+    let chart = include_str!("../../../tests/chart/snapshots/default.yaml");
+    let pods = chart.split("kind: Deployment").nth(1).unwrap().split("template:").nth(1).unwrap();
+    assert!(pods.split("spec:").next().unwrap().contains("app.kubernetes.io/part-of: mai"), "{pods}");
 }

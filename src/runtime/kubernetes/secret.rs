@@ -1,7 +1,8 @@
-//! The Secret with the values a server is told, made anew for each set of them.
+//! The Secret with the values that a server is given, one for each set of them.
 //!
-//! Its name holds a hash of what it holds and it cannot be changed, so a rotated value is another pod template, and what was replaced
-//! keeps the values it was started with. The hash covers the random session key as well, so it gives nothing away about the others.
+//! Its name contains a hash of the values and it is immutable, so a rotated value is another pod template,
+//! and a retained template keeps the values it was started with. The hash covers the random session key as
+//! well, so it reveals nothing about the others.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +11,20 @@ use mai_contract::secrets_file;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::live::Live;
+use super::live_object::LiveObject;
 use crate::cluster::names;
 use crate::core::{InstanceId, SecretDelivery, Workload, hash_texts};
 
-/// The secret values of a workload and the name of the Secret that holds them.
-pub(super) struct Values {
+/// Secret values of a workload, with the name of their Secret.
+pub(super) struct SecretValues {
     /// Name of the Secret.
     pub(super) name: String,
     content: BTreeMap<String, SecretString>,
 }
 
-impl Values {
-    pub(super) fn of(workload: &Workload) -> Self {
+impl SecretValues {
+    /// Returns the secret values of a workload.
+    pub(super) fn from_workload(workload: &Workload) -> Self {
         let values = workload.secret_values();
         let content: BTreeMap<String, SecretString> = match workload.container.secrets {
             SecretDelivery::File => BTreeMap::from([(SECRETS_FILE_NAME.to_owned(), secrets_file::encode(&values))]),
@@ -35,19 +37,19 @@ impl Values {
         Self { name: format!("{}{hash}", prefix(&workload.id)), content }
     }
 
-    /// Whether the pods of a Deployment read these.
-    pub(super) fn are_read_by(&self, id: &InstanceId, deployment: &Live) -> bool {
-        secret_of(id, &deployment.object["spec"]["template"]).as_ref() == Some(&self.name)
+    /// Returns whether the pods of a Deployment use them.
+    pub(super) fn are_used_by(&self, id: &InstanceId, deployment: &LiveObject) -> bool {
+        secret_name(id, &deployment.object["spec"]["template"]).as_ref() == Some(&self.name)
     }
 
-    /// The Secret.
+    /// Returns the Secret.
     pub(super) fn object(&self, workload: &Workload) -> Value {
         let data: BTreeMap<&String, &str> =
             self.content.iter().map(|(name, value)| (name, value.expose_secret())).collect();
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": names::owned(&workload.id, &self.name),
+            "metadata": names::owned_metadata(&workload.id, &self.name),
             "type": "Opaque",
             "immutable": true,
             "stringData": data,
@@ -55,13 +57,13 @@ impl Values {
     }
 }
 
-/// What the names of all such Secrets of an instance begin with.
+/// Returns the prefix of the names of all such Secrets of an instance.
 fn prefix(id: &InstanceId) -> String {
     format!("mai-{}-env-", id.name)
 }
 
-/// The Secret of ours that a pod template reads.
-pub(super) fn secret_of(id: &InstanceId, template: &Value) -> Option<String> {
+/// Returns the name of the Secret of its instance that a pod template uses.
+pub(super) fn secret_name(id: &InstanceId, template: &Value) -> Option<String> {
     let ours = prefix(id);
     let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
     let mounted = volumes.filter_map(|volume| volume["secret"]["secretName"].as_str());

@@ -7,7 +7,7 @@ use crate::cluster::names;
 use crate::core::Workload;
 
 pub(super) fn service(workload: &Workload) -> Value {
-    let mut metadata = names::owned(&workload.id, &names::name(&workload.id));
+    let mut metadata = names::owned_metadata(&workload.id, &names::object_name(&workload.id));
     for (label, value) in &workload.container.labels {
         metadata["labels"][label] = json!(value);
     }
@@ -17,7 +17,7 @@ pub(super) fn service(workload: &Workload) -> Value {
         "metadata": metadata,
         "spec": {
             "type": "ClusterIP",
-            "selector": names::selector(&workload.id),
+            "selector": names::pod_selector(&workload.id),
             "ports": [{"name": "http", "port": PORT, "protocol": "TCP", "targetPort": "http", "appProtocol": "http"}],
         },
     })

@@ -9,7 +9,7 @@ pub(super) fn service_account(workload: &Workload) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": names::owned(&workload.id, &names::name(&workload.id)),
+        "metadata": names::owned_metadata(&workload.id, &names::object_name(&workload.id)),
         "automountServiceAccountToken": false,
     })
 }

@@ -1,6 +1,7 @@
-//! What is in the cluster, kept in step by one watch for each kind, and small: each object as the JSON that matters, by its instance.
+//! The objects of all instances, as one watch for each kind shows them: of each the JSON that is used, by
+//! its instance.
 //!
-//! A watch that fails is tried again by itself with a back-off of its own, and holds up no other.
+//! A watch that fails is repeated with a back-off of its own, and delays no other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,34 +15,35 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::kind::Kind;
-use super::live::Live;
+use super::live_object::LiveObject;
+use crate::cluster::error_message;
 use crate::cluster::names::{INSTANCE, SELECTOR};
 use crate::core::InstanceId;
 use crate::runtime::changes::Changes;
 
 /// Namespace and name of an instance.
 type Key = (String, String);
-/// What there is of one instance, by kind and name.
+/// Objects of one instance, by kind and name.
 type Entries = BTreeMap<(Kind, String), Entry>;
 
-/// Told of each failure of a watch, to count it.
+/// Called with the kind of each watch that fails.
 pub type OnWatchError = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 pub(super) struct Watches {
     known: Mutex<Known>,
     states: Mutex<BTreeMap<(Kind, Option<String>), State>>,
-    /// Moves whenever a watch has listed everything for the first time.
+    /// Incremented whenever a watch has listed its kind.
     listed: watch::Sender<usize>,
     changes: Arc<Changes>,
     config: watcher::Config,
 }
 
-/// What was told of objects.
+/// Objects as they are known.
 #[derive(Default)]
 struct Known {
     objects: HashMap<Key, Entries>,
-    /// The instance that each object was last seen to belong to, by kind, namespace and name.
-    homes: HashMap<(Kind, String, String), String>,
+    /// Instance of each object, by kind, namespace and name of the object.
+    owners: HashMap<(Kind, String, String), String>,
 }
 
 struct Entry {
@@ -52,12 +54,12 @@ struct Entry {
 #[derive(Default)]
 struct State {
     listed: bool,
-    /// What its last failure said, until it works again.
-    problem: Option<String>,
+    /// Message of its last failure, until it works again.
+    failure: Option<String>,
 }
 
 impl Watches {
-    /// Follows these kinds in these namespaces, or in all of them.
+    /// Starts the watches of these kinds in these namespaces, or in all of them.
     pub(super) fn start(
         client: &Client,
         config: watcher::Config,
@@ -79,7 +81,7 @@ impl Watches {
         watches
     }
 
-    /// Follows one more kind.
+    /// Starts the watches of one more kind.
     pub(super) fn follow(
         self: &Arc<Self>,
         client: &Client,
@@ -105,19 +107,19 @@ impl Watches {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    self.take(kind, &scope, event, &mut listing);
+                    self.handle(kind, &scope, event, &mut listing);
                 }
                 Err(error) => {
                     on_error(kind.as_str());
-                    let said = crate::cluster::error_message(&error);
-                    tracing::warn!("the watch of {} failed and is tried again: {said}", kind.as_str());
-                    self.states().entry((kind, scope.clone())).or_default().problem = Some(said);
+                    let message = error_message(&error);
+                    tracing::warn!("the watch of {} failed and is repeated: {message}", kind.as_str());
+                    self.states().entry((kind, scope.clone())).or_default().failure = Some(message);
                 }
             }
         }
     }
 
-    fn take(
+    fn handle(
         &self,
         kind: Kind,
         scope: &Option<String>,
@@ -128,20 +130,20 @@ impl Watches {
             watcher::Event::Init => listing.clear(),
             watcher::Event::InitApply(object) => {
                 listing.extend(key(&object).map(|key| (key, object.name_any())));
-                self.put(kind, object);
+                self.record(kind, object);
             }
             watcher::Event::InitDone => {
-                self.keep_only(kind, scope, listing);
+                self.retain_listed(kind, scope, listing);
                 listing.clear();
                 let mut states = self.states();
                 let state = states.entry((kind, scope.clone())).or_default();
-                (state.listed, state.problem) = (true, None);
+                (state.listed, state.failure) = (true, None);
                 drop(states);
                 self.listed.send_modify(|count| *count += 1);
             }
             watcher::Event::Apply(object) => {
-                self.states().entry((kind, scope.clone())).or_default().problem = None;
-                self.put(kind, object);
+                self.states().entry((kind, scope.clone())).or_default().failure = None;
+                self.record(kind, object);
             }
             watcher::Event::Delete(object) => {
                 if let Some(key) = key(&object) {
@@ -152,21 +154,21 @@ impl Watches {
         }
     }
 
-    /// Takes up an object as it is now: from a watch, or from the answer to what was asked of the API server.
-    pub(super) fn put(&self, kind: Kind, object: DynamicObject) {
+    /// Records an object from a watch, or from the answer to a request.
+    pub(super) fn record(&self, kind: Kind, object: DynamicObject) {
         let (Some(namespace), name) = (object.namespace(), object.name_any()) else { return };
         let now = key(&object);
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
-        let Ok(json) = serde_json::to_vec(&Live::of(kind, object).object) else { return };
+        let Ok(json) = serde_json::to_vec(&LiveObject::new(kind, object).object) else { return };
         let mut known = self.known.lock();
-        let moved_from = known.settle(kind, &namespace, &name, now.as_ref());
-        let changed = now.filter(|key| known.put(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
+        let moved_from = known.assign(kind, &namespace, &name, now.as_ref());
+        let changed = now.filter(|key| known.insert(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
         drop(known);
         moved_from.into_iter().chain(changed).for_each(|key| self.name(key));
     }
 
-    /// What a full list did not name any more is gone.
-    fn keep_only(&self, kind: Kind, scope: &Option<String>, listed: &BTreeSet<(Key, String)>) {
+    /// Removes the objects that a full list does not contain.
+    fn retain_listed(&self, kind: Kind, scope: &Option<String>, listed: &BTreeSet<(Key, String)>) {
         let mut known = self.known.lock();
         let mut gone = Vec::new();
         for (key, of_instance) in &known.objects {
@@ -183,32 +185,32 @@ impl Watches {
     }
 
     fn name(&self, (namespace, name): Key) {
-        // Whoever is told looks at its namespace and name alone.
+        // Readers use its namespace and name only.
         self.changes.name(&InstanceId { namespace, name, uid: String::new() });
     }
 
-    /// Everything there is of an instance.
-    pub(super) fn of(&self, id: &InstanceId) -> Vec<Live> {
+    /// Returns the objects of an instance.
+    pub(super) fn objects(&self, id: &InstanceId) -> Vec<LiveObject> {
         let known = self.known.lock();
         let Some(of_instance) = known.objects.get(&(id.namespace.clone(), id.name.clone())) else { return Vec::new() };
         of_instance
             .iter()
             .filter_map(|((kind, _), entry)| {
-                Some(Live { kind: *kind, object: serde_json::from_slice(&entry.json).ok()? })
+                Some(LiveObject { kind: *kind, object: serde_json::from_slice(&entry.json).ok()? })
             })
             .collect()
     }
 
-    /// What is not known because a watch does not work; nothing when all is known.
-    pub(super) fn unknown(&self) -> Option<String> {
+    /// Returns the kinds that are not listed yet, as a sentence; none when all are.
+    pub(super) fn unlisted(&self) -> Option<String> {
         let states = self.states();
         let missing: Vec<String> = states
             .iter()
             .filter(|((kind, _), state)| !state.listed && !kind.is_optional())
             .map(|((kind, scope), state)| {
                 let place = scope.as_ref().map(|scope| format!(" in {scope}")).unwrap_or_default();
-                match &state.problem {
-                    Some(problem) => format!("{}{place} ({problem})", kind.as_str()),
+                match &state.failure {
+                    Some(failure) => format!("{}{place} ({failure})", kind.as_str()),
                     None => format!("{}{place}", kind.as_str()),
                 }
             })
@@ -216,10 +218,10 @@ impl Watches {
         (!missing.is_empty()).then(|| format!("the API server has not listed {} yet", missing.join(", ")))
     }
 
-    /// Waits until everything was listed once.
+    /// Waits until every kind was listed once.
     pub(super) async fn all_listed(&self) {
         let mut listed = self.listed.subscribe();
-        while self.unknown().is_some() {
+        while self.unlisted().is_some() {
             if listed.changed().await.is_err() {
                 return;
             }
@@ -232,30 +234,31 @@ impl Watches {
 }
 
 impl Known {
-    /// An object whose label was taken off or changed by hand is missed where it was, which is returned.
-    fn settle(&mut self, kind: Kind, namespace: &str, name: &str, now: Option<&Key>) -> Option<Key> {
+    /// Assigns an object to an instance. Returns its former instance, if its label was removed or changed by
+    /// hand.
+    fn assign(&mut self, kind: Kind, namespace: &str, name: &str, now: Option<&Key>) -> Option<Key> {
         let object = (kind, namespace.to_owned(), name.to_owned());
-        let home = self.homes.get(&object);
-        if home == now.map(|(_, instance)| instance) {
+        let owner = self.owners.get(&object);
+        if owner == now.map(|(_, instance)| instance) {
             return None;
         }
         let former = match now {
-            Some((_, instance)) => self.homes.insert(object, instance.clone()),
-            None => self.homes.remove(&object),
+            Some((_, instance)) => self.owners.insert(object, instance.clone()),
+            None => self.owners.remove(&object),
         };
         let former = (namespace.to_owned(), former?);
-        self.take_out(kind, &former, name);
+        self.remove_entry(kind, &former, name);
         Some(former)
     }
 
-    /// Takes up an object as it is; says whether there is anything new.
-    fn put(&mut self, kind: Kind, key: &Key, name: String, entry: Entry) -> bool {
+    /// Inserts an object; returns whether it differs from the known one.
+    fn insert(&mut self, kind: Kind, key: &Key, name: String, entry: Entry) -> bool {
         let of_instance = self.objects.entry(key.clone()).or_default();
         match of_instance.get_mut(&(kind, name.clone())) {
-            // An answer may be newer than what the watch tells afterwards.
-            Some(standing) if standing.version > entry.version => return false,
-            Some(standing) if standing.json == entry.json => {
-                standing.version = entry.version;
+            // An answer may be newer than a later event of the watch.
+            Some(known) if known.version > entry.version => return false,
+            Some(known) if known.json == entry.json => {
+                known.version = entry.version;
                 return false;
             }
             _ => {}
@@ -265,11 +268,11 @@ impl Known {
     }
 
     fn remove(&mut self, kind: Kind, key: &Key, name: &str) {
-        self.homes.remove(&(kind, key.0.clone(), name.to_owned()));
-        self.take_out(kind, key, name);
+        self.owners.remove(&(kind, key.0.clone(), name.to_owned()));
+        self.remove_entry(kind, key, name);
     }
 
-    fn take_out(&mut self, kind: Kind, key: &Key, name: &str) {
+    fn remove_entry(&mut self, kind: Kind, key: &Key, name: &str) {
         if let Some(of_instance) = self.objects.get_mut(key) {
             of_instance.remove(&(kind, name.to_owned()));
             if of_instance.is_empty() {

@@ -1,8 +1,7 @@
-//! The objects of a cluster as they are now, without following them: what a plan is made from. It only reads.
+//! The objects of a cluster as they are now, for a plan. It only reads, and does not watch.
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,27 +9,30 @@ use futures::stream::{self, BoxStream};
 use kube::Client;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
-use super::{ClusterSource, Invalid, Secrets, judge};
+use super::ClusterSource;
+use super::secrets::SecretsCache;
+use super::validation::{Invalid, validate};
 use crate::api::{MaiInstance, SecretRef};
 use crate::source::{Rotated, SecretError, Source, SourceError};
 
-/// A Secret is read once in a preview.
-const ONCE: Duration = Duration::from_secs(3600);
+/// Longer than a preview lasts: each Secret is read once.
+const SECRETS_TTL: Duration = Duration::from_secs(3600);
 
-/// One look at the objects of a namespace, or of all.
+/// The objects of a namespace, or of all, at one time.
 pub struct Preview {
-    /// What is understood.
+    /// Objects that match the schema.
     pub instances: Vec<Arc<MaiInstance>>,
-    /// What is not.
+    /// Objects that do not.
     pub invalid: Vec<Invalid>,
     source: ClusterSource,
 }
 
 impl Preview {
     /// Lists the objects of a namespace, or of all.
-    pub async fn of(client: Client, namespace: Option<&str>) -> Result<Self, kube::Error> {
+    pub async fn list(client: Client, namespace: Option<&str>) -> Result<Self, kube::Error> {
         let api: Api<DeserializeGuard<MaiInstance>> = match namespace {
             None => Api::all(client.clone()),
             Some(namespace) => Api::namespaced(client.clone(), namespace),
@@ -39,14 +41,14 @@ impl Preview {
         for DeserializeGuard(guarded) in api.list(&ListParams::default()).await? {
             match guarded {
                 Ok(mut instance) => {
-                    judge(&mut instance, None);
+                    validate(&mut instance, None);
                     instances.push(Arc::new(instance));
                 }
                 Err(problem) => invalid.push(Invalid::from(problem)),
             }
         }
         let source =
-            ClusterSource { client, secrets: Arc::<Secrets>::default(), secrets_for: ONCE, rotated: Mutex::new(None) };
+            ClusterSource { client, secrets: Arc::new(SecretsCache::new(SECRETS_TTL)), rotated: Mutex::new(None) };
         Ok(Self { instances, invalid, source })
     }
 }
@@ -56,12 +58,12 @@ impl Source for Preview {
         self.source.secret(namespace, reference).await
     }
 
-    /// It is one look: nothing in it ever changes.
+    /// A preview never changes.
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {
         stream::pending().boxed()
     }
 
-    /// It follows nothing that could be let go.
+    /// A preview writes nothing.
     async fn remove_finalizer(&self, _namespace: &str, _name: &str) -> Result<(), SourceError> {
         Err(SourceError::Ended)
     }

@@ -105,6 +105,41 @@ fn chart_permissions_suffice_for_a_client_lifecycle() {
 }
 
 #[test]
+fn secret_applied_later_is_noticed_without_a_watch() {
+    let _alone = cluster::alone();
+    let env = Environment::new("later-secret");
+    let (_place, kubeconfig) = confined(&env, &chart_rules("ClusterRole", "mai-operator"), true);
+    let operator = Operator::start(&kubeconfig, &["--lease-namespace", &env.namespace]);
+    operator.wait_ready();
+    let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
+    // Returns the passes until the message has a part, after the Secret was changed.
+    let passes_until = |part: &str| {
+        let before = passes();
+        env.wait_until(
+            &operator,
+            || format!("{part} to be reported"),
+            || env.condition("abc", "Stalled").filter(|(_, _, message)| message.contains(part)),
+        );
+        passes() - before
+    };
+    env.apply(&env.fixture("abc", "  openRouter: {apiKeySecretRef: {name: upstream, key: key}}\n"));
+    passes_until("is not in namespace");
+    // Nothing else happens to the instance, so these are checks of the Secret. At an interval of 15 s
+    // there would be none yet.
+    let (counted, since) = (passes(), std::time::Instant::now());
+    env.wait_until(&operator, || "two checks".into(), || (passes() >= counted + 2.0).then_some(()));
+    assert!(since.elapsed().as_secs() < 10, "two checks took {:?}", since.elapsed());
+
+    // A Secret without the key is not cached until the next resync either, 5 minutes later.
+    env.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=other=x"]);
+    assert!(passes_until("has no key") <= 4.0);
+    env.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: upstream}\nstringData: {key: sk-or-v1-a}\n");
+    env.wait_ready(&operator, "abc");
+    operator.stop();
+    env.kubectl(&["delete", "clusterrole,clusterrolebinding", &env.namespace]);
+}
+
+#[test]
 fn missing_permission_is_named_and_affects_nothing_else() {
     let _shared = cluster::shared();
     let all = chart_rules("ClusterRole", "mai-operator");

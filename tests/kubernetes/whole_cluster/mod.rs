@@ -5,3 +5,4 @@ mod chart_permissions_suffice;
 mod drained_nodes_release_servers;
 mod invalid_objects_affect_no_other;
 mod operator_survives_outages;
+mod refused_sizes_are_retried;

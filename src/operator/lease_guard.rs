@@ -1,7 +1,7 @@
-//! Nobody writes who may not be the leader any more: every change on its way to the API server is held against the Lease.
+//! A layer of the client that sends writes only while the Lease is valid.
 //!
-//! A program that was stopped for a while, by the system or a debugger, goes on where it stood. What it was about to write then may
-//! already be another leader's to decide.
+//! A program that the system stopped for a while continues where it was. Another operator may lead by then,
+//! and the write would undo its work.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,47 +12,47 @@ use http::{Method, Request};
 use parking_lot::Mutex;
 use tower::{BoxError, Layer, Service};
 
-/// Until when changes may be sent.
+/// Time until which writes may be sent; none without a limit.
 #[derive(Clone, Debug)]
-pub(super) struct Fence(Arc<Mutex<Option<Instant>>>);
+pub(super) struct LeaseGuard(Arc<Mutex<Option<Instant>>>);
 
-/// A change was not sent.
+/// A write was not sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the Lease was not renewed in time, so nothing is written any more")]
-struct Fenced;
+struct LeaseExpired;
 
-impl Fence {
-    /// Open for good: there is nobody else.
-    pub(super) fn open() -> Self {
+impl LeaseGuard {
+    /// Returns a guard that allows all writes, for the only operator.
+    pub(super) fn unlimited() -> Self {
         Self(Arc::new(Mutex::new(None)))
     }
 
-    /// Open for so long after `renewed`.
-    pub(super) fn open_until(&self, renewed: Instant, valid: Duration) {
+    /// Allows writes for the time `valid` after `renewed`.
+    pub(super) fn allow_until(&self, renewed: Instant, valid: Duration) {
         *self.0.lock() = Some(renewed + valid);
     }
 
-    fn is_open(&self) -> bool {
+    fn allows_writes(&self) -> bool {
         self.0.lock().is_none_or(|until| Instant::now() < until)
     }
 }
 
-impl<S> Layer<S> for Fence {
-    type Service = Behind<S>;
+impl<S> Layer<S> for LeaseGuard {
+    type Service = GuardedService<S>;
 
-    fn layer(&self, service: S) -> Behind<S> {
-        Behind { fence: self.clone(), service }
+    fn layer(&self, service: S) -> GuardedService<S> {
+        GuardedService { lease_guard: self.clone(), service }
     }
 }
 
-/// A client whose changes are held against a fence.
+/// A client whose writes pass a guard.
 #[derive(Clone, Debug)]
-pub(super) struct Behind<S> {
-    fence: Fence,
+pub(super) struct GuardedService<S> {
+    lease_guard: LeaseGuard,
     service: S,
 }
 
-impl<S, B> Service<Request<B>> for Behind<S>
+impl<S, B> Service<Request<B>> for GuardedService<S>
 where
     S: Service<Request<B>, Error = BoxError>,
     S::Future: Send + 'static,
@@ -68,10 +68,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads || self.fence.is_open() {
+        if reads || self.lease_guard.allows_writes() {
             self.service.call(request).boxed()
         } else {
-            std::future::ready(Err(Fenced.into())).boxed()
+            std::future::ready(Err(LeaseExpired.into())).boxed()
         }
     }
 }
@@ -82,15 +82,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn changes_are_held_back_once_the_lease_is_too_old_and_reads_are_not() {
-        let fence = Fence::open();
+    async fn expired_lease_blocks_writes_and_no_reads() {
+        let lease_guard = LeaseGuard::unlimited();
         let answers = tower::service_fn(async |_: Request<()>| Ok::<_, BoxError>(()));
-        let mut client = fence.layer(answers);
+        let mut client = lease_guard.layer(answers);
         let request = |method: Method| Request::builder().method(method).body(()).unwrap();
         client.call(request(Method::PATCH)).await.unwrap();
-        fence.open_until(Instant::now(), Duration::from_secs(60));
+        lease_guard.allow_until(Instant::now(), Duration::from_secs(60));
         client.call(request(Method::POST)).await.unwrap();
-        fence.open_until(Instant::now() - Duration::from_secs(1), Duration::from_millis(1));
+        lease_guard.allow_until(Instant::now() - Duration::from_secs(1), Duration::from_millis(1));
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let refused = client.call(request(method)).await.unwrap_err().to_string();
             assert!(refused.contains("Lease"), "{refused}");

@@ -1,20 +1,20 @@
-//! One object as it is in the cluster.
+//! An object as it is in the cluster.
 
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::kind::Kind;
 
-/// One object as it is in the cluster, without what nobody here looks at.
+/// An object as it is in the cluster, without the fields that are not used here.
 #[derive(Clone, Debug)]
-pub(super) struct Live {
+pub(super) struct LiveObject {
     pub(super) kind: Kind,
     pub(super) object: Value,
 }
 
-impl Live {
-    /// What is looked at of an object.
-    pub(super) fn of(kind: Kind, object: DynamicObject) -> Self {
+impl LiveObject {
+    /// Returns the used fields of an object.
+    pub(super) fn new(kind: Kind, object: DynamicObject) -> Self {
         Self { kind, object: pruned(kind, object) }
     }
 
@@ -26,8 +26,8 @@ impl Live {
         self.object["metadata"]["uid"].as_str().unwrap_or_default()
     }
 
-    /// Whether it is on its way out.
-    pub(super) fn is_leaving(&self) -> bool {
+    /// Returns whether it is being deleted.
+    pub(super) fn is_being_deleted(&self) -> bool {
         self.object["metadata"]["deletionTimestamp"].is_string()
     }
 
@@ -39,18 +39,18 @@ impl Live {
         self.object["metadata"]["annotations"][name].as_str()
     }
 
-    /// A condition of its status.
+    /// Returns a condition of its status.
     pub(super) fn condition(&self, kind: &str) -> Option<&Value> {
         self.object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
     }
 
-    /// When something happened to it, by one of its fields.
+    /// Returns the time of its creation.
     pub(super) fn created(&self) -> Option<jiff::Timestamp> {
         self.object["metadata"]["creationTimestamp"].as_str()?.parse().ok()
     }
 }
 
-/// What is looked at of an object of a kind.
+/// Returns the used fields of an object of a kind.
 fn pruned(kind: Kind, object: DynamicObject) -> Value {
     let DynamicObject { metadata, mut data, .. } = object;
     let mut meta =
@@ -91,7 +91,7 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
     kept
 }
 
-/// Without the times at which the cluster looked, which move when nothing else does.
+/// Removes times that change when nothing else does.
 fn deployment_status(mut status: Value) -> Value {
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
         if let Some(fields) = condition.as_object_mut() {
@@ -112,6 +112,7 @@ fn pod_status(mut status: Value) -> Value {
             json!({"type": condition["type"], "status": condition["status"], "reason": condition["reason"], "message": condition["message"]})
         })
         .collect();
+    kept["podIP"] = status["podIP"].take();
     kept["containerStatuses"] = status["containerStatuses"].take();
     kept["reason"] = status["reason"].take();
     kept["message"] = status["message"].take();
