@@ -46,7 +46,8 @@ impl ApiFailure {
     }
 }
 
-/// Returns the class of a failed request. `error` is an error of the client, or has one as its source.
+/// Returns the class of a failed request. `error` is an error of the client, or has one as its
+/// source.
 pub(crate) fn classify(error: &(dyn Error + 'static)) -> ApiFailure {
     api_status(error).map_or(ApiFailure::Unreachable, classify_status)
 }

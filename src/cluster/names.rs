@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::core::InstanceId;
 
-/// Field manager of the operator. It never changes, since the API server records by it which fields are
-/// the operator's.
+/// Field manager of the operator. It never changes, since the API server records by it which fields
+/// are the operator's.
 pub(crate) const FIELD_MANAGER: &str = "mai-operator";
 /// Label selector of all objects of all instances.
 pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=mai-operator";
@@ -27,8 +27,8 @@ pub(crate) fn backups_claim(id: &InstanceId) -> String {
     format!("mai-{}-backups", id.name)
 }
 
-/// Returns the name of the Secret with the session key. It is retained with the data, which cannot be
-/// read without it.
+/// Returns the name of the Secret with the session key. It is retained with the data, which cannot
+/// be read without it.
 pub(crate) fn session_secret(id: &InstanceId) -> String {
     format!("mai-{}-session", id.name)
 }

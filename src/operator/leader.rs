@@ -1,10 +1,10 @@
 //! Leader election: of several operators the holder of a Lease leads.
 //!
-//! Every change of the Lease names the version it was made from, so of two candidates one acquires it. The
-//! holder counts from the moment before its last renewal was sent; after a deadline it is no leader any
-//! more and ends, well before a candidate takes the Lease for abandoned. [`super::lease_guard`] blocks the
-//! writes of a program that was stopped for so long. A candidate measures by its own clock how long the
-//! Lease has not changed, so clocks may differ.
+//! Every change of the Lease names the version it was made from, so of two candidates one acquires
+//! it. The holder counts from the moment before its last renewal was sent; after a deadline it is
+//! no leader any more and ends, well before a candidate takes the Lease for abandoned.
+//! [`super::lease_guard`] blocks the writes of a program that was stopped for so long. A candidate
+//! measures by its own clock how long the Lease has not changed, so clocks may differ.
 
 use std::time::{Duration, Instant};
 
@@ -114,11 +114,12 @@ impl Candidate {
         }
     }
 
-    /// Renews the Lease until that fails for too long or another operator holds it; returns the cause.
-    pub(super) async fn renew(&self, held: &tokio::sync::Mutex<HeldLease>) -> String {
+    /// Renews the Lease until that fails for too long or another operator holds it; returns the
+    /// cause.
+    pub(super) async fn renew(&self, lease: &tokio::sync::Mutex<HeldLease>) -> String {
         loop {
             tokio::time::sleep(PERIOD).await;
-            let mut held = held.lock().await;
+            let mut held = lease.lock().await;
             let sent = Instant::now();
             let left = DEADLINE.saturating_sub(held.renewed.elapsed());
             if left.is_zero() {
@@ -136,7 +137,8 @@ impl Candidate {
                     *held = HeldLease { lease, renewed: sent };
                 }
                 Ok(Err(error)) if classify(&error).is_absence() || is_taken(&error) => {
-                    // It changed: either the answer to a renewal was lost, or another operator holds it.
+                    // It changed: either the answer to a renewal was lost, or another operator
+                    // holds it.
                     match tokio::time::timeout(left.min(REQUEST_TIMEOUT), self.api.get_opt(&self.name)).await {
                         Ok(Ok(Some(lease))) if holds(&lease, &self.identity) => held.lease = lease,
                         Ok(Ok(_)) => return format!("Lease {} was acquired by another operator", self.name),

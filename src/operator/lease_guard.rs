@@ -1,7 +1,7 @@
 //! A layer of the client that sends writes only while the Lease is valid.
 //!
-//! A program that the system stopped for a while continues where it was. Another operator may lead by then,
-//! and the write would undo its work.
+//! A program that the system stopped for a while continues where it was. Another operator may lead
+//! by then, and the write would undo its work.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -1,5 +1,5 @@
-//! Metrics of the operator, counted as they happen, and of each instance, read from the store. Every set of
-//! labels is closed.
+//! Metrics of the operator, counted as they happen, and of each instance, read from the store.
+//! Every set of labels is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -1,8 +1,8 @@
 //! The operator of a cluster: the same reconciler, with the API server as source and runtime.
 //!
 //! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
-//! `record` stores status, events and session keys in the cluster, `http` answers probes and Prometheus,
-//! `metrics` counts.
+//! `record` stores status, events and session keys in the cluster, `http` answers probes and
+//! Prometheus, `metrics` counts.
 
 mod http;
 mod leader;
@@ -113,7 +113,8 @@ pub async fn run(
     };
     tokio::select! {
         biased;
-        // Reconciliations under way are dropped: they must not overlap with those of another operator.
+        // Reconciliations under way are dropped: they must not overlap with those of another
+        // operator.
         lost = candidate.renew(&lease) => Err(OperatorError::LeadershipLost(lost)),
         () = lead(client, &options, &health, &instances, stop) => {
             candidate.release(&*lease.lock().await).await;
@@ -193,8 +194,8 @@ async fn lead(
         tokio::spawn(check_api_server(client, Arc::clone(health))),
         tokio::spawn(count_missing_routes(Arc::clone(&context), Arc::clone(health))),
     ];
-    // The objects are known before anything is decided. Without the permission for a kind they stay unknown,
-    // and each instance reports it.
+    // The objects are known before anything is decided. Without the permission for a kind they stay
+    // unknown, and each instance reports it.
     tokio::select! {
         () = context.runtime.all_listed() => {}
         () = tokio::time::sleep(Duration::from_secs(10)) => {}

@@ -1,5 +1,5 @@
-//! What kubectl's shell completion asks when it comes to `kubectl mai …`: it runs `kubectl_complete-mai` with the words so far, the last of
-//! them unfinished, and reads one candidate a line and then what to do with them.
+//! Completion of `kubectl mai …`. kubectl runs `kubectl_complete-mai` with the words so far, the last of
+//! them unfinished, and reads one candidate a line and then a directive.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,12 +12,12 @@ use kube::api::ListParams;
 use super::{Cluster, Place, Plugin};
 use crate::cli::shared::block_on::block_on;
 
-/// The name under which kubectl looks for this.
+/// Name under which kubectl finds the completion.
 pub(super) const NAME: &str = "kubectl_complete-mai";
-/// To the shell: do not go on with names of files.
+/// Directive: complete no file names.
 const NO_FILES: &str = ":4";
-/// Nobody waits longer for a completion.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest time of a request for a completion.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn run(words: &[String]) -> anyhow::Result<ExitCode> {
     let (unfinished, before) = words.split_last().map_or(("", words), |(last, before)| (last.as_str(), before));
@@ -54,7 +54,7 @@ fn with_help(name: &str, help: Option<&clap::builder::StyledStr>) -> String {
     format!("{name}\t{}", help.lines().next().unwrap_or_default())
 }
 
-/// The argument that a word such as `-n` or `--namespace` begins.
+/// Returns the argument that a word such as `-n` or `--namespace` begins.
 fn flag<'a>(command: &'a Command, word: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|argument| match word.strip_prefix("--") {
         Some(long) => argument.get_long() == Some(long),
@@ -66,7 +66,7 @@ fn takes_value(argument: &Arg) -> bool {
     matches!(argument.get_action(), ArgAction::Set | ArgAction::Append)
 }
 
-/// The names of the instances in the namespace that is spoken of; none where they cannot be listed.
+/// Returns the names of the instances in the chosen namespace; none where they cannot be listed.
 fn instances(root: &Command, before: &[String]) -> Vec<String> {
     let given = root.clone().ignore_errors(true).try_get_matches_from(["mai"].into_iter().chain(words(before)));
     let Ok(given) = given else { return Vec::new() };
@@ -78,9 +78,9 @@ fn instances(root: &Command, before: &[String]) -> Vec<String> {
     };
     let listed = block_on(async {
         let cluster = Cluster::connect(&place).await?;
-        anyhow::Ok(tokio::time::timeout(PATIENCE, cluster.instances(false).list(&ListParams::default())).await??)
+        anyhow::Ok(tokio::time::timeout(REQUEST_TIMEOUT, cluster.instances(false).list(&ListParams::default())).await??)
     });
-    // A completion has nobody to tell.
+    // A completion cannot show an error.
     listed.map(|listed| listed.items.iter().map(ResourceExt::name_any).collect()).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! `kubectl mai exec NAME -- COMMAND…`: handed over to kubectl, which knows terminals.
+//! `kubectl mai exec NAME -- COMMAND…`: replaced by `kubectl exec`, which handles terminals.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -17,7 +17,7 @@ pub(super) struct Args {
     command: Vec<OsString>,
 }
 
-/// Becomes kubectl; comes back only when that is not there.
+/// Replaces this process by kubectl; returns only if that fails.
 pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<ExitCode> {
     let mut kubectl = Command::new("kubectl");
     kubectl.arg("exec");

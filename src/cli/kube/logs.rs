@@ -1,4 +1,4 @@
-//! `kubectl mai logs NAME`: what the server of an instance wrote.
+//! `kubectl mai logs NAME`: the log of the server of an instance.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use kube::api::{Api, LogParams};
 
 use super::Cluster;
 
-/// Read at once.
+/// Size of a read.
 const PIECE: usize = 16 * 1024;
 
 #[derive(Debug, clap::Args)]

@@ -1,24 +1,24 @@
-//! What of the operator is about the instances of a report: its log, and the namespaces it was told.
+//! The parts of the operator's log and pod that are about the instances of a report.
 //!
-//! A line names instances by its field `instance` and, within a pass, by the object of the pass; what the API server said may name a
-//! namespace. A line that names none is about the operator itself.
+//! A line names instances by its field `instance` and, within a reconciliation, by its object; a message of
+//! the API server may name a namespace. A line that names none is about the operator itself.
 
 use k8s_openapi::api::core::v1::Pod;
 use regex::Regex;
 use serde_json::{Value, json};
 
-/// The field, as text and as JSON: `NAMESPACE/NAME`, or `NAME` in `default`.
+/// The field of a log line, as text and as JSON: `NAMESPACE/NAME`, or `NAME` in `default`.
 const INSTANCE: &str = r#"\binstance"?[=:]"?([a-z0-9][a-z0-9./-]*)"#;
-/// `MaiInstance.v1alpha1.mai.dev/NAME.NAMESPACE`.
+/// The object of a reconciliation: `MaiInstance.v1alpha1.mai.dev/NAME.NAMESPACE`.
 const OBJECT: &str = r#"\bobject\.ref"?[=:]"?[^/\s"]+/([a-z0-9.-]+)"#;
-/// In a URL, as a field, and as the API server writes it, in quotes that JSON escapes.
+/// A namespace in a URL, as a field, and as the API server writes it, in quotes that JSON escapes.
 const NAMESPACE: &str = r#"\bnamespaces?(?:/|="?|":"| \\?")([a-z0-9][a-z0-9-]*)"#;
-/// What the first line of something that was said begins with; JSON has one line for each.
+/// Beginning of the first line of a message; JSON has one line for each.
 const BEGIN: &str = r"^(?:\d{4}-\d\d-\d\dT|\{|Error: |thread ')";
-/// Names the namespaces that are looked after.
+/// Variable with the namespaces that are reconciled.
 const NAMESPACES: &str = "MAI_NAMESPACES";
 
-/// Of whose instances is told.
+/// Filter for the instances of a report.
 pub(super) struct About<'a> {
     namespace: &'a str,
     name: Option<&'a str>,
@@ -29,15 +29,15 @@ pub(super) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// About one instance of a namespace, or all of them.
+    /// Returns a filter for one instance of a namespace, or all of them.
     pub(super) fn new(namespace: &'a str, name: Option<&'a str>) -> Result<Self, regex::Error> {
         let [instance, object, place, begin] = [INSTANCE, OBJECT, NAMESPACE, BEGIN].map(Regex::new);
         Ok(Self { namespace, name, instance: instance?, object: object?, place: place?, begin: begin? })
     }
 
-    /// The last `tail` lines that are left of the log of an operator that runs in the namespace `home`.
+    /// Returns the last `tail` lines that pass of the log of an operator that runs in the namespace `home`.
     pub(super) fn lines(&self, log: &str, home: &str, tail: usize) -> String {
-        // One that could not even start has said nothing else.
+        // A log without a beginning is that of an operator that could not start.
         let mut keeps = !log.lines().any(|line| self.begin.is_match(line));
         let keep = |line: &&str| {
             if self.begin.is_match(line) {
@@ -64,7 +64,7 @@ impl<'a> About<'a> {
             && named(&self.place).iter().all(|named| *named == self.namespace || *named == home)
     }
 
-    /// Its pod, without the namespaces of others.
+    /// Returns its pod without the namespaces of others.
     pub(super) fn pod(&self, pod: &Pod) -> Value {
         let mut pod = json!(pod);
         for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {

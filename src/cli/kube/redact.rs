@@ -1,4 +1,4 @@
-//! Takes secrets out of what is given to others: the values that are known, and whatever looks like one.
+//! Removes secrets from texts that are given to others: known values, and everything that looks like one.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use k8s_openapi::api::core::v1::Secret;
 use regex::Regex;
 use serde_json::Value;
 
-/// What stands where a secret stood.
+/// Replacement of a secret.
 const INSTEAD: &str = "[redacted]";
-/// A value shorter than this is not looked for: it would be found everywhere.
+/// Length from which a value is searched; a shorter one would be found everywhere.
 const SHORTEST: usize = 4;
-/// A variable whose name holds one of these is taken to be secret.
+/// Parts of the names of variables that are taken for secret.
 const TELLING: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
-/// What looks like a secret, and what is left of it.
+/// Patterns of secrets, and the replacement of each.
 const PATTERNS: [(&str, &str); 6] = [
     // Keys of OpenRouter, OpenAI and their like.
     (r"\bsk-[A-Za-z0-9_-]{8,}", INSTEAD),
-    // What goes into an Authorization header.
+    // Values of an Authorization header.
     (r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{6,}", "$1$2[redacted]"),
     // Signed tokens.
     (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*", INSTEAD),
@@ -31,19 +31,19 @@ const PATTERNS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Knows what may not be given away.
+/// Values and patterns that are removed.
 pub(super) struct Redactor {
     known: Vec<String>,
     patterns: Vec<(Regex, &'static str)>,
 }
 
 impl Redactor {
-    /// Looks for the values of these Secrets, and for what looks like one.
+    /// Returns a redactor for the values of these Secrets, and for the patterns.
     pub(super) fn new(secrets: &[Secret]) -> anyhow::Result<Self> {
         let mut known = BTreeSet::new();
         for value in secrets.iter().filter_map(|secret| secret.data.as_ref()).flat_map(|data| data.values()) {
             let text = String::from_utf8_lossy(&value.0);
-            // As a whole, and by line: a file of a server holds NAME=VALUE.
+            // As a whole, and by line: the file of a server contains NAME=VALUE.
             for part in [text.as_ref()].into_iter().chain(text.lines()) {
                 known.insert(part.trim_end_matches(['\r', '\n']).to_owned());
                 if let Some((_, value)) = part.split_once('=') {
@@ -57,13 +57,13 @@ impl Redactor {
         let quoted: Vec<String> = known.iter().map(|value| Value::from(value.as_str()).to_string()).collect();
         known.extend(quoted.iter().map(|value| value.trim_matches('"').to_owned()));
         let mut known: Vec<String> = known.into_iter().filter(|value| value.trim().len() >= SHORTEST).collect();
-        // What holds another goes first, or its rest would stay.
+        // A value that contains another goes first, or its rest would stay.
         known.sort_by_key(|value| std::cmp::Reverse(value.len()));
         let patterns = PATTERNS.into_iter().map(|(pattern, instead)| Ok((Regex::new(pattern)?, instead)));
         Ok(Self { known, patterns: patterns.collect::<Result<_, regex::Error>>()? })
     }
 
-    /// A text without them.
+    /// Returns a text without secrets.
     pub(super) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for known in &self.known {
@@ -77,12 +77,12 @@ impl Redactor {
         text
     }
 
-    /// An object without them, and without what only the API server needs.
+    /// Returns an object without secrets, and without the fields that only the API server needs.
     pub(super) fn object(&self, mut object: Value) -> Value {
         if let Some(metadata) = object["metadata"].as_object_mut() {
             metadata.remove("managedFields");
             if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-                // The whole document once more.
+                // It contains the whole document once more.
                 annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
             }
         }

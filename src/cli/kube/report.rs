@@ -1,6 +1,6 @@
-//! `kubectl mai report`: one archive with what helps to find out what is wrong, and without secrets.
+//! `kubectl mai report`: one archive for the diagnosis of a problem, without secrets.
 //!
-//! Whatever may not be read by who calls is left out, and the archive says so.
+//! Objects that the caller may not read are left out, and the archive says so.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,7 +27,7 @@ use crate::core::Platform;
 use crate::reconcile::references;
 use crate::runtime::kubernetes::Kind;
 
-/// What the operator's own objects are found by.
+/// Label selector of the operator's own objects.
 const OPERATOR: &str = "app.kubernetes.io/part-of=mai";
 
 #[derive(Debug, clap::Args)]
@@ -70,19 +70,19 @@ fn default_path(cluster: &Cluster, args: &Args) -> PathBuf {
     PathBuf::from(format!("mai-report-{}{what}-{at}.tar.gz", cluster.namespace))
 }
 
-/// What was gathered so far.
+/// Files of a report that is being made.
 struct Report<'a> {
     cluster: &'a Cluster,
     args: &'a Args,
     redactor: Redactor,
     /// Path in the archive and text, redacted.
     files: Vec<(String, String)>,
-    /// What could not be had, and why.
+    /// Parts that could not be read, and the cause of each.
     missing: Vec<String>,
 }
 
 impl<'a> Report<'a> {
-    /// Begins with the instances, and with the secrets to look for.
+    /// Starts a report with the instances, and with the secrets to remove.
     async fn begin(cluster: &'a Cluster, args: &'a Args) -> anyhow::Result<Self> {
         let instances = match &args.name {
             Some(name) => vec![cluster.instance(name).await?],
@@ -121,7 +121,7 @@ impl<'a> Report<'a> {
         self.missing.push(format!("{what}: {}", error_message(error)));
     }
 
-    /// What is made for the instances, but Secrets.
+    /// Adds the objects of the instances but their Secrets.
     async fn objects(&mut self) {
         let selector = self.selector(SELECTOR);
         let mut found = Vec::new();
@@ -150,14 +150,14 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The pods of the instances and what their servers wrote.
+    /// Adds the pods of the instances and their logs.
     async fn pods(&mut self) {
         let selector = self.selector(SELECTOR);
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
         self.pods_of(api, &selector, None).await;
     }
 
-    /// `operator` says of whom is told where they are the operator's.
+    /// Adds pods and their logs; `operator` filters those of the operator.
     async fn pods_of(&mut self, api: Api<Pod>, selector: &str, operator: Option<&About<'_>>) {
         let below = if operator.is_some() { "operator/" } else { "" };
         let pods = match api.list(&ListParams::default().labels(selector)).await {
@@ -178,7 +178,7 @@ impl<'a> Report<'a> {
             let restarts = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
             let restarted = restarts.is_some_and(|all| all.iter().any(|container| container.restart_count > 0));
             for previous in [false, true].into_iter().filter(|previous| !previous || restarted) {
-                // Of the operator's lines only the fewest may be about these instances.
+                // Only a few lines of the operator's log may be about these instances.
                 let tail_lines = operator.is_none().then_some(self.args.tail);
                 let params = LogParams { previous, tail_lines, ..LogParams::default() };
                 let path = format!("{below}logs/{name}{}.log", if previous { ".previous" } else { "" });
@@ -223,7 +223,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// What the nodes are, in a line each.
+    /// Adds a line for each node.
     async fn nodes(&mut self) {
         let nodes = match Api::<Node>::all(self.cluster.client.clone()).list(&ListParams::default()).await {
             Ok(listed) => listed.items,
@@ -250,7 +250,7 @@ impl<'a> Report<'a> {
         self.add("nodes.txt", &table::text(&table));
     }
 
-    /// What the rest was gathered from, and what is not in it.
+    /// Adds the origin of the report, and the parts that are missing.
     async fn about(&mut self) {
         let server = match self.cluster.client.apiserver_version().await {
             Ok(version) => version.git_version,
@@ -269,7 +269,7 @@ impl<'a> Report<'a> {
         self.add("about.txt", &text);
     }
 
-    /// Readable for its owner alone.
+    /// Writes the archive, readable for its owner alone.
     fn write(&self, path: &Path) -> anyhow::Result<()> {
         let failed = || format!("the report cannot be written to {}", path.display());
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -285,7 +285,7 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The Secrets that instances name and those made for them, whose values are looked for.
+/// Returns the Secrets of instances, whose values are removed.
 async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], missing: &mut Vec<String>) -> Vec<Secret> {
     const LOST: &str = "the log lines were only searched for what looks like a secret, since the values of";
     let api: Api<Secret> = Api::namespaced(cluster.client.clone(), &cluster.namespace);
@@ -312,7 +312,7 @@ async fn secrets(cluster: &Cluster, instances: &[kube::api::DynamicObject], miss
     found
 }
 
-/// Names and keys; never a value.
+/// Returns a table of names and keys, never of values.
 fn secret_names<'a>(secrets: impl Iterator<Item = &'a Secret>) -> String {
     let mut table = table::table(["SECRET", "TYPE", "KEYS", "MADE"]);
     for secret in secrets {

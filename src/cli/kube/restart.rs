@@ -1,7 +1,8 @@
-//! `kubectl mai restart NAME`: the server of one instance is stopped and started again as it is; no document is touched.
+//! `kubectl mai restart NAME`: stops the server of one instance and starts it again; no document changes.
 //!
-//! The pod template gets the annotation that `kubectl rollout restart` sets. The operator leaves it, since it keeps only what it declares
-//! itself, and the cluster stops the old pod before it makes a new one. After a deletion of the pod it would not wait.
+//! The pod template gets the annotation that `kubectl rollout restart` sets. The operator leaves it, since
+//! it compares only fields that it declares. The cluster stops the old pod before it creates a new one;
+//! after a deletion of the pod it would not wait.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use serde_json::json;
 
 use super::Cluster;
 
-/// Where kubectl says it too.
+/// Annotation that `kubectl rollout restart` sets.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-/// How often it is looked whether it is back.
+/// Interval between checks.
 const AGAIN: Duration = Duration::from_millis(250);
 
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a pod of a template at least as new as `generation` is available, and no other is left.
+/// Returns whether a pod of a template at least as new as `generation` is available, and no other is left.
 fn is_back(deployment: &Deployment, generation: Option<i64>) -> bool {
     let Some(status) = &deployment.status else { return false };
     status.observed_generation >= generation

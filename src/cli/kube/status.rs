@@ -1,4 +1,4 @@
-//! `kubectl mai status`: how each instance stands, with whatever a person has to do first.
+//! `kubectl mai status`: the state of each instance; those that need a person come first.
 
 use std::process::ExitCode;
 
@@ -47,7 +47,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
                 Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {}
                 Ok(_) => continue,
                 Err(error) => {
-                    eprintln!("mai: nothing is heard of the cluster: {error}; what is shown may be old");
+                    eprintln!("mai: the watch of the cluster failed: {error}; the state shown may be old");
                     continue;
                 }
             }
@@ -102,7 +102,7 @@ async fn standings(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) 
     let mut table = table::table(header);
     for instance in instances {
         let namespace = instance.namespace().unwrap_or_default();
-        // The API server checks it on the way in; what is from another version is shown as far as it is understood.
+        // The API server validates it; a status of another version is shown as far as it matches.
         let status: MaiInstanceStatus = serde_json::from_value(instance.data["status"].clone()).unwrap_or_default();
         let mut row: Vec<Cell> = status_output::row(&instance.name_any(), &status).into_iter().map(Cell::new).collect();
         if args.all_namespaces {

@@ -40,13 +40,14 @@ impl KubernetesRuntime {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 
-    /// Applies the objects that are missing or differ, the Deployment last, and removes those that are not
-    /// declared any more.
+    /// Applies the objects that are missing or differ, the Deployment last, and removes those that
+    /// are not declared any more.
     pub(super) async fn apply_all(&self, workload: &Workload, mode: DeploymentMode) -> Result<(), RuntimeError> {
         let id = &workload.id;
         let live = self.live_objects(id).await?;
         let values = SecretValues::from_workload(workload);
-        // A template that was rolled back uses the Secret of its own, and the declared one is not tried again.
+        // A template that was rolled back uses the Secret of its own, and the declared one is not
+        // tried again.
         if mode != DeploymentMode::Keep || deployment_of(&live).is_none_or(|current| values.are_used_by(id, current)) {
             self.create_secret(workload, &values).await?;
         }
@@ -66,8 +67,8 @@ impl KubernetesRuntime {
         Ok(())
     }
 
-    /// Applies the differences of an existing Deployment. A pod template that differs was rolled back, and
-    /// stays.
+    /// Applies the differences of an existing Deployment. A pod template that differs was rolled
+    /// back, and stays.
     async fn update_deployment(
         &self,
         workload: &Workload,
@@ -87,8 +88,8 @@ impl KubernetesRuntime {
         self.patch_deployment(&workload.id, "update of the Deployment", &object).await
     }
 
-    /// Creates the Secret of a workload. Its name contains a hash of its values, so an existing one is
-    /// right, unless it belongs to a former instance of that name and is about to be collected.
+    /// Creates the Secret of a workload. Its name contains a hash of its values, so an existing one
+    /// is right, unless it belongs to a former instance of that name and is about to be collected.
     async fn create_secret(&self, workload: &Workload, values: &SecretValues) -> Result<(), RuntimeError> {
         const ACTION: &str = "creation of the Secret";
         let id = &workload.id;
@@ -136,8 +137,8 @@ impl KubernetesRuntime {
         self.apply(id, kind, object).await
     }
 
-    /// Applies a claim that exists. A refusal to enlarge it becomes a condition, so that everything else of
-    /// the instance is still reconciled.
+    /// Applies a claim that exists. A refusal to enlarge it becomes a condition, so that everything
+    /// else of the instance is still reconciled.
     async fn apply_claim(&self, id: &InstanceId, object: &Value, current: &LiveObject) -> Result<(), RuntimeError> {
         let applied = self.apply(id, Kind::PersistentVolumeClaim, object).await;
         let sizes = (requested_size(object), requested_size(&current.object));
@@ -196,7 +197,8 @@ impl KubernetesRuntime {
             }
             applied = api.patch(name, &params.force(), &patch).await;
         }
-        // An apply adds to a list that somebody edited, which may then be invalid; a merge replaces the list.
+        // An apply adds to a list that somebody edited, which may then be invalid; a merge replaces
+        // the list.
         if applied.as_ref().is_err_and(|error| classify(error) == ApiFailure::Invalid)
             && let Ok(merged) = api.patch(name, &patch_params(), &Patch::Merge(object)).await
         {
@@ -248,8 +250,8 @@ impl KubernetesRuntime {
     }
 }
 
-/// Returns the template that a Deployment retains after it is applied. One that is not available now is no
-/// better than its replacement, and is not retained.
+/// Returns the template that a Deployment retains after it is applied. One that is not available
+/// now is no better than its replacement, and is not retained.
 fn retained_template(live: &[LiveObject], mode: DeploymentMode) -> Option<RetainedTemplate> {
     let deployment = deployment_of(live)?;
     let retained = RetainedTemplate::from_deployment(deployment);

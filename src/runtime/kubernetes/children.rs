@@ -13,8 +13,8 @@ use super::service::service;
 use super::service_account::service_account;
 use crate::core::Workload;
 
-/// Returns every object of a workload but its Deployment and its Secrets. A claim keeps the size that it
-/// has in `live` where that is larger, or where `refusals` has the declared one.
+/// Returns every object of a workload but its Deployment and its Secrets. A claim keeps the size
+/// that it has in `live` where that is larger, or where `refusals` has the declared one.
 pub(super) fn children(
     workload: &Workload,
     live: &[LiveObject],

@@ -12,8 +12,8 @@ use crate::core::{Claim, InstanceId, Workload};
 /// Refused sizes of the claims of one instance, by the name of the claim.
 pub(super) type Refusals = BTreeMap<String, Refusal>;
 
-/// A size that a claim was refused. It is requested again after an interval, since a class or a quota may
-/// have changed, and when the claim changes.
+/// A size that a claim was refused. It is requested again after an interval, since a class or a
+/// quota may have changed, and when the claim changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The size.
@@ -52,8 +52,8 @@ pub(super) fn recent_refusals(mut refusals: Refusals, interval: Duration) -> Ref
     refusals
 }
 
-/// Returns a claim of an instance. `current_size` is that of the existing claim, and `refused` whether
-/// the declared size was refused.
+/// Returns a claim of an instance. `current_size` is that of the existing claim, and `refused`
+/// whether the declared size was refused.
 pub(super) fn claim(id: &InstanceId, name: &str, claim: &Claim, current_size: Option<&str>, refused: bool) -> Value {
     // A claim cannot shrink, and one that somebody enlarged stays so.
     let size = current_size.filter(|current| refused || covers(current, &claim.size)).unwrap_or(&claim.size);

@@ -1,5 +1,5 @@
-//! Differences between declared and live objects. Only declared fields are compared: the cluster fills in
-//! the rest.
+//! Differences between declared and live objects. Only declared fields are compared: the cluster
+//! fills in the rest.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use super::kind::Kind;
 use crate::api::{parse_bytes, parse_cpu_millis};
 use crate::core::{Change, Effect, Field};
 
-/// Returns the fields of an object `wanted` that are others in `live`. Fields that `wanted` leaves out are
-/// the cluster's.
+/// Returns the fields of an object `wanted` that are others in `live`. Fields that `wanted` leaves
+/// out are the cluster's.
 pub(super) fn differences(kind: Kind, wanted: &Value, live: &Value) -> Vec<Change> {
     let fields = wanted.as_object().into_iter().flatten();
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! The Deployment of an instance: one replica, replaced by stop and start, since a database takes one
-//! server at a time.
+//! The Deployment of an instance: one replica, replaced by stop and start, since a database takes
+//! one server at a time.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use mai_contract::http::{HEALTH_PATH, PORT};
 /// ReplicaSets of former pod templates that the cluster retains.
 const REVISION_HISTORY: u8 = 2;
 
-/// Returns the Deployment of a workload whose secret values are in the Secret `secrets`. `retained` is the
-/// template it replaces, while that is retained.
+/// Returns the Deployment of a workload whose secret values are in the Secret `secrets`. `retained`
+/// is the template it replaces, while that is retained.
 pub(super) fn deployment(workload: &Workload, secrets: &str, retained: Option<&RetainedTemplate>) -> Value {
     let mut metadata = names::owned_metadata(&workload.id, &names::object_name(&workload.id));
     if let Some(retained) = retained {

@@ -11,12 +11,13 @@ use crate::core::{Cause, Component, ComponentKind, Fault};
 /// Cause for which a server is not ready.
 pub(super) struct Diagnosis {
     pub(super) fault: Fault,
-    /// End of the log of its last run, if that ended by itself. The kubelet puts it into the pod's status,
-    /// so no permission to read logs is needed. It may contain secrets.
+    /// End of the log of its last run, if that ended by itself. The kubelet puts it into the pod's
+    /// status, so no permission to read logs is needed. It may contain secrets.
     pub(super) log_tail: Option<String>,
 }
 
-/// The same text as that of the action, so that the status does not change while the cluster applies it.
+/// The same text as that of the action, so that the status does not change while the cluster
+/// applies it.
 const STARTING: &str = "the server is being started";
 /// Restarts from which it is a crash loop.
 const CRASH_LOOP: i64 = 2;
@@ -95,8 +96,8 @@ fn has_ended(pod: &LiveObject) -> bool {
     matches!(pod.object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
 }
 
-/// Returns the names of the pending claims. One may only be waiting for a pod; the scheduler does not say
-/// which.
+/// Returns the names of the pending claims. One may only be waiting for a pod; the scheduler does
+/// not say which.
 fn pending_claims(live: &[LiveObject]) -> Vec<&str> {
     let pending =
         |live: &&LiveObject| live.kind == Kind::PersistentVolumeClaim && live.object["status"]["phase"] == "Pending";

@@ -1,5 +1,5 @@
-//! The PodDisruptionBudget of an instance: it never delays a drain, and shows that one would move the
-//! server.
+//! The PodDisruptionBudget of an instance: it never delays a drain, and shows that one would move
+//! the server.
 
 use serde_json::{Value, json};
 

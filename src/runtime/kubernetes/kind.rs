@@ -15,7 +15,8 @@ pub(crate) enum Kind {
     PodDisruptionBudget,
     Ingress,
     HttpRoute,
-    /// Applied and read by name, never watched: the permission to list Secrets is one to read them all.
+    /// Applied and read by name, never watched: the permission to list Secrets is one to read them
+    /// all.
     Secret,
 }
 

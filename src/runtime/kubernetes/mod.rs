@@ -1,11 +1,12 @@
-//! Instances on Kubernetes: a Deployment, claims, a Service and what protects them, kept by server-side
-//! apply.
+//! Instances on Kubernetes: a Deployment, claims, a Service and what protects them, kept by
+//! server-side apply.
 //!
-//! The cluster keeps a pod running, restarts it and moves it by itself. What is left to do here is to
-//! apply the declared objects where they differ ([`children`], `compare`), to say in the cluster's own
-//! words why a server is not ready (`diagnose`), and to retain what a replacement replaced until it is
-//! ready (`rollback`): the ReplicaSet of the former pod template, named by labels of the Deployment.
-//! The objects come from one watch for each kind (`watches`), so an observation costs no request.
+//! The cluster keeps a pod running, restarts it and moves it by itself. What is left to do here is
+//! to apply the declared objects where they differ ([`children`], `compare`), to say in the
+//! cluster's own words why a server is not ready (`diagnose`), and to retain what a replacement
+//! replaced until it is ready (`rollback`): the ReplicaSet of the former pod template, named by
+//! labels of the Deployment. The objects come from one watch for each kind (`watches`), so an
+//! observation costs no request.
 
 mod apply;
 mod children;
@@ -59,15 +60,16 @@ use watches::Watches;
 
 /// Interval between checks whether the cluster serves HTTPRoutes by now.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// The controllers of a cluster take many small steps one after another; so many of them are observed
-/// together.
+/// The controllers of a cluster take many small steps one after another; so many of them are
+/// observed together.
 const CHANGE_GAP: Duration = Duration::from_millis(500);
 
 /// Options of the runtime.
 pub struct KubernetesOptions {
     /// Namespaces that are reconciled; all when empty.
     pub namespaces: BTreeSet<String>,
-    /// Namespaces of the controllers that serve Ingresses and Gateways: their pods may reach the instances.
+    /// Namespaces of the controllers that serve Ingresses and Gateways: their pods may reach the
+    /// instances.
     pub ingress_namespaces: BTreeSet<String>,
     /// Place of the operator, whose pods may reach the instances.
     pub operator_place: OperatorPlace,

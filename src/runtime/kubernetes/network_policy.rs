@@ -1,8 +1,8 @@
 //! The NetworkPolicy of an instance: nothing in and nothing out but what is stated here.
 //!
-//! In: from its own namespace, from the namespaces of the controllers that serve its Ingress or route, and
-//! from the operator, which asks the server for its version. Out: name resolution, and the ports of its
-//! upstreams, but never the address at which clouds hand out credentials.
+//! In: from its own namespace, from the namespaces of the controllers that serve its Ingress or
+//! route, and from the operator, which asks the server for its version. Out: name resolution, and
+//! the ports of its upstreams, but never the address at which clouds hand out credentials.
 
 use std::collections::BTreeSet;
 

@@ -73,7 +73,8 @@ impl KubernetesRuntime {
         Ok(live)
     }
 
-    /// Returns the Deployment of an instance whose labels were removed by hand, so that no watch shows it.
+    /// Returns the Deployment of an instance whose labels were removed by hand, so that no watch
+    /// shows it.
     async fn unlabelled_deployment(&self, id: &InstanceId) -> Result<Option<LiveObject>, RuntimeError> {
         let found = self.api(&id.namespace, Kind::Deployment).get_opt(&names::object_name(id)).await;
         let found = found.map_err(|error| failed("look-up of the Deployment", id, error))?;
@@ -145,8 +146,8 @@ impl KubernetesRuntime {
         self.refusals.lock().get(id).cloned().unwrap_or_default()
     }
 
-    /// Returns the version of a server that is available: the one it names, or else the tag of its image.
-    /// None while it is not known yet.
+    /// Returns the version of a server that is available: the one it names, or else the tag of its
+    /// image. None while it is not known yet.
     fn version(&self, id: &InstanceId, workload: Option<&Workload>, live: &[LiveObject]) -> Option<String> {
         let versions = self.versions.as_ref()?;
         let Some(deployment) = deployment_of(live) else {
@@ -166,9 +167,9 @@ impl KubernetesRuntime {
         }
     }
 
-    /// Returns whether a Secret of an instance exists. Its name says what it contains, so nothing else is
-    /// compared; one of a former instance of that name is about to be collected. A Secret that was found is
-    /// taken to exist for `interval`.
+    /// Returns whether a Secret of an instance exists. Its name says what it contains, so nothing
+    /// else is compared; one of a former instance of that name is about to be collected. A Secret
+    /// that was found is taken to exist for `interval`.
     async fn secret_exists(&self, id: &InstanceId, name: &str, interval: Duration) -> Result<bool, RuntimeError> {
         let key = (id.clone(), name.to_owned());
         let found = self.found_secrets.lock().get(&key).copied();
@@ -206,7 +207,8 @@ fn presence(workload: Option<&Workload>, live: &[LiveObject], version: Option<St
     let running = live.iter().filter(|live| live.kind == Kind::Pod && !live.is_being_deleted());
     let newest = running.filter_map(LiveObject::created).max();
     let since = match RetainedTemplate::from_deployment(deployment) {
-        // The time in which the former server ends and releases its volume is not the replacement's.
+        // The time in which the former server ends and releases its volume is not the
+        // replacement's.
         Some(retained) => newest.filter(|newest| newest.as_second() >= retained.replaced_at.as_second()),
         None => newest.or_else(|| deployment.created()),
     };
@@ -252,7 +254,8 @@ pub(super) fn is_available(deployment: &LiveObject) -> bool {
         && count("updatedReplicas") == count("replicas")
 }
 
-/// Returns the applied objects that are not declared any more. Claims hold data and are never among them.
+/// Returns the applied objects that are not declared any more. Claims hold data and are never among
+/// them.
 pub(super) fn orphans<'a>(
     wanted: &'a [(Kind, serde_json::Value)],
     live: &'a [LiveObject],

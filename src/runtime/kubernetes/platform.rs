@@ -8,8 +8,8 @@ use mai_contract::http::PORT;
 use crate::api::{MaiInstance, Reason};
 use crate::core::{Blocked, Platform, PlatformKind, host_address};
 
-/// Properties of a cluster: it restarts what ends, pulls images on its nodes, and collects the objects of
-/// a deleted document.
+/// Properties of a cluster: it restarts what ends, pulls images on its nodes, and collects the
+/// objects of a deleted document.
 pub const PLATFORM: Platform = Platform {
     kind: PlatformKind::Kubernetes,
     shares_ports: false,
@@ -22,7 +22,8 @@ pub const PLATFORM: Platform = Platform {
     address: address_in_cluster,
 };
 
-/// Returns the address inside the pod. A pod may be moved to any node, so nothing of it may depend on one.
+/// Returns the address inside the pod. A pod may be moved to any node, so nothing of it may depend
+/// on one.
 fn listen_in_pod(instance: &MaiInstance) -> Result<SocketAddr, Blocked> {
     let storage = &instance.spec.storage;
     for (field, volume) in [("data", &storage.data), ("backups", &storage.backups)] {

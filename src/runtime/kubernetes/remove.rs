@@ -29,7 +29,8 @@ impl KubernetesRuntime {
         Ok(())
     }
 
-    /// Removes the claims made for an instance, and the session key without which their data cannot be read.
+    /// Removes the claims made for an instance, and the session key without which their data cannot
+    /// be read.
     pub(super) async fn remove_claims(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         for object in self.watches.objects(id).iter().filter(|live| live.kind == Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;

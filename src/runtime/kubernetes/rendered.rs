@@ -1,5 +1,5 @@
-//! Snapshots of all objects applied for an instance. A change of the pod template restarts every client
-//! there is, so it has to show in a review.
+//! Snapshots of all objects applied for an instance. A change of the pod template restarts every
+//! client there is, so it has to show in a review.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! The pod template that a replacement replaced, as labels of its Deployment; annotations would count as
-//! a new generation of it.
+//! The pod template that a replacement replaced, as labels of its Deployment; annotations would
+//! count as a new generation of it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

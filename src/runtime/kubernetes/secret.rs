@@ -1,8 +1,8 @@
 //! The Secret with the values that a server is given, one for each set of them.
 //!
-//! Its name contains a hash of the values and it is immutable, so a rotated value is another pod template,
-//! and a retained template keeps the values it was started with. The hash covers the random session key as
-//! well, so it reveals nothing about the others.
+//! Its name contains a hash of the values and it is immutable, so a rotated value is another pod
+//! template, and a retained template keeps the values it was started with. The hash covers the
+//! random session key as well, so it reveals nothing about the others.
 
 use std::collections::BTreeMap;
 

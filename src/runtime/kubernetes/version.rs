@@ -1,5 +1,5 @@
-//! Versions that servers name. The kubelet probes the pods and does not pass the header on, so each run of
-//! a container is asked once, in the background.
+//! Versions that servers name. The kubelet probes the pods and does not pass the header on, so each
+//! run of a container is asked once, in the background.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -52,8 +52,8 @@ impl ServerVersions {
         Arc::new(Self { known: Mutex::default(), permits: Semaphore::new(CONCURRENCY), changes })
     }
 
-    /// Returns the version of the server that is ready. The first call for a run begins to ask it, where
-    /// `probe` says how; when it has answered, the instance is named as changed.
+    /// Returns the version of the server that is ready. The first call for a run begins to ask it,
+    /// where `probe` says how; when it has answered, the instance is named as changed.
     pub(super) fn get(self: &Arc<Self>, id: &InstanceId, live: &[LiveObject], probe: Option<&Probe>) -> ServerVersion {
         let Some(run) = live.iter().find_map(ready_run) else { return ServerVersion::Unknown };
         let mut known = self.known.lock();

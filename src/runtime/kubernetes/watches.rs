@@ -1,5 +1,5 @@
-//! The objects of all instances, as one watch for each kind shows them: of each the JSON that is used, by
-//! its instance.
+//! The objects of all instances, as one watch for each kind shows them: of each the JSON that is
+//! used, by its instance.
 //!
 //! A watch that fails is repeated with a back-off of its own, and delays no other.
 
@@ -234,8 +234,8 @@ impl Watches {
 }
 
 impl Known {
-    /// Assigns an object to an instance. Returns its former instance, if its label was removed or changed by
-    /// hand.
+    /// Assigns an object to an instance. Returns its former instance, if its label was removed or
+    /// changed by hand.
     fn assign(&mut self, kind: Kind, namespace: &str, name: &str, now: Option<&Key>) -> Option<Key> {
         let object = (kind, namespace.to_owned(), name.to_owned());
         let owner = self.owners.get(&object);

@@ -1,8 +1,8 @@
 //! `MaiInstance` objects of a cluster as documents, and its Secrets.
 //!
-//! One watch for each namespace, or one for all, merged into one stream (`merged_watch`). An object that
-//! breaks the schema, as one from before a rule may, affects no other: it is reported (`validation`), and
-//! the last valid version stays.
+//! One watch for each namespace, or one for all, merged into one stream (`merged_watch`). An object
+//! that breaks the schema, as one from before a rule may, affects no other: it is reported
+//! (`validation`), and the last valid version stays.
 
 mod merged_watch;
 mod preview;

@@ -35,8 +35,8 @@ pub(super) struct SecretsCache {
 enum Entry {
     /// Its values and the time at which they were read.
     Read(Instant, Arc<Data>),
-    /// It is missing, or lacks a key that is used. It is read again by every check of the instance that
-    /// waits for it.
+    /// It is missing, or lacks a key that is used. It is read again by every check of the instance
+    /// that waits for it.
     Awaited,
 }
 
@@ -113,7 +113,8 @@ fn value_in(data: &Data, reference: &SecretRef) -> Result<SecretString, SecretEr
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-/// Returns whether Secrets may be watched. Where they may not, they are read again after an interval.
+/// Returns whether Secrets may be watched. Where they may not, they are read again after an
+/// interval.
 pub(super) async fn may_watch_secrets(client: &Client, namespace: Option<&str>) -> bool {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let may = async |verb: &str| {
@@ -135,7 +136,8 @@ pub(super) async fn may_watch_secrets(client: &Client, namespace: Option<&str>) 
     may("list").await && may("watch").await
 }
 
-/// Reports Secrets that changed after they were read, or that are awaited. Only metadata is transferred.
+/// Reports Secrets that changed after they were read, or that are awaited. Only metadata is
+/// transferred.
 pub(super) async fn watch_secrets(
     client: Client,
     scope: Option<String>,

@@ -57,8 +57,8 @@ pub(crate) fn problem_of(name: &str, spec: &serde_json::Value) -> Option<String>
     Some(findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; "))
 }
 
-/// Marks an object that breaks a rule, as one from before that rule may. An unchanged spec is not checked
-/// again.
+/// Marks an object that breaks a rule, as one from before that rule may. An unchanged spec is not
+/// checked again.
 pub(super) fn validate(instance: &mut MaiInstance, known: Option<&Validated>) -> Validated {
     let (uid, generation) = (instance.metadata.uid.clone(), instance.metadata.generation);
     let mut hasher = DefaultHasher::new();
