@@ -1,5 +1,5 @@
-//! Completion of `kubectl mai …`. kubectl runs `kubectl_complete-mai` with the words so far, the last of
-//! them unfinished, and reads one candidate a line and then a directive.
+//! Completion of `kubectl mai …`. kubectl runs `kubectl_complete-mai` with the words so far, the
+//! last of them unfinished, and reads one candidate a line and then a directive.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::{Cluster, Place, Plugin};
+use super::{Cluster, ConnectionArgs, Plugin};
 use crate::cli::shared::block_on::block_on;
 
 /// Name under which kubectl finds the completion.
@@ -71,13 +71,13 @@ fn instances(root: &Command, before: &[String]) -> Vec<String> {
     let given = root.clone().ignore_errors(true).try_get_matches_from(["mai"].into_iter().chain(words(before)));
     let Ok(given) = given else { return Vec::new() };
     let text = |matches: &ArgMatches, name: &str| matches.get_one::<String>(name).cloned();
-    let place = Place {
+    let connection = ConnectionArgs {
         namespace: text(&given, "namespace"),
         context: text(&given, "context"),
         kubeconfig: given.get_one("kubeconfig").cloned(),
     };
     let listed = block_on(async {
-        let cluster = Cluster::connect(&place).await?;
+        let cluster = Cluster::connect(&connection).await?;
         anyhow::Ok(tokio::time::timeout(REQUEST_TIMEOUT, cluster.instances(false).list(&ListParams::default())).await??)
     });
     // A completion cannot show an error.

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use super::Place;
+use super::ConnectionArgs;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -18,15 +18,15 @@ pub(super) struct Args {
 }
 
 /// Replaces this process by kubectl; returns only if that fails.
-pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(connection: &ConnectionArgs, args: &Args) -> anyhow::Result<ExitCode> {
     let mut kubectl = Command::new("kubectl");
     kubectl.arg("exec");
-    for (flag, value) in [("--namespace", &place.namespace), ("--context", &place.context)] {
+    for (flag, value) in [("--namespace", &connection.namespace), ("--context", &connection.context)] {
         if let Some(value) = value {
             kubectl.args([flag, value]);
         }
     }
-    if let Some(path) = &place.kubeconfig {
+    if let Some(path) = &connection.kubeconfig {
         kubectl.arg("--kubeconfig").arg(path);
     }
     kubectl.arg("--stdin");

@@ -32,7 +32,7 @@ const PLUGIN: &str = "kubectl-mai";
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
+    connection: ConnectionArgs,
 
     #[command(subcommand)]
     verb: Verb,
@@ -46,9 +46,9 @@ struct Plugin {
     args: Args,
 }
 
-/// Where the instances are, as kubectl is told.
+/// Connection to the cluster, as kubectl has it.
 #[derive(Debug, Default, clap::Args)]
-struct Place {
+struct ConnectionArgs {
     /// Namespace [default: that of the context]
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -93,28 +93,31 @@ pub(super) fn called_by_kubectl(matches: fn(Command) -> ArgMatches) -> Option<Ar
         }
         complete::NAME => {
             let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
-            Some(Args { place: Place::default(), verb: Verb::Complete(words) })
+            Some(Args { connection: ConnectionArgs::default(), verb: Verb::Complete(words) })
         }
         _ => None,
     }
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args { place, verb } = args;
+    let Args { connection, verb } = args;
     match verb {
-        Verb::Status(args) => ask(&place, async |cluster| status::run(&cluster, &args).await),
-        Verb::Logs(args) => ask(&place, async |cluster| logs::run(&cluster, &args).await),
-        Verb::Exec(args) => exec::run(&place, &args),
-        Verb::Plan(args) => ask(&place, async |cluster| plan::run(&cluster, &args).await),
-        Verb::Restart(args) => ask(&place, async |cluster| restart::run(&cluster, &args).await),
-        Verb::Report(args) => ask(&place, async |cluster| report::run(&cluster, &args).await),
+        Verb::Status(args) => run_verb(&connection, async |cluster| status::run(&cluster, &args).await),
+        Verb::Logs(args) => run_verb(&connection, async |cluster| logs::run(&cluster, &args).await),
+        Verb::Exec(args) => exec::run(&connection, &args),
+        Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
+        Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
+        Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),
         Verb::Complete(words) => complete::run(&words),
     }
 }
 
 /// Connects and runs a verb.
-fn ask(place: &Place, verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
-    let outcome = block_on(async { verb(Cluster::connect(place).await?).await });
+fn run_verb(
+    connection: &ConnectionArgs,
+    verb: impl AsyncFnOnce(Cluster) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let outcome = block_on(async { verb(Cluster::connect(connection).await?).await });
     match outcome {
         // The reader of a pipe, such as `head`, has closed it.
         Err(error)
@@ -134,20 +137,22 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn connect(place: &Place) -> anyhow::Result<Self> {
-        let options = KubeConfigOptions { context: place.context.clone(), ..KubeConfigOptions::default() };
-        let config = match &place.kubeconfig {
+    async fn connect(connection: &ConnectionArgs) -> anyhow::Result<Self> {
+        let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+        let config = match &connection.kubeconfig {
             Some(path) => {
                 let read = Kubeconfig::read_from(path)
                     .with_context(|| format!("the kubeconfig {} cannot be read", path.display()))?;
                 Config::from_custom_kubeconfig(read, &options).await.map_err(anyhow::Error::from)
             }
-            None if place.context.is_some() => Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from),
+            None if connection.context.is_some() => {
+                Config::from_kubeconfig(&options).await.map_err(anyhow::Error::from)
+            }
             None => Config::infer().await.map_err(anyhow::Error::from),
         };
         let config =
             config.context("there is no way to a cluster; set KUBECONFIG, or name a --kubeconfig and a --context")?;
-        let namespace = place.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
         let client = Client::try_from(config).context("there is no way to a cluster")?;
         Ok(Self { client, namespace, url })

@@ -1,7 +1,8 @@
 //! The parts of the operator's log and pod that are about the instances of a report.
 //!
-//! A line names instances by its field `instance` and, within a reconciliation, by its object; a message of
-//! the API server may name a namespace. A line that names none is about the operator itself.
+//! A line names instances by its field `instance` and, within a reconciliation, by its object; a
+//! message of the API server may name a namespace. A line that names none is about the operator
+//! itself.
 
 use k8s_openapi::api::core::v1::Pod;
 use regex::Regex;
@@ -19,23 +20,24 @@ const BEGIN: &str = r"^(?:\d{4}-\d\d-\d\dT|\{|Error: |thread ')";
 const NAMESPACES: &str = "MAI_NAMESPACES";
 
 /// Filter for the instances of a report.
-pub(super) struct About<'a> {
+pub(super) struct LogFilter<'a> {
     namespace: &'a str,
     name: Option<&'a str>,
     instance: Regex,
     object: Regex,
-    place: Regex,
+    namespaces: Regex,
     begin: Regex,
 }
 
-impl<'a> About<'a> {
+impl<'a> LogFilter<'a> {
     /// Returns a filter for one instance of a namespace, or all of them.
     pub(super) fn new(namespace: &'a str, name: Option<&'a str>) -> Result<Self, regex::Error> {
-        let [instance, object, place, begin] = [INSTANCE, OBJECT, NAMESPACE, BEGIN].map(Regex::new);
-        Ok(Self { namespace, name, instance: instance?, object: object?, place: place?, begin: begin? })
+        let [instance, object, namespaces, begin] = [INSTANCE, OBJECT, NAMESPACE, BEGIN].map(Regex::new);
+        Ok(Self { namespace, name, instance: instance?, object: object?, namespaces: namespaces?, begin: begin? })
     }
 
-    /// Returns the last `tail` lines that pass of the log of an operator that runs in the namespace `home`.
+    /// Returns the last `tail` lines that pass of the log of an operator that runs in the namespace
+    /// `home`.
     pub(super) fn lines(&self, log: &str, home: &str, tail: usize) -> String {
         // A log without a beginning is that of an operator that could not start.
         let mut keeps = !log.lines().any(|line| self.begin.is_match(line));
@@ -61,7 +63,7 @@ impl<'a> About<'a> {
         }) && named(&self.object)
             .iter()
             .all(|named| named.rsplit_once('.').is_some_and(|(name, namespace)| is_ours(namespace, name)))
-            && named(&self.place).iter().all(|named| *named == self.namespace || *named == home)
+            && named(&self.namespaces).iter().all(|named| *named == self.namespace || *named == home)
     }
 
     /// Returns its pod without the namespaces of others.
@@ -70,8 +72,8 @@ impl<'a> About<'a> {
         for container in pod["spec"]["containers"].as_array_mut().into_iter().flatten() {
             let variables = container["env"].as_array_mut().into_iter().flatten();
             for variable in variables.filter(|variable| variable["name"] == NAMESPACES) {
-                let told = variable["value"].as_str().unwrap_or_default();
-                let ours: Vec<&str> = told.split(',').filter(|namespace| *namespace == self.namespace).collect();
+                let value = variable["value"].as_str().unwrap_or_default();
+                let ours: Vec<&str> = value.split(',').filter(|namespace| *namespace == self.namespace).collect();
                 variable["value"] = ours.join(",").into();
             }
         }
@@ -103,15 +105,15 @@ mod tests {
     ];
 
     #[test]
-    fn lines_about_other_instances_are_left_out_with_all_that_belongs_to_them() {
+    fn lines_about_other_instances_are_left_out() {
         let log: String =
             OTHERS.iter().zip(OURS).flat_map(|(other, ours)| [*other, ours]).collect::<String>() + OURS[6];
-        assert_eq!(About::new("client-a", Some("abc")).unwrap().lines(&log, "mai-system", 99), OURS.concat());
-        let all = About::new("client-a", None).unwrap();
+        assert_eq!(LogFilter::new("client-a", Some("abc")).unwrap().lines(&log, "mai-system", 99), OURS.concat());
+        let all = LogFilter::new("client-a", None).unwrap();
         for (line, is_kept) in [(OTHERS[0], true), (OTHERS[5], true), (OTHERS[1], false), (OTHERS[2], false)] {
             assert_eq!(!all.lines(line, "mai-system", 99).is_empty(), is_kept, "{line}");
         }
-        let in_default = About::new("default", Some("abc")).unwrap();
+        let in_default = LogFilter::new("default", Some("abc")).unwrap();
         assert_eq!(in_default.lines(OTHERS[1], "mai-system", 99), OTHERS[1]);
         assert_eq!(in_default.lines(&OURS.concat(), "mai-system", 1), OURS[6]);
         assert_eq!(in_default.lines("what cannot start\n", "mai-system", 99), "what cannot start\n");

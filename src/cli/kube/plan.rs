@@ -1,4 +1,5 @@
-//! `kubectl mai plan`: the changes that the operator would make now, field by field. It writes nothing.
+//! `kubectl mai plan`: the changes that the operator would make now, field by field. It writes
+//! nothing.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;

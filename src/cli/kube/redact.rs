@@ -1,4 +1,5 @@
-//! Removes secrets from texts that are given to others: known values, and everything that looks like one.
+//! Removes secrets from texts that are given to others: known values, and everything that looks
+//! like one.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Replacement of a secret.
-const INSTEAD: &str = "[redacted]";
+const REPLACEMENT: &str = "[redacted]";
 /// Length from which a value is searched; a shorter one would be found everywhere.
 const SHORTEST: usize = 4;
 /// Parts of the names of variables that are taken for secret.
@@ -16,14 +17,14 @@ const TELLING: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CRE
 /// Patterns of secrets, and the replacement of each.
 const PATTERNS: [(&str, &str); 6] = [
     // Keys of OpenRouter, OpenAI and their like.
-    (r"\bsk-[A-Za-z0-9_-]{8,}", INSTEAD),
+    (r"\bsk-[A-Za-z0-9_-]{8,}", REPLACEMENT),
     // Values of an Authorization header.
     (r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{6,}", "$1$2[redacted]"),
     // Signed tokens.
-    (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*", INSTEAD),
+    (r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*", REPLACEMENT),
     // Credentials in an address.
     (r"://[^/\s:@]+:[^/\s@]+@", "://[redacted]@"),
-    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)", INSTEAD),
+    (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)", REPLACEMENT),
     // password=…, "api_key": "…"
     (
         r#"(?i)((?:password|passwd|secret|token|api[-_]?key|session[-_]?key)\\?["']?\s*[=:]\s*\\?["']?)([^\s"'\\,;&}{\[\]]{4,})"#,
@@ -68,7 +69,7 @@ impl Redactor {
         let mut text = text.to_owned();
         for known in &self.known {
             if text.contains(known) {
-                text = text.replace(known, INSTEAD);
+                text = text.replace(known, REPLACEMENT);
             }
         }
         for (pattern, instead) in &self.patterns {
@@ -100,7 +101,7 @@ impl Redactor {
                     TELLING.iter().any(|word| name.contains(word))
                 });
                 if let (true, Some(value)) = (tells, fields.get_mut("value")) {
-                    *value = Value::from(INSTEAD);
+                    *value = Value::from(REPLACEMENT);
                 }
                 fields.values_mut().for_each(|field| self.value(field));
             }
@@ -124,22 +125,22 @@ mod tests {
     }
 
     #[test]
-    fn known_values_are_taken_out_however_they_are_written() {
+    fn known_values_are_removed_in_every_encoding() {
         let redactor = redactor();
-        for (said, left) in [
+        for (text, expected) in [
             ("the key open-sesame was refused", "the key [redacted] was refused"),
             ("b3Blbi1zZXNhbWU=", "[redacted]"),
             ("hunter2 and trustno1", "[redacted] and [redacted]"),
             (r#"{"value":"a\"b\\c"}"#, r#"{"value":"[redacted]"}"#),
         ] {
-            assert_eq!(redactor.text(said), left);
+            assert_eq!(redactor.text(text), expected);
         }
     }
 
     #[test]
-    fn what_looks_like_a_secret_is_taken_out_and_nothing_else() {
+    fn patterns_are_removed_and_nothing_else() {
         let redactor = redactor();
-        for (said, left) in [
+        for (text, expected) in [
             ("401 for sk-or-v1-0123456789abcdef.", "401 for [redacted]."),
             ("Authorization: Bearer abc.def-123", "Authorization: Bearer [redacted]"),
             ("token eyJhbGciOi.eyJzdWIiOi.c2ln end", "token [redacted] end"),
@@ -151,19 +152,19 @@ mod tests {
             ("https://mai.example.com:8443/a", "https://mai.example.com:8443/a"),
             ("12 tokens, 3 s", "12 tokens, 3 s"),
         ] {
-            assert_eq!(redactor.text(said), left);
+            assert_eq!(redactor.text(text), expected);
         }
     }
 
     #[test]
-    fn a_variable_that_sounds_secret_loses_its_value_and_a_reference_stays() {
+    fn secret_variable_loses_its_value_and_keeps_a_reference() {
         let env = json!({"env": [
             {"name": "MY_TOKEN", "value": "x"},
             {"name": "LOCALE", "value": "pl"},
             {"name": "A_KEY", "secretRef": {"name": "a", "key": "b"}},
         ]});
         let left = redactor().object(env);
-        assert_eq!(left["env"][0]["value"], INSTEAD);
+        assert_eq!(left["env"][0]["value"], REPLACEMENT);
         assert_eq!(left["env"][1]["value"], "pl");
         assert_eq!(left["env"][2]["secretRef"], json!({"name": "a", "key": "b"}));
     }

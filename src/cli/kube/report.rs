@@ -16,7 +16,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 use serde_json::{Value, json};
 
-use super::operator_log::About;
+use super::operator_log::LogFilter;
 use super::redact::Redactor;
 use super::{Cluster, EVENT_HEADER, event_row, is_about};
 use crate::api::MaiInstance;
@@ -45,13 +45,13 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
-    let mut report = Report::begin(cluster, args).await?;
-    report.objects().await;
-    report.pods().await;
-    report.events().await;
-    report.operator().await;
-    report.nodes().await;
-    report.about().await;
+    let mut report = Report::start(cluster, args).await?;
+    report.add_instance_objects().await;
+    report.add_instance_pods().await;
+    report.add_events().await;
+    report.add_operator().await;
+    report.add_nodes().await;
+    report.add_origin().await;
     let path = args.output.clone().unwrap_or_else(|| default_path(cluster, args));
     report.write(&path)?;
     for (name, text) in &report.files {
@@ -83,7 +83,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Starts a report with the instances, and with the secrets to remove.
-    async fn begin(cluster: &'a Cluster, args: &'a Args) -> anyhow::Result<Self> {
+    async fn start(cluster: &'a Cluster, args: &'a Args) -> anyhow::Result<Self> {
         let instances = match &args.name {
             Some(name) => vec![cluster.instance(name).await?],
             None => {
@@ -117,12 +117,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn lacks(&mut self, what: &str, error: &kube::Error) {
+    fn record_missing(&mut self, what: &str, error: &kube::Error) {
         self.missing.push(format!("{what}: {}", error_message(error)));
     }
 
     /// Adds the objects of the instances but their Secrets.
-    async fn objects(&mut self) {
+    async fn add_instance_objects(&mut self) {
         let selector = self.selector(SELECTOR);
         let mut found = Vec::new();
         for kind in Kind::WATCHED.into_iter().filter(|kind| *kind != Kind::Pod) {
@@ -137,7 +137,7 @@ impl<'a> Report<'a> {
                     json!(object)
                 })),
                 Err(error) if kind.is_optional() && classify(&error) == ApiFailure::NotServed => {}
-                Err(error) => self.lacks(kind.as_str(), &error),
+                Err(error) => self.record_missing(kind.as_str(), &error),
             }
         }
         self.add_objects("objects.yaml", found.into_iter());
@@ -151,23 +151,23 @@ impl<'a> Report<'a> {
     }
 
     /// Adds the pods of the instances and their logs.
-    async fn pods(&mut self) {
+    async fn add_instance_pods(&mut self) {
         let selector = self.selector(SELECTOR);
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.cluster.namespace);
-        self.pods_of(api, &selector, None).await;
+        self.add_pods(api, &selector, None).await;
     }
 
     /// Adds pods and their logs; `operator` filters those of the operator.
-    async fn pods_of(&mut self, api: Api<Pod>, selector: &str, operator: Option<&About<'_>>) {
+    async fn add_pods(&mut self, api: Api<Pod>, selector: &str, operator: Option<&LogFilter<'_>>) {
         let below = if operator.is_some() { "operator/" } else { "" };
         let pods = match api.list(&ListParams::default().labels(selector)).await {
             Ok(listed) => listed.items,
-            Err(error) => return self.lacks(&format!("{below}pods"), &error),
+            Err(error) => return self.record_missing(&format!("{below}pods"), &error),
         };
         self.add_objects(
             &format!("{below}pods.yaml"),
             pods.iter().map(|pod| match operator {
-                Some(about) => about.pod(pod),
+                Some(filter) => filter.pod(pod),
                 None => json!(pod),
             }),
         );
@@ -185,18 +185,18 @@ impl<'a> Report<'a> {
                 match in_its_namespace.logs(&name, &params).await {
                     Ok(text) => {
                         let text = match operator {
-                            Some(about) => about.lines(&text, &home, usize::try_from(self.args.tail).unwrap_or(0)),
+                            Some(filter) => filter.lines(&text, &home, usize::try_from(self.args.tail).unwrap_or(0)),
                             None => text,
                         };
                         self.add(&path, &text);
                     }
-                    Err(error) => self.lacks(&path, &error),
+                    Err(error) => self.record_missing(&path, &error),
                 }
             }
         }
     }
 
-    async fn events(&mut self) {
+    async fn add_events(&mut self) {
         let gathered = async {
             let mut events = self.cluster.events(&self.cluster.namespace).await?;
             if let Some(name) = &self.args.name {
@@ -215,19 +215,19 @@ impl<'a> Report<'a> {
         }
     }
 
-    async fn operator(&mut self) {
+    async fn add_operator(&mut self) {
         let api: Api<Pod> = Api::all(self.cluster.client.clone());
-        match About::new(&self.cluster.namespace, self.args.name.as_deref()) {
-            Ok(about) => self.pods_of(api, OPERATOR, Some(&about)).await,
+        match LogFilter::new(&self.cluster.namespace, self.args.name.as_deref()) {
+            Ok(filter) => self.add_pods(api, OPERATOR, Some(&filter)).await,
             Err(error) => self.missing.push(format!("operator: {error}")),
         }
     }
 
     /// Adds a line for each node.
-    async fn nodes(&mut self) {
+    async fn add_nodes(&mut self) {
         let nodes = match Api::<Node>::all(self.cluster.client.clone()).list(&ListParams::default()).await {
             Ok(listed) => listed.items,
-            Err(error) => return self.lacks("nodes", &error),
+            Err(error) => return self.record_missing("nodes", &error),
         };
         let mut table = table::table(["NODE", "VERSION", "RUNTIME", "CPU", "MEMORY", "CONDITIONS"]);
         for node in &nodes {
@@ -251,7 +251,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds the origin of the report, and the parts that are missing.
-    async fn about(&mut self) {
+    async fn add_origin(&mut self) {
         let server = match self.cluster.client.apiserver_version().await {
             Ok(version) => version.git_version,
             Err(error) => error_message(&error),

@@ -1,8 +1,9 @@
-//! `kubectl mai restart NAME`: stops the server of one instance and starts it again; no document changes.
+//! `kubectl mai restart NAME`: stops the server of one instance and starts it again; no document
+//! changes.
 //!
-//! The pod template gets the annotation that `kubectl rollout restart` sets. The operator leaves it, since
-//! it compares only fields that it declares. The cluster stops the old pod before it creates a new one;
-//! after a deletion of the pod it would not wait.
+//! The pod template gets the annotation that `kubectl rollout restart` sets. The operator leaves
+//! it, since it compares only fields that it declares. The cluster stops the old pod before it
+//! creates a new one; after a deletion of the pod it would not wait.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -47,9 +48,9 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     let now = Timestamp::now().to_string();
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}});
     let params = PatchParams { field_manager: Some("kubectl-mai".to_owned()), ..PatchParams::default() };
-    let mut standing = api.patch(&object, &params, &Patch::Merge(patch)).await.map_err(failed)?;
-    let generation = standing.metadata.generation;
-    while !is_back(&standing, generation) {
+    let mut current = api.patch(&object, &params, &Patch::Merge(patch)).await.map_err(failed)?;
+    let generation = current.metadata.generation;
+    while !is_back(&current, generation) {
         if started.elapsed() > args.timeout {
             anyhow::bail!(
                 "{name} does not answer after {} s; `kubectl mai status {name}` says why, `kubectl mai logs {name}` what it says",
@@ -57,13 +58,14 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
             );
         }
         tokio::time::sleep(AGAIN).await;
-        standing = api.get(&object).await.map_err(failed)?;
+        current = api.get(&object).await.map_err(failed)?;
     }
     println!("{name:<20} restarted   answers again after {:.1} s", started.elapsed().as_secs_f32());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns whether a pod of a template at least as new as `generation` is available, and no other is left.
+/// Returns whether a pod of a template at least as new as `generation` is available, and no other
+/// is left.
 fn is_back(deployment: &Deployment, generation: Option<i64>) -> bool {
     let Some(status) = &deployment.status else { return false };
     status.observed_generation >= generation
