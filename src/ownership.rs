@@ -9,7 +9,7 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchmod, fchown, fstat, openat, statat,
 };
 
-/// What was done to a directory and what is in it.
+/// Counts of a change of ownership.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryCount {
     /// Files, directories and links that were looked at, the directory itself included.
@@ -25,7 +25,7 @@ pub struct OwnershipChange {
     pub place: String,
     /// User and group that it belongs to now.
     pub owner: (u32, u32),
-    /// What was looked at and changed; none where only the directory itself could be reached.
+    /// Counts of entries examined and changed; none where only the directory itself could be reached.
     pub count: Option<EntryCount>,
 }
 

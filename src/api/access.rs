@@ -18,12 +18,12 @@ pub struct Access {
     #[serde(default)]
     pub signup: Signup,
 
-    /// Most accounts the instance may hold, admin included. 1 to 1000.
+    /// Maximal number of accounts, admin included. 1 to 1000.
     #[serde(default = "default_max_users")]
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000").message("access.maxUsers must be 1 to 1000"))]
     pub max_users: i32,
 
-    /// The admin, declared. Made only while the instance has no users; later changes are made in its pages.
+    /// The admin, declared. Created only while the instance has no users; later changes are made in its pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
 }
@@ -37,7 +37,7 @@ impl Default for Access {
 /// Who may register by themselves; as text, the value of `MAI_SIGNUP`.
 #[derive(AsRefStr, Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signup {
-    /// The first person becomes admin and closes registration by it.
+    /// The first person becomes admin, which closes registration.
     #[default]
     FirstUserOnly,
     /// Nobody; needs a declared admin.

@@ -25,7 +25,7 @@ pub struct Backup {
     #[serde(default)]
     pub retention: Retention,
 
-    /// Where copies go beside the instance's backups volume.
+    /// Destinations of copies, in addition to the instance's backups volume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 8))]
@@ -39,7 +39,7 @@ pub struct Backup {
     #[serde(default)]
     pub format: ArchiveFormat,
 
-    /// How often a backup is restored into a throw-away instance and started.
+    /// Interval at which a backup is restored into a throw-away instance and started.
     #[serde(default)]
     pub drill: Drill,
 }
@@ -166,7 +166,7 @@ pub enum ArchiveFormat {
     TarZst,
 }
 
-/// How often a backup is restored into a throw-away instance and started.
+/// Interval at which a backup is restored into a throw-away instance and started.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drill {
     /// Never.

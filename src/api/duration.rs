@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// Why a text is not a duration.
+/// Failure to parse a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration; write numbers with ms, s, m or h such as 30s or 1h30m")]
 pub struct DurationError(String);
 
-/// Reads a duration made of numbers with `ms`, `s`, `m` or `h`.
+/// Parses a duration made of numbers with `ms`, `s`, `m` or `h`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let error = || DurationError(text.to_owned());
     let mut rest = text;

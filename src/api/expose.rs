@@ -1,4 +1,4 @@
-//! `spec.expose`: where the instance can be reached.
+//! `spec.expose`: how the instance is reached.
 
 use std::collections::BTreeMap;
 
@@ -30,14 +30,14 @@ pub struct Expose {
     #[schemars(length(max = 45))]
     pub address: Option<String>,
 
-    /// Existing networks the container joins beside the shared one (Docker).
+    /// Existing networks the container joins in addition to the shared one (Docker).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 128)))]
     pub networks: Vec<String>,
 
     /// Labels of the container or Service, as reverse proxies read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[x_kube(validation = kube::core::Rule::new("self.all(k, !k.startsWith('mai.dev/'))").message("expose.labels may not begin with mai.dev/: those are ours"))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(k, !k.startsWith('mai.dev/'))").message("expose.labels may not begin with mai.dev/, which is reserved"))]
     #[schemars(extend("maxProperties" = 64))]
     pub labels: BTreeMap<String, String>,
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ServerKind, parse_duration};
 
-/// How readiness is probed and when a server counts as unhealthy.
+/// Readiness probe, and the failures after which a server counts as unhealthy.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -21,8 +21,8 @@ use super::{
     status = "MaiInstanceStatus",
     derive = "PartialEq",
     selectable = ".spec.expose.host",
-    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "Whether the instance answers its people"),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why"),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "The instance answers its people"),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Reason of the Ready condition"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "Version of the server that runs"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", description = "Where people open it"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -33,9 +33,9 @@ use super::{
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && has(self.ollama))")
         .message("openRouter.mock answers every model itself: remove ollama or set openRouter.mock to false"),
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && self.server.kind == 'OpenWebUI')")
-        .message("openRouter.mock is a part of our own server: set server.kind to Mai, or openRouter.mock to false"),
+        .message("openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false"),
     validation = kube::core::Rule::new("!(self.deletionPolicy == 'Delete' && self.server.kind == 'Custom')")
-        .message("deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain"),
+        .message("deletionPolicy Delete is refused for server.kind Custom: where such an image keeps other data is not known; use Retain"),
     validation = kube::core::Rule::new("!(self.server.kind == 'OpenWebUI' && self.access.maxUsers != 20)")
         .message("access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it")
 )]
@@ -51,7 +51,7 @@ pub struct MaiInstanceSpec {
     #[schemars(length(max = 512))]
     pub image: String,
 
-    /// When to pull the image. `Always` also follows a tag that moves.
+    /// Pull policy of the image. `Always` also follows a tag that moves.
     #[serde(default)]
     pub image_pull_policy: PullPolicy,
 
@@ -60,7 +60,7 @@ pub struct MaiInstanceSpec {
     #[schemars(length(max = 8))]
     pub image_pull_secrets: Vec<String>,
 
-    /// The program inside the instance and what it is told by its environment.
+    /// The program inside the instance and its environment.
     #[serde(default)]
     pub server: Server,
 
@@ -72,11 +72,11 @@ pub struct MaiInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_router: Option<OpenRouter>,
 
-    /// A local Ollama beside or instead of OpenRouter.
+    /// A local Ollama, in addition to OpenRouter or instead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ollama: Option<Ollama>,
 
-    /// Volumes of the instance. They outlive it unless deletionPolicy says otherwise.
+    /// Volumes of the instance. They outlive it unless deletionPolicy is Delete.
     #[serde(default)]
     pub storage: Storage,
 
@@ -88,7 +88,7 @@ pub struct MaiInstanceSpec {
     #[serde(default)]
     pub expose: Expose,
 
-    /// How readiness is probed and when a server counts as unhealthy.
+    /// Readiness probe, and the failures after which a server counts as unhealthy.
     #[serde(default)]
     pub health: Health,
 
@@ -96,7 +96,7 @@ pub struct MaiInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 
-    /// What happens when the image changes.
+    /// Behaviour when the image changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Upgrade>,
 
@@ -104,7 +104,7 @@ pub struct MaiInstanceSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// What happens to the volumes when the document is removed.
+    /// Fate of the volumes when the document is removed.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -133,25 +133,25 @@ impl MaiInstanceSpec {
     }
 }
 
-/// When to pull the image.
+/// Pull policy of an image.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
     /// Pull when the engine does not have it.
     #[default]
     IfNotPresent,
-    /// Pull at every start and look for a moved tag at an interval.
+    /// Pull at every start, and check at an interval whether the tag has moved.
     Always,
     /// Use what the engine has.
     Never,
 }
 
-/// What happens to an instance's volumes when its document is removed.
+/// Fate of an instance's volumes when its document is removed.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// The workload goes, data and backups stay and are taken up again by a document of the same name.
+    /// The workload is removed; data and backups stay, and a document of the same name uses them again.
     #[default]
     Retain,
-    /// Data and backups go with the workload.
+    /// Data and backups are removed with the workload.
     Delete,
 }
 

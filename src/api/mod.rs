@@ -1,8 +1,8 @@
 //! The `MaiInstance` document: types, defaults, rules and conditions. No I/O, no clients.
 //!
-//! The same types are a Kubernetes custom resource and a file in a directory. What a field means is said once, in its
-//! doc comment: it becomes the CRD's description and so `kubectl explain`. What a field may hold is said once, as a CEL
-//! rule beside it: the API server and `mai validate` evaluate the same rule and answer with the same words.
+//! The same types are a Kubernetes custom resource and a file in a directory. The meaning of a field stands once, in
+//! its doc comment, which becomes the CRD's description and so `kubectl explain`. The values it accepts stand once, as
+//! a CEL rule next to it: the API server and `mai validate` evaluate the same rule and answer with the same words.
 
 mod access;
 mod backup;
@@ -45,15 +45,16 @@ pub use upstream::{Ollama, OpenRouter};
 pub const GROUP: &str = "mai.dev";
 /// The one version served and stored.
 pub const VERSION: &str = "v1alpha1";
-/// What a document says in its `apiVersion`.
+/// Value of `apiVersion` in a document.
 pub const API_VERSION: &str = "mai.dev/v1alpha1";
-/// While this finalizer is on an instance, its workload has not been torn down yet.
+/// Finalizer of an instance whose workload has not been torn down yet.
 pub const FINALIZER: &str = "mai.dev/teardown";
-/// With the value `true` on an instance, nothing is done for it until it is gone.
+/// Annotation: with the value `true` an instance is not reconciled.
 pub const PAUSED: &str = "mai.dev/paused";
-/// With the value `true` on an instance that is being deleted, it is let go as it stands, without stopping or removing anything more.
+/// Annotation: with the value `true` an instance that is being deleted is let go at once, without stopping
+/// or removing anything more.
 pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";
-/// Set by a source on an instance whose newest document is broken: the sentence that says what is wrong with it.
+/// Annotation set by a source on an instance whose newest document is invalid: the problem, as a sentence.
 pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
-/// Set by a source that reads files: the file an instance was read from.
+/// Annotation set by a source that reads files: the file an instance was read from.
 pub const DOCUMENT_FILE: &str = "mai.dev/document-file";

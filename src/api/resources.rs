@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// CPU and memory, reserved and at most.
+/// CPU and memory: reserved and maximal amounts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
         .message("resources.requests.cpu may not exceed resources.limits.cpu")
 )]
 pub struct Resources {
-    /// What is reserved.
+    /// Reserved amounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<ResourceAmounts>,
 
-    /// What may be used at most.
+    /// Maximal amounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<ResourceAmounts>,
 }

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use super::field::{PlatformKind, refusals, stored_refusals};
 use super::{API_VERSION, MaiInstance};
 
-/// One thing that is wrong with a document.
+/// A problem of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The field, such as `spec.expose.port` or `spec.server.env[0].name`; empty for the document itself.
     pub path: String,
-    /// What is wrong and how to mend it, as a sentence without the path.
+    /// The problem and its remedy, as a sentence without the path.
     pub message: String,
 }
 
@@ -178,7 +178,7 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// What no rule of the schema can say: that a schedule and a time zone exist in the calendar.
+/// Checks what no rule of the schema can: that a schedule and a time zone exist in the calendar.
 fn check_schedules(document: &Value, findings: &mut Vec<Finding>) {
     let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
     if let Some(schedule) = document.pointer("/spec/backup/schedule").and_then(Value::as_str)

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
         .message("a secret reference needs name and key, or name: \"env:VARIABLE\" alone")
 )]
 pub struct SecretRef {
-    /// Name of the Secret beside the instance, or `env:VARIABLE`.
+    /// Name of a Secret in the namespace of the instance, or `env:VARIABLE`.
     #[x_kube(validation = kube::core::Rule::new("self.matches('^(env:[A-Za-z_][A-Za-z0-9_]*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$')").message("must be the name of a Secret (lower-case letters, digits, dashes, dots) or env:VARIABLE"))]
     #[schemars(length(max = 253))]
     pub name: String,
@@ -25,7 +25,7 @@ pub struct SecretRef {
 }
 
 impl SecretRef {
-    /// The environment variable this refers to, if it refers to one.
+    /// Returns the environment variable it refers to, if it does.
     pub fn variable(&self) -> Option<&str> {
         self.name.strip_prefix("env:")
     }

@@ -6,13 +6,13 @@ use strum::AsRefStr;
 
 use super::SecretRef;
 
-/// The program inside the instance and what it is told by its environment.
+/// The program inside the instance and its environment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
-    /// Which program the image holds. It cannot change afterwards, since each keeps its own database.
+    /// Program in the image. It cannot change afterwards, since each has its own database.
     #[serde(default)]
-    #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("server.kind cannot change: each kind keeps its own database; create another instance"))]
+    #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("server.kind cannot change: each kind has its own database; create another instance"))]
     pub kind: ServerKind,
 
     /// `prod` for clients; `dev` serves the interactive API pages and more detailed errors.
@@ -33,7 +33,7 @@ pub struct Server {
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
 
-    /// The key that signs sessions and seals stored keys. Made once and kept outside the data volume when absent.
+    /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside the data volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretRef>,
 }
@@ -50,17 +50,17 @@ pub struct EnvVar {
     #[schemars(length(max = 128))]
     pub name: String,
 
-    /// Its value, for what is not secret.
+    /// Its value, if it is not secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub value: Option<String>,
 
-    /// Where its value is kept, for what is.
+    /// The Secret with its value, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
 }
 
-/// Which program the image holds.
+/// Program in the image.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerKind {
     /// `mai serve`.

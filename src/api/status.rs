@@ -1,14 +1,14 @@
-//! `status`: what is, as far as it is known.
+//! `status`: the observed state.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is, as far as it is known. Nothing in it moves when nothing has changed.
+/// Observed state of an instance. Nothing in it changes while the instance does not.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MaiInstanceStatus {
-    /// Generation of the spec this status speaks of.
+    /// Generation of the spec that this status belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -18,7 +18,7 @@ pub struct MaiInstanceStatus {
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Where people open the instance.
+    /// URL people open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 
@@ -26,11 +26,11 @@ pub struct MaiInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// How often in a row the server ended by itself; 0 once it has been ready for a while.
+    /// Number of times in a row that the server ended by itself; 0 once it has been ready for a while.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: i32,
 
-    /// What was declared and rolled back because it did not become ready. It is not tried again until something else is declared.
+    /// Workload that was rolled back because it did not become ready. It is not tried again until something else is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
 }
@@ -42,7 +42,7 @@ pub struct Rejected {
     /// SHA-256 over what was declared.
     pub hash: String,
 
-    /// Why it was rolled back.
+    /// Cause of the rollback.
     pub why: String,
 }
 

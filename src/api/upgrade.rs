@@ -1,9 +1,9 @@
-//! `spec.upgrade`: what happens when the image changes.
+//! `spec.upgrade`: behaviour when the image changes.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What happens when the image changes.
+/// Behaviour when the image changes.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
@@ -11,7 +11,7 @@ pub struct Upgrade {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_first: Option<bool>,
 
-    /// Puts image and data back when the new version does not become ready, and does not retry it.
+    /// Restores image and data if the new version does not become ready, and does not retry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<bool>,
 
@@ -34,7 +34,7 @@ pub struct MaintenanceWindow {
     #[schemars(length(max = 5))]
     pub start: String,
 
-    /// How long it stays open, such as 4h.
+    /// Time it stays open, such as 4h.
     #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(s|m|h))+$') && !self.matches('^(0+(s|m|h))+$')").message("upgrade.window.duration must be a duration above 0 such as 4h"))]
     #[schemars(length(max = 32))]
     pub duration: String,

@@ -1,11 +1,11 @@
-//! `spec.openRouter` and `spec.ollama`: who answers.
+//! `spec.openRouter` and `spec.ollama`: the upstreams.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
 
-/// The upstream that answers: OpenRouter, or any endpoint that speaks its dialect.
+/// The upstream that answers: OpenRouter, or any endpoint with its API.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -23,7 +23,7 @@ pub struct OpenRouter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_secret_ref: Option<SecretRef>,
 
-    /// A management key with which the client's own key is made, limited and rotated.
+    /// A management key with which the client's own key is created, limited and rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_key_secret_ref: Option<SecretRef>,
 
@@ -33,12 +33,12 @@ pub struct OpenRouter {
     #[schemars(length(max = 200), inner(length(max = 200)))]
     pub models: Vec<String>,
 
-    /// Most the client may spend at the upstream in a calendar month, in whole USD.
+    /// Maximal amount the client may spend at the upstream in a calendar month, in whole USD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000000").message("openRouter.monthlyLimitUsd must be 1 to 1000000 (USD)"))]
     pub monthly_limit_usd: Option<i64>,
 
-    /// What the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds 30 %.
+    /// Amount the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds 30 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9]{1,2}([.][0-9]{1,4})?$') && !self.matches('^0+([.]0*)?$')").message("openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\""))]
     #[schemars(length(max = 8))]

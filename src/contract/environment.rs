@@ -14,7 +14,7 @@ pub const WEBUI_NAME: &str = "WEBUI_NAME";
 pub const ENV: &str = "ENV";
 /// Seals the upstream key in the database.
 pub const WEBUI_SECRET_KEY: &str = "WEBUI_SECRET_KEY";
-/// Whether people may register by themselves.
+/// `true` if people may register by themselves.
 pub const ENABLE_SIGNUP: &str = "ENABLE_SIGNUP";
 /// Who may register: `FirstUserOnly`, `Closed` or `Open`.
 pub const SIGNUP: &str = "MAI_SIGNUP";
@@ -40,15 +40,15 @@ pub const OPENAI_API_KEYS: &str = "OPENAI_API_KEYS";
 pub const OPENAI_API_CONFIGS: &str = "OPENAI_API_CONFIGS";
 /// Base URL of an Ollama.
 pub const OLLAMA_BASE_URL: &str = "OLLAMA_BASE_URL";
-/// Whether Open WebUI asks an Ollama.
+/// `true` if Open WebUI uses an Ollama.
 pub const ENABLE_OLLAMA_API: &str = "ENABLE_OLLAMA_API";
 /// Ids of the models on offer, separated by commas.
 pub const MODELS: &str = "MAI_MODELS";
-/// Whether the server answers from a mock upstream of its own.
+/// `true` if the server answers from a mock upstream of its own.
 pub const MOCK_UPSTREAM: &str = "MAI_MOCK_UPSTREAM";
 /// IANA time zone of days and months of usage.
 pub const TIME_ZONE: &str = "MAI_TIME_ZONE";
-/// Whether the server stops when its standard input ends.
+/// `true` if the server stops when its standard input ends.
 pub const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
 /// `text` or `json`.
 pub const LOG_FORMAT: &str = "MAI_LOG_FORMAT";

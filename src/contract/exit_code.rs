@@ -1,4 +1,4 @@
-//! How a server ends.
+//! Exit codes of a server.
 
 /// Exit code of a server that could not serve, by cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

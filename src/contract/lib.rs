@@ -1,10 +1,10 @@
-//! What the reconciler and a server image agree on. Both programs depend on this crate and never on
-//! each other, so any image that keeps what stands here can run in an instance.
+//! The contract of the reconciler with a server image. Both programs depend on this crate and never on
+//! each other, so any image that keeps it can run in an instance.
 //!
 //! * [`environment`]: names of the variables a server is configured by.
 //! * [`http`]: the port, the probed paths and the header that names the version.
 //! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
-//! * [`ExitCode`]: how a server ends, and why.
+//! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
 //! * [`secrets_file`]: secret settings in a mounted file.
 

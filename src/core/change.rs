@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 pub struct Change {
     /// The field.
     pub field: Field,
-    /// How it is brought to the declared value.
+    /// Effect of bringing it to the declared value.
     #[serde(skip)]
     pub effect: Effect,
     /// The observed value.

@@ -1,11 +1,11 @@
-//! What is remembered of an instance between decisions.
+//! The memory of an instance between decisions.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Rejected;
 
-/// What is remembered of an instance between decisions, across restarts of the reconciler.
+/// Memory of an instance between decisions, across restarts of the reconciler.
 ///
 /// A long operation on an instance (a backup, a restore, an upgrade) belongs here as a value, one at a
 /// time.

@@ -26,7 +26,7 @@ pub use instance_id::{InstanceId, log_name};
 pub use memory::Memory;
 pub use observed::{Cause, Component, ComponentKind, Exit, Fault, Observed, Presence, Readiness, Retained};
 pub(crate) use platform::host_address;
-pub use platform::{DEFAULT_ADDRESS, Platform, PlatformKind, addresses_overlap};
+pub use platform::{DEFAULT_ADDRESS, Platform, addresses_overlap};
 pub use record::{Record, RecordError, RecordSnapshot};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{Claim, Cluster, Container, EnvValue, Exposure, Limits, Probe, Pull, SecretDelivery, Workload};

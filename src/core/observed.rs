@@ -1,10 +1,10 @@
-//! What a runtime observes of one instance.
+//! The observation of one instance.
 
 use jiff::Timestamp;
 
 use super::{Change, Effect};
 
-/// What a runtime observes of one instance.
+/// Observation of one instance by a runtime.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
     /// The workload.

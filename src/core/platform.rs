@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Blocked;
-pub use crate::api::PlatformKind;
-use crate::api::{MaiInstance, Reason};
+use crate::api::{MaiInstance, PlatformKind, Reason};
 
 /// Address an instance of a single server listens on when its document does not say: behind a reverse
 /// proxy on the same machine.
@@ -14,7 +13,7 @@ pub const DEFAULT_ADDRESS: &str = "127.0.0.1";
 /// Properties of what instances run on.
 #[derive(Clone, Copy, Debug)]
 pub struct Platform {
-    /// Its name.
+    /// Its kind.
     pub kind: PlatformKind,
     /// All instances share the ports of one machine, so two documents may compete for one.
     pub shares_ports: bool,

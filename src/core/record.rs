@@ -37,12 +37,12 @@ pub trait Record: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), RecordError>> + Send;
 }
 
-/// What is stored of one instance.
+/// Stored state of one instance.
 #[derive(Clone, Debug)]
 pub struct RecordSnapshot {
     /// Status shown to people.
     pub status: MaiInstanceStatus,
-    /// What the loop alone has to know.
+    /// Memory of the loop.
     pub memory: Memory,
     /// Key generated for its sessions, or why there is none.
     pub session_key: Result<SecretString, String>,

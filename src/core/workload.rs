@@ -148,7 +148,7 @@ pub enum SecretDelivery {
 /// Pull policy of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pull {
-    /// When the engine does not have it.
+    /// If the engine does not have it.
     #[default]
     IfNotPresent,
     /// Before every start, and at an interval, so that a moving tag is followed.

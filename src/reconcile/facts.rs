@@ -12,15 +12,15 @@ use crate::core::{Action, Blocked, Memory, Observed, Platform, Workload};
 pub struct Facts<'a> {
     /// The document.
     pub instance: &'a MaiInstance,
-    /// What should run, or why that is not known.
+    /// The workload that should run, or why it is not known.
     pub desired: Result<&'a Workload, &'a Blocked>,
-    /// What was observed, or why that failed.
+    /// The observation, or why it failed.
     pub observed: Result<&'a Observed, &'a str>,
-    /// What earlier decisions remembered.
+    /// The memory of earlier decisions.
     pub memory: &'a Memory,
     /// The current status.
     pub previous: &'a MaiInstanceStatus,
-    /// What instances run on.
+    /// The platform of the instance.
     pub platform: Platform,
     /// The current time.
     pub now: Timestamp,
@@ -33,8 +33,8 @@ pub struct Decision {
     pub action: Action,
     /// The new status.
     pub status: MaiInstanceStatus,
-    /// What is remembered for the next decision.
+    /// The memory for the next decision.
     pub memory: Memory,
-    /// When to decide again even if nothing happens until then.
+    /// Time after which to decide again even if nothing happens until then.
     pub requeue_after: Option<Duration>,
 }

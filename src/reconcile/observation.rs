@@ -1,4 +1,4 @@
-//! One observation of one instance: what should run, and what is there. The loop and `mai plan` observe
+//! One observation of one instance: the workload that should run, and what exists. The loop and `mai plan` observe
 //! in the same way.
 
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
 use crate::runtime::Observe;
 use crate::source::Source;
 
-/// What should run for an instance, and what is there.
+/// The workload that should run for an instance, and the observation of it.
 #[derive(Debug)]
 pub(super) struct Observation {
-    /// What should run, or why that is not known.
+    /// The workload that should run, or why it is not known.
     pub(super) desired: Result<Workload, Blocked>,
-    /// What was observed, or why that failed.
+    /// The observation, or why it failed.
     pub(super) observed: Result<Observed, String>,
     platform: Platform,
 }

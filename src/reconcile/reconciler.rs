@@ -30,7 +30,7 @@ pub(super) struct Reconciler<S, R, K> {
     pub(super) store: Store<MaiInstance>,
     /// Failed reconciliations in a row, by instance.
     failures: Mutex<HashMap<String, u32>>,
-    /// What is on record, by uid. Nobody else writes there while this reconciler works, so it need not be
+    /// Recorded state, by uid. Nobody else writes there while this reconciler works, so it need not be
     /// read again.
     snapshots: Mutex<HashMap<String, RecordSnapshot>>,
     /// Instances that got their finalizer from this run.

@@ -64,7 +64,7 @@ impl ReconcileMetrics for () {
     fn record_reconciliation(&self, _: Duration, _: Result<(), &ReconcileError>) {}
 }
 
-/// What the loop works with.
+/// Everything the loop works with.
 pub struct Context<S, R, K> {
     /// Resolves secrets and manages finalizers.
     pub source: S,

@@ -29,9 +29,9 @@ pub enum Effect {
 /// Explanation of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What the platform does instead, as a clause.
+    /// Behaviour of the platform, as a clause.
     pub cause: &'static str,
-    /// What the author of the document can do, as a clause.
+    /// Remedy for the author of the document, as a clause.
     pub remedy: &'static str,
 }
 

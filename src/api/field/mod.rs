@@ -1,4 +1,4 @@
-//! What each field of a document does on each platform, in one table ([`FIELDS`]), and what follows from it: the refusal of fields
+//! The effect of each field of a document on each platform, in one table ([`FIELDS`]), and what follows from it: the refusal of fields
 //! without an effect ([`refusals`]), the same refusal by an API server ([`crd`]), and `docs/fields.md`. Pure data, no I/O.
 
 mod admission;

@@ -1,4 +1,4 @@
-//! What keeps a server from being started, or another from taking its place. Nothing is stopped for a
+//! Obstacles to a start, or to a replacement of a running server. Nothing is stopped for a
 //! workload that could not take its place.
 
 use super::Outcome;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mai_contract::http::PORT;
 
-use crate::api::{MaiInstance, Reason};
-use crate::core::{Blocked, Platform, PlatformKind, host_address};
+use crate::api::{MaiInstance, PlatformKind, Reason};
+use crate::core::{Blocked, Platform, host_address};
 
 /// Properties of a cluster: it restarts what ends, pulls images on its nodes, and collects the
 /// objects of a deleted document.
