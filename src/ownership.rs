@@ -1,5 +1,6 @@
-//! Gives directories with all that is in them to a user. Nothing is reached by following a link, so whoever may write in one of
-//! them leads nobody out of it.
+//! Changes the owner of directory trees. Follows no link, so that nobody who may write in a tree
+//! can redirect the
+//! change out of it.
 
 use std::io;
 use std::path::Path;
@@ -9,27 +10,27 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Stat, Uid, chownat, fchmod, fchown, fstat, openat, statat,
 };
 
-/// Counts of a change of ownership.
+/// Entries of a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntryCount {
-    /// Files, directories and links that were looked at, the directory itself included.
+    /// All files, directories and links, the top included.
     pub total: u64,
-    /// Those of them that got another owner, or that their owner could not read and write before.
+    /// Those that got another owner or more permissions for it.
     pub changed: u64,
 }
 
-/// A directory of an instance, and what was done about its owner.
+/// Change of the owner of a directory of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnershipChange {
     /// The volume or directory.
     pub place: String,
     /// User and group that it belongs to now.
     pub owner: (u32, u32),
-    /// Counts of entries examined and changed; none where only the directory itself could be reached.
+    /// Its entries; None where only the directory itself could be reached.
     pub count: Option<EntryCount>,
 }
 
-/// Gives `top` and all that is in it to a user and a group, and lets that user read and write it.
+/// Gives `top` and its contents to a user and a group, with permission to read and write.
 pub(crate) fn chown_tree(top: &Path, user: u32, group: u32) -> io::Result<EntryCount> {
     let mut count = EntryCount::default();
     let directory = openat(CWD, top, directory_flags(), Mode::empty())?;
@@ -78,7 +79,7 @@ impl Owner {
                 }
             }
         }
-        // Last, so that whoever is interrupted begins anew.
+        // Last, so that an interrupted change starts again.
         self.chown_open(&directory, Mode::RWXU, count)
     }
 
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_becomes_readable_for_its_owner_and_links_lead_nowhere() {
+    fn tree_becomes_readable_by_its_owner_without_following_links() {
         let (place, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;

@@ -1,10 +1,10 @@
-//! CPU and memory of a Compose file in the words of a document.
+//! CPU and memory of a Compose file, in the units of a document.
 
 use serde_json::{Map, Value, json};
 
 use super::service::text;
 
-/// `resources` of the document.
+/// Returns `resources` of the document.
 pub(super) fn resources(service: &Value) -> Value {
     let declared = &service["deploy"]["resources"];
     let amount = |cpu: &Value, memory: &Value| {

@@ -1,4 +1,5 @@
-//! From a hand-made Docker Compose deployment to the `MaiInstance` document that takes it over. Pure: files are read and written by the
+//! From a hand-made Docker Compose deployment to the `MaiInstance` document that takes it over.
+//! Pure: files are read and written by the
 //! command line, and no data is ever touched.
 
 mod amounts;
@@ -16,24 +17,24 @@ use crate::api::{Finding, PlatformKind, ServerKind, check};
 
 pub use variables::read_env_file;
 
-/// What is read, and what is said about it.
+/// Input of an adoption.
 #[derive(Clone, Debug)]
 pub struct Deployment<'a> {
     /// Text of the Compose file.
     pub text: &'a str,
-    /// The directory it stands in, absolute: what its relative paths begin at.
+    /// Its directory, absolute. Relative paths begin there.
     pub directory: &'a Path,
-    /// What `${VARIABLE}` stands for.
+    /// Values of `${VARIABLE}`.
     pub variables: &'a BTreeMap<String, String>,
     /// The service, where the file has several.
     pub service: Option<&'a str>,
-    /// Name of the instance, where another one than the deployment's own is wanted.
+    /// Name of the instance [default: the deployment's].
     pub name: Option<&'a str>,
-    /// What the image holds, where that should not be guessed.
+    /// Kind of the server [default: guessed from the image].
     pub kind: Option<ServerKind>,
 }
 
-/// The document, and what the person has to know.
+/// Result of an adoption.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adopted {
     /// Name of the instance.
@@ -44,11 +45,11 @@ pub struct Adopted {
     pub secrets: BTreeMap<String, String>,
     /// The container that serves now.
     pub container: String,
-    /// What of the deployment is not in the document, and why.
+    /// Sentences on parts of the deployment that are not in the document.
     pub left_out: Vec<String>,
 }
 
-/// Why a deployment cannot be adopted.
+/// Failure to adopt a deployment.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences say it")]
 pub enum AdoptError {
@@ -72,7 +73,7 @@ fn sentences(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect::<Vec<_>>().join("; ")
 }
 
-/// Reads a deployment.
+/// Translates a deployment to a document.
 pub fn adopt(deployment: &Deployment<'_>) -> Result<Adopted, AdoptError> {
     let (service_name, file, service) = service::find(deployment)?;
     let adopted = translate::translate(deployment, &service_name, &file, &service)?;
@@ -81,7 +82,7 @@ pub fn adopt(deployment: &Deployment<'_>) -> Result<Adopted, AdoptError> {
 }
 
 impl Adopted {
-    /// The `Secret` with the values that may not stand in the document, when there are any.
+    /// Returns the `Secret` with the secret values, if there are any.
     pub fn secret(&self) -> Option<Value> {
         (!self.secrets.is_empty()).then(|| {
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.name}, "stringData": self.secrets})

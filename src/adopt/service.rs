@@ -1,10 +1,11 @@
-//! Finds the service in a Compose file and reads the forms in which Compose lets one write the same thing.
+//! Finds the service in a Compose file and reads the forms in which Compose lets one write the same
+//! thing.
 
 use serde_json::Value;
 
 use super::{AdoptError, Deployment, variables};
 
-/// Name of the service, the whole file, and the service.
+/// Returns the name of the service, the whole file, and the service.
 pub(super) fn find(deployment: &Deployment<'_>) -> Result<(String, Value, Value), AdoptError> {
     let mut file: Value =
         serde_saphyr::from_str(deployment.text).map_err(|error| AdoptError::NotYaml(error.to_string()))?;

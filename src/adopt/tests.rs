@@ -1,4 +1,4 @@
-//! Deployments of the first guide, and what becomes of them.
+//! Deployments of the first guide and their documents.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;

@@ -1,4 +1,5 @@
-//! From a service of a Compose file to a document, field by field; what has no place in it is named.
+//! Translates a service of a Compose file to a document, field by field, and reports what is left
+//! out.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `${VARIABLE}` as Docker Compose reads it, and the `.env` file beside a Compose file.
+//! `${VARIABLE}` as Docker Compose reads it, and the `.env` file next to a Compose file.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::AdoptError;
 
-/// Puts values in the place of variables, everywhere in a document.
+/// Replaces the variables of a document by their values.
 pub(super) fn fill_in(value: &mut Value, variables: &BTreeMap<String, String>) -> Result<(), AdoptError> {
     match value {
         Value::String(text) if text.contains('$') => *text = filled(text, variables)?,

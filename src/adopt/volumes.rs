@@ -1,4 +1,4 @@
-//! Which directories and volumes of the engine hold what the deployment has kept so far.
+//! Directories and volumes with the data of the deployment.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -61,7 +61,8 @@ fn absolute(directory: &Path, source: &str) -> String {
     clean.display().to_string()
 }
 
-/// As Compose names it: by its `name`, by its key when it is external, else with the project in front.
+/// As Compose names it: by its `name`, by its key when it is external, else with the project in
+/// front.
 fn volume_name(deployment: &Deployment<'_>, file: &Value, key: &str) -> String {
     let declared = &file["volumes"][key];
     if let Some(name) = text(&declared["name"]) {

@@ -1,4 +1,4 @@
-//! What a copy holds, written beside it: enough to check it, and nothing secret.
+//! The manifest of a copy: enough to verify it, and nothing secret.
 
 use std::path::PathBuf;
 
@@ -10,17 +10,17 @@ pub(super) const FORMAT: u32 = 1;
 /// The file, in the directory of the copy.
 pub(super) const FILE: &str = "manifest.json";
 
-/// What a copy holds.
+/// Contents of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// Version of this format.
     pub format: u32,
-    /// Whose data it is.
+    /// The instance of the data.
     pub instance: Subject,
-    /// Why it was taken, as a sentence for people.
+    /// Reason of the copy, as a sentence for people.
     pub reason: String,
-    /// When.
+    /// Time of the copy.
     pub taken_at: Timestamp,
     /// The version of mai that took it.
     pub mai_version: String,
@@ -44,21 +44,21 @@ pub struct Subject {
 /// One file of a copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Where it is below `data/`.
+    /// Path below `data/`.
     pub path: PathBuf,
     /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of its content, in hex.
     pub sha256: String,
-    /// What is known of it when it is an SQLite database.
+    /// Properties of an SQLite database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database: Option<DatabaseFacts>,
+    pub database: Option<DatabaseInfo>,
 }
 
-/// What is known of the copy of a database.
+/// Properties of the copy of a database.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DatabaseFacts {
+pub struct DatabaseInfo {
     /// `PRAGMA user_version`.
     pub user_version: i64,
     /// The newest of our migrations that it has seen; none in databases of others.
@@ -71,8 +71,8 @@ pub struct DatabaseFacts {
 /// One symbolic link of a copy; it is never followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkEntry {
-    /// Where it is below `data/`.
+    /// Path below `data/`.
     pub path: PathBuf,
-    /// Where it points.
+    /// Its target.
     pub target: PathBuf,
 }

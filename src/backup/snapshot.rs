@@ -1,4 +1,4 @@
-//! A consistent copy of one SQLite database, whether a server writes to it or not. A copy of its files would be none.
+//! A consistent copy of one SQLite database, also while a server writes to it.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,22 +9,24 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
 use super::BackupError;
-use super::manifest::DatabaseFacts;
+use super::manifest::DatabaseInfo;
 
-/// What every SQLite database begins with, whatever its name.
+/// First bytes of every SQLite database.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// What SQLite keeps beside a database; the copy of a database holds all that is in them.
+/// Suffixes of the files next to a database. The copy of the database includes their content.
 pub(super) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Whether a file is an SQLite database.
+/// Returns whether a file is an SQLite database.
 pub(super) fn is_database(path: &Path) -> io::Result<bool> {
     let mut start = Vec::with_capacity(MAGIC.len());
     File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start)?;
     Ok(start == MAGIC)
 }
 
-/// Copies a database as it is at one moment: `VACUUM INTO` reads it in a single transaction, so writers go on and never hold it up.
-/// It is opened to be written, since a database with a write-ahead log cannot be read otherwise, and nothing is written.
+/// Copies a database as it is at one moment: `VACUUM INTO` reads it in one transaction and blocks
+/// no writer.
+/// Opens it for writing, since a database with a write-ahead log cannot be read otherwise; writes
+/// nothing.
 pub(super) async fn snapshot(from: &Path, to: &Path) -> Result<(), BackupError> {
     let failed = BackupError::database("copied", from);
     let options = SqliteConnectOptions::new()
@@ -38,8 +40,8 @@ pub(super) async fn snapshot(from: &Path, to: &Path) -> Result<(), BackupError> 
     File::open(to).and_then(|file| file.sync_all()).map_err(BackupError::io("written", to))
 }
 
-/// Opens the copy of a database, has SQLite check all of it, and tells what it is.
-pub(super) async fn inspect(copy: &Path) -> Result<DatabaseFacts, BackupError> {
+/// Checks the copy of a database and returns its properties.
+pub(super) async fn inspect(copy: &Path) -> Result<DatabaseInfo, BackupError> {
     let failed = BackupError::database("read back", copy);
     let options = SqliteConnectOptions::new().filename(copy).read_only(true).immutable(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(&failed)?;
@@ -53,7 +55,7 @@ pub(super) async fn inspect(copy: &Path) -> Result<DatabaseFacts, BackupError> {
     Ok(facts)
 }
 
-async fn facts(connection: &mut SqliteConnection) -> Result<(Vec<String>, DatabaseFacts), sqlx::Error> {
+async fn facts(connection: &mut SqliteConnection) -> Result<(Vec<String>, DatabaseInfo), sqlx::Error> {
     let complaints = sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut *connection).await?;
     let user_version = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table'");
@@ -65,5 +67,5 @@ async fn facts(connection: &mut SqliteConnection) -> Result<(Vec<String>, Databa
         0 => None,
         _ => sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(connection).await?,
     };
-    Ok((complaints, DatabaseFacts { user_version, migration, tables }))
+    Ok((complaints, DatabaseInfo { user_version, migration, tables }))
 }

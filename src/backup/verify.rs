@@ -1,15 +1,15 @@
-//! Reads a copy back: every file as the manifest has it, nothing beside them, every database whole.
+//! Verifies a copy: every file as in the manifest, no other files, every database intact.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BackupError;
+use super::create::digest;
 use super::manifest::{FILE, FORMAT, Manifest};
 use super::snapshot::inspect;
-use super::take::digest;
 
-/// Checks the copy in `directory` and returns what it holds.
+/// Verifies the copy in `directory` and returns its manifest.
 pub async fn verify(directory: &Path) -> Result<Manifest, BackupError> {
     let file = directory.join(FILE);
     let text = std::fs::read(&file).map_err(BackupError::io("read back", &file))?;

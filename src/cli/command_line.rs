@@ -1,6 +1,9 @@
-//! `MAI_SECRETS_FILE`: secret settings of a server from a mounted file, so that they do not show where its environment is looked at.
+//! Parses the command line. `MAI_SECRETS_FILE` names a mounted file with secret settings of a
+//! server, which do not
+//! show in its environment.
 //!
-//! One `NAME=VALUE` a line, the names being those of the environment; `\\` and `\n` in a value stand for a backslash and a line end. What
+//! One `NAME=VALUE` a line, the names being those of the environment; `\\` and `\n` in a value
+//! stand for a backslash and a line end. What
 //! the environment or a flag says wins.
 
 use std::collections::BTreeMap;
@@ -54,7 +57,8 @@ fn read(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
     Ok(decode(&std::fs::read_to_string(path)?))
 }
 
-/// Values of the file as defaults of the settings that have these variables: the weakest there is, and never shown.
+/// Makes the values of the file the defaults of the settings with these variables; they are never
+/// shown.
 fn with_defaults(command: Command, values: &BTreeMap<String, String>) -> Command {
     command.mut_args(|argument| {
         let value = argument.get_env().and_then(|variable| values.get(variable.to_str()?)).cloned();
@@ -71,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_fills_in_what_nothing_else_says_and_help_does_not_show_it() {
+    fn secrets_file_gives_defaults_that_help_does_not_show() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("secrets.env");
         std::fs::write(&file, "A_KEY=from file\nB_KEY=a\\\\b\\nc\nOTHER=1\n").unwrap();

@@ -1,4 +1,4 @@
-//! The ids of instances of which something may have changed; each is held once, however often it is named before it is read.
+//! Ids of instances of which something may have changed, each once until it is read.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::core::InstanceId;
 
-/// Where changes are named and read.
+/// Instances with changes that were not read yet.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    /// What is told of one instance within so long of being read is read together.
+    /// Least time between two reads of one instance.
     gap: Duration,
     names: Mutex<Names>,
     named: Notify,
@@ -23,27 +23,27 @@ pub(super) struct Changes {
 
 #[derive(Debug, Default)]
 struct Names {
-    /// By when they may be read.
+    /// By the earliest time to read them.
     pending: BTreeSet<(Instant, InstanceId)>,
-    /// When those that are pending, or were read a moment ago, may be read.
+    /// Earliest time to read an instance that is pending or was just read.
     from: HashMap<InstanceId, Instant>,
-    /// What was read a moment ago, the longest ago first.
+    /// Instances that were just read, the oldest first.
     read: VecDeque<(Instant, InstanceId)>,
 }
 
 impl Changes {
-    /// Reads each instance at once, and after that only so often.
+    /// Returns changes that are read at once and then at most once in `gap` for each instance.
     pub(super) fn spaced(gap: Duration) -> Self {
         Self { gap, ..Self::default() }
     }
 
-    /// Names an instance.
+    /// Adds an instance.
     pub(super) fn name(&self, id: &InstanceId) {
         self.names.lock().name(id, Instant::now());
         self.named.notify_one();
     }
 
-    /// Reads the names as they come. For one reader.
+    /// Returns the stream of instances, for one reader.
     pub(super) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
         futures::stream::unfold(self, |changes| async move {
             loop {
@@ -68,7 +68,7 @@ impl Names {
         self.pending.insert((from, id.clone()));
     }
 
-    /// One that may be read now; else when the next one may be.
+    /// Returns an instance to read now, or the time of the next one.
     fn next(&mut self, now: Instant, gap: Duration) -> Result<InstanceId, Option<Instant>> {
         while let Some((_, id)) = self.read.pop_front_if(|(until, _)| *until <= now) {
             // Named again since, it is pending, and read later.

@@ -7,7 +7,8 @@ use crate::api::Reason;
 /// Failure of a runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The engine or API server did not answer, or failed by itself. The same call may succeed later.
+    /// The engine or API server did not answer, or failed by itself. The same call may succeed
+    /// later.
     #[error("{action} of {instance} failed: {message}")]
     Unreachable {
         /// The call, as a noun.
@@ -19,7 +20,8 @@ pub enum RuntimeError {
         /// The client's error.
         source: Option<BoxError>,
     },
-    /// The engine or API server understood the call and refused it. It stays refused until something
+    /// The engine or API server understood the call and refused it. It stays refused until
+    /// something
     /// else changes.
     #[error("{action} of {instance} failed: {message}")]
     Refused {

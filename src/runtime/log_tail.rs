@@ -1,15 +1,15 @@
-//! The end of a log, fit to be shown to people: short, printable, and without secrets.
+//! The end of a log for people: short, printable and without secrets.
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// How many lines the end of a log has, at most.
+/// Most lines of the end of a log.
 pub(super) const LINES: usize = 20;
-/// How many bytes the end of a log has, at most.
+/// Most bytes of the end of a log.
 pub(super) const BYTES: usize = 4 * 1024;
-/// A secret shorter than this is not looked for: it would be found everywhere.
+/// Shortest secret that is removed; shorter ones would match everywhere.
 const SHORTEST_SECRET: usize = 4;
 
-/// The last lines of `text`: no control characters and none of `secrets`.
+/// Returns the last lines of `text` without control characters and `secrets`.
 pub(super) fn printable_tail(text: &[u8], secrets: &[SecretString]) -> Vec<String> {
     let mut text = String::from_utf8_lossy(text).into_owned();
     for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= SHORTEST_SECRET) {

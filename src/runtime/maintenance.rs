@@ -1,4 +1,4 @@
-//! The lock that a person's command takes on an instance: while it works on the data, no reconciler
+//! The lock of an administrator's command on an instance: while it works on the data, no reconciler
 //! starts, stops or changes the server.
 //!
 //! It is a locked file beside the secrets and logs of the instance, unlocked when the command ends,
@@ -20,7 +20,8 @@ pub struct MaintenanceLock {
 }
 
 impl MaintenanceLock {
-    /// Locks the instance whose files are in `home` for a command, such as "mai reset". The error names
+    /// Locks the instance whose files are in `home` for a command, such as "mai reset". The error
+    /// names
     /// the command that has it locked.
     pub fn acquire(home: &Path, what: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
@@ -38,7 +39,8 @@ impl MaintenanceLock {
 
 impl Drop for MaintenanceLock {
     fn drop(&mut self) {
-        // While it is still locked, so that nobody locks a file that is about to go. A left-over file
+        // While it is still locked, so that nobody locks a file that is about to go. A left-over
+        // file
         // is harmless.
         let _ = std::fs::remove_file(&self.path);
     }

@@ -24,23 +24,27 @@ pub type OutputStream = LocalBoxStream<'static, Result<Output, RuntimeError>>;
 /// Runs the commands of an administrator on a platform. A command that the platform cannot do is
 /// [`RuntimeError::Unsupported`], with the remedy.
 pub trait Manual {
-    /// Returns the instances of the state directory of which something runs or is left to take down.
+    /// Returns the instances of the state directory of which something runs or is left to take
+    /// down.
     fn instances(&self) -> ManualFuture<'_, Vec<InstanceId>>;
 
-    /// Returns the name of each instance in the platform's own tools, such as a process id. Empty for one
+    /// Returns the name of each instance in the platform's own tools, such as a process id. Empty
+    /// for one
     /// that has none.
     fn names(&self, ids: &[InstanceId]) -> Result<Vec<String>, RuntimeError>;
 
     /// Returns the directory of secrets, logs and locks of an instance on this machine.
     fn home(&self, id: &InstanceId) -> Result<PathBuf, RuntimeError>;
 
-    /// Returns the last `lines` lines of the log and, with `follow`, all that is written afterwards.
+    /// Returns the last `lines` lines of the log and, with `follow`, all that is written
+    /// afterwards.
     fn logs<'a>(&'a self, id: &'a InstanceId, lines: usize, follow: bool) -> ManualFuture<'a, OutputStream>;
 
     /// Prepares or starts a command where the server runs.
     fn exec<'a>(&'a self, target: &'a Target, command: &'a ExecCommand) -> ManualFuture<'a, Exec>;
 
-    /// Stops the server and starts it again as it is, or makes sure that the reconciler does. The former
+    /// Stops the server and starts it again as it is, or makes sure that the reconciler does. The
+    /// former
     /// server has ended when this returns; the next one need not be ready.
     fn restart<'a>(&'a self, target: &'a Target, grace: Duration) -> ManualFuture<'a, ()>;
 
@@ -142,6 +146,6 @@ pub trait RemoteControl {
 pub enum TakenDown {
     /// Its server was stopped.
     Stopped,
-    /// What ran for it was stopped and removed.
+    /// Its server was stopped and removed.
     Removed,
 }

@@ -1,4 +1,5 @@
-//! Who listens on a port: asked before a server is started there, and answered with a name instead of a number.
+//! Who listens on a port: asked before a server is started there, and answered with a name instead
+//! of a number.
 
 use std::collections::HashSet;
 use std::io;
@@ -10,9 +11,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 
 use crate::core::addresses_overlap;
 
-/// Whether a server could listen there now.
+/// Returns whether a server could listen there now.
 ///
-/// Binds as tokio does, but never listens: neither can a client be turned away by the test, nor a server that starts at the same
+/// Binds as tokio does, but never listens: neither can a client be turned away by the test, nor a
+/// server that starts at the same
 /// moment be disturbed by it.
 pub(super) fn is_free(listen: SocketAddr) -> io::Result<bool> {
     let family = if listen.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -61,7 +63,8 @@ fn holds_one_of(pid: u32, sockets: &HashSet<String>) -> bool {
         .any(|target| target.to_str().is_some_and(|target| sockets.contains(target)))
 }
 
-/// The inodes of sockets that listen where `listen` would, from a table in the form of `/proc/net/tcp` or `tcp6`.
+/// The inodes of sockets that listen where `listen` would, from a table in the form of
+/// `/proc/net/tcp` or `tcp6`.
 fn listening_inodes(table: &str, listen: SocketAddr) -> Vec<String> {
     const LISTEN: &str = "0A";
     table
@@ -79,7 +82,8 @@ fn listening_inodes(table: &str, listen: SocketAddr) -> Vec<String> {
         .collect()
 }
 
-/// Reads `0100007F:1F90`: the words of the address in the byte order of the machine, the port as a number.
+/// Reads `0100007F:1F90`: the words of the address in the byte order of the machine, the port as a
+/// number.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let words: Vec<[u8; 4]> = ip

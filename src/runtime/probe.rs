@@ -1,6 +1,7 @@
-//! Asks a server over HTTP whether it is ready. One short connection per probe, nothing kept.
+//! One HTTP request to a server, on a connection of its own: the probe of its readiness.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
@@ -12,18 +13,17 @@ use tokio::net::TcpStream;
 
 use super::Probe;
 
-/// Header in which our own server names its version.
-/// More of an answer than this is not read.
-const MOST_READ: usize = 16 * 1024;
-/// More of a server's own words than this is not repeated.
-const MOST_SAID: usize = 200;
+/// Largest part of an answer that is read.
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// Largest part of a server's own words that is repeated.
+const MAX_DETAIL_CHARS: usize = 200;
 
-/// What a probe found.
+/// Result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// 200.
     Ready {
-        /// Version the server named.
+        /// Version in the server's answer.
         version: Option<String>,
     },
     /// Anything else, as a sentence.
@@ -33,21 +33,34 @@ pub(crate) enum Answer {
     },
 }
 
-/// Asks once; never takes longer than the probe's timeout.
+/// Probes a server once, within the probe's timeout.
 pub(crate) async fn ask(listen: SocketAddr, probe: &Probe) -> Answer {
-    let target = reachable(listen);
-    match tokio::time::timeout(probe.timeout, exchange(target, &probe.path)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(detail)) => Answer::NotReady { detail },
-        Err(_) => {
-            let seconds = probe.timeout.as_secs_f32();
-            Answer::NotReady { detail: format!("GET {} was not answered within {seconds} s", probe.path) }
-        }
+    match get(listen, &probe.path, probe.timeout).await {
+        Ok(response) => Answer::from_response(&probe.path, &response),
+        Err(detail) => Answer::NotReady { detail },
     }
 }
 
-/// Where something that listens on `listen` can be asked from this machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// Returns the JSON that a server answers a path with; None where it does not within the timeout.
+pub(crate) async fn get_json(listen: SocketAddr, path: &str, timeout: Duration) -> Option<serde_json::Value> {
+    let response = get(listen, path, timeout).await.ok()?;
+    serde_json::from_slice(&response.body).ok()
+}
+
+struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn get(listen: SocketAddr, path: &str, timeout: Duration) -> Result<Response, String> {
+    tokio::time::timeout(timeout, exchange(connect_address(listen), path))
+        .await
+        .unwrap_or_else(|_| Err(format!("GET {path} was not answered within {} s", timeout.as_secs_f32())))
+}
+
+/// Returns the address at which a listener can be reached from this machine.
+fn connect_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -56,7 +69,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn exchange(target: SocketAddr, path: &str) -> Result<Answer, String> {
+async fn exchange(target: SocketAddr, path: &str) -> Result<Response, String> {
     let stream = TcpStream::connect(target).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::ConnectionRefused => format!("nothing listens on {target} yet"),
         _ => format!("{target} cannot be reached: {error}"),
@@ -69,45 +82,48 @@ async fn exchange(target: SocketAddr, path: &str) -> Result<Answer, String> {
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| format!("GET {path} is no valid request: {error}"))?;
-    let asking = async {
+    let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = response.into_parts();
-        // Read to the end, so that the server does not see a connection that was reset; an unreadable body changes nothing.
-        let body = Limited::new(body, MOST_READ).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Ok(answer(path, head.status, &head.headers, &body))
+        // Read to the end, so that the server does not see a reset connection. An unreadable body
+        // changes nothing.
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        Ok(Response { status: head.status, headers: head.headers, body })
     };
-    tokio::pin!(asking);
+    tokio::pin!(answer);
     tokio::select! {
-        answer = &mut asking => answer,
-        // The connection may close before the answer that it delivered is looked at.
-        _ = connection => asking.await,
+        answer = &mut answer => answer,
+        // The connection may close before the answer that it delivered is polled.
+        _ = connection => answer.await,
     }
 }
 
-fn answer(path: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Answer {
-    if status == StatusCode::OK {
-        let version = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(printable);
-        return Answer::Ready { version: version.filter(|version| !version.is_empty()) };
+impl Answer {
+    fn from_response(path: &str, Response { status, headers, body }: &Response) -> Self {
+        if *status == StatusCode::OK {
+            let version = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(printable);
+            return Self::Ready { version: version.filter(|version| !version.is_empty()) };
+        }
+        let words = serde_json::from_slice::<serde_json::Value>(body)
+            .ok()
+            .and_then(|body| Some(printable(body.get("detail")?.as_str()?)))
+            .filter(|detail| !detail.is_empty());
+        let detail = match words {
+            Some(words) => format!("GET {path} was answered with {}: {words}", status.as_u16()),
+            None => format!("GET {path} was answered with {status}"),
+        };
+        Self::NotReady { detail }
     }
-    let said = serde_json::from_slice::<serde_json::Value>(body)
-        .ok()
-        .and_then(|body| Some(printable(body.get("detail")?.as_str()?)))
-        .filter(|detail| !detail.is_empty());
-    let detail = match said {
-        Some(said) => format!("GET {path} was answered with {}: {said}", status.as_u16()),
-        None => format!("GET {path} was answered with {status}"),
-    };
-    Answer::NotReady { detail }
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MOST_SAID).collect()
+    text.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -122,7 +138,7 @@ mod tests {
         }
     }
 
-    async fn server_that_says(answer: &'static str) -> SocketAddr {
+    async fn server_answering(answer: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -143,22 +159,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_200_is_ready_and_names_the_version() {
-        let address = server_that_says("HTTP/1.1 200 OK\r\nx-mai-version: 1.2.3\r\ncontent-length: 2\r\n\r\n{}").await;
+    async fn status_200_is_ready_with_its_version() {
+        let address = server_answering("HTTP/1.1 200 OK\r\nx-mai-version: 1.2.3\r\ncontent-length: 2\r\n\r\n{}").await;
         assert_eq!(ask(address, &probe(1000)).await, Answer::Ready { version: Some("1.2.3".to_owned()) });
         let address =
-            server_that_says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n").await;
+            server_answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n").await;
         assert_eq!(ask(address, &probe(1000)).await, Answer::Ready { version: None });
     }
 
     #[tokio::test]
-    async fn another_status_is_told_in_the_words_of_the_server() {
+    async fn other_status_repeats_the_words_of_the_server() {
         let address =
-            server_that_says("HTTP/1.1 503 x\r\ncontent-length: 27\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
+            server_answering("HTTP/1.1 503 x\r\ncontent-length: 27\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
         let detail = not_ready(ask(address, &probe(1000)).await);
         assert!(detail.starts_with("GET /ready was answered with 503"), "{detail}");
         let address =
-            server_that_says("HTTP/1.1 503 x\r\nconnection: close\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
+            server_answering("HTTP/1.1 503 x\r\nconnection: close\r\n\r\n{\"detail\":\"still\\nmigrating\"}").await;
         assert_eq!(
             not_ready(ask(address, &probe(1000)).await),
             "GET /ready was answered with 503: stillmigrating",
@@ -167,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_ends_with_the_timeout_and_a_closed_port_at_once() {
+    async fn silence_ends_at_timeout_and_a_closed_port_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let started = Instant::now();
@@ -178,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_listens_everywhere_is_asked_on_loopback() {
+    fn unspecified_address_is_probed_on_loopback() {
         for (listen, target) in
             [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("127.0.0.3:80", "127.0.0.3:80")]
         {
-            assert_eq!(reachable(listen.parse().unwrap()).to_string(), target);
+            assert_eq!(connect_address(listen.parse().unwrap()).to_string(), target);
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Where documents and secrets come from.
+//! Documents and secrets, from a directory or a cluster.
 //!
-//! A source gives a watch stream of `MaiInstance` documents, exactly as a cluster's watch would, and the values of the secrets they
-//! refer to. An instance that is to go is first shown with a deletion timestamp and [`crate::api::FINALIZER`]; it leaves the stream
-//! when the loop has said that its workload is gone ([`Source::remove_finalizer`]).
+//! A source gives a watch stream of `MaiInstance` documents, exactly as a cluster's watch would,
+//! and the values of the secrets they
+//! refer to. An instance that is to go is first shown with a deletion timestamp and
+//! [`crate::api::FINALIZER`]; it leaves the stream
+//! when its workload has been removed ([`Source::remove_finalizer`]).
 
 pub mod cluster;
 pub mod directory;
@@ -18,9 +20,9 @@ use crate::api::{MaiInstance, SecretRef};
 /// The stream that a source gives.
 pub type Documents = BoxStream<'static, Result<watcher::Event<MaiInstance>, watcher::Error>>;
 
-/// What the loop asks of a source beside the stream.
+/// A source of documents and secrets.
 pub trait Source: Send + Sync + 'static {
-    /// The value a reference points to, as it is now.
+    /// Returns the current value of a reference.
     fn secret(
         &self,
         namespace: &str,
@@ -30,7 +32,8 @@ pub trait Source: Send + Sync + 'static {
     /// Emits whenever secrets may have changed; may be taken once.
     fn secret_changes(&self) -> BoxStream<'static, Rotated>;
 
-    /// Adds the finalizer before anything is created for an instance, so that its document cannot go first.
+    /// Adds the finalizer before anything is created for an instance, so that its document cannot
+    /// go first.
     fn add_finalizer(
         &self,
         _namespace: &str,
@@ -40,11 +43,12 @@ pub trait Source: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Removes the finalizer of a deleted instance whose workload is gone, so that its document can go.
+    /// Removes the finalizer of a deleted instance whose workload is gone, so that its document can
+    /// go.
     fn remove_finalizer(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
 }
 
-/// Which secrets may have changed.
+/// Secrets that may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// Any.
@@ -58,7 +62,7 @@ pub enum Rotated {
     },
 }
 
-/// Why a secret has no value. Never holds one.
+/// Failure to read a secret. Never contains a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences say it")]
 pub enum SecretError {
@@ -84,7 +88,7 @@ pub enum SecretError {
     Unusable { name: String, file: String, problem: String },
 }
 
-/// Why a source could not do what it was asked.
+/// Failure of a source.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences say it")]
 pub enum SourceError {

@@ -41,7 +41,8 @@ pub(in crate::cli) struct NamedInstance {
 }
 
 impl InstanceArgs {
-    /// Returns the instance. Its name may be written as NAMESPACE/NAME, where two namespaces have one.
+    /// Returns the instance. Its name may be written as NAMESPACE/NAME, where two namespaces have
+    /// one.
     pub(in crate::cli) async fn find(&self) -> anyhow::Result<NamedInstance> {
         let name = &self.name;
         let state_dir = self.place.state_dir()?;

@@ -1,4 +1,4 @@
-//! How a plan is shown, of a directory and of a cluster alike: as lines or as JSON, and by the exit code.
+//! Output of a plan, of a directory and of a cluster alike: lines or JSON, and the exit code.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,13 +9,13 @@ use crate::core::{Action, Change};
 use crate::reconcile::{PlanState, Planned};
 use crate::state::Problem;
 
-/// Something would change.
+/// Exit code when something would change.
 const CHANGES: u8 = 2;
 
 /// One instance of the plan.
 pub(in crate::cli) struct Item {
     pub(in crate::cli) planned: Planned,
-    /// Where its document is, when that is a file.
+    /// File of its document, if it has one.
     pub(in crate::cli) file: Option<String>,
     /// Fields of the document that differ from the one that was accepted last.
     pub(in crate::cli) document: Vec<DocumentChange>,
@@ -36,7 +36,7 @@ impl std::fmt::Display for DocumentChange {
 }
 
 impl Item {
-    /// Whether a step would be taken.
+    /// Returns whether an action would be applied.
     fn changes(&self) -> bool {
         self.planned.action != Action::Wait
     }
@@ -64,7 +64,7 @@ impl Item {
         }
     }
 
-    /// Why the step would be taken, as a sentence.
+    /// Returns the reason of the action, as a sentence.
     fn why(&self) -> String {
         match &self.planned.action {
             Action::Prepare(missing) => format!("{missing} is needed first and is not there"),
@@ -87,7 +87,7 @@ impl Item {
     }
 }
 
-/// Prints a plan; `place` is told beside the name of an instance.
+/// Prints a plan. `place` is printed next to the name of an instance.
 pub(in crate::cli) fn show<'a>(
     items: &'a [Item],
     problems: &[Problem],

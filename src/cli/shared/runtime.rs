@@ -1,4 +1,5 @@
-//! The runtime of a directory: chosen by an argument, else the one that `mai compose` last ran it with.
+//! The runtime of a directory: chosen by an argument, else the one that `mai compose` last ran it
+//! with.
 //! Only this file knows which runtimes there are.
 
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ const FILE: &str = "runtime";
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RuntimeChoice {
-    /// What runs the instances [default: what `mai compose` last ran them with]
+    /// Runtime of the instances [default: the last one of `mai compose`]
     #[arg(long, value_enum, value_name = "RUNTIME")]
     runtime: Option<RuntimeKind>,
 

@@ -1,4 +1,5 @@
-//! Tells systemd how this program is, over the socket that `Type=notify` names; without one there is nobody to tell.
+//! Notifies systemd of the state of this program, over the socket of `Type=notify`, if there is
+//! one.
 
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
@@ -6,16 +7,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// The service manager of this program, if it has one that wants to be told.
+/// The service manager of this program, if it expects notifications.
 #[derive(Debug)]
 pub(in crate::cli) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often it wants a sign of life.
+    /// Interval of watchdog notifications.
     watchdog: Option<Duration>,
 }
 
 impl ServiceManager {
-    /// Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, as sd_notify(3) and sd_watchdog_enabled(3) have them.
+    /// Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID, as sd_notify(3) and
+    /// sd_watchdog_enabled(3) have them.
     pub(in crate::cli) fn from_environment() -> Self {
         let text = |name: &str| std::env::var(name).ok();
         Self::new(std::env::var_os("NOTIFY_SOCKET"), text("WATCHDOG_USEC"), text("WATCHDOG_PID"))
@@ -37,17 +39,18 @@ impl ServiceManager {
         Self { socket, watchdog }
     }
 
-    /// The work has begun.
+    /// Notifies that this program is ready.
     pub(in crate::cli) fn ready(&self) {
         self.tell("READY=1");
     }
 
-    /// The end has begun.
+    /// Notifies that this program is stopping.
     pub(in crate::cli) fn stopping(&self) {
         self.tell("STOPPING=1");
     }
 
-    /// Says again and again that this program is alive; never returns. It lives in a task of the runtime that does the work, so that a
+    /// Says again and again that this program is alive; never returns. It lives in a task of the
+    /// runtime that does the work, so that a
     /// runtime which gets nowhere is noticed.
     pub(in crate::cli) async fn keep_alive(&self) {
         let Some(interval) = self.watchdog else { return std::future::pending().await };
@@ -62,7 +65,7 @@ impl ServiceManager {
         if let Some((socket, address)) = &self.socket
             && let Err(error) = socket.send_to_addr(state.as_bytes(), address)
         {
-            tracing::warn!("systemd could not be told {state}: {error}");
+            tracing::warn!("systemd could not be notified of {state}: {error}");
         }
     }
 }
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn systemd_is_told_and_gets_its_signs_of_life() {
+    async fn service_manager_gets_state_and_watchdog_messages() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_where_nobody_asked() {
+    fn no_notification_without_a_socket_or_for_another_pid() {
         let name = format!("mai-notify-{}", std::process::id());
         let listening = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         listening.set_nonblocking(true).unwrap();

@@ -1,8 +1,9 @@
-//! How a long-running verb is told to end.
+//! Signals that end a long-running verb.
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached servers notice and follow.
+/// Resolves at the first Ctrl-C or SIGTERM; a second one ends the program at once, which attached
+/// servers notice and follow.
 pub(in crate::cli) fn stop() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

@@ -1,4 +1,5 @@
-//! Where the state of a directory of documents is kept: the same place for every verb, and never inside the directory.
+//! State directory of a directory of documents: the same for every verb, and never inside the
+//! directory.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ pub(in crate::cli) struct Place {
     /// Directory that holds the MaiInstance documents
     pub directory: PathBuf,
 
-    /// Where databases, logs and the state of the instances are kept [default: a folder of its own under /var/lib/mai for root,
+    /// Where databases, logs and the state of the instances are kept [default: a folder of its own
+    /// under /var/lib/mai for root,
     /// under $XDG_STATE_HOME/mai or ~/.local/state/mai for others]
     #[arg(long, env = "MAI_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -21,7 +23,8 @@ impl Place {
     pub fn state_dir(&self) -> anyhow::Result<PathBuf> {
         let chosen = match &self.state_dir {
             Some(chosen) => chosen.clone(),
-            // The path as it was given, made absolute: a symlink that is re-pointed by a deployment stays the same place.
+            // The path as it was given, made absolute: a symlink that is re-pointed by a deployment
+            // stays the same place.
             None => root()?.join(folder(&std::path::absolute(&self.directory)?)),
         };
         Ok(std::path::absolute(chosen)?)
@@ -39,7 +42,8 @@ fn root() -> anyhow::Result<PathBuf> {
         .ok_or_else(|| anyhow::anyhow!("neither XDG_STATE_HOME nor HOME is set; name a place with --state-dir"))
 }
 
-/// Its own name, readable, and a hash of the whole path, so that two directories of one name stay apart.
+/// Its own name, readable, and a hash of the whole path, so that two directories of one name stay
+/// apart.
 fn folder(directory: &Path) -> String {
     let clean: PathBuf = directory.components().collect();
     let name = clean.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|| "root".to_owned());
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_directory_has_one_state_however_it_is_written() {
+    fn one_directory_has_one_state_for_every_spelling() {
         assert_eq!(folder(Path::new("/srv/clients")), folder(Path::new("/srv/clients/")));
         assert_eq!(folder(Path::new("/srv/clients")), folder(Path::new("/srv/./clients")));
         assert_ne!(folder(Path::new("/srv/clients")), folder(Path::new("/opt/clients")));

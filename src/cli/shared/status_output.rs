@@ -1,4 +1,4 @@
-//! How it is shown how instances stand, those of a directory and those of a cluster alike.
+//! Output of the status of instances, of a directory and of a cluster alike.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::api::{ConditionKind, MaiInstanceStatus};
 
-/// Above the rows.
+/// Header of the table.
 pub(in crate::cli) const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
 
-/// How instances are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(in crate::cli) enum Format {
     /// For people
@@ -22,11 +22,11 @@ pub(in crate::cli) enum Format {
     Yaml,
 }
 
-/// One instance below [`HEADER`].
+/// Returns the row of an instance.
 pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
     let ready = status.condition(ConditionKind::Ready);
     let stalled = status.true_condition(ConditionKind::Stalled);
-    // What a person has to do comes before what is.
+    // A required action comes before the readiness.
     let telling = stalled.or(ready);
     [
         name.to_owned(),
@@ -39,7 +39,7 @@ pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7]
     ]
 }
 
-/// A terminal that watches shows the newest alone; whatever else reads gets one after the other.
+/// Prints a status. A terminal that watches is cleared first.
 pub(in crate::cli) fn say(watch: bool, text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if watch && out.is_terminal() {
@@ -49,7 +49,7 @@ pub(in crate::cli) fn say(watch: bool, text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-/// In its largest unit, as people say it.
+/// Returns the age in its largest unit.
 pub(in crate::cli) fn age(since: Timestamp) -> String {
     let seconds = Timestamp::now().duration_since(since).as_secs().max(0);
     match seconds {
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_said_in_their_largest_unit() {
+    fn age_is_shown_in_its_largest_unit() {
         let ago = |seconds| age(Timestamp::now() - jiff::SignedDuration::from_secs(seconds));
         assert_eq!([5, 119, 600, 86_400, 864_000].map(ago), ["5s", "119s", "10m", "24h", "10d"]);
     }

@@ -1,4 +1,5 @@
-//! The server of one instance, stopped while a command works on its data. A running reconciler leaves it
+//! The server of one instance, stopped while a command works on its data. A running reconciler
+//! leaves it
 //! alone meanwhile.
 
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use crate::runtime::{Directories, MaintenanceLock};
 
 /// Interval between checks for a server that was started meanwhile.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
-/// Checks in a row that find nothing running: a reconciler may have been in the middle of a start when the
+/// Checks in a row that find nothing running: a reconciler may have been in the middle of a start
+/// when the
 /// lock was taken.
 const QUIET_CHECKS: u32 = 5;
 
@@ -56,7 +58,8 @@ impl<'a> StoppedServer<'a> {
         Ok(())
     }
 
-    /// Unlocks the instance. A server that ran before is started again; returns the time until it was ready.
+    /// Unlocks the instance. A server that ran before is started again; returns the time until it
+    /// was ready.
     pub(in crate::cli) async fn start_again(self, timeout: Duration) -> anyhow::Result<Option<Duration>> {
         let Self { instance, lock, was_running, .. } = self;
         if !was_running {

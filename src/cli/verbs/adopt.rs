@@ -16,10 +16,11 @@ use crate::runtime::docker::{ForeignContainer, RENAMED_SUFFIX};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The docker-compose.yml of the deployment; `.env` beside it is read too
+    /// The docker-compose.yml of the deployment; `.env` next to it is read too
     file: PathBuf,
 
-    /// Directory to write the document to, as NAME.yaml; a file that is there is never overwritten [default: print it]
+    /// Directory to write the document to, as NAME.yaml; an existing file is never overwritten
+    /// [default: print it]
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
 
@@ -31,11 +32,12 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     service: Option<String>,
 
-    /// What the image holds [default: told by the image's name and by what is in the data directory]
+    /// Kind of the server [default: from the image's name and the data directory]
     #[arg(long, value_enum)]
     kind: Option<Kind>,
 
-    /// Stop the container that serves now and put it aside under another name, so that the next `mai compose` can take its place
+    /// Stop the container that serves now and rename it, so that the next `mai compose` can replace
+    /// it
     #[arg(long)]
     stop: bool,
 
@@ -115,7 +117,7 @@ fn read(args: &Args) -> anyhow::Result<Adopted> {
     Ok(adopted)
 }
 
-/// Whatever the image is called: the database in the data directory is Open WebUI's.
+/// Returns whether the data directory has Open WebUI's database.
 fn keeps_open_webui(adopted: &Adopted) -> bool {
     let data = adopted.document["spec"]["storage"]["data"]["hostPath"].as_str();
     data.is_some_and(|data| Path::new(data).join("webui.db").exists())
@@ -129,13 +131,10 @@ fn write(directory: &Path, adopted: &Adopted) -> anyhow::Result<()> {
     let document = directory.join(format!("{}.yaml", adopted.name));
     let secret = directory.join("secrets").join(format!("{}.yaml", adopted.name));
     let secret = adopted.secret().map(|value| (secret, value));
-    // Looked at first, so that not one of two is written.
+    // Checked first, so that both are written or none.
     for path in std::iter::once(&document).chain(secret.iter().map(|(path, _)| path)) {
         if path.symlink_metadata().is_ok() {
-            anyhow::bail!(
-                "{} is there already and is not overwritten; remove it or choose another --name",
-                path.display()
-            );
+            anyhow::bail!("{} exists and is not overwritten; remove it or choose another --name", path.display());
         }
     }
     if let Some((path, value)) = &secret {
@@ -155,7 +154,8 @@ fn create(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The container that serves now holds the data, the port and perhaps the name.
+/// Stops and renames the container that serves now, or says how: it has the port and perhaps the
+/// name.
 async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
     let container = &adopted.container;
     let by_hand = format!("docker stop {container} && docker rename {container} {container}{RENAMED_SUFFIX}");
@@ -164,7 +164,7 @@ async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
         Err(error) if args.stop => return Err(error.into()),
         Err(_) => {
             eprintln!(
-                "whether container {container} runs could not be asked; before the next `mai compose`: {by_hand}"
+                "the engine did not say whether container {container} runs; before the next `mai compose`: {by_hand}"
             );
             return Ok(());
         }
@@ -175,7 +175,7 @@ async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
             eprintln!("container {container} is stopped and is called {aside} now; its data stays where it is");
         }
         Some(found) => {
-            let state = if found.runs { "runs and would" } else { "is there and would" };
+            let state = if found.runs { "runs and would" } else { "exists and would" };
             eprintln!("container {container} {state} be in the way; before the next `mai compose`: {by_hand}");
         }
         None if args.stop => eprintln!("there is no container {container} to stop"),

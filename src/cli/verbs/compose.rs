@@ -1,4 +1,4 @@
-//! `mai compose DIR`: keeps the instances of a directory as declared, until it is told to stop.
+//! `mai compose DIR`: keeps the instances of a directory as declared, until it is stopped.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use futures::FutureExt as _;
-use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
 use crate::cli::shared::service_manager::ServiceManager;
 use crate::cli::shared::state_dir::Place;
 use crate::reconcile::{self, InstanceFeed, Options, Transition};
+use crate::runtime::probe::get_json;
 use crate::runtime::{Apply, Observe};
 use crate::source::directory::Directory;
 use crate::state::{Problem, State};
@@ -26,7 +24,7 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
 
-    /// What runs the instances
+    /// Runtime of the instances
     #[arg(long, value_enum, default_value = "process", value_name = "RUNTIME")]
     runtime: RuntimeKind,
 
@@ -34,11 +32,12 @@ pub(in crate::cli) struct Args {
     #[arg(long, env = "DOCKER_HOST", value_name = "unix://SOCKET")]
     docker_host: Option<String>,
 
-    /// Leave the servers running when this program ends; the next run takes them over, `mai down` stops them
+    /// Leave the servers running when this program ends; the next run takes them over, `mai down`
+    /// stops them
     #[arg(long)]
     detach: bool,
 
-    /// How often every instance is looked at, whatever was missed, such as 20s
+    /// Interval between reconciliations of an unchanged instance, such as 20s
     #[arg(long, default_value = "20s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     resync: Duration,
 }
@@ -107,7 +106,7 @@ async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
             format!("{name:<20} gone        its data stays unless its document said deletionPolicy: Delete")
         } else if ready {
             let next = match listen {
-                Some(listen) => what_next(listen).await,
+                Some(listen) => next_step(listen).await,
                 None => "open it",
             };
             format!("{name:<20} ready       {}   {next}", address.unwrap_or_default())
@@ -120,22 +119,12 @@ async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
     }
 }
 
-/// Asks the instance, as its own pages do, whether anybody has registered yet.
-async fn what_next(listen: SocketAddr) -> &'static str {
-    match tokio::time::timeout(Duration::from_secs(2), config(listen)).await {
-        Ok(Ok(config)) if config["onboarding"] == true => "open it, the first to register becomes admin",
+/// Returns the next step of the administrator: an instance without users has none to sign in.
+async fn next_step(listen: SocketAddr) -> &'static str {
+    match get_json(listen, "/api/config", Duration::from_secs(2)).await {
+        Some(config) if config["onboarding"] == true => "open it, the first to register becomes admin",
         _ => "open it and sign in",
     }
-}
-
-async fn config(listen: SocketAddr) -> anyhow::Result<serde_json::Value> {
-    let stream = tokio::net::TcpStream::connect(listen).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    let request =
-        http::Request::get("/api/config").header(http::header::HOST, listen.to_string()).body(Empty::<Bytes>::new())?;
-    let body = sender.send_request(request).await?.into_body().collect().await?.to_bytes();
-    Ok(serde_json::from_slice(&body)?)
 }
 
 async fn print_problems(mut problems: watch::Receiver<Vec<Problem>>) {

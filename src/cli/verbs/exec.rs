@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -49,7 +50,11 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         };
         match instance.manual.exec(&instance.target, &command).await? {
             // Returns only when that failed.
-            Exec::Local(mut local) => Err(local.exec()).with_context(|| format!("{program} could not be run")),
+            Exec::Local(mut local) => {
+                let error = local.exec();
+                let directory = local.get_current_dir().unwrap_or(Path::new(".")).display();
+                Err(error).with_context(|| format!("{program} could not be run in {directory}"))
+            }
             Exec::Remote(remote) => run_remote(remote, terminal).await,
         }
     })
@@ -87,7 +92,8 @@ async fn run_remote(mut command: RemoteCommand, terminal: bool) -> anyhow::Resul
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-/// Reads standard input on a thread of its own: a blocked read cannot be cancelled and would delay the end.
+/// Reads standard input on a thread of its own: a blocked read cannot be cancelled and would delay
+/// the end.
 fn read_stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
     let (sender, receiver) = mpsc::channel(4);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
@@ -101,7 +107,8 @@ fn read_stdin() -> std::io::Result<mpsc::Receiver<Bytes>> {
     Ok(receiver)
 }
 
-/// Gives the command's terminal the size of this one. Errors are ignored: the command may have just ended.
+/// Gives the command's terminal the size of this one. Errors are ignored: the command may have just
+/// ended.
 async fn copy_size(control: &dyn RemoteControl) {
     if let Ok(size) = tcgetwinsize(std::io::stdout()) {
         let _ = control.resize(size.ws_col, size.ws_row).await;

@@ -1,4 +1,4 @@
-//! `mai health`: asks a server whether it answers; the health check of its image, which holds no shell and no curl.
+//! `mai health`: probes a server. The health check of its image, which has no shell and no curl.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,7 +14,8 @@ use crate::runtime::probe::{Answer, ask};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// What is asked, such as http://127.0.0.1:8080/health [default: /ready of the server that has this environment]
+    /// URL to probe, such as http://127.0.0.1:8080/health [default: /ready of the server that has
+    /// this environment]
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
 
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, env = environment::PORT, default_value_t = http::PORT)]
     port: u16,
 
-    /// How long an answer may take, such as 5s
+    /// Longest time for an answer, such as 5s
     #[arg(long, default_value = "5s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     timeout: Duration,
 }
@@ -36,7 +37,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let (server, path) = target(args).await?;
         match ask(server, &Probe { path, interval: Duration::ZERO, timeout: args.timeout }).await {
             Answer::Ready { .. } => Ok(ExitCode::SUCCESS),
-            Answer::NotReady { detail } => anyhow::bail!("the server is not well: {detail}"),
+            Answer::NotReady { detail } => anyhow::bail!("the server is not ready: {detail}"),
         }
     })
 }
@@ -45,10 +46,7 @@ async fn target(args: &Args) -> anyhow::Result<(SocketAddr, String)> {
     let (host, port, path) = match &args.url {
         None => (args.host.clone(), args.port, http::READY_PATH.to_owned()),
         Some(url) => {
-            anyhow::ensure!(
-                url.scheme() == "http",
-                "{url} cannot be asked: only http is spoken to a server's own port"
-            );
+            anyhow::ensure!(url.scheme() == "http", "{url} cannot be probed: a server's own port speaks only http");
             let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
             let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
             (host, url.port().unwrap_or(80), path)
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_url_names_address_port_and_path() {
+    async fn url_names_address_port_and_path() {
         for (arguments, server, path) in [
             (["--host", "0.0.0.0", "--port", "81"].as_slice(), "0.0.0.0:81", "/ready"),
             (&["--url", "http://127.0.0.1:8080/health"], "127.0.0.1:8080", "/health"),

@@ -17,7 +17,7 @@ pub(in crate::cli) struct Args {
     #[arg(short, long)]
     follow: bool,
 
-    /// How many lines to begin with
+    /// Number of lines to begin with
     #[arg(short = 'n', long, default_value_t = 100)]
     lines: usize,
 }

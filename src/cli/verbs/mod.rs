@@ -1,4 +1,5 @@
-//! The verbs of `mai`, one file each. A new verb is a file here and three lines below: its module, its
+//! The verbs of `mai`, one file each. A new verb is a file here and three lines below: its module,
+//! its
 //! variant of [`Verb`] and its call in [`run`].
 
 mod adopt;
@@ -33,32 +34,36 @@ pub(super) enum Verb {
     Compose(compose::Args),
     /// Keep the instances of a Kubernetes cluster running as declared
     Operator(operator::Args),
-    /// Look after the instances of a Kubernetes cluster by hand; the same as `kubectl mai`, when `kubectl-mai` on PATH is a link to this program
+    /// Inspect and operate the instances of a Kubernetes cluster; the same as `kubectl mai`, when
+    /// `kubectl-mai` on PATH is a link to this program
     Kube(kube::Args),
-    /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
+    /// Show what `compose` would change now and why; exit code 0: nothing, 2: something, 1: a
+    /// document has an error or an instance is blocked
     Plan(plan::Args),
-    /// Show how the instances of a directory stand
+    /// Show the status of the instances of a directory
     Status(status::Args),
-    /// Print what the server of an instance wrote
+    /// Print the log of an instance
     Logs(logs::Args),
-    /// Stop the server of an instance and start it again as it is; says how long that took
+    /// Restart the server of an instance and print how long that took
     Restart(restart::Args),
-    /// Write the document that takes over a deployment made by hand with Docker Compose; its data is not touched
+    /// Write the document that takes over a deployment made by hand with Docker Compose; its data
+    /// is not touched
     Adopt(adopt::Args),
-    /// Run a command in the container of an instance; its exit code is this one's
+    /// Run a command in the container of an instance and exit with its exit code
     Exec(exec::Args),
-    /// Give the data and backups of an instance to the user that its server runs as; tells what that changed
+    /// Give the data and backups of an instance to the user of its server, and print the changes
     FixPermissions(fix_permissions::Args),
-    /// Wipe the configuration of an instance, or all of its data, after a copy that was read back and checked
+    /// Wipe the configuration of an instance, or all of its data, after a verified copy
     Reset(reset::Args),
-    /// Stop the servers that `mai compose --detach` left running, or stop and remove the containers; data stays
+    /// Stop the servers that `mai compose --detach` left running, or stop and remove the
+    /// containers; data stays
     Down(down::Args),
-    /// Check documents without running anything; says what is wrong by file, line and field
+    /// Check documents without running anything, and print errors by file, line and field
     Validate(validate::Args),
     /// Run the chat server of one client
     // Boxed: the settings of a server are much bigger than any other verb's.
     Serve(Box<serve::Args>),
-    /// Ask a server whether it answers; the health check of its image
+    /// Check that a server answers; the health check of its image
     Health(health::Args),
     /// Serve a mock of OpenRouter, for trying out and for tests
     MockUpstream(mock_upstream::Args),

@@ -1,4 +1,4 @@
-//! `mai operator`: keeps the instances of a cluster as declared, until it is told to stop.
+//! `mai operator`: keeps the instances of a cluster as declared, until it is stopped.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::server::LogFormat;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Namespaces to look after, separated by commas [default: all]
+    /// Namespaces to reconcile, separated by commas [default: all]
     #[arg(long, env = "MAI_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACES")]
     namespaces: Vec<String>,
 
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, env = "MAI_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
 
-    /// How often every instance is looked at, whatever was missed, such as 5m
+    /// Interval between reconciliations of an unchanged instance, such as 5m
     #[arg(long, env = "MAI_RESYNC", default_value = "5m", value_parser = crate::api::parse_duration, value_name = "TIME")]
     resync: Duration,
 
@@ -33,15 +33,16 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     entrances: Entrances,
 
-    /// How its log is written
+    /// Format of the log
     #[arg(long, env = mai_contract::environment::LOG_FORMAT, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
 }
 
-/// From where people come; whoever plans has to know what the operator was told.
+/// Namespaces of ingress controllers: an argument of the operator that a plan needs too.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Entrances {
-    /// Namespaces whose pods may reach instances that declare an Ingress or a Gateway: those of the controllers that serve them
+    /// Namespaces whose pods may reach instances that declare an Ingress or a Gateway: those of the
+    /// controllers that serve them
     #[arg(
         long,
         env = "MAI_ENTRANCES",
@@ -87,14 +88,14 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            // At once: what is under way may not overlap with another leader's work.
+            // At once: running work must not overlap with another leader's.
             eprintln!("mai: {error}");
             std::process::exit(1);
         }
     }
 }
 
-/// Unlike any other's, also when a pod is started again under its name.
+/// Returns a unique identity, also when a pod is started again under its name.
 fn identity() -> String {
     let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "mai".to_owned());
     format!("{host}_{}", uuid::Uuid::new_v4())

@@ -45,7 +45,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         None => Vec::new(),
     };
     let observer = args.choice.observer(&state_dir).await?;
-    let preview = Preview::of(&args.place.directory, known, observer.platform().kind).await?;
+    let preview = Preview::read(&args.place.directory, known, observer.platform().kind).await?;
     let items = plan_all(&preview, state.as_ref(), &observer).await?;
     if let Some(state) = state {
         state.close().await;
@@ -84,7 +84,7 @@ fn edits(one: &Previewed) -> Vec<DocumentChange> {
         .collect()
 }
 
-/// The single values of a document by their path.
+/// Collects the single values of a document by their path.
 fn leaves(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::api::ServerKind;
-use crate::backup::{Subject, take};
+use crate::backup::{Subject, create_copy};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
 use crate::cli::shared::stopped_server::StoppedServer;
@@ -19,7 +19,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     instance: InstanceArgs,
 
-    /// Remove what the administrator set in the pages, the upstream connection among it; people, chats and usage stay
+    /// Remove what the administrator set in the pages, the upstream connection among it; people,
+    /// chats and usage stay
     #[arg(long)]
     configuration: bool,
 
@@ -31,7 +32,7 @@ pub(in crate::cli) struct Args {
     #[arg(long)]
     yes: bool,
 
-    /// How long to wait until it answers again
+    /// Longest wait until it answers again
     #[arg(long, default_value = "60s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     timeout: Duration,
 }
@@ -70,29 +71,29 @@ async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The copy comes first, and nothing is wiped unless it was read back.
+/// Copies the data, verifies the copy, and only then wipes.
 async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>) -> anyhow::Result<()> {
     let (id, name) = (instance.id(), &instance.id().name);
     let nothing = || format!("nothing of {id} was wiped");
-    let rest = OfflineData::lock(&stopped.directories.data).with_context(nothing)?;
+    let data = OfflineData::lock(&stopped.directories.data).with_context(nothing)?;
     let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
     let reason = format!("before mai reset --{}", args.what());
-    let taken = take(subject, &stopped.directories.data, &stopped.directories.backups, "reset", reason)
+    let copy = create_copy(subject, &stopped.directories.data, &stopped.directories.backups, "reset", reason)
         .await
         .with_context(nothing)?;
-    let files = taken.manifest.files.len();
-    println!("{name:<20} copied to {} and checked ({files} files)", taken.path.display());
+    let files = copy.manifest.files.len();
+    println!("{name:<20} copied to {} and checked ({files} files)", copy.path.display());
     if args.everything {
-        rest.clear().with_context(|| {
+        data.clear().with_context(|| {
             format!(
                 "{} could only be wiped in part; the copy is in {}",
                 stopped.directories.data.display(),
-                taken.path.display()
+                copy.path.display()
             )
         })?;
         println!("{name:<20} wiped: it begins anew");
     } else {
-        let settings = rest.clear_settings().await?;
+        let settings = data.clear_settings().await?;
         println!("{name:<20} settings wiped: {settings}; people, chats and usage stay");
     }
     Ok(())

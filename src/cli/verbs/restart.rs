@@ -13,7 +13,7 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     instance: InstanceArgs,
 
-    /// How long to wait until it answers again
+    /// Longest wait until it answers again
     #[arg(long, default_value = "60s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     timeout: Duration,
 }

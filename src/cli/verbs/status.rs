@@ -1,4 +1,4 @@
-//! `mai status DIR`: how each instance stands, read from the state database without disturbing the reconciler.
+//! `mai status DIR`: prints the status of each instance from the state database.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::cli::shared::table;
 use crate::core::InstanceId;
 use crate::state::{KnownDocument, Problem, State};
 
-/// How often a watched status is looked at.
+/// Interval between reads of a watched status.
 const AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(in crate::cli) struct Args {
     /// Only this instance, with its latest events
     name: Option<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     output: Format,
 
@@ -95,7 +95,7 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
     })
 }
 
-/// Adds what a provider looks for when something is wrong.
+/// Adds the columns of the wide format.
 fn widen(table: &mut Table, instances: &[(KnownDocument, MaiInstanceStatus)], state_dir: &Path) -> anyhow::Result<()> {
     let ids: Vec<InstanceId> = instances
         .iter()

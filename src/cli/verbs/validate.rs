@@ -95,7 +95,8 @@ fn summary(verdict: &Verdict) -> String {
     }
 }
 
-/// The line of the file with a caret below the place, as compilers show it; nothing when the file changed meanwhile.
+/// The line of the file with a caret below the place, as compilers show it; nothing when the file
+/// changed meanwhile.
 fn snippet(judged: &Judged) -> String {
     let problem = &judged.problem;
     let text = std::fs::read_to_string(&problem.file).unwrap_or_default();

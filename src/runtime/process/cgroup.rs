@@ -1,4 +1,4 @@
-//! Control groups, version 1 and 2: where ours may be made, and how they are set. Plain files below `/sys/fs/cgroup`.
+//! Control groups, version 1 and 2: plain files below `/sys/fs/cgroup`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ const PERIOD_MICROS: u64 = 100_000;
 /// Below which our groups are gathered.
 const GATHERED: &str = "mai";
 
-/// What a group limits.
+/// Resource that a group limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Controller {
     Memory,
@@ -33,7 +33,7 @@ struct Parent {
     unified: bool,
 }
 
-/// Where groups can be made, for each controller, in the order of preference: below our own, below the root.
+/// Parents of new groups for each controller, in order of preference: our own group, then the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Groups {
     memory: Vec<Parent>,
@@ -80,7 +80,8 @@ impl Groups {
         Self { memory: parents(Controller::Memory), cpu: parents(Controller::Cpu) }
     }
 
-    /// Puts the process into a group of its own with these limits; tells which of them are in force.
+    /// Moves the process into a group of its own with these limits. Returns whether memory and CPU
+    /// are limited.
     pub(super) fn limit(&self, name: &str, pid: u32, limits: Limits) -> (bool, bool) {
         let memory = limits.memory_bytes.is_some_and(|bytes| {
             self.memory.iter().any(|parent| parent.limit(Controller::Memory, name, pid, bytes).is_ok())
@@ -112,7 +113,8 @@ impl Parent {
         let group = gathering.join(name);
         std::fs::create_dir_all(&group)?;
         if self.unified {
-            // Refused, for one, where processes live in the directory itself and it is not the root.
+            // Refused, for one, where processes live in the directory itself and it is not the
+            // root.
             for above in [&self.directory, &gathering] {
                 write(&above.join("cgroup.subtree_control"), &format!("+{}", controller.name()))?;
             }
@@ -137,7 +139,8 @@ fn settings(controller: Controller, unified: bool, amount: u64) -> Vec<(&'static
 }
 
 fn write(file: &Path, value: &str) -> io::Result<()> {
-    // The file is the kernel's: where it is missing the controller is not available, and it must not be created.
+    // The file is the kernel's: where it is missing the controller is not available, and it must
+    // not be created.
     std::fs::OpenOptions::new()
         .write(true)
         .open(file)

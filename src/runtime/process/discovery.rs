@@ -22,7 +22,8 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Ends it as [`RunningServer::end`] does. The reconciler, which reads the request in `home`, starts it
+    /// Ends it as [`RunningServer::end`] does. The reconciler, which reads the request in `home`,
+    /// starts it
     /// again at once and counts no failure.
     pub(super) async fn end_for_restart(&self, home: &Path, grace: Duration) -> io::Result<()> {
         restart_request::write(home, self.pid, self.start_ticks)?;
@@ -43,7 +44,8 @@ pub(super) fn name(servers: &[RunningServer], pid: u32) -> Option<String> {
     servers.iter().find(|server| server.pid == pid).map(|server| format!("the server of {}", server.labels.id))
 }
 
-/// Returns the servers of `state_dir` that run now, whoever started them, oldest first. Finds only those of
+/// Returns the servers of `state_dir` that run now, whoever started them, oldest first. Finds only
+/// those of
 /// the user of this process.
 pub fn running_servers(state_dir: &Path) -> io::Result<Vec<RunningServer>> {
     let state_dir = match state_dir.canonicalize() {
@@ -69,7 +71,8 @@ pub fn running_servers(state_dir: &Path) -> io::Result<Vec<RunningServer>> {
 
 fn inspect(pid: u32, state_dir: &Path) -> Option<RunningServer> {
     let stat = Stat::read(pid).ok()?;
-    // A server leads a process group of its own. Its children inherit the environment, but not that.
+    // A server leads a process group of its own. Its children inherit the environment, but not
+    // that.
     if stat.ended || stat.group != pid {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Differences between a running server and what is declared, read from the environment it carries.
+//! Differences between a running server and its workload, read from its environment.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use secrecy::ExposeSecret;
 use super::labels::Labels;
 use crate::core::{Change, Effect, EnvValue, Field, InstanceId, Workload};
 
-/// Returns the changes that another process would bring. A process gets everything at its start, so each
+/// Returns the changes that another process would bring. A process gets everything at its start, so
+/// each
 /// needs another one.
 pub(super) fn changes(labels: &Labels, pid: u32, id: &InstanceId, workload: &Workload) -> Vec<Change> {
     let short = |hash: &str| hash.chars().take(12).collect::<String>();

@@ -1,4 +1,4 @@
-//! What a server carries in its own environment, so that any reconciler recognises it: the only memory of this runtime.
+//! Labels of a server in its own environment, by which any reconciler recognises it.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -21,20 +21,20 @@ const STARTED_BY: &str = "MAI_STARTED_BY";
 const HOST: &str = "HOST";
 const PORT: &str = "PORT";
 
-/// What a server says about itself.
+/// Labels of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
-    /// Whose server it is.
+    /// Its instance.
     pub id: InstanceId,
     /// `Workload::hash` it was started with.
     pub hash: String,
-    /// Where it listens.
+    /// Its address.
     pub listen: SocketAddr,
-    /// When it was started.
+    /// Time of its start.
     pub started_at: Timestamp,
     /// Process id of the reconciler that started it.
     pub started_by: u32,
-    /// Whether it ends when that reconciler does.
+    /// It ends when that reconciler does.
     pub attached: bool,
 }
 
@@ -61,7 +61,8 @@ impl Labels {
         ]
     }
 
-    /// Reads the labels from a process's environment as `/proc/PID/environ` shows it; none when it belongs to no instance of
+    /// Reads the labels from a process's environment as `/proc/PID/environ` shows it; none when it
+    /// belongs to no instance of
     /// this state directory.
     pub(super) fn parse(environ: &[u8], state_dir: &Path) -> Option<Self> {
         let raw = |name: &str| {

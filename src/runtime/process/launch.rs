@@ -1,4 +1,5 @@
-//! Starts the program of a server: its paths, its port, its environment, and nothing else that this process has.
+//! Starts the program of a server: its paths, its port, its environment, and nothing else that this
+//! process has.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -26,7 +27,8 @@ pub(super) struct Launched {
     pub(super) stdin: Option<ChildStdin>,
 }
 
-/// Starts `program serve`. Blocks for a few milliseconds. Nothing was started when it returns an error.
+/// Starts `program serve`. Blocks for a few milliseconds. Nothing was started when it returns an
+/// error.
 pub(super) fn launch(
     program: &Path,
     state_dir: &Path,
@@ -73,7 +75,8 @@ pub(super) fn launch(
     let child = command.spawn().map_err(|error| {
         failed(io::Error::new(error.kind(), format!("{} cannot be executed: {error}", program.display())))
     })?;
-    // A child keeps its entry until it is reaped, so its start time can be read whatever happens to it.
+    // A child keeps its entry until it is reaped, so its start time can be read whatever happens to
+    // it.
     let start_ticks = Stat::read(child.id()).map_err(failed)?.start_ticks;
     Ok(Launched { pid: child.id(), start_ticks, labels, log_from, stdin: child.stdin })
 }

@@ -1,7 +1,10 @@
-//! Keeps a server within its declared limits: by a control group where that is permitted, else by resource limits of the process.
+//! Limits of a server: by a control group where that is permitted, else by resource limits of the
+//! process.
 //!
-//! A control group counts what is really used and is exact. Without one, memory is limited by `RLIMIT_DATA` (private memory that the
-//! process asks for; `RLIMIT_AS` would count mapped files too), and processor time is not limited at all.
+//! A control group counts what is really used and is exact. Without one, memory is limited by
+//! `RLIMIT_DATA` (private memory that the
+//! process asks for; `RLIMIT_AS` would count mapped files too), and processor time is not limited
+//! at all.
 
 use std::fmt;
 use std::path::Path;
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 use super::cgroup::Groups;
 use crate::core::Limits;
 
-/// By what servers are kept within their limits; the text is for people.
+/// Method of limiting servers; the text is for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitedBy {
     /// No limit was declared yet.
@@ -62,7 +65,8 @@ impl Limiter {
         }
     }
 
-    /// Sets the limits of a process; may be repeated. Never fails: what cannot be limited runs without, and that is told once.
+    /// Sets the limits of a process; may be repeated. Never fails: what cannot be limited runs
+    /// without, and that is told once.
     pub(super) fn apply(&self, key: &str, pid: u32, limits: Limits) {
         if limits == Limits::default() {
             return;

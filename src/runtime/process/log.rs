@@ -1,6 +1,8 @@
-//! The log of a server: a file that the server itself appends to, rotated by copy and truncate, because nobody else holds it.
+//! The log of a server: a file that the server itself appends to, rotated by copy and truncate,
+//! because nobody else holds it.
 //!
-//! What is written in the instant between copy and truncate is lost; a server that outlives its reconciler never loses its log.
+//! Bytes written in the instant between copy and truncate are lost; a server that outlives its
+//! reconciler never loses its log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,13 +14,14 @@ use crate::runtime::log_tail;
 
 /// A log larger than this is rotated.
 pub(super) const ROTATE_ABOVE: u64 = 10 * 1024 * 1024;
-/// How many rotated logs are kept.
+/// Number of rotated logs.
 const ROTATED_LOGS: u32 = 3;
-/// How many bytes are searched for the last lines: escapes and secrets take more room than what is left of them. A line that does not fit is not
+/// Bytes that are searched for the last lines: escapes and secrets take more room than what is
+/// left of them. A line that does not fit is not
 /// shown, because half a secret at its start would not be recognised.
 const TAIL_BYTES: u64 = 64 * 1024;
 
-/// Whether it is time to rotate; one system call.
+/// Returns whether to rotate; costs one system call.
 pub(super) fn is_large(log: &Path) -> bool {
     log.metadata().is_ok_and(|log| log.len() > ROTATE_ABOVE)
 }
@@ -41,7 +44,8 @@ fn rotated(log: &Path, age: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The last lines that were written after `from`, fit to be shown: no control characters and none of `secrets`.
+/// The last lines that were written after `from`, fit to be shown: no control characters and none
+/// of `secrets`.
 pub(super) fn tail(log: &Path, from: u64, secrets: &[SecretString]) -> Vec<String> {
     let text = last_bytes(log, from).unwrap_or_default();
     log_tail::printable_tail(&text, secrets)
@@ -68,7 +72,7 @@ fn last_bytes(log: &Path, from: u64) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub(super) struct Reader {
     log: PathBuf,
-    /// How much of the current file was read.
+    /// Bytes of the current file that were read.
     at: u64,
 }
 
@@ -97,7 +101,7 @@ impl Reader {
         Ok((Self { log, at }, text))
     }
 
-    /// What was written since the last read.
+    /// Returns what was written since the last read.
     pub(super) fn read_on(&mut self) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         let length = match self.log.metadata() {
@@ -106,7 +110,8 @@ impl Reader {
             Err(error) => return Err(error),
         };
         if length < self.at {
-            // It was rotated: what had not been read yet is the end of the newest of the older ones.
+            // It was rotated: what had not been read yet is the end of the newest of the older
+            // ones.
             if let Ok(mut older) = File::open(rotated(&self.log, 1)) {
                 older.seek(SeekFrom::Start(self.at))?;
                 older.read_to_end(&mut text)?;

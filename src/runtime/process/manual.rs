@@ -1,4 +1,5 @@
-//! Commands of an administrator on servers that are processes. The reconciler, which starts again what has
+//! Commands of an administrator on servers that are processes. The reconciler, which starts again
+//! what has
 //! ended, is another program.
 
 use std::io;
@@ -59,7 +60,8 @@ impl ProcessManual {
         Ok(servers)
     }
 
-    /// Ends the servers of an instance so that the reconciler starts another one and counts no failure.
+    /// Ends the servers of an instance so that the reconciler starts another one and counts no
+    /// failure.
     /// Returns false when none ran.
     async fn stop_servers(&self, target: &Target, grace: Duration) -> Result<bool, RuntimeError> {
         let servers = self.servers("stop", &target.id)?;
@@ -130,7 +132,8 @@ impl Manual for ProcessManual {
         })
     }
 
-    /// The command runs on this machine, in the data directory of the server. It gets the address of the
+    /// The command runs on this machine, in the data directory of the server. It gets the address
+    /// of the
     /// server and none of its secrets.
     fn exec<'a>(&'a self, target: &'a Target, command: &'a ExecCommand) -> ManualFuture<'a, Exec> {
         Box::pin(async {

@@ -1,10 +1,14 @@
-//! The process runtime: each instance is a supervised child process of the same binary. No dependency but the kernel.
+//! The process runtime: each instance is a supervised child process of the same binary. No
+//! dependency but the kernel.
 //!
-//! All that has to be known of a server stands in its own environment (`labels`), so a reconciler that was killed at any point is
-//! followed by one that finds every server again. What is kept in memory only makes that cheap.
+//! The labels of a server are in its own environment (`labels`), so a reconciler that was killed at
+//! any point is
+//! followed by one that finds every server again. Memory only makes that cheap.
 //!
-//! A server has one of two lives. *Attached*, the usual one: it holds the read end of a pipe as its standard input and ends when the
-//! reconciler does, even by SIGKILL. *Detached*: it goes on, and the next reconciler of the same state directory takes it over.
+//! An *attached* server (the default) has the read end of a pipe as its standard input and ends
+//! when the reconciler
+//! does, even by SIGKILL. A *detached* one keeps running, and the next reconciler of the state
+//! directory adopts it.
 
 mod cgroup;
 mod discovery;
@@ -48,19 +52,19 @@ use self::servers::{Servers, failed};
 use super::{Apply, Observe, RuntimeError, required};
 use crate::core::{Action, InstanceId, Observed, Platform, Workload};
 
-/// How servers are run.
+/// Options of the process runtime.
 #[derive(Clone, Debug)]
 pub struct ProcessOptions {
-    /// Where instances live, below `instances/`.
+    /// State directory; instances are below `instances/`.
     pub state_dir: PathBuf,
     /// The program whose verb `serve` is a server.
     pub program: PathBuf,
-    /// Whether servers outlive the reconciler.
+    /// Servers outlive the reconciler.
     pub detach: bool,
 }
 
 impl ProcessOptions {
-    /// Attached servers of this very binary.
+    /// Returns the options of attached servers of this very binary.
     pub fn new(state_dir: impl Into<PathBuf>) -> io::Result<Self> {
         Ok(Self { state_dir: state_dir.into(), program: own_program()?, detach: false })
     }
@@ -72,7 +76,8 @@ fn own_program() -> io::Result<PathBuf> {
     Ok(if program.is_file() { program } else { PathBuf::from("/proc/self/exe") })
 }
 
-/// Runs servers as child processes. Dropping it ends attached servers, as the end of this program would.
+/// Runs servers as child processes. Dropping it ends attached servers, as the end of this program
+/// would.
 #[derive(Debug)]
 pub struct ProcessRuntime {
     servers: Arc<Servers>,
@@ -80,7 +85,8 @@ pub struct ProcessRuntime {
 }
 
 impl ProcessRuntime {
-    /// Opens a state directory, made when missing, and takes over the servers of it that run. Needs a tokio runtime; blocks for a
+    /// Opens a state directory, made when missing, and takes over the servers of it that run. Needs
+    /// a tokio runtime; blocks for a
     /// few milliseconds.
     pub fn open(options: ProcessOptions) -> Result<Self, RuntimeError> {
         let unusable = |path: &Path| {
@@ -119,12 +125,13 @@ impl ProcessRuntime {
         }
         let (servers, workload) = (Arc::clone(&self.servers), workload.clone());
         let id = workload.id.clone();
-        // In a task of its own: the caller may be dropped, but a server that was started is supervised.
+        // In a task of its own: the caller may be dropped, but a server that was started is
+        // supervised.
         let started = tokio::spawn(async move { servers.start(&workload).await });
         started.await.unwrap_or_else(|error| Err(failed("start", &id, io::Error::other(error))))
     }
 
-    /// By what declared limits are kept.
+    /// Returns the method of limiting servers.
     pub fn limit_method(&self) -> LimitedBy {
         self.servers.limiter.used()
     }

@@ -1,4 +1,4 @@
-//! Looks at the servers of a state directory beside the reconciler that keeps them: reads alone, takes nothing over, holds nothing.
+//! Observes the servers of a state directory that another reconciler supervises. Only reads.
 
 use std::path::PathBuf;
 
@@ -9,19 +9,18 @@ use super::servers::failed;
 use super::stat::Stat;
 use crate::core::{InstanceId, Observed, Platform, Presence, Readiness, Workload};
 use crate::runtime::probe::{self, Answer};
+use crate::runtime::readiness::default_probe;
 use crate::runtime::{Observe, RuntimeError};
 use crate::runtime::{maintenance, port};
 
-use super::run::Terms;
-
-/// Eyes for servers that somebody else may look after.
+/// Observes servers that another reconciler may supervise.
 #[derive(Clone, Debug)]
 pub struct ProcessObserver {
     state_dir: PathBuf,
 }
 
 impl ProcessObserver {
-    /// For the servers of a state directory, which need not exist.
+    /// Returns the observer of a state directory, which need not exist.
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
         Self { state_dir: state_dir.into() }
     }
@@ -32,10 +31,10 @@ impl ProcessObserver {
         if orphaned {
             return Presence::Stopping;
         }
-        let probe = workload.map_or_else(|| Terms::default().probe, |workload| workload.probe.clone());
+        let probe = workload.map_or_else(default_probe, |workload| workload.probe.clone());
         let readiness = match probe::ask(labels.listen, &probe).await {
             Answer::Ready { version } => Readiness::Ready { version },
-            // How often it failed before is known to its reconciler alone.
+            // Only its reconciler knows the failures before.
             Answer::NotReady { detail } => Readiness::Failing { probes: 1, detail },
         };
         Presence::Running { since: labels.started_at, readiness }
@@ -49,7 +48,7 @@ impl Observe for ProcessObserver {
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         let key = paths::key(id)?;
-        let ours = running_servers(&self.state_dir).map_err(|source| failed("look", id, source))?;
+        let ours = running_servers(&self.state_dir).map_err(|source| failed("observation", id, source))?;
         let own = |server: &&RunningServer| paths::key(&server.labels.id).is_ok_and(|other| other == key);
         let server = ours.iter().find(own);
         let presence = match server {

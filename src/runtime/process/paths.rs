@@ -1,4 +1,5 @@
-//! Where an instance lives on disk: `STATE_DIR/instances/NAME/{data,backups,server.log}`, unless the spec names other paths.
+//! Paths of an instance: `STATE_DIR/instances/NAME/{data,backups,server.log}`, unless its document
+//! declares others.
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -12,10 +13,10 @@ use crate::core::{InstanceId, Workload};
 use crate::ownership::{OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 
-/// What was used last, written before a server starts, so that data can be removed when the document is gone.
+/// File with the paths in use, by which data is removed when the document is gone.
 const RECORD: &str = "instance.json";
 
-/// The paths of one instance.
+/// Paths of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InstancePaths {
     /// Everything that is not declared to be elsewhere.
@@ -24,7 +25,7 @@ pub(super) struct InstancePaths {
     pub(super) data: PathBuf,
     /// Its backups.
     pub(super) backups: PathBuf,
-    /// What it writes to standard output and error.
+    /// Its log.
     pub(super) log: PathBuf,
 }
 
@@ -33,12 +34,14 @@ struct Record {
     uid: String,
     data: PathBuf,
     backups: PathBuf,
-    /// Declared paths that were missing or empty when they were first used: all that is in them is the instance's.
+    /// Declared paths that were missing or empty when they were first used: all that is in them is
+    /// the instance's.
     #[serde(default)]
     wholly_ours: BTreeSet<PathBuf>,
 }
 
-/// The name under which an instance is kept. Namespaces hold no underscore, so no two instances share one.
+/// The name under which an instance is kept. Namespaces hold no underscore, so no two instances
+/// share one.
 pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
     let plain = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -69,7 +72,8 @@ impl InstancePaths {
         }
     }
 
-    /// Makes what is missing, readable for the own user alone, and proves that all of it can be written.
+    /// Makes what is missing, readable for the own user alone, and proves that all of it can be
+    /// written.
     pub(super) fn make(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let not_writable = |path: &Path, source| RuntimeError::NotWritable {
             instance: id.to_string(),
@@ -92,7 +96,8 @@ impl InstancePaths {
         self.write_record(&record).map_err(|source| not_writable(&self.home, source))
     }
 
-    /// Gives data, backups and home to the owner of the state directory, which is whoever runs `mai compose`; tells what that changed.
+    /// Gives data, backups and home to the owner of the state directory, which is whoever runs `mai
+    /// compose`; tells what that changed.
     pub(super) fn fix_ownership(&self, state_dir: &Path) -> io::Result<Vec<OwnershipChange>> {
         let owner = state_dir.metadata()?;
         let owner = (owner.uid(), owner.gid());

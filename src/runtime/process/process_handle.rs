@@ -1,4 +1,5 @@
-//! One process, held by a pidfd: a signal can never reach another that was given the same number, and its end is noticed at once.
+//! One process, held by a pidfd: a signal can never reach another that was given the same number,
+//! and its end is noticed at once.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::stat::Stat;
 
-/// How long the kernel may take to be done with a process after SIGKILL.
+/// Longest wait for the end of a process after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One process; never another that was given the same number later.
@@ -22,7 +23,7 @@ pub(super) struct Process {
     fd: AsyncFd<OwnedFd>,
 }
 
-/// How a process ended, as far as it is told: only the parent learns it.
+/// Exit of a process; only its parent learns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ExitStatus {
     pub(super) code: Option<i32>,
@@ -30,7 +31,8 @@ pub(super) struct ExitStatus {
 }
 
 impl Process {
-    /// Holds the process `pid` that was started at `start_ticks`; none when it is gone. Needs a tokio runtime.
+    /// Holds the process `pid` that was started at `start_ticks`; none when it is gone. Needs a
+    /// tokio runtime.
     pub(super) fn open(pid: u32, start_ticks: u64) -> io::Result<Option<Self>> {
         let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidInput)?;
         let fd = match pidfd_open(number, PidfdFlags::empty()) {
@@ -38,7 +40,8 @@ impl Process {
             Err(rustix::io::Errno::SRCH) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        // Only now, with the descriptor in hand, is it certain that the number is not given to another.
+        // Only now, with the descriptor in hand, is it certain that the number is not given to
+        // another.
         match Stat::read(pid) {
             Ok(stat) if stat.start_ticks == start_ticks => {}
             Ok(_) => return Ok(None),
@@ -56,7 +59,7 @@ impl Process {
         self.start_ticks
     }
 
-    /// Whether it has ended; costs one system call.
+    /// Returns whether it has ended; costs one system call.
     pub(super) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(self.fd.get_ref(), PollFlags::IN)];
         matches!(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
@@ -95,7 +98,7 @@ impl Process {
         })
     }
 
-    /// Collects how it ended and lets the kernel forget it. Nothing is known of a process that another one started.
+    /// Reaps it and returns its exit. Empty for a process that another one started.
     pub(super) fn reap(&self) -> ExitStatus {
         match waitid(WaitId::PidFd(self.fd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
             Ok(Some(status)) => ExitStatus { code: status.exit_status(), signal: status.terminating_signal() },

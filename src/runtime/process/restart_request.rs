@@ -1,4 +1,5 @@
-//! A request to the reconciler to take the end of a server for a restart, not for a failure. A left-over
+//! A request to the reconciler to take the end of a server for a restart, not for a failure. A
+//! left-over
 //! request is harmless: it names one process for good.
 
 use std::io;

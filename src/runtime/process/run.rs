@@ -1,4 +1,4 @@
-//! One run of one server: from the moment it is started or found until it has ended.
+//! One run of one server, from its start or discovery until it has ended.
 
 use std::path::PathBuf;
 use std::process::ChildStdin;
@@ -6,39 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use mai_contract::http::READY_PATH;
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
 use super::labels::Labels;
 use super::process_handle::Process;
-use crate::core::{EnvValue, Exit, Probe, Readiness, Workload};
-use crate::runtime::probe::Answer;
-use crate::runtime::readiness::after;
+use crate::core::{EnvValue, Exit, Readiness, Workload};
+use crate::runtime::readiness::{JUST_STARTED, ReadinessMonitor, default_probe, just_started};
 
-/// The grace period of a server of which no document is known.
-pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// What may change while a server runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Terms {
-    pub(super) probe: Probe,
-    pub(super) stop_grace: Duration,
-}
-
-impl Default for Terms {
-    /// For a server that was found before its document was read.
-    fn default() -> Self {
-        let probe =
-            Probe { path: READY_PATH.to_owned(), interval: Duration::from_secs(30), timeout: Duration::from_secs(10) };
-        Self { probe, stop_grace: DEFAULT_GRACE }
-    }
-}
-
-/// A server that was found and has been running for longer than this was looked after by a reconciler before.
-const STARTED_RECENTLY: SignedDuration = SignedDuration::from_secs(5);
+/// Grace period of a server whose document is not known yet.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// One run of one server.
 #[derive(Debug)]
@@ -46,20 +25,21 @@ pub(super) struct Run {
     pub(super) process: Process,
     pub(super) labels: Labels,
     pub(super) log: PathBuf,
-    /// Length of the log when it was started; what is before belongs to former runs.
+    /// Length of the log at its start; what is before belongs to former runs.
     pub(super) log_from: u64,
-    pub(super) terms: watch::Sender<Terms>,
-    pub(super) readiness: watch::Sender<Readiness>,
-    /// Closed when it is told to stop, and by the kernel when this reconciler dies, however it dies.
+    pub(super) readiness: ReadinessMonitor,
+    stop_grace: Mutex<Duration>,
+    /// Closed to stop the server, and by the kernel when this reconciler ends, however it ends.
     stdin: Mutex<Option<ChildStdin>>,
-    /// Values that must not show in the end of its log.
+    /// Values to remove from the end of its log.
     secrets: OnceLock<Vec<SecretString>>,
-    /// Somebody wants it to end, so that its end is no failure.
+    /// Its end is wanted and therefore no failure.
     stop_requested: AtomicBool,
-    /// Its limits are set. Of one that was found it is not known: a reconciler may be killed between start and limit.
+    /// Its limits are set. Unknown of a found one: a reconciler may be killed between start and
+    /// limit.
     limited: AtomicBool,
-    /// It was asked at least once whether it is ready.
-    answered: AtomicBool,
+    /// It was started by a former reconciler.
+    pub(super) was_found: bool,
     /// RunningServer on its way out: the reconciler that it ends with is gone.
     orphaned: bool,
 }
@@ -72,41 +52,39 @@ impl Run {
         log_from: u64,
         stdin: Option<ChildStdin>,
     ) -> Self {
+        let readiness = ReadinessMonitor::new(labels.listen, default_probe(), just_started());
         Self {
             process,
             labels,
             log,
             log_from,
-            terms: watch::Sender::new(Terms::default()),
-            readiness: watch::Sender::new(Readiness::Starting { detail: "it was only just started".to_owned() }),
+            readiness,
+            stop_grace: Mutex::new(DEFAULT_GRACE),
             stdin: Mutex::new(stdin),
             secrets: OnceLock::new(),
             stop_requested: AtomicBool::new(false),
             limited: AtomicBool::new(true),
-            answered: AtomicBool::new(true),
+            was_found: false,
             orphaned: false,
         }
     }
 
     pub(super) fn found(process: Process, labels: Labels, log: PathBuf) -> Self {
         let orphaned = labels.attached;
-        let old = Timestamp::now().duration_since(labels.started_at) > STARTED_RECENTLY;
-        let run = Self::started(process, labels, log, 0, None);
-        if old {
-            // One that has run for long was ready once: should its first answer fail, it gets its retries like any other.
-            run.readiness.send_replace(Readiness::Ready { version: None });
+        let age = Duration::try_from(Timestamp::now().duration_since(labels.started_at)).unwrap_or_default();
+        let mut run = Self::started(process, labels, log, 0, None);
+        if age > JUST_STARTED {
+            // It was ready once, so that a first failure gets its retries like any other.
+            let assumed = Readiness::Ready { version: None };
+            run.readiness = ReadinessMonitor::new(run.labels.listen, default_probe(), assumed);
         }
-        Self { orphaned, limited: AtomicBool::new(false), answered: AtomicBool::new(false), ..run }
+        Self { orphaned, limited: AtomicBool::new(false), was_found: true, ..run }
     }
 
-    /// Takes over what a document says of a server that runs already.
-    pub(super) fn set_terms(&self, workload: &Workload) {
-        let terms = Terms { probe: workload.probe.clone(), stop_grace: workload.stop_grace };
-        self.terms.send_if_modified(|known| {
-            let changed = *known != terms;
-            *known = terms;
-            changed
-        });
+    /// Sets what its document declares and may change while it runs.
+    pub(super) fn set_declared(&self, workload: &Workload) {
+        self.readiness.set_probe(self.labels.listen, &workload.probe);
+        *self.stop_grace.lock() = workload.stop_grace;
         self.secrets.get_or_init(|| {
             let secret = |value: &EnvValue| match value {
                 EnvValue::Secret(secret) => Some(secret.clone()),
@@ -120,57 +98,43 @@ impl Run {
         self.secrets.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Whether it is on its way out.
+    /// Returns whether it is ending.
     pub(super) fn is_ending(&self) -> bool {
         self.orphaned || self.is_stop_requested()
     }
 
-    /// Whether its end is wanted and therefore no failure.
+    /// Returns whether its end is wanted and therefore no failure.
     pub(super) fn is_stop_requested(&self) -> bool {
         self.stop_requested.load(Ordering::Acquire)
     }
 
-    /// Whether its limits have yet to be set; says so once.
+    /// Returns true once, when its limits have yet to be set.
     pub(super) fn claim_limits(&self) -> bool {
         !self.limited.swap(true, Ordering::AcqRel)
-    }
-
-    /// Whether it has yet to be asked before anything can be said about it; says so once.
-    pub(super) fn claim_first_probe(&self) -> bool {
-        !self.answered.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn is_orphaned(&self) -> bool {
         self.orphaned
     }
 
-    /// Ends it; the rest of its life is up to whoever supervises it.
+    /// Ends it. Its supervision records the exit.
     pub(super) async fn end(&self) -> std::io::Result<()> {
         self.stop_requested.store(true, Ordering::Release);
-        let grace = self.terms.borrow().stop_grace;
+        let grace = *self.stop_grace.lock();
         drop(self.stdin.lock().take());
         self.process.end(grace).await
     }
-
-    /// Takes in what a probe found; tells whether anybody wants to know.
-    pub(super) fn record_answer(&self, answer: Answer) -> bool {
-        self.readiness.send_if_modified(|known| {
-            let (next, worth_telling) = after(known, answer);
-            *known = next;
-            worth_telling
-        })
-    }
 }
 
-/// Where the runs of one instance are kept, one after the other.
+/// The runs of one instance, one after the other.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Starting, stopping and removing take turns.
+    /// Held by a start, a stop or a removal.
     pub(super) turn: tokio::sync::Mutex<()>,
     pub(super) state: watch::Sender<SlotState>,
 }
 
-/// The run there is now, and how the one before it failed.
+/// The current run, and the failure of the one before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SlotState {
     pub(super) run: Option<Arc<Run>>,
@@ -184,7 +148,9 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// The run there is now. One that has just ended is waited for until its end is written down, which takes milliseconds.
+    /// Returns the current run. Waits until the exit of one that has just ended is recorded, which
+    /// takes
+    /// milliseconds.
     pub(super) async fn settled(&self) -> SlotState {
         let state = self.state.borrow().clone();
         match &state.run {
@@ -193,13 +159,13 @@ impl Slot {
         }
     }
 
-    /// Waits until `run` is no longer the run there is.
+    /// Waits until `run` is no longer the current one.
     pub(super) async fn without(&self, run: &Arc<Run>) -> SlotState {
         let mut changes = self.state.subscribe();
         let other = |state: &SlotState| state.run.as_ref().is_none_or(|current| !Arc::ptr_eq(current, run));
         match changes.wait_for(other).await {
             Ok(state) => state.clone(),
-            // The sender is this slot's own and lives as long as it does.
+            // The sender lives as long as this slot.
             Err(_) => SlotState::default(),
         }
     }

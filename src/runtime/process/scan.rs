@@ -1,4 +1,4 @@
-//! Looks through the processes of the machine for many callers at once: whoever asks while a look is under way shares the next one.
+//! Scan of the processes of the machine, shared by concurrent callers.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::discovery::{RunningServer, running_servers};
 
-/// Looks for the servers of one state directory.
+/// Scans for the servers of one state directory.
 #[derive(Debug)]
 pub(super) struct Scan {
     state_dir: PathBuf,
@@ -21,7 +21,7 @@ impl Scan {
         Self { state_dir, last: Mutex::new(None) }
     }
 
-    /// The servers that run: what is returned was looked for after this was called.
+    /// Returns the servers that run, from a scan that began after this call.
     pub(super) async fn now(&self) -> io::Result<Arc<Vec<RunningServer>>> {
         let asked = Instant::now();
         let mut last = self.last.lock().await;

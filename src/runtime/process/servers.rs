@@ -1,4 +1,4 @@
-//! What the runtime does for one instance: look, start, stop, remove. The rest of the room says how.
+//! Observes, starts, stops and removes the server of one instance.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,23 +21,23 @@ use super::scan::Scan;
 use super::supervision::Supervision;
 use crate::core::{InstanceId, Observed, Presence, Workload};
 use crate::runtime::changes::Changes;
-use crate::runtime::{RuntimeError, maintenance, port, probe};
+use crate::runtime::{RuntimeError, maintenance, port};
 
-/// Everything a runtime holds; shared with the tasks that look after its servers.
+/// State of the runtime, shared with the tasks that supervise its servers.
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// Without symbolic links: it is what servers are recognised by.
+    /// Without symbolic links: servers are recognised by it.
     pub(super) state_dir: PathBuf,
     pub(super) program: PathBuf,
     pub(super) detach: bool,
-    /// By key; the id is the one that was asked about last.
+    /// By key; the id is the one that was observed last.
     pub(super) slots: Mutex<HashMap<String, (InstanceId, Arc<Slot>)>>,
     pub(super) changes: Arc<Changes>,
     pub(super) limiter: Arc<Limiter>,
     pub(super) scan: Scan,
-    /// Nothing is started any more.
+    /// No more starts.
     pub(super) closed: AtomicBool,
-    /// Cancelled when nothing is looked after any more.
+    /// Cancelled when supervision ends.
     pub(super) over: CancellationToken,
 }
 
@@ -50,30 +50,29 @@ impl Servers {
         Ok((key, Arc::clone(slot)))
     }
 
-    /// The instances that were ever asked about or found.
+    /// Returns the instances that were ever observed or found.
     pub(super) fn known(&self) -> Vec<InstanceId> {
         let slots = self.slots.lock();
         slots.values().map(|(id, _)| id.clone()).collect()
     }
 
-    /// See [`crate::runtime::Runtime::observe`]; so for the three that follow.
+    /// Observes an instance, as [`crate::runtime::Observe::observe`].
     pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         let (key, slot) = self.slot(id)?;
         let SlotState { run, last_exit } = slot.settled().await;
         if let (Some(run), Some(workload)) = (&run, workload) {
-            run.set_terms(workload);
+            run.set_declared(workload);
             if run.labels.hash == workload.hash && run.claim_limits() {
                 self.limiter.apply(&key, run.process.pid(), workload.limits);
             }
         }
-        if let Some(run) = run.as_ref().filter(|run| !run.is_ending() && run.claim_first_probe()) {
-            let probe = run.terms.borrow().probe.clone();
-            run.record_answer(probe::ask(run.labels.listen, &probe).await);
+        if let Some(run) = run.as_ref().filter(|run| !run.is_ending() && run.was_found) {
+            run.readiness.probe_first().await;
         }
         let presence = match &run {
             None => Presence::Absent,
             Some(run) if run.is_ending() => Presence::Stopping,
-            Some(run) => Presence::Running { since: run.labels.started_at, readiness: run.readiness.borrow().clone() },
+            Some(run) => Presence::Running { since: run.labels.started_at, readiness: run.readiness.readiness() },
         };
         let changes = match (&run, workload) {
             (Some(run), Some(workload)) if !run.is_ending() => changes(&run.labels, run.process.pid(), id, workload),
@@ -98,14 +97,14 @@ impl Servers {
         })
     }
 
-    /// Who else listens where `id` wants to.
+    /// Returns another listener on the address of `id`.
     async fn port_holder(
         &self,
         key: &str,
         id: &InstanceId,
         wanted: SocketAddr,
     ) -> Result<Option<String>, RuntimeError> {
-        // An address that cannot be bound at all is nobody's; starting there says why.
+        // An address that cannot be bound at all has no holder; the start reports why.
         if port::is_free(wanted).unwrap_or(true) {
             return Ok(None);
         }
@@ -150,7 +149,7 @@ impl Servers {
             .and_then(|process| process.ok_or_else(|| io::Error::other("its process vanished")))
             .map_err(|source| failed("start", id, source))?;
         let run = Run::started(process, labels, log, log_from, stdin);
-        run.set_terms(workload);
+        run.set_declared(workload);
         self.supervise(key, &slot, run);
         Ok(())
     }
@@ -185,7 +184,7 @@ impl Servers {
             .map_err(|source| failed("removal of the data", id, source))
     }
 
-    /// Looks among the processes for a server of the instance that is not known yet, and takes it over.
+    /// Adopts servers of the instance that are not known yet. Returns whether there were any.
     async fn adopt_missed(
         self: &Arc<Self>,
         action: &'static str,
@@ -200,7 +199,9 @@ impl Servers {
         Ok(adopted)
     }
 
-    /// Takes over a server that was found; false when its instance has one already, or when it has just ended.
+    /// Adopts a server that was found. Returns false when its instance has one already, or when it
+    /// has just
+    /// ended.
     pub(super) fn adopt(self: &Arc<Self>, server: &RunningServer) -> io::Result<bool> {
         let Ok((key, slot)) = self.slot(&server.labels.id) else { return Ok(false) };
         if slot.state.borrow().run.is_some() {

@@ -1,4 +1,4 @@
-//! What `/proc/PID/stat` says of a process; its start time tells it from another that was given the same number.
+//! `/proc/PID/stat` of a process. Its start time distinguishes it from another with the same number.
 
 use std::io;
 
@@ -13,7 +13,7 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     /// Its process group.
     pub(super) group: u32,
-    /// When it was started, in clock ticks since boot.
+    /// Start time in clock ticks since boot.
     pub(super) start_ticks: u64,
 }
 

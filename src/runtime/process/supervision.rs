@@ -1,4 +1,4 @@
-//! Looks after one run until it has ended: probes it, keeps its log short, notices its end and writes down how it ended.
+//! Supervises one run until it has ended: probes it, rotates its log and records its exit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,13 @@ use super::limits::Limiter;
 use super::run::{Run, Slot};
 use super::stat::Stat;
 use super::{log, restart_request};
-use crate::core::{Exit, Readiness};
+use crate::core::Exit;
 use crate::runtime::changes::Changes;
-use crate::runtime::probe;
 
-/// A server that is not ready yet is probed this soon, and then ever later …
-const FIRST_PROBE: Duration = Duration::from_millis(20);
-/// … but at least this often.
-const SLOWEST_START_PROBE: Duration = Duration::from_millis(250);
-/// How often it is looked whether the reconciler of an orphan is really gone.
+/// Interval between checks whether the reconciler of an orphan has ended.
 const PARENT_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the supervision of a run needs.
+/// Supervision of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Supervision {
     pub(super) key: String,
@@ -42,29 +37,18 @@ impl Supervision {
     }
 
     async fn probe(&self) {
-        let mut terms = self.run.terms.subscribe();
-        let mut pause = FIRST_PROBE;
+        let mut rounds = self.run.readiness.rounds();
         loop {
-            // Other terms than before are tried at once.
-            let changed = tokio::time::timeout(pause, terms.changed()).await;
-            if matches!(changed, Ok(Err(_))) {
-                return std::future::pending().await;
-            }
-            let probe = terms.borrow_and_update().probe.clone();
-            let answer = probe::ask(self.run.labels.listen, &probe).await;
-            // A change of kind is worth a look, unless there is nothing left to look at.
-            if self.run.record_answer(answer) && !self.run.process.has_ended() {
+            let is_news = rounds.next().await;
+            // The end of the process is reported by itself.
+            if is_news && !self.run.process.has_ended() {
                 self.changes.name(&self.run.labels.id);
             }
             self.rotate_large_log().await;
-            pause = match *self.run.readiness.borrow() {
-                Readiness::Starting { .. } | Readiness::Waiting(_) => (pause * 3 / 2).min(SLOWEST_START_PROBE),
-                Readiness::Ready { .. } | Readiness::Failing { .. } => probe.interval,
-            };
         }
     }
 
-    /// An orphan ends by itself when its standard input does. One that does not is told, and then made to.
+    /// Ends an orphan that does not end with its standard input.
     async fn end_orphan(&self) {
         let pid = self.run.process.pid();
         while Stat::read(pid).is_ok_and(|stat| stat.parent == self.run.labels.started_by)
@@ -73,7 +57,7 @@ impl Supervision {
             tokio::time::sleep(PARENT_CHECK_INTERVAL).await;
         }
         if let Err(error) = self.run.end().await {
-            tracing::error!(instance = %self.run.labels.id, pid, %error, "a server whose reconciler is gone could not be ended");
+            tracing::error!(instance = %self.run.labels.id, pid, %error, "a server whose reconciler has ended could not be stopped");
             std::future::pending::<()>().await;
         }
     }

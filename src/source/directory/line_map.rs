@@ -1,4 +1,4 @@
-//! Where in its file each field of a document stands.
+//! Positions of the fields of a document in its file.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub(crate) struct Place {
     pub column: u32,
 }
 
-/// The places of all fields of a document, by path (`spec.server.env[0].name`). A field stands where its key does.
+/// The places of all fields of a document, by path (`spec.server.env[0].name`). A field stands
+/// where its key does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LineMap {
     places: BTreeMap<String, Place>,
@@ -36,7 +37,7 @@ enum Frame {
 
 impl LineMap {
     /// Maps as much of a document as can be parsed.
-    pub(crate) fn of(chunk: Chunk<'_>) -> Self {
+    pub(crate) fn new(chunk: Chunk<'_>) -> Self {
         let place = |marker: Marker| Place {
             line: chunk.first_line + u32::try_from(marker.line()).unwrap_or(1).saturating_sub(1),
             column: u32::try_from(marker.col()).unwrap_or(0) + 1,
@@ -82,7 +83,7 @@ impl LineMap {
         Self { places, start: start.unwrap_or(Place { line: chunk.first_line, column: 1 }) }
     }
 
-    /// Where the field stands; what is not there (or comes from an anchor) is sought at its parent.
+    /// Returns the position of a field, or of its parent when it is absent or from an anchor.
     pub(crate) fn place(&self, path: &str) -> Place {
         let mut path = path;
         loop {
@@ -101,7 +102,8 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// A node is complete: a key waits for its value, a value makes room for the next key, an item for the next item.
+/// A node is complete: a key waits for its value, a value makes room for the next key, an item for
+/// the next item.
 fn complete(frames: &mut [Frame], text: Option<&str>) {
     match frames.last_mut() {
         Some(Frame::Mapping { key, .. }) => {
@@ -119,7 +121,7 @@ mod tests {
     #[test]
     fn fields_stand_where_their_keys_do() {
         let text = "---\n# who\nkind: MaiInstance\nspec:\n  expose:\n    labels: {a.b: 1, c: 2}\n  server:\n    env:\n      - name: A\n        value: x\n      - {name: B}\n";
-        let map = LineMap::of(Chunk { first_line: 11, text });
+        let map = LineMap::new(Chunk { first_line: 11, text });
         for (path, line, column) in [
             ("", 13, 1),
             ("kind", 13, 1),
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn anchors_merge_keys_and_odd_keys_do_not_shift_what_follows() {
         let text = "a: &x {b: 1}\nc: *x\n? [d, e]\n: f\ng:\n  <<: *x\n  h: 1\n";
-        let map = LineMap::of(Chunk { first_line: 1, text });
+        let map = LineMap::new(Chunk { first_line: 1, text });
         for (path, line, column) in [("c.b", 2, 1), ("g", 5, 1), ("g.b", 5, 1), ("g.h", 7, 3)] {
             assert_eq!(map.place(path), Place { line, column }, "{path}");
         }
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_broken_document_is_mapped_up_to_where_it_breaks() {
-        let map = LineMap::of(Chunk { first_line: 1, text: "a: 1\nb:\n  - c\n d: [\n" });
+        let map = LineMap::new(Chunk { first_line: 1, text: "a: 1\nb:\n  - c\n d: [\n" });
         assert_eq!(map.place("b[0]"), Place { line: 3, column: 5 });
     }
 }

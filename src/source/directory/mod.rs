@@ -1,20 +1,22 @@
 //! A directory of YAML files as a watch stream.
 //!
-//! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `ingest` decides what they mean
-//! for the instances that are known, `watch` follows the tree and feeds the stream (`ears` tell it when), `secrets` keeps the values. `verdict` judges documents
-//! for `mai validate`, by the same rules; `preview` says for `mai plan` what would become of the instances.
+//! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `scan_plan` decides what they mean
+//! for the instances that are known, `watch` follows the tree (after `file_events` and by polling)
+//! and feeds the stream, `secrets` keeps the values. `validation` judges documents
+//! for `mai validate`, by the same rules; `preview` says for `mai plan` what would become of the
+//! instances.
 
-mod ears;
-mod ingest;
+mod file_events;
 mod line_map;
 mod object;
 mod parse;
 mod preview;
 mod scan;
+mod scan_plan;
 mod secret_document;
 mod secrets;
 mod split;
-mod verdict;
+mod validation;
 mod watch;
 
 use std::path::Path;
@@ -31,7 +33,7 @@ use crate::state::{Problem, State};
 
 pub use preview::{Preview, Previewed};
 pub(crate) use scan::read;
-pub(crate) use verdict::{Judged, Severity, Verdict, judge};
+pub(crate) use validation::{Judged, Severity, Verdict, judge};
 
 use scan::Root;
 use secrets::Secrets;
@@ -46,8 +48,10 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing for a while when
-    /// instances are known from before: that removes nothing. Documents with fields that have no effect on `platform` are not accepted.
+    /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing
+    /// for a while when
+    /// instances are known from before: that removes nothing. Documents with fields that have no
+    /// effect on `platform` are not accepted.
     pub async fn open(path: &Path, state: State, platform: PlatformKind) -> Result<(Self, Documents), SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         // Not canonical: a link that is pointed elsewhere later has to be followed.
@@ -67,7 +71,7 @@ impl Directory {
         Ok((Self { secrets, problems, releases }, documents))
     }
 
-    /// All that is wrong in the directory, now and whenever it changes.
+    /// Returns the problems of the directory, now and whenever they change.
     pub fn problems(&self) -> tokio::sync::watch::Receiver<Vec<Problem>> {
         self.problems.clone()
     }

@@ -1,4 +1,4 @@
-//! What is known of an instance as the object that a cluster would show.
+//! A known instance as the object that a cluster would show.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::api::{DOCUMENT_FILE, DOCUMENT_PROBLEM, FINALIZER, Finding, MaiInstance, PlatformKind, check};
 use crate::state::KnownDocument;
 
-/// Checks a document as [`check`] does, and that it can be shown as an object; returns it in the form in which it is kept.
+/// Checks a document as [`check`] does, and that it can be shown as an object; returns it in the
+/// form in which it is kept.
 pub(crate) fn accept(
     document: &Value,
     old: Option<&Value>,
@@ -30,7 +31,8 @@ pub(crate) fn accept(
     Ok(full)
 }
 
-/// A document without what is not its author's to say: status, and what a cluster adds to metadata when it is exported.
+/// A document without what is not its author's to say: status, and what a cluster adds to metadata
+/// when it is exported.
 fn kept(mut full: Value) -> Value {
     let mut metadata = full["metadata"].take();
     let mut next = Map::new();

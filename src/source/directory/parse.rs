@@ -1,4 +1,4 @@
-//! Text of a file to its documents: pure, and complete about what is wrong and where.
+//! Parses the text of a file to its documents, with all problems and their positions. Pure.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::state::Problem;
 /// Namespace and name.
 pub(crate) type Key = (String, String);
 
-/// What a file holds.
+/// Contents of a file.
 #[derive(Debug)]
 pub(crate) struct ParsedFile {
     /// Its documents in order; those of a List stand in its place.
@@ -30,11 +30,11 @@ pub(crate) struct Document {
     /// Path of the document inside its List (`items[2]`); empty when it stands alone.
     within: String,
     lines: Arc<LineMap>,
-    /// What it is.
+    /// Its content.
     pub content: Content,
 }
 
-/// What a document is.
+/// Content of a document.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// Says that it is a MaiInstance; not checked yet. The key is absent when it names none.
@@ -43,14 +43,15 @@ pub(crate) enum Content {
     Secret(SecretDocument),
     /// Somebody else's kind, left alone.
     Foreign { kind: String },
-    /// Not a document of any kind: one that was cut off (ours, if it names our group), or something else that is YAML.
+    /// Not a document of any kind: one that was cut off (ours, if it names our group), or something
+    /// else that is YAML.
     Unrecognised { message: String, ours: bool },
     /// Not YAML. The key is what its text looks like; what looks like a Secret is not to be quoted.
     Broken { place: Place, message: String, guess: Option<Key>, secret: bool },
 }
 
 impl Document {
-    /// What was found wrong with the document, as a problem of `file`.
+    /// Returns a finding as a problem of `file`.
     pub(crate) fn problem(&self, file: &str, finding: &Finding) -> Problem {
         let place = self.place(&finding.path);
         let instance = match &self.content {
@@ -69,7 +70,7 @@ impl Document {
         }
     }
 
-    /// Where a field stands; for a broken document, where it breaks.
+    /// Returns the position of a field, or of the error in a broken document.
     pub(crate) fn place(&self, path: &str) -> Place {
         match &self.content {
             Content::Broken { place, .. } => *place,
@@ -84,7 +85,7 @@ impl Document {
 pub(crate) fn parse(text: &str) -> ParsedFile {
     let mut documents = Vec::new();
     for (index, chunk) in split(text).into_iter().enumerate() {
-        let lines = Arc::new(LineMap::of(chunk));
+        let lines = Arc::new(LineMap::new(chunk));
         match serde_saphyr::from_str::<Value>(chunk.text) {
             Ok(value) => recognise(index, String::new(), &lines, value, &mut documents),
             Err(error) => {
@@ -105,7 +106,7 @@ pub(crate) fn not_text() -> ParsedFile {
         guess: None,
         secret: true,
     };
-    let document = Document { index: 0, within: String::new(), lines: Arc::new(LineMap::of(chunk)), content };
+    let document = Document { index: 0, within: String::new(), lines: Arc::new(LineMap::new(chunk)), content };
     ParsedFile { documents: vec![document], blank: false }
 }
 
@@ -122,7 +123,7 @@ fn recognise(index: usize, within: String, lines: &Arc<LineMap>, mut value: Valu
             }
             Content::Instance { key: name.map(|name| (namespace, name)), value }
         }
-        "Secret" if api_version == "v1" => Content::Secret(SecretDocument::of(&value, namespace, name)),
+        "Secret" if api_version == "v1" => Content::Secret(SecretDocument::new(&value, namespace, name)),
         "List" if api_version == "v1" => {
             if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
                 for (item, value) in items.into_iter().enumerate() {
@@ -160,7 +161,7 @@ fn broken(chunk: Chunk<'_>, error: &serde_saphyr::Error) -> Content {
     Content::Broken { place, message, guess: guess_key(chunk.text), secret }
 }
 
-/// Which instance a text that does not parse seems to be about, read line by line.
+/// Returns the instance that a broken text seems to be about, read line by line.
 fn guess_key(text: &str) -> Option<Key> {
     text.lines().find_map(|line| value_of(line, "kind")).filter(|kind| *kind == "MaiInstance")?;
     let mut lines = text.lines().skip_while(|line| !line.starts_with("metadata:"));

@@ -1,4 +1,4 @@
-//! What a directory would mean if it were taken up now: one look, and nothing is written.
+//! A directory as it would be accepted now. Writes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,40 +8,41 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use secrecy::SecretString;
 
-use super::ingest::{BELIEF, Plan, plan};
 use super::object::object;
 use super::parse::Key;
 use super::scan::{Root, Tree, scan};
+use super::scan_plan::{BELIEF, Plan, plan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, PlatformKind, SecretRef};
 use crate::source::{Rotated, SecretError, Source, SourceError};
 use crate::state::{KnownDocument, Problem};
 
-/// One instance as it would stand.
+/// One instance as it would be accepted.
 #[derive(Clone, Debug)]
 pub struct Previewed {
-    /// What is known of it now; nothing when it is new.
+    /// Its accepted document; None when it is new.
     pub before: Option<KnownDocument>,
-    /// What would be known of it.
+    /// The document that would be accepted.
     pub after: KnownDocument,
     /// The object that the loop would be shown.
     pub instance: MaiInstance,
 }
 
-/// What a directory would mean if it were taken up now.
+/// A directory as it would be accepted now.
 #[derive(Debug)]
 pub struct Preview {
     /// Every instance that would be worked on.
     pub instances: Vec<Previewed>,
-    /// All that is wrong in the directory.
+    /// Problems of the directory.
     pub problems: Vec<Problem>,
     secrets: Secrets,
 }
 
 impl Preview {
-    /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that stand. Takes most of a second when a
+    /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that
+    /// stand. Takes most of a second when a
     /// document seems to be gone, since that is looked at twice.
-    pub async fn of(path: &Path, known: Vec<KnownDocument>, platform: PlatformKind) -> Result<Self, SourceError> {
+    pub async fn read(path: &Path, known: Vec<KnownDocument>, platform: PlatformKind) -> Result<Self, SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
         let known: BTreeMap<Key, KnownDocument> =
@@ -59,7 +60,7 @@ impl Preview {
             planned = plan(&root, &known, &tree, &planned.missing, platform, Instant::now());
         }
         let secrets = Secrets::new();
-        let mut problems = secrets.take(&tree);
+        let mut problems = secrets.update(&tree);
         let Plan { accept, keep, delete, problems: found, .. } = planned;
         problems.extend(found);
         problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
@@ -99,7 +100,7 @@ impl Source for Preview {
         self.secrets.value(namespace, reference)
     }
 
-    /// It is one look: nothing in it ever changes.
+    /// Never emits: a preview does not change.
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {
         stream::pending().boxed()
     }

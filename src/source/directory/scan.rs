@@ -1,4 +1,5 @@
-//! Reads the tree of files: what is there, what could not be read, and which directories to listen to.
+//! Reads the tree of files: what is there, what could not be read, and which directories to listen
+//! to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -12,13 +13,14 @@ use super::parse::{ParsedFile, not_text, parse};
 
 /// A document of a megabyte is a mistake, and reading it again and again a burden.
 const LARGEST: u64 = 1 << 20;
-/// A file changed this shortly before it was read may have changed again within the same tick of the file system's clock.
+/// A file changed this shortly before it was read may have changed again within the same tick of
+/// the file system's clock.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// What a scan found.
+/// Result of a scan.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    /// Whether the directory itself could be read.
+    /// State of the directory itself.
     pub root: Root,
     /// The YAML files, by the path a person would use.
     pub files: BTreeMap<PathBuf, File>,
@@ -30,7 +32,7 @@ pub(crate) struct Tree {
     pub links: BTreeSet<PathBuf>,
 }
 
-/// Whether the directory itself could be read.
+/// State of the directory itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Root {
     /// It could.
@@ -51,11 +53,11 @@ pub(crate) struct File {
     unsettled: bool,
     /// Its permission bits.
     pub mode: u32,
-    /// What it holds, or why it could not be read.
+    /// Its contents, or why it could not be read.
     pub content: Result<Arc<ParsedFile>, String>,
 }
 
-/// What tells one content of a file from another without reading it.
+/// Metadata that changes with the content of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -97,7 +99,7 @@ impl Tree {
         }
     }
 
-    /// Whether another scan found the same files with the same content.
+    /// Returns whether another scan found the same files with the same content.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.root == other.root
             && self.unreadable == other.unreadable
@@ -112,7 +114,7 @@ impl Tree {
             })
     }
 
-    /// Why nothing that is missing from the tree may be taken for removed; none when it may.
+    /// Returns why a missing file may not be taken for removed; None when it may.
     pub(crate) fn removes_nothing(&self) -> Option<String> {
         let what_to_do = "which removes nothing: every instance stays as it is";
         match &self.root {
@@ -284,7 +286,7 @@ impl File {
     }
 }
 
-/// Whether the entry itself went away while the scan went by; a link that leads nowhere did not.
+/// Returns whether the entry itself was removed during the scan; a dangling link was not.
 fn vanished(path: &Path, error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_err()
 }
@@ -293,7 +295,8 @@ fn is_yaml(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
 
-/// Hidden entries (Kubernetes' `..data` and git's `.git` among them) and what editors leave beside the file they write.
+/// Returns whether an entry is hidden (such as Kubernetes' `..data` and `.git`) or a left-over of
+/// an editor.
 fn is_ignored(name: &str) -> bool {
     name.starts_with('.')
         || name.ends_with('~')

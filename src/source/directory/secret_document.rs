@@ -1,4 +1,5 @@
-//! A document of kind `Secret` (v1): `data` in base64, or `stringData` as it is. Its values never leave `SecretString`.
+//! A document of kind `Secret` (v1): `data` in base64, or `stringData` as it is. Its values never
+//! leave `SecretString`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 /// The values of a Secret by key.
 pub(crate) type Values = BTreeMap<String, SecretString>;
 
-/// What a `Secret` document holds, or why it cannot be used. The reason never quotes a value.
+/// A `Secret` document, or why it cannot be used. The reason never quotes a value.
 #[derive(Debug, Clone)]
 pub(crate) struct SecretDocument {
     /// Namespace.
@@ -21,7 +22,7 @@ pub(crate) struct SecretDocument {
 }
 
 impl SecretDocument {
-    pub(super) fn of(document: &Value, namespace: String, name: Option<String>) -> Self {
+    pub(super) fn new(document: &Value, namespace: String, name: Option<String>) -> Self {
         let values = match &name {
             Some(_) => values(document),
             None => Err(("metadata.name".to_owned(), "is missing; a Secret needs a name to be referred to".to_owned())),
@@ -59,7 +60,7 @@ fn values(document: &Value) -> Result<Values, (String, String)> {
     Ok(values)
 }
 
-/// Whether two Secrets hold the same values.
+/// Returns whether two Secrets have the same values.
 pub(crate) fn same(a: &Values, b: &Values) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|((key, value), (other_key, other))| {
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn data_and_string_data_are_read_and_never_quoted() {
-        let read = |document: Value| SecretDocument::of(&document, "default".to_owned(), Some("s".to_owned())).values;
+        let read = |document: Value| SecretDocument::new(&document, "default".to_owned(), Some("s".to_owned())).values;
         let found = read(json!({"data": {"a": "c2VzYW1l"}, "stringData": {"b": "open"}})).unwrap();
         assert_eq!((found["a"].expose_secret(), found["b"].expose_secret()), ("sesame", "open"));
         for (document, field) in [

@@ -1,4 +1,5 @@
-//! The secrets of the tree: what each reference stands for now. Values stay in `SecretString`, and out of every sentence.
+//! The secrets of the tree: what each reference stands for now. Values stay in `SecretString`, and
+//! out of every sentence.
 
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -40,9 +41,10 @@ impl Secrets {
         self.changes.subscribe()
     }
 
-    /// Takes the secrets of a scan, and says what is wrong with them. Those of a file that cannot be read now keep the
-    /// values they had.
-    pub(crate) fn take(&self, tree: &Tree) -> Vec<Problem> {
+    /// Replaces the secrets by those of a scan and returns their problems. Those of an unreadable
+    /// file keep their
+    /// values.
+    pub(crate) fn update(&self, tree: &Tree) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut next: BTreeMap<Key, Entry> = BTreeMap::new();
         for (path, file) in &tree.files {
@@ -124,7 +126,7 @@ fn usable(path: &Path, file: &File, secret: &SecretDocument, twin: Option<&Path>
     secret.values.clone()
 }
 
-/// What is wrong with the permissions of a file that holds a Secret.
+/// Returns the problem with the permissions of a file with a Secret.
 pub(super) fn open_to_others(path: &Path, file: &File) -> Option<String> {
     (file.mode & 0o077 != 0).then(|| {
         format!(
@@ -135,7 +137,7 @@ pub(super) fn open_to_others(path: &Path, file: &File) -> Option<String> {
     })
 }
 
-/// Whether what was in `file` may still be there although it was not seen.
+/// Returns whether the content of `file` may still exist although it was not seen.
 fn is_in_doubt(tree: &Tree, file: &Path) -> bool {
     if tree.removes_nothing().is_some() || file.ancestors().any(|path| tree.unreadable.contains_key(path)) {
         return true;

@@ -1,4 +1,5 @@
-//! Splits a YAML text into its documents before any of it is parsed, so that one broken document never hides its neighbours.
+//! Splits a YAML text into its documents before any of it is parsed, so that one broken document
+//! never hides its neighbours.
 
 /// One document's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,8 @@ pub(crate) struct Chunk<'a> {
 
 /// The documents of `text`, without those of blank lines, comments and directives only.
 ///
-/// YAML allows `---` and `...` at the start of a line nowhere but between documents, not even in a block of text
+/// YAML allows `---` and `...` at the start of a line nowhere but between documents, not even in a
+/// block of text
 /// (YAML 1.2.2, 9.1.2 "Document Markers"), so the split never cuts a document in two.
 pub(crate) fn split(text: &str) -> Vec<Chunk<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -1,4 +1,5 @@
-//! Follows the tree and turns what happens to it into the stream. Owns all that moves: one task, no locks.
+//! Follows the tree and turns what happens to it into the stream. Owns all that moves: one task, no
+//! locks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,16 +10,16 @@ use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
 
-use super::ears::Ears;
-use super::ingest::{BELIEF, plan};
+use super::file_events::FileEvents;
 use super::object::object;
 use super::parse::Key;
 use super::scan::{Tree, scan};
+use super::scan_plan::{BELIEF, plan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, PlatformKind};
 use crate::state::{KnownDocument, Problem, State, StateError};
 
-/// How often the tree is looked at even when nothing was heard, so that a lost event is healed.
+/// Interval between scans without an event, in case one was lost.
 const POLL: Duration = Duration::from_secs(2);
 
 /// The workload of a deleted instance is gone.
@@ -28,7 +29,7 @@ pub(super) struct Release {
     pub done: oneshot::Sender<Result<(), StateError>>,
 }
 
-/// What follows the tree.
+/// Follows the tree.
 pub(super) struct Follower {
     root: PathBuf,
     platform: PlatformKind,
@@ -80,12 +81,12 @@ impl Follower {
         Ok(follower)
     }
 
-    /// What was seen of the directory itself.
+    /// Returns the last scan.
     pub(super) fn tree(&self) -> &Tree {
         &self.tree
     }
 
-    /// Whether any instance is known that is not wholly gone.
+    /// Returns whether any instance is known that is not yet removed.
     pub(super) fn knows_any(&self) -> bool {
         self.known.values().any(|row| row.released_at.is_none())
     }
@@ -102,8 +103,8 @@ impl Follower {
         self.emit(Event::InitDone);
         self.begun = true;
 
-        let mut ears = Ears::open();
-        ears.listen(&self.tree, &self.root);
+        let mut file_events = FileEvents::open();
+        file_events.watch_tree(&self.tree, &self.root);
         // What changed between the first look and the first listening was not heard.
         let mut next_look = Instant::now();
         loop {
@@ -113,9 +114,10 @@ impl Follower {
                     let outcome = self.release(&release.key).await;
                     // Whoever asked may have stopped waiting.
                     let _ = release.done.send(outcome);
-                    // No `continue`: this may have cut off the waiting for quiet, and what was heard must not be lost.
+                    // No `continue`: this may have cut off the waiting for quiet, and what was
+                    // heard must not be lost.
                 }
-                () = ears.settled() => {}
+                () = file_events.settled() => {}
                 () = sleep_until(next_look.into()) => {}
             }
             if let Err(error) = self.look().await {
@@ -123,7 +125,7 @@ impl Follower {
                 self.unfinished = true;
             }
             next_look = Instant::now() + POLL;
-            if ears.listen(&self.tree, &self.root) {
+            if file_events.watch_tree(&self.tree, &self.root) {
                 next_look = Instant::now();
             } else if let Some(since) = self.missing.values().min() {
                 next_look = next_look.min(*since + BELIEF);
@@ -146,7 +148,7 @@ impl Follower {
 
     async fn take_up(&mut self) -> Result<(), StateError> {
         // Secrets first: who acts on a document finds those it refers to.
-        let secret_problems = self.secrets.take(&self.tree);
+        let secret_problems = self.secrets.update(&self.tree);
         let plan = plan(&self.root, &self.known, &self.tree, &self.missing, self.platform, Instant::now());
         for (key, document, file) in plan.accept {
             let row = self.state.accept(&key.0, &key.1, &document, Some(&file)).await?;

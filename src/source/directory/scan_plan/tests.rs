@@ -34,7 +34,7 @@ fn row(root: &Path, name: &str, file: &str) -> (Key, KnownDocument) {
     (("default".to_owned(), name.to_owned()), row)
 }
 
-/// What the plan does in the end (after the doubt), as words.
+/// Returns the final effect of the plan (after the doubt), as words.
 fn outcome(files: &[(&str, String)], change: impl Fn(&mut KnownDocument)) -> Vec<String> {
     let root = tempfile::tempdir().unwrap();
     for (name, text) in files {

@@ -1,4 +1,6 @@
-//! Takes a copy of a data directory: databases consistently, everything else as it is, then the manifest, and then it is read back.
+//! Creates a copy of a data directory: databases consistently, everything else as it is, then the
+//! manifest. The
+//! copy is read back.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,31 +17,33 @@ use super::snapshot::{SIDECARS, inspect, is_database, snapshot};
 use super::{BackupError, verify};
 use crate::ownership::chown_tree;
 
-/// Left free on the volume of the backups.
+/// Bytes to leave free on the volume of the backups.
 const RESERVE: u64 = 16 << 20;
 const MIB: u64 = 1 << 20;
 
-/// A copy that was read back and checked.
+/// A verified copy.
 #[derive(Debug)]
-pub struct Taken {
-    /// The directory that holds it.
+pub struct CheckedCopy {
+    /// Its directory.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its manifest.
     pub manifest: Manifest,
 }
 
-/// Takes a copy of `data` into a new directory `PREFIX-TIME` of `backups`, and checks it. Where this fails, nothing of it is left.
-pub async fn take(
+/// Copies `data` into a new directory `PREFIX-TIME` of `backups` and verifies the copy. Leaves
+/// nothing behind when
+/// it fails.
+pub async fn create_copy(
     subject: Subject,
     data: &Path,
     backups: &Path,
     prefix: &str,
     reason: String,
-) -> Result<Taken, BackupError> {
+) -> Result<CheckedCopy, BackupError> {
     let taken_at = Timestamp::now();
     let name = format!("{prefix}-{}", taken_at.strftime("%Y%m%dT%H%M%SZ"));
     let (unfinished, path) = (backups.join(format!("{name}.partial")), backups.join(&name));
-    room_for(data, backups)?;
+    check_free_space(data, backups)?;
     DirBuilder::new().mode(0o700).create(&unfinished).map_err(BackupError::io("made", &unfinished))?;
     let manifest = Manifest {
         format: FORMAT,
@@ -51,7 +55,7 @@ pub async fn take(
         links: Vec::new(),
     };
     match fill(manifest, data, &unfinished, backups, &path).await {
-        Ok(manifest) => Ok(Taken { path, manifest }),
+        Ok(manifest) => Ok(CheckedCopy { path, manifest }),
         Err(error) => {
             // The first error is the one to tell.
             let _ = std::fs::remove_dir_all(&unfinished);
@@ -67,7 +71,7 @@ async fn fill(
     backups: &Path,
     finished: &Path,
 ) -> Result<Manifest, BackupError> {
-    let found = Found::below(data)?;
+    let found = Contents::read(data)?;
     let target = unfinished.join("data");
     DirBuilder::new().mode(0o700).create(&target).map_err(BackupError::io("made", &target))?;
     for directory in &found.directories {
@@ -98,18 +102,18 @@ async fn fill(
     Ok(manifest)
 }
 
-/// What is below a data directory, each by its path in there.
+/// Contents of a data directory, by path in it.
 #[derive(Default)]
-struct Found {
+struct Contents {
     directories: Vec<PathBuf>,
     files: Vec<PathBuf>,
     links: Vec<PathBuf>,
 }
 
-impl Found {
-    fn below(data: &Path) -> Result<Self, BackupError> {
+impl Contents {
+    fn read(data: &Path) -> Result<Self, BackupError> {
         let mut found = Self::default();
-        found.look(data, Path::new("")).map_err(BackupError::io("read", data))?;
+        found.add(data, Path::new("")).map_err(BackupError::io("read", data))?;
         let Self { files, .. } = &found;
         let is_sidecar = |path: &Path| {
             let name = path.as_os_str().to_string_lossy();
@@ -121,14 +125,14 @@ impl Found {
         Ok(Self { files, ..found })
     }
 
-    fn look(&mut self, data: &Path, below: &Path) -> io::Result<()> {
+    fn add(&mut self, data: &Path, below: &Path) -> io::Result<()> {
         let mut entries = std::fs::read_dir(data.join(below))?.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let (kind, path) = (entry.file_type()?, below.join(entry.file_name()));
             if kind.is_dir() {
                 self.directories.push(path.clone());
-                self.look(data, &path)?;
+                self.add(data, &path)?;
             } else if kind.is_symlink() {
                 self.links.push(path);
             } else if kind.is_file() && path != Path::new(LOCK) {
@@ -139,7 +143,7 @@ impl Found {
     }
 }
 
-/// Copies one file and tells what was written, as it was on its way there.
+/// Copies one file and returns its entry, computed from the bytes that were written.
 async fn copy(data: &Path, target: &Path, path: PathBuf) -> Result<FileEntry, BackupError> {
     let (from, to) = (data.join(&path), target.join(&path));
     if is_database(&from).map_err(BackupError::io("read", &from))? {
@@ -168,7 +172,7 @@ async fn copy(data: &Path, target: &Path, path: PathBuf) -> Result<FileEntry, Ba
     Ok(FileEntry { path, size, sha256: hex::encode(hasher.finalize()), database: None })
 }
 
-/// Size and SHA-256 of a file.
+/// Returns size and SHA-256 of a file.
 pub(super) fn digest(path: &Path) -> Result<(u64, String), BackupError> {
     let mut hasher = Sha256::new();
     let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut hasher));
@@ -183,7 +187,7 @@ fn write_manifest(manifest: &Manifest, path: &Path) -> Result<(), BackupError> {
     file.write_all(&text).and_then(|()| file.sync_all()).map_err(&failed)
 }
 
-fn room_for(data: &Path, backups: &Path) -> Result<(), BackupError> {
+fn check_free_space(data: &Path, backups: &Path) -> Result<(), BackupError> {
     let needed = size(data).map_err(BackupError::io("read", data))? + RESERVE;
     let volume = statvfs(backups).map_err(|errno| BackupError::io("read", backups)(errno.into()))?;
     let free = volume.f_bavail.saturating_mul(volume.f_frsize);

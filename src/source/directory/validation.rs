@@ -1,4 +1,4 @@
-//! All that can be said about documents before they are put to use: for a person or a pipeline, not for the loop. Pure.
+//! Validation of documents for `mai validate`. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ingest::{Sighting, doubled, of_file};
 use super::object::accept;
 use super::parse::{Content, Document, Key};
 use super::scan::{Root, Tree};
+use super::scan_plan::{NamedDocument, duplicates, of_file};
 use super::secret_document::Values;
 use super::secrets::open_to_others;
 use crate::api::{Finding, PlatformKind, SecretRef};
@@ -17,13 +17,13 @@ use crate::core::DOCKER_CONFIG;
 use crate::source::SecretError;
 use crate::state::Problem;
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// The document would not be taken up.
+    /// The document would not be accepted.
     Error,
-    /// It would, and still somebody should look.
+    /// The document would be accepted, but should be checked.
     Warning,
 }
 
@@ -32,11 +32,11 @@ pub(crate) enum Severity {
 pub(crate) struct Judged {
     pub severity: Severity,
     pub problem: Problem,
-    /// Its line may be shown: it is no Secret's.
+    /// Its line may be shown: it is not of a Secret.
     pub quotable: bool,
 }
 
-/// What was found.
+/// Result of a validation.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     /// Documents of kind MaiInstance, good or not.
@@ -48,7 +48,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// How many findings are of a severity.
+    /// Returns the number of findings of a severity.
     pub(crate) fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|judged| judged.severity == severity).count()
     }
@@ -72,11 +72,11 @@ impl Good<'_> {
     }
 }
 
-/// Judges the trees read from the given paths together, for a platform or for all.
+/// Validates the trees read from the given paths together, for a platform or for all.
 pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut good = Vec::new();
-    let mut sightings: BTreeMap<&Key, Vec<Sighting<'_>>> = BTreeMap::new();
+    let mut named: BTreeMap<&Key, Vec<NamedDocument<'_>>> = BTreeMap::new();
     let mut secrets: BTreeMap<Key, &Values> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for (root, tree) in trees {
@@ -111,7 +111,7 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
                     Content::Instance { key, value } => {
                         verdict.instances += 1;
                         if let Some(key) = key {
-                            sightings.entry(key).or_default().push(Sighting { file: path, document, value });
+                            named.entry(key).or_default().push(NamedDocument { file: path, document, value });
                         }
                         match (accept(value, None, platform), key) {
                             (Ok(full), Some(key)) => good.push(Good { key, file: path, document, full }),
@@ -152,9 +152,9 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
             }
         }
     }
-    for (key, seen) in sightings.iter().filter(|(_, seen)| seen.len() > 1) {
+    for (key, seen) in named.iter().filter(|(_, seen)| seen.len() > 1) {
         let mut problems = Vec::new();
-        doubled(key, seen, &mut problems);
+        duplicates(key, seen, &mut problems);
         problems.into_iter().for_each(|problem| verdict.say(Severity::Error, true, problem));
     }
     judge_ports(&good, &mut verdict);
@@ -208,7 +208,7 @@ fn judge_ports(good: &[Good<'_>], verdict: &mut Verdict) {
     }
 }
 
-/// References that lead nowhere here may lead somewhere where the documents are used, so they are warnings.
+/// Warns of references to missing Secrets, which may exist where the documents are used.
 fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, &Values>, verdict: &mut Verdict) {
     for one in good {
         let mut references = Vec::new();

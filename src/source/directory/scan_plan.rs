@@ -1,8 +1,10 @@
-//! What a scan means for the instances that are known: which documents are taken up, which keep their last good spec, which
-//! are gone. Pure; its caller carries it out.
+//! Plan of a scan for the known instances: documents to accept, those that keep their last good
+//! spec, those that
+//! are gone. Pure; the caller executes it.
 //!
-//! The rule behind it: only what can be read may change anything. Whatever is broken, blank, unreadable or doubled keeps what
-//! stood, and is named as a problem.
+//! Only what can be read may change anything. Whatever is broken, blank, unreadable or duplicate
+//! keeps the former
+//! document and is reported as a problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +23,7 @@ pub(super) const BELIEF: Duration = Duration::from_millis(700);
 /// Sentences that the annotation of an instance repeats; all of them are among the problems.
 const REPEATED: usize = 3;
 
-/// What to do, and what is wrong.
+/// Changes and problems.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Good documents that differ from what is known, with the file each stands in.
@@ -32,20 +34,20 @@ pub(super) struct Plan {
     pub delete: Vec<Key>,
     /// Known instances that may be gone, and since when; a later scan tells.
     pub missing: BTreeMap<Key, Instant>,
-    /// All that is wrong in the tree.
+    /// Problems of the tree.
     pub problems: Vec<Problem>,
     /// Kinds that were left alone, by file.
     pub foreign: BTreeSet<(String, String)>,
 }
 
-/// A document that names an instance, and where it was seen.
-pub(super) struct Sighting<'a> {
+/// A document of an instance, and its file.
+pub(super) struct NamedDocument<'a> {
     pub file: &'a Path,
     pub document: &'a Document,
     pub value: &'a Value,
 }
 
-/// Decides what `tree` means on `platform`. `missing` is what the plan before this one left in doubt.
+/// Plans a scan on `platform`. `missing` are the instances that the former plan left in doubt.
 pub(super) fn plan(
     root: &Path,
     known: &BTreeMap<Key, KnownDocument>,
@@ -66,12 +68,12 @@ pub(super) fn plan(
     plan
 }
 
-/// What the documents of a tree say about instances.
+/// Documents of a tree by instance.
 #[derive(Default)]
 struct Seen<'a> {
-    /// Where each instance is named.
-    sightings: BTreeMap<&'a Key, Vec<Sighting<'a>>>,
-    /// What is wrong with texts that seem to be about an instance.
+    /// Documents of each instance.
+    named: BTreeMap<&'a Key, Vec<NamedDocument<'a>>>,
+    /// Problems of texts that seem to be about an instance.
     guessed: BTreeMap<&'a Key, Vec<String>>,
 }
 
@@ -80,7 +82,8 @@ struct Planning<'a> {
     known: &'a BTreeMap<Key, KnownDocument>,
     tree: &'a Tree,
     plan: Plan,
-    /// Files and folders in which something cannot be read, and the first thing that is wrong there.
+    /// Files and folders in which something cannot be read, and the first thing that is wrong
+    /// there.
     troubled: BTreeMap<&'a Path, String>,
 }
 
@@ -129,7 +132,7 @@ impl<'a> Planning<'a> {
             |message: &str| document.problem(&shown, &Finding { path: String::new(), message: message.to_owned() });
         match &document.content {
             Content::Instance { key: Some(key), value } => {
-                seen.sightings.entry(key).or_default().push(Sighting { file: path, document, value });
+                seen.named.entry(key).or_default().push(NamedDocument { file: path, document, value });
             }
             Content::Instance { key: None, value } => {
                 for finding in accept(value, None, Some(self.platform)).err().unwrap_or_default() {
@@ -154,15 +157,16 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Instances that are named: taken up when their one document is good, kept as they were otherwise.
+    /// Instances that are named: taken up when their one document is good, kept as they were
+    /// otherwise.
     fn judge_seen(&mut self, seen: &Seen<'a>) {
-        for (key, sightings) in &seen.sightings {
-            let sentences = match sightings.as_slice() {
+        for (key, named) in &seen.named {
+            let sentences = match named.as_slice() {
                 [only] => match self.judge_document(key, only) {
                     Ok(()) => continue,
                     Err(sentences) => sentences,
                 },
-                several => doubled(key, several, &mut self.plan.problems),
+                several => duplicates(key, several, &mut self.plan.problems),
             };
             if self.live(key).is_some() {
                 self.plan.keep.push(((*key).clone(), repeated(&sentences)));
@@ -170,7 +174,7 @@ impl<'a> Planning<'a> {
         }
     }
 
-    fn judge_document(&mut self, key: &Key, seen: &Sighting<'a>) -> Result<(), Vec<String>> {
+    fn judge_document(&mut self, key: &Key, seen: &NamedDocument<'a>) -> Result<(), Vec<String>> {
         // What a released instance left behind counts only when its data was kept.
         let stood = self
             .known
@@ -195,11 +199,12 @@ impl<'a> Planning<'a> {
         }
     }
 
-    /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise, once that is believed.
+    /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise,
+    /// once that is believed.
     fn judge_unseen(&mut self, seen: &Seen<'a>, missing: &BTreeMap<Key, Instant>, now: Instant) {
         let nothing_is_removed = self.tree.removes_nothing().is_some();
         let known = self.known;
-        for (key, row) in known.iter().filter(|(key, _)| !seen.sightings.contains_key(key)) {
+        for (key, row) in known.iter().filter(|(key, _)| !seen.named.contains_key(key)) {
             if self.live(key).is_none() {
                 continue;
             }
@@ -225,7 +230,7 @@ impl<'a> Planning<'a> {
     }
 }
 
-/// Whether this very document is what stands already.
+/// Returns whether this very document is the accepted one.
 fn stands(known: Option<&KnownDocument>, full: &Value, file: &str) -> bool {
     known.is_some_and(|row| {
         row.document == *full
@@ -236,9 +241,9 @@ fn stands(known: Option<&KnownDocument>, full: &Value, file: &str) -> bool {
     })
 }
 
-/// One name in several documents: each is named, none is taken.
-pub(super) fn doubled(key: &Key, seen: &[Sighting<'_>], problems: &mut Vec<Problem>) -> Vec<String> {
-    let at = |sighting: &Sighting<'_>| {
+/// Reports one name in several documents, none of which is accepted.
+pub(super) fn duplicates(key: &Key, seen: &[NamedDocument<'_>], problems: &mut Vec<Problem>) -> Vec<String> {
+    let at = |sighting: &NamedDocument<'_>| {
         format!("{}:{}", sighting.file.display(), sighting.document.place("metadata.name").line)
     };
     seen.iter()

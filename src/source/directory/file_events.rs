@@ -1,4 +1,4 @@
-//! Hears that something happens in the tree, through the system's file events. Who relies on it polls as well.
+//! File events of the tree. They are a hint: the caller polls as well.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,31 @@ use tokio::time::timeout_at;
 
 use super::scan::Tree;
 
-/// Whoever writes files writes several; it counts as heard when they have been quiet this long.
+/// Time without an event after which a group of writes counts as finished.
 const QUIET: Duration = Duration::from_millis(60);
-/// A tree that is never quiet is heard all the same after this long.
-const PATIENCE: Duration = Duration::from_millis(150);
+/// Longest wait for the end of a group of writes.
+const LONGEST_WAIT: Duration = Duration::from_millis(150);
 
-/// Hears that something happened in the tree. What exactly is for the scan to find out.
-pub(super) struct Ears {
+/// File events of a tree. The scan finds out what has changed.
+pub(super) struct FileEvents {
     watcher: Option<RecommendedWatcher>,
     heard: mpsc::UnboundedReceiver<Vec<PathBuf>>,
     /// Keeps `heard` open when there is no watcher to do so.
     _sender: mpsc::UnboundedSender<Vec<PathBuf>>,
     directories: BTreeSet<(PathBuf, u64)>,
     links: BTreeSet<PathBuf>,
-    /// It was said that not everything is heard; once is enough.
+    /// The warning about missing events was logged.
     warned: bool,
 }
 
-impl Ears {
-    /// Listens to nothing yet.
+impl FileEvents {
+    /// Returns events of nothing yet.
     pub(super) fn open() -> Self {
         let (sender, heard) = mpsc::unbounded_channel();
         let handler = sender.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let paths = match event {
-                // Reading is what we do ourselves.
+                // The scan itself reads.
                 Ok(event) if is_reading(event.kind) => return,
                 Ok(event) => event.paths,
                 Err(_) => Vec::new(),
@@ -43,13 +43,14 @@ impl Ears {
             // The follower is gone when nobody receives; the watcher goes with it.
             let _ = handler.send(paths);
         });
-        let watcher = watcher.inspect_err(deaf).ok();
+        let watcher = watcher.inspect_err(warn_unwatched).ok();
         Self { watcher, heard, _sender: sender, directories: BTreeSet::new(), links: BTreeSet::new(), warned: false }
     }
 
-    /// Listens to the directories of the tree, and where the links that lead to it stand. True when some are new: what
-    /// happened in them between the scan and now was not heard.
-    pub(super) fn listen(&mut self, tree: &Tree, root: &Path) -> bool {
+    /// Watches the directories of the tree and of the links that lead to it. Returns true when some
+    /// are new:
+    /// changes in them between the scan and now were missed.
+    pub(super) fn watch_tree(&mut self, tree: &Tree, root: &Path) -> bool {
         self.links.clone_from(&tree.links);
         let mut wanted = tree.directories.clone();
         // The parent as well: a directory that is replaced as a whole takes the watch on it along.
@@ -68,7 +69,7 @@ impl Ears {
         for (path, inode) in wanted.difference(&self.directories) {
             if let Err(error) = watcher.watch(path, RecursiveMode::NonRecursive) {
                 if !self.warned {
-                    deaf(&error);
+                    warn_unwatched(&error);
                     self.warned = true;
                 }
                 failed.insert((path.clone(), *inode));
@@ -80,7 +81,7 @@ impl Ears {
         is_more
     }
 
-    /// Waits until something was heard and it is quiet again.
+    /// Waits for the end of a group of events.
     pub(super) async fn settled(&mut self) {
         loop {
             match self.heard.recv().await {
@@ -89,7 +90,7 @@ impl Ears {
                 None => std::future::pending().await,
             }
         }
-        let patience = Instant::now() + PATIENCE;
+        let patience = Instant::now() + LONGEST_WAIT;
         loop {
             let until = (Instant::now() + QUIET).min(patience);
             match timeout_at(until.into(), self.heard.recv()).await {
@@ -99,7 +100,7 @@ impl Ears {
         }
     }
 
-    /// What happens beside a link, in a folder that may be anybody's, is none of our business.
+    /// Returns whether a change concerns the tree, not only a neighbour of a link.
     fn concerns(&self, paths: &[PathBuf]) -> bool {
         paths.is_empty()
             || paths.iter().any(|path| {
@@ -114,6 +115,6 @@ fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
-fn deaf(error: &notify::Error) {
-    tracing::warn!(%error, "the directory cannot be listened to, so changes are seen only when it is polled");
+fn warn_unwatched(error: &notify::Error) {
+    tracing::warn!(%error, "the directory cannot be watched; changes are seen when it is polled");
 }
