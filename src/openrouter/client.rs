@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::endpoint::Endpoint;
-use super::error::{UpstreamError, UpstreamErrorBody};
+use super::error::{NetworkFailure, UpstreamError, UpstreamErrorBody};
 use super::generation::Generation;
 use super::key::KeyInfo;
 use super::models::{Model, ModelList};
@@ -114,10 +114,9 @@ impl Client {
             let status = answer.status();
             Ok((status, collect(answer.into_body(), ANSWER_CAP).await?))
         };
-        let (status, body) = tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(|_| {
-            let reason = format!("no answer within {} s", CALL_TIMEOUT.as_secs());
-            UpstreamError::Unreachable { origin: self.origin().to_owned(), reason }
-        })??;
+        let (status, body) = tokio::time::timeout(CALL_TIMEOUT, call)
+            .await
+            .map_err(|_| self.endpoint.unreachable(NetworkFailure::AnswerTimeout(CALL_TIMEOUT)))??;
         if !status.is_success() {
             let message = UpstreamErrorBody::parse(status, &body).message;
             return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::endpoint::Endpoint;
-use super::error::UpstreamError;
+use super::error::{NetworkFailure, UpstreamError};
 use super::request_body::RequestBody;
 
 /// For each address of the host; an unreachable one must not delay the next.
@@ -54,11 +54,15 @@ impl PooledConnection {
     pub(super) async fn open(to: &Endpoint, tls: &OnceCell<TlsConnector>) -> Result<Self, UpstreamError> {
         let tcp = dial(to).await?;
         let stream = if to.is_secure() {
-            let connector = tls.get_or_try_init(connector).await.map_err(|reason| to.unreachable(reason))?;
-            let name = ServerName::try_from(to.host().to_owned()).map_err(|error| to.unreachable(error))?;
+            let connector = tls
+                .get_or_try_init(connector)
+                .await
+                .map_err(|reason| to.unreachable(NetworkFailure::Message(reason)))?;
+            let name = ServerName::try_from(to.host().to_owned())
+                .map_err(|error| to.unreachable(NetworkFailure::message(error)))?;
             let handshake = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, tcp));
-            let tls = handshake.await.map_err(|_| to.unreachable("the TLS handshake took too long"))?;
-            Either::Right(Box::new(tls.map_err(|error| to.unreachable(error))?))
+            let tls = handshake.await.map_err(|_| to.unreachable(NetworkFailure::HandshakeTimeout))?;
+            Either::Right(Box::new(tls.map_err(|error| to.unreachable(NetworkFailure::message(error)))?))
         } else {
             Either::Left(tcp)
         };
@@ -72,20 +76,19 @@ impl PooledConnection {
 /// Connects to the first address of the host that answers.
 async fn dial(to: &Endpoint) -> Result<TcpStream, UpstreamError> {
     let found = tokio::net::lookup_host((to.host(), to.port())).await;
-    let mut addresses: Vec<SocketAddr> = found.map_err(|error| to.unreachable(error))?.collect();
+    let mut addresses: Vec<SocketAddr> =
+        found.map_err(|error| to.unreachable(NetworkFailure::message(error)))?.collect();
     // IPv6 is often there by name and not by route; the other order costs a time-out.
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    let mut reason = to.unreachable("its name has no address");
+    let mut reason = to.unreachable(NetworkFailure::NoAddress);
     for address in addresses {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                stream.set_nodelay(true).map_err(|error| to.unreachable(error))?;
+                stream.set_nodelay(true).map_err(|error| to.unreachable(NetworkFailure::message(error)))?;
                 return Ok(stream);
             }
-            Ok(Err(error)) => reason = to.unreachable(error),
-            Err(_) => {
-                reason = to.unreachable(format_args!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
-            }
+            Ok(Err(error)) => reason = to.unreachable(NetworkFailure::message(error)),
+            Err(_) => reason = to.unreachable(NetworkFailure::ConnectTimeout(CONNECT_TIMEOUT)),
         }
     }
     Err(reason)
@@ -109,9 +112,9 @@ async fn connector() -> Result<TlsConnector, String> {
 }
 
 /// The error with its cause: hyper's errors name theirs only in their source.
-pub(super) fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
+pub(super) fn describe(error: &hyper::Error) -> NetworkFailure {
+    NetworkFailure::Message(match std::error::Error::source(error) {
         Some(source) => format!("{error} ({source})"),
         None => error.to_string(),
-    }
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use url::Url;
 
-use super::error::UpstreamError;
+use super::error::{NetworkFailure, UpstreamError};
 
 /// The upstream's base URL, parsed once.
 #[derive(Clone, Debug)]
@@ -67,13 +67,13 @@ impl Endpoint {
     }
 
     /// The error of a request that was not sent.
-    pub(super) fn unreachable(&self, reason: impl ToString) -> UpstreamError {
-        UpstreamError::Unreachable { origin: self.origin().to_owned(), reason: reason.to_string() }
+    pub(super) fn unreachable(&self, reason: NetworkFailure) -> UpstreamError {
+        UpstreamError::Unreachable { origin: self.origin().to_owned(), reason }
     }
 
     /// The error of a request whose answer did not come.
-    pub(super) fn connection_lost(&self, reason: impl ToString) -> UpstreamError {
-        UpstreamError::ConnectionLost { origin: self.origin().to_owned(), reason: reason.to_string() }
+    pub(super) fn connection_lost(&self, reason: NetworkFailure) -> UpstreamError {
+        UpstreamError::ConnectionLost { origin: self.origin().to_owned(), reason }
     }
 
     pub(super) fn is_secure(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Errors of a call to the upstream, and the upstream's own message in an error body.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -25,8 +27,8 @@ pub enum UpstreamError {
     Unreachable {
         /// Scheme, host and port.
         origin: String,
-        /// The message of the network or the TLS library.
-        reason: String,
+        /// The reason there is none.
+        reason: NetworkFailure,
     },
     /// The connection was lost after the request was sent; whether it was worked on (and charged)
     /// is not known.
@@ -34,8 +36,8 @@ pub enum UpstreamError {
     ConnectionLost {
         /// Scheme, host and port.
         origin: String,
-        /// The message of the network.
-        reason: String,
+        /// The reason it was lost.
+        reason: NetworkFailure,
     },
     /// An answer with an error status.
     #[error("the upstream at {origin} refused: {message} (HTTP {status})")]
@@ -57,6 +59,36 @@ pub enum UpstreamError {
         /// The difference from what the call documents.
         reason: String,
     },
+}
+
+/// The reason a connection could not be opened, or was lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkFailure {
+    /// The host's name has no address.
+    #[error("its name has no address")]
+    NoAddress,
+    /// No connection was opened within this time.
+    #[error("no connection within {} s", .0.as_secs())]
+    ConnectTimeout(Duration),
+    /// The TLS handshake did not end in time.
+    #[error("the TLS handshake took too long")]
+    HandshakeTimeout,
+    /// No answer began, or ended, within this time.
+    #[error("no answer within {} s", .0.as_secs())]
+    AnswerTimeout(Duration),
+    /// Nothing came for this time in the middle of an answer.
+    #[error("it fell silent for {} s", .0.as_secs())]
+    Silence(Duration),
+    /// The message of the system or of a library.
+    #[error("{0}")]
+    Message(String),
+}
+
+impl NetworkFailure {
+    /// The failure that the system or a library reports.
+    pub(super) fn message(error: impl ToString) -> Self {
+        Self::Message(error.to_string())
+    }
 }
 
 impl UpstreamError {

@@ -29,7 +29,7 @@ pub mod usage;
 
 pub use client::Client;
 pub use endpoint::Endpoint;
-pub use error::{UpstreamError, UpstreamErrorBody};
+pub use error::{NetworkFailure, UpstreamError, UpstreamErrorBody};
 pub use money::MicroUsd;
 pub use pool::Pool;
 pub use request_body::RequestBody;

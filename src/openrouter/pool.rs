@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::connection::{PooledConnection, describe};
 use super::endpoint::Endpoint;
-use super::error::UpstreamError;
+use super::error::{NetworkFailure, UpstreamError};
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 
@@ -95,7 +95,7 @@ impl Pool {
                     None => return Err(to.connection_lost(describe(error.error()))),
                     Some(_) => return Err(to.unreachable(describe(error.error()))),
                 },
-                Err(_) => return Err(to.connection_lost(format_args!("no answer within {} s", HEAD_TIMEOUT.as_secs()))),
+                Err(_) => return Err(to.connection_lost(NetworkFailure::AnswerTimeout(HEAD_TIMEOUT))),
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use super::connection::{PooledConnection, describe};
 use super::endpoint::Endpoint;
-use super::error::UpstreamError;
+use super::error::{NetworkFailure, UpstreamError};
 use super::pool::Pool;
 
 /// Longest silence between two pieces of an answer. OpenRouter sends comments far more often.
@@ -78,8 +78,7 @@ impl ResponseBody {
         });
         while silence.alarm.as_mut().poll(cx).is_ready() {
             if silence.last.elapsed() >= SILENCE_TIMEOUT {
-                let reason = format_args!("it fell silent for {} s", SILENCE_TIMEOUT.as_secs());
-                return Poll::Ready(self.to.connection_lost(reason));
+                return Poll::Ready(self.to.connection_lost(NetworkFailure::Silence(SILENCE_TIMEOUT)));
             }
             let next = tokio::time::Instant::from_std(silence.last + SILENCE_TIMEOUT);
             silence.alarm.as_mut().reset(next);

@@ -3,6 +3,7 @@
 //! where they are read.
 
 use axum::http::StatusCode;
+use mai_openrouter::UpstreamError;
 
 use super::{
     auth::AuthError,
@@ -84,8 +85,11 @@ impl HttpStatus for AuthError {
 impl HttpStatus for ConnectionError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::BadUrl(_) | Self::BadKey | Self::Refused(_) => StatusCode::BAD_REQUEST,
-            Self::Unreachable(_) | Self::NoModels(_) => StatusCode::BAD_GATEWAY,
+            Self::BadUrl { .. }
+            | Self::BadKey
+            | Self::Refused { .. }
+            | Self::Upstream(UpstreamError::InvalidUrl { .. }) => StatusCode::BAD_REQUEST,
+            Self::Upstream(_) | Self::NoModels(_) => StatusCode::BAD_GATEWAY,
             Self::Database(error) => error.status(),
         }
     }

@@ -190,7 +190,9 @@ impl From<UpstreamError> for AnswerFailure {
             UpstreamError::Unreachable { origin, reason } => {
                 Self::with_words(FailureCode::Unreachable, format!("{origin}: {reason}"))
             }
-            UpstreamError::ConnectionLost { reason, .. } => Self::with_words(FailureCode::ConnectionLost, reason),
+            UpstreamError::ConnectionLost { reason, .. } => {
+                Self::with_words(FailureCode::ConnectionLost, reason.to_string())
+            }
             UpstreamError::Refused { status, message, .. } => Self::refused(status, message),
         }
     }

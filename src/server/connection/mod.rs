@@ -13,7 +13,7 @@ mod upstream;
 mod verify;
 
 pub use connections::Connections;
-pub use error::ConnectionError;
+pub use error::{ConnectionError, UrlProblem};
 pub(super) use mock::start_mock;
 pub use upstream::{Connection, ConnectionSource, base_url};
 pub use verify::ConnectionCheck;

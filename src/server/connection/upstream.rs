@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::Url;
 
-use super::error::ConnectionError;
+use super::error::{ConnectionError, UrlProblem};
 
 /// The origin of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,18 +48,16 @@ impl Connection {
 /// trailing slash.
 pub fn base_url(text: &str) -> Result<String, ConnectionError> {
     let text = text.trim();
-    let wrong = |why: &str| Err(ConnectionError::BadUrl(format!("{text:?} can't be a base URL: {why}")));
-    let Ok(url) = Url::parse(text) else { return wrong("write it like https://openrouter.ai/api/v1") };
+    let wrong = |problem| Err(ConnectionError::BadUrl { url: text.to_owned(), problem });
+    let Ok(url) = Url::parse(text) else { return wrong(UrlProblem::Malformed) };
     if !matches!(url.scheme(), "http" | "https") {
-        return wrong("it has to begin with https:// or http://");
+        return wrong(UrlProblem::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(ConnectionError::BadUrl(
-            "A base URL holds no user name or password; the key has its own field.".to_owned(),
-        ));
+        return wrong(UrlProblem::Credentials);
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return wrong("it ends before any ? or #");
+        return wrong(UrlProblem::QueryOrFragment);
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

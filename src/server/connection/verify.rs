@@ -46,14 +46,14 @@ pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, Co
 /// The client's error in the admin's terms: refused, or unreachable.
 fn connection_error(error: UpstreamError) -> ConnectionError {
     match error {
-        UpstreamError::InvalidUrl { .. } => ConnectionError::BadUrl(error.to_string()),
         UpstreamError::InvalidKey => ConnectionError::BadKey,
         UpstreamError::Refused { status, message, .. } if status.is_client_error() => {
-            ConnectionError::Refused(format!("{message} (HTTP {})", status.as_u16()))
+            ConnectionError::Refused { status, message }
         }
-        UpstreamError::Refused { .. }
+        UpstreamError::InvalidUrl { .. }
+        | UpstreamError::Refused { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::ConnectionLost { .. }
-        | UpstreamError::InvalidResponse { .. } => ConnectionError::Unreachable(error),
+        | UpstreamError::InvalidResponse { .. } => ConnectionError::Upstream(error),
     }
 }

@@ -147,6 +147,8 @@ impl OfferedModel {
 
 #[cfg(test)]
 mod tests {
+    use mai_openrouter::NetworkFailure;
+
     use super::*;
 
     fn model(id: &str) -> Model {
@@ -155,7 +157,7 @@ mod tests {
 
     fn catalogue(allowed: &[&str], main: Result<&[&str], ()>) -> Catalogue {
         let allowed: Vec<String> = allowed.iter().map(|id| (*id).to_owned()).collect();
-        let down = UpstreamError::Unreachable { origin: "http://o".to_owned(), reason: "down".to_owned() };
+        let down = UpstreamError::Unreachable { origin: "http://o".to_owned(), reason: NetworkFailure::NoAddress };
         let main = main.map(|ids| ids.iter().map(|id| model(id)).collect()).map_err(|()| down);
         Catalogue::build(&allowed, main, Ok(vec![model("llama"), model("a/b")]))
     }

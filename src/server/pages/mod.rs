@@ -10,6 +10,7 @@
 //! * `navigation`: the list of its entries.
 //! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was
 //!   refused.
+//! * `upstream_problem`: what is wrong with the provider or the connection to it.
 //! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the
 //!   appearance cookie.
 //!
@@ -31,6 +32,7 @@ mod sign_in;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod snapshot;
 mod theme;
+mod upstream_problem;
 mod usage;
 mod users;
 

@@ -1,4 +1,4 @@
-//! A failed answer is stored as a code with the provider's words, and worded in the language of its reader.
+//! Failures are worded in the language of their reader, with the provider's words unchanged; the JSON API speaks English.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::fixtures::serve::Server;
+use crate::fixtures::serve::{Server, send};
+use crate::fixtures::upstream::{KEY, Mock};
 
 const WORDS: &str = "Insufficient credits. Add more using https://openrouter.ai/credits (402)";
 
@@ -73,5 +74,66 @@ async fn failure_of_an_earlier_version_stays_readable() {
     for language in ["en", "pl"] {
         let html = page(&server, &token, &path, language).await;
         assert!(html.contains("A sentence of before."), "{html}");
+    }
+}
+
+/// Sends the form of the connection page and returns the page that comes back.
+async fn save_connection(server: &Server, token: &str, base_url: &str, key: &str, language: &str) -> (u16, String) {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("base_url", base_url), ("key", key)])
+        .finish();
+    let sent = server
+        .request(Method::POST, "/connection")
+        .bearer_auth(token)
+        .header("accept-language", language)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    let response = sent.send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn connection_problem_is_worded_in_the_language_of_its_reader() {
+    let mock = Mock::start().await;
+    let server = Server::start(&[]).await;
+    let token = server.admin().await;
+    let no_models = mock.base_url().replace("/api/v1", "/elsewhere");
+    for (base_url, key, english, polish) in [
+        ("openrouter.ai", KEY, "“openrouter.ai” is not a base URL.", "„openrouter.ai” to nie jest adres bazowy."),
+        ("ftp://abc", KEY, "“ftp://abc” cannot be used: ", "Nie można użyć „ftp://abc”: adres bazowy zaczyna się od"),
+        (
+            &mock.base_url(),
+            "wrong",
+            "provider refused: User not found (HTTP 401)",
+            "Dostawca odmówił: User not found (HTTP 401)",
+        ),
+        (
+            "http://127.0.0.1:9/v1",
+            KEY,
+            "The provider at http://127.0.0.1:9 could not be reached: Connection refused",
+            "Nie udało się połączyć z dostawcą pod adresem http://127.0.0.1:9: Connection refused",
+        ),
+        (&no_models, KEY, "Is the base URL right?", "Czy adres bazowy jest prawidłowy?"),
+    ] {
+        for (language, words, foreign) in [("en", english, polish), ("pl", polish, english)] {
+            let (answered, html) = save_connection(&server, &token, base_url, key, language).await;
+            assert_eq!(answered, 400, "{base_url}");
+            assert!(html.contains(words) && !html.contains(foreign), "{base_url} in {language}: {html}");
+        }
+    }
+    let sent = server.request(Method::POST, "/api/v1/connection").bearer_auth(&token).header("accept-language", "pl");
+    let (_, body) = send(sent.json(&json!({ "base_url": "ftp://abc", "key": KEY }))).await;
+    assert_eq!(body["detail"], "\"ftp://abc\" can't be a base URL: it has to begin with https:// or http://");
+}
+
+#[tokio::test]
+async fn problem_of_the_model_list_is_worded_per_reader() {
+    let server = Server::start(&[("OPENAI_API_BASE_URL", "http://127.0.0.1:9/v1"), ("OPENAI_API_KEY", KEY)]).await;
+    let token = server.admin().await;
+    let english = "The provider at http://127.0.0.1:9 could not be reached: ";
+    let polish = "Nie udało się połączyć z dostawcą pod adresem http://127.0.0.1:9: ";
+    for (language, words, foreign) in [("en", english, polish), ("pl", polish, english)] {
+        let html = page(&server, &token, "/chat", language).await;
+        assert!(html.contains(words) && !html.contains(foreign), "{language}: {html}");
     }
 }

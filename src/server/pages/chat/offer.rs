@@ -5,7 +5,7 @@ use crate::{
     connection::Connections,
     database::Database,
     models::Models,
-    pages::{error_page::ErrorPage, layout::Layout},
+    pages::{error_page::ErrorPage, layout::Layout, upstream_problem},
     users::{self, Role},
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn offer(
     let link = layout.is_admin();
     let (title, lead) = if connections.current().is_configured() {
         let lead = match catalogue.problem() {
-            Some(problem) if link => problem.to_string(),
+            Some(problem) if link => upstream_problem::upstream_sentence(problem, layout.locale),
             _ => t.no_models().to_owned(),
         };
         (t.models_unknown(), lead)

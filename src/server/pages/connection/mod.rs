@@ -157,6 +157,8 @@ async fn forget(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::{super::snapshot, *};
     use crate::{connection::ConnectionError, pages::form_problem::FormError};
 
@@ -169,7 +171,9 @@ mod tests {
                 source: ConnectionSource::Database,
             };
             let mut page = ConnectionPage::new(layout, &connection, true, vec!["openai/gpt-4o-mini".to_owned()]);
-            page.notice = ConnectionError::Refused("User not found. (401)".to_owned()).problem(layout.locale);
+            let refused =
+                ConnectionError::Refused { status: StatusCode::UNAUTHORIZED, message: "User not found.".to_owned() };
+            page.notice = refused.problem(layout.locale);
             page.render()
         });
     }

@@ -5,7 +5,7 @@ mod texts;
 
 use axum::http::StatusCode;
 
-use super::{error_page::PageError, layout::Notice};
+use super::{error_page::PageError, layout::Notice, upstream_problem};
 use crate::{
     auth::AuthError,
     chat::{ChatError, CompletionError},
@@ -106,9 +106,13 @@ impl FormError for ChatError {
             Self::BadTitle(most) => t.bad_title(*most),
             Self::Completion(CompletionError::NoConnection) => t.not_connected().to_owned(),
             Self::Completion(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
-            // The upstream's own words.
-            Self::Completion(error) => error.to_string(),
-            Self::NotFound | Self::Database(_) => return None,
+            Self::Completion(CompletionError::Upstream(error)) => upstream_problem::upstream_sentence(error, locale),
+            // Only bodies of the JSON API can be malformed, too large or incomplete.
+            Self::Completion(
+                CompletionError::Malformed(_) | CompletionError::TooLarge(_) | CompletionError::Incomplete,
+            )
+            | Self::NotFound
+            | Self::Database(_) => return None,
         }))
     }
 
@@ -119,14 +123,8 @@ impl FormError for ChatError {
 
 impl FormError for ConnectionError {
     fn problem(&self, locale: Locale) -> Option<Notice> {
-        let t = ProblemTexts(locale);
-        let text = match self {
-            Self::BadKey => t.bad_upstream_key().to_owned(),
-            Self::Refused(words) => t.upstream_refused(words),
-            Self::BadUrl(_) | Self::Unreachable(_) | Self::NoModels(_) => self.to_string(),
-            Self::Database(_) => return None,
-        };
-        Some(Notice::problem(text).with_title(t.connection_not_saved()))
+        let text = upstream_problem::connection_sentence(self, locale)?;
+        Some(Notice::problem(text).with_title(ProblemTexts(locale).connection_not_saved()))
     }
 }
 
@@ -142,7 +140,7 @@ mod tests {
         let problems: [Case; 3] = [
             (&|locale| UserError::LastAdmin.problem(locale), "last administrator", "ostatni administrator"),
             (&|locale| AuthError::TooManyApiKeys(5).problem(locale), "5 API keys", "5 kluczy API"),
-            (&|locale| ConnectionError::Refused("no".to_owned()).problem(locale), "refused: no", "odmówił: no"),
+            (&|locale| ConnectionError::BadKey.problem(locale), "Copy it again", "Skopiuj go"),
         ];
         for (problem, english, polish) in problems {
             for (locale, words) in [(Locale::En, english), (Locale::Pl, polish)] {

@@ -62,12 +62,4 @@ texts! {
         pl: "Ten model nie jest już oferowany. Wybierz inny.",
     }
     connection_not_saved { en: "Not saved", pl: "Nie zapisano" }
-    bad_upstream_key {
-        en: "This key contains characters that keys never have. Copy it again.",
-        pl: "Ten klucz zawiera niedozwolone znaki. Skopiuj go ponownie.",
-    }
-    upstream_refused(words: &str) {
-        en: format!("The provider refused: {words}"),
-        pl: format!("Dostawca odmówił: {words}"),
-    }
 }
