@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Crates that are rooms of their own.
 const CRATES: [&str; 3] = ["contract", "openrouter", "server"];
 
+/// Files of the server's crate that put its rooms together, so they may import all of them.
+const ASSEMBLY: [&str; 4] = ["lib", "route", "run", "state"];
+
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn root() -> &'static Path {
@@ -64,24 +67,34 @@ fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
 
 /// Returns the room of a file: its folder below `src`, or its own name.
 fn room_of(path: &Path) -> String {
-    let below = path.strip_prefix(root().join("src")).unwrap();
+    first_component(path.strip_prefix(root().join("src")).unwrap())
+}
+
+/// Returns the first folder of a relative path, or the file's name without its extension.
+fn first_component(below: &Path) -> String {
     below.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
 }
 
 /// Returns the rooms that the code of a file names.
 fn named_rooms(room: &str, text: &str, rooms: &BTreeSet<String>) -> BTreeSet<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
-    let after = |prefix: &str| -> Vec<String> {
-        let rest = code.split(prefix).skip(1);
-        rest.map(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()).collect()
-    };
     // Within a crate of its own, `crate::` names its modules.
-    let own = if CRATES.contains(&room) { Vec::new() } else { after("crate::") };
-    let grouped =
-        code.split("crate::{").skip(1).flat_map(|rest| rest.split("};").next().unwrap_or_default().split(','));
-    let grouped = grouped.map(|item| item.trim().split("::").next().unwrap_or_default().trim().to_owned());
-    let grouped = grouped.filter(|_| !CRATES.contains(&room));
-    own.into_iter().chain(after("mai_")).chain(grouped).filter(|name| name != room && rooms.contains(name)).collect()
+    let prefixes: &[&str] = if CRATES.contains(&room) { &["mai_"] } else { &["crate::", "mai_"] };
+    names_after(prefixes, text).filter(|name| name != room && rooms.contains(name)).collect()
+}
+
+/// Returns the names that follow one of these prefixes in code, alone or in a group.
+fn names_after(prefixes: &[&str], text: &str) -> impl Iterator<Item = String> {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut names = Vec::new();
+    for rest in prefixes.iter().flat_map(|prefix| code.split(prefix).skip(1)) {
+        let items = match rest.strip_prefix('{') {
+            Some(group) => group.split("};").next().unwrap_or_default().split(',').collect(),
+            None => vec![rest],
+        };
+        let is_name = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
+        names.extend(items.into_iter().map(|item| item.trim_start().chars().take_while(is_name).collect()));
+    }
+    names.into_iter()
 }
 
 /// Returns the rooms of the documented map with what each may import.
@@ -130,16 +143,53 @@ fn imports_between_rooms_are_those_of_the_map() {
     assert!(used.contains(&("server".to_owned(), "openrouter".to_owned())), "crates are not recognised: {used:?}");
 }
 
-#[test]
-fn map_of_rooms_has_no_circle() {
-    let mut left = allowed();
+/// Returns the rooms that import each other, directly or through others.
+fn circle(mut left: Imports) -> Imports {
     while let Some(room) = left.iter().find(|(_, imports)| imports.is_empty()).map(|(room, _)| room.clone()) {
         left.remove(&room);
         for imports in left.values_mut() {
             imports.remove(&room);
         }
     }
-    assert!(left.is_empty(), "these rooms import each other: {left:?}");
+    left
+}
+
+#[test]
+fn map_of_rooms_has_no_circle() {
+    let circle = circle(allowed());
+    assert!(circle.is_empty(), "these rooms import each other: {circle:?}");
+}
+
+/// Returns the rooms of the server's crate with what they import, without the files that put the
+/// rooms together.
+fn server_imports() -> Imports {
+    let server = root().join("src/server");
+    let mut imports = Imports::new();
+    for (path, text) in sources() {
+        let Ok(below) = path.strip_prefix(&server) else { continue };
+        let room = first_component(below);
+        if ASSEMBLY.contains(&room.as_str()) {
+            continue;
+        }
+        // `super` is the crate in a room's own file.
+        let own_file = below.parent() == Some(Path::new("")) || below == Path::new(&room).join("mod.rs");
+        let prefixes: &[&str] = if own_file { &["crate::", "super::"] } else { &["crate::"] };
+        let names = names_after(prefixes, &text).filter(|name| *name != room).collect::<Vec<_>>();
+        imports.entry(room).or_default().extend(names);
+    }
+    let rooms: BTreeSet<String> = imports.keys().cloned().collect();
+    imports.values_mut().for_each(|names| names.retain(|name| rooms.contains(name)));
+    imports
+}
+
+#[test]
+fn rooms_of_the_server_have_no_circle() {
+    let imports = server_imports();
+    for (room, other) in [("pages", "chat"), ("status", "auth"), ("auth", "user"), ("chat", "i18n")] {
+        assert!(imports[room].contains(other), "imports are not recognised: {imports:?}");
+    }
+    let circle = circle(imports);
+    assert!(circle.is_empty(), "these rooms of src/server import each other: {circle:?}");
 }
 
 #[test]
