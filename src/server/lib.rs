@@ -87,7 +87,7 @@ pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
 pub fn router(app: App) -> Router {
     let router = Router::new()
         .merge(api::routes())
-        .merge(pages::routes())
+        .merge(route::build(pages::ROUTES))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(api::completion_routes())
         .fallback(not_found)
@@ -117,7 +117,7 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
     if is_api_path(request.uri().path()) {
         ApiError::new(StatusCode::NOT_FOUND, "Not Found").into_response()
     } else {
-        pages::not_found(app, request).await
+        pages::not_found(&app, request).await
     }
 }
 

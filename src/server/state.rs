@@ -18,8 +18,8 @@ use super::{
     users::{self, NewUser, Role, UserError},
 };
 
-/// The state of the router: all parts of a started server. Handlers pass on the parts that are
-/// needed; no room but this one and the routes knows it. Cloning it copies one pointer.
+/// The state of the router: all parts of a started server. Handlers extract the parts they need by
+/// `State<Part>`; only this file and the routes name it. Cloning it copies one pointer.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
@@ -80,6 +80,9 @@ extractable! {
     UsageReports: reports,
     Completions: completions,
     Answers: answers,
+    PasswordHasher: passwords,
+    Throttle: throttle,
+    CancellationToken: closing,
 }
 
 impl App {

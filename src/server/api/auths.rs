@@ -1,5 +1,7 @@
 //! `/api/v1/auths/…`: registration, signing in and out, and one's own account.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -13,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::body::JsonBody;
 use crate::{
-    ApiError, App, Config, Endpoint,
-    auth::{self, Admin, CurrentUser, Peer, Person, Sessions, SignedIn},
+    ApiError, Config, Endpoint,
+    auth::{self, Admin, Attempts, CurrentUser, PasswordHasher, Person, Sessions, SignedIn, Throttle},
+    database::Database,
     users::{self, NewUser, Role},
 };
 
@@ -38,13 +41,15 @@ pub(super) struct SignUp {
 
 /// `POST /api/v1/auths/signup`
 pub(super) async fn sign_up(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let user = users::register(&app.db, &app.passwords, &app.config, &body.name, &body.email, body.password).await?;
-    let signed_in = auth::start_session(&app.db, user.id).await?;
-    Ok(session_answer(&app.config, &headers, &signed_in))
+    let user = users::register(&db, &passwords, &config, &body.name, &body.email, body.password).await?;
+    let signed_in = auth::start_session(&db, user.id).await?;
+    Ok(session_answer(&config, &headers, &signed_in))
 }
 
 #[derive(Deserialize)]
@@ -55,13 +60,15 @@ pub(super) struct SignIn {
 
 /// `POST /api/v1/auths/signin`
 pub(super) async fn sign_in(
-    State(app): State<App>,
-    Peer(address): Peer,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
+    attempts: Attempts,
     headers: HeaderMap,
     JsonBody(body): JsonBody<SignIn>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let signed_in = auth::sign_in(&app.db, &app.passwords, &app.throttle, address, &body.email, body.password).await?;
-    Ok(session_answer(&app.config, &headers, &signed_in))
+    let signed_in = auth::sign_in(&db, &passwords, &attempts, &body.email, body.password).await?;
+    Ok(session_answer(&config, &headers, &signed_in))
 }
 
 fn session_answer(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> impl IntoResponse + use<> {
@@ -119,13 +126,15 @@ pub(super) struct Add {
 
 /// `POST /api/v1/auths/add` (admin)
 pub(super) async fn add(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     Admin(_): Admin,
     JsonBody(body): JsonBody<Add>,
 ) -> Result<Json<Value>, ApiError> {
     let role = body.role.map_or(Ok(Role::User), |role| role.parse())?;
     let new = NewUser { name: body.name, email: body.email, password: body.password, role };
-    let user = users::create(&app.db, &app.passwords, app.config.max_users, new).await?;
+    let user = users::create(&db, &passwords, config.max_users, new).await?;
     Ok(Json(super::users::to_json(&user)))
 }
 
@@ -137,20 +146,14 @@ pub(super) struct UpdatePassword {
 
 /// `POST /api/v1/auths/update/password`: ends all other sessions of the caller.
 pub(super) async fn update_password(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
+    State(throttle): State<Throttle>,
     Person(user): Person,
     JsonBody(body): JsonBody<UpdatePassword>,
 ) -> Result<Json<bool>, ApiError> {
-    auth::change_password(
-        &app.db,
-        &app.sessions,
-        &app.passwords,
-        &app.throttle,
-        &user,
-        body.password,
-        body.new_password,
-    )
-    .await?;
+    auth::change_password(&db, &sessions, &passwords, &throttle, &user, body.password, body.new_password).await?;
     Ok(Json(true))
 }
 
@@ -169,16 +172,18 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<O
 
 /// `POST /api/v1/auths/update/profile`: one's own name and language.
 pub(super) async fn update_profile(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
     Person(user): Person,
     JsonBody(body): JsonBody<UpdateProfile>,
 ) -> Result<Json<Value>, ApiError> {
     if let Some(name) = &body.name {
-        users::set_name(&app.db, &app.sessions, &app.passwords, &user.id, name).await?;
+        users::set_name(&db, &sessions, &passwords, &user.id, name).await?;
     }
     if let Some(locale) = &body.locale {
-        users::set_locale(&app.db, &app.sessions, &user.id, locale.as_deref()).await?;
+        users::set_locale(&db, &sessions, &user.id, locale.as_deref()).await?;
     }
-    let user = users::get(&app.db, &user.id).await?;
+    let user = users::get(&db, &user.id).await?;
     Ok(Json(super::users::to_json(&user)))
 }

@@ -1,5 +1,7 @@
 //! Facts about the server: alive, ready, version, and the settings a sign-in page needs.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -8,8 +10,9 @@ use axum::{
 };
 use mai_contract::http;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::{ApiError, App, Endpoint, Signup, users};
+use crate::{ApiError, Config, Endpoint, Signup, auth::Sessions, database::Database, users};
 
 /// The routes of this file.
 pub(super) const ROUTES: &[Endpoint] = &[
@@ -29,13 +32,16 @@ pub(super) async fn health() -> (Version, Json<Value>) {
 }
 
 /// `GET /ready`: the database answers, and the server isn't on its way out.
-pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Version, Json<Value>) {
+pub(super) async fn ready(
+    State(closing): State<CancellationToken>,
+    State(db): State<Database>,
+) -> (StatusCode, Version, Json<Value>) {
     let unready =
         |detail: &str| (StatusCode::SERVICE_UNAVAILABLE, VERSION, Json(json!({ "status": false, "detail": detail })));
-    if app.closing.is_cancelled() {
+    if closing.is_cancelled() {
         return unready("The server is shutting down.");
     }
-    let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(app.db.reader()).await;
+    let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(db.reader()).await;
     match answer {
         Ok(_) => (StatusCode::OK, VERSION, Json(json!({ "status": true }))),
         Err(error) => {
@@ -52,24 +58,29 @@ pub(super) async fn version() -> Json<Value> {
 
 /// `GET /api/config`: the settings a client needs before sign-in. `onboarding` is present, and
 /// true, only while there is no account: the next to register becomes admin.
-pub(super) async fn config(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    let onboarding = !users::anybody(&app.db).await?;
-    let enable_signup = match app.config.signup {
+pub(super) async fn config(
+    State(db): State<Database>,
+    State(settings): State<Arc<Config>>,
+    State(sessions): State<Sessions>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, ApiError> {
+    let onboarding = !users::anybody(&db).await?;
+    let enable_signup = match settings.signup {
         Signup::Closed => false,
         Signup::FirstUserOnly => onboarding,
-        Signup::Open => onboarding || users::count(&app.db).await? < i64::from(app.config.max_users),
+        Signup::Open => onboarding || users::count(&db).await? < i64::from(settings.max_users),
     };
     let mut config = json!({
         "status": true,
-        "name": app.config.webui_name,
+        "name": settings.webui_name,
         "version": env!("CARGO_PKG_VERSION"),
-        "default_locale": app.config.default_locale.as_deref().unwrap_or(""),
+        "default_locale": settings.default_locale.as_deref().unwrap_or(""),
         "features": { "auth": true, "enable_signup": enable_signup, "enable_login_form": true, "enable_api_keys": true },
     });
     if onboarding {
         config["onboarding"] = Value::Bool(true);
     }
-    if let Ok(user) = app.sessions.authenticate(&headers).await {
+    if let Ok(user) = sessions.authenticate(&headers).await {
         config["user"] = json!({ "id": user.id, "role": user.role });
     }
     Ok(Json(config))

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::body::{JsonBody, UrlQuery};
 use crate::{
-    ApiError, App, Endpoint,
-    auth::Admin,
+    ApiError, Endpoint,
+    auth::{Admin, PasswordHasher, Sessions},
     database::Database,
     users::{self, User, UserChange, UserId},
 };
@@ -82,7 +82,9 @@ pub(super) struct Update {
 
 /// `POST /api/v1/users/{id}/update` (admin): any of name, email, role, password.
 pub(super) async fn update(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
     Admin(_): Admin,
     Path(id): Path<String>,
     JsonBody(body): JsonBody<Update>,
@@ -93,15 +95,16 @@ pub(super) async fn update(
         role: body.role.map(|role| role.parse()).transpose()?,
         password: body.password,
     };
-    Ok(Json(to_json(&users::update(&app.db, &app.sessions, &app.passwords, &UserId::from(id), change).await?)))
+    Ok(Json(to_json(&users::update(&db, &sessions, &passwords, &UserId::from(id), change).await?)))
 }
 
 /// `DELETE /api/v1/users/{id}` (admin)
 pub(super) async fn remove(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
     Admin(by): Admin,
     Path(id): Path<String>,
 ) -> Result<Json<bool>, ApiError> {
-    users::remove(&app.db, &app.sessions, &by, &UserId::from(id)).await?;
+    users::remove(&db, &sessions, &by, &UserId::from(id)).await?;
     Ok(Json(true))
 }

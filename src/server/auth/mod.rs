@@ -7,12 +7,12 @@
 //! removed by `users`, which knows this room; this one does not know it.
 
 mod api_keys;
+mod attempts;
 mod change_password;
 mod cookie;
 mod error;
 mod extractor;
 mod passwords;
-mod peer;
 mod session_cache;
 mod sessions;
 mod sign_in;
@@ -20,13 +20,13 @@ mod throttle;
 mod token;
 
 pub use api_keys::{ApiKey, NewApiKey, create_api_key, list_api_keys, remove_api_key};
+pub use attempts::Attempts;
 pub use change_password::change_password;
 pub use cookie::{SetCookie, clear_cookie, set_cookie};
 pub use error::AuthError;
 pub(super) use extractor::bearer;
 pub use extractor::{Admin, Credential, CurrentUser, Person};
 pub use passwords::{PasswordHasher, WeakPassword};
-pub use peer::Peer;
 pub(super) use sessions::end_sessions_of;
 pub use sessions::{SESSION_LIFETIME, Sessions};
 pub use sign_in::{SignedIn, sign_in, start_session};

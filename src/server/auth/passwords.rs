@@ -1,5 +1,7 @@
 //! Password hashing: argon2id with OWASP's parameters, one at a time, off the runtime's threads.
 
+use std::sync::Arc;
+
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
@@ -19,14 +21,15 @@ pub const MAX_LENGTH: usize = 1024;
 pub struct WeakPassword;
 
 /// Hashes and checks passwords. A hash takes 19 MiB and some 20 ms; one at a time bounds both.
-#[derive(Debug)]
+/// Cloning is cheap; clones wait for each other.
+#[derive(Debug, Clone)]
 pub struct PasswordHasher {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl PasswordHasher {
     pub(crate) fn new() -> Self {
-        Self { permits: Semaphore::new(1) }
+        Self { permits: Arc::new(Semaphore::new(1)) }
     }
 
     /// The PHC string of a new password.

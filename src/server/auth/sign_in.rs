@@ -1,15 +1,13 @@
 //! Signing in.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
 
+use super::attempts::Attempts;
 use super::error::AuthError;
 use super::passwords::PasswordHasher;
 use super::sessions;
-use super::throttle::Throttle;
 use super::token::Token;
 use crate::database::{Database, DatabaseError};
 use crate::user::{self, User, UserId};
@@ -28,12 +26,11 @@ pub struct SignedIn {
 /// Longest possible e-mail (RFC 5321); a longer one is neither looked up nor counted.
 const LONGEST_EMAIL: usize = 320;
 
-/// Checks e-mail and password and starts a session. Attempts are counted by e-mail and `address`.
+/// Checks e-mail and password and starts a session. Attempts are counted by e-mail and address.
 pub async fn sign_in(
     db: &Database,
     passwords: &PasswordHasher,
-    throttle: &Throttle,
-    address: Option<IpAddr>,
+    attempts: &Attempts,
     email: &str,
     password: SecretString,
 ) -> Result<SignedIn, AuthError> {
@@ -41,7 +38,7 @@ pub async fn sign_in(
     if email.len() > LONGEST_EMAIL {
         return Err(AuthError::WrongCredentials);
     }
-    throttle.count(&email, address)?;
+    attempts.count(&email)?;
     let row = sqlx::query("SELECT id, password_hash FROM user WHERE email = ? AND deleted_at IS NULL")
         .bind(&email)
         .fetch_optional(db.reader())

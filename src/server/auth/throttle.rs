@@ -1,6 +1,6 @@
 //! Limits password guessing: 15 attempts in three minutes for one e-mail from one address.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -21,9 +21,10 @@ const REFILL: Duration = Duration::from_secs(12);
 /// Above this number of e-mail and address pairs, those without recent attempts are dropped.
 const SWEEP_ABOVE: usize = 1024;
 
-/// Counts attempts in memory; a restart resets them.
+/// Counts attempts in memory; a restart resets them. Cloning is cheap; clones count together.
+#[derive(Clone)]
 pub struct Throttle {
-    limiter: Limiter,
+    limiter: Arc<Limiter>,
     clock: MonotonicClock,
 }
 
@@ -33,7 +34,7 @@ impl Throttle {
         // start for some time.
         let clock = MonotonicClock;
         let quota = Quota::with_period(REFILL).unwrap_or(Quota::per_minute(BURST)).allow_burst(BURST);
-        Self { limiter: RateLimiter::hashmap_with_clock(quota, clock.clone()), clock }
+        Self { limiter: Arc::new(RateLimiter::hashmap_with_clock(quota, clock.clone())), clock }
     }
 
     /// Counts one attempt; fails after too many.

@@ -10,7 +10,7 @@
 //! * `navigation`: the list of its entries.
 //! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was
 //!   refused.
-//! * `upstream_problem`: what is wrong with the provider or the connection to it.
+//! * `upstream_problem`: problems with the provider or the connection to it, worded for a reader.
 //! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the
 //!   appearance cookie.
 //!
@@ -36,14 +36,15 @@ mod upstream_problem;
 mod usage;
 mod users;
 
+use std::sync::Arc;
+
 use axum::{
-    Router,
-    extract::{FromRequestParts, Request},
+    extract::{FromRef, FromRequestParts, Request},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 
-use super::{App, Endpoint, route};
+use super::{Config, Endpoint, auth::Sessions};
 
 /// The routes of every page, each declared beside its handlers.
 pub const ROUTES: &[&[Endpoint]] = &[
@@ -58,15 +59,16 @@ pub const ROUTES: &[&[Endpoint]] = &[
     users::ROUTES,
 ];
 
-pub(super) fn routes() -> Router<App> {
-    route::build(ROUTES)
-}
-
 /// Answers with the page for an address that nothing is served under. Chats of other people look
 /// the same, so that nobody learns which exist.
-pub(super) async fn not_found(app: App, request: Request) -> Response {
+pub(super) async fn not_found<S>(state: &S, request: Request) -> Response
+where
+    S: Send + Sync,
+    Sessions: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+{
     let (mut parts, _) = request.into_parts();
-    match layout::Visitor::from_request_parts(&mut parts, &app).await {
+    match layout::Visitor::from_request_parts(&mut parts, state).await {
         Ok(visitor) => visitor.layout.refuse(error_page::PageError::NotFound).into_response(),
         Err(response) => (StatusCode::NOT_FOUND, response).into_response(),
     }

@@ -22,8 +22,8 @@ use super::{
     response,
 };
 use crate::{
-    App, Endpoint,
-    auth::{self, ApiKey, CurrentUser, Sessions},
+    Endpoint,
+    auth::{self, ApiKey, CurrentUser, PasswordHasher, Sessions, Throttle},
     database::Database,
     i18n::Locale,
     models::Models,
@@ -163,19 +163,21 @@ struct Profile {
 }
 
 async fn change_profile(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Profile>,
 ) -> Result<Response, ErrorPage> {
     let locale = Locale::parse(&form.locale).map(Locale::code);
-    let changed = match users::set_name(&app.db, &app.sessions, &app.passwords, &user.id, &form.name).await {
-        Ok(_) => users::set_locale(&app.db, &app.sessions, &user.id, locale).await,
+    let changed = match users::set_name(&db, &sessions, &passwords, &user.id, &form.name).await {
+        Ok(_) => users::set_locale(&db, &sessions, &user.id, locale).await,
         Err(error) => Err(error),
     };
     match changed {
         // A redirect, so that the whole page is drawn in the new language and with the new name.
         Ok(()) => Ok(response::redirect("/account?done=profile")),
-        Err(error) => draw(&app.db, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
@@ -186,15 +188,16 @@ struct Passwords {
 }
 
 async fn change_password(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
+    State(throttle): State<Throttle>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Passwords>,
 ) -> Result<Response, ErrorPage> {
-    match auth::change_password(&app.db, &app.sessions, &app.passwords, &app.throttle, &user, form.current, form.new)
-        .await
-    {
+    match auth::change_password(&db, &sessions, &passwords, &throttle, &user, form.current, form.new).await {
         Ok(()) => Ok(response::redirect("/account?done=password")),
-        Err(error) => draw(&app.db, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 

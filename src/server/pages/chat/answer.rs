@@ -11,13 +11,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    Question, parse, redraw,
+    ChatVisitor, Question, parse, redraw,
     texts::ChatTexts,
     turn::{Body, Turn},
 };
 use crate::{
-    App,
-    chat::{self, ChatError},
+    chat::{self, Answers, ChatError},
     database::Database,
     pages::{
         error_page::ErrorPage,
@@ -59,17 +58,18 @@ async fn turns(db: &Database, layout: &Layout, user: &UserId, ids: &[Uuid]) -> R
 }
 
 pub(super) async fn ask(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
+    State(answers): State<Answers>,
+    visitor: ChatVisitor,
     Path(id): Path<String>,
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
+    let ChatVisitor { db, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
-    match app.answers.send(&user.id, chat, &form.text, &form.model).await {
-        Ok(asked) if layout.by_htmx => turns(&app.db, &layout, &user.id, &[asked.question, asked.answer]).await,
+    match answers.send(&user.id, chat, &form.text, &form.model).await {
+        Ok(asked) if layout.by_htmx => turns(db, layout, &user.id, &[asked.question, asked.answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
-        Err(error) if layout.by_htmx => composer_notice(&layout, error),
-        Err(error) => redraw(&app, &layout, &user, Some(chat), form, error).await,
+        Err(error) if layout.by_htmx => composer_notice(layout, error),
+        Err(error) => redraw(&visitor, Some(chat), form, error).await,
     }
 }
 
@@ -81,19 +81,20 @@ pub(super) struct Regeneration {
 
 /// Asks the last question again, with the model chosen now or else the same one.
 pub(super) async fn regenerate(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
+    State(answers): State<Answers>,
+    visitor: ChatVisitor,
     Path((id, message)): Path<(String, String)>,
     Form(form): Form<Regeneration>,
 ) -> Result<Response, ErrorPage> {
+    let ChatVisitor { db, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
-    let before = layout.check(chat::message(&app.db, &user.id, layout.check(parse(&message))?).await)?;
+    let before = layout.check(chat::message(db, &user.id, layout.check(parse(&message))?).await)?;
     let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
-    match app.answers.regenerate(&user.id, chat, &model).await {
-        Ok(answer) if layout.by_htmx => turns(&app.db, &layout, &user.id, &[answer]).await,
+    match answers.regenerate(&user.id, chat, &model).await {
+        Ok(answer) if layout.by_htmx => turns(db, layout, &user.id, &[answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
-        Err(error) if layout.by_htmx => composer_notice(&layout, error),
-        Err(error) => redraw(&app, &layout, &user, Some(chat), Question { text: String::new(), model }, error).await,
+        Err(error) if layout.by_htmx => composer_notice(layout, error),
+        Err(error) => redraw(&visitor, Some(chat), Question { text: String::new(), model }, error).await,
     }
 }
 

@@ -17,8 +17,8 @@ mod turn;
 use askama::Template;
 use axum::{
     Form,
-    extract::{DefaultBodyLimit, Path, Query, State},
-    http::Method,
+    extract::{DefaultBodyLimit, FromRef, FromRequestParts, Path, Query, State},
+    http::{Method, request::Parts},
     response::Response,
     routing::{get, post},
 };
@@ -34,10 +34,12 @@ use super::{
     response,
 };
 use crate::{
-    App, BODY_LIMIT, Endpoint,
+    BODY_LIMIT, Endpoint,
     auth::CurrentUser,
     chat::{self, Answers, Chat, ChatError, MessageStatus, QUESTION_LENGTH},
+    connection::Connections,
     database::Database,
+    models::Models,
 };
 use list::{ChatList, title};
 use offer::{ModelChoice, Unavailable};
@@ -125,20 +127,46 @@ struct View {
     model: Option<String>,
 }
 
-async fn draw(
-    app: &App,
-    layout: &Layout,
-    user: &CurrentUser,
-    outcome: FormOutcome,
-    view: View,
-) -> Result<Response, ErrorPage> {
+/// The person who chats, and the parts of the server that the page is drawn from.
+struct ChatVisitor {
+    db: Database,
+    models: Models,
+    connections: Connections,
+    layout: Layout,
+    user: CurrentUser,
+}
+
+impl<S> FromRequestParts<S> for ChatVisitor
+where
+    S: Send + Sync,
+    SignedInVisitor: FromRequestParts<S, Rejection = Response>,
+    Database: FromRef<S>,
+    Models: FromRef<S>,
+    Connections: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let SignedInVisitor { layout, user } = SignedInVisitor::from_request_parts(parts, state).await?;
+        Ok(Self {
+            db: Database::from_ref(state),
+            models: Models::from_ref(state),
+            connections: Connections::from_ref(state),
+            layout,
+            user,
+        })
+    }
+}
+
+async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result<Response, ErrorPage> {
+    let ChatVisitor { db, models, connections, layout, user } = visitor;
     let t = ChatTexts(layout.locale);
     let opened = match view.chat {
-        Some(id) => Some(layout.check(chat::get(&app.db, &user.id, id).await)?),
+        Some(id) => Some(layout.check(chat::get(db, &user.id, id).await)?),
         None => None,
     };
     let query = Some(view.query.as_str()).filter(|query| !query.is_empty());
-    let chats = layout.check(chat::list(&app.db, &user.id, query).await)?;
+    let chats = layout.check(chat::list(db, &user.id, query).await)?;
     let open = opened.as_ref().map(|(chat, _)| OpenChat::new(layout, chat));
     let turns: Vec<Turn> =
         opened.iter().flat_map(|(_, messages)| messages).map(|message| Turn::new(layout, message)).collect();
@@ -146,8 +174,7 @@ async fn draw(
         // A new chat starts with the model that was asked last.
         chats.iter().find_map(|chat| chat.model.clone())
     });
-    let (models, unavailable) =
-        offer::offer(&app.db, &app.models, &app.connections, layout, view.model.or(last_model)).await?;
+    let (models, unavailable) = offer::offer(db, models, connections, layout, view.model.or(last_model)).await?;
     let page = ChatPage {
         layout,
         t,
@@ -173,22 +200,14 @@ struct NewChat {
     ask: String,
 }
 
-async fn show_new(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
-    Query(new): Query<NewChat>,
-) -> Result<Response, ErrorPage> {
+async fn show_new(visitor: ChatVisitor, Query(new): Query<NewChat>) -> Result<Response, ErrorPage> {
     let view = View { query: new.query, ask: new.ask, ..View::default() };
-    draw(&app, &layout, &user, FormOutcome::none(), view).await
+    draw(&visitor, FormOutcome::none(), view).await
 }
 
-async fn show(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
-    Path(id): Path<String>,
-) -> Result<Response, ErrorPage> {
-    let chat = Some(layout.check(parse(&id))?);
-    draw(&app, &layout, &user, FormOutcome::none(), View { chat, ..View::default() }).await
+async fn show(visitor: ChatVisitor, Path(id): Path<String>) -> Result<Response, ErrorPage> {
+    let chat = Some(visitor.layout.check(parse(&id))?);
+    draw(&visitor, FormOutcome::none(), View { chat, ..View::default() }).await
 }
 
 #[derive(Deserialize)]
@@ -200,31 +219,30 @@ struct Question {
 
 /// Creates a chat with its first question.
 async fn begin(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
+    State(answers): State<Answers>,
+    visitor: ChatVisitor,
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
-    let chat = layout.check(chat::create(&app.db, &user.id, Some(&form.model)).await)?;
-    match app.answers.send(&user.id, chat.id, &form.text, &form.model).await {
+    let ChatVisitor { db, layout, user, .. } = &visitor;
+    let chat = layout.check(chat::create(db, &user.id, Some(&form.model)).await)?;
+    match answers.send(&user.id, chat.id, &form.text, &form.model).await {
         Ok(_) => Ok(response::redirect(&format!("/chat/{}", chat.id))),
         Err(error) => {
-            layout.check(chat::remove(&app.db, &app.answers, &user.id, chat.id).await)?;
-            redraw(&app, &layout, &user, None, form, error).await
+            layout.check(chat::remove(db, &answers, &user.id, chat.id).await)?;
+            redraw(&visitor, None, form, error).await
         }
     }
 }
 
 /// Draws the page again, with the question still in the composer and the problem above it.
 async fn redraw(
-    app: &App,
-    layout: &Layout,
-    user: &CurrentUser,
+    visitor: &ChatVisitor,
     chat: Option<Uuid>,
     form: Question,
     error: ChatError,
 ) -> Result<Response, ErrorPage> {
     let view = View { chat, ask: form.text, model: Some(form.model), ..View::default() };
-    draw(app, layout, user, layout.form_problem(error)?, view).await
+    draw(visitor, visitor.layout.form_problem(error)?, view).await
 }
 
 #[derive(Deserialize)]
@@ -233,17 +251,17 @@ struct NewTitle {
 }
 
 async fn rename(
-    State(app): State<App>,
-    SignedInVisitor { layout, user }: SignedInVisitor,
+    visitor: ChatVisitor,
     Path(id): Path<String>,
     Form(form): Form<NewTitle>,
 ) -> Result<Response, ErrorPage> {
+    let ChatVisitor { db, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
-    match chat::rename(&app.db, &user.id, chat, &form.title).await {
+    match chat::rename(db, &user.id, chat, &form.title).await {
         Ok(()) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) => {
             let view = View { chat: Some(chat), ..View::default() };
-            draw(&app, &layout, &user, layout.form_problem(error)?, view).await
+            draw(&visitor, layout.form_problem(error)?, view).await
         }
     }
 }

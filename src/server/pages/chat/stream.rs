@@ -13,23 +13,24 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::parse;
 use crate::{
-    App,
-    chat::AnswerEvent,
+    chat::{AnswerEvent, Answers},
     markdown::LiveMarkdown,
     pages::{error_page::ErrorPage, layout::SignedInVisitor},
 };
 
 pub(super) async fn stream_answer(
-    State(app): State<App>,
+    State(answers): State<Answers>,
+    State(closing): State<CancellationToken>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path((_, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
     let message = layout.check(parse(&message))?;
-    let events = layout.check(app.answers.follow(&user.id, message).await)?;
+    let events = layout.check(answers.follow(&user.id, message).await)?;
     let answer = AnswerStream {
         events: Box::pin(events),
         id: message,
@@ -39,7 +40,6 @@ pub(super) async fn stream_answer(
         started: false,
         ended: false,
     };
-    let closing = app.closing.clone();
     let events = stream::unfold(answer, |mut answer| async move {
         answer.next().await.map(|event| (Ok::<_, Infallible>(event), answer))
     })

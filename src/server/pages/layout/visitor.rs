@@ -1,7 +1,9 @@
 //! The extractors of every page: anybody, somebody signed in, an administrator.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRef, FromRequestParts},
     http::{HeaderValue, header, request::Parts},
     response::Response,
 };
@@ -9,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::{ICONS, Layout, LayoutTexts, Theme, Viewer, initials};
 use crate::{
-    App,
-    auth::{AuthError, Credential, CurrentUser},
+    Config,
+    auth::{AuthError, Credential, CurrentUser, Sessions},
     i18n::Locale,
     pages::{assets::ASSETS, error_page::PageError},
 };
@@ -33,27 +35,38 @@ pub(in crate::pages) struct AdminVisitor {
     pub(in crate::pages) user: CurrentUser,
 }
 
-impl FromRequestParts<App> for Visitor {
+impl<S> FromRequestParts<S> for Visitor
+where
+    S: Send + Sync,
+    Sessions: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        match app.sessions.authenticate(&parts.headers).await {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let config = Arc::<Config>::from_ref(state);
+        match Sessions::from_ref(state).authenticate(&parts.headers).await {
             // Pages are for people who signed in: an API key must not be able to press their
             // buttons.
             Ok(user) if matches!(user.credential, Credential::Session(_)) => {
-                Ok(Self { layout: layout(app, parts, Some(&user)), user: Some(user) })
+                Ok(Self { layout: layout(&config, parts, Some(&user)), user: Some(user) })
             }
-            Err(AuthError::Database(error)) => Err(layout(app, parts, None).refuse(PageError::from(error)).into()),
-            Ok(_) | Err(_) => Ok(Self { layout: layout(app, parts, None), user: None }),
+            Err(AuthError::Database(error)) => Err(layout(&config, parts, None).refuse(PageError::from(error)).into()),
+            Ok(_) | Err(_) => Ok(Self { layout: layout(&config, parts, None), user: None }),
         }
     }
 }
 
-impl FromRequestParts<App> for SignedInVisitor {
+impl<S> FromRequestParts<S> for SignedInVisitor
+where
+    S: Send + Sync,
+    Sessions: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let Visitor { layout, user } = Visitor::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let Visitor { layout, user } = Visitor::from_request_parts(parts, state).await?;
         match user {
             Some(user) => Ok(Self { layout, user }),
             None => Err(layout.refuse(PageError::NotSignedIn).into()),
@@ -61,24 +74,29 @@ impl FromRequestParts<App> for SignedInVisitor {
     }
 }
 
-impl FromRequestParts<App> for AdminVisitor {
+impl<S> FromRequestParts<S> for AdminVisitor
+where
+    S: Send + Sync,
+    Sessions: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let SignedInVisitor { layout, user } = SignedInVisitor::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let SignedInVisitor { layout, user } = SignedInVisitor::from_request_parts(parts, state).await?;
         if user.is_admin() { Ok(Self { layout, user }) } else { Err(layout.refuse(PageError::Forbidden).into()) }
     }
 }
 
-fn layout(app: &App, parts: &Parts, user: Option<&CurrentUser>) -> Layout {
+fn layout(config: &Config, parts: &Parts, user: Option<&CurrentUser>) -> Layout {
     let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let locale = Locale::choose(
         user.and_then(|user| user.locale.as_deref()),
-        app.config.default_locale.as_deref(),
+        config.default_locale.as_deref(),
         header(header::ACCEPT_LANGUAGE),
     );
     Layout {
-        instance: app.config.webui_name.clone(),
+        instance: config.webui_name.clone(),
         nonce: format!("{:032x}", rand::random::<u128>()),
         locale,
         texts: LayoutTexts(locale),
@@ -92,7 +110,7 @@ fn layout(app: &App, parts: &Parts, user: Option<&CurrentUser>) -> Layout {
             initials: initials(&user.name),
             admin: user.is_admin(),
         }),
-        zone: app.config.time_zone().unwrap_or(TimeZone::UTC),
+        zone: config.time_zone().unwrap_or(TimeZone::UTC),
         icons: &ICONS,
         assets: &ASSETS,
         by_htmx: parts.headers.contains_key("hx-request"),

@@ -21,7 +21,12 @@ use super::{
     layout::{Layout, Notice, Visitor},
     response,
 };
-use crate::{App, Config, Endpoint, Signup, auth, database::Database, users};
+use crate::{
+    Config, Endpoint, Signup,
+    auth::{self, PasswordHasher},
+    database::Database,
+    users,
+};
 use texts::RegisterTexts;
 
 /// The routes of this page.
@@ -76,19 +81,21 @@ struct Registration {
 }
 
 async fn register(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     Visitor { layout, .. }: Visitor,
     headers: HeaderMap,
     Form(form): Form<Registration>,
 ) -> Result<Response, ErrorPage> {
-    match users::register(&app.db, &app.passwords, &app.config, &form.name, &form.email, form.password).await {
+    match users::register(&db, &passwords, &config, &form.name, &form.email, form.password).await {
         Ok(user) => {
-            let signed_in = layout.check(auth::start_session(&app.db, user.id).await)?;
-            Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect("/chat")).into_response())
+            let signed_in = layout.check(auth::start_session(&db, user.id).await)?;
+            Ok((auth::set_cookie(&config, &headers, &signed_in), response::redirect("/chat")).into_response())
         }
         Err(error) => {
             let FormOutcome { status, notice } = layout.form_problem(error)?;
-            let first = !layout.check(users::anybody(&app.db).await)?;
+            let first = !layout.check(users::anybody(&db).await)?;
             let page = RegisterPage {
                 name: form.name.trim(),
                 email: form.email.trim(),

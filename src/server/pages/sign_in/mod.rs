@@ -22,8 +22,8 @@ use super::{
     response,
 };
 use crate::{
-    App, Config, Endpoint, Signup,
-    auth::{self, Peer, Sessions},
+    Config, Endpoint, Signup,
+    auth::{self, Attempts, PasswordHasher, Sessions},
     database::Database,
     users,
 };
@@ -97,18 +97,20 @@ struct Credentials {
 }
 
 async fn sign_in(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     Visitor { layout, .. }: Visitor,
-    Peer(address): Peer,
+    attempts: Attempts,
     headers: HeaderMap,
     Form(form): Form<Credentials>,
 ) -> Result<Response, ErrorPage> {
     let back = response::local_path(&form.back);
-    match auth::sign_in(&app.db, &app.passwords, &app.throttle, address, &form.email, form.password).await {
+    match auth::sign_in(&db, &passwords, &attempts, &form.email, form.password).await {
         Ok(signed_in) => {
-            Ok((auth::set_cookie(&app.config, &headers, &signed_in), response::redirect(back)).into_response())
+            Ok((auth::set_cookie(&config, &headers, &signed_in), response::redirect(back)).into_response())
         }
-        Err(error) => Ok(draw(&app.config, &layout, back, form.email.trim(), layout.form_problem(error)?)),
+        Err(error) => Ok(draw(&config, &layout, back, form.email.trim(), layout.form_problem(error)?)),
     }
 }
 

@@ -19,6 +19,7 @@ use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     error_page::ErrorPage,
@@ -27,9 +28,9 @@ use super::{
     response,
 };
 use crate::{
-    App, Endpoint,
+    Endpoint,
     database::DatabaseError,
-    usage::{Month, UsageReports},
+    usage::{Ledger, Month, UsageReports},
 };
 use report::{Metric, Report};
 use texts::UsageTexts;
@@ -111,13 +112,14 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 const MOST_INTERVAL: Duration = Duration::from_secs(30);
 
 async fn live(
-    State(app): State<App>,
+    State(reports): State<UsageReports>,
+    State(ledger): State<Ledger>,
+    State(closing): State<CancellationToken>,
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let (month, metric) = (selection.month(&app.reports), selection.metric());
-    let updates = updates(app.reports.clone(), app.ledger.subscribe(), layout, month, metric);
-    let closing = app.closing.clone();
+    let (month, metric) = (selection.month(&reports), selection.metric());
+    let updates = updates(reports, ledger.subscribe(), layout, month, metric);
     let updates = updates.take_until(async move { closing.cancelled().await });
     Ok(Sse::new(updates).keep_alive(KeepAlive::default()).into_response())
 }

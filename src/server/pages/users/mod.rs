@@ -25,8 +25,8 @@ use super::{
     response,
 };
 use crate::{
-    App, Config, Endpoint,
-    auth::CurrentUser,
+    Config, Endpoint,
+    auth::{CurrentUser, PasswordHasher, Sessions},
     database::Database,
     users::{self, NewUser, Role, User, UserChange, UserId},
 };
@@ -154,7 +154,9 @@ struct Addition {
 }
 
 async fn add(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Form(form): Form<Addition>,
 ) -> Result<Response, ErrorPage> {
@@ -162,10 +164,10 @@ async fn add(
     let role = if form.role == "admin" { Role::Admin } else { Role::User };
     let (password, generated) = given_or_generated(form.password);
     let new = NewUser { name: form.name.clone(), email: form.email.clone(), password, role };
-    match users::create(&app.db, &app.passwords, app.config.max_users, new).await {
+    match users::create(&db, &passwords, config.max_users, new).await {
         Ok(added) => {
             let outcome = FormOutcome::success(success(t, t.added(&added.name), generated));
-            draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
+            draw(&db, config.max_users, &layout, &user, outcome, None).await
         }
         Err(error) => {
             let mut outcome = layout.form_problem(error)?;
@@ -176,7 +178,7 @@ async fn add(
                 admin: role == Role::Admin,
                 notice: outcome.notice.take(),
             };
-            draw(&app.db, app.config.max_users, &layout, &user, outcome, Some(form)).await
+            draw(&db, config.max_users, &layout, &user, outcome, Some(form)).await
         }
     }
 }
@@ -188,7 +190,10 @@ struct Reset {
 }
 
 async fn reset_password(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(passwords): State<PasswordHasher>,
+    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
     Form(form): Form<Reset>,
@@ -196,25 +201,27 @@ async fn reset_password(
     let t = UsersTexts(layout.locale);
     let (password, generated) = given_or_generated(form.password);
     let change = UserChange { password: Some(password), ..UserChange::default() };
-    let outcome = match users::update(&app.db, &app.sessions, &app.passwords, &UserId::from(id), change).await {
+    let outcome = match users::update(&db, &sessions, &passwords, &UserId::from(id), change).await {
         Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name), generated)),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
+    draw(&db, config.max_users, &layout, &user, outcome, None).await
 }
 
 async fn remove(
-    State(app): State<App>,
+    State(db): State<Database>,
+    State(sessions): State<Sessions>,
+    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let id = UserId::from(id);
-    let removed = layout.check(users::get(&app.db, &id).await)?;
-    let outcome = match users::remove(&app.db, &app.sessions, &user, &id).await {
+    let removed = layout.check(users::get(&db, &id).await)?;
+    let outcome = match users::remove(&db, &sessions, &user, &id).await {
         Ok(()) => FormOutcome::success(Notice::success(UsersTexts(layout.locale).removed(&removed.name))),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&app.db, app.config.max_users, &layout, &user, outcome, None).await
+    draw(&db, config.max_users, &layout, &user, outcome, None).await
 }
 
 /// Returns the notice of a success, with the generated password where there is one.
