@@ -186,7 +186,7 @@ fn removed_volume_is_recreated() {
     let compose = env.compose();
     env.wait_for_another(&before);
     assert_eq!(env.starts(), 1);
-    compose.wait_for_line(&["mai-emptied-data", "was made anew"]);
+    compose.wait_for_line(&["mai-emptied-data", "was created again"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBu
 use super::containers::ContainerRef;
 use super::engine::Engine;
 use super::error::{EngineError, classify, failed};
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::labels::Labels;
 use super::location::Location;
 use super::names::{Names, SHARED_NETWORK};
@@ -54,6 +54,7 @@ impl Engine {
             state: self.state_id.clone(),
             image_digest: image.digest.clone(),
             tolerated: Default::default(),
+            comparison: fields::VERSION.to_owned(),
         };
         spec::label(&mut body, &labels);
         let name = match role {

@@ -1,6 +1,6 @@
 //! The connection to an engine, and what is remembered of its containers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -49,6 +49,10 @@ pub(super) struct Engine {
     pub(super) owns_engine_files: bool,
     /// The engine does not have the call that updates a running container.
     pub(super) cannot_update: AtomicBool,
+    /// Containers whose limits the engine refuses to change as declared.
+    pub(super) not_updatable: Mutex<HashSet<String>>,
+    /// The engine limits swap. One that does not shows no limit, whatever a container was created with.
+    pub(super) limits_swap: bool,
     pub(super) cache: Arc<Cache>,
     pub(super) changes: Arc<Changes>,
     pub(super) monitor: Monitor,
@@ -89,6 +93,8 @@ impl Engine {
             location,
             owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && location == Location::Host,
             cannot_update: AtomicBool::new(false),
+            not_updatable: Mutex::default(),
+            limits_swap: info.swap_limit.unwrap_or(true),
             cache: Arc::default(),
             monitor: Monitor::new(Arc::clone(&changes)),
             changes,

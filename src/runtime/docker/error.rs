@@ -48,7 +48,7 @@ pub(super) fn classify(error: &Error) -> EngineError {
         Some(404) if has("no such") || has("not known") => EngineError::NotFound,
         Some(404) => EngineError::UnknownCall,
         Some(409) if has("removal of container") && has("already in progress") => EngineError::RemovalInProgress,
-        Some(_) if has("is paused") => EngineError::Paused,
+        Some(_) if has("paused") && !has("not paused") => EngineError::Paused,
         Some(_) if has("already exists in network") => EngineError::AlreadyConnected,
         Some(_) if has("port is already allocated") || has("address already in use") => EngineError::PortTaken,
         Some(_) if has("task") && has("already exists") => EngineError::StaleTask,
@@ -123,5 +123,99 @@ pub(super) fn no_container(id: &InstanceId) -> RuntimeError {
         instance: id.to_string(),
         message: "no container carries its labels; `mai compose` makes it".to_owned(),
         source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Engine, status and message of answers. Those of Docker 20.10 were recorded with 20.10.24; the others
+    /// have the words by which earlier versions of this program recognised them.
+    const ANSWERS: [(&str, u16, &str, EngineError); 31] = [
+        ("Docker 20.10", 404, "No such container: mai-abc", EngineError::NotFound),
+        ("Docker 20.10", 404, "No such container: mai-network", EngineError::NotFound),
+        ("Docker 20.10", 404, "no such image: no:1: No such image: no:1", EngineError::NotFound),
+        ("Docker 20.10", 404, "get no: no such volume", EngineError::NotFound),
+        ("Docker 20.10", 404, "network mai not found", EngineError::NetworkNotFound),
+        ("Docker 20.10", 404, "network 1718862be1aa not found", EngineError::NetworkNotFound),
+        ("Docker 20.10", 404, "page not found", EngineError::UnknownCall),
+        (
+            "Docker 20.10",
+            409,
+            "Conflict. The container name \"/aa\" is already in use by container \"194d34dd698e\". You have to remove (or rename) that container to be able to reuse that name.",
+            EngineError::Conflict,
+        ),
+        (
+            "Docker 20.10",
+            409,
+            "Error when allocating new name: Conflict. The container name \"/aa\" is already in use by container \"194d34dd698e\".",
+            EngineError::Conflict,
+        ),
+        ("Docker 20.10", 409, "network with name n1 already exists", EngineError::Conflict),
+        ("Docker 20.10", 409, "removal of container zz is already in progress", EngineError::RemovalInProgress),
+        (
+            "Docker 20.10",
+            409,
+            "You cannot remove a running container edc4946aea85. Stop the container before attempting removal or force remove",
+            EngineError::Conflict,
+        ),
+        (
+            "Docker 20.10",
+            409,
+            "Cannot update container ab998f99e2c4: Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set",
+            EngineError::Conflict,
+        ),
+        ("Docker 20.10", 400, "Minimum memory limit allowed is 6MB", EngineError::Refused),
+        ("Docker 20.10", 403, "endpoint with name pp already exists in network n1", EngineError::AlreadyConnected),
+        (
+            "Docker 20.10",
+            500,
+            "driver failed programming external connectivity on endpoint qq (c7e6c77b9f45): Bind for 127.0.0.1:28199 failed: port is already allocated",
+            EngineError::PortTaken,
+        ),
+        (
+            "Docker 20.10",
+            500,
+            "driver failed programming external connectivity on endpoint rr (40dc1e79e371): Error starting userland proxy: listen tcp4 127.0.0.1:28198: bind: address already in use",
+            EngineError::PortTaken,
+        ),
+        ("Docker 20.10", 500, "Container edc4946aea85 is not paused", EngineError::Unavailable),
+        ("Docker 20.10", 500, "container 194d34dd698e is not connected to network n1", EngineError::Unavailable),
+        ("Docker, after a kill", 500, "task 05d961211b72: already exists: unknown", EngineError::StaleTask),
+        (
+            "Docker 25",
+            500,
+            "failed to create task for container: task 05d961211b72 already exists: unknown",
+            EngineError::StaleTask,
+        ),
+        ("Docker 25", 404, "No such network: mai", EngineError::NetworkNotFound),
+        (
+            "Docker 25",
+            409,
+            "Container edc4946aea85 is paused. Unpause the container before stopping",
+            EngineError::Paused,
+        ),
+        ("Podman", 404, "no container with name or ID \"mai-abc\" found: no such container", EngineError::NotFound),
+        ("Podman", 404, "no:1: image not known", EngineError::NotFound),
+        ("Podman", 404, "unable to find network with name or ID mai: network not found", EngineError::NetworkNotFound),
+        ("Podman", 404, "Not Found", EngineError::UnknownCall),
+        ("Podman", 500, "container 9b: can only stop created or running containers: state paused", EngineError::Paused),
+        ("Podman", 500, "rootlessport listen tcp 127.0.0.1:8001: bind: address already in use", EngineError::PortTaken),
+        ("any", 500, "context deadline exceeded", EngineError::Unavailable),
+        ("any", 401, "unauthorized", EngineError::Refused),
+    ];
+
+    #[test]
+    fn answers_of_engines_are_recognised() {
+        for (engine, status_code, message, expected) in ANSWERS {
+            let error = Error::DockerResponseServerError { status_code, message: message.to_owned() };
+            assert_eq!(classify(&error), expected, "{engine}: {message}");
+        }
+    }
+
+    #[test]
+    fn call_without_answer_may_succeed_later() {
+        assert_eq!(classify(&Error::RequestTimeoutError), EngineError::Unavailable);
     }
 }

@@ -1,4 +1,4 @@
-//! Follows the engine's events and names the instances they are about; survives every restart of the engine.
+//! Follows the engine's events and reports the instances they concern, across restarts of the engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use super::labels::read_owner;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Events are asked for again from a little before the last one that was seen: some may have been missed, and twice does no harm.
+/// Seconds before the last event from which events are requested again. Some may have been missed, and a
+/// second delivery is harmless.
 const OVERLAP: i64 = 5;
 
-/// What may make an instance differ from what is declared. Others, such as those of every health check, are not asked for. Podman tells of
-/// an end as Docker does, and gives it to those alone who ask for it by Podman's own name.
+/// Events that may make an instance differ from its document. Others, such as those of health checks, are
+/// not requested. Podman sends the end of a container as `die`, and only if `died` was requested.
 const KINDS: [&str; 15] = [
     "create",
     "start",
@@ -38,7 +39,7 @@ const KINDS: [&str; 15] = [
     "remove",
 ];
 
-/// Runs until it is dropped.
+/// Follows the events until it is dropped.
 pub(super) async fn follow(engine: Arc<Engine>) {
     let mut since = Timestamp::now();
     let mut pause = FIRST_PAUSE;
@@ -47,7 +48,7 @@ pub(super) async fn follow(engine: Arc<Engine>) {
         let from = since.as_second().saturating_sub(OVERLAP).to_string();
         let options: EventsOptions = EventsOptionsBuilder::new().since(&from).filters(&filters).build();
         let mut events = Box::pin(engine.docker.events(Some(options)));
-        // Whatever happened while nobody listened is found by looking at everything.
+        // Events since the last connection may be lost.
         engine.report_all_changed();
         let ended = loop {
             match events.next().await {
@@ -76,7 +77,7 @@ fn handle(engine: &Engine, event: &EventMessage) {
     let action = event.action.as_deref().unwrap_or_default();
     let owner = match read_owner(attributes) {
         Some(owner) => Some(owner),
-        // Events of networks name the container by its id alone.
+        // Events of networks name the container by its id.
         None => attributes.get("container").and_then(|container| engine.owner_of(container)),
     };
     engine.cache.forget();

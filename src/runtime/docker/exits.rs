@@ -1,4 +1,4 @@
-//! How runs of containers ended, looked up once for each.
+//! Ends of containers, each read once.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,19 @@ use secrecy::SecretString;
 use super::logs;
 use crate::core::Exit;
 
-/// Codes from here on name the signal that ended a process, by a convention of shells that engines keep.
+/// Exit codes above this stand for the signal that ended the process, as in shells.
 const SIGNALS: i64 = 128;
 
-/// Codes by which the engine says that it is the image that cannot be started.
+/// Exit codes with which the engine reports that the image cannot be started.
 const IMAGE_AT_FAULT: [i64; 2] = [126, 127];
-/// So often an engine may fail to start a container before that is held against the container.
+/// Failed starts after which the container and not the engine counts as the cause.
 const ENGINE_MAY_FAIL: u32 = 3;
-/// The least that engines wait before they start a container again by themselves. They may be this much later in reading its last words
-/// than in seeing its end, so what was written until then is of the run that ended.
+/// Shortest time after which engines restart a container. They may read the end of its log this much later
+/// than they see its end, so lines until then belong to the run that ended.
 const RESTARTED_AFTER: SignedDuration = SignedDuration::from_millis(100);
 
-/// An engine that is stopped ends its containers so long before it is gone, and one that was killed ends those it finds so soon after it
-/// is back.
+/// Time around the absence of the engine in which an end is the engine's doing: a stopped engine ends its
+/// containers before it goes, a killed one after it is back.
 const ENDED_BY_THE_ENGINE: SignedDuration = SignedDuration::from_secs(15);
 
 #[derive(Clone, Copy, Debug)]
@@ -32,25 +32,26 @@ struct Refused {
     times: u32,
 }
 
-/// Ends that were looked up, and what events told of others.
+/// Ends that were read, and what events reported of others.
 #[derive(Debug, Default)]
 pub(super) struct Exits {
-    /// By container: the last end.
+    /// Last ends, by container.
     looked_up: Mutex<HashMap<String, Exit>>,
-    /// By container: exit code of the last end. The engine forgets it when it starts the container again.
+    /// Exit codes of the last ends, by container. The engine drops them when it restarts a container.
     codes: Mutex<HashMap<String, i64>>,
-    /// By container: starts of it that were refused. It has never run, so the engine has no time for them.
+    /// Refused starts, by container. It never ran, so the engine has no time of an end.
     refused: Mutex<HashMap<String, Refused>>,
-    /// When the engine went away last.
+    /// Time at which the engine last went away.
     engine_left: Mutex<Option<Timestamp>>,
 }
 
 impl Exits {
+    /// Records the exit code of an event.
     pub(super) fn note_code(&self, container: &str, code: i64) {
         self.codes.lock().insert(container.to_owned(), code);
     }
 
-    /// The engine went away; it may be on its way down.
+    /// Records that the engine went away, perhaps to stop.
     pub(super) fn note_engine_left(&self, at: Timestamp) {
         *self.engine_left.lock() = Some(at);
     }
@@ -59,7 +60,7 @@ impl Exits {
         self.engine_left.lock().is_some_and(|left| at.duration_since(left).abs() <= ENDED_BY_THE_ENGINE)
     }
 
-    /// A start was refused. An engine in trouble of its own says so with a status of 500 and more, and may be over it next time.
+    /// Records a refused start. With a status of 500 or more the engine itself failed, which may pass.
     pub(super) fn note_refused(&self, container: &str, status: u16) {
         let mut refused = self.refused.lock();
         let before = refused.get(container).map_or(0, |refused| refused.times);
@@ -67,13 +68,15 @@ impl Exits {
         refused.insert(container.to_owned(), Refused { at: Timestamp::now(), times });
     }
 
+    /// Forgets a container.
     pub(super) fn forget(&self, container: &str) {
         self.codes.lock().remove(container);
         self.looked_up.lock().remove(container);
         self.refused.lock().remove(container);
     }
 
-    /// How the last run of a container ended, when one has. What the engine ended because it was restarted itself counts for nothing.
+    /// Returns the end of the last run of a container, if it ended by itself. An end caused by a restart of
+    /// the engine does not count.
     pub(super) async fn last_exit(
         &self,
         docker: &Docker,
@@ -109,7 +112,7 @@ impl Exits {
         let ran = time(state.started_at.as_deref()).is_some();
         let waits = state.restarting == Some(true);
         if state.running == Some(true) && !waits {
-            // The engine itself has started it again; when somebody does, this count begins anew.
+            // Restarted by the engine: a manual start resets the count.
             return ended.filter(|_| container.restart_count.unwrap_or(0) > 0).map(|at| {
                 let code = self.codes.lock().get(id).copied();
                 End { at, code, ran: true }
@@ -117,7 +120,7 @@ impl Exits {
         }
         match ended.filter(|_| ran) {
             Some(at) => Some(End { at, code: state.exit_code, ran }),
-            // It was never started, or a start of it was refused.
+            // Never started, or its start was refused.
             None => {
                 let refused = self.refused.lock().get(id).copied();
                 let at_fault = state.exit_code.is_some_and(|code| IMAGE_AT_FAULT.contains(&code));
@@ -134,7 +137,7 @@ impl Exits {
 struct End {
     at: Timestamp,
     code: Option<i64>,
-    /// Whether it has run at all, and so may have written something.
+    /// It ran, so it may have a log.
     ran: bool,
 }
 
@@ -150,7 +153,7 @@ fn created(container: &ContainerInspectResponse) -> Option<Timestamp> {
     time(container.created.as_deref())
 }
 
-/// A time of the engine; the year 1 stands for never.
+/// Returns a time of the engine; the year 1 stands for never.
 pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     let time: Timestamp = text?.parse().ok()?;
     (time > Timestamp::UNIX_EPOCH).then_some(time)
@@ -178,7 +181,7 @@ mod tests {
     const NEVER: &str = "0001-01-01T00:00:00Z";
 
     #[test]
-    fn an_end_is_told_for_what_ended_by_itself_and_not_for_what_was_started_anew() {
+    fn end_is_reported_unless_somebody_started_it_again() {
         let exits = Exits::default();
         exits.note_code("c", 3);
         let (start, finish) = ("2026-05-01T09:00:00.5Z", "2026-05-01T10:00:00.5Z");
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_while_the_engine_itself_is_restarted_is_no_end_of_its_own() {
+    fn end_during_an_engine_restart_does_not_count() {
         let exits = Exits::default();
         let ended = |second: u8| {
             let finish = format!("2026-05-01T10:00:{second:02}Z");
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_above_128_are_signals() {
+    fn exit_code_above_128_is_a_signal() {
         assert_eq!(read_code(Some(137)), (None, Some(9)));
         assert_eq!(read_code(Some(1)), (Some(1), None));
         assert_eq!(read_code(Some(255)), (Some(255), None));

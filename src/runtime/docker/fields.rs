@@ -1,7 +1,7 @@
-//! What a container is, as named texts: once from what is asked for, once from what the engine shows, so that the two can be compared.
+//! A container as named texts, from what is desired and from what the engine shows, to compare the two.
 //!
-//! The engine fills in, reorders and renames; here both sides get one form. Labels that we wrote about a container are never what it is
-//! compared by: a container that was made anew by hand with our labels on it is seen for what it is.
+//! The engine fills in, reorders and renames; here both sides get one form. Our labels on a container are
+//! not part of the comparison, so a container that somebody recreated with them is seen as it is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,12 +13,29 @@ use super::image::Image;
 use super::labels::OURS;
 use crate::core::{Change, Effect, Field};
 
-/// Fields that the engine's own call can change while a container runs.
+/// Version of the comparison, written to the labels of a container when it is created.
+pub(super) const VERSION: &str = "2";
+
+/// Returns whether the engine's update call changes a field while the container runs.
 pub(super) fn is_updated_in_place(field: &Field) -> bool {
-    matches!(field, Field::Memory | Field::MemoryReservation | Field::Cpus | Field::CpuShares | Field::RestartPolicy)
+    use Field::{CpuShares, Cpus, Memory, MemoryReservation, RestartPolicy};
+    matches!(field, Memory | MemoryReservation | Cpus | CpuShares | RestartPolicy) || is_since_version_2(field)
 }
 
-/// What is shown where nothing is.
+/// Returns whether a field is compared since version 2.
+fn is_since_version_2(field: &Field) -> bool {
+    use Field::{BlkioWeight, CpuRealtime, CpuSet, MemoryNodes, MemorySwap, PidsLimit};
+    matches!(field, MemorySwap | CpuSet | MemoryNodes | CpuRealtime | PidsLimit | BlkioWeight)
+}
+
+/// Returns whether a field of a container that was created with `version` of the comparison is compared.
+/// Engines have defaults for some limits, and only a container of version 2 is labelled with those that
+/// its engine did not create as desired. An earlier one must not be replaced because of a default.
+pub(super) fn is_compared(field: &Field, version: &str) -> bool {
+    version == VERSION || !matches!(field, Field::MemorySwap | Field::PidsLimit)
+}
+
+/// Text of a value that is not set.
 const NONE: &str = "none";
 const CONNECTED: &str = "connected";
 
@@ -27,11 +44,11 @@ const CONNECTED: &str = "connected";
 pub(super) struct Fields {
     image: Named,
     values: BTreeMap<Field, String>,
-    /// Whether an environment variable or a label that is not named here is one too many.
+    /// An environment variable or a label that is not among the values is surplus.
     complete: bool,
 }
 
-/// An image by the name it was asked for by, and by its id where that is known.
+/// An image by its reference, and by its id where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Named {
     reference: String,
@@ -39,8 +56,8 @@ struct Named {
 }
 
 impl Named {
-    /// The same image under another name is the same image.
-    fn is(&self, other: &Self) -> bool {
+    /// Returns whether both are one image, whatever their references.
+    fn is_same(&self, other: &Self) -> bool {
         match (&self.id, &other.id) {
             (Some(one), Some(other)) => one == other,
             _ => self.reference == other.reference,
@@ -59,28 +76,28 @@ impl std::fmt::Display for Named {
 }
 
 impl Fields {
-    /// What is asked for. `same_image` says whether the container it is compared with was made from this very image: only then does
-    /// what the image brings along count.
+    /// Returns the desired container. `same_image` says whether the container it is compared with was
+    /// created from this very image; only then do the image's own settings count.
     pub(super) fn desired(body: &ContainerCreateBody, image: Option<&Image>, same_image: bool) -> Self {
-        let brought = image.filter(|_| same_image);
+        let own = image.filter(|_| same_image);
         let mut values = BTreeMap::new();
         let named =
             Named { reference: body.image.clone().unwrap_or_default(), id: image.map(|image| image.id.clone()) };
-        if let Some(image) = brought {
+        if let Some(image) = own {
             add_env(&mut values, &image.env);
             add_labels(&mut values, &image.labels);
         }
         add_env(&mut values, body.env.as_deref().unwrap_or_default());
         add_labels(&mut values, body.labels.as_ref().unwrap_or(&HashMap::new()));
-        if let Some(user) = body.user.as_deref().or(brought.map(|image| image.user.as_str())) {
+        if let Some(user) = body.user.as_deref().or(own.map(|image| image.user.as_str())) {
             values.insert(Field::User, user.to_owned());
         }
-        if let Some(image) = brought {
+        if let Some(image) = own {
             values.insert(Field::Command, command(&image.entrypoint, &image.command));
         }
-        if let Some(health) = body.healthcheck.as_ref().or(brought.and_then(|image| image.health.as_ref())) {
+        if let Some(health) = body.healthcheck.as_ref().or(own.and_then(|image| image.health.as_ref())) {
             values.insert(Field::HealthCheck, health_check(Some(health)));
-        } else if brought.is_some() {
+        } else if own.is_some() {
             values.insert(Field::HealthCheck, health_check(None));
         }
         values.insert(Field::StopTimeout, number(body.stop_timeout));
@@ -100,13 +117,13 @@ impl Fields {
         Self { image: named, values, complete: same_image }
     }
 
-    /// What the engine shows.
+    /// Returns the container that the engine shows.
     pub(super) fn observed(container: &ContainerInspectResponse) -> Self {
         let mut values = BTreeMap::new();
         let config = container.config.clone().unwrap_or_default();
         let named = Named { reference: config.image.clone().unwrap_or_default(), id: container.image.clone() };
         add_env(&mut values, config.env.as_deref().unwrap_or_default());
-        // Podman tells a container its name when it starts.
+        // Podman sets it at the start of a container.
         let hostname = Field::Env("HOSTNAME".to_owned());
         if let (Some(name), Some(id)) = (values.get(&hostname), &container.id)
             && name.len() == 12
@@ -126,7 +143,7 @@ impl Fields {
         for mount in container.mounts.iter().flatten() {
             let name = mount.name.as_deref().unwrap_or_default();
             let (kind, source) = match mount.typ.as_deref() {
-                // A volume that the image asked for and nobody named.
+                // A volume that the image declares and nobody named.
                 Some("volume") if is_anonymous(name) => continue,
                 Some("tmpfs") => continue,
                 Some("volume") => ("volume", name),
@@ -147,52 +164,62 @@ impl Fields {
         Self { image: named, values, complete: true }
     }
 
-    /// Returns names and values of everything that cannot be changed afterwards, sorted by name.
+    /// Returns names and values of everything that cannot be changed afterwards, sorted by name. They are
+    /// hashed into a label; another set of fields would turn the hashes of existing containers wrong, so
+    /// fields of later versions stay out.
     pub(super) fn lasting(&self) -> Vec<(String, &str)> {
         let image = self.image.id.as_ref().unwrap_or(&self.image.reference);
-        let values = self.values.iter().filter(|(field, value)| effect(field, value) == Effect::Recreate);
+        let values = self.values.iter().filter(|(field, value)| is_lasting(field, value));
         let mut values: Vec<(String, &str)> =
             values.map(|(field, value)| (field.to_string(), value.as_str())).collect();
         values.sort();
         [(Field::Image.to_string(), image.as_str())].into_iter().chain(values).collect()
     }
 
-    /// Returns where `self` (what is) differs from `asked`, sorted by name. Values of `secrets`, names of
-    /// environment variables, are not shown.
-    pub(super) fn differences(&self, asked: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
+    /// Returns the differences of `self`, the observed container, from `desired`, sorted by name. Values of
+    /// `secrets`, names of environment variables, are not shown.
+    pub(super) fn differences(&self, desired: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
         let surplus = |field: &Field| match field {
-            Field::Env(_) | Field::Label(_) => asked.complete,
+            Field::Env(_) | Field::Label(_) => desired.complete,
             Field::Network(_) | Field::Mount(_) | Field::Port(_) => true,
             _ => false,
         };
         let fields: BTreeSet<&Field> =
-            asked.values.keys().chain(self.values.keys().filter(|field| surplus(field))).collect();
+            desired.values.keys().chain(self.values.keys().filter(|field| surplus(field))).collect();
         let mut changes: Vec<Change> = fields
             .into_iter()
             .filter_map(|field| {
                 let from = self.values.get(field).map_or(NONE, String::as_str);
-                let to = asked.values.get(field).map_or(NONE, String::as_str);
+                let to = desired.values.get(field).map_or(NONE, String::as_str);
                 (from != to).then(|| change(field, from, to, secrets))
             })
             .collect();
         changes.sort_by_cached_key(|change| change.field.to_string());
-        if !self.image.is(&asked.image) {
-            let (from, to) = (self.image.to_string(), asked.image.to_string());
+        if !self.image.is_same(&desired.image) {
+            let (from, to) = (self.image.to_string(), desired.image.to_string());
             changes.insert(0, Change { field: Field::Image, effect: Effect::Recreate, from, to });
         }
         changes
     }
 }
 
-/// Returns the effect of bringing a field of a running container to a value. Networks it has no need of
-/// were declared together with the container, so they are not auxiliary. The engine cannot remove a limit.
+/// Returns the effect of bringing a field of a running container to a value. Leaving a network was declared
+/// together with the container, so it is not auxiliary. The engine cannot remove most limits.
 pub(super) fn effect(field: &Field, to: &str) -> Effect {
     match field {
         Field::Name | Field::Paused | Field::LeftOver | Field::SecretsFile => Effect::Auxiliary,
         Field::Network(_) if to == CONNECTED => Effect::Auxiliary,
-        Field::Network(_) | Field::RestartPolicy => Effect::InPlace,
+        Field::Network(_) | Field::RestartPolicy | Field::PidsLimit => Effect::InPlace,
         field if is_updated_in_place(field) && to != NONE => Effect::InPlace,
         _ => Effect::Recreate,
+    }
+}
+
+fn is_lasting(field: &Field, value: &str) -> bool {
+    match field {
+        Field::Memory | Field::MemoryReservation | Field::Cpus | Field::CpuShares => value == NONE,
+        Field::Network(_) | Field::RestartPolicy => false,
+        field => !is_since_version_2(field),
     }
 }
 
@@ -231,9 +258,20 @@ fn is_anonymous(volume: &str) -> bool {
 fn add_host(values: &mut BTreeMap<Field, String>, host: &HostConfig) {
     let mut add = |field: Field, value: String| values.insert(field, value);
     add(Field::Memory, bytes(host.memory));
+    add(Field::MemorySwap, memory_swap(host));
     add(Field::MemoryReservation, bytes(host.memory_reservation));
     add(Field::Cpus, cpus(host));
     add(Field::CpuShares, number(host.cpu_shares));
+    let text = |value: Option<&String>| value.filter(|text| !text.is_empty()).map_or(NONE, String::as_str).to_owned();
+    add(Field::CpuSet, text(host.cpuset_cpus.as_ref()));
+    add(Field::MemoryNodes, text(host.cpuset_mems.as_ref()));
+    let realtime = [host.cpu_realtime_runtime, host.cpu_realtime_period];
+    add(
+        Field::CpuRealtime,
+        listed(realtime.into_iter().flatten().filter(|time| *time > 0).map(|time| time.to_string())),
+    );
+    add(Field::PidsLimit, number(host.pids_limit));
+    add(Field::BlkioWeight, number(host.blkio_weight.map(i64::from)));
     let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
     add(
         Field::RestartPolicy,
@@ -274,7 +312,7 @@ fn published(ports: Option<&PortMap>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Cores, however the engine keeps them.
+/// Returns the number of cores, whichever way the engine holds it.
 fn cpus(host: &HostConfig) -> String {
     let nano = match (host.nano_cpus, host.cpu_quota, host.cpu_period) {
         (Some(nano), _, _) if nano > 0 => nano,
@@ -282,9 +320,22 @@ fn cpus(host: &HostConfig) -> String {
             let period = period.filter(|period| *period > 0).unwrap_or(100_000);
             (i128::from(quota) * 1_000_000_000 / i128::from(period)).try_into().unwrap_or(0)
         }
+        // Without effect, but the engine refuses to limit the CPUs of such a container afterwards.
+        (_, _, Some(period)) if period > 0 => return format!("{NONE}, period {period}"),
         _ => return NONE.to_owned(),
     };
     format!("{:.3}", nano as f64 / 1e9).trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Returns the limit of memory and swap together; the engine's default for a container with a memory limit
+/// is twice that.
+fn memory_swap(host: &HostConfig) -> String {
+    let limit = host.memory.filter(|bytes| *bytes > 0);
+    match (limit, host.memory_swap.unwrap_or_default()) {
+        (Some(memory), 0) => bytes(Some(memory.saturating_mul(2))),
+        (Some(_), ..0) => "unlimited".to_owned(),
+        (_, swap) => bytes(Some(swap)),
+    }
 }
 
 fn bytes(amount: Option<i64>) -> String {

@@ -1,9 +1,10 @@
-//! Both forms of one container are the same text, and every hand-made difference is named.
+//! Both forms of a container are the same text, and every manual difference is named.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::runtime::docker::spec;
 
 fn image() -> Image {
     Image {
@@ -33,7 +34,7 @@ fn body() -> ContainerCreateBody {
     .unwrap()
 }
 
-/// As Docker 20.10 shows the container that was made from [`body`].
+/// As Docker 20.10 shows the container that was created from [`body`].
 fn shown() -> Value {
     json!({
         "Image": "sha256:aaaaaaaaaaaaaaaa",
@@ -43,7 +44,8 @@ fn shown() -> Value {
             "Labels": {"caddy": "abc.example.com", "maintainer": "us", "mai.dev/hash": "other"}
         },
         "HostConfig": {
-            "Memory": 536870912, "MemorySwap": 1073741824, "NanoCpus": 500000000, "CpuQuota": 0, "CpuShares": 0, "Init": true, "ReadonlyRootfs": true,
+            "Memory": 536870912, "MemorySwap": 1073741824, "CpusetCpus": "", "CpusetMems": "",
+            "PidsLimit": null, "BlkioWeight": 0, "CpuRealtimeRuntime": 0, "NanoCpus": 500000000, "CpuQuota": 0, "CpuShares": 0, "Init": true, "ReadonlyRootfs": true,
             "CapAdd": null, "CapDrop": ["CAP_ALL"], "SecurityOpt": ["no-new-privileges:true"], "Privileged": false,
             "RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
             "PortBindings": {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8001"}]},
@@ -69,23 +71,29 @@ fn differences(shown: Value, body: &ContainerCreateBody, image: Option<&Image>) 
 }
 
 #[test]
-fn a_container_that_was_just_made_does_not_differ() {
+fn new_container_does_not_differ() {
     assert_eq!(differences(shown(), &body(), Some(&image())), Vec::<String>::new());
     assert_eq!(differences(shown(), &body(), None), Vec::<String>::new(), "an image that was removed meanwhile");
-    let told = |name: &str| {
+    let with_hostname = |name: &str| {
         let mut shown = shown();
         shown["Id"] = json!("0123456789abcdef");
         shown["Config"]["Env"].as_array_mut().unwrap().push(json!(format!("HOSTNAME={name}")));
         differences(shown, &body(), Some(&image()))
     };
-    assert_eq!(told("0123456789ab"), Vec::<String>::new(), "what Podman adds");
-    assert_eq!(told("web"), ["env.HOSTNAME: web -> none"]);
+    assert_eq!(with_hostname("0123456789ab"), Vec::<String>::new(), "what Podman adds");
+    assert_eq!(with_hostname("web"), ["env.HOSTNAME: web -> none"]);
 }
 
 #[test]
-fn every_difference_is_named_and_secrets_are_not_shown() {
-    let cases: [(&str, Value, &str); 16] = [
+fn differences_are_named_without_secret_values() {
+    let cases: [(&str, Value, &str); 22] = [
         ("/HostConfig/Memory", json!(268435456), "memory: 256 MiB -> 512 MiB"),
+        ("/HostConfig/MemorySwap", json!(-1), "memory swap: unlimited -> 1024 MiB"),
+        ("/HostConfig/CpusetCpus", json!("0"), "cpu set: 0 -> none"),
+        ("/HostConfig/CpusetMems", json!("0"), "memory nodes: 0 -> none"),
+        ("/HostConfig/PidsLimit", json!(50), "pids limit: 50 -> none"),
+        ("/HostConfig/BlkioWeight", json!(300), "block I/O weight: 300 -> none"),
+        ("/HostConfig/CpuRealtimeRuntime", json!(950000), "cpu realtime: 950000 -> none"),
         ("/HostConfig/NanoCpus", json!(0), "cpus: none -> 0.5"),
         ("/HostConfig/RestartPolicy/Name", json!("no"), "restart: no -> unless-stopped"),
         (
@@ -126,7 +134,7 @@ fn every_difference_is_named_and_secrets_are_not_shown() {
 }
 
 #[test]
-fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
+fn other_image_is_one_difference() {
     let mut other = image();
     other.id = "sha256:bbbbbbbbbbbbbbbb".into();
     other.env = vec!["PATH=/new".into()];
@@ -137,7 +145,33 @@ fn another_image_is_told_by_its_id_and_brings_no_noise_along() {
 }
 
 #[test]
-fn limits_change_in_place_and_what_has_to_be_made_anew_does_not() {
+fn cpu_quota_and_period_are_compared_as_cpus() {
+    let mut limited = shown();
+    limited["HostConfig"]["NanoCpus"] = json!(0);
+    limited["HostConfig"]["CpuQuota"] = json!(20000);
+    assert_eq!(differences(limited.clone(), &body(), Some(&image())), ["cpus: 0.2 -> 0.5"]);
+    limited["HostConfig"]["CpuQuota"] = json!(-1);
+    limited["HostConfig"]["CpuPeriod"] = json!(50000);
+    assert_eq!(differences(limited, &body(), Some(&image())), ["cpus: none, period 50000 -> 0.5"]);
+}
+
+#[test]
+fn recreate_hash_of_existing_containers_stays_the_same() {
+    // As the version before the comparison had a number wrote it to the label of this container.
+    let hash = "7ee1b4ac5d61d7886fe4bc56f8736fec190e387738df5a0f4e663ca17ea0aa05";
+    assert_eq!(spec::recreate_hash(&Fields::desired(&body(), Some(&image()), true)), hash);
+}
+
+#[test]
+fn engine_defaults_of_earlier_containers_are_not_compared() {
+    for field in [Field::MemorySwap, Field::PidsLimit] {
+        assert!(!is_compared(&field, "") && is_compared(&field, VERSION), "{field}");
+    }
+    assert!(is_compared(&Field::CpuSet, "") && is_compared(&Field::Memory, ""));
+}
+
+#[test]
+fn limits_change_in_place_and_other_fields_recreate() {
     let network = || Field::Network("web".into());
     for (field, to, expected) in [
         (Field::Memory, "1 MiB", Effect::InPlace),
@@ -146,8 +180,12 @@ fn limits_change_in_place_and_what_has_to_be_made_anew_does_not() {
         (network(), "connected", Effect::Auxiliary),
         (Field::Name, "a", Effect::Auxiliary),
         (Field::User, "0", Effect::Recreate),
-        // The engine cannot remove a limit.
+        (Field::MemorySwap, "2 MiB", Effect::InPlace),
+        (Field::PidsLimit, "none", Effect::InPlace),
+        // The engine cannot remove these.
         (Field::Memory, "none", Effect::Recreate),
+        (Field::CpuSet, "none", Effect::Recreate),
+        (Field::BlkioWeight, "none", Effect::Recreate),
     ] {
         assert_eq!(effect(&field, to), expected, "{field} to {to}");
     }

@@ -1,4 +1,4 @@
-//! A container that somebody made by hand under the name an instance needs: it is stopped and renamed, never removed.
+//! A foreign container under the name that an instance needs. It is stopped and renamed, never removed.
 
 use bollard::Docker;
 use bollard::query_parameters::{RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions};
@@ -7,20 +7,20 @@ use super::error::{is_missing, runtime_error};
 use super::{connect, inspect, labels};
 use crate::runtime::RuntimeError;
 
-/// What is added to its name.
+/// Suffix of its new name.
 pub const RENAMED_SUFFIX: &str = "-before-mai";
 
-/// A container that is none of ours.
+/// A container that is not ours.
 #[derive(Debug)]
 pub struct ForeignContainer {
     docker: Docker,
     name: String,
-    /// Whether it runs.
+    /// It runs.
     pub runs: bool,
 }
 
 impl ForeignContainer {
-    /// Finds the container of a name, when there is one that is not ours.
+    /// Returns the container of a name, if it exists and is not ours.
     pub async fn find(host: Option<&str>, name: &str) -> Result<Option<Self>, RuntimeError> {
         let docker = connect::connect(host).await?;
         let container = match inspect::inspect_container(&docker, name).await {
@@ -33,7 +33,7 @@ impl ForeignContainer {
         Ok(labels::read_owner(&labelled).is_none().then(|| Self { docker, name: name.to_owned(), runs }))
     }
 
-    /// Stops it and gives it another name, which is returned; its volumes and directories stay as they are.
+    /// Stops and renames it, and returns its new name. Its volumes and directories stay as they are.
     pub async fn stop_and_rename(&self) -> Result<String, RuntimeError> {
         let stopped = self.docker.stop_container(&self.name, None::<StopContainerOptions>).await;
         stopped.map_err(|error| failed("stop", &self.name, error))?;

@@ -1,4 +1,4 @@
-//! Images: what the engine has, and getting what it has not.
+//! Images: those of the engine, and pulling the others.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::error::{is_missing, message};
 use crate::core::{Pull, Workload};
 use crate::runtime::RuntimeError;
 
-/// How often it is looked whether a tag has moved, where it is to be followed.
+/// Interval between checks of a tag that is followed.
 pub(super) const FOLLOW_TAG: Duration = Duration::from_secs(600);
 
-/// What an image that the engine has brings along.
+/// An image of the engine, with its settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Image {
     pub(super) id: String,
-    /// Digest in its registry, or its id where it came from none.
+    /// Digest in its registry, or its id if it came from none.
     pub(super) digest: String,
     pub(super) env: Vec<String>,
     pub(super) labels: HashMap<String, String>,
@@ -31,7 +31,7 @@ pub(super) struct Image {
     pub(super) health: Option<HealthConfig>,
 }
 
-/// What the engine has under a reference.
+/// Returns the image that a reference names, if the engine has it.
 pub(super) async fn local(docker: &Docker, reference: &str) -> Result<Option<Image>, bollard::errors::Error> {
     match docker.inspect_image(reference).await {
         Ok(image) => Ok(Some(read(image))),
@@ -61,26 +61,26 @@ fn read(image: ImageInspect) -> Image {
     }
 }
 
-/// Gets the image of a workload as its policy says. With `Always`, a registry that does not answer holds nothing up while the engine has
-/// an image of that name.
+/// Pulls the image of a workload as its policy says. With `Always`, a registry that does not answer blocks
+/// nothing while the engine has an image of that name.
 pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
-    let problem = |message: String| RuntimeError::ImageUnavailable {
+    let unavailable = |message: String| RuntimeError::ImageUnavailable {
         instance: workload.id.to_string(),
         image: workload.image.clone(),
         message,
     };
-    let here = local(docker, &workload.image).await.map_err(|error| problem(message(&error)))?;
-    match (workload.container.pull, here) {
-        (Pull::Never, None) => Err(problem("the engine does not have it and imagePullPolicy is Never".to_owned())),
+    let existing = local(docker, &workload.image).await.map_err(|error| unavailable(message(&error)))?;
+    match (workload.container.pull, existing) {
+        (Pull::Never, None) => Err(unavailable("the engine does not have it and imagePullPolicy is Never".to_owned())),
         (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
-        (Pull::IfNotPresent, None) => pull_now(docker, workload).await.map_err(|error| problem(message(&error))),
-        (Pull::Always, here) => match (pull_now(docker, workload).await, here) {
+        (Pull::IfNotPresent, None) => pull_now(docker, workload).await.map_err(|error| unavailable(message(&error))),
+        (Pull::Always, existing) => match (pull_now(docker, workload).await, existing) {
             (Err(error), Some(_)) => {
                 let why = message(&error);
-                tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled and the one that is here is used: {why}");
+                tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled, so the local one is used: {why}");
                 Ok(())
             }
-            (outcome, _) => outcome.map_err(|error| problem(message(&error))),
+            (outcome, _) => outcome.map_err(|error| unavailable(message(&error))),
         },
     }
 }
@@ -101,7 +101,7 @@ async fn pull_now(docker: &Docker, workload: &Workload) -> Result<(), bollard::e
     Ok(())
 }
 
-/// Name and tag or digest, as the engine wants them. Without a tag it would pull every tag there is.
+/// Returns name and tag or digest of a reference. Without a tag, engines pull every tag.
 fn split(reference: &str) -> (&str, &str) {
     if let Some((name, digest)) = reference.split_once('@') {
         return (name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name), digest);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_always_names_one_image() {
+    fn reference_names_one_image() {
         for (reference, parts) in [
             ("mai", ("mai", "latest")),
             ("mai:1.4.0", ("mai", "1.4.0")),

@@ -1,10 +1,10 @@
-//! What stands in the labels of everything we make: whose it is, and what it was made from. There is no other memory of it.
+//! Labels of containers and volumes: their instance, and what they were created from.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::core::InstanceId;
 
-/// All our labels begin with this.
+/// Prefix of our labels.
 pub(super) const OURS: &str = "mai.dev/";
 /// Name of the instance.
 pub(super) const INSTANCE: &str = "mai.dev/instance";
@@ -15,8 +15,9 @@ const RECREATE_HASH: &str = "mai.dev/recreate-hash";
 const STATE: &str = "mai.dev/state";
 const IMAGE_DIGEST: &str = "mai.dev/image-digest";
 const TOLERATED: &str = "mai.dev/tolerated";
+const COMPARISON: &str = "mai.dev/comparison";
 
-/// What the labels of a container say.
+/// Values of the labels of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Labels {
     pub(super) id: InstanceId,
@@ -24,21 +25,26 @@ pub(super) struct Labels {
     pub(super) hash: String,
     /// Hash of every field that cannot be changed afterwards.
     pub(super) recreate_hash: String,
-    /// Which state directory knows the instance.
+    /// Id of the state directory of the instance.
     pub(super) state: String,
     /// Digest of the image in its registry, or its id where it came from none.
     pub(super) image_digest: String,
-    /// Fields that this engine makes otherwise than asked, seen when the container was made.
+    /// Fields that the engine did not create as desired.
     pub(super) tolerated: BTreeSet<String>,
+    /// Version of the comparison at its creation (`fields::VERSION`); empty on older containers.
+    pub(super) comparison: String,
 }
 
 impl Labels {
-    /// What a container is labelled with.
+    /// Returns the labels of a container.
     pub(super) fn write(&self) -> BTreeMap<String, String> {
         let mut labels = owner(&self.id, &self.state);
-        for (key, value) in
-            [(HASH, &self.hash), (RECREATE_HASH, &self.recreate_hash), (IMAGE_DIGEST, &self.image_digest)]
-        {
+        for (key, value) in [
+            (HASH, &self.hash),
+            (RECREATE_HASH, &self.recreate_hash),
+            (IMAGE_DIGEST, &self.image_digest),
+            (COMPARISON, &self.comparison),
+        ] {
             labels.insert(key.to_owned(), value.clone());
         }
         if !self.tolerated.is_empty() {
@@ -48,7 +54,7 @@ impl Labels {
         labels
     }
 
-    /// Reads what [`Labels::write`] wrote; `None` for what is not ours.
+    /// Reads the labels of a container; `None` for a container that is not ours.
     pub(super) fn read(labels: &HashMap<String, String>) -> Option<Self> {
         let text = |key: &str| labels.get(key).cloned().unwrap_or_default();
         let tolerated = text(TOLERATED);
@@ -58,12 +64,13 @@ impl Labels {
             recreate_hash: text(RECREATE_HASH),
             state: text(STATE),
             image_digest: text(IMAGE_DIGEST),
+            comparison: text(COMPARISON),
             tolerated: tolerated.split(',').filter(|field| !field.is_empty()).map(str::to_owned).collect(),
         })
     }
 }
 
-/// The labels that say whose something is.
+/// Returns the labels that name the instance of an object.
 pub(super) fn owner(id: &InstanceId, state: &str) -> BTreeMap<String, String> {
     [(INSTANCE, &id.name), (NAMESPACE, &id.namespace), (UID, &id.uid), (STATE, &state.to_owned())]
         .into_iter()
@@ -71,7 +78,7 @@ pub(super) fn owner(id: &InstanceId, state: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Whose something is, when it is ours.
+/// Returns the instance of an object; `None` for an object that is not ours.
 pub(super) fn read_owner(labels: &HashMap<String, String>) -> Option<InstanceId> {
     Some(InstanceId {
         namespace: labels.get(NAMESPACE)?.clone(),
@@ -80,7 +87,7 @@ pub(super) fn read_owner(labels: &HashMap<String, String>) -> Option<InstanceId>
     })
 }
 
-/// Which state directory made something.
+/// Returns the id of the state directory that created an object.
 pub(super) fn read_state(labels: &HashMap<String, String>) -> Option<&str> {
     labels.get(STATE).map(String::as_str)
 }
@@ -91,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_labels_are_read_back() {
         let labels = Labels {
             id: InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1".into() },
             hash: "h".into(),
@@ -99,6 +106,7 @@ mod tests {
             state: "s".into(),
             image_digest: "sha256:1".into(),
             tolerated: ["init".to_owned(), "log".to_owned()].into(),
+            comparison: "2".into(),
         };
         let written: HashMap<String, String> = labels.write().into_iter().collect();
         assert!(written.keys().all(|key| key.starts_with(OURS)));

@@ -1,6 +1,6 @@
-//! How the containers and volumes of an instance are called.
+//! Names of the containers and volumes of an instance.
 //!
-//! No instance's name holds a dot or an underscore, so no two instances share one of these names.
+//! Names of instances contain neither dots nor underscores, so no two instances share one of these names.
 
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
@@ -11,13 +11,13 @@ pub(super) const SHARED_NETWORK: &str = "mai";
 /// The names of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
-    /// What its files are kept under.
+    /// Name of the directory of its files.
     pub(super) key: String,
     /// The container that serves.
     pub(super) active: String,
-    /// The container that will take its place.
+    /// The container that is about to replace it.
     pub(super) next: String,
-    /// The container whose place was taken, kept until the new one answers.
+    /// The replaced container, retained until the new one is ready.
     pub(super) retained: String,
     /// The volume of the data.
     pub(super) data: String,
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_instances_share_a_name_and_no_name_leads_out_of_a_directory() {
+    fn names_are_unique_and_stay_in_their_directory() {
         let id = |namespace: &str, name: &str| InstanceId {
             namespace: namespace.into(),
             name: name.into(),

@@ -1,4 +1,4 @@
-//! Networks: the one that all instances share, and existing ones that a document names.
+//! Networks: the one that all instances share, and existing ones that documents name.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,25 +15,25 @@ use super::names::{Names, SHARED_NETWORK};
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
-/// Marks the shared network as made by us.
+/// Label of the shared network that we created.
 const OURS: &str = "mai.dev/shared";
 
-/// Makes sure of networks.
+/// The networks of instances.
 #[derive(Debug, Default)]
 pub(super) struct Networks {
-    /// Engines let two networks of one name be made at the same time.
+    /// Engines allow two concurrent creations of one name.
     turn: Mutex<()>,
-    /// The shared one is there, by all that was told since it was looked for.
-    shared_is_there: AtomicBool,
+    /// The shared one exists, as far as events since its creation say.
+    shared_exists: AtomicBool,
 }
 
 impl Networks {
-    /// Networks came or went.
+    /// Notes that networks were created or removed.
     pub(super) fn forget(&self) {
-        self.shared_is_there.store(false, Ordering::Release);
+        self.shared_exists.store(false, Ordering::Release);
     }
 
-    /// Makes the shared network where it is missing; of the others it is only made sure that they are there.
+    /// Creates the shared network if it is missing. Returns an error if another one is missing.
     pub(super) async fn ensure(
         &self,
         docker: &Docker,
@@ -49,7 +49,7 @@ impl Networks {
                 Ok(_) => {}
                 Err(error) if is_missing(&error) => {
                     return Err(RuntimeError::Unsupported(format!(
-                        "network {name} of {id} is not there; create it (docker network create {name}) or take it out of expose.networks"
+                        "network {name} of {id} does not exist; create it (docker network create {name}) or remove it from expose.networks"
                     )));
                 }
                 Err(error) => return Err(failed("look-up of a network", id)(error)),
@@ -60,8 +60,8 @@ impl Networks {
 
     async fn ensure_shared(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
         let _turn = self.turn.lock().await;
-        // Before it is looked for, so that what is told meanwhile is not lost.
-        if self.shared_is_there.swap(true, Ordering::AcqRel) {
+        // Before the creation, so that an event meanwhile is not lost.
+        if self.shared_exists.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
         let outcome = make_shared(docker).await;
@@ -71,8 +71,8 @@ impl Networks {
         outcome
     }
 
-    /// Brings a container into exactly these networks, and says whether it was not in just these before. New ones first, so that it is
-    /// never in none.
+    /// Connects a container to exactly these networks, and returns whether that was a change. New ones come
+    /// first, so that it is never without any.
     pub(super) async fn join(
         &self,
         docker: &Docker,
@@ -94,7 +94,8 @@ impl Networks {
         Ok(there != *names)
     }
 
-    /// A stopped container remembers networks by their ids: one that was removed and made again is joined anew.
+    /// Connects a stopped container to its networks again. It refers to them by id, and one of them was
+    /// removed and created again.
     pub(super) async fn rejoin(
         &self,
         docker: &Docker,
@@ -104,12 +105,12 @@ impl Networks {
         let target = container.id.as_deref().unwrap_or_default();
         let own = Names::new(id)?;
         let names: BTreeSet<String> = endpoints(container).into_keys().collect();
-        // One of them is gone, or nobody would have to join anew.
+        // One of them was missing at the start of the container.
         self.forget();
         self.ensure(docker, id, &names).await?;
         for name in &names {
             if let Err(error) = disconnect(docker, name, target).await {
-                tracing::debug!(instance = %id, network = %name, "leaving a network before joining it again: {}", message(&error));
+                tracing::debug!(instance = %id, network = %name, "could not be disconnected before it is connected again: {}", message(&error));
             }
             connect(docker, name, target, &own).await.map_err(failed("joining of a network", id))?;
         }
@@ -123,22 +124,26 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
         let request = NetworkCreateRequest {
             name: SHARED_NETWORK.to_owned(),
             driver: Some("bridge".to_owned()),
-            // One client's server has nothing to say to another's; proxies reach them by a network of their own or by the host.
+            // Servers of clients must not reach each other; proxies reach them by another network or the host.
             options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
             labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
             ..NetworkCreateRequest::default()
         };
         match docker.create_network(request).await {
-            // Another one of us was faster.
+            // A concurrent process created it.
             Err(error) if classify(&error) == EngineError::Conflict => {}
             outcome => drop(outcome?),
         }
         found = shared(docker).await?;
     }
-    // Engines before 25 let two be made at the same moment, and then know neither by its name: the older one stays.
+    // Engines before 25 allow two concurrent creations, and then find neither by name: the older one stays.
     for surplus in found.iter().skip(1).filter(|network| network.ours) {
         if let Err(error) = docker.remove_network(&surplus.id).await {
-            tracing::warn!("a second network {SHARED_NETWORK} ({}) cannot be removed: {}", surplus.id, message(&error));
+            tracing::warn!(
+                "a second network {SHARED_NETWORK} ({}) could not be removed: {}",
+                surplus.id,
+                message(&error)
+            );
         }
     }
     Ok(())
@@ -149,12 +154,12 @@ struct Shared {
     ours: bool,
 }
 
-/// Every network of that name, oldest first.
+/// Returns every network of the shared name, oldest first.
 async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> {
     let filters = HashMap::from([("name", vec![SHARED_NETWORK])]);
     let options: ListNetworksOptions = ListNetworksOptionsBuilder::new().filters(&filters).build();
     let mut found = docker.list_networks(Some(options)).await?;
-    // The filter matches parts of names.
+    // The filter matches substrings.
     found.retain(|network| network.name.as_deref() == Some(SHARED_NETWORK));
     found.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
     let ours = |labels: Option<HashMap<String, String>>| labels.is_some_and(|labels| labels.contains_key(OURS));
@@ -164,12 +169,13 @@ async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> 
         .collect())
 }
 
+/// Returns the networks of a container.
 pub(super) fn endpoints(container: &ContainerInspectResponse) -> HashMap<String, EndpointSettings> {
     container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default()
 }
 
-/// How a container is known in a network: by one name, whatever its own is while it takes another's place. Engines refuse that in the
-/// network they bring along.
+/// Returns the settings of a container in a network: one alias, which stays the same during a replacement.
+/// Engines refuse aliases in their default network.
 pub(super) fn endpoint(network: &str, names: &Names) -> EndpointSettings {
     let aliases = (network != "bridge").then(|| vec![names.active.clone()]);
     EndpointSettings { aliases, ..EndpointSettings::default() }
@@ -179,7 +185,6 @@ async fn connect(docker: &Docker, network: &str, container: &str, names: &Names)
     let request =
         NetworkConnectRequest { container: container.to_owned(), endpoint_config: Some(endpoint(network, names)) };
     match docker.connect_network(network, request).await {
-        // It is in already, which is what is wanted.
         Err(error) if classify(&error) == EngineError::AlreadyConnected => Ok(()),
         outcome => outcome,
     }

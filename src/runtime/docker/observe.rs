@@ -1,4 +1,4 @@
-//! What is there for an instance, read from the engine and compared with what is declared. Reads alone.
+//! Observes an instance: reads its containers from the engine and compares them with its workload.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -51,15 +51,15 @@ impl Engine {
                 let (presence, changes) = self.presence(id, workload, &names, &containers, container).await?;
                 let secrets = self.secrets(id);
                 let last_exit = match (&containers.next, secrets) {
-                    // It was stopped to make room for the next one, whoever did not live to see it through.
+                    // Stopped for its replacement, which was interrupted.
                     (Some(_), _) if !matches!(presence, Presence::Running { .. }) => None,
-                    // Without knowing the secrets its log cannot be shown.
+                    // A log is shown only without the known secrets.
                     (_, secrets) => self.exits.last_exit(&self.docker, container, &secrets.unwrap_or_default()).await,
                 };
                 (presence, changes, last_exit)
             }
         };
-        // A retained one may serve on while names change.
+        // The retained one serves while names change.
         let serves = [(&containers.active, &active), (&containers.retained, &retained)].into_iter().find_map(
             |(part, container)| container.as_ref().filter(|_| part.as_ref().is_some_and(|part| part.is_running)),
         );
@@ -123,7 +123,7 @@ impl Engine {
         if !running {
             return Ok((Presence::Stopped, changes));
         }
-        self.set_effects(&mut changes);
+        self.set_effects(container.id.as_deref(), &mut changes);
         // What decides about the server comes first.
         changes.sort_by_key(|change| change.effect == Effect::Auxiliary);
         let since = exits::time(state.started_at.as_deref()).unwrap_or_else(Timestamp::now);
@@ -145,7 +145,8 @@ impl Engine {
         Ok((Presence::Running { since, readiness }, changes))
     }
 
-    /// Where its server is asked: at the published port, or, from inside another container, at its own address.
+    /// Returns the address of the probes: the published port or, from inside a container, the container's own
+    /// address.
     fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
         if self.location != Location::Container {
             return ports::published(container);
@@ -156,7 +157,7 @@ impl Engine {
         Some(SocketAddr::new(ip, mai_contract::http::PORT))
     }
 
-    /// How a container differs from what its workload asks for.
+    /// Returns the differences of a container from its workload.
     pub(super) async fn differences(
         &self,
         workload: &Workload,
@@ -170,22 +171,26 @@ impl Engine {
             (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));
         let body = spec::container(workload, names, image.as_deref(), file.as_ref().map(|file| file.path.as_path()));
         let same_image = image.as_ref().is_some_and(|image| Some(&image.id) == container.image.as_ref());
-        let asked = Fields::desired(&body, image.as_deref(), same_image);
+        let desired = Fields::desired(&body, image.as_deref(), same_image);
         let secret_names: BTreeSet<String> = values.keys().map(|name| (*name).to_owned()).collect();
         let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
         let labels = labels.and_then(Labels::read);
-        // Some engines add to a container once it starts. What we made from just this and cannot be changed afterwards is what was asked
-        // for, however it is shown.
-        let as_made = labels.as_ref().is_some_and(|labels| {
+        // Some engines add settings to a container at its start. What we created from this very workload and
+        // nobody can change afterwards is as desired, whatever the engine shows.
+        let is_as_created = labels.as_ref().is_some_and(|labels| {
             image.is_some()
                 && labels.recreate_hash == spec::recreate_hash(&Fields::desired(&body, image.as_deref(), true))
                 && self.has_marker(names, container.id.as_deref().unwrap_or_default())
         });
+        let version = labels.as_ref().map(|labels| labels.comparison.clone()).unwrap_or_default();
         let tolerated = labels.map(|labels| labels.tolerated).unwrap_or_default();
         let mut changes = Vec::new();
-        for change in Fields::observed(container).differences(&asked, &secret_names) {
-            // Limits are no engine's addition: whoever set one did so by hand.
-            if as_made && change.effect == Effect::Recreate && !fields::is_updated_in_place(&change.field) {
+        for change in Fields::observed(container).differences(&desired, &secret_names) {
+            // Not set by the engine but by somebody: fields that can be changed afterwards.
+            if is_as_created && change.effect == Effect::Recreate && !fields::is_updated_in_place(&change.field) {
+                continue;
+            }
+            if !fields::is_compared(&change.field, &version) || change.field == Field::MemorySwap && !self.limits_swap {
                 continue;
             }
             if matches!(&change.field, Field::Mount(target) if target == SECRETS_FILE) {
@@ -194,8 +199,7 @@ impl Engine {
                 changes.push(change);
             }
         }
-        if let Some(file) =
-            file.filter(|file| !file.is_there() && mounted(container, SECRETS_FILE) == file.path.to_str())
+        if let Some(file) = file.filter(|file| !file.exists() && mounted(container, SECRETS_FILE) == file.path.to_str())
         {
             let path = file.path.display().to_string();
             changes.push(auxiliary(Field::SecretsFile, "missing", &path));
@@ -203,12 +207,12 @@ impl Engine {
         Ok(changes)
     }
 
-    /// Where a tag is to be followed, looks for another image under it now and then while the server goes on.
+    /// Pulls a tag that is followed, at its interval, while the server runs.
     fn follow_tag(&self, workload: &Workload) {
         if workload.container.pull != Pull::Always || self.cache.is_fresh(&workload.image) {
             return;
         }
-        // Whatever comes of it, the next look is an interval away.
+        // Also after a failure, the next check is an interval away.
         self.cache.note_pull(&workload.image);
         let (docker, cache, changes) = (self.docker.clone(), Arc::clone(&self.cache), Arc::clone(&self.changes));
         let workload = workload.clone();
@@ -265,7 +269,7 @@ fn mounted<'a>(container: &'a ContainerInspectResponse, target: &str) -> Option<
     mount.source.as_deref()
 }
 
-/// Which secrets differ, told by the file the container was started with; no value is shown.
+/// Returns the secrets that differ, by the file that the container mounts; no value is shown.
 fn changed_secrets(container: &ContainerInspectResponse, asked: Option<&SecretFile>) -> Vec<Change> {
     let old = mounted(container, SECRETS_FILE).map(Path::new).and_then(|path| std::fs::read_to_string(path).ok());
     let names = match (&old, asked) {

@@ -1,7 +1,8 @@
-//! Gives volumes to the user that the server runs as, before it is started on them for the first time.
+//! Changes the owner of volumes to the user of the server, before its first start.
 //!
-//! An engine makes volumes that belong to root. Where we are root beside the engine, files are given away directly; elsewhere the engine
-//! is asked to unpack an archive that holds nothing but the directory and its new owner. Neither needs a tool inside the image.
+//! Engines create volumes that belong to root. As root on the engine's machine this process changes the
+//! owner directly; elsewhere the engine unpacks an archive of only the directory with its new owner. Neither
+//! needs a tool inside the image.
 
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
@@ -21,17 +22,17 @@ use crate::ownership::{EntryCount, OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA, USER};
 
-/// Size of a tar header, and what the length of an archive is a multiple of.
+/// Size of a tar header; the length of an archive is a multiple of it.
 const BLOCK: usize = size_of::<Header>();
 
-/// Whether the server of a container runs as our user, whoever asked for it.
+/// Returns whether the server of a container runs as our user.
 pub(super) fn is_confined(container: &ContainerInspectResponse) -> bool {
     let user = container.config.as_ref().and_then(|config| config.user.as_deref());
     user.is_some_and(|user| user.split(':').next() == Some(&USER.to_string()))
 }
 
-/// Sees to it that the server of a container that does not run yet can write. `directly` says that the engine's files are ours
-/// to give away.
+/// Makes the volumes of a container writable for its server, before it runs. `directly` says that this
+/// process may change the owner of the engine's files.
 pub(super) async fn give(
     docker: &Docker,
     id: &InstanceId,
@@ -43,7 +44,7 @@ pub(super) async fn give(
         let Some(path @ (DATA | BACKUPS)) = mount.destination.as_deref() else { continue };
         let on_host = Path::new(mount.source.as_deref().unwrap_or_default());
         if directly && on_host.is_dir() {
-            // Of a directory that a document names only the top is ours to give: nobody knows what else lives in it.
+            // Of a directory that a document names only the top is changed: it may contain other data.
             let whole = mount.typ.as_deref() == Some("volume");
             give_directly(on_host, whole).map_err(|source| RuntimeError::NotWritable {
                 instance: id.to_string(),
@@ -71,7 +72,7 @@ pub(super) async fn give(
     Ok(())
 }
 
-/// Once: a directory that belongs to the server is not looked into.
+/// Changes the owner of a directory, unless the server owns it already.
 fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
     if path.symlink_metadata()?.uid() == USER {
         return Ok(());
@@ -83,8 +84,8 @@ fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
     lchown(path, Some(USER), Some(USER))
 }
 
-/// Gives data and backups of a container to the user that its server runs as, whatever is in them. Unlike [`give`], which is done at
-/// every start, this goes through all of it, and through directories that a document names.
+/// Changes the owner of everything in data and backups of a container to the user of its server. Unlike
+/// [`give`], which runs at every start, this includes directories that a document names.
 pub(super) async fn give_all(
     docker: &Docker,
     id: &InstanceId,
@@ -115,7 +116,7 @@ pub(super) async fn give_all(
     Ok(given)
 }
 
-/// All of a directory, unless it is one that more than an instance lives in.
+/// Changes the owner of a whole directory, unless other programs use it as well.
 fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<EntryCount, RuntimeError> {
     if path.components().count() < 3 {
         return Err(RuntimeError::Unsupported(format!(
@@ -130,10 +131,10 @@ fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<Ent
     })
 }
 
-/// User and group by number, as a container's configuration says them; none when it says a name. Nothing said is root.
+/// Returns user and group of a container as numbers; `None` if it names them. Without any it is root.
 fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
-    let said = container.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
-    let (user, group) = said.split_once(':').unwrap_or((said, ""));
+    let text = container.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
+    let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let number = |text: &str, otherwise: u32| if text.is_empty() { Some(otherwise) } else { text.parse().ok() };
     let user = number(user, 0)?;
     Some((user, number(group, user)?))
@@ -195,8 +196,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_told_by_number_alone() {
-        for (said, expected) in [
+    fn user_is_read_only_as_numbers() {
+        for (text, expected) in [
             ("", Some((0, 0))),
             ("65532:65532", Some((65532, 65532))),
             ("1000", Some((1000, 1000))),
@@ -204,14 +205,14 @@ mod tests {
             ("www-data", None),
             ("1000:staff", None),
         ] {
-            let config = bollard::models::ContainerConfig { user: Some(said.to_owned()), ..Default::default() };
+            let config = bollard::models::ContainerConfig { user: Some(text.to_owned()), ..Default::default() };
             let container = ContainerInspectResponse { config: Some(config), ..Default::default() };
-            assert_eq!(numbers(&container), expected, "{said:?}");
+            assert_eq!(numbers(&container), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn archive_of_a_directory_is_read_by_tar() {
+    fn directory_archive_is_read_by_tar() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), directory_of_user(DATA, 0o755)).unwrap();
         let listed = Command::new("tar").args(["--numeric-owner", "-P", "-tvf"]).arg(file.path()).output().unwrap();

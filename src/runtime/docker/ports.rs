@@ -1,4 +1,5 @@
-//! Who holds a port: looked at among all containers and all listeners of the machine before anything is stopped for it.
+//! Holders of a port, among all containers and all listeners of the machine, found before anything is
+//! stopped for it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +9,7 @@ use super::containers::{self, InstanceContainers};
 use super::spec::container_port;
 use crate::runtime::port;
 
-/// Where a container of ours publishes its server.
+/// Returns the address at which a container of ours publishes its server.
 pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAddr> {
     let bindings = container.host_config.as_ref()?.port_bindings.as_ref()?.get(&container_port())?.as_ref()?;
     let binding = bindings.first()?;
@@ -16,7 +17,8 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
     Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))
 }
 
-/// Who else holds `wanted`. `own` is where the instance publishes its server now: that is given back before it is needed.
+/// Returns what else listens on `wanted`. `own` is the address at which the instance publishes its server
+/// now, which becomes free before `wanted` is needed.
 pub(super) async fn holder(
     wanted: SocketAddr,
     own: Option<SocketAddr>,
@@ -37,22 +39,22 @@ pub(super) async fn holder(
     if own.is_some_and(|own| overlap(own, wanted)) {
         return None;
     }
-    // An address this machine does not have is nobody's; starting there says why.
+    // An address that this machine does not have is free; the start reports why it fails.
     if port::is_free(wanted).unwrap_or(true) {
         return None;
     }
     Some(listener(wanted).await)
 }
 
-/// The program that listens there, as a person would name it.
+/// Returns the name of the program that listens there.
 pub(super) async fn listener(wanted: SocketAddr) -> String {
     let listeners = tokio::task::spawn_blocking(move || port::listeners(wanted)).await.unwrap_or_default();
-    // All containers were looked at before: a forwarder without one was left by an engine that was killed while it started something,
-    // and only a restart makes the engine let go of it.
+    // A forwarder of no container is left from an engine that was killed during a start, and ends only with
+    // a restart of the engine.
     let forwarder = |pid: u32| {
         let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         (program.trim_end() == "docker-proxy")
-            .then(|| "the engine itself, for no container it shows; a restart of the engine cures that".to_owned())
+            .then(|| "the engine itself, for a container that no longer exists; restart the engine".to_owned())
     };
     port::name(&listeners, forwarder)
 }

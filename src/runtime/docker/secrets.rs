@@ -1,7 +1,8 @@
-//! The files with secret values on the engine's machine ([`mai_contract::secrets_file`]).
+//! Files with secret values on the engine's machine ([`mai_contract::secrets_file`]).
 //!
-//! The name of one holds a hash of its content, so what was replaced keeps the values it was started with, and a rotated secret is a mount that differs. The hash covers the random session
-//! key as well, so it gives nothing away about the others.
+//! The name of a file contains a hash of its content, so a retained container keeps the values it was
+//! started with, and a rotated secret is another mount. The hash covers the random session key as well, so
+//! it discloses nothing about the other values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, OpenOptions};
@@ -31,12 +32,12 @@ impl SecretFile {
         Self { path: home.join(format!("{PREFIX}{hash}{SUFFIX}")), content }
     }
 
-    /// Whether it is there as it should be. Only its length is looked at: its name says what it holds.
-    pub(super) fn is_there(&self) -> bool {
+    /// Returns whether the file exists in full. Its name identifies the content, so the length decides.
+    pub(super) fn exists(&self) -> bool {
         self.path.metadata().is_ok_and(|file| file.is_file() && file.len() == self.content.expose_secret().len() as u64)
     }
 
-    /// The names whose values are other ones than in the content of another such file.
+    /// Returns the names whose values differ from those in the content of another such file.
     pub(super) fn changed_from(&self, other: &str) -> Vec<String> {
         let read = |content: &str| -> BTreeMap<String, String> {
             content
@@ -50,16 +51,17 @@ impl SecretFile {
         names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).cloned().collect()
     }
 
-    /// Writes it, readable for the server alone: it belongs to the server's user where files can be given away, and otherwise lies in a
-    /// directory that no other user of this machine may enter. `mapped` says that users of containers are others on this machine.
+    /// Writes the file, readable for the server alone: it belongs to the server's user if its owner can be
+    /// changed, and otherwise is in a directory that no other user of this machine may enter. `mapped` says
+    /// that users of containers are other users on this machine.
     pub(super) fn write(&self, mapped: bool) -> io::Result<()> {
-        if self.is_there() {
+        if self.exists() {
             return Ok(());
         }
         let Some(home) = self.path.parent() else { return Ok(()) };
         DirBuilder::new().recursive(true).mode(0o700).create(home)?;
         std::fs::set_permissions(home, std::fs::Permissions::from_mode(0o700))?;
-        // The engine makes a directory where it should mount a file that is not there.
+        // The engine creates a directory where it should mount a missing file.
         if self.path.is_dir() {
             std::fs::remove_dir(&self.path)?;
         }
@@ -76,7 +78,7 @@ impl SecretFile {
     }
 }
 
-/// Removes the files that no container uses any more.
+/// Removes the files that no container uses.
 pub(super) fn remove_unused(home: &Path, used: &BTreeSet<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(home) else { return };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -85,7 +87,7 @@ pub(super) fn remove_unused(home: &Path, used: &BTreeSet<PathBuf>) {
             .and_then(|name| name.to_str())
             .is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
         if ours && !used.contains(&path) {
-            // What cannot be removed now is tried again with the next replacement.
+            // Tried again with the next replacement.
             let _ = std::fs::remove_file(&path);
         }
     }
@@ -97,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_with_line_ends_stay_on_their_line_and_other_values_are_another_file() {
+    fn other_values_are_another_file() {
         let home = tempfile::tempdir().unwrap();
         let (one, two) = (SecretString::from("a\\b\nc"), SecretString::from("x"));
         let file = SecretFile::new(home.path(), &BTreeMap::from([("A", &one), ("B", &two)]));
-        assert!(!file.is_there());
+        assert!(!file.exists());
         file.write(false).unwrap();
-        assert!(file.is_there());
+        assert!(file.exists());
         assert_eq!(std::fs::read_to_string(&file.path).unwrap(), "A=a\\\\b\\nc\nB=x\n");
         let mode = file.path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, if rustix::process::geteuid().is_root() { 0o400 } else { 0o444 });
@@ -113,6 +115,6 @@ mod tests {
         assert_ne!(other.path, file.path);
         other.write(false).unwrap();
         remove_unused(home.path(), &[other.path.clone()].into());
-        assert!(other.is_there() && !file.is_there());
+        assert!(other.exists() && !file.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! The container a workload asks for.
+//! The container of a workload.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -19,15 +19,17 @@ use super::names::{Names, SHARED_NETWORK};
 use super::networks::endpoint;
 use crate::core::{EnvValue, SecretDelivery, Workload, hash_texts};
 
-/// The engine's own check costs 30 ms of CPU a time: it is for other tools, and our own probes are the ones that count.
+/// Shortest interval of the engine's health check, which costs 30 ms of CPU each time and serves other tools;
+/// readiness is decided by our own probes.
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
 
-/// The server's port, as the engine names it.
+/// Returns the server's port in the engine's notation.
 pub(super) fn container_port() -> String {
     format!("{PORT}/tcp")
 }
 
-/// The container that `workload` asks for, without labels of ours. `secrets` is the file with its secret values, where it reads one.
+/// Returns the container of a workload, without our labels. `secrets` is the file with its secret values, if
+/// it reads one.
 pub(super) fn container(
     workload: &Workload,
     names: &Names,
@@ -45,7 +47,7 @@ pub(super) fn container(
         healthcheck: image.and_then(|image| health(workload, image)),
         host_config: Some(HostConfig {
             memory: positive(workload.limits.memory_bytes),
-            // As the engine would, but said, so that an update may raise both together.
+            // The engine's default, explicit, so that an update can raise both together.
             memory_swap: positive(workload.limits.memory_bytes.map(|bytes| bytes.saturating_mul(2))),
             nano_cpus: positive(workload.limits.cpu_millis.map(|millis| millis.saturating_mul(1_000_000))),
             memory_reservation: positive(workload.container.reserved.memory_bytes),
@@ -90,12 +92,12 @@ pub(super) fn container(
     }
 }
 
-/// Puts our labels on a container.
+/// Adds our labels to a container.
 pub(super) fn label(body: &mut ContainerCreateBody, labels: &Labels) {
     body.labels.get_or_insert_default().extend(labels.write());
 }
 
-/// Every network the container is to be in.
+/// Returns every network of the container.
 pub(super) fn networks(workload: &Workload) -> BTreeSet<String> {
     [SHARED_NETWORK.to_owned()].into_iter().chain(workload.container.networks.iter().cloned()).collect()
 }
@@ -141,7 +143,7 @@ fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mou
     .collect()
 }
 
-/// The image's own check, made rarer where it is frequent; for our own server one that asks the binary itself.
+/// Returns the image's own health check at a bounded interval; for our own server a check by its binary.
 fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
     let own = image.health.clone().filter(|check| check.test.as_ref().is_some_and(|test| !test.is_empty()));
     let mut check = match (own, image.entrypoint.as_slice()) {
@@ -158,12 +160,12 @@ fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
         (None, _) => return None,
     };
     check.interval = Some(check.interval.unwrap_or(0).max(LEAST_HEALTH_INTERVAL));
-    // An engine that knows a start interval would check every 5 s of a start; ours are the probes for that.
+    // Engines with a start interval would check every 5 s during a start, which our own probes cover.
     check.start_interval = None;
     Some(check)
 }
 
-/// Weight among the others of the server when all want more CPU than there is: 1024 for a core, as Kubernetes has it.
+/// Returns the CPU shares of a reservation: 1024 for a core, as in Kubernetes.
 pub(super) fn weight(cpu_millis: u64) -> u64 {
     (cpu_millis.saturating_mul(1024) / 1000).max(2)
 }

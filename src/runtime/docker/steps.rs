@@ -120,7 +120,7 @@ impl Engine {
             let Some(container) = container else { continue };
             let Some(inspected) = self.inspect(id, container).await? else { continue };
             let mut changes = self.differences(workload, names, &inspected).await?;
-            self.set_effects(&mut changes);
+            self.set_effects(inspected.id.as_deref(), &mut changes);
             *up_to_date = changes.iter().all(|change| change.effect != Effect::Recreate);
             snapshot.inspected.insert(container.id.clone(), inspected);
         }
@@ -224,6 +224,7 @@ impl Engine {
         let options: RemoveContainerOptions = RemoveContainerOptionsBuilder::new().v(true).build();
         let outcome = self.docker.remove_container(&container.id, Some(options)).await;
         self.exits.forget(&container.id);
+        self.not_updatable.lock().remove(&container.id);
         creation::remove_marker(&self.home(names), &container.id);
         match outcome {
             Err(error) if classify(&error) == EngineError::RemovalInProgress => {

@@ -1,26 +1,31 @@
-//! Changes that need no restart: limits, restart policy, networks, a pause.
+//! Changes of a running container that need no restart: limits, restart policy, networks, a pause.
 
 use std::sync::atomic::Ordering;
 
-use bollard::models::ContainerUpdateBody;
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
 
 use super::engine::Engine;
-use super::error::{EngineError, classify, failed};
+use super::error::{EngineError, classify, failed, message};
 use super::fields;
 use super::names::Names;
 use super::{networks, spec};
-use crate::core::{Change, Effect, Field, Workload};
+use crate::core::{Change, Effect, Field, InstanceId, Workload};
 use crate::runtime::RuntimeError;
 
+/// Value of a limit that means no limit.
+const UNLIMITED: i64 = -1;
+
 impl Engine {
-    /// Makes changes of limits a recreation where the engine cannot change a container while it runs.
-    pub(super) fn set_effects(&self, changes: &mut [Change]) {
-        if self.cannot_update.load(Ordering::Relaxed) {
+    /// Turns changes of limits into recreations where the engine cannot update the container.
+    pub(super) fn set_effects(&self, container: Option<&str>, changes: &mut [Change]) {
+        let refused = |id: &str| self.not_updatable.lock().contains(id);
+        if self.cannot_update.load(Ordering::Relaxed) || container.is_some_and(refused) {
             let limits = changes.iter_mut().filter(|change| fields::is_updated_in_place(&change.field));
             limits.for_each(|change| change.effect = Effect::Recreate);
         }
     }
 
+    /// Applies the changes of a workload that need no other container.
     pub(super) async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
         let id = &workload.id;
         let names = Names::new(id)?;
@@ -31,30 +36,8 @@ impl Engine {
         if container.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
             self.docker.unpause_container(&active.id).await.map_err(failed("end of its pause", id))?;
         }
-        let (changes, stays) = self.in_place(self.differences(workload, &names, &container).await?);
-        if changes.iter().any(|change| fields::is_updated_in_place(&change.field)) {
-            let asked = spec::container(workload, &names, None, None).host_config.unwrap_or_default();
-            let update = ContainerUpdateBody {
-                memory: asked.memory,
-                memory_swap: asked.memory_swap,
-                memory_reservation: asked.memory_reservation,
-                nano_cpus: asked.nano_cpus,
-                cpu_shares: asked.cpu_shares,
-                restart_policy: asked.restart_policy,
-                ..ContainerUpdateBody::default()
-            };
-            match self.docker.update_container(&active.id, update).await {
-                // Not the container but the call is unknown: older versions of Podman do not have it. Such a change needs a replacement.
-                Err(error) if classify(&error) == EngineError::UnknownCall => {
-                    tracing::warn!(
-                        "this engine cannot change a container while it runs; limits are changed by replacing it"
-                    );
-                    self.cannot_update.store(true, Ordering::Relaxed);
-                    return Ok(());
-                }
-                outcome => outcome.map_err(failed("change of its limits", id))?,
-            }
-        }
+        let (changes, stays) = self.in_place(&active.id, self.differences(workload, &names, &container).await?);
+        self.update_limits(workload, &names, &container, &changes).await?;
         if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
             if stays {
@@ -63,21 +46,71 @@ impl Engine {
             self.networks.join(&self.docker, id, &container, &networks).await?;
         }
         self.cache.forget();
-        // What the engine took and did not keep would be tried again without end.
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
-        let (changes, _) = self.in_place(self.differences(workload, &names, &container).await?);
+        let (changes, _) = self.in_place(&active.id, self.differences(workload, &names, &container).await?);
         if changes.is_empty() {
             return Ok(());
         }
         let kept: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let message = format!("it took a change and did not keep it: {}", kept.join(", "));
+        let message = format!("the engine accepted a change and did not keep it: {}", kept.join(", "));
+        // A change of a limit that is not kept would be tried again without end.
+        if changes.iter().any(|change| fields::is_updated_in_place(&change.field)) {
+            self.recreate_for_limits(id, &active.id, &message);
+            return Ok(());
+        }
         Err(RuntimeError::Refused { action: "change while running", instance: id.to_string(), message, source: None })
     }
 
-    /// Returns those of the changes that are made while the container stays as it is, and whether it stays
-    /// though it is not what is declared.
-    fn in_place(&self, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
-        self.set_effects(&mut changes);
+    async fn update_limits(
+        &self,
+        workload: &Workload,
+        names: &Names,
+        container: &ContainerInspectResponse,
+        changes: &[Change],
+    ) -> Result<(), RuntimeError> {
+        if !changes.iter().any(|change| fields::is_updated_in_place(&change.field)) {
+            return Ok(());
+        }
+        let target = container.id.as_deref().unwrap_or_default();
+        let desired = spec::container(workload, names, None, None).host_config.unwrap_or_default();
+        let has_changed = |field: Field| changes.iter().any(|change| change.field == field);
+        let update = ContainerUpdateBody {
+            memory: desired.memory,
+            memory_swap: desired.memory_swap,
+            memory_reservation: desired.memory_reservation,
+            nano_cpus: desired.nano_cpus,
+            cpu_shares: desired.cpu_shares,
+            pids_limit: has_changed(Field::PidsLimit).then(|| desired.pids_limit.unwrap_or(UNLIMITED)),
+            restart_policy: desired.restart_policy,
+            ..ContainerUpdateBody::default()
+        };
+        let Err(error) = self.docker.update_container(target, update).await else { return Ok(()) };
+        match classify(&error) {
+            // Older versions of Podman do not have the call.
+            EngineError::UnknownCall => {
+                tracing::warn!("this engine cannot update a running container; a changed limit recreates it");
+                self.cannot_update.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            EngineError::Conflict | EngineError::Refused => {
+                self.recreate_for_limits(&workload.id, target, &message(&error));
+                Ok(())
+            }
+            _ => Err(failed("change of its limits", &workload.id)(error)),
+        }
+    }
+
+    /// Has a container recreated the next time its limits differ.
+    fn recreate_for_limits(&self, id: &InstanceId, container: &str, cause: &str) {
+        tracing::warn!(instance = %id, "the limits of the running container could not be changed, so it is recreated: {cause}");
+        self.not_updatable.lock().insert(container.to_owned());
+        self.changes.name(id);
+    }
+
+    /// Returns the changes that are applied while the container is kept, and whether it is kept although it
+    /// differs from the workload in other ways.
+    fn in_place(&self, container: &str, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
+        self.set_effects(Some(container), &mut changes);
         let stays = changes.iter().any(|change| change.effect == Effect::Recreate);
         if stays {
             changes.retain(|change| change.effect == Effect::Auxiliary);

@@ -1,4 +1,4 @@
-//! Volumes and directories of an instance: made when missing, kept when containers go.
+//! Volumes and directories of an instance. They outlive its containers.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::core::{InstanceId, Workload};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 
-/// A file beside the secrets of an instance that says which volume was made for it.
+/// Prefix of the file, next to the secrets of an instance, that records a volume created for it.
 const MADE: &str = "made-";
 
-/// Makes what is missing. A declared volume has to be there; a volume of our name has to be ours.
+/// Creates what is missing. A declared volume has to exist; a volume of our name has to be ours.
 pub(super) async fn ensure(
     docker: &Docker,
     workload: &Workload,
@@ -45,7 +45,7 @@ pub(super) async fn ensure(
             (None, Some(name)) => {
                 if find(docker, id, name).await?.is_none() {
                     return Err(RuntimeError::Unsupported(format!(
-                        "volume {name} of {id} is not there; create it (docker volume create {name}) or take volumeName out of spec.storage"
+                        "volume {name} of {id} does not exist; create it (docker volume create {name}) or remove volumeName from spec.storage"
                     )));
                 }
             }
@@ -69,26 +69,27 @@ async fn ensure_own(
         if let Some(volume) = find(docker, id, name).await? {
             return own(&volume);
         }
-        // People who look for their data have to be told that it was not us.
-        tracing::warn!(instance = %id, "volume {name} was gone and was made anew, empty; if that was not wanted, stop {id} and restore a backup");
+        // An administrator who misses data has to know that somebody else removed the volume.
+        tracing::warn!(instance = %id, "volume {name} did not exist any more and was created again, empty; to get the data back, stop {id} and restore a backup");
     }
     let request = VolumeCreateRequest {
         name: Some(name.to_owned()),
         labels: Some(owner(id, state).into_iter().collect()),
         ..VolumeCreateRequest::default()
     };
-    // Where there is one of that name, engines answer with what it is, and refuse only what it cannot be.
+    // Engines return an existing volume of that name, and refuse only one that differs.
     let volume = docker.create_volume(request).await.map_err(|error| match classify(&error) {
         EngineError::Conflict => taken(),
         _ => failed("creation of a volume", id)(error),
     })?;
     own(&volume)?;
-    // Without the mark a loss is only not told.
+    // Without the record, only the warning above is lost.
     let _ = std::fs::create_dir_all(home).and_then(|()| std::fs::write(mark, ""));
     Ok(())
 }
 
-/// A volume outlives the document it was made for, and a later document of the same name takes it up: the uid may be another.
+/// Returns whether a volume belongs to an instance. It outlives its document, and a later document of the
+/// same name, with another uid, uses it again.
 fn is_of(volume: &Volume, id: &InstanceId, state: &str) -> bool {
     let owner = read_owner(&volume.labels);
     let same_name = owner.is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace);
@@ -103,7 +104,8 @@ async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Vol
     }
 }
 
-/// Removes the volumes that were made for the instance. Directories and volumes that a document named are not ours to remove.
+/// Removes the volumes that were created for the instance. Directories and volumes that a document names are
+/// kept.
 pub(super) async fn remove(
     docker: &Docker,
     id: &InstanceId,
@@ -121,7 +123,7 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Where data is when it is not in a volume of ours, for a sentence.
+/// Returns the places of data other than our own volumes.
 pub(super) fn elsewhere(mounts: &[bollard::models::MountPoint], names: &Names) -> Vec<String> {
     let of_server: HashMap<&str, &String> = HashMap::from([(DATA, &names.data), (BACKUPS, &names.backups)]);
     mounts

@@ -1,0 +1,134 @@
+//! Limits that somebody changes on a running container return to the declared ones.
+
+use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
+use serde_json::{Value, json};
+
+use super::engine;
+use super::environment::{Environment, json as shown, remove};
+
+use crate::fixtures::compose::{wait_ready, wait_until};
+
+/// Returns everything that an update of the container can change; `None` while it is replaced.
+fn limits(env: &Environment) -> Option<Value> {
+    let container = shown(&env.inspect()?);
+    let fields = [
+        "Memory",
+        "MemorySwap",
+        "MemoryReservation",
+        "NanoCpus",
+        "CpuQuota",
+        "CpuPeriod",
+        "CpuShares",
+        "CpusetCpus",
+        "CpusetMems",
+        "BlkioWeight",
+        "RestartPolicy",
+    ];
+    let mut limits: Value = fields.map(|field| (field, container["HostConfig"][field].clone())).into_iter().collect();
+    // Without a limit, engines show none, 0 or -1.
+    limits["PidsLimit"] = json!(container["HostConfig"]["PidsLimit"].as_i64().unwrap_or(0).max(0));
+    Some(limits)
+}
+
+/// Updates the running container and waits until its limits are as before. Returns whether the container
+/// was kept.
+fn is_restored_in_place(env: &Environment, what: &str, update: ContainerUpdateBody) -> bool {
+    let (before, run) = (limits(env).unwrap(), env.run().unwrap());
+    engine::with_docker(async |docker| docker.update_container(&run.0, update).await.unwrap());
+    wait_until(
+        || format!("{what} to be restored"),
+        || (env.run().is_some() && limits(env).as_ref() == Some(&before)).then_some(()),
+    );
+    wait_ready(env.port);
+    let after = env.run().unwrap();
+    env.assert_unchanged(&after);
+    assert_eq!(limits(env), Some(before), "{what}");
+    after == run
+}
+
+fn update() -> ContainerUpdateBody {
+    ContainerUpdateBody::default()
+}
+
+fn restart(name: RestartPolicyNameEnum, retries: Option<i64>) -> Option<RestartPolicy> {
+    Some(RestartPolicy { name: Some(name), maximum_retry_count: retries })
+}
+
+#[test]
+fn limits_set_without_declared_ones_are_removed() {
+    let _shared = engine::shared();
+    let env = Environment::new("unlimited");
+    let _compose = env.up("");
+    for (what, body, in_place) in [
+        ("memory", ContainerUpdateBody { memory: Some(64 << 20), memory_swap: Some(128 << 20), ..update() }, false),
+        ("memory reservation", ContainerUpdateBody { memory_reservation: Some(32 << 20), ..update() }, false),
+        ("cpus", ContainerUpdateBody { nano_cpus: Some(500_000_000), ..update() }, false),
+        ("cpu quota", ContainerUpdateBody { cpu_quota: Some(50_000), ..update() }, false),
+        ("cpu shares", ContainerUpdateBody { cpu_shares: Some(512), ..update() }, false),
+        ("cpu set", ContainerUpdateBody { cpuset_cpus: Some("0".into()), ..update() }, false),
+        ("memory nodes", ContainerUpdateBody { cpuset_mems: Some("0".into()), ..update() }, false),
+        ("pids limit", ContainerUpdateBody { pids_limit: Some(50), ..update() }, true),
+        (
+            "restart policy",
+            ContainerUpdateBody { restart_policy: restart(RestartPolicyNameEnum::ON_FAILURE, Some(3)), ..update() },
+            true,
+        ),
+    ] {
+        assert_eq!(is_restored_in_place(&env, what, body), in_place, "{what}");
+    }
+}
+
+#[test]
+fn declared_limits_are_restored_in_place() {
+    let _shared = engine::shared();
+    let env = Environment::new("limited");
+    let resources = "  resources: {requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 64Mi}}\n";
+    let _compose = env.up(resources);
+    for (what, body) in [
+        ("memory", ContainerUpdateBody { memory: Some(48 << 20), ..update() }),
+        ("memory swap", ContainerUpdateBody { memory_swap: Some(256 << 20), ..update() }),
+        ("unlimited swap", ContainerUpdateBody { memory_swap: Some(-1), ..update() }),
+        ("memory reservation", ContainerUpdateBody { memory_reservation: Some(16 << 20), ..update() }),
+        ("cpus", ContainerUpdateBody { nano_cpus: Some(100_000_000), ..update() }),
+        ("cpu shares", ContainerUpdateBody { cpu_shares: Some(512), ..update() }),
+        (
+            "restart policy",
+            ContainerUpdateBody { restart_policy: restart(RestartPolicyNameEnum::NO, None), ..update() },
+        ),
+    ] {
+        assert!(is_restored_in_place(&env, what, body), "{what}");
+    }
+}
+
+#[test]
+fn container_of_an_earlier_version_is_kept() {
+    let _shared = engine::shared();
+    let env = Environment::new("earlier");
+    let compose = env.up("  resources: {limits: {memory: 64Mi}}\n");
+    let before = env.run().unwrap();
+    compose.stop();
+    let original = env.inspect().unwrap();
+    let id = engine::with_docker(async |docker| {
+        let mut body: bollard::models::ContainerCreateBody =
+            serde_json::from_value(serde_json::to_value(original.config.unwrap()).unwrap()).unwrap();
+        body.host_config = original.host_config;
+        // Earlier versions did not write this label, nor compare these limits, for which engines have
+        // defaults.
+        assert!(body.labels.as_mut().unwrap().remove("mai.dev/comparison").is_some());
+        let host = body.host_config.as_mut().unwrap();
+        (host.memory_swap, host.pids_limit) = (Some(-1), Some(2048));
+        remove(&docker, &before.0).await;
+        let options: bollard::query_parameters::CreateContainerOptions =
+            bollard::query_parameters::CreateContainerOptionsBuilder::new().name("mai-earlier").build();
+        let id = docker.create_container(Some(options), body).await.unwrap().id;
+        docker.start_container(&id, None::<bollard::query_parameters::StartContainerOptions>).await.unwrap();
+        id
+    });
+    let home = env.workspace.state.join("instances/earlier");
+    std::fs::write(home.join(format!("made-{id}")), "").unwrap();
+    let earlier = env.run().unwrap();
+    let _compose = env.compose();
+    env.wait_for("Ready");
+    wait_ready(env.port);
+    env.assert_unchanged(&earlier);
+}
