@@ -1,5 +1,5 @@
-//! Answers of the engine, kept for a moment, so that a pass over many instances asks once. Answers about
-//! containers are dropped with every event and every write.
+//! Answers of the engine, kept for a moment, so that a pass over many instances asks once. Answers
+//! about containers are dropped with every event and every write.
 
 use std::collections::HashMap;
 use std::sync::Arc;

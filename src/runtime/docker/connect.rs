@@ -11,8 +11,8 @@ use crate::runtime::RuntimeError;
 const TIMEOUT_SECONDS: u64 = 120;
 const DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
-/// Connects to the engine that `host` names in the form of DOCKER_HOST; without it to Docker's usual socket,
-/// or to Podman's.
+/// Connects to the engine that `host` names in the form of DOCKER_HOST; without it to Docker's
+/// usual socket, or to Podman's.
 pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> {
     let socket = socket(host)?;
     let refused = |error: bollard::errors::Error| {
@@ -27,8 +27,9 @@ pub(super) async fn connect(host: Option<&str>) -> Result<Docker, RuntimeError> 
     docker.with_request_modifier(encode_login_for_engines).negotiate_version().await.map_err(refused)
 }
 
-/// Changes the registry login of a request to the URL-safe alphabet of base64. Engines ignore a header in
-/// the standard alphabet, which the client library writes; both differ for passwords with `~`, `>` or `?`.
+/// Changes the registry login of a request to the URL-safe alphabet of base64. Engines ignore a
+/// header in the standard alphabet, which the client library writes; both differ for passwords with
+/// `~`, `>` or `?`.
 fn encode_login_for_engines(mut request: BollardRequest) -> BollardRequest {
     if let Some(value) = request.headers_mut().get_mut("x-registry-auth") {
         let text = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");

@@ -19,8 +19,8 @@ use crate::core::{SecretDelivery, Workload};
 use crate::runtime::RuntimeError;
 
 impl Engine {
-    /// Creates a container and everything it needs, and returns it; `None` if somebody removed it at once.
-    /// Nothing is stopped for it, so anything missing is reported in time.
+    /// Creates a container and everything it needs, and returns it; `None` if somebody removed it
+    /// at once. Nothing is stopped for it, so anything missing is reported in time.
     pub(super) async fn create(
         &self,
         workload: &Workload,
@@ -64,8 +64,8 @@ impl Engine {
         let Some((mut created, mut container)) = self.create_named(name, workload, body.clone()).await? else {
             return Ok(None);
         };
-        // An engine that does not keep a field would be asked to change it without end, so the container
-        // is labelled with it.
+        // An engine that does not keep a field would be asked to change it without end, so the
+        // container is labelled with it.
         let differences = self.differences(workload, names, &container).await?;
         if !differences.is_empty() {
             for change in &differences {
@@ -125,8 +125,8 @@ impl Engine {
         Ok(Some(file.path))
     }
 
-    /// Records that a container was created here and not by somebody who copied its labels. Without the
-    /// record, what the engine shows is compared alone.
+    /// Records that a container was created here and not by somebody who copied its labels. Without
+    /// the record, what the engine shows is compared alone.
     fn write_marker(&self, names: &Names, container: &str) {
         let home = self.home(names);
         if let Err(error) = std::fs::create_dir_all(&home).and_then(|()| std::fs::write(marker(&home, container), "")) {

@@ -26,11 +26,11 @@ use crate::runtime::changes::Changes;
 
 /// Containers started at once. An engine on two to four cores starts them fastest with this many.
 const CONCURRENT_STARTS: usize = 8;
-/// Containers created at once. A creation takes a tenth of the time of a start, so this many do not slow
-/// starts down.
+/// Containers created at once. A creation takes a tenth of the time of a start, so this many do not
+/// slow starts down.
 const CONCURRENT_CREATIONS: usize = 2;
-/// Servers stopped for their replacements at once. Two keep two cores busy; more would end a little sooner,
-/// with each server away for much longer.
+/// Servers stopped for their replacements at once. Two keep two cores busy; more would end a little
+/// sooner, with each server away for much longer.
 const CONCURRENT_REPLACEMENTS: usize = 2;
 
 /// An engine, and what is remembered of its containers.
@@ -51,7 +51,8 @@ pub(super) struct Engine {
     pub(super) cannot_update: AtomicBool,
     /// Containers whose limits the engine refuses to change as declared.
     pub(super) not_updatable: Mutex<HashSet<String>>,
-    /// The engine limits swap. One that does not shows no limit, whatever a container was created with.
+    /// The engine limits swap. One that does not shows no limit, whatever a container was created
+    /// with.
     pub(super) limits_swap: bool,
     pub(super) cache: Arc<Cache>,
     pub(super) changes: Arc<Changes>,

@@ -1,7 +1,7 @@
 //! Errors of the engine, by what the caller does next.
 //!
-//! Engines answer many failures with the same status, so their messages are part of the decision. No
-//! other file reads them.
+//! Engines answer many failures with the same status, so their messages are part of the decision.
+//! No other file reads them.
 
 use std::error::Error as _;
 
@@ -130,8 +130,8 @@ pub(super) fn no_container(id: &InstanceId) -> RuntimeError {
 mod tests {
     use super::*;
 
-    /// Engine, status and message of answers. Those of Docker 20.10 were recorded with 20.10.24; the others
-    /// have the words by which earlier versions of this program recognised them.
+    /// Engine, status and message of answers. Those of Docker 20.10 were recorded with 20.10.24;
+    /// the others have the words by which earlier versions of this program recognised them.
     const ANSWERS: [(&str, u16, &str, EngineError); 31] = [
         ("Docker 20.10", 404, "No such container: mai-abc", EngineError::NotFound),
         ("Docker 20.10", 404, "No such container: mai-network", EngineError::NotFound),

@@ -1,4 +1,5 @@
-//! Follows the engine's events and reports the instances they concern, across restarts of the engine.
+//! Follows the engine's events and reports the instances they concern, across restarts of the
+//! engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,12 +16,13 @@ use super::labels::read_owner;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Seconds before the last event from which events are requested again. Some may have been missed, and a
-/// second delivery is harmless.
+/// Seconds before the last event from which events are requested again. Some may have been missed,
+/// and a second delivery is harmless.
 const OVERLAP: i64 = 5;
 
-/// Events that may make an instance differ from its document. Others, such as those of health checks, are
-/// not requested. Podman sends the end of a container as `die`, and only if `died` was requested.
+/// Events that may make an instance differ from its document. Others, such as those of health
+/// checks, are not requested. Podman sends the end of a container as `die`, and only if `died` was
+/// requested.
 const KINDS: [&str; 15] = [
     "create",
     "start",

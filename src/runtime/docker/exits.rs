@@ -18,12 +18,12 @@ const SIGNALS: i64 = 128;
 const IMAGE_AT_FAULT: [i64; 2] = [126, 127];
 /// Failed starts after which the container and not the engine counts as the cause.
 const ENGINE_MAY_FAIL: u32 = 3;
-/// Shortest time after which engines restart a container. They may read the end of its log this much later
-/// than they see its end, so lines until then belong to the run that ended.
+/// Shortest time after which engines restart a container. They may read the end of its log this
+/// much later than they see its end, so lines until then belong to the run that ended.
 const RESTARTED_AFTER: SignedDuration = SignedDuration::from_millis(100);
 
-/// Time around the absence of the engine in which an end is the engine's doing: a stopped engine ends its
-/// containers before it goes, a killed one after it is back.
+/// Time around the absence of the engine in which an end is the engine's doing: a stopped engine
+/// ends its containers before it goes, a killed one after it is back.
 const ENDED_BY_THE_ENGINE: SignedDuration = SignedDuration::from_secs(15);
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,8 @@ struct Refused {
 pub(super) struct Exits {
     /// Last ends, by container.
     looked_up: Mutex<HashMap<String, Exit>>,
-    /// Exit codes of the last ends, by container. The engine drops them when it restarts a container.
+    /// Exit codes of the last ends, by container. The engine drops them when it restarts a
+    /// container.
     codes: Mutex<HashMap<String, i64>>,
     /// Refused starts, by container. It never ran, so the engine has no time of an end.
     refused: Mutex<HashMap<String, Refused>>,
@@ -60,7 +61,8 @@ impl Exits {
         self.engine_left.lock().is_some_and(|left| at.duration_since(left).abs() <= ENDED_BY_THE_ENGINE)
     }
 
-    /// Records a refused start. With a status of 500 or more the engine itself failed, which may pass.
+    /// Records a refused start. With a status of 500 or more the engine itself failed, which may
+    /// pass.
     pub(super) fn note_refused(&self, container: &str, status: u16) {
         let mut refused = self.refused.lock();
         let before = refused.get(container).map_or(0, |refused| refused.times);
@@ -75,8 +77,8 @@ impl Exits {
         self.refused.lock().remove(container);
     }
 
-    /// Returns the end of the last run of a container, if it ended by itself. An end caused by a restart of
-    /// the engine does not count.
+    /// Returns the end of the last run of a container, if it ended by itself. An end caused by a
+    /// restart of the engine does not count.
     pub(super) async fn last_exit(
         &self,
         docker: &Docker,

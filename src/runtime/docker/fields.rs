@@ -1,7 +1,9 @@
-//! A container as named texts, from what is desired and from what the engine shows, to compare the two.
+//! A container as named texts, from what is desired and from what the engine shows, to compare the
+//! two.
 //!
-//! The engine fills in, reorders and renames; here both sides get one form. Our labels on a container are
-//! not part of the comparison, so a container that somebody recreated with them is seen as it is.
+//! The engine fills in, reorders and renames; here both sides get one form. Our labels on a
+//! container are not part of the comparison, so a container that somebody recreated with them is
+//! seen as it is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -28,9 +30,10 @@ fn is_since_version_2(field: &Field) -> bool {
     matches!(field, MemorySwap | CpuSet | MemoryNodes | CpuRealtime | PidsLimit | BlkioWeight)
 }
 
-/// Returns whether a field of a container that was created with `version` of the comparison is compared.
-/// Engines have defaults for some limits, and only a container of version 2 is labelled with those that
-/// its engine did not create as desired. An earlier one must not be replaced because of a default.
+/// Returns whether a field of a container that was created with `version` of the comparison is
+/// compared. Engines have defaults for some limits, and only a container of version 2 is labelled
+/// with those that its engine did not create as desired. An earlier one must not be replaced
+/// because of a default.
 pub(super) fn is_compared(field: &Field, version: &str) -> bool {
     version == VERSION || !matches!(field, Field::MemorySwap | Field::PidsLimit)
 }
@@ -76,8 +79,8 @@ impl std::fmt::Display for Named {
 }
 
 impl Fields {
-    /// Returns the desired container. `same_image` says whether the container it is compared with was
-    /// created from this very image; only then do the image's own settings count.
+    /// Returns the desired container. `same_image` says whether the container it is compared with
+    /// was created from this very image; only then do the image's own settings count.
     pub(super) fn desired(body: &ContainerCreateBody, image: Option<&Image>, same_image: bool) -> Self {
         let own = image.filter(|_| same_image);
         let mut values = BTreeMap::new();
@@ -164,9 +167,9 @@ impl Fields {
         Self { image: named, values, complete: true }
     }
 
-    /// Returns names and values of everything that cannot be changed afterwards, sorted by name. They are
-    /// hashed into a label; another set of fields would turn the hashes of existing containers wrong, so
-    /// fields of later versions stay out.
+    /// Returns names and values of everything that cannot be changed afterwards, sorted by name.
+    /// They are hashed into a label; another set of fields would turn the hashes of existing
+    /// containers wrong, so fields of later versions stay out.
     pub(super) fn lasting(&self) -> Vec<(String, &str)> {
         let image = self.image.id.as_ref().unwrap_or(&self.image.reference);
         let values = self.values.iter().filter(|(field, value)| is_lasting(field, value));
@@ -176,8 +179,8 @@ impl Fields {
         [(Field::Image.to_string(), image.as_str())].into_iter().chain(values).collect()
     }
 
-    /// Returns the differences of `self`, the observed container, from `desired`, sorted by name. Values of
-    /// `secrets`, names of environment variables, are not shown.
+    /// Returns the differences of `self`, the observed container, from `desired`, sorted by name.
+    /// Values of `secrets`, names of environment variables, are not shown.
     pub(super) fn differences(&self, desired: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
         let surplus = |field: &Field| match field {
             Field::Env(_) | Field::Label(_) => desired.complete,
@@ -203,8 +206,9 @@ impl Fields {
     }
 }
 
-/// Returns the effect of bringing a field of a running container to a value. Leaving a network was declared
-/// together with the container, so it is not auxiliary. The engine cannot remove most limits.
+/// Returns the effect of bringing a field of a running container to a value. Leaving a network was
+/// declared together with the container, so it is not auxiliary. The engine cannot remove most
+/// limits.
 pub(super) fn effect(field: &Field, to: &str) -> Effect {
     match field {
         Field::Name | Field::Paused | Field::LeftOver | Field::SecretsFile => Effect::Auxiliary,
@@ -327,8 +331,8 @@ fn cpus(host: &HostConfig) -> String {
     format!("{:.3}", nano as f64 / 1e9).trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Returns the limit of memory and swap together; the engine's default for a container with a memory limit
-/// is twice that.
+/// Returns the limit of memory and swap together; the engine's default for a container with a
+/// memory limit is twice that.
 fn memory_swap(host: &HostConfig) -> String {
     let limit = host.memory.filter(|bytes| *bytes > 0);
     match (limit, host.memory_swap.unwrap_or_default()) {

@@ -1,4 +1,5 @@
-//! A foreign container under the name that an instance needs. It is stopped and renamed, never removed.
+//! A foreign container under the name that an instance needs. It is stopped and renamed, never
+//! removed.
 
 use bollard::Docker;
 use bollard::query_parameters::{RenameContainerOptions, RenameContainerOptionsBuilder, StopContainerOptions};
@@ -33,7 +34,8 @@ impl ForeignContainer {
         Ok(labels::read_owner(&labelled).is_none().then(|| Self { docker, name: name.to_owned(), runs }))
     }
 
-    /// Stops and renames it, and returns its new name. Its volumes and directories stay as they are.
+    /// Stops and renames it, and returns its new name. Its volumes and directories stay as they
+    /// are.
     pub async fn stop_and_rename(&self) -> Result<String, RuntimeError> {
         let stopped = self.docker.stop_container(&self.name, None::<StopContainerOptions>).await;
         stopped.map_err(|error| failed("stop", &self.name, error))?;

@@ -61,8 +61,8 @@ fn read(image: ImageInspect) -> Image {
     }
 }
 
-/// Pulls the image of a workload as its policy says. With `Always`, a registry that does not answer blocks
-/// nothing while the engine has an image of that name.
+/// Pulls the image of a workload as its policy says. With `Always`, a registry that does not answer
+/// blocks nothing while the engine has an image of that name.
 pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), RuntimeError> {
     let unavailable = |message: String| RuntimeError::ImageUnavailable {
         instance: workload.id.to_string(),

@@ -1,7 +1,7 @@
 //! Reads containers.
 //!
-//! While Podman cleans up after a container, most versions show it in a state that the Docker API does not
-//! have, and one such container makes the whole list unreadable.
+//! While Podman cleans up after a container, most versions show it in a state that the Docker API
+//! does not have, and one such container makes the whole list unreadable.
 
 use std::time::Duration;
 

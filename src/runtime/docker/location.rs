@@ -11,12 +11,14 @@ pub(super) enum Location {
     Host,
     /// In a container of the engine: neither directories nor published ports are accessible.
     Container,
-    /// In a container of the engine with the host's network: ports are accessible, directories are not.
+    /// In a container of the engine with the host's network: ports are accessible, directories are
+    /// not.
     ContainerOnHostNetwork,
 }
 
-/// Returns the location of this process: the engine is asked for the container that the mounts of this
-/// process name. A mark such as `/.dockerenv` proves less, because whole machines are made from images.
+/// Returns the location of this process: the engine is asked for the container that the mounts of
+/// this process name. A mark such as `/.dockerenv` proves less, because whole machines are made
+/// from images.
 pub(super) async fn detect(docker: &Docker) -> Location {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     for id in own_containers(&mounts) {
@@ -32,7 +34,8 @@ pub(super) async fn detect(docker: &Docker) -> Location {
     Location::Host
 }
 
-/// Returns the ids of containers in the sources of the files that engines mount into each container.
+/// Returns the ids of containers in the sources of the files that engines mount into each
+/// container.
 fn own_containers(mountinfo: &str) -> Vec<&str> {
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
     mountinfo

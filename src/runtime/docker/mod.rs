@@ -1,9 +1,9 @@
 //! The Docker runtime: each instance is a container of an engine, reached over its socket.
 //!
 //! The state of a container is in its name and its labels; memory only makes reading it cheap, and
-//! containers outlive this program. `observe` reads from the engine and compares the container with the
-//! workload field by field (`fields`). `replacement` decides the next step towards a goal, without
-//! memory; `steps` executes it. Messages of engines are recognised in `error` alone.
+//! containers outlive this program. `observe` reads from the engine and compares the container with
+//! the workload field by field (`fields`). `replacement` decides the next step towards a goal,
+//! without memory; `steps` executes it. Messages of engines are recognised in `error` alone.
 
 mod administration;
 mod cache;
@@ -62,8 +62,8 @@ const STATE_ID: &str = "engine-id";
 pub struct DockerOptions {
     /// Directory of the secrets of instances, below `instances/`.
     pub state_dir: PathBuf,
-    /// The engine in the form of DOCKER_HOST, such as unix:///run/docker.sock; without it Docker's usual
-    /// socket, else Podman's.
+    /// The engine in the form of DOCKER_HOST, such as unix:///run/docker.sock; without it Docker's
+    /// usual socket, else Podman's.
     pub host: Option<String>,
 }
 
@@ -89,7 +89,8 @@ impl DockerRuntime {
         Ok(Self { engine, _events: events })
     }
 
-    /// Connects to the engine for observation alone: the state directory need not exist and is not written.
+    /// Connects to the engine for observation alone: the state directory need not exist and is not
+    /// written.
     pub async fn open_read_only(options: DockerOptions) -> Result<impl Observe, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let state_dir = options.state_dir.canonicalize().unwrap_or(options.state_dir);

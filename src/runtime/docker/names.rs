@@ -1,6 +1,7 @@
 //! Names of the containers and volumes of an instance.
 //!
-//! Names of instances contain neither dots nor underscores, so no two instances share one of these names.
+//! Names of instances contain neither dots nor underscores, so no two instances share one of these
+//! names.
 
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;

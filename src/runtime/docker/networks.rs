@@ -71,8 +71,8 @@ impl Networks {
         outcome
     }
 
-    /// Connects a container to exactly these networks, and returns whether that was a change. New ones come
-    /// first, so that it is never without any.
+    /// Connects a container to exactly these networks, and returns whether that was a change. New
+    /// ones come first, so that it is never without any.
     pub(super) async fn join(
         &self,
         docker: &Docker,
@@ -94,8 +94,8 @@ impl Networks {
         Ok(there != *names)
     }
 
-    /// Connects a stopped container to its networks again. It refers to them by id, and one of them was
-    /// removed and created again.
+    /// Connects a stopped container to its networks again. It refers to them by id, and one of them
+    /// was removed and created again.
     pub(super) async fn rejoin(
         &self,
         docker: &Docker,
@@ -124,7 +124,8 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
         let request = NetworkCreateRequest {
             name: SHARED_NETWORK.to_owned(),
             driver: Some("bridge".to_owned()),
-            // Servers of clients must not reach each other; proxies reach them by another network or the host.
+            // Servers of clients must not reach each other; proxies reach them by another network
+            // or the host.
             options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
             labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
             ..NetworkCreateRequest::default()
@@ -136,7 +137,8 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
         }
         found = shared(docker).await?;
     }
-    // Engines before 25 allow two concurrent creations, and then find neither by name: the older one stays.
+    // Engines before 25 allow two concurrent creations, and then find neither by name: the older
+    // one stays.
     for surplus in found.iter().skip(1).filter(|network| network.ours) {
         if let Err(error) = docker.remove_network(&surplus.id).await {
             tracing::warn!(
@@ -174,8 +176,8 @@ pub(super) fn endpoints(container: &ContainerInspectResponse) -> HashMap<String,
     container.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default()
 }
 
-/// Returns the settings of a container in a network: one alias, which stays the same during a replacement.
-/// Engines refuse aliases in their default network.
+/// Returns the settings of a container in a network: one alias, which stays the same during a
+/// replacement. Engines refuse aliases in their default network.
 pub(super) fn endpoint(network: &str, names: &Names) -> EndpointSettings {
     let aliases = (network != "bridge").then(|| vec![names.active.clone()]);
     EndpointSettings { aliases, ..EndpointSettings::default() }

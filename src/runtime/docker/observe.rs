@@ -31,7 +31,7 @@ impl Engine {
         let all = self.cache.containers(&self.docker).await.map_err(failed("look at the containers", id))?;
         let containers = InstanceContainers::from_list(id, &names, &all);
         let active = match &containers.active {
-            Some(part) => self.inspect(id, part).await?,
+            Some(reference) => self.inspect(id, reference).await?,
             None => None,
         };
         let missing = match workload {
@@ -39,7 +39,7 @@ impl Engine {
             None => None,
         };
         let retained = match &containers.retained {
-            Some(part) => self.inspect(id, part).await?,
+            Some(reference) => self.inspect(id, reference).await?,
             None => None,
         };
         let (presence, changes, last_exit) = match &active {
@@ -61,7 +61,9 @@ impl Engine {
         };
         // The retained one serves while names change.
         let serves = [(&containers.active, &active), (&containers.retained, &retained)].into_iter().find_map(
-            |(part, container)| container.as_ref().filter(|_| part.as_ref().is_some_and(|part| part.is_running)),
+            |(reference, container)| {
+                container.as_ref().filter(|_| reference.as_ref().is_some_and(|reference| reference.is_running))
+            },
         );
         let own = serves.and_then(ports::published);
         let port_holder = match workload.map(|workload| workload.listen).filter(|wanted| own != Some(*wanted)) {
@@ -145,8 +147,8 @@ impl Engine {
         Ok((Presence::Running { since, readiness }, changes))
     }
 
-    /// Returns the address of the probes: the published port or, from inside a container, the container's own
-    /// address.
+    /// Returns the address of the probes: the published port or, from inside a container, the
+    /// container's own address.
     fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
         if self.location != Location::Container {
             return ports::published(container);
@@ -175,8 +177,8 @@ impl Engine {
         let secret_names: BTreeSet<String> = values.keys().map(|name| (*name).to_owned()).collect();
         let labels = container.config.as_ref().and_then(|config| config.labels.as_ref());
         let labels = labels.and_then(Labels::read);
-        // Some engines add settings to a container at its start. What we created from this very workload and
-        // nobody can change afterwards is as desired, whatever the engine shows.
+        // Some engines add settings to a container at its start. What we created from this very
+        // workload and nobody can change afterwards is as desired, whatever the engine shows.
         let is_as_created = labels.as_ref().is_some_and(|labels| {
             image.is_some()
                 && labels.recreate_hash == spec::recreate_hash(&Fields::desired(&body, image.as_deref(), true))
@@ -240,8 +242,11 @@ fn out_of_order(names: &Names, containers: &InstanceContainers, paused: bool) ->
         .iter()
         .filter(|active| active.name != names.active)
         .map(|active| auxiliary(Field::Name, &active.name, &names.active));
-    let left =
-        containers.next.iter().chain(&containers.surplus).map(|part| auxiliary(Field::LeftOver, &part.name, "removed"));
+    let left = containers
+        .next
+        .iter()
+        .chain(&containers.surplus)
+        .map(|reference| auxiliary(Field::LeftOver, &reference.name, "removed"));
     let second = containers
         .retained
         .iter()
@@ -251,8 +256,8 @@ fn out_of_order(names: &Names, containers: &InstanceContainers, paused: bool) ->
     renamed.chain(left).chain(second).chain(paused).collect()
 }
 
-/// Sets the effect of a change on a container that does not run: it is started as it is and then changed in
-/// place, but the engine cannot mount a file that is missing.
+/// Sets the effect of a change on a container that does not run: it is started as it is and then
+/// changed in place, but the engine cannot mount a file that is missing.
 fn as_of_stopped(change: &mut Change) {
     change.effect = match (&change.field, change.effect) {
         (Field::SecretsFile, _) | (_, Effect::Recreate) => Effect::Recreate,

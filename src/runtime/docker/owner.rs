@@ -1,8 +1,8 @@
 //! Changes the owner of volumes to the user of the server, before its first start.
 //!
-//! Engines create volumes that belong to root. As root on the engine's machine this process changes the
-//! owner directly; elsewhere the engine unpacks an archive of only the directory with its new owner. Neither
-//! needs a tool inside the image.
+//! Engines create volumes that belong to root. As root on the engine's machine this process changes
+//! the owner directly; elsewhere the engine unpacks an archive of only the directory with its new
+//! owner. Neither needs a tool inside the image.
 
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(super) fn is_confined(container: &ContainerInspectResponse) -> bool {
     user.is_some_and(|user| user.split(':').next() == Some(&USER.to_string()))
 }
 
-/// Makes the volumes of a container writable for its server, before it runs. `directly` says that this
-/// process may change the owner of the engine's files.
+/// Makes the volumes of a container writable for its server, before it runs. `directly` says that
+/// this process may change the owner of the engine's files.
 pub(super) async fn give(
     docker: &Docker,
     id: &InstanceId,
@@ -44,7 +44,8 @@ pub(super) async fn give(
         let Some(path @ (DATA | BACKUPS)) = mount.destination.as_deref() else { continue };
         let on_host = Path::new(mount.source.as_deref().unwrap_or_default());
         if directly && on_host.is_dir() {
-            // Of a directory that a document names only the top is changed: it may contain other data.
+            // Of a directory that a document names only the top is changed: it may contain other
+            // data.
             let whole = mount.typ.as_deref() == Some("volume");
             give_directly(on_host, whole).map_err(|source| RuntimeError::NotWritable {
                 instance: id.to_string(),
@@ -84,8 +85,8 @@ fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
     lchown(path, Some(USER), Some(USER))
 }
 
-/// Changes the owner of everything in data and backups of a container to the user of its server. Unlike
-/// [`give`], which runs at every start, this includes directories that a document names.
+/// Changes the owner of everything in data and backups of a container to the user of its server.
+/// Unlike [`give`], which runs at every start, this includes directories that a document names.
 pub(super) async fn give_all(
     docker: &Docker,
     id: &InstanceId,
@@ -131,7 +132,8 @@ fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<Ent
     })
 }
 
-/// Returns user and group of a container as numbers; `None` if it names them. Without any it is root.
+/// Returns user and group of a container as numbers; `None` if it names them. Without any it is
+/// root.
 fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
     let text = container.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
@@ -145,7 +147,8 @@ struct Top {
     mode: u32,
 }
 
-/// Returns owner and mode of a directory inside a container, from the header of its archive; the rest is not read.
+/// Returns owner and mode of a directory inside a container, from the header of its archive; the
+/// rest is not read.
 async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>, bollard::errors::Error> {
     let options: DownloadFromContainerOptions = DownloadFromContainerOptionsBuilder::new().path(path).build();
     let mut archive = Box::pin(docker.download_from_container(container, Some(options)));
@@ -167,7 +170,8 @@ async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>
     }))
 }
 
-/// Returns an archive of one entry: the directory it is unpacked in, with mode and owner. Engines skip an entry named `.`.
+/// Returns an archive of one entry: the directory it is unpacked in, with mode and owner. Engines
+/// skip an entry named `.`.
 fn directory_of_user(path: &str, mode: u32) -> Vec<u8> {
     let mut header = Header::new_ustar();
     // `Header::set_path` refuses a path that leads upwards.

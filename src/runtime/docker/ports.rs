@@ -1,5 +1,5 @@
-//! Holders of a port, among all containers and all listeners of the machine, found before anything is
-//! stopped for it.
+//! Holders of a port, among all containers and all listeners of the machine, found before anything
+//! is stopped for it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,15 +17,16 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
     Some(SocketAddr::new(ip.parse().ok()?, binding.host_port.as_deref()?.parse().ok()?))
 }
 
-/// Returns what else listens on `wanted`. `own` is the address at which the instance publishes its server
-/// now, which becomes free before `wanted` is needed.
+/// Returns what else listens on `wanted`. `own` is the address at which the instance publishes its
+/// server now, which becomes free before `wanted` is needed.
 pub(super) async fn holder(
     wanted: SocketAddr,
     own: Option<SocketAddr>,
     containers: &InstanceContainers,
     all: &[ContainerSummary],
 ) -> Option<String> {
-    let ours = |container: &&ContainerSummary| containers.all().any(|part| Some(&part.id) == container.id.as_ref());
+    let ours =
+        |container: &&ContainerSummary| containers.all().any(|reference| Some(&reference.id) == container.id.as_ref());
     let container =
         all.iter().filter(|container| containers::is_running(container) && !ours(container)).find(|container| {
             container.ports.iter().flatten().any(|port| {
@@ -49,8 +50,8 @@ pub(super) async fn holder(
 /// Returns the name of the program that listens there.
 pub(super) async fn listener(wanted: SocketAddr) -> String {
     let listeners = tokio::task::spawn_blocking(move || port::listeners(wanted)).await.unwrap_or_default();
-    // A forwarder of no container is left from an engine that was killed during a start, and ends only with
-    // a restart of the engine.
+    // A forwarder of no container is left from an engine that was killed during a start, and ends
+    // only with a restart of the engine.
     let forwarder = |pid: u32| {
         let program = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         (program.trim_end() == "docker-proxy")

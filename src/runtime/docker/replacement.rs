@@ -1,5 +1,6 @@
-//! Decides the next step of replacing a container, from the containers that exist. Nothing is remembered
-//! between two steps, so a process that is killed after any of them is continued by the next one.
+//! Decides the next step of replacing a container, from the containers that exist. Nothing is
+//! remembered between two steps, so a process that is killed after any of them is continued by the
+//! next one.
 //!
 //! ```text
 //! first      create active → start active
@@ -8,8 +9,8 @@
 //! roll back  stop active → remove it → rename retained → start it
 //! ```
 //!
-//! Names are changed while the retained container still serves, so that they add no downtime. A container
-//! that keeps failing serves nobody and is stopped first.
+//! Names are changed while the retained container still serves, so that they add no downtime. A
+//! container that keeps failing serves nobody and is stopped first.
 
 use super::containers::{ContainerRef, InstanceContainers};
 
@@ -141,7 +142,8 @@ fn replace(containers: &InstanceContainers, up_to_date: UpToDate) -> Step {
         None => Step::Create(CreateRole::Next),
         Some(next) if !up_to_date.next => Step::Remove(next.clone()),
         Some(next) => match (&containers.active, &containers.retained) {
-            // The active one was never ready, or nothing would be retained, so the retained one is kept.
+            // The active one was never ready, or nothing would be retained, so the retained one is
+            // kept.
             (Some(active), Some(_)) => discard(active),
             (Some(active), None) => Step::Rename(active.clone(), RenameRole::Retained),
             (None, _) => Step::Rename(next.clone(), RenameRole::Active),

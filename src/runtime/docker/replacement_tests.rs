@@ -274,7 +274,8 @@ fn every_goal_is_reached_despite_interruptions() {
                 Goal::Stop => assert!(![&straight.active, &straight.next, &straight.retained].into_iter().any(running)),
                 Goal::Remove => assert_eq!(straight, Simulation::default()),
                 Goal::CleanUp => {
-                    // One that had to be stopped for its name did not serve; it is started like any that is found stopped.
+                    // One that had to be stopped for its name did not serve; it is started like any
+                    // that is found stopped.
                     let failed = |made: &Made| made.container.awaits_restart && made.container.name != ACTIVE;
                     let stopped = start.active.as_ref().is_some_and(failed);
                     assert!(straight.surplus.is_empty());

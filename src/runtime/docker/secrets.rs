@@ -1,8 +1,8 @@
 //! Files with secret values on the engine's machine ([`mai_contract::secrets_file`]).
 //!
-//! The name of a file contains a hash of its content, so a retained container keeps the values it was
-//! started with, and a rotated secret is another mount. The hash covers the random session key as well, so
-//! it discloses nothing about the other values.
+//! The name of a file contains a hash of its content, so a retained container keeps the values it
+//! was started with, and a rotated secret is another mount. The hash covers the random session key
+//! as well, so it discloses nothing about the other values.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, OpenOptions};
@@ -32,7 +32,8 @@ impl SecretFile {
         Self { path: home.join(format!("{PREFIX}{hash}{SUFFIX}")), content }
     }
 
-    /// Returns whether the file exists in full. Its name identifies the content, so the length decides.
+    /// Returns whether the file exists in full. Its name identifies the content, so the length
+    /// decides.
     pub(super) fn exists(&self) -> bool {
         self.path.metadata().is_ok_and(|file| file.is_file() && file.len() == self.content.expose_secret().len() as u64)
     }
@@ -51,9 +52,9 @@ impl SecretFile {
         names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).cloned().collect()
     }
 
-    /// Writes the file, readable for the server alone: it belongs to the server's user if its owner can be
-    /// changed, and otherwise is in a directory that no other user of this machine may enter. `mapped` says
-    /// that users of containers are other users on this machine.
+    /// Writes the file, readable for the server alone: it belongs to the server's user if its owner
+    /// can be changed, and otherwise is in a directory that no other user of this machine may
+    /// enter. `mapped` says that users of containers are other users on this machine.
     pub(super) fn write(&self, mapped: bool) -> io::Result<()> {
         if self.exists() {
             return Ok(());

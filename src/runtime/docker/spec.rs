@@ -19,8 +19,8 @@ use super::names::{Names, SHARED_NETWORK};
 use super::networks::endpoint;
 use crate::core::{EnvValue, SecretDelivery, Workload, hash_texts};
 
-/// Shortest interval of the engine's health check, which costs 30 ms of CPU each time and serves other tools;
-/// readiness is decided by our own probes.
+/// Shortest interval of the engine's health check, which costs 30 ms of CPU each time and serves
+/// other tools; readiness is decided by our own probes.
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
 
 /// Returns the server's port in the engine's notation.
@@ -28,8 +28,8 @@ pub(super) fn container_port() -> String {
     format!("{PORT}/tcp")
 }
 
-/// Returns the container of a workload, without our labels. `secrets` is the file with its secret values, if
-/// it reads one.
+/// Returns the container of a workload, without our labels. `secrets` is the file with its secret
+/// values, if it reads one.
 pub(super) fn container(
     workload: &Workload,
     names: &Names,
@@ -143,7 +143,8 @@ fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mou
     .collect()
 }
 
-/// Returns the image's own health check at a bounded interval; for our own server a check by its binary.
+/// Returns the image's own health check at a bounded interval; for our own server a check by its
+/// binary.
 fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
     let own = image.health.clone().filter(|check| check.test.as_ref().is_some_and(|test| !test.is_empty()));
     let mut check = match (own, image.entrypoint.as_slice()) {
@@ -160,7 +161,8 @@ fn health(workload: &Workload, image: &Image) -> Option<HealthConfig> {
         (None, _) => return None,
     };
     check.interval = Some(check.interval.unwrap_or(0).max(LEAST_HEALTH_INTERVAL));
-    // Engines with a start interval would check every 5 s during a start, which our own probes cover.
+    // Engines with a start interval would check every 5 s during a start, which our own probes
+    // cover.
     check.start_interval = None;
     Some(check)
 }

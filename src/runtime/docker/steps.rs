@@ -1,5 +1,5 @@
-//! Executes the steps of `replacement`, one at a time, and reads the containers again after each whose
-//! result is not already known.
+//! Executes the steps of `replacement`, one at a time, and reads the containers again after each
+//! whose result is not already known.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -69,7 +69,8 @@ impl Engine {
 
     async fn reach_with(&self, goal: Goal, id: &InstanceId, workload: Option<&Workload>) -> Result<(), RuntimeError> {
         let names = Names::new(id)?;
-        // Kept until the last step: the replacement of a stopped server starts next, without a wait between.
+        // Kept until the last step: the replacement of a stopped server starts next, without a wait
+        // between.
         let mut permit = None;
         let mut snapshot = self.snapshot(goal, id, &names, workload).await?;
         for _ in 0..MAX_STEPS {
@@ -169,8 +170,8 @@ impl Engine {
             Some(inspected) => Some(inspected),
             None => self.inspect(id, container).await?,
         };
-        // Here and not at creation: the creating process may have been killed since, and volumes may
-        // have been replaced.
+        // Here and not at creation: the creating process may have been killed since, and volumes
+        // may have been replaced.
         if let Some(inspected) = inspected.filter(owner::is_confined) {
             owner::give(&self.docker, id, &inspected, self.owns_engine_files).await?;
         }
@@ -184,8 +185,8 @@ impl Engine {
         let Err(error) = outcome else { return Ok(Outcome::Reached) };
         let class = classify(&error);
         if class == EngineError::StaleTask {
-            // An engine that was killed has half started it and does not know. To the engine, a recreated
-            // container is another one.
+            // An engine that was killed has half started it and does not know. To the engine, a
+            // recreated container is another one.
             let cause = message(&error);
             tracing::warn!(instance = %id, "the engine cannot start {}, which is recreated: {cause}", container.name);
             self.remove(id, &Names::new(id)?, container).await?;

@@ -107,8 +107,8 @@ impl Engine {
         self.changes.name(id);
     }
 
-    /// Returns the changes that are applied while the container is kept, and whether it is kept although it
-    /// differs from the workload in other ways.
+    /// Returns the changes that are applied while the container is kept, and whether it is kept
+    /// although it differs from the workload in other ways.
     fn in_place(&self, container: &str, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
         self.set_effects(Some(container), &mut changes);
         let stays = changes.iter().any(|change| change.effect == Effect::Recreate);

@@ -88,8 +88,8 @@ async fn ensure_own(
     Ok(())
 }
 
-/// Returns whether a volume belongs to an instance. It outlives its document, and a later document of the
-/// same name, with another uid, uses it again.
+/// Returns whether a volume belongs to an instance. It outlives its document, and a later document
+/// of the same name, with another uid, uses it again.
 fn is_of(volume: &Volume, id: &InstanceId, state: &str) -> bool {
     let owner = read_owner(&volume.labels);
     let same_name = owner.is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace);
@@ -104,8 +104,8 @@ async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Vol
     }
 }
 
-/// Removes the volumes that were created for the instance. Directories and volumes that a document names are
-/// kept.
+/// Removes the volumes that were created for the instance. Directories and volumes that a document
+/// names are kept.
 pub(super) async fn remove(
     docker: &Docker,
     id: &InstanceId,
