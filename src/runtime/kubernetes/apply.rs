@@ -217,7 +217,7 @@ impl KubernetesRuntime {
 
     fn warn_of_conflict(&self, id: &InstanceId, kind: Kind, name: &str, error: &kube::Error) {
         let message = format!(
-            "{} {name} was changed by somebody else as well, and was restored as declared: {}",
+            "{} {name} is changed by somebody else as well, and was restored as declared: {}",
             kind.as_str(),
             error_message(error)
         );

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::children::children;
-use super::claim::Refusals;
+use super::claim::{Refusal, Refusals, current_refusals};
 use super::deployment::deployment;
 use super::kind::Kind;
 use super::network_policy::{Peers, admitted_operator_namespace};
@@ -116,6 +117,17 @@ fn pods_meet_the_restricted_standard() {
             assert!(container["ports"].as_array().unwrap().iter().all(|port| port["hostPort"].is_null()));
         }
     }
+}
+
+#[test]
+fn refusal_counts_while_its_size_is_declared() {
+    let refusal = |size: &str| Refusal { size: size.to_owned(), message: String::new(), at: Instant::now() };
+    let of = |claim: &str, size| (format!("mai-companyabc-{claim}"), refusal(size));
+    let refusals = || Refusals::from([of("data", "10Gi"), of("backups", "99Gi")]);
+    let current = |workload: &Workload| current_refusals(workload, refusals()).into_keys().collect::<Vec<_>>();
+    assert_eq!(current(&ours()), ["mai-companyabc-data"]);
+    // It uses an existing claim for its data.
+    assert!(current(&open_webui()).is_empty());
 }
 
 #[test]
