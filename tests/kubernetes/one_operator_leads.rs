@@ -105,7 +105,7 @@ fn isolated_leader_exits_before_any_write() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(code, 1, "{}", operator.output());
-    let why = "another operator may be at work now";
+    let why = "another operator may lead now";
     env.wait_until(&operator, || "it to say why".into(), || operator.output().contains(why).then_some(()));
     assert_eq!(env.children("abc"), children);
     assert_eq!((env.resource_version("mai/abc"), env.resource_version("lease/mai-operator")), (instance, lease));
