@@ -23,12 +23,6 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 
-    /// IANA time zone whose midnights divide days and months of usage. Absent: UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[A-Za-z]+([_+-][A-Za-z0-9]+)*(/[A-Za-z0-9_+-]+)*$')").message("server.timeZone must be an IANA name such as Europe/Warsaw"))]
-    #[schemars(length(max = 64))]
-    pub time_zone: Option<String>,
-
     /// Further environment variables, after those the instance sets itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(

@@ -228,7 +228,7 @@ mod tests {
     fn spec_becomes_the_environment_of_our_server() {
         let spec = json!({
             "displayName": "Company ABC", "expose": {"port": 8001},
-            "server": {"locale": "pl", "timeZone": "Europe/Warsaw", "env": [{"name": "EXTRA", "value": "1"}]},
+            "server": {"locale": "pl", "env": [{"name": "EXTRA", "value": "1"}]},
             "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
             "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b", "c/d"]},
             "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}
@@ -237,7 +237,6 @@ mod tests {
         for (name, value) in [
             ("WEBUI_NAME", "Company ABC"),
             ("ENV", "prod"),
-            ("MAI_TIME_ZONE", "Europe/Warsaw"),
             ("DEFAULT_LOCALE", "pl"),
             ("MAI_MAX_USERS", "7"),
             ("WEBUI_ADMIN_PASSWORD", "pw"),
