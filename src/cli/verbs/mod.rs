@@ -20,7 +20,6 @@ pub(super) mod restart;
 mod serve;
 mod status;
 mod validate;
-mod version;
 
 use std::process::ExitCode;
 
@@ -61,8 +60,6 @@ pub(super) enum Verb {
     Down(down::Args),
     /// Check documents without running anything, and print errors by file, line and field
     Validate(validate::Args),
-    /// Print the version of this program
-    Version,
     /// Run the chat server of one client
     // Boxed: the settings of a server are much bigger than any other verb's.
     Serve(Box<serve::Args>),
@@ -94,7 +91,6 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Reset(args) => reset::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
-        Verb::Version => version::run(),
         Verb::Serve(args) => serve::run(*args),
         Verb::Health(args) => health::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
