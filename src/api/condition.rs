@@ -48,6 +48,7 @@ pub enum Reason {
     PortTaken,
     PortConflict,
     MissingSecret,
+    MissingSessionKey,
     ImageUnavailable,
     NameTaken,
     Unschedulable,
