@@ -48,7 +48,6 @@ pub enum Reason {
     PortTaken,
     PortConflict,
     MissingSecret,
-    MissingSessionKey,
     ImageUnavailable,
     NameTaken,
     Unschedulable,

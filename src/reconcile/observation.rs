@@ -75,7 +75,6 @@ async fn derive<S: Source>(
         let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
         secrets.insert(reference, value);
     }
-    let session_key =
-        session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSessionKey, problem.clone()))?;
+    let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
     desired(instance, id.clone(), &secrets, session_key, platform)
 }
