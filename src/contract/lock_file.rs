@@ -6,9 +6,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
+
+/// Number of further attempts to lock a file. [`LockFile::holder`] locks it for an instant, so a single
+/// refusal proves no holder.
+const RETRIES: u32 = 5;
+/// Delay between two attempts.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// A locked file that names its holder. Unlocked when dropped.
 #[derive(Debug)]
@@ -32,9 +40,10 @@ pub enum LockError {
 
 impl LockFile {
     /// Locks `path`, which is created where it is missing, and writes `holder` into it. Waits for
-    /// nobody. A symbolic link is refused: whoever may write in the directory must not redirect the
+    /// no holder. A symbolic link is refused: whoever may write in the directory must not redirect the
     /// write.
     pub fn acquire(path: &Path, mode: u32, holder: &str) -> Result<Self, LockError> {
+        let mut retries = RETRIES;
         loop {
             let mut file = OpenOptions::new()
                 .read(true)
@@ -46,6 +55,11 @@ impl LockFile {
                 .open(path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
+                Err(Errno::WOULDBLOCK) if retries > 0 => {
+                    retries -= 1;
+                    sleep(RETRY_DELAY);
+                    continue;
+                }
                 Err(Errno::WOULDBLOCK) => return Err(LockError::Locked { holder: read_holder(&mut file)? }),
                 Err(errno) => return Err(io::Error::from(errno).into()),
             }
@@ -104,6 +118,22 @@ mod tests {
         assert_eq!(LockFile::holder(&path).unwrap(), None);
         let _again = LockFile::acquire(&path, 0o600, "2").unwrap();
         assert_eq!(LockFile::holder(&path).unwrap().as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn question_for_the_holder_keeps_nobody_from_locking() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = LockFile::acquire(&path, 0o600, "first").unwrap();
+        let file = File::open(&path).unwrap();
+        drop(held);
+        flock(&file, FlockOperation::NonBlockingLockShared).unwrap();
+        let asks = std::thread::spawn(move || {
+            sleep(2 * RETRY_DELAY);
+            drop(file);
+        });
+        assert!(LockFile::acquire(&path, 0o600, "second").is_ok());
+        asks.join().unwrap();
     }
 
     #[test]

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_is_seen_on_its_own_address_and_on_all_of_them() {
+    fn listener_takes_its_port_on_its_own_address_and_on_all() {
         for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
             let listener = TcpListener::bind(address).unwrap();
             let taken = listener.local_addr().unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_or_a_connection_that_is_just_closing_does_not_take_a_port() {
+    fn other_address_or_closing_connection_takes_no_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap();
         let beside = SocketAddr::new("127.0.0.2".parse().unwrap(), taken.port());
@@ -143,12 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn an_address_this_machine_does_not_have_is_an_error_and_not_a_taken_port() {
+    fn address_of_another_machine_is_an_error() {
         assert!(is_free("192.0.2.1:8001".parse().unwrap()).is_err());
     }
 
     #[test]
-    fn kernel_tables_are_read_in_the_byte_order_of_the_machine() {
+    fn kernel_tables_are_read_in_native_byte_order() {
         let v4 = format!("{:08X}:1F41", u32::from_ne_bytes([127, 0, 0, 1]));
         assert_eq!(address(&v4).unwrap(), "127.0.0.1:8001".parse().unwrap());
         let v6 = format!("{:024X}{:08X}:1F41", 0, u32::from_ne_bytes([0, 0, 0, 1]));

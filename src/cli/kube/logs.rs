@@ -23,11 +23,11 @@ pub(super) struct Args {
     #[arg(short, long)]
     follow: bool,
 
-    /// What the run before the present one wrote, when the server ended and was started again
+    /// Log of the previous run, if the server was restarted
     #[arg(short, long)]
     previous: bool,
 
-    /// How many lines to begin with
+    /// Number of lines to begin with
     #[arg(long, default_value_t = 100, value_name = "LINES")]
     tail: i64,
 }

@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// How many lines of each log
+    /// Number of lines of each log
     #[arg(long, default_value_t = 500, value_name = "LINES")]
     tail: i64,
 }

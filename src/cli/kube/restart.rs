@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// The instance
     name: String,
 
-    /// How long to wait until it answers again
+    /// Time to wait until it answers again
     #[arg(long, default_value = "3m", value_parser = crate::api::parse_duration, value_name = "TIME")]
     timeout: Duration,
 }

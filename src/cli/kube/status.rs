@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(short = 'A', long, conflicts_with = "name")]
     all_namespaces: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     output: Format,
 

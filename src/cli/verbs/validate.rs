@@ -19,7 +19,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_enum, value_name = "RUNTIME")]
     runtime: Option<Platform>,
 
-    /// How the findings are printed
+    /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_of_another_state_directory_or_without_labels_is_nobody_of_ours() {
+    fn process_of_another_state_directory_is_not_ours() {
         let theirs = environ(&labels(true), Path::new("/var/lib/mai2"));
         assert_eq!(Labels::parse(&theirs, Path::new("/var/lib/mai")), None);
         assert_eq!(

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_control_groups_memory_is_limited_by_the_kernel_all_the_same() {
+    fn memory_is_limited_without_control_groups_too() {
         let limiter = Limiter::new(Path::new("/state"), Groups::default());
         assert_eq!(limiter.used(), LimitedBy::NotDeclared);
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();

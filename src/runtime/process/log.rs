@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_goes_on_across_a_rotation_and_reads_older_lines_from_rotated_logs() {
+    fn reader_follows_a_rotation_and_reads_rotated_logs() {
         let (_kept, log) = written("one\ntwo\nthree\n");
         let (mut reader, text) = Reader::from_the_end(log.clone(), 2).unwrap();
         assert_eq!(text, b"two\nthree\n");

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_refuses_a_declared_place_that_held_something_else_before() {
+    fn removal_refuses_a_directory_with_files_of_others() {
         let (_kept, state) = state();
         let data = state.parent().unwrap().join("shared");
         std::fs::create_dir(&data).unwrap();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn removal_refuses_links_roots_parents_of_the_state_and_the_data_of_a_namesake() {
+    fn removal_refuses_links_roots_and_data_of_a_namesake() {
         let (_kept, state) = state();
         let abc = id("default", "abc", "1");
         let real = state.parent().unwrap().join("real");
