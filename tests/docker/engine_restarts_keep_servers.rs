@@ -54,7 +54,7 @@ fn engine_restart_during_deployment_reaches_declared_state() {
                     env.workspace.condition("midway", "Ready").map(|(_, _, message)| message).unwrap_or_default();
                 // Docker 20.10, killed while it starts a container, keeps the port allocated until
                 // its next regular restart. A reconciler can only report that.
-                if message.contains("a restart of the engine cures") {
+                if message.contains("no longer exists; restart the engine") {
                     assert_eq!(order, "kill", "{message}");
                     engine::send("restart");
                 }
