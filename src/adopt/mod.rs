@@ -61,7 +61,7 @@ pub enum AdoptError {
     SeveralServices(String),
     #[error("it has no service {name}; it has {known}")]
     NoSuchService { name: String, known: String },
-    #[error("the variable {0} is used and has no value; set it in the environment or in .env beside the file")]
+    #[error("the variable {0} is used and has no value; set it in the environment or in .env next to the file")]
     NoValue(String),
     #[error("{0:?} cannot name an instance; choose a name of lower-case letters, digits and dashes with --name")]
     BadName(String),

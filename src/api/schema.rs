@@ -355,7 +355,7 @@ mod tests {
             ),
             (json!({"displayName": "A", "server": {"kind": "OpenWebUI"}}), "server.kind cannot change"),
         ] {
-            let Err(found) = check(&document(spec), Some(&old), None) else { panic!("{expected} was not said") };
+            let Err(found) = check(&document(spec), Some(&old), None) else { panic!("{expected} was not reported") };
             assert!(found.iter().any(|finding| finding.message.starts_with(expected)), "{found:?}");
         }
         assert!(

@@ -146,7 +146,7 @@ impl Serialize for MicroUsd {
 /// absent or nonsense is `None`.
 ///
 /// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide
-/// the tokens beside it.
+/// the tokens next to it.
 pub fn deserialize_dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(raw.get().trim_matches('"').parse().ok())

@@ -261,7 +261,7 @@ mod tests {
             "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b"], "baseUrl": "http://up/v1/"},
         });
         let workload = build(spec, &[("or", "key", "sk-or-v1-x")]).unwrap();
-        let told: Vec<(&str, String)> =
+        let actual: Vec<(&str, String)> =
             workload.env.keys().map(|name| (name.as_str(), text(&workload, name).unwrap())).collect();
         let expected = [
             ("DEFAULT_LOCALE", "pl-PL"),
@@ -276,7 +276,7 @@ mod tests {
             ("WEBUI_SECRET_KEY", "session-key"),
         ]
         .map(|(name, value)| (name, value.to_owned()));
-        assert_eq!(told, expected);
+        assert_eq!(actual, expected);
         assert!(!format!("{workload:?}").contains("sk-or-v1-x"), "a secret shows in Debug");
     }
 

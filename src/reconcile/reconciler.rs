@@ -137,8 +137,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let runtime = &self.context.runtime;
         tracing::info!(instance = id.log_name(), "{action}");
         self.add_finalizer(instance, id).await?;
-        // People are told of what takes a while before it begins, but of an image that is only tried
-        // again they know more already.
+        // Anything that takes a while is shown before it begins; of an image that is only tried again the
+        // status says more already.
         let takes_a_while = match action {
             Action::Recreate(_) => runtime.platform().recreates_slowly,
             Action::Prepare(_) => !is_retry(previous, status),

@@ -64,7 +64,7 @@ pub enum RuntimeError {
         instance: String,
         /// The port.
         port: u16,
-        /// The listener, as far as it can be told.
+        /// The listener, as far as it is known.
         holder: String,
     },
     /// I/O: a directory of the instance cannot be written.

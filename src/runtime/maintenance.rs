@@ -1,7 +1,7 @@
 //! The lock of an administrator's command on an instance: while it works on the data, no reconciler
 //! starts, stops or changes the server.
 //!
-//! It is a locked file beside the secrets and logs of the instance, unlocked when the command ends,
+//! It is a locked file next to the secrets and logs of the instance, unlocked when the command ends,
 //! however it ends.
 
 use std::io;

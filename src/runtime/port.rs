@@ -132,9 +132,9 @@ mod tests {
     fn other_address_or_closing_connection_takes_no_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap();
-        let beside = SocketAddr::new("127.0.0.2".parse().unwrap(), taken.port());
-        assert!(is_free(beside).unwrap());
-        assert!(listeners(beside).is_empty());
+        let other = SocketAddr::new("127.0.0.2".parse().unwrap(), taken.port());
+        assert!(is_free(other).unwrap());
+        assert!(listeners(other).is_empty());
         let client = std::net::TcpStream::connect(taken).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         drop((accepted, listener));

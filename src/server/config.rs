@@ -79,7 +79,7 @@ pub struct Config {
     #[arg(long, env = environment::OPENAI_API_KEY, hide_env_values = true, value_parser = secret)]
     pub openai_api_key: Option<SecretString>,
 
-    /// Base URL of an Ollama whose models are offered beside the upstream's
+    /// Base URL of an Ollama whose models are offered in addition to the upstream's
     #[arg(long, env = environment::OLLAMA_BASE_URL)]
     pub ollama_base_url: Option<String>,
 

@@ -88,7 +88,7 @@ pub const FIELDS: &[Field] = &[
         },
     ),
     all("spec.openRouter.mock", "Answers from a mock inside the server."),
-    all("spec.ollama.baseUrl", "Ollama that the server calls beside or instead of the upstream."),
+    all("spec.ollama.baseUrl", "Ollama that the server calls, in addition to the upstream or instead of it."),
     Field {
         path: "spec.storage.data.size",
         process: Unsupported(NO_SIZE),

@@ -66,14 +66,14 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
         if outlives_program { "leaves the servers running" } else { "stops everything" }
     );
     let problems = tokio::spawn(print_problems(source.problems()));
-    let (transitions, told) = mpsc::unbounded_channel();
-    let printer = tokio::spawn(print_transitions(told));
+    let (transitions, receiver) = mpsc::unbounded_channel();
+    let printer = tokio::spawn(print_transitions(receiver));
     let context =
         Arc::new(reconcile::Context { source, runtime, record: state.clone(), transitions, metrics: Box::new(()) });
 
     let manager = Arc::new(ServiceManager::from_environment());
-    let told = Arc::clone(&manager);
-    let stop = stop.inspect(move |()| told.stopping());
+    let stopping = Arc::clone(&manager);
+    let stop = stop.inspect(move |()| stopping.stopping());
     let signs_of_life = tokio::spawn({
         let manager = Arc::clone(&manager);
         async move { manager.keep_alive().await }
@@ -99,11 +99,11 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     Ok(stopped?)
 }
 
-async fn print_transitions(mut told: mpsc::UnboundedReceiver<Transition>) {
-    while let Some(transition) = told.recv().await {
+async fn print_transitions(mut transitions: mpsc::UnboundedReceiver<Transition>) {
+    while let Some(transition) = transitions.recv().await {
         let Transition { name, ready, reason, message, address, listen, gone, .. } = transition;
         let line = if gone {
-            format!("{name:<20} gone        its data stays unless its document said deletionPolicy: Delete")
+            format!("{name:<20} gone        its data stays unless its document declared deletionPolicy: Delete")
         } else if ready {
             let next = match listen {
                 Some(listen) => next_step(listen).await,
@@ -128,13 +128,13 @@ async fn next_step(listen: SocketAddr) -> &'static str {
 }
 
 async fn print_problems(mut problems: watch::Receiver<Vec<Problem>>) {
-    let mut told: Vec<Problem> = Vec::new();
+    let mut printed: Vec<Problem> = Vec::new();
     loop {
         let now = problems.borrow_and_update().clone();
-        for problem in now.iter().filter(|problem| !told.contains(problem)) {
+        for problem in now.iter().filter(|problem| !printed.contains(problem)) {
             say(&format!("{:<20} problem     {problem}", problem.instance.as_ref().map_or("", |(_, name)| name)));
         }
-        told = now;
+        printed = now;
         if problems.changed().await.is_err() {
             return;
         }

@@ -111,7 +111,7 @@ fn confirmed(args: &Args, instance: &NamedInstance) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let what = if args.everything { "all data of" } else { "the configuration of" };
-    eprint!("This stops {name}, copies its data, and wipes {what} {name}. Type the name of the instance to go on: ");
+    eprint!("This stops {name}, copies its data, and wipes {what} {name}. Type the name of the instance to continue: ");
     std::io::stderr().flush()?;
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;

@@ -16,8 +16,8 @@ pub(super) fn friendly(question: &str, model: &str) -> Vec<String> {
          before you connect a real key.\n\n\
          ### What you can try\n\n\
          1. **Stop** this answer while it is being written.\n\
-         2. **Reload** the page: the answer goes on where it was.\n\
-         3. Ask `mock: error=429` to see how a refusal of the upstream is told.\n\n\
+         2. **Reload** the page: the answer continues where it was.\n\
+         3. Ask `mock: error=429` to see how a refusal of the upstream is shown.\n\n\
          ### A piece of code\n\n\
          ```python\nfrom openai import OpenAI\n\nclient = OpenAI(base_url=\"https://your-instance/api/v1\", api_key=\"sk-...\")\n\
          for chunk in client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}],\n    stream=True,\n):\n    if chunk.choices:\n        print(chunk.choices[0].delta.content or \"\", end=\"\")\n```\n\n\

@@ -62,9 +62,9 @@ mod tests {
             "1 2 0:1 / / rw - overlay overlay rw\n3 1 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
         );
         assert_eq!(own_containers(&inside), [id]);
-        let beside = format!(
+        let other = format!(
             "3 1 8:1 /var/lib/docker/containers/{id}/hostname /mnt/x rw - ext4 /dev/sda1 rw\n22 1 0:5 / /proc rw - proc proc rw\n"
         );
-        assert!(own_containers(&beside).is_empty());
+        assert!(own_containers(&other).is_empty());
     }
 }

@@ -168,7 +168,7 @@ fn route_fault(route: &LiveObject) -> Option<Fault> {
     let Some(parent) = parents.and_then(|parents| parents.first()) else {
         return Some(Fault {
             cause: Cause::NotAccepted,
-            detail: "no Gateway has taken up its HTTPRoute yet".to_owned(),
+            detail: "no Gateway has accepted its HTTPRoute yet".to_owned(),
         });
     };
     let accepted = parent["conditions"].as_array()?.iter().find(|condition| condition["type"] == "Accepted")?;

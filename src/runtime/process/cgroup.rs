@@ -211,12 +211,12 @@ mod tests {
 
     #[test]
     fn limits_are_written_in_the_words_of_each_version() {
-        let said = |controller, unified, amount| settings(controller, unified, amount);
-        assert_eq!(said(Controller::Memory, true, 1 << 30), [("memory.max", "1073741824".to_owned())]);
-        assert_eq!(said(Controller::Memory, false, 5), [("memory.limit_in_bytes", "5".to_owned())]);
-        assert_eq!(said(Controller::Cpu, true, 1500), [("cpu.max", "150000 100000".to_owned())]);
+        let written = |controller, unified, amount| settings(controller, unified, amount);
+        assert_eq!(written(Controller::Memory, true, 1 << 30), [("memory.max", "1073741824".to_owned())]);
+        assert_eq!(written(Controller::Memory, false, 5), [("memory.limit_in_bytes", "5".to_owned())]);
+        assert_eq!(written(Controller::Cpu, true, 1500), [("cpu.max", "150000 100000".to_owned())]);
         let v1 = [("cpu.cfs_period_us", "100000".to_owned()), ("cpu.cfs_quota_us", "50000".to_owned())];
-        assert_eq!(said(Controller::Cpu, false, 500), v1);
+        assert_eq!(written(Controller::Cpu, false, 500), v1);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Limiter {
     }
 
     /// Sets the limits of a process; may be repeated. Never fails: what cannot be limited runs
-    /// without, and that is told once.
+    /// without, which is logged once.
     pub(super) fn apply(&self, key: &str, pid: u32, limits: Limits) {
         if limits == Limits::default() {
             return;

@@ -4,7 +4,7 @@
 //!   it in the ledger, and returns the answer as a `metered_body`, which closes the ledger row when
 //!   it ends.
 //! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`,
-//!   saves it, and goes on without readers; [`Answers::follow`] streams it to any number of them.
+//!   saves it, and continues without readers; [`Answers::follow`] streams it to any number of them.
 //! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
 //! * [`AnswerFailure`]: the reason of a failed answer, stored as a code and worded for each reader.
 //!

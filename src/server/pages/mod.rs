@@ -46,7 +46,7 @@ use axum::{
 
 use super::{Config, Endpoint, auth::Sessions};
 
-/// The routes of every page, each declared beside its handlers.
+/// The routes of every page, each declared next to its handlers.
 pub const ROUTES: &[&[Endpoint]] = &[
     account::ROUTES,
     assets::ROUTES,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::i18n::Locale;
 
-/// A page's entry in the navigation, declared beside its routes. Templates of the page compare it
+/// A page's entry in the navigation, declared next to its routes. Templates of the page compare it
 /// with each entry, to mark the current one.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {

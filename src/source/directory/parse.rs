@@ -155,8 +155,8 @@ fn broken(chunk: Chunk<'_>, error: &serde_saphyr::Error) -> Content {
     let message = if secret {
         "is not valid YAML; the line is not shown since it may hold a secret".to_owned()
     } else {
-        let said = error.without_snippet().to_string();
-        format!("is not valid YAML: {}", said.lines().next().unwrap_or_default().trim())
+        let message = error.without_snippet().to_string();
+        format!("is not valid YAML: {}", message.lines().next().unwrap_or_default().trim())
     };
     Content::Broken { place, message, guess: guess_key(chunk.text), secret }
 }

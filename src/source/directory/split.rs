@@ -87,8 +87,8 @@ mod tests {
                 let original: Vec<&str> = text.lines().skip(from).take(count).collect();
                 prop_assert_eq!(chunk.text.lines().collect::<Vec<_>>(), original);
             }
-            let said = |text: &str| text.lines().filter(|line| ["a: 1", "  b"].contains(line)).count();
-            prop_assert_eq!(split(&text).iter().map(|chunk| said(chunk.text)).sum::<usize>(), said(&text));
+            let count = |text: &str| text.lines().filter(|line| ["a: 1", "  b"].contains(line)).count();
+            prop_assert_eq!(split(&text).iter().map(|chunk| count(chunk.text)).sum::<usize>(), count(&text));
         }
     }
 }

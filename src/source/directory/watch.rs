@@ -121,7 +121,7 @@ impl Follower {
                 () = sleep_until(next_look.into()) => {}
             }
             if let Err(error) = self.look().await {
-                tracing::error!(%error, "what changed in the directory could not be taken up; it is tried again");
+                tracing::error!(%error, "the changes of the directory could not be stored; they are tried again");
                 self.unfinished = true;
             }
             next_look = Instant::now() + POLL;
@@ -133,7 +133,7 @@ impl Follower {
         }
     }
 
-    /// Scans the tree and takes up what changed.
+    /// Scans the tree and stores what changed.
     async fn look(&mut self) -> Result<(), StateError> {
         let (root, previous) = (self.root.clone(), Arc::clone(&self.tree));
         let scanned = tokio::task::spawn_blocking(move || scan(&root, &previous)).await;
@@ -220,6 +220,6 @@ fn unshowable(row: &KnownDocument, error: &serde_json::Error) {
         namespace = row.namespace,
         name = row.name,
         %error,
-        "the last good document is not understood by this version of mai; mend the instance's document to go on"
+        "the last good document is not understood by this version of mai; correct the instance's document"
     );
 }

@@ -12,7 +12,7 @@ impl Scene {
 }
 
 fn waits(cause: Cause, started_ago: i64) -> Scene {
-    let fault = Fault { cause, detail: "said by the cluster".into() };
+    let fault = Fault { cause, detail: "the cluster's words".into() };
     Scene::running(Readiness::Waiting(fault), started_ago).in_a_cluster()
 }
 
@@ -73,7 +73,7 @@ fn silent_server_is_unhealthy_after_its_start_period() {
 
 #[test]
 fn replacement_has_its_start_period_unless_it_has_failed() {
-    let late = "not ready 60s after it was declared: said by the cluster";
+    let late = "not ready 60s after it was declared: the cluster's words";
     for (cause, started_ago, rolled_back) in [
         (Cause::Starting, 59, None),
         (Cause::Starting, 60, Some(late)),
@@ -82,9 +82,9 @@ fn replacement_has_its_start_period_unless_it_has_failed() {
         (Cause::Unschedulable, 59, None),
         (Cause::Unschedulable, 60, Some(late)),
         (Cause::VolumePending, 59, None),
-        (Cause::CrashLoop, 1, Some("said by the cluster")),
-        (Cause::ImageUnavailable, 1, Some("said by the cluster")),
-        (Cause::Refused, 1, Some("said by the cluster")),
+        (Cause::CrashLoop, 1, Some("the cluster's words")),
+        (Cause::ImageUnavailable, 1, Some("the cluster's words")),
+        (Cause::Refused, 1, Some("the cluster's words")),
     ] {
         let scene = waits(cause, started_ago).replaced();
         let decision = scene.decide();
@@ -133,14 +133,14 @@ fn auxiliary_objects_are_repaired_in_every_state() {
         ("starting", waits(Cause::Starting, 9), Action::Update(auxiliary()), "Starting"),
         ("replaced, and ready", Scene::running(ready(), 9).replaced(), Action::Update(auxiliary()), "Ready"),
         ("another one is declared", Scene::running(ready(), 99).differs(), Action::Recreate(both()), "Replacing"),
-        ("put back", Scene::running(ready(), 99).differs().rejected(), Action::Update(auxiliary()), "RolledBack"),
+        ("rolled back", Scene::running(ready(), 99).differs().rejected(), Action::Update(auxiliary()), "RolledBack"),
         (
-            "put back, starting",
+            "rolled back, starting",
             waits(Cause::Starting, 9).differs().rejected(),
             Action::Update(auxiliary()),
             "RolledBack",
         ),
-        ("put back, stopped", Scene::new(stopped()).differs().rejected(), Action::Resume, "Starting"),
+        ("rolled back, stopped", Scene::new(stopped()).differs().rejected(), Action::Resume, "Starting"),
         ("stopped, changed", Scene::new(stopped()).differs(), Action::Recreate(both()), "Starting"),
         ("nothing there", Scene::new(Presence::Absent), Action::Start, "Starting"),
         ("suspended", suspended(stopped()), Action::Update(auxiliary()), "Suspended"),
@@ -216,7 +216,7 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
 fn each_component_has_a_condition_while_it_is_known() {
     let component = |kind, fault: Option<Cause>| Component {
         kind,
-        fault: fault.map(|cause| Fault { cause, detail: "said by the cluster".into() }),
+        fault: fault.map(|cause| Fault { cause, detail: "the cluster's words".into() }),
     };
     for (kind, name, cause, reason) in [
         (ComponentKind::Storage, "StorageReady", Cause::VolumePending, "VolumePending"),
@@ -225,14 +225,14 @@ fn each_component_has_a_condition_while_it_is_known() {
     ] {
         let mut scene = Scene::running(ready(), 9).in_a_cluster();
         scene.components = vec![component(kind, Some(cause))];
-        let troubled = scene.decide();
-        assert_eq!(condition(&troubled, name), ("False".to_owned(), reason.to_owned()));
-        let told = troubled.status.conditions.iter().find(|condition| condition.type_ == name).unwrap();
-        assert_eq!(told.message, "said by the cluster");
+        let faulty = scene.decide();
+        assert_eq!(condition(&faulty, name), ("False".to_owned(), reason.to_owned()));
+        let shown = faulty.status.conditions.iter().find(|condition| condition.type_ == name).unwrap();
+        assert_eq!(shown.message, "the cluster's words");
         // A running server keeps running.
-        assert_eq!(condition(&troubled, "Ready").0, "True");
+        assert_eq!(condition(&faulty, "Ready").0, "True");
 
-        scene.previous = troubled.status;
+        scene.previous = faulty.status;
         scene.components = vec![component(kind, None)];
         let sound = scene.decide();
         assert_eq!(condition(&sound, name), ("True".to_owned(), "Ready".to_owned()));

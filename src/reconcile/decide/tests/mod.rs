@@ -225,7 +225,7 @@ fn each_scene_has_one_next_action() {
             "RolledBack",
         ),
         (
-            "put back, and failing",
+            "rolled back, and failing",
             Scene::running(Readiness::Failing { probes: 3, detail: "503".into() }, 99).differs().rejected(),
             stop("3 probes in a row failed: 503"),
             "False",
@@ -272,7 +272,7 @@ fn each_scene_has_one_next_action() {
         ("stopped by hand", Scene::new(stopped()).exited(0, 0), Action::Resume, "False", "Restarting"),
         ("stopped, then changed", Scene::new(stopped()).differs(), Action::Recreate(changes()), "False", "Starting"),
         (
-            "put back, then stopped by hand",
+            "rolled back, then stopped by hand",
             Scene::new(stopped()).differs().rejected(),
             Action::Resume,
             "False",

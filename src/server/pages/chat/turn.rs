@@ -55,7 +55,7 @@ impl Turn {
     }
 }
 
-/// Returns what is said below an answer that did not end by itself.
+/// Returns the line below an answer that did not end by itself.
 fn notice(t: ChatTexts, message: &Message) -> Option<Notice> {
     match message.status {
         MessageStatus::Done | MessageStatus::Streaming => None,
