@@ -1,4 +1,5 @@
-//! Logins at image registries, as Secrets of type `kubernetes.io/dockerconfigjson` hold them. Values never leave `SecretString`.
+//! Credentials of image registries, from Secrets of type `kubernetes.io/dockerconfigjson`. Values never
+//! leave `SecretString`.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +7,27 @@ use k8s_openapi::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-/// The key such a Secret holds its logins under.
+/// Key of the credentials in such a Secret.
 pub const DOCKER_CONFIG: &str = ".dockerconfigjson";
-/// Docker's own registry, by the name that references leave out.
+/// Docker's own registry, which references may leave out.
 const HUB: &str = "docker.io";
-/// Other names people write for it.
+/// Other names of it.
 const ALSO_HUB: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
-/// Logins by registry; the first that fits an image is its own.
+/// Credentials of several registries.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryLogins(Vec<RegistryLogin>);
 
-/// One login.
+/// Credentials of one registry, or of a part of it.
 #[derive(Clone, Debug)]
 pub struct RegistryLogin {
     /// Host, with a port where it has one.
     pub registry: String,
-    /// Path below which it counts, without slashes around it; empty for all of the registry.
+    /// Path below which they apply, without outer slashes; empty for the whole registry.
     path: String,
-    /// Whose login it is.
+    /// User name.
     pub username: String,
-    /// With which password or token.
+    /// Password or token.
     pub password: SecretString,
 }
 
@@ -43,7 +44,7 @@ struct Auth {
 }
 
 impl RegistryLogins {
-    /// Takes in what a Secret holds. The error says what is wrong and quotes no value.
+    /// Adds the credentials of a Secret. The error names the problem and quotes no value.
     pub fn add(&mut self, docker_config: &SecretString) -> Result<(), String> {
         let config: DockerConfig = serde_json::from_str(docker_config.expose_secret())
             .map_err(|_| "is no JSON of the form {\"auths\": {\"REGISTRY\": {\"auth\": …}}}".to_owned())?;
@@ -59,8 +60,8 @@ impl RegistryLogins {
         Ok(())
     }
 
-    /// The login for an image: of those for its registry the one for the longest path that it is below.
-    pub fn of(&self, image: &str) -> Option<&RegistryLogin> {
+    /// Returns the credentials for an image: of those for its registry the ones for the longest path above it.
+    pub fn login_for(&self, image: &str) -> Option<&RegistryLogin> {
         let (host, name) = place(image);
         let below = |path: &str| {
             path.is_empty()
@@ -126,9 +127,9 @@ mod tests {
             ("docker.io/company/mai", Some("hub")),
             ("localhost/mai", None),
         ] {
-            assert_eq!(logins.of(image).map(|login| login.username.as_str()), expected, "{image}");
+            assert_eq!(logins.login_for(image).map(|login| login.username.as_str()), expected, "{image}");
         }
-        assert_eq!(logins.of("registry.example.com:5000/team/mai").unwrap().password.expose_secret(), "t:1");
+        assert_eq!(logins.login_for("registry.example.com:5000/team/mai").unwrap().password.expose_secret(), "t:1");
         assert!(!format!("{logins:?}").contains("t:1"));
     }
 

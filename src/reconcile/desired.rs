@@ -351,7 +351,7 @@ mod tests {
         let login =
             |password: &str| json!({"auths": {"r.example": {"username": "u", "password": password}}}).to_string();
         let workload = of(&login("one")).unwrap();
-        assert_eq!(workload.registries.of("r.example/mai:1").unwrap().password.expose_secret(), "one");
+        assert_eq!(workload.registries.login_for("r.example/mai:1").unwrap().password.expose_secret(), "one");
         assert_eq!(of(&login("two")).unwrap().hash, workload.hash);
         let blocked = of("sesame").unwrap_err();
         assert_eq!(blocked.reason, Reason::MissingSecret);

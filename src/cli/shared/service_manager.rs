@@ -41,12 +41,12 @@ impl ServiceManager {
 
     /// Notifies that this program is ready.
     pub(in crate::cli) fn ready(&self) {
-        self.tell("READY=1");
+        self.notify("READY=1");
     }
 
     /// Notifies that this program is stopping.
     pub(in crate::cli) fn stopping(&self) {
-        self.tell("STOPPING=1");
+        self.notify("STOPPING=1");
     }
 
     /// Says again and again that this program is alive; never returns. It lives in a task of the
@@ -57,11 +57,11 @@ impl ServiceManager {
         let mut ticks = tokio::time::interval(interval);
         loop {
             ticks.tick().await;
-            self.tell("WATCHDOG=1");
+            self.notify("WATCHDOG=1");
         }
     }
 
-    fn tell(&self, state: &str) {
+    fn notify(&self, state: &str) {
         if let Some((socket, address)) = &self.socket
             && let Err(error) = socket.send_to_addr(state.as_bytes(), address)
         {

@@ -87,7 +87,7 @@ pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), Run
 
 async fn pull_now(docker: &Docker, workload: &Workload) -> Result<(), bollard::errors::Error> {
     let (name, tag) = split(&workload.image);
-    let credentials = workload.registries.of(&workload.image).map(|login| DockerCredentials {
+    let credentials = workload.registries.login_for(&workload.image).map(|login| DockerCredentials {
         username: Some(login.username.clone()),
         password: Some(login.password.expose_secret().to_owned()),
         serveraddress: Some(login.registry.clone()),

@@ -13,7 +13,7 @@ pub(super) fn write(home: &Path, pid: u32, start_ticks: u64) -> io::Result<()> {
 }
 
 /// Removes the request for this very process. Returns false when there is none.
-pub(super) fn take(home: &Path, pid: u32, start_ticks: u64) -> bool {
+pub(super) fn consume(home: &Path, pid: u32, start_ticks: u64) -> bool {
     let file = file(home);
     let is_requested = std::fs::read_to_string(&file).is_ok_and(|request| request == content(pid, start_ticks));
     if is_requested {

@@ -79,7 +79,7 @@ impl Supervision {
         let ending = run.process.reap();
         self.limiter.clear(&self.key);
         let home = run.log.parent().unwrap_or(&run.log);
-        let wanted = run.is_ending() || restart_request::take(home, run.process.pid(), run.process.start_ticks());
+        let wanted = run.is_ending() || restart_request::consume(home, run.process.pid(), run.process.start_ticks());
         let exit = if wanted {
             None
         } else {

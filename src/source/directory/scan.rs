@@ -69,7 +69,7 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -259,7 +259,7 @@ impl Scan<'_> {
                 return;
             }
         };
-        let stamp = Stamp::of(&metadata);
+        let stamp = Stamp::from_metadata(&metadata);
         let known = self.previous.files.get(shown);
         let file = match known {
             Some(known) if known.stamp == stamp && known.content.is_ok() && !known.unsettled => known.clone(),

@@ -73,10 +73,10 @@ impl Follower {
             problems,
             output,
         };
-        follower.look().await?;
+        follower.rescan().await?;
         if !follower.missing.is_empty() {
             tokio::time::sleep(BELIEF).await;
-            follower.look().await?;
+            follower.rescan().await?;
         }
         Ok(follower)
     }
@@ -120,7 +120,7 @@ impl Follower {
                 () = file_events.settled() => {}
                 () = sleep_until(next_look.into()) => {}
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.rescan().await {
                 tracing::error!(%error, "the changes of the directory could not be stored; they are tried again");
                 self.unfinished = true;
             }
@@ -134,7 +134,7 @@ impl Follower {
     }
 
     /// Scans the tree and stores what changed.
-    async fn look(&mut self) -> Result<(), StateError> {
+    async fn rescan(&mut self) -> Result<(), StateError> {
         let (root, previous) = (self.root.clone(), Arc::clone(&self.tree));
         let scanned = tokio::task::spawn_blocking(move || scan(&root, &previous)).await;
         let Ok(tree) = scanned else {
