@@ -39,7 +39,7 @@ pub enum BackupError {
         source: sqlx::Error,
     },
     /// The copy differs from what was written.
-    #[error("{path} did not stand the check after it was written: {what}")]
+    #[error("{path} failed its verification after it was written: {what}")]
     Unverified {
         /// The file.
         path: PathBuf,

@@ -77,7 +77,7 @@ pub enum NetworkFailure {
     #[error("no answer within {} s", .0.as_secs())]
     AnswerTimeout(Duration),
     /// Nothing came for this time in the middle of an answer.
-    #[error("it fell silent for {} s", .0.as_secs())]
+    #[error("no data for {} s", .0.as_secs())]
     Silence(Duration),
     /// The message of the system or of a library.
     #[error("{0}")]

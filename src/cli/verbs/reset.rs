@@ -104,7 +104,7 @@ fn confirmed(args: &Args, instance: &NamedInstance) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         if !args.yes {
             anyhow::bail!(
-                "nobody can be asked, because standard input is no terminal; say --yes to wipe the {} of {name}",
+                "standard input is not a terminal, so there is no confirmation; pass --yes to wipe the {} of {name}",
                 args.what()
             );
         }

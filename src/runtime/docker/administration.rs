@@ -23,7 +23,7 @@ impl DockerRuntime {
             .cache
             .containers(&self.engine.docker)
             .await
-            .map_err(|error| runtime_error("look at the containers", "all instances".to_owned(), error))?;
+            .map_err(|error| runtime_error("list of the containers", "all instances".to_owned(), error))?;
         let labelled = all.iter().filter_map(|container| container.labels.as_ref());
         let ours = labelled.filter(|labels| labels::read_state(labels) == Some(self.engine.state_id.as_str()));
         Ok(ours.filter_map(labels::read_owner).collect::<BTreeSet<_>>().into_iter().collect())
@@ -69,7 +69,7 @@ impl DockerRuntime {
     async fn containers(&self, id: &InstanceId) -> Result<InstanceContainers, RuntimeError> {
         self.engine.cache.forget();
         let all = self.engine.cache.containers(&self.engine.docker).await;
-        Ok(InstanceContainers::from_list(id, &Names::new(id)?, &all.map_err(failed("look at the containers", id))?))
+        Ok(InstanceContainers::from_list(id, &Names::new(id)?, &all.map_err(failed("list of the containers", id))?))
     }
 
     /// Returns the container that serves an instance.

@@ -128,7 +128,7 @@ impl Engine {
 
     /// Returns the containers of an instance.
     pub(super) async fn containers(&self, id: &InstanceId, names: &Names) -> Result<InstanceContainers, RuntimeError> {
-        let all = self.cache.containers(&self.docker).await.map_err(failed("look at the containers", id))?;
+        let all = self.cache.containers(&self.docker).await.map_err(failed("list of the containers", id))?;
         Ok(InstanceContainers::from_list(id, names, &all))
     }
 
@@ -144,7 +144,7 @@ impl Engine {
                 self.cache.forget();
                 Ok(None)
             }
-            Err(error) => Err(failed("look at its container", id)(error)),
+            Err(error) => Err(failed("inspection of its container", id)(error)),
         }
     }
 

@@ -119,7 +119,7 @@ pub(super) fn runtime_error(action: &'static str, instance: String, error: Error
 /// Returns the error of an instance that has no container.
 pub(super) fn no_container(id: &InstanceId) -> RuntimeError {
     RuntimeError::Refused {
-        action: "look for its container",
+        action: "search for its container",
         instance: id.to_string(),
         message: "no container carries its labels; `mai compose` makes it".to_owned(),
         source: None,

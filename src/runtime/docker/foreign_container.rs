@@ -27,7 +27,7 @@ impl ForeignContainer {
         let container = match inspect::inspect_container(&docker, name).await {
             Ok(container) => container,
             Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(failed("look at the container", name, error)),
+            Err(error) => return Err(failed("inspection of the container", name, error)),
         };
         let labelled = container.config.and_then(|config| config.labels).unwrap_or_default();
         let runs = container.state.and_then(|state| state.running) == Some(true);

@@ -28,7 +28,7 @@ impl Engine {
     pub(super) async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.note_instance(id, workload);
         let names = Names::new(id)?;
-        let all = self.cache.containers(&self.docker).await.map_err(failed("look at the containers", id))?;
+        let all = self.cache.containers(&self.docker).await.map_err(failed("list of the containers", id))?;
         let containers = InstanceContainers::from_list(id, &names, &all);
         let active = match &containers.active {
             Some(reference) => self.inspect(id, reference).await?,
@@ -92,12 +92,12 @@ impl Engine {
 
     async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
         let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(failed("look at its image", &workload.id))?;
+            self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", &workload.id))?;
         let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
 
-    /// Returns whether it is_running, and how it differs from what is declared.
+    /// Returns the presence of the server, and how it differs from what is declared.
     async fn presence(
         &self,
         id: &InstanceId,
@@ -167,7 +167,7 @@ impl Engine {
         container: &ContainerInspectResponse,
     ) -> Result<Vec<Change>, RuntimeError> {
         let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(failed("look at its image", &workload.id))?;
+            self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", &workload.id))?;
         let values = workload.secret_values();
         let file =
             (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));

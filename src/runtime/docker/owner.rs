@@ -54,14 +54,14 @@ pub(super) async fn give(
             })?;
             continue;
         }
-        let look = async || top(docker, target, path).await.map_err(failed("look at the owner of a volume", id));
+        let look = async || top(docker, target, path).await.map_err(failed("inspection of the owner of a volume", id));
         let Some(found) = look().await?.filter(|found| found.owner != Some(USER)) else { continue };
         let options: UploadToContainerOptions = UploadToContainerOptionsBuilder::new().path(path).build();
         let archive = bollard::body_full(directory_of_user(path, found.mode).into());
         docker
             .upload_to_container(target, Some(options), archive)
             .await
-            .map_err(failed("giving of a volume to the server's user", id))?;
+            .map_err(failed("change of the owner of a volume", id))?;
         if look().await?.is_some_and(|found| found.owner != Some(USER)) {
             return Err(RuntimeError::Unsupported(format!(
                 "{} of {id} does not belong to user {USER}, which its server runs as, and cannot be given to it from here; run: chown -R {USER}:{USER} {}",

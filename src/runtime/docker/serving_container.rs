@@ -31,7 +31,7 @@ impl ServingContainer {
     pub async fn find(options: &DockerOptions, id: &InstanceId) -> Result<Self, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let names = Names::new(id)?;
-        let all = inspect::list_containers(&docker).await.map_err(failed("look at the containers", id))?;
+        let all = inspect::list_containers(&docker).await.map_err(failed("list of the containers", id))?;
         let container = InstanceContainers::from_list(id, &names, &all).active.ok_or_else(|| no_container(id))?;
         Ok(Self { docker, id: id.clone(), container })
     }

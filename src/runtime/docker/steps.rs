@@ -97,7 +97,7 @@ impl Engine {
                 Outcome::Changed => snapshot = self.snapshot(goal, id, &names, workload).await?,
             }
         }
-        let message = "its containers are changed by somebody else all the time".to_owned();
+        let message = "another program keeps changing its containers; stop that program".to_owned();
         Err(RuntimeError::Refused { action: "change", instance: id.to_string(), message, source: None })
     }
 

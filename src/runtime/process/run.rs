@@ -40,7 +40,7 @@ pub(super) struct Run {
     limited: AtomicBool,
     /// It was started by a former reconciler.
     pub(super) was_found: bool,
-    /// RunningServer on its way out: the reconciler that it ends with is gone.
+    /// Orphaned: it ends together with its reconciler, which is gone.
     orphaned: bool,
 }
 

@@ -64,7 +64,7 @@ texts! {
         pl: format!("brak odpowiedzi przez {seconds} s"),
     }
     silence(seconds: u64) {
-        en: format!("it fell silent for {seconds} s"),
+        en: format!("no data for {seconds} s"),
         pl: format!("nic nie przysłał przez {seconds} s"),
     }
 }
