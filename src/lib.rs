@@ -1,7 +1,7 @@
 //! mAI operator: one private AI assistant per client company, declared in YAML.
 //!
-//! `docs/architecture.md` has the map of rooms with what each may import. From a document to a running
-//! server:
+//! `docs/architecture.md` has the map of rooms with what each may import. From a document to a
+//! running server:
 //!
 //! * [`api`]: the `MaiInstance` document: types, defaults, CEL rules, conditions, and the table that says
 //!   what each field does on each platform. A rule such as "a volume may not shrink" stands here, next to

@@ -1,6 +1,5 @@
 //! Changes the owner of directory trees. Follows no link, so that nobody who may write in a tree
-//! can redirect the
-//! change out of it.
+//! can redirect the change out of it.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Chat calls through a server, compared with the same calls straight to the mock upstream. Mock, server and load share the cores.
+//! Chat calls through a server, compared with the same calls straight to the mock upstream. Mock,
+//! server and load share the cores.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The operator on a real API server with many instances. There is no node, so their pods stay pending
-//! and the operator alone is measured.
+//! The operator on a real API server with many instances. There is no node, so their pods stay
+//! pending and the operator alone is measured.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,14 +22,15 @@ use crate::report::Report;
 
 /// Namespace of the operator.
 const NAMESPACE: &str = "bench";
-/// Instances in a namespace. With all in one namespace the cluster's controllers, which match each pod
-/// with every selector there, would take most of the time.
+/// Instances in a namespace. With all in one namespace the cluster's controllers, which match each
+/// pod with every selector there, would take most of the time.
 const TOGETHER: usize = 100;
 /// Service account of the operator and of the baseline's client.
 const ACCOUNT: &str = "mai-operator";
 /// Changes whose latency is measured.
 const CHANGES: usize = 200;
-/// Kinds applied for each instance: ServiceAccount, two claims, Service, NetworkPolicy, budget, Deployment, and two Secrets.
+/// Kinds applied for each instance: ServiceAccount, two claims, Service, NetworkPolicy, budget,
+/// Deployment, and two Secrets.
 const OBJECTS: usize = 9;
 
 /// Measures the first apply of all instances, an idle period, changes of specs, and a restart.
@@ -44,7 +45,8 @@ pub async fn measure(
     let place = tempfile::tempdir()?;
     let stage = ControlPlane::start(cluster, place.path()).await?;
 
-    // Beside: a client that writes as many objects and does nothing else, as fast as the API server takes them.
+    // Beside: a client that writes as many objects and does nothing else, as fast as the API server
+    // takes them.
     let began = Instant::now();
     stage.create_plain_objects(instances).await?;
     let raw = began.elapsed().as_secs_f64();
@@ -142,7 +144,8 @@ impl ControlPlane {
         let mut supervisor = Command::new(cluster)
             .args(["up", "--control-plane", "--attached", "--discard"])
             .env("MAI_CLUSTER_DIR", &directory)
-            // Room for its memory to grow: otherwise a fourth of what the API server does is looking for what can be freed.
+            // Room for its memory to grow: otherwise a fourth of what the API server does is
+            // looking for what can be freed.
             .env("GOGC", "400")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -179,7 +182,8 @@ impl ControlPlane {
         ] {
             run(arguments).await?;
         }
-        // As in a pod, by a token: a client's certificate is verified anew for each request, at a fifth of what the API server does.
+        // As in a pod, by a token: a client's certificate is verified anew for each request, at a
+        // fifth of what the API server does.
         let config = run(&["config", "view", "--raw", "--minify", "--flatten", "--output=json"]).await?;
         let token = run(&["create", "token", ACCOUNT, "--namespace", NAMESPACE, "--duration=24h"]).await?;
         let mut config: Value = serde_json::from_str(&config)?;

@@ -1,4 +1,5 @@
-//! A load generator: keep-alive connections that send one request after another and read every answer to its end.
+//! A load generator: keep-alive connections that send one request after another and read every
+//! answer to its end.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -26,7 +26,8 @@ struct Args {
     #[arg(long, default_value = "")]
     only: String,
 
-    /// The cluster of the tests, as `tests/cluster/build` prints it; without it the rows of `cluster` are left out
+    /// The cluster of the tests, as `tests/cluster/build` prints it; without it the rows of
+    /// `cluster` are left out
     #[arg(long)]
     cluster: Option<PathBuf>,
 

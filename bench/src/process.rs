@@ -1,4 +1,5 @@
-//! Programs under measurement: their start, their answers, their memory and CPU time from `/proc`, their end.
+//! Programs under measurement: their start, their answers, their memory and CPU time from `/proc`,
+//! their end.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -34,7 +35,8 @@ impl Program {
         Ok(Self { child, address })
     }
 
-    /// Starts a program and waits until `path` answers with `status`; returns it with the time that took.
+    /// Starts a program and waits until `path` answers with `status`; returns it with the time that
+    /// took.
     pub async fn start(
         command: Command,
         address: SocketAddr,

@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::process::{Program, free_port, mai, post};
 use crate::report::Report;
 
-/// Starts `mai serve` on a data directory, with an upstream; returns it with the time until it was ready.
+/// Starts `mai serve` on a data directory, with an upstream; returns it with the time until it was
+/// ready.
 pub async fn serve(binary: &Path, data: &Path, upstream: &str) -> anyhow::Result<(Program, Duration)> {
     let address = free_port()?;
     let mut command = mai(binary, &["serve"]);

@@ -1,6 +1,5 @@
 //! From a hand-made Docker Compose deployment to the `MaiInstance` document that takes it over.
-//! Pure: files are read and written by the
-//! command line, and no data is ever touched.
+//! Pure: files are read and written by the command line, and no data is ever touched.
 
 mod amounts;
 mod service;

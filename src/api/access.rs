@@ -23,7 +23,8 @@ pub struct Access {
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000").message("access.maxUsers must be 1 to 1000"))]
     pub max_users: i32,
 
-    /// The admin, declared. Created only while the instance has no users; later changes are made in its pages.
+    /// The admin, declared. Created only while the instance has no users; later changes are made in
+    /// its pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<Admin>,
 }

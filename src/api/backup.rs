@@ -44,7 +44,8 @@ pub struct Backup {
     pub drill: Drill,
 }
 
-/// Which backups are kept: the newest of each of the last N periods. The newest verified one is always kept.
+/// Which backups are kept: the newest of each of the last N periods. The newest verified one is
+/// always kept.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -151,7 +152,8 @@ pub struct Encryption {
     #[schemars(length(max = 8), inner(length(max = 128)))]
     pub recipients: Vec<String>,
 
-    /// An identity with which stored archives can be read back and drilled. Without it they are checked up to the encryption.
+    /// An identity with which stored archives can be read back and drilled. Without it they are
+    /// checked up to the encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_secret_ref: Option<SecretRef>,
 }

@@ -1,4 +1,5 @@
-//! Conditions: the closed sets of their types and reasons, and a set of them whose transition times change with their status only.
+//! Conditions: the closed sets of their types and reasons, and a set of them whose transition times
+//! change with their status only.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -11,7 +12,8 @@ const TRUE: &str = "True";
 /// Status of a condition that does not hold.
 const FALSE: &str = "False";
 
-/// Type of a condition. `Reconciling` and `Stalled` are abnormal when true (kstatus); all others are good when true.
+/// Type of a condition. `Reconciling` and `Stalled` are abnormal when true (kstatus); all others
+/// are good when true.
 #[derive(AsRefStr, EnumIter, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionKind {
     /// The instance answers its people with what the spec declares.
@@ -138,7 +140,8 @@ impl MaiInstanceStatus {
         })
     }
 
-    /// Returns the reason of the condition of this kind; nothing when another version wrote one that this version does not know.
+    /// Returns the reason of the condition of this kind; nothing when another version wrote one
+    /// that this version does not know.
     pub fn reason(&self, kind: ConditionKind) -> Option<Reason> {
         self.condition(kind)?.reason.parse().ok()
     }

@@ -1,7 +1,7 @@
 //! Schema of the conditions in a status, as Kubernetes has it.
 //!
-//! k8s-openapi has one too, together with a schema of every other type of Kubernetes: a fifteenth of the
-//! time that a release build takes, for this one.
+//! k8s-openapi has one too, together with a schema of every other type of Kubernetes: a fifteenth
+//! of the time that a release build takes, for this one.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 

@@ -24,7 +24,8 @@ pub struct Expose {
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 65535").message("expose.port must be 1 to 65535"))]
     pub port: Option<i32>,
 
-    /// Address the port is bound to: 127.0.0.1 behind a reverse proxy, 0.0.0.0 for everyone who reaches the server.
+    /// Address the port is bound to: 127.0.0.1 behind a reverse proxy, 0.0.0.0 for everyone who
+    /// reaches the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("isIP(self)").message("expose.address must be an IP address such as 127.0.0.1 or 0.0.0.0"))]
     #[schemars(length(max = 45))]

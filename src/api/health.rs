@@ -16,8 +16,9 @@ use super::{ServerKind, parse_duration};
         .message("health.timeout may not exceed health.interval")
 )]
 pub struct Health {
-    /// Path that answers 200 when the server is ready. Absent means /ready for server.kind Mai, and /health for the others, which do not
-    /// all have /ready; set it to /ready for Open WebUI 0.8.11 and newer.
+    /// Path that answers 200 when the server is ready. Absent means /ready for server.kind Mai, and
+    /// /health for the others, which do not all have /ready; set it to /ready for Open WebUI 0.8.11
+    /// and newer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^/[^ ]*$')").message("health.path must start with / and hold no spaces"))]
     #[schemars(length(max = 256))]
@@ -53,7 +54,8 @@ impl Health {
         match (&self.path, kind) {
             (Some(path), _) => path,
             (None, ServerKind::Mai) => http::READY_PATH,
-            // Open WebUI before 0.8.11 answers /ready with 200 whatever happens: it is a page of its single-page application.
+            // Open WebUI before 0.8.11 answers /ready with 200 whatever happens: it is a page of
+            // its single-page application.
             (None, ServerKind::OpenWebUI | ServerKind::Custom) => http::HEALTH_PATH,
         }
     }

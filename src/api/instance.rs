@@ -7,7 +7,8 @@ use super::{
     Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Resources, Server, Storage, Upgrade,
 };
 
-/// One client company's private AI assistant: the workload, its volumes, its address, its secrets and its backups are kept as declared here.
+/// One client company's private AI assistant: the workload, its volumes, its address, its secrets
+/// and its backups are kept as declared here.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -45,7 +46,8 @@ pub struct MaiInstanceSpec {
     #[schemars(length(max = 200))]
     pub display_name: String,
 
-    /// Container image of the server, with a tag or digest. Not used by the process runtime, which runs its own binary.
+    /// Container image of the server, with a tag or digest. Not used by the process runtime, which
+    /// runs its own binary.
     #[serde(default = "default_image")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9][a-zA-Z0-9._/:@-]*$')").message("image must be an image reference such as mai-production:1.4.0 or registry.example.com/mai@sha256:..."))]
     #[schemars(length(max = 512))]
@@ -148,7 +150,8 @@ pub enum PullPolicy {
 /// Fate of an instance's volumes when its document is removed.
 #[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// The workload is removed; data and backups stay, and a document of the same name uses them again.
+    /// The workload is removed; data and backups stay, and a document of the same name uses them
+    /// again.
     #[default]
     Retain,
     /// Data and backups are removed with the workload.

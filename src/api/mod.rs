@@ -1,8 +1,9 @@
 //! The `MaiInstance` document: types, defaults, rules and conditions. No I/O, no clients.
 //!
-//! The same types are a Kubernetes custom resource and a file in a directory. The meaning of a field stands once, in
-//! its doc comment, which becomes the CRD's description and so `kubectl explain`. The values it accepts stand once, as
-//! a CEL rule next to it: the API server and `mai validate` evaluate the same rule and answer with the same words.
+//! The same types are a Kubernetes custom resource and a file in a directory. The meaning of a
+//! field stands once, in its doc comment, which becomes the CRD's description and so `kubectl
+//! explain`. The values it accepts stand once, as a CEL rule next to it: the API server and `mai
+//! validate` evaluate the same rule and answer with the same words.
 
 mod access;
 mod backup;
@@ -51,10 +52,11 @@ pub const API_VERSION: &str = "mai.dev/v1alpha1";
 pub const FINALIZER: &str = "mai.dev/teardown";
 /// Annotation: with the value `true` an instance is not reconciled.
 pub const PAUSED: &str = "mai.dev/paused";
-/// Annotation: with the value `true` an instance that is being deleted is let go at once, without stopping
-/// or removing anything more.
+/// Annotation: with the value `true` an instance that is being deleted is let go at once, without
+/// stopping or removing anything more.
 pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";
-/// Annotation set by a source on an instance whose newest document is invalid: the problem, as a sentence.
+/// Annotation set by a source on an instance whose newest document is invalid: the problem, as a
+/// sentence.
 pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
 /// Annotation set by a source that reads files: the file an instance was read from.
 pub const DOCUMENT_FILE: &str = "mai.dev/document-file";

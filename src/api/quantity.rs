@@ -21,7 +21,8 @@ pub fn parse_cpu_millis(text: &str) -> Result<u64, QuantityError> {
     parse(text, 3).ok_or_else(|| QuantityError(text.to_owned()))
 }
 
-/// Returns a quantity times ten to the power of `scale`, rounded up. Exact: no floating point is involved.
+/// Returns a quantity times ten to the power of `scale`, rounded up. Exact: no floating point is
+/// involved.
 fn parse(text: &str, scale: i32) -> Option<u64> {
     let unsigned = text.strip_prefix('+').unwrap_or(text);
     let end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());

@@ -1,6 +1,8 @@
-//! Checks a document as the API server would, with no API server: structure first, then defaults, then every CEL rule.
+//! Checks a document as the API server would, with no API server: structure first, then defaults,
+//! then every CEL rule.
 //!
-//! All findings are reported at once, each with the path of its field, so that a source can name file and line.
+//! All findings are reported at once, each with the path of its field, so that a source can name
+//! file and line.
 
 use std::sync::LazyLock;
 
@@ -14,7 +16,8 @@ use super::{API_VERSION, MaiInstance};
 /// A problem of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The field, such as `spec.expose.port` or `spec.server.env[0].name`; empty for the document itself.
+    /// The field, such as `spec.expose.port` or `spec.server.env[0].name`; empty for the document
+    /// itself.
     pub path: String,
     /// The problem and its remedy, as a sentence without the path.
     pub message: String,
@@ -31,15 +34,17 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
     Schemas { compiled: compile_schema(&open_api), open_api }
 });
 
-/// Checks `document`, a whole `MaiInstance` as its author wrote it, and its changes from `old`, the document that it replaces.
+/// Checks `document`, a whole `MaiInstance` as its author wrote it, and its changes from `old`, the
+/// document that it replaces.
 ///
-/// Fields without effect on `platform` are refused; where the platform is not known, fields without effect on any. Returns the document
-/// with its defaults, or everything that is wrong with it.
+/// Fields without effect on `platform` are refused; where the platform is not known, fields without
+/// effect on any. Returns the document with its defaults, or everything that is wrong with it.
 pub fn check(document: &Value, old: Option<&Value>, platform: Option<PlatformKind>) -> Result<Value, Vec<Finding>> {
     check_rules(document, old, refusals(document, platform))
 }
 
-/// Checks an object that a cluster stored, perhaps before a rule was introduced. Its defaults are not taken for what somebody declared.
+/// Checks an object that a cluster stored, perhaps before a rule was introduced. Its defaults are
+/// not taken for what somebody declared.
 pub fn check_stored(document: &Value) -> Result<Value, Vec<Finding>> {
     check_rules(document, None, stored_refusals(document))
 }

@@ -3,8 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// One value of a Secret: `{name: openrouter, key: api-key}`, or `{name: "env:VARIABLE"}` for an environment variable of
-/// the reconciler where documents are read from a directory.
+/// One value of a Secret: `{name: openrouter, key: api-key}`, or `{name: "env:VARIABLE"}` for an
+/// environment variable of the reconciler where documents are read from a directory.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

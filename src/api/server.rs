@@ -19,7 +19,8 @@ pub struct Server {
     #[serde(default)]
     pub environment: Environment,
 
-    /// Language of the pages for people who have not chosen one. Absent: the language that the browser prefers.
+    /// Language of the pages for people who have not chosen one. Absent: the language that the
+    /// browser prefers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
 
@@ -33,7 +34,8 @@ pub struct Server {
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
 
-    /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside the data volume.
+    /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside
+    /// the data volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretRef>,
 }

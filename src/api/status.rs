@@ -26,11 +26,13 @@ pub struct MaiInstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 
-    /// Number of times in a row that the server ended by itself; 0 once it has been ready for a while.
+    /// Number of times in a row that the server ended by itself; 0 once it has been ready for a
+    /// while.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: i32,
 
-    /// Workload that was rolled back because it did not become ready. It is not tried again until something else is declared.
+    /// Workload that was rolled back because it did not become ready. It is not tried again until
+    /// something else is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
 }

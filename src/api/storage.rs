@@ -47,7 +47,8 @@ impl Default for Storage {
         .message("a volume takes at most one of hostPath, volumeName and storageClassName")
 )]
 pub struct Volume {
-    /// Size of the claim, such as 10Gi (Kubernetes). It may grow and never shrink. Absent: 10Gi for the data and 20Gi for the backups.
+    /// Size of the claim, such as 10Gi (Kubernetes). It may grow and never shrink. Absent: 10Gi for
+    /// the data and 20Gi for the backups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = kube::core::Rule::new("isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))").message("a volume's size must be a quantity above 0 such as 10Gi"),

@@ -38,13 +38,15 @@ pub struct OpenRouter {
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000000").message("openRouter.monthlyLimitUsd must be 1 to 1000000 (USD)"))]
     pub monthly_limit_usd: Option<i64>,
 
-    /// Amount the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds 30 %.
+    /// Amount the client is billed for each dollar spent at the upstream, as a decimal: "1.3" adds
+    /// 30 %.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9]{1,2}([.][0-9]{1,4})?$') && !self.matches('^0+([.]0*)?$')").message("openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\""))]
     #[schemars(length(max = 8))]
     pub markup: Option<String>,
 
-    /// Answers from a mock upstream inside the instance: no key, no cost, nothing leaves the machine. For trying out.
+    /// Answers from a mock upstream inside the instance: no key, no cost, nothing leaves the
+    /// machine. For trying out.
     #[serde(default)]
     pub mock: bool,
 }

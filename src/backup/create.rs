@@ -1,6 +1,5 @@
 //! Creates a copy of a data directory: databases consistently, everything else as it is, then the
-//! manifest. The
-//! copy is read back.
+//! manifest. The copy is read back.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -31,8 +30,7 @@ pub struct CheckedCopy {
 }
 
 /// Copies `data` into a new directory `PREFIX-TIME` of `backups` and verifies the copy. Leaves
-/// nothing behind when
-/// it fails.
+/// nothing behind when it fails.
 pub async fn create_copy(
     subject: Subject,
     data: &Path,

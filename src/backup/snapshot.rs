@@ -24,9 +24,8 @@ pub(super) fn is_database(path: &Path) -> io::Result<bool> {
 }
 
 /// Copies a database as it is at one moment: `VACUUM INTO` reads it in one transaction and blocks
-/// no writer.
-/// Opens it for writing, since a database with a write-ahead log cannot be read otherwise; writes
-/// nothing.
+/// no writer. Opens it for writing, since a database with a write-ahead log cannot be read
+/// otherwise; writes nothing.
 pub(super) async fn snapshot(from: &Path, to: &Path) -> Result<(), BackupError> {
     let failed = BackupError::database("copied", from);
     let options = SqliteConnectOptions::new()

@@ -1,10 +1,8 @@
 //! Parses the command line. `MAI_SECRETS_FILE` names a mounted file with secret settings of a
-//! server, which do not
-//! show in its environment.
+//! server, which do not show in its environment.
 //!
 //! One `NAME=VALUE` a line, the names being those of the environment; `\\` and `\n` in a value
-//! stand for a backslash and a line end. What
-//! the environment or a flag says wins.
+//! stand for a backslash and a line end. What the environment or a flag says wins.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The contract of the reconciler with a server image. Both programs depend on this crate and never on
-//! each other, so any image that keeps it can run in an instance.
+//! The contract of the reconciler with a server image. Both programs depend on this crate and never
+//! on each other, so any image that keeps it can run in an instance.
 //!
 //! * [`environment`]: names of the variables a server is configured by.
 //! * [`http`]: the port, the probed paths and the header that names the version.

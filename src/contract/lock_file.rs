@@ -12,8 +12,8 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
-/// Number of further attempts to lock a file. [`LockFile::holder`] locks it for an instant, so a single
-/// refusal proves no holder.
+/// Number of further attempts to lock a file. [`LockFile::holder`] locks it for an instant, so a
+/// single refusal proves no holder.
 const RETRIES: u32 = 5;
 /// Delay between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -40,8 +40,8 @@ pub enum LockError {
 
 impl LockFile {
     /// Locks `path`, which is created where it is missing, and writes `holder` into it. Waits for
-    /// no holder. A symbolic link is refused: whoever may write in the directory must not redirect the
-    /// write.
+    /// no holder. A symbolic link is refused: whoever may write in the directory must not redirect
+    /// the write.
     pub fn acquire(path: &Path, mode: u32, holder: &str) -> Result<Self, LockError> {
         let mut retries = RETRIES;
         loop {

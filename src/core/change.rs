@@ -21,8 +21,8 @@ pub struct Change {
 /// Effect of a change on the running server, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// Concerns an object next to the server, or the name or state of its container. Applied whether the
-    /// server runs, is suspended or was rolled back.
+    /// Concerns an object next to the server, or the name or state of its container. Applied
+    /// whether the server runs, is suspended or was rolled back.
     Auxiliary,
     /// Changes the server while it runs.
     InPlace,

@@ -4,7 +4,8 @@ use kube::ResourceExt as _;
 
 use crate::api::MaiInstance;
 
-/// Identity of an instance. The uid tells apart instances that had the same name one after the other.
+/// Identity of an instance. The uid tells apart instances that had the same name one after the
+/// other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId {
     /// Namespace; `default` where documents are files.
@@ -35,8 +36,8 @@ impl TryFrom<&MaiInstance> for InstanceId {
     }
 }
 
-/// Returns the name of an instance in logs: with its namespace, unless that is `default`, as it is of
-/// every document of a directory.
+/// Returns the name of an instance in logs: with its namespace, unless that is `default`, as it is
+/// of every document of a directory.
 pub fn log_name(namespace: &str, name: &str) -> String {
     match namespace {
         "default" => name.to_owned(),

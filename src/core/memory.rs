@@ -7,8 +7,8 @@ use crate::api::Rejected;
 
 /// Memory of an instance between decisions, across restarts of the reconciler.
 ///
-/// A long operation on an instance (a backup, a restore, an upgrade) belongs here as a value, one at a
-/// time.
+/// A long operation on an instance (a backup, a restore, an upgrade) belongs here as a value, one
+/// at a time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {

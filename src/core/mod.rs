@@ -1,8 +1,9 @@
 //! Plain types below decisions and runtimes: what is to run, what was observed, what is done next.
 //! No I/O, no clock, and no import of any room but `api` and the contract.
 //!
-//! A document and its secrets become a [`Workload`]; a runtime reports what is there as [`Observed`]; `decide`
-//! answers with an [`Action`]. A [`Record`] keeps what has to survive a restart.
+//! A document and its secrets become a [`Workload`]; a runtime reports what is there as
+//! [`Observed`]; `decide` answers with an [`Action`]. A [`Record`] keeps what has to survive a
+//! restart.
 
 mod action;
 mod blocked;

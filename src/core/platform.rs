@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Blocked;
 use crate::api::{MaiInstance, PlatformKind, Reason};
 
-/// Address an instance of a single server listens on when its document does not say: behind a reverse
-/// proxy on the same machine.
+/// Address an instance of a single server listens on when its document does not say: behind a
+/// reverse proxy on the same machine.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1";
 
 /// Properties of what instances run on.
@@ -87,7 +87,8 @@ fn address_on_server(instance: &MaiInstance) -> Option<String> {
     })
 }
 
-/// Returns whether two listeners on one port of one machine would collide, as the kernel decides it.
+/// Returns whether two listeners on one port of one machine would collide, as the kernel decides
+/// it.
 pub fn addresses_overlap(one: IpAddr, other: IpAddr) -> bool {
     one.is_unspecified() || other.is_unspecified() || one.to_canonical() == other.to_canonical()
 }

@@ -1,5 +1,5 @@
-//! Credentials of image registries, from Secrets of type `kubernetes.io/dockerconfigjson`. Values never
-//! leave `SecretString`.
+//! Credentials of image registries, from Secrets of type `kubernetes.io/dockerconfigjson`. Values
+//! never leave `SecretString`.
 
 use std::collections::BTreeMap;
 
@@ -53,14 +53,16 @@ impl RegistryLogins {
                 .ok_or_else(|| format!("holds neither username and password nor a readable auth for {registry}"))?;
             let place = registry.split_once("://").map_or(registry.as_str(), |(_, place)| place);
             let (host, path) = place.split_once('/').unwrap_or((place, ""));
-            // Of an address of the API, such as https://index.docker.io/v1/, the path means nothing.
+            // Of an address of the API, such as https://index.docker.io/v1/, the path means
+            // nothing.
             let path = Some(path.trim_matches('/')).filter(|path| !matches!(*path, "v1" | "v2")).unwrap_or_default();
             self.0.push(RegistryLogin { registry: usual(host).to_owned(), path: path.to_owned(), username, password });
         }
         Ok(())
     }
 
-    /// Returns the credentials for an image: of those for its registry the ones for the longest path above it.
+    /// Returns the credentials for an image: of those for its registry the ones for the longest
+    /// path above it.
     pub fn login_for(&self, image: &str) -> Option<&RegistryLogin> {
         let (host, name) = place(image);
         let below = |path: &str| {

@@ -1,4 +1,5 @@
-//! One connection to an upstream: dialled, secured, and driven by the task that waits for its answer.
+//! One connection to an upstream: dialled, secured, and driven by the task that waits for its
+//! answer.
 
 use std::future::Future;
 use std::net::SocketAddr;

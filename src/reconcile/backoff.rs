@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Returns the delay before a server that ended by itself is started again: none the first time, then
-/// 0.5 s, 1 s, 2 s … up to a minute.
+/// Returns the delay before a server that ended by itself is started again: none the first time,
+/// then 0.5 s, 1 s, 2 s … up to a minute.
 pub(super) fn restart_delay(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
@@ -11,14 +11,14 @@ pub(super) fn restart_delay(failures: u32) -> Duration {
     }
 }
 
-/// Returns the delay before a reconciliation that failed is repeated: 0.2 s, 0.4 s … up to a minute, plus
-/// or minus a fifth, so that instances that failed together are not retried together.
+/// Returns the delay before a reconciliation that failed is repeated: 0.2 s, 0.4 s … up to a
+/// minute, plus or minus a fifth, so that instances that failed together are not retried together.
 pub(super) fn retry_delay(failures: u32, jitter: f64) -> Duration {
     doubled(Duration::from_millis(200), failures.saturating_sub(1)).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
 }
 
-/// Returns when an instance that has been blocked for `elapsed` is checked again: after 1 s, 2 s, 4 s …, as
-/// long as it has been blocked so far, up to `longest`.
+/// Returns when an instance that has been blocked for `elapsed` is checked again: after 1 s, 2 s, 4
+/// s …, as long as it has been blocked so far, up to `longest`.
 pub(super) fn blocked_interval(elapsed: Duration, longest: Duration) -> Duration {
     elapsed.max(Duration::from_secs(1)).min(longest)
 }

@@ -70,8 +70,8 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     Ok(())
 }
 
-/// Adds what Open WebUI reads. Much of it counts for its first start only: afterwards its own database
-/// wins.
+/// Adds what Open WebUI reads. Much of it counts for its first start only: afterwards its own
+/// database wins.
 fn add_open_webui_variables(env: &mut Environment, instance: &MaiInstance) -> Result<(), Blocked> {
     let spec = &instance.spec;
     if let Some(locale) = spec.server.locale {
@@ -81,8 +81,8 @@ fn add_open_webui_variables(env: &mut Environment, instance: &MaiInstance) -> Re
         };
         env.plain(name::DEFAULT_LOCALE, tag);
     }
-    // It makes the first person admin and then closes registration by itself. Closed from the start,
-    // versions up to 0.9.5 would let nobody in. A declared admin exists from the start.
+    // It makes the first person admin and then closes registration by itself. Closed from the
+    // start, versions up to 0.9.5 would let nobody in. A declared admin exists from the start.
     let open = match spec.access.signup {
         Signup::Open => true,
         Signup::FirstUserOnly => spec.access.admin.is_none(),

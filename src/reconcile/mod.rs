@@ -1,9 +1,9 @@
 //! Decides what is done next for an instance, and the loop that does it.
 //!
-//! [`decide`] is a function of the document, the observation, the memory and the clock; it does no I/O.
-//! [`run`] feeds it: one keyed, deduplicated, bounded loop over any source of documents and any runtime.
-//! Data flows from `observation` (what should run, what is there) through `decide` to the runtime, and
-//! from `status` to the record.
+//! [`decide`] is a function of the document, the observation, the memory and the clock; it does no
+//! I/O. [`run`] feeds it: one keyed, deduplicated, bounded loop over any source of documents and
+//! any runtime. Data flows from `observation` (what should run, what is there) through `decide` to
+//! the runtime, and from `status` to the record.
 
 mod backoff;
 mod decide;

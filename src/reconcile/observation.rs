@@ -1,5 +1,5 @@
-//! One observation of one instance: the workload that should run, and what exists. The loop and `mai plan` observe
-//! in the same way.
+//! One observation of one instance: the workload that should run, and what exists. The loop and
+//! `mai plan` observe in the same way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// Observes one instance. `all` are those it may compete with for a port, on platforms where it can.
+    /// Observes one instance. `all` are those it may compete with for a port, on platforms where it
+    /// can.
     pub(super) async fn make<S: Source, O: Observe, A: AsRef<[Arc<MaiInstance>]>>(
         instance: &MaiInstance,
         id: &InstanceId,

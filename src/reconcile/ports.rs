@@ -6,8 +6,8 @@ use crate::api::{MaiInstance, Reason};
 use crate::core::{Blocked, DEFAULT_ADDRESS, addresses_overlap};
 use std::net::IpAddr;
 
-/// Returns why `instance` may not have its declared port: an older instance declares the same one at an
-/// overlapping address.
+/// Returns why `instance` may not have its declared port: an older instance declares the same one
+/// at an overlapping address.
 pub(super) fn conflict(instance: &MaiInstance, all: &[Arc<MaiInstance>]) -> Option<Blocked> {
     let port = instance.spec.expose.port?;
     let first = all

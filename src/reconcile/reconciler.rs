@@ -20,8 +20,8 @@ use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, Re
 use crate::runtime::Apply;
 use crate::source::Source;
 
-/// More actions than any way from one state to another takes. A reconciliation that needs more continues
-/// in the next.
+/// More actions than any way from one state to another takes. A reconciliation that needs more
+/// continues in the next.
 const ACTIONS_PER_RECONCILIATION: usize = 6;
 
 /// The context of the loop, and what it knows of instances. Nothing here has to survive a restart.
@@ -30,8 +30,8 @@ pub(super) struct Reconciler<S, R, K> {
     pub(super) store: Store<MaiInstance>,
     /// Failed reconciliations in a row, by instance.
     failures: Mutex<HashMap<String, u32>>,
-    /// Recorded state, by uid. Nobody else writes there while this reconciler works, so it need not be
-    /// read again.
+    /// Recorded state, by uid. Nobody else writes there while this reconciler works, so it need not
+    /// be read again.
     snapshots: Mutex<HashMap<String, RecordSnapshot>>,
     /// Instances that got their finalizer from this run.
     finalized: Mutex<HashSet<String>>,
@@ -86,7 +86,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(Requeue::requeue(Duration::ZERO))
     }
 
-    /// Observes, decides and applies one action. Returns `None` if it has to be called again at once.
+    /// Observes, decides and applies one action. Returns `None` if it has to be called again at
+    /// once.
     async fn advance(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Requeue>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let snapshot = self.snapshot(instance, id).await?;
@@ -137,8 +138,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let runtime = &self.context.runtime;
         tracing::info!(instance = id.log_name(), "{action}");
         self.add_finalizer(instance, id).await?;
-        // Anything that takes a while is shown before it begins; of an image that is only tried again the
-        // status says more already.
+        // Anything that takes a while is shown before it begins; of an image that is only tried
+        // again the status says more already.
         let takes_a_while = match action {
             Action::Recreate(_) => runtime.platform().recreates_slowly,
             Action::Prepare(_) => !is_retry(previous, status),
@@ -159,8 +160,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(outcome?)
     }
 
-    /// Records the decision first, then applies it: after a crash in the middle a rejected workload must
-    /// not be taken for a new one.
+    /// Records the decision first, then applies it: after a crash in the middle a rejected workload
+    /// must not be taken for a new one.
     async fn change_running(
         &self,
         instance: &MaiInstance,
@@ -221,8 +222,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(snapshot)
     }
 
-    /// Records what changed and nothing else. A failure (a full disk) does not keep a server from being
-    /// repaired, so it is logged and not returned.
+    /// Records what changed and nothing else. A failure (a full disk) does not keep a server from
+    /// being repaired, so it is logged and not returned.
     async fn put(
         &self,
         instance: &MaiInstance,

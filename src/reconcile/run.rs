@@ -1,5 +1,5 @@
-//! The loop: keyed, deduplicated, bounded, with back-off for each instance; the same for every source and
-//! every runtime.
+//! The loop: keyed, deduplicated, bounded, with back-off for each instance; the same for every
+//! source and every runtime.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -203,8 +203,8 @@ fn requests<S: Source, R: Apply, K: Record>(
     stream::select(declared, undeclared).map_ok(ReconcileRequest::from).boxed()
 }
 
-/// Returns a predicate over the parts of a document that decisions depend on. Its status is written by the
-/// loop itself.
+/// Returns a predicate over the parts of a document that decisions depend on. Its status is written
+/// by the loop itself.
 fn decisive_parts() -> impl Predicate<MaiInstance> {
     let deleted = |instance: &MaiInstance| Some(instance.metadata.deletion_timestamp.is_some().into());
     predicates::generation.combine(deleted).combine(predicates::labels).combine(predicates::annotations)

@@ -37,7 +37,8 @@ impl Phase {
     }
 }
 
-/// Returns the status of an instance: the previous one, with only that changed which the phase changes.
+/// Returns the status of an instance: the previous one, with only that changed which the phase
+/// changes.
 pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory) -> MaiInstanceStatus {
     let instance = facts.instance;
     let mut status = facts.previous.clone();
@@ -138,8 +139,8 @@ pub(super) fn reason_of(cause: Cause) -> Reason {
     }
 }
 
-/// Returns the decided status of an action that failed. It starts from the previous conditions, so that a
-/// repeated failure changes nothing.
+/// Returns the decided status of an action that failed. It starts from the previous conditions, so
+/// that a repeated failure changes nothing.
 pub(super) fn with_failure(
     previous: &MaiInstanceStatus,
     decided: &MaiInstanceStatus,

@@ -21,8 +21,7 @@ pub enum RuntimeError {
         source: Option<BoxError>,
     },
     /// The engine or API server understood the call and refused it. It stays refused until
-    /// something
-    /// else changes.
+    /// something else changes.
     #[error("{action} of {instance} failed: {message}")]
     Refused {
         /// The call, as a noun.

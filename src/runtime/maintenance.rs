@@ -1,8 +1,8 @@
 //! The lock of an administrator's command on an instance: while it works on the data, no reconciler
 //! starts, stops or changes the server.
 //!
-//! It is a locked file next to the secrets and logs of the instance, unlocked when the command ends,
-//! however it ends.
+//! It is a locked file next to the secrets and logs of the instance, unlocked when the command
+//! ends, however it ends.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,8 +21,7 @@ pub struct MaintenanceLock {
 
 impl MaintenanceLock {
     /// Locks the instance whose files are in `home` for a command, such as "mai reset". The error
-    /// names
-    /// the command that has it locked.
+    /// names the command that has it locked.
     pub fn acquire(home: &Path, what: &str) -> io::Result<Self> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
         let path = home.join(FILE);
@@ -40,8 +39,7 @@ impl MaintenanceLock {
 impl Drop for MaintenanceLock {
     fn drop(&mut self) {
         // While it is still locked, so that nobody locks a file that is about to go. A left-over
-        // file
-        // is harmless.
+        // file is harmless.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -29,8 +29,7 @@ pub trait Manual {
     fn instances(&self) -> ManualFuture<'_, Vec<InstanceId>>;
 
     /// Returns the name of each instance in the platform's own tools, such as a process id. Empty
-    /// for one
-    /// that has none.
+    /// for one that has none.
     fn names(&self, ids: &[InstanceId]) -> Result<Vec<String>, RuntimeError>;
 
     /// Returns the directory of secrets, logs and locks of an instance on this machine.
@@ -44,8 +43,7 @@ pub trait Manual {
     fn exec<'a>(&'a self, target: &'a Target, command: &'a ExecCommand) -> ManualFuture<'a, Exec>;
 
     /// Stops the server and starts it again as it is, or makes sure that the reconciler does. The
-    /// former
-    /// server has ended when this returns; the next one need not be ready.
+    /// former server has ended when this returns; the next one need not be ready.
     fn restart<'a>(&'a self, target: &'a Target, grace: Duration) -> ManualFuture<'a, ()>;
 
     /// Returns whether anything of the instance runs.

@@ -1,10 +1,8 @@
 //! Observes what runs for an instance and applies actions to it: on child processes, a Docker
-//! engine or
-//! a cluster. Schedules, back-off and upgrades are decided elsewhere.
+//! engine or a cluster. Schedules, back-off and upgrades are decided elsewhere.
 //!
 //! A runtime gets a [`Workload`] and an [`Action`] and reports what is there as [`Observed`]; it
-//! never
-//! reads a document. What differs between platforms is a value ([`Platform`]).
+//! never reads a document. What differs between platforms is a value ([`Platform`]).
 
 mod boxed;
 mod changes;
@@ -39,8 +37,7 @@ pub trait Observe: Send + Sync + 'static {
     fn platform(&self) -> Platform;
 
     /// Observes an instance. `workload` is what should run, if that is known: what runs is compared
-    /// with
-    /// it, and its port and image are checked.
+    /// with it, and its port and image are checked.
     fn observe(
         &self,
         id: &InstanceId,
@@ -49,13 +46,11 @@ pub trait Observe: Send + Sync + 'static {
 }
 
 /// Applies actions. Every call may be repeated after a crash at any point, and continues from what
-/// it
-/// finds.
+/// it finds.
 pub trait Apply: Observe {
     /// Applies an action to an instance. `workload` is what should run; actions that only concern
-    /// what
-    /// already exists do without. Returns when the action is done, for a start before the server is
-    /// ready.
+    /// what already exists do without. Returns when the action is done, for a start before the
+    /// server is ready.
     fn apply(
         &self,
         id: &InstanceId,
@@ -64,13 +59,11 @@ pub trait Apply: Observe {
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
     /// Returns the instances of which something may have changed: an exit, a probe with another
-    /// result.
-    /// Lossy and coalescing; may be called once.
+    /// result. Lossy and coalescing; may be called once.
     fn changes(&self) -> BoxStream<'static, InstanceId>;
 
     /// Stops the servers that must not outlive this program, all at once. Called last; most
-    /// platforms
-    /// have none.
+    /// platforms have none.
     fn shutdown(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send {
         std::future::ready(Ok(()))
     }

@@ -14,8 +14,7 @@ use crate::core::addresses_overlap;
 /// Returns whether a server could listen there now.
 ///
 /// Binds as tokio does, but never listens: neither can a client be turned away by the test, nor a
-/// server that starts at the same
-/// moment be disturbed by it.
+/// server that starts at the same moment be disturbed by it.
 pub(super) fn is_free(listen: SocketAddr) -> io::Result<bool> {
     let family = if listen.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;

@@ -76,8 +76,7 @@ impl ReadinessMonitor {
     }
 
     /// Returns the rounds of probes: soon and then ever later while the server starts, at the
-    /// declared
-    /// interval afterwards.
+    /// declared interval afterwards.
     pub(super) fn rounds(&self) -> ProbeRounds<'_> {
         let pause = match self.was_probed.load(Ordering::Acquire) {
             true => self.next_pause(FIRST_PAUSE),
@@ -128,8 +127,7 @@ impl ProbeRounds<'_> {
 }
 
 /// Returns the readiness after a probe, and whether it is news: another kind, another version, or
-/// one more
-/// failure in a row.
+/// one more failure in a row.
 fn after(known: &Readiness, answer: Answer) -> (Readiness, bool) {
     match (known, answer) {
         (Readiness::Ready { version: known }, Answer::Ready { version }) => {

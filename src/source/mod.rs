@@ -1,10 +1,9 @@
 //! Documents and secrets, from a directory or a cluster.
 //!
 //! A source gives a watch stream of `MaiInstance` documents, exactly as a cluster's watch would,
-//! and the values of the secrets they
-//! refer to. An instance that is to go is first shown with a deletion timestamp and
-//! [`crate::api::FINALIZER`]; it leaves the stream
-//! when its workload has been removed ([`Source::remove_finalizer`]).
+//! and the values of the secrets they refer to. An instance that is to go is first shown with a
+//! deletion timestamp and [`crate::api::FINALIZER`]; it leaves the stream when its workload has
+//! been removed ([`Source::remove_finalizer`]).
 
 pub mod cluster;
 pub mod directory;

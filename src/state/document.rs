@@ -122,8 +122,8 @@ impl State {
         rows.into_iter().map(|row| self.known(row)).collect()
     }
 
-    /// Accepts a valid document: a new instance, a new generation, or one that was removed before. An
-    /// unchanged one is not written again.
+    /// Accepts a valid document: a new instance, a new generation, or one that was removed before.
+    /// An unchanged one is not written again.
     pub async fn accept(
         &self,
         namespace: &str,
@@ -137,8 +137,8 @@ impl State {
         .await
     }
 
-    /// Stores the problem of the newest document of a known instance and keeps its last good one. A pending
-    /// deletion is cancelled: the document exists, it is only invalid.
+    /// Stores the problem of the newest document of a known instance and keeps its last good one. A
+    /// pending deletion is cancelled: the document exists, it is only invalid.
     pub async fn keep_last_good(
         &self,
         namespace: &str,
@@ -153,9 +153,9 @@ impl State {
         self.change(namespace, name, |standing| standing.map(KnownDocument::into_deleted)).await
     }
 
-    /// Marks a deleted instance whose workload is gone. Its row and its generated secrets stay, so that a
-    /// later document of the same name can read its data. Changes nothing if its document was added again
-    /// meanwhile, which `released_at` tells.
+    /// Marks a deleted instance whose workload is gone. Its row and its generated secrets stay, so
+    /// that a later document of the same name can read its data. Changes nothing if its document
+    /// was added again meanwhile, which `released_at` tells.
     pub async fn release(&self, namespace: &str, name: &str) -> Result<KnownDocument, StateError> {
         self.change(namespace, name, |standing| {
             standing.map(|mut next| {

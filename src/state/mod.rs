@@ -1,8 +1,8 @@
 //! The state database: what has to survive a restart where there is no cluster to store it.
 //!
 //! It holds what Kubernetes would hold: the last good document of every instance with its uid and
-//! generation, its status, its events, and the secrets generated for it. One reconciler at a time writes
-//! it; others may read it ([`State::open_read_only`]). It makes no decisions.
+//! generation, its status, its events, and the secrets generated for it. One reconciler at a time
+//! writes it; others may read it ([`State::open_read_only`]). It makes no decisions.
 
 mod document;
 mod event;
@@ -73,7 +73,8 @@ struct Inner {
 }
 
 impl State {
-    /// Opens the state of `directory`, creating both if needed, and keeps other reconcilers out of it.
+    /// Opens the state of `directory`, creating both if needed, and keeps other reconcilers out of
+    /// it.
     pub async fn open(directory: &Path) -> Result<Self, StateError> {
         let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
@@ -85,8 +86,8 @@ impl State {
             LockError::Io(source) => unusable(source),
         })?;
         let path = directory.join(DATABASE);
-        // SQLite gives its -wal and -shm files the mode of the database, so creating that first settles all
-        // three.
+        // SQLite gives its -wal and -shm files the mode of the database, so creating that first
+        // settles all three.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(unusable)?;
         file.set_permissions(Permissions::from_mode(0o600)).map_err(unusable)?;
 

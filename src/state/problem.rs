@@ -13,7 +13,8 @@ pub struct Problem {
     pub line: u32,
     /// Column, from 1; 0 if the problem has none.
     pub column: u32,
-    /// Index of the document in the file, from 0; absent if the problem is of the file or folder itself.
+    /// Index of the document in the file, from 0; absent if the problem is of the file or folder
+    /// itself.
     pub document: Option<usize>,
     /// Namespace and name of the instance, if they could be read.
     pub instance: Option<(String, String)>,

@@ -14,7 +14,8 @@ impl Record for State {
         let session_key = if create_key {
             self.generated_secret(&id.uid, SESSION_KEY).await?
         } else {
-            // An instance without one has never been started, so there is nothing to compare it with.
+            // An instance without one has never been started, so there is nothing to compare it
+            // with.
             self.known_secret(&id.uid, SESSION_KEY).await?.unwrap_or_else(|| SecretString::from(String::new()))
         };
         Ok(RecordSnapshot {

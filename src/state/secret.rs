@@ -19,8 +19,8 @@ impl State {
         Ok(known.map(|(value,)| SecretString::from(value)))
     }
 
-    /// Returns the secret of an instance for a purpose: 32 random bytes in hex, generated on first use and
-    /// the same ever after.
+    /// Returns the secret of an instance for a purpose: 32 random bytes in hex, generated on first
+    /// use and the same ever after.
     pub async fn generated_secret(&self, uid: &str, purpose: &str) -> Result<SecretString, StateError> {
         if let Some(known) = self.known_secret(uid, purpose).await? {
             return Ok(known);

@@ -30,8 +30,8 @@ fn limits(env: &Environment) -> Option<Value> {
     Some(limits)
 }
 
-/// Updates the running container and waits until its limits are as before. Returns whether the container
-/// was kept.
+/// Updates the running container and waits until its limits are as before. Returns whether the
+/// container was kept.
 fn is_restored_in_place(env: &Environment, what: &str, update: ContainerUpdateBody) -> bool {
     let (before, run) = (limits(env).unwrap(), env.run().unwrap());
     engine::with_docker(async |docker| docker.update_container(&run.0, update).await.unwrap());
@@ -112,8 +112,8 @@ fn container_of_an_earlier_version_is_kept() {
         let mut body: bollard::models::ContainerCreateBody =
             serde_json::from_value(serde_json::to_value(original.config.unwrap()).unwrap()).unwrap();
         body.host_config = original.host_config;
-        // Earlier versions did not write this label, nor compare these limits, for which engines have
-        // defaults.
+        // Earlier versions did not write this label, nor compare these limits, for which engines
+        // have defaults.
         assert!(body.labels.as_mut().unwrap().remove("mai.dev/comparison").is_some());
         let host = body.host_config.as_mut().unwrap();
         (host.memory_swap, host.pids_limit) = (Some(-1), Some(2048));

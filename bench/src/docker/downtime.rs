@@ -52,7 +52,8 @@ impl Prober {
     }
 }
 
-/// Returns the downtimes of instances whose display name changes, so that the operator replaces their containers.
+/// Returns the downtimes of instances whose display name changes, so that the operator replaces
+/// their containers.
 pub async fn of_operator(engine: &Engine, place: &Documents, instances: &[usize]) -> anyhow::Result<Vec<Duration>> {
     let mut downtimes = Vec::new();
     for &index in instances {
@@ -65,7 +66,8 @@ pub async fn of_operator(engine: &Engine, place: &Documents, instances: &[usize]
     Ok(downtimes)
 }
 
-/// Returns the downtimes of instances that are replaced at once, and the time until all are replaced.
+/// Returns the downtimes of instances that are replaced at once, and the time until all are
+/// replaced.
 pub async fn of_all_at_once(
     engine: &Engine,
     place: &Documents,

@@ -63,8 +63,8 @@ async fn from_empty_engine(
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let place = Documents::new(INSTANCES, image)?;
-        // A port that is asked on and on before its server is there answers some tenths of a second late, with the machine idle, which says
-        // nothing about whoever started it.
+        // A port that is asked on and on before its server is there answers some tenths of a second
+        // late, with the machine idle, which says nothing about whoever started it.
         let started = engine.nth_event(&[("type", vec!["container"]), ("event", vec!["start"])], INSTANCES).await;
         let began = Instant::now();
         let mai = place.compose(binary, &engine.host(), "20s")?;
@@ -235,7 +235,8 @@ async fn repairs(engine: &Engine, place: &Documents, proxy: &Proxy, report: &mut
     Ok(())
 }
 
-/// Measures the time from a document with another limit until the container has it, without a restart.
+/// Measures the time from a document with another limit until the container has it, without a
+/// restart.
 async fn limits(engine: &Engine, place: &Documents, report: &mut Report<'_>) -> anyhow::Result<()> {
     const MEMORY: i64 = 96 << 20;
     let (mut ours, mut bare, mut undisturbed) = (Vec::new(), Vec::new(), true);

@@ -99,7 +99,8 @@ fn lock(seen: &Mutex<Vec<Request>>) -> MutexGuard<'_, Vec<Request>> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes a connection on and records its first line: the client opens one connection for each request.
+/// Passes a connection on and records its first line: the client opens one connection for each
+/// request.
 async fn pass(mut client: UnixStream, engine: &Path, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut head = vec![0; 16 * 1024];
     let length = client.read(&mut head).await?;

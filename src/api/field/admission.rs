@@ -7,9 +7,9 @@ use super::effect::PlatformKind;
 use super::refusal::sentence;
 use crate::api::MaiInstance;
 
-/// Returns the CustomResourceDefinition for a cluster. Its API server refuses a field that has no effect there with the words of
-/// `mai validate`. An object that was stored with such a field can still be changed elsewhere, since rules of unchanged fields are not
-/// evaluated again.
+/// Returns the CustomResourceDefinition for a cluster. Its API server refuses a field that has no
+/// effect there with the words of `mai validate`. An object that was stored with such a field can
+/// still be changed elsewhere, since rules of unchanged fields are not evaluated again.
 pub fn crd() -> Result<Value, serde_json::Error> {
     let mut crd = serde_json::to_value(MaiInstance::crd())?;
     let spec = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];

@@ -65,7 +65,8 @@ impl Field {
 }
 
 impl Effect {
-    /// Returns the sentence with which the field at `path` is refused on `platform`; nothing for a field that takes effect.
+    /// Returns the sentence with which the field at `path` is refused on `platform`; nothing for a
+    /// field that takes effect.
     pub(super) fn sentence(self, path: &str, platform: Option<PlatformKind>) -> Option<String> {
         let name = path.strip_prefix("spec.").unwrap_or(path);
         match (self, platform) {

@@ -1,5 +1,6 @@
-//! The effect of each field of a document on each platform, in one table ([`FIELDS`]), and what follows from it: the refusal of fields
-//! without an effect ([`refusals`]), the same refusal by an API server ([`crd`]), and `docs/fields.md`. Pure data, no I/O.
+//! The effect of each field of a document on each platform, in one table ([`FIELDS`]), and what
+//! follows from it: the refusal of fields without an effect ([`refusals`]), the same refusal by an
+//! API server ([`crd`]), and `docs/fields.md`. Pure data, no I/O.
 
 mod admission;
 mod effect;

@@ -6,22 +6,25 @@ use super::effect::{Effect, PlatformKind};
 use super::table::FIELDS;
 use crate::api::Finding;
 
-/// Returns a finding for each field without effect in `document`, which is as its author wrote it, without defaults. Where the platform
-/// is not known, only the fields are refused that have no effect on any.
+/// Returns a finding for each field without effect in `document`, which is as its author wrote it,
+/// without defaults. Where the platform is not known, only the fields are refused that have no
+/// effect on any.
 pub fn refusals(document: &Value, platform: Option<PlatformKind>) -> Vec<Finding> {
     let mut findings = Vec::new();
     walk(&document["spec"], "spec", "spec", platform, &|_, _| false, &mut findings);
     findings
 }
 
-/// Returns the same for an object that a cluster stored, which may hold defaults of earlier versions.
+/// Returns the same for an object that a cluster stored, which may hold defaults of earlier
+/// versions.
 pub fn stored_refusals(document: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     walk(&document["spec"], "spec", "spec", Some(PlatformKind::Kubernetes), &is_former_default, &mut findings);
     findings
 }
 
-/// Returns whether the value is a default that earlier versions of the CRD wrote into stored objects, where nobody declared it.
+/// Returns whether the value is a default that earlier versions of the CRD wrote into stored
+/// objects, where nobody declared it.
 fn is_former_default(row: &str, value: &Value) -> bool {
     match row {
         "spec.upgrade.backupFirst" | "spec.upgrade.rollback" => *value == true,
@@ -30,7 +33,8 @@ fn is_former_default(row: &str, value: &Value) -> bool {
     }
 }
 
-/// Adds a finding for each refused field at or below `value`. `path` names the place in the document, `row` the same place in the table.
+/// Adds a finding for each refused field at or below `value`. `path` names the place in the
+/// document, `row` the same place in the table.
 fn walk(
     value: &Value,
     path: &str,
@@ -61,8 +65,8 @@ fn walk(
     }
 }
 
-/// Returns the sentence with which all fields at or below `prefix` are refused; nothing when one of them takes effect or they are
-/// refused for different reasons.
+/// Returns the sentence with which all fields at or below `prefix` are refused; nothing when one of
+/// them takes effect or they are refused for different reasons.
 pub(super) fn sentence(prefix: &str, platform: Option<PlatformKind>) -> Option<String> {
     let effect_of = |field: &super::Field| match platform {
         Some(platform) => field.on(platform),

@@ -1,4 +1,5 @@
-//! `kubectl mai`, or `mai kube`: verbs on the instances of a cluster, with the permissions of the caller.
+//! `kubectl mai`, or `mai kube`: verbs on the instances of a cluster, with the permissions of the
+//! caller.
 
 mod complete;
 mod exec;
@@ -70,7 +71,8 @@ enum Verb {
     Logs(logs::Args),
     /// Run a command in the pod of an instance, by kubectl's own exec
     Exec(exec::Args),
-    /// Show what the operator would change now and why; exit code 0: nothing, 2: something, 1: a document has an error or an instance is blocked
+    /// Show what the operator would change now and why; exit code 0: nothing, 2: something, 1: a
+    /// document has an error or an instance is blocked
     Plan(plan::Args),
     /// Stop the server of an instance and start it again as it is; says how long that took
     Restart(restart::Args),
@@ -81,8 +83,8 @@ enum Verb {
     Complete(Vec<String>),
 }
 
-/// Returns the arguments if this program was called as kubectl calls its plugins. `matches` parses a
-/// command line or ends the program.
+/// Returns the arguments if this program was called as kubectl calls its plugins. `matches` parses
+/// a command line or ends the program.
 pub(super) fn called_by_kubectl(matches: fn(Command) -> ArgMatches) -> Option<Args> {
     let mut words = std::env::args_os();
     let called = PathBuf::from(words.next()?);

@@ -1,6 +1,5 @@
 //! The runtime of a directory: chosen by an argument, else the one that `mai compose` last ran it
-//! with.
-//! Only this file knows which runtimes there are.
+//! with. Only this file knows which runtimes there are.
 
 use std::path::{Path, PathBuf};
 

@@ -50,8 +50,7 @@ impl ServiceManager {
     }
 
     /// Says again and again that this program is alive; never returns. It lives in a task of the
-    /// runtime that does the work, so that a
-    /// runtime which gets nowhere is noticed.
+    /// runtime that does the work, so that a runtime which gets nowhere is noticed.
     pub(in crate::cli) async fn keep_alive(&self) {
         let Some(interval) = self.watchdog else { return std::future::pending().await };
         let mut ticks = tokio::time::interval(interval);

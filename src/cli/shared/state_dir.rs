@@ -12,8 +12,7 @@ pub(in crate::cli) struct Place {
     pub directory: PathBuf,
 
     /// Where databases, logs and the state of the instances are kept [default: a folder of its own
-    /// under /var/lib/mai for root,
-    /// under $XDG_STATE_HOME/mai or ~/.local/state/mai for others]
+    /// under /var/lib/mai for root, under $XDG_STATE_HOME/mai or ~/.local/state/mai for others]
     #[arg(long, env = "MAI_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }

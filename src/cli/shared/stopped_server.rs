@@ -1,6 +1,5 @@
 //! The server of one instance, stopped while a command works on its data. A running reconciler
-//! leaves it
-//! alone meanwhile.
+//! leaves it alone meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,7 @@ use crate::runtime::{Directories, MaintenanceLock};
 /// Interval between checks for a server that was started meanwhile.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Checks in a row that find nothing running: a reconciler may have been in the middle of a start
-/// when the
-/// lock was taken.
+/// when the lock was taken.
 const QUIET_CHECKS: u32 = 5;
 
 /// An instance whose server is stopped.

@@ -1,4 +1,5 @@
-//! `mai adopt FILE`: writes the document that takes over a deployment made by hand with Docker Compose. No data is copied or changed.
+//! `mai adopt FILE`: writes the document that takes over a deployment made by hand with Docker
+//! Compose. No data is copied or changed.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,4 +1,5 @@
-//! `mai crd`: prints the CustomResourceDefinition that a cluster needs, for `kubectl apply --server-side -f -`.
+//! `mai crd`: prints the CustomResourceDefinition that a cluster needs, for `kubectl apply
+//! --server-side -f -`.
 
 use std::io::Write;
 use std::process::ExitCode;

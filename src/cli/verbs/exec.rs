@@ -1,5 +1,5 @@
-//! `mai exec DIR NAME -- COMMAND`: runs a command where the server of an instance runs, and exits with its
-//! exit code.
+//! `mai exec DIR NAME -- COMMAND`: runs a command where the server of an instance runs, and exits
+//! with its exit code.
 
 use std::io::{IsTerminal, Read};
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,5 @@
-//! `mai fields`: prints what each field of a document does on each platform, as the Markdown page `docs/fields.md`.
+//! `mai fields`: prints what each field of a document does on each platform, as the Markdown page
+//! `docs/fields.md`.
 
 use std::fmt::Write as _;
 use std::io::Write;

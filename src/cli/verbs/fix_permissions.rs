@@ -1,4 +1,5 @@
-//! `mai fix-permissions DIR NAME`: gives data and backups of an instance to the user that its server runs as.
+//! `mai fix-permissions DIR NAME`: gives data and backups of an instance to the user that its
+//! server runs as.
 
 use std::process::ExitCode;
 

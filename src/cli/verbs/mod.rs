@@ -1,6 +1,5 @@
 //! The verbs of `mai`, one file each. A new verb is a file here and three lines below: its module,
-//! its
-//! variant of [`Verb`] and its call in [`run`].
+//! its variant of [`Verb`] and its call in [`run`].
 
 mod adopt;
 mod completions;

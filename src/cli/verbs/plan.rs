@@ -1,4 +1,5 @@
-//! `mai plan DIR`: what `mai compose` would change now and why, field by field. It changes nothing itself.
+//! `mai plan DIR`: what `mai compose` would change now and why, field by field. It changes nothing
+//! itself.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

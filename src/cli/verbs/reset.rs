@@ -1,4 +1,5 @@
-//! `mai reset DIR NAME`: takes a checked copy of the data of an instance, and then wipes its configuration or everything.
+//! `mai reset DIR NAME`: takes a checked copy of the data of an instance, and then wipes its
+//! configuration or everything.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

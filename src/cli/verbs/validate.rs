@@ -1,4 +1,5 @@
-//! `mai validate PATH…`: says all that is wrong with documents, by file and line, before they are put to use.
+//! `mai validate PATH…`: says all that is wrong with documents, by file and line, before they are
+//! put to use.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

@@ -10,8 +10,8 @@ use crate::reconcile::status::Phase;
 /// Number of failures in a row that make a crash loop.
 pub(super) const CRASH_LOOP: u32 = 3;
 
-/// Counts a run that ended without being asked to, once. A clock that was set back does not hide later
-/// ends behind an earlier one.
+/// Counts a run that ended without being asked to, once. A clock that was set back does not hide
+/// later ends behind an earlier one.
 pub(super) fn count(memory: &mut Memory, observed: &Observed, now: Timestamp) {
     let Some(exit) = &observed.last_exit else { return };
     if memory.counted_exit.is_none_or(|counted| exit.at > counted || (counted > now && exit.at != counted)) {

@@ -14,8 +14,8 @@ use crate::reconcile::status::{self, Phase};
 
 /// Time a server has to be ready until its earlier failures are forgotten.
 const SETTLED: Duration = Duration::from_secs(60);
-/// First re-check of a server that its platform is starting. Later checks back off, so that thousands of
-/// pending pods do not load the API server.
+/// First re-check of a server that its platform is starting. Later checks back off, so that
+/// thousands of pending pods do not load the API server.
 const STARTING_INTERVAL: Duration = Duration::from_secs(20);
 /// Message of a server within its start period.
 const NOT_READY_YET: &str = "the server was started and is not ready yet";
@@ -38,8 +38,8 @@ impl Running<'_> {
         self.act_on_readiness(memory)
     }
 
-    /// Keeps the server that was restored by a rollback. It is supervised like any other; the phase tells
-    /// that it is not what is declared.
+    /// Keeps the server that was restored by a rollback. It is supervised like any other; the phase
+    /// tells that it is not what is declared.
     pub(super) fn keep_retained(&self, memory: &mut Memory, cause: &str) -> Outcome {
         let auxiliary = self.observed.auxiliary_changes();
         if !auxiliary.is_empty() {
@@ -153,8 +153,9 @@ impl Running<'_> {
     }
 }
 
-/// Returns the phase while the platform keeps trying by itself: progress where it may succeed alone,
-/// stalled where a person has to act. A server may be silent while some of its start period is left.
+/// Returns the phase while the platform keeps trying by itself: progress where it may succeed
+/// alone, stalled where a person has to act. A server may be silent while some of its start period
+/// is left.
 fn waiting_phase(fault: &Fault, start_period_left: Duration) -> Phase {
     let reason = status::reason_of(fault.cause);
     match fault.cause {

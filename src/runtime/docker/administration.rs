@@ -35,16 +35,16 @@ impl DockerRuntime {
         self.engine.remove_containers(id).await
     }
 
-    /// Changes the owner of data and backups of an instance to the user of its server; returns what that
-    /// changed.
+    /// Changes the owner of data and backups of an instance to the user of its server; returns what
+    /// that changed.
     pub async fn fix_ownership(&self, id: &InstanceId) -> Result<Vec<OwnershipChange>, RuntimeError> {
         let container = self.serving(id).await?;
         let engine = &self.engine;
         owner::give_all(&engine.docker, id, &container, engine.owns_engine_files).await
     }
 
-    /// Returns the directories of data and backups of an instance on this machine, if they are accessible
-    /// from here.
+    /// Returns the directories of data and backups of an instance on this machine, if they are
+    /// accessible from here.
     pub async fn places(&self, id: &InstanceId) -> Result<(PathBuf, PathBuf), RuntimeError> {
         if !self.engine.owns_engine_files {
             return Err(RuntimeError::Unsupported(format!(

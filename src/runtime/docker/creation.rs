@@ -28,7 +28,8 @@ impl Engine {
         role: CreateRole,
     ) -> Result<Option<(ContainerRef, ContainerInspectResponse)>, RuntimeError> {
         let id = &workload.id;
-        let image = self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", id))?;
+        let image =
+            self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", id))?;
         let image = image.ok_or_else(|| RuntimeError::ImageUnavailable {
             instance: id.to_string(),
             image: workload.image.clone(),

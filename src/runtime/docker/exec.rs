@@ -18,8 +18,8 @@ pub struct Exec {
     docker: Docker,
     instance: InstanceId,
     id: String,
-    /// Its output, until it ends. True stands for standard error; with a terminal everything is standard
-    /// output.
+    /// Its output, until it ends. True stands for standard error; with a terminal everything is
+    /// standard output.
     pub output: BoxStream<'static, Result<(bool, Bytes), RuntimeError>>,
     /// Its input; a shutdown ends it. `None` without input.
     pub input: Option<Pin<Box<dyn AsyncWrite + Send>>>,

@@ -8,8 +8,9 @@ use secrecy::SecretString;
 
 use crate::runtime::log_tail;
 
-/// Returns the last lines written until `until`, without `secrets`; none when the log cannot be read,
-/// because they only explain another problem. Later lines belong to the next run of the container.
+/// Returns the last lines written until `until`, without `secrets`; none when the log cannot be
+/// read, because they only explain another problem. Later lines belong to the next run of the
+/// container.
 pub(super) async fn tail_until(
     docker: &Docker,
     container: &str,

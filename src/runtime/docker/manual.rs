@@ -17,8 +17,8 @@ use crate::runtime::{
     RemoteControl, RuntimeError, TakenDown, Target,
 };
 
-/// Runs an administrator's commands on the containers of a state directory. Connects to the engine with
-/// the first of them.
+/// Runs an administrator's commands on the containers of a state directory. Connects to the engine
+/// with the first of them.
 #[derive(Debug)]
 pub struct DockerManual {
     options: DockerOptions,

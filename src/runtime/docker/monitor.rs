@@ -36,7 +36,8 @@ pub(super) struct Monitor {
     /// By uid of the instance.
     watches: Mutex<HashMap<String, Watch>>,
     changes: Arc<Changes>,
-    /// Age below which a run is reported as starting without a first probe, since the next one is soon.
+    /// Age below which a run is reported as starting without a first probe, since the next one is
+    /// soon.
     just_started: Duration,
 }
 
@@ -50,8 +51,8 @@ impl Monitor {
         Self { just_started: Duration::ZERO, ..Self::new(changes) }
     }
 
-    /// Returns the readiness of a run, which is probed from now on. An older run is probed before the first
-    /// answer.
+    /// Returns the readiness of a run, which is probed from now on. An older run is probed before
+    /// the first answer.
     pub(super) async fn readiness(
         &self,
         id: &InstanceId,

@@ -91,8 +91,11 @@ impl Engine {
     }
 
     async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
-        let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", &workload.id))?;
+        let image = self
+            .cache
+            .image(&self.docker, &workload.image)
+            .await
+            .map_err(failed("inspection of its image", &workload.id))?;
         let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
         Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
     }
@@ -166,8 +169,11 @@ impl Engine {
         names: &Names,
         container: &ContainerInspectResponse,
     ) -> Result<Vec<Change>, RuntimeError> {
-        let image =
-            self.cache.image(&self.docker, &workload.image).await.map_err(failed("inspection of its image", &workload.id))?;
+        let image = self
+            .cache
+            .image(&self.docker, &workload.image)
+            .await
+            .map_err(failed("inspection of its image", &workload.id))?;
         let values = workload.secret_values();
         let file =
             (workload.container.secrets == SecretDelivery::File).then(|| SecretFile::new(&self.home(names), &values));

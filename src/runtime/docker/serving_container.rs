@@ -1,5 +1,5 @@
-//! The container that serves an instance, for commands of an administrator: logs, restart. No document
-//! is involved.
+//! The container that serves an instance, for commands of an administrator: logs, restart. No
+//! document is involved.
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ pub struct ServingContainer {
 }
 
 impl ServingContainer {
-    /// Returns the container that serves the instance. A container without its labels is never used.
+    /// Returns the container that serves the instance. A container without its labels is never
+    /// used.
     pub async fn find(options: &DockerOptions, id: &InstanceId) -> Result<Self, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let names = Names::new(id)?;
@@ -36,8 +37,8 @@ impl ServingContainer {
         Ok(Self { docker, id: id.clone(), container })
     }
 
-    /// Returns the last `lines` lines of its log and, with `follow`, what it writes until it ends. True
-    /// stands for standard error.
+    /// Returns the last `lines` lines of its log and, with `follow`, what it writes until it ends.
+    /// True stands for standard error.
     pub fn logs(&self, lines: usize, follow: bool) -> BoxStream<'static, Result<(bool, Bytes), RuntimeError>> {
         let options: LogsOptions =
             LogsOptionsBuilder::new().stdout(true).stderr(true).follow(follow).tail(&lines.to_string()).build();

@@ -23,8 +23,7 @@ pub struct RunningServer {
 
 impl RunningServer {
     /// Ends it as [`RunningServer::end`] does. The reconciler, which reads the request in `home`,
-    /// starts it
-    /// again at once and counts no failure.
+    /// starts it again at once and counts no failure.
     pub(super) async fn end_for_restart(&self, home: &Path, grace: Duration) -> io::Result<()> {
         restart_request::write(home, self.pid, self.start_ticks)?;
         self.end(grace).await
@@ -45,8 +44,7 @@ pub(super) fn name(servers: &[RunningServer], pid: u32) -> Option<String> {
 }
 
 /// Returns the servers of `state_dir` that run now, whoever started them, oldest first. Finds only
-/// those of
-/// the user of this process.
+/// those of the user of this process.
 pub fn running_servers(state_dir: &Path) -> io::Result<Vec<RunningServer>> {
     let state_dir = match state_dir.canonicalize() {
         Ok(state_dir) => state_dir,

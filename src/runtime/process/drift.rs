@@ -9,8 +9,7 @@ use super::labels::Labels;
 use crate::core::{Change, Effect, EnvValue, Field, InstanceId, Workload};
 
 /// Returns the changes that another process would bring. A process gets everything at its start, so
-/// each
-/// needs another one.
+/// each needs another one.
 pub(super) fn changes(labels: &Labels, pid: u32, id: &InstanceId, workload: &Workload) -> Vec<Change> {
     let short = |hash: &str| hash.chars().take(12).collect::<String>();
     if labels.id != *id {

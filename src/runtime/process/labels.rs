@@ -62,8 +62,7 @@ impl Labels {
     }
 
     /// Reads the labels from a process's environment as `/proc/PID/environ` shows it; none when it
-    /// belongs to no instance of
-    /// this state directory.
+    /// belongs to no instance of this state directory.
     pub(super) fn parse(environ: &[u8], state_dir: &Path) -> Option<Self> {
         let raw = |name: &str| {
             environ

@@ -2,9 +2,8 @@
 //! process.
 //!
 //! A control group counts what is really used and is exact. Without one, memory is limited by
-//! `RLIMIT_DATA` (private memory that the
-//! process asks for; `RLIMIT_AS` would count mapped files too), and processor time is not limited
-//! at all.
+//! `RLIMIT_DATA` (private memory that the process asks for; `RLIMIT_AS` would count mapped files
+//! too), and processor time is not limited at all.
 
 use std::fmt;
 use std::path::Path;

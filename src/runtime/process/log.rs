@@ -16,9 +16,9 @@ use crate::runtime::log_tail;
 pub(super) const ROTATE_ABOVE: u64 = 10 * 1024 * 1024;
 /// Number of rotated logs.
 const ROTATED_LOGS: u32 = 3;
-/// Bytes that are searched for the last lines: escapes and secrets take more room than what is
-/// left of them. A line that does not fit is not
-/// shown, because half a secret at its start would not be recognised.
+/// Bytes that are searched for the last lines: escapes and secrets take more room than what is left
+/// of them. A line that does not fit is not shown, because half a secret at its start would not be
+/// recognised.
 const TAIL_BYTES: u64 = 64 * 1024;
 
 /// Returns whether to rotate; costs one system call.

@@ -1,6 +1,5 @@
 //! Commands of an administrator on servers that are processes. The reconciler, which starts again
-//! what has
-//! ended, is another program.
+//! what has ended, is another program.
 
 use std::io;
 use std::path::PathBuf;
@@ -61,8 +60,7 @@ impl ProcessManual {
     }
 
     /// Ends the servers of an instance so that the reconciler starts another one and counts no
-    /// failure.
-    /// Returns false when none ran.
+    /// failure. Returns false when none ran.
     async fn stop_servers(&self, target: &Target, grace: Duration) -> Result<bool, RuntimeError> {
         let servers = self.servers("stop", &target.id)?;
         if servers.is_empty() {
@@ -133,8 +131,7 @@ impl Manual for ProcessManual {
     }
 
     /// The command runs on this machine, in the data directory of the server. It gets the address
-    /// of the
-    /// server and none of its secrets.
+    /// of the server and none of its secrets.
     fn exec<'a>(&'a self, target: &'a Target, command: &'a ExecCommand) -> ManualFuture<'a, Exec> {
         Box::pin(async {
             let listen = target.listen.ok_or_else(|| unsupported(&target.id, "its document declares no address"))?;

@@ -2,13 +2,11 @@
 //! dependency but the kernel.
 //!
 //! The labels of a server are in its own environment (`labels`), so a reconciler that was killed at
-//! any point is
-//! followed by one that finds every server again. Memory only makes that cheap.
+//! any point is followed by one that finds every server again. Memory only makes that cheap.
 //!
 //! An *attached* server (the default) has the read end of a pipe as its standard input and ends
-//! when the reconciler
-//! does, even by SIGKILL. A *detached* one keeps running, and the next reconciler of the state
-//! directory adopts it.
+//! when the reconciler does, even by SIGKILL. A *detached* one keeps running, and the next
+//! reconciler of the state directory adopts it.
 
 mod cgroup;
 mod discovery;
@@ -86,8 +84,7 @@ pub struct ProcessRuntime {
 
 impl ProcessRuntime {
     /// Opens a state directory, made when missing, and takes over the servers of it that run. Needs
-    /// a tokio runtime; blocks for a
-    /// few milliseconds.
+    /// a tokio runtime; blocks for a few milliseconds.
     pub fn open(options: ProcessOptions) -> Result<Self, RuntimeError> {
         let unusable = |path: &Path| {
             let path = path.display().to_string();

@@ -1,6 +1,5 @@
 //! A request to the reconciler to take the end of a server for a restart, not for a failure. A
-//! left-over
-//! request is harmless: it names one process for good.
+//! left-over request is harmless: it names one process for good.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -149,8 +149,7 @@ impl Default for Slot {
 
 impl Slot {
     /// Returns the current run. Waits until the exit of one that has just ended is recorded, which
-    /// takes
-    /// milliseconds.
+    /// takes milliseconds.
     pub(super) async fn settled(&self) -> SlotState {
         let state = self.state.borrow().clone();
         match &state.run {

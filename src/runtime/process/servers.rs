@@ -200,8 +200,7 @@ impl Servers {
     }
 
     /// Adopts a server that was found. Returns false when its instance has one already, or when it
-    /// has just
-    /// ended.
+    /// has just ended.
     pub(super) fn adopt(self: &Arc<Self>, server: &RunningServer) -> io::Result<bool> {
         let Ok((key, slot)) = self.slot(&server.labels.id) else { return Ok(false) };
         if slot.state.borrow().run.is_some() {

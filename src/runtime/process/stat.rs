@@ -1,4 +1,5 @@
-//! `/proc/PID/stat` of a process. Its start time distinguishes it from another with the same number.
+//! `/proc/PID/stat` of a process. Its start time distinguishes it from another with the same
+//! number.
 
 use std::io;
 

@@ -1,10 +1,10 @@
 //! Authentication and authorisation: passwords, sessions, API keys, and the extractors that require
 //! them.
 //!
-//! Permissions: a handler takes [`CurrentUser`] (session or API key), [`Person`] (session only)
-//! or [`Admin`]; a request that lacks it never reaches the handler. The credential is looked up in
-//! [`Sessions`]. Users are added, changed and
-//! removed by `users`, which knows this room; this one does not know it.
+//! Permissions: a handler takes [`CurrentUser`] (session or API key), [`Person`] (session only) or
+//! [`Admin`]; a request that lacks it never reaches the handler. The credential is looked up in
+//! [`Sessions`]. Users are added, changed and removed by `users`, which knows this room; this one
+//! does not know it.
 
 mod api_keys;
 mod attempts;

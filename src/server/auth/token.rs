@@ -41,8 +41,7 @@ fn random() -> String {
     hex::encode(bytes)
 }
 
-/// The SHA-256 of a token. Salt or stretching
-/// would add nothing to 256 random bits.
+/// The SHA-256 of a token. Salt or stretching would add nothing to 256 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 

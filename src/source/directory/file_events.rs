@@ -48,8 +48,7 @@ impl FileEvents {
     }
 
     /// Watches the directories of the tree and of the links that lead to it. Returns true when some
-    /// are new:
-    /// changes in them between the scan and now were missed.
+    /// are new: changes in them between the scan and now were missed.
     pub(super) fn watch_tree(&mut self, tree: &Tree, root: &Path) -> bool {
         self.links.clone_from(&tree.links);
         let mut wanted = tree.directories.clone();

@@ -1,10 +1,10 @@
 //! A directory of YAML files as a watch stream.
 //!
-//! `scan` reads the tree, `parse` turns text into documents that know where their fields stand, `scan_plan` decides what they mean
-//! for the instances that are known, `watch` follows the tree (after `file_events` and by polling)
-//! and feeds the stream, `secrets` keeps the values. `validation` judges documents
-//! for `mai validate`, by the same rules; `preview` says for `mai plan` what would become of the
-//! instances.
+//! `scan` reads the tree, `parse` turns text into documents that know where their fields stand,
+//! `scan_plan` decides what they mean for the instances that are known, `watch` follows the tree
+//! (after `file_events` and by polling) and feeds the stream, `secrets` keeps the values.
+//! `validation` judges documents for `mai validate`, by the same rules; `preview` says for `mai
+//! plan` what would become of the instances.
 
 mod file_events;
 mod line_map;
@@ -49,9 +49,8 @@ pub struct Directory {
 
 impl Directory {
     /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing
-    /// for a while when
-    /// instances are known from before: that removes nothing. Documents with fields that have no
-    /// effect on `platform` are not accepted.
+    /// for a while when instances are known from before: that removes nothing. Documents with
+    /// fields that have no effect on `platform` are not accepted.
     pub async fn open(path: &Path, state: State, platform: PlatformKind) -> Result<(Self, Documents), SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         // Not canonical: a link that is pointed elsewhere later has to be followed.

@@ -40,8 +40,7 @@ pub struct Preview {
 
 impl Preview {
     /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that
-    /// stand. Takes most of a second when a
-    /// document seems to be gone, since that is checked twice.
+    /// stand. Takes most of a second when a document seems to be gone, since that is checked twice.
     pub async fn read(path: &Path, known: Vec<KnownDocument>, platform: PlatformKind) -> Result<Self, SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;

@@ -1,10 +1,8 @@
 //! Plan of a scan for the known instances: documents to accept, those that keep their last good
-//! spec, those that
-//! are gone. Pure; the caller executes it.
+//! spec, those that are gone. Pure; the caller executes it.
 //!
 //! Only what can be read may change anything. Whatever is broken, blank, unreadable or duplicate
-//! keeps the former
-//! document and is reported as a problem.
+//! keeps the former document and is reported as a problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

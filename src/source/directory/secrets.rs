@@ -42,8 +42,7 @@ impl Secrets {
     }
 
     /// Replaces the secrets by those of a scan and returns their problems. Those of an unreadable
-    /// file keep their
-    /// values.
+    /// file keep their values.
     pub(crate) fn update(&self, tree: &Tree) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut next: BTreeMap<Key, Entry> = BTreeMap::new();

@@ -13,8 +13,7 @@ pub(crate) struct Chunk<'a> {
 /// The documents of `text`, without those of blank lines, comments and directives only.
 ///
 /// YAML allows `---` and `...` at the start of a line nowhere but between documents, not even in a
-/// block of text
-/// (YAML 1.2.2, 9.1.2 "Document Markers"), so the split never cuts a document in two.
+/// block of text (YAML 1.2.2, 9.1.2 "Document Markers"), so the split never cuts a document in two.
 pub(crate) fn split(text: &str) -> Vec<Chunk<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut chunks = Vec::new();

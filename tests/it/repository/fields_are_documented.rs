@@ -1,4 +1,5 @@
-//! Promise: every field of the schema has a row that says what it does on each platform, and the page of fields shows them.
+//! Promise: every field of the schema has a row that says what it does on each platform, and the
+//! page of fields shows them.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Rooms import only what the table in `docs/architecture.md` allows, without circles, and literals of
-//! the contract stand once.
+//! Rooms import only what the table in `docs/architecture.md` allows, without circles, and literals
+//! of the contract stand once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

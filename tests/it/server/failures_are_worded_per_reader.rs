@@ -1,4 +1,5 @@
-//! Failures are worded in the language of their reader, with the provider's words unchanged; the JSON API speaks English.
+//! Failures are worded in the language of their reader, with the provider's words unchanged; the
+//! JSON API speaks English.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ async fn page(server: &Server, token: &str, path: &str, language: &str) -> Strin
     request.send().await.unwrap().text().await.unwrap()
 }
 
-/// Asks a question that the provider refuses, as an English reader, and returns the path of the chat.
+/// Asks a question that the provider refuses, as an English reader, and returns the path of the
+/// chat.
 async fn failed_chat(server: &Server, token: &str) -> String {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("text", "mock: error=402"), ("model", "openai/gpt-5")])

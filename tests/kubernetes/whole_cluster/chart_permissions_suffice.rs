@@ -124,8 +124,8 @@ fn secret_applied_later_is_noticed_without_a_watch() {
     };
     env.apply(&env.fixture("abc", "  openRouter: {apiKeySecretRef: {name: upstream, key: key}}\n"));
     passes_until("is not in namespace");
-    // Nothing else happens to the instance, so these are checks of the Secret. At an interval of 15 s
-    // there would be none yet.
+    // Nothing else happens to the instance, so these are checks of the Secret. At an interval of 15
+    // s there would be none yet.
     let (counted, since) = (passes(), std::time::Instant::now());
     env.wait_until(&operator, || "two checks".into(), || (passes() >= counted + 2.0).then_some(()));
     assert!(since.elapsed().as_secs() < 10, "two checks took {:?}", since.elapsed());
