@@ -15,6 +15,8 @@ use rustix::io::Errno;
 /// Number of further attempts to lock a file. [`LockFile::holder`] locks it for an instant, so a
 /// single refusal proves no holder.
 const RETRIES: u32 = 5;
+/// Number of rounds after which a file that keeps being replaced is given up.
+const MAX_ROUNDS: usize = 100;
 /// Delay between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -44,7 +46,8 @@ impl LockFile {
     /// the write.
     pub fn acquire(path: &Path, mode: u32, holder: &str) -> Result<Self, LockError> {
         let mut retries = RETRIES;
-        loop {
+        // A file may be removed between the two steps below, but not that often.
+        for _ in 0..MAX_ROUNDS {
             let mut file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -73,6 +76,7 @@ impl LockFile {
                 return Ok(Self { _file: file });
             }
         }
+        Err(io::Error::other("it is replaced again and again, or its file system has no stable inode numbers").into())
     }
 
     /// Returns the text of whoever has `path` locked, if anybody has.

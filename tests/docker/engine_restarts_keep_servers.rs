@@ -31,9 +31,20 @@ fn restarted_or_killed_engine_runs_every_server_again() {
     compose.stop();
 }
 
+/// Ends what killed engines left running when a test is over, however it ends. An engine that was
+/// killed in the middle of a start may forget a container, which would keep its address.
+struct CleanEngine;
+
+impl Drop for CleanEngine {
+    fn drop(&mut self) {
+        engine::send("clean");
+    }
+}
+
 #[test]
 fn engine_restart_during_deployment_reaches_declared_state() {
     let _alone = engine::alone();
+    let _clean = CleanEngine;
     let env = Environment::new("midway");
     let compose = env.up("");
     let mut image = 1;

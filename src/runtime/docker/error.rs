@@ -48,10 +48,10 @@ pub(super) fn classify(error: &Error) -> EngineError {
         Some(404) if has("no such") || has("not known") => EngineError::NotFound,
         Some(404) => EngineError::UnknownCall,
         Some(409) if has("removal of container") && has("already in progress") => EngineError::RemovalInProgress,
-        Some(_) if has("paused") && !has("not paused") => EngineError::Paused,
+        Some(_) if has(" is paused") || has("state paused") => EngineError::Paused,
         Some(_) if has("already exists in network") => EngineError::AlreadyConnected,
         Some(_) if has("port is already allocated") || has("address already in use") => EngineError::PortTaken,
-        Some(_) if has("task") && has("already exists") => EngineError::StaleTask,
+        Some(_) if has("task") && has("already exists") || has("id already in use") => EngineError::StaleTask,
         Some(409) => EngineError::Conflict,
         Some(400..500) => EngineError::Refused,
         _ => EngineError::Unavailable,
@@ -132,7 +132,7 @@ mod tests {
 
     /// Engine, status and message of answers. Those of Docker 20.10 were recorded with 20.10.24;
     /// the others have the words by which earlier versions of this program recognised them.
-    const ANSWERS: [(&str, u16, &str, EngineError); 31] = [
+    const ANSWERS: [(&str, u16, &str, EngineError); 33] = [
         ("Docker 20.10", 404, "No such container: mai-abc", EngineError::NotFound),
         ("Docker 20.10", 404, "No such container: mai-network", EngineError::NotFound),
         ("Docker 20.10", 404, "no such image: no:1: No such image: no:1", EngineError::NotFound),
@@ -183,6 +183,13 @@ mod tests {
         ("Docker 20.10", 500, "Container edc4946aea85 is not paused", EngineError::Unavailable),
         ("Docker 20.10", 500, "container 194d34dd698e is not connected to network n1", EngineError::Unavailable),
         ("Docker, after a kill", 500, "task 05d961211b72: already exists: unknown", EngineError::StaleTask),
+        ("Docker 20.10, after a kill", 409, "id already in use", EngineError::StaleTask),
+        (
+            "Docker 20.10",
+            409,
+            "Conflict. The container name \"/mai-paused-demo\" is already in use",
+            EngineError::Conflict,
+        ),
         (
             "Docker 25",
             500,

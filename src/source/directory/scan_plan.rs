@@ -180,7 +180,10 @@ impl<'a> Planning<'a> {
             .filter(|row| row.released_at.is_none() || row.document["spec"]["deletionPolicy"] != "Delete");
         let file = seen.file.display().to_string();
         match accept(seen.value, stood.map(|row| &row.document), Some(self.platform)) {
-            Ok(full) => {
+            Ok(mut full) => {
+                if let Some(row) = stood {
+                    keep_former_locale(&row.document, &mut full);
+                }
                 if !stands(self.known.get(key), &full, &file) {
                     self.plan.accept.push((key.clone(), full, file));
                 }
@@ -226,6 +229,21 @@ impl<'a> Planning<'a> {
             }
         }
     }
+}
+
+/// Marks a stored document whose language is the default of an earlier version.
+const FORMER_LOCALE: &str = "mai.dev/former-default-locale";
+
+/// Keeps the language that earlier versions stored as a default, so that an upgrade of mai replaces
+/// no server. They always stored `spec.upgrade` as well, which tells their rows from a declared
+/// language. A document that declares a language ends it.
+fn keep_former_locale(row: &Value, full: &mut Value) {
+    let is_former = row["spec"]["upgrade"].is_object() || row["metadata"]["annotations"].get(FORMER_LOCALE).is_some();
+    if !is_former || row["spec"]["server"]["locale"] != "en" || !full["spec"]["server"]["locale"].is_null() {
+        return;
+    }
+    full["spec"]["server"]["locale"] = "en".into();
+    full["metadata"]["annotations"][FORMER_LOCALE] = "true".into();
 }
 
 /// Returns whether this very document is the accepted one.

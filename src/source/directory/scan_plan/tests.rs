@@ -128,3 +128,45 @@ fn an_annotation_repeats_three_sentences_and_counts_the_rest() {
     assert_eq!(repeated(&sentences), "1; 2; 3; and 2 more");
     assert_eq!(repeated(&sentences[..3]), "1; 2; 3");
 }
+
+#[test]
+fn former_default_language_is_kept_until_one_is_declared() {
+    let former = accept(
+        &json!({
+            "apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "a", "namespace": "default"},
+            "spec": {"displayName": "One", "server": {"locale": "en"}},
+        }),
+        None,
+        None,
+    )
+    .unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let scan_after = |row: Value, text: &str| {
+        fs::write(root.path().join("a.yaml"), text).unwrap();
+        let (key, mut known) = row_of(root.path(), row);
+        let tree = scan(root.path(), &Tree::none());
+        known.file = Some(root.path().join("a.yaml").display().to_string());
+        let known = BTreeMap::from([(key, known)]);
+        let plan = plan(root.path(), &known, &tree, &BTreeMap::new(), PlatformKind::Process, Instant::now());
+        plan.accept.into_iter().next().map(|(_, document, _)| document)
+    };
+    let mut stored = former.clone();
+    stored["spec"]["upgrade"] = json!({"backupFirst": true, "rollback": true});
+    let accepted = scan_after(stored, &text("a", "One")).unwrap();
+    assert_eq!(accepted["spec"]["server"]["locale"], "en");
+    assert_eq!(scan_after(accepted.clone(), &text("a", "One")), None, "the next scan changes nothing");
+    let edited = scan_after(accepted.clone(), &text("a", "Two")).unwrap();
+    assert_eq!(edited["spec"]["server"]["locale"], "en", "another change keeps it");
+    let polish = text("a", "One").replace("displayName: One", "displayName: One, server: {locale: pl}");
+    let declared = scan_after(accepted, &polish).unwrap();
+    assert_eq!(declared["spec"]["server"]["locale"], "pl");
+    let undeclared = scan_after(declared, &text("a", "One")).unwrap();
+    assert_eq!(undeclared["spec"]["server"]["locale"], Value::Null, "a removed declaration takes effect");
+    let withdrawn = scan_after(former, &text("a", "One")).unwrap();
+    assert_eq!(withdrawn["spec"]["server"]["locale"], Value::Null);
+}
+
+fn row_of(root: &Path, document: Value) -> (Key, KnownDocument) {
+    let (key, known) = row(root, "a", "a.yaml");
+    (key, KnownDocument { document, ..known })
+}
