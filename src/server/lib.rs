@@ -25,8 +25,8 @@
 //! * [`connection`]: the upstream's address and the key to it.
 //! * [`models`]: the models on offer, and the upstream of each.
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
-//! * [`usage`]: the [ledger](usage::Ledger), the one writer of generations and their cost; its
-//!   reports.
+//! * [`usage`]: the one room that writes generations and their cost: the [ledger](usage::Ledger)
+//!   opens and settles a row, `lookup` settles it later; and the reports.
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.

@@ -1,4 +1,5 @@
-//! Ends of a server: counted once, and described.
+//! Exits of a server: counted once, and described. Those that an engine caused by its own restart are
+//! left out before, in `runtime/docker/exits.rs`.
 
 use jiff::Timestamp;
 use mai_contract::ExitCode;

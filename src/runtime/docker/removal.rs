@@ -1,4 +1,5 @@
-//! Removes the containers, files and volumes of an instance.
+//! Removes the containers, files and volumes of an instance. `replacement` decides the order of the
+//! calls, and `steps` makes them.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -94,7 +94,7 @@ pub(super) async fn sign_out(
     Ok((auth::clear_cookie(), Json(json!({ "status": true }))))
 }
 
-/// `GET /api/v1/auths/`: the user of this session. The token is returned only to a caller who sent
+/// `GET /api/v1/auths/`: the signed-in user. The token is returned only to a caller who sent
 /// it as a bearer; one that came by the cookie stays out of reach of scripts.
 pub(super) async fn session(Person(user): Person, headers: HeaderMap) -> Json<Value> {
     let mut body = to_json(&user);
