@@ -111,7 +111,7 @@ fn immutable_field_change_is_refused_with_its_cause() {
         (document("20Gi", "slow", "Mai"), "storageClassName cannot change after the claim was made"),
         (
             document("20Gi", "fast", "OpenWebUI"),
-            "server.kind cannot change: each kind keeps its own database; create another instance",
+            "server.kind cannot change: each kind has its own database; create another instance",
         ),
     ] {
         let refusal = env.refusal(&document);

@@ -22,11 +22,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "{openRouter: {mock: true}, server: {kind: OpenWebUI}}",
-        "openRouter.mock is a part of our own server: set server.kind to Mai, or openRouter.mock to false",
+        "openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false",
     ),
     (
         "{deletionPolicy: Delete, server: {kind: Custom}}",
-        "deletionPolicy Delete is refused for server.kind Custom: what such an image keeps elsewhere is not known; use Retain",
+        "deletionPolicy Delete is refused for server.kind Custom: where such an image keeps other data is not known; use Retain",
     ),
     (
         "{access: {signup: Closed}}",
@@ -100,7 +100,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("{expose: {ingress: {}}}", "expose.host is needed for an ingress or a gateway route"),
     ("{expose: {address: localhost}}", "expose.address must be an IP address such as 127.0.0.1 or 0.0.0.0"),
     ("{expose: {host: 'https://a.example.com'}}", "expose.host must be a host name such as abc.example.com"),
-    ("{expose: {labels: {mai.dev/owner: me}}}", "expose.labels may not begin with mai.dev/: those are ours"),
+    ("{expose: {labels: {mai.dev/owner: me}}}", "expose.labels may not begin with mai.dev/, which is reserved"),
     ("{expose: {port: 70000}}", "expose.port must be 1 to 65535"),
     ("{health: {interval: 5s, timeout: 6s}}", "health.timeout may not exceed health.interval"),
     ("{health: {interval: 0s}}", "health.interval must be a duration above 0 such as 30s"),
