@@ -1,6 +1,6 @@
 //! The next action for one instance. A function: no I/O, no clock.
 //!
-//! What is decided first wins, so the order in [`outcome`] is the order of precedence: overdue
+//! The order in [`outcome`] is the order of precedence, and the first decision wins: overdue
 //! deletion, pause, failed observation, maintenance, deletion, suspension, blocked document,
 //! convergence. A long operation that is under way (backup, restore, upgrade) belongs between
 //! maintenance and deletion, as a value in [`Memory`].
