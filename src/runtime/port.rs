@@ -106,10 +106,18 @@ mod tests {
 
     use super::*;
 
+    /// Ports that the kernel assigns to no connection of a test that runs at the same time.
+    const OWN_PORTS: std::ops::Range<u16> = 14_000..15_000;
+
+    fn listener(ip: &str) -> TcpListener {
+        let ip: IpAddr = ip.parse().unwrap();
+        OWN_PORTS.into_iter().find_map(|port| TcpListener::bind((ip, port)).ok()).unwrap()
+    }
+
     #[test]
     fn listener_takes_its_port_on_its_own_address_and_on_all() {
-        for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
-            let listener = TcpListener::bind(address).unwrap();
+        for ip in ["127.0.0.1", "::1", "0.0.0.0"] {
+            let listener = listener(ip);
             let taken = listener.local_addr().unwrap();
             let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.port());
             for listen in if taken.is_ipv4() { vec![taken, everywhere] } else { vec![taken] } {
@@ -129,7 +137,7 @@ mod tests {
 
     #[test]
     fn other_address_or_closing_connection_takes_no_port() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener("127.0.0.1");
         let taken = listener.local_addr().unwrap();
         let other = SocketAddr::new("127.0.0.2".parse().unwrap(), taken.port());
         assert!(is_free(other).unwrap());

@@ -189,7 +189,10 @@ mod tests {
         let started = Instant::now();
         assert_eq!(not_ready(ask(address, &probe(50)).await), "GET /ready was not answered within 0.05 s");
         assert!(started.elapsed() < Duration::from_secs(2));
-        drop(listener);
+        // Bound and not listening: nobody else can take the port meanwhile.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = closed.local_addr().unwrap();
         assert_eq!(not_ready(ask(address, &probe(5000)).await), format!("nothing listens on {address} yet"));
     }
 

@@ -113,7 +113,7 @@ fn port_taken_by_a_program_is_used_once_free() {
     let _compose = env.up("");
     let run = env.run().unwrap();
     let old = env.port;
-    let squatter = TcpListener::bind("127.0.0.1:0").unwrap();
+    let squatter = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     env.port = squatter.local_addr().unwrap().port();
     env.declare("fixture:1", "");
     let message = env.wait_for("PortTaken");

@@ -65,7 +65,7 @@ fn port_declared_twice_goes_to_the_older_instance() {
 #[test]
 fn port_taken_by_a_program_is_reported_and_used_once_free() {
     let (workspace, good) = workspace_with_instance();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let port = listener.local_addr().unwrap().port();
     workspace.write("late.yaml", &document("late", port, ""));
     let compose = workspace.compose(&[]);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fixtures::ports::free_port;
 use http::{HeaderMap, StatusCode};
 use mai_operator::openrouter::mock::{MockOptions, serve};
 use mai_operator::openrouter::scan::{ResponseSummary, Scanner};
@@ -172,7 +173,7 @@ async fn v1_path_answers_like_ollama() {
 
 #[tokio::test]
 async fn connections_are_reused_and_replaced_when_closed() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", free_port())).await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(serve(listener, MockOptions::default()));
     let pool = Pool::new();

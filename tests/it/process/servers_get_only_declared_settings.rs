@@ -58,7 +58,7 @@ async fn server_inherits_no_environment_and_shows_no_secret() {
 async fn taken_port_names_its_holder_before_a_start() {
     let state = StateDirectory::new();
     let runtime = state.runtime(false);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let port = listener.local_addr().unwrap().port();
     let workload = workload("abc", port);
     let me = std::process::id();
