@@ -17,26 +17,25 @@
 //! * [`state`]: the database that stands in for a cluster: last good documents, statuses, events.
 //! * `cluster`: words of the kube client that several rooms share.
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
-//! * [`backup`]: copies of a data directory that were read back and checked.
 //! * [`adopt`]: from a hand-made Compose deployment to a document.
 //! * [`cli`]: the command line: `verbs/` one file per verb, `shared/` what several use, `kube/`.
 //!
-//! Three more are crates of their own, so that the compiler keeps the two programs apart:
+//! Five more are crates of their own, so that the compiler keeps the programs apart:
 //!
 //! * [`contract`]: what the reconciler and any server image agree on.
 //! * [`server`]: the per-client chat server; its `usage` room writes the ledger.
+//! * [`backup`]: the program that makes, verifies and restores backups.
+//! * `ownership`: gives a directory to a user without following links.
 //! * [`openrouter`]: typed client of the upstream, and a mock of it.
 
-pub use {mai_contract as contract, mai_openrouter as openrouter, mai_server as server};
+pub use {mai_backup as backup, mai_contract as contract, mai_openrouter as openrouter, mai_server as server};
 
 pub mod adopt;
 pub mod api;
-pub mod backup;
 pub mod cli;
 mod cluster;
 pub mod core;
 pub mod operator;
-mod ownership;
 pub mod reconcile;
 pub mod runtime;
 pub mod source;

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::manifest::{FILE, FORMAT, FileEntry, LinkEntry, Manifest, Subject};
 use super::snapshot::{SIDECARS, inspect, is_database, snapshot};
 use super::{BackupError, verify};
-use crate::ownership::chown_tree;
+use mai_ownership::chown_tree;
 
 /// Bytes to leave free on the volume of the backups.
 const RESERVE: u64 = 16 << 20;

@@ -5,6 +5,7 @@
 //! * [`http`]: the port, the probed paths and the header that names the version.
 //! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
 //! * [`ExitCode`]: exit codes of a server, by cause.
+//! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
 //! * [`secrets_file`]: secret settings in a mounted file.
 
@@ -12,6 +13,7 @@ pub mod environment;
 mod exit_code;
 pub mod files;
 pub mod http;
+pub mod job;
 pub mod lock_file;
 pub mod secrets_file;
 

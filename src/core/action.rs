@@ -1,9 +1,9 @@
 //! The outcome of a decision.
 
-use super::Change;
+use super::{Change, JobRequest};
 
-/// The next thing to do for an instance. Every action but [`Action::Wait`] and
-/// [`Action::RemoveFinalizer`] is done by the runtime.
+/// The next thing to do for an instance. [`Action::Wait`], [`Action::RemoveFinalizer`] and the two
+/// of jobs have calls of their own; every other action is applied by the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Nothing to do now.
@@ -30,6 +30,10 @@ pub enum Action {
     RemoveData,
     /// The deleted instance's workload is gone: let its document go.
     RemoveFinalizer,
+    /// Start a job on its data, next to its server.
+    StartJob(JobRequest),
+    /// The job ended and its outcome is in the status: answer who asked for it, and remove it.
+    RemoveJob(String),
 }
 
 impl std::fmt::Display for Action {
@@ -48,6 +52,8 @@ impl std::fmt::Display for Action {
             Self::Remove => f.write_str("remove"),
             Self::RemoveData => f.write_str("remove data and backups"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
+            Self::StartJob(request) => write!(f, "start backup {} ({})", request.name, request.reason),
+            Self::RemoveJob(name) => write!(f, "remove the ended backup job {name}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Effect};
+use super::{Change, Effect, ObservedJobs};
 
 /// Observation of one instance by a runtime.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Observed {
     pub components: Vec<Component>,
     /// Command that works on its data now, during which its server is left alone.
     pub maintenance: Option<String>,
+    /// Jobs on its data, next to its server.
+    pub jobs: ObservedJobs,
 }
 
 impl Observed {

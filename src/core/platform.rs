@@ -21,6 +21,8 @@ pub struct Platform {
     pub pulls_images: bool,
     /// Recreation and preparation take long enough to be shown in the status before they begin.
     pub recreates_slowly: bool,
+    /// Most jobs that run at the same time, of all instances.
+    pub concurrent_jobs: usize,
     /// Interval between checks of a blocked instance.
     pub blocked_interval: Duration,
     /// Time after which a deleted document is let go even though its teardown has not ended, where
@@ -44,6 +46,7 @@ impl Platform {
             shares_ports: true,
             pulls_images: true,
             recreates_slowly: true,
+            concurrent_jobs: 1,
             blocked_interval: Duration::from_secs(3),
             teardown_timeout: None,
             listen: listen_on_server,

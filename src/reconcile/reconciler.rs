@@ -121,6 +121,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 }
                 self.put_memory(id, &memory).await;
             }
+            Action::StartJob(_) | Action::RemoveJob(_) => {}
         }
         Ok(None)
     }

@@ -2,9 +2,10 @@
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use mai_contract::job::Outcome;
 
 use super::{Apply, Observe, RuntimeError};
-use crate::core::{Action, InstanceId, Observed, Platform, Workload};
+use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// An observer of any platform.
 pub struct BoxedObserver(Box<dyn DynObserve>);
@@ -44,6 +45,15 @@ trait DynApply: DynObserve {
         workload: Option<&'a Workload>,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
+    fn dyn_start_job<'a>(&'a self, id: &'a InstanceId, job: &'a Job) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    fn dyn_remove_job<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        name: &'a str,
+        outcome: &'a Outcome,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
     fn dyn_changes(&self) -> BoxStream<'static, InstanceId>;
 
     fn dyn_shutdown(&self) -> BoxFuture<'_, Result<(), RuntimeError>>;
@@ -71,6 +81,19 @@ impl<T: Apply> DynApply for T {
         workload: Option<&'a Workload>,
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(self.apply(id, action, workload))
+    }
+
+    fn dyn_start_job<'a>(&'a self, id: &'a InstanceId, job: &'a Job) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.start_job(id, job))
+    }
+
+    fn dyn_remove_job<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        name: &'a str,
+        outcome: &'a Outcome,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.remove_job(id, name, outcome))
     }
 
     fn dyn_changes(&self) -> BoxStream<'static, InstanceId> {
@@ -105,6 +128,14 @@ impl Observe for BoxedRuntime {
 impl Apply for BoxedRuntime {
     async fn apply(&self, id: &InstanceId, action: &Action, workload: Option<&Workload>) -> Result<(), RuntimeError> {
         self.0.dyn_apply(id, action, workload).await
+    }
+
+    async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        self.0.dyn_start_job(id, job).await
+    }
+
+    async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
+        self.0.dyn_remove_job(id, name, outcome).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 
 use super::{MaintenanceLock, RuntimeError};
 use crate::core::InstanceId;
-use crate::ownership::OwnershipChange;
+use mai_ownership::OwnershipChange;
 
 /// Answer of a command.
 pub type ManualFuture<'a, T> = LocalBoxFuture<'a, Result<T, RuntimeError>>;

@@ -29,7 +29,9 @@ pub use manual::{
     TakenDown, Target,
 };
 
-use crate::core::{Action, InstanceId, Observed, Platform, Probe, Workload};
+use mai_contract::job::Outcome;
+
+use crate::core::{Action, InstanceId, Job, Observed, Platform, Probe, Workload};
 
 /// Reads what is there. What `mai plan` uses, so that it cannot change anything.
 pub trait Observe: Send + Sync + 'static {
@@ -58,8 +60,21 @@ pub trait Apply: Observe {
         workload: Option<&Workload>,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Starts a job of an instance, which goes on when this program ends. Does nothing when a job of
+    /// that name exists.
+    fn start_job(&self, id: &InstanceId, job: &Job) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Ends the job of that name and removes all of it, but not what it stored. A request of that
+    /// name is answered with `outcome`. Does nothing when there is neither.
+    fn remove_job(
+        &self,
+        id: &InstanceId,
+        name: &str,
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
     /// Returns the instances of which something may have changed: an exit, a probe with another
-    /// result. Lossy and coalescing; may be called once.
+    /// result, a job that ended or was requested. Lossy and coalescing; may be called once.
     fn changes(&self) -> BoxStream<'static, InstanceId>;
 
     /// Stops the servers that must not outlive this program, all at once. Called last; most

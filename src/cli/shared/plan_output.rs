@@ -61,6 +61,8 @@ impl Item {
             (Action::Remove, _) => "remove",
             (Action::RemoveData, _) => "removeData",
             (Action::RemoveFinalizer, _) => "release",
+            (Action::StartJob(_), _) => "backup",
+            (Action::RemoveJob(_), _) => "endBackup",
         }
     }
 
@@ -75,6 +77,8 @@ impl Item {
             Action::Commit => "its replacement answers; what was replaced is not needed any more".to_owned(),
             Action::RollBack(why) | Action::Stop(why) => why.clone(),
             Action::Remove | Action::RemoveData | Action::RemoveFinalizer => "the document was removed".to_owned(),
+            Action::StartJob(request) => request.reason.clone(),
+            Action::RemoveJob(_) => "the backup has ended".to_owned(),
             Action::Wait => self.planned.message.clone(),
         }
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::InstanceArgs;
-use crate::ownership::{EntryCount, OwnershipChange};
+use mai_ownership::{EntryCount, OwnershipChange};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::api::ServerKind;
-use crate::backup::{Subject, create_copy};
+use mai_backup::{Subject, create_copy};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
 use crate::cli::shared::stopped_server::StoppedServer;

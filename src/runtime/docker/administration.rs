@@ -11,7 +11,7 @@ use super::names::Names;
 use super::replacement::Goal;
 use super::{DockerRuntime, labels, owner};
 use crate::core::InstanceId;
-use crate::ownership::OwnershipChange;
+use mai_ownership::OwnershipChange;
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 

@@ -11,7 +11,7 @@ use super::names::Names;
 use super::serving_container::ServingContainer;
 use super::{DockerOptions, DockerRuntime};
 use crate::core::{Action, InstanceId};
-use crate::ownership::OwnershipChange;
+use mai_ownership::OwnershipChange;
 use crate::runtime::{
     Apply, Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RemoteCommand,
     RemoteControl, RuntimeError, TakenDown, Target,

@@ -52,7 +52,9 @@ pub use self::manual::DockerManual;
 use self::engine::Engine;
 use self::replacement::Goal;
 use super::{Apply, Observe, RuntimeError, required};
-use crate::core::{Action, InstanceId, Observed, Platform, Workload};
+use mai_contract::job::Outcome;
+
+use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// File with the id of a state directory, in it.
 const STATE_ID: &str = "engine-id";
@@ -160,8 +162,16 @@ impl Apply for DockerRuntime {
             }
             Action::Remove => engine.remove_containers(id).await,
             Action::RemoveData => engine.remove_data(id).await,
-            Action::Wait | Action::RemoveFinalizer => Ok(()),
+            Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
         }
+    }
+
+    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    }
+
+    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

@@ -18,7 +18,7 @@ use tar::{EntryType, Header};
 
 use super::error::{failed, is_missing};
 use crate::core::InstanceId;
-use crate::ownership::{EntryCount, OwnershipChange, chown_tree};
+use mai_ownership::{EntryCount, OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA, USER};
 

@@ -49,7 +49,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::changes::Changes;
 use super::{Apply, Observe, RuntimeError, required};
 use crate::cluster::watch_config;
-use crate::core::{Action, InstanceId, Observed, Platform, Workload};
+use mai_contract::job::Outcome;
+
+use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 use apply::DeploymentMode;
 use claim::Refusals;
 pub(crate) use kind::Kind;
@@ -202,8 +204,16 @@ impl Apply for KubernetesRuntime {
             Action::Remove => self.remove_all(id).await,
             Action::RemoveData => self.remove_claims(id).await,
             // The nodes pull images.
-            Action::Prepare(_) | Action::Wait | Action::RemoveFinalizer => Ok(()),
+            Action::Prepare(_) | Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
         }
+    }
+
+    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    }
+
+    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

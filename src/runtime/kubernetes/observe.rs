@@ -21,7 +21,7 @@ use super::version::{ServerVersion, image_version};
 use super::{KubernetesRuntime, OperatorPlace};
 use crate::cluster::names;
 use crate::core::{
-    Change, Component, Effect, Exposure, Field, InstanceId, Observed, Presence, Readiness, Retained, Workload,
+    Change, Component, Effect, Exposure, Field, InstanceId, Observed, ObservedJobs, Presence, Readiness, Retained, Workload,
 };
 use crate::runtime::{RuntimeError, log_tail};
 
@@ -52,6 +52,7 @@ impl KubernetesRuntime {
         let version = self.version(id, workload, &live);
         let retained = deployment_of(&live).and_then(RetainedTemplate::from_deployment);
         Ok(Observed {
+            jobs: ObservedJobs::default(),
             presence: presence(workload, &live, version),
             changes,
             missing: None,

@@ -15,6 +15,7 @@ pub const PLATFORM: Platform = Platform {
     shares_ports: false,
     pulls_images: false,
     recreates_slowly: false,
+    concurrent_jobs: 4,
     // A thousand instances may be blocked at once, and each check is a request.
     blocked_interval: Duration::from_secs(15),
     teardown_timeout: Some(Duration::from_secs(600)),

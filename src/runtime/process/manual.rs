@@ -17,7 +17,7 @@ use super::paths::{self, InstancePaths};
 use super::servers::failed;
 use super::unsupported;
 use crate::core::InstanceId;
-use crate::ownership::OwnershipChange;
+use mai_ownership::OwnershipChange;
 use crate::runtime::{
     Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RuntimeError,
     TakenDown, Target,

@@ -48,7 +48,9 @@ use self::limits::Limiter;
 use self::scan::Scan;
 use self::servers::{Servers, failed};
 use super::{Apply, Observe, RuntimeError, required};
-use crate::core::{Action, InstanceId, Observed, Platform, Workload};
+use mai_contract::job::Outcome;
+
+use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// Options of the process runtime.
 #[derive(Clone, Debug)]
@@ -160,8 +162,16 @@ impl Apply for ProcessRuntime {
             Action::Resume => Err(unsupported(id, "a process that has ended cannot be started again as it was")),
             Action::Update(_) => Err(unsupported(id, "a running process cannot be given another environment")),
             Action::RollBack(_) => Err(unsupported(id, "a process that was replaced is not retained")),
-            Action::Prepare(_) | Action::Commit | Action::Wait | Action::RemoveFinalizer => Ok(()),
+            Action::Prepare(_) | Action::Commit | Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
         }
+    }
+
+    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    }
+
+    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

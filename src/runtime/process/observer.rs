@@ -7,7 +7,7 @@ use super::drift::changes;
 use super::paths::{self, InstancePaths};
 use super::servers::failed;
 use super::stat::Stat;
-use crate::core::{InstanceId, Observed, Platform, Presence, Readiness, Workload};
+use crate::core::{InstanceId, Observed, ObservedJobs, Platform, Presence, Readiness, Workload};
 use crate::runtime::probe::{self, Answer};
 use crate::runtime::readiness::default_probe;
 use crate::runtime::{Observe, RuntimeError};
@@ -70,6 +70,7 @@ impl Observe for ProcessObserver {
             .map(|(listeners, _)| port::name(&listeners, |pid| discovery::name(&ours, pid)));
         let maintenance = maintenance::holder(&InstancePaths::new(&self.state_dir, &key, None).home);
         Ok(Observed {
+            jobs: ObservedJobs::default(),
             presence,
             changes,
             missing: None,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{InstanceId, Workload};
-use crate::ownership::{OwnershipChange, chown_tree};
+use mai_ownership::{OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 
 /// File with the paths in use, by which data is removed when the document is gone.

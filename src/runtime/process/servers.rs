@@ -19,7 +19,7 @@ use super::process_handle::Process;
 use super::run::{Run, Slot, SlotState};
 use super::scan::Scan;
 use super::supervision::Supervision;
-use crate::core::{InstanceId, Observed, Presence, Workload};
+use crate::core::{InstanceId, Observed, ObservedJobs, Presence, Workload};
 use crate::runtime::changes::Changes;
 use crate::runtime::{RuntimeError, maintenance, port};
 
@@ -86,6 +86,7 @@ impl Servers {
         };
         let maintenance = maintenance::holder(&InstancePaths::new(&self.state_dir, &key, None).home);
         Ok(Observed {
+            jobs: ObservedJobs::default(),
             presence,
             changes,
             missing: None,

@@ -10,7 +10,8 @@ use super::*;
 use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
 use crate::api::{Reason, Rejected};
 use crate::core::{
-    Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, Platform, Presence, Readiness, Retained,
+    Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence, Readiness,
+    Retained,
 };
 use crate::reconcile::desired;
 
@@ -46,6 +47,7 @@ struct Scene {
     last_exit: Option<Exit>,
     port_holder: Option<String>,
     maintenance: Option<String>,
+    jobs: ObservedJobs,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -65,6 +67,7 @@ impl Scene {
             last_exit: None,
             port_holder: None,
             maintenance: None,
+            jobs: ObservedJobs::default(),
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
@@ -142,6 +145,7 @@ impl Scene {
             port_holder: self.port_holder.clone(),
             components: self.components.clone(),
             maintenance: self.maintenance.clone(),
+            jobs: self.jobs.clone(),
         };
         decide(&Facts {
             instance: &self.instance,

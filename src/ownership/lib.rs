@@ -30,7 +30,7 @@ pub struct OwnershipChange {
 }
 
 /// Gives `top` and its contents to a user and a group, with permission to read and write.
-pub(crate) fn chown_tree(top: &Path, user: u32, group: u32) -> io::Result<EntryCount> {
+pub fn chown_tree(top: &Path, user: u32, group: u32) -> io::Result<EntryCount> {
     let mut count = EntryCount::default();
     let directory = openat(CWD, top, directory_flags(), Mode::empty())?;
     let owner = Owner { user: Uid::from_raw(user), group: Gid::from_raw(group) };

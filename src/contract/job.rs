@@ -1,0 +1,340 @@
+//! A job: a program of ours that works once on the data of an instance, next to its server and apart
+//! from it. The reconciler writes its order as JSON without secret values; secret values are files in
+//! a directory of their own, named in the order. The program writes one [`Message`] a line to its
+//! standard output, the last of which is its outcome.
+//!
+//! `mai job --order FILE --data DIR --backups DIR --secrets DIR` runs one. The directories are those
+//! of the platform, so the same order is valid on each.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Name of the destination that every instance has: its backups volume.
+pub const BACKUPS_VOLUME: &str = "backups";
+/// Longest outcome in bytes, which has to fit in the termination message of a container.
+pub const MAX_OUTCOME_BYTES: usize = 4000;
+
+/// The work of a job.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Order {
+    /// Make a backup, verify it in each destination, and remove what retention no longer keeps.
+    Backup(BackupOrder),
+}
+
+/// A backup to make.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackupOrder {
+    /// Its id.
+    pub id: BackupId,
+    /// The instance of the data.
+    pub instance: Subject,
+    /// Reason of the backup, as a sentence for people.
+    pub reason: String,
+    /// Image of the server, as declared, and its digest where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The document as it stands, without its status.
+    pub document: serde_json::Value,
+    /// Names of secret files that go into an encrypted archive: what a restore on another machine
+    /// needs. An archive that is not encrypted names them as missing.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// Encryption of the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Destinations, each with its own outcome.
+    pub destinations: Vec<Destination>,
+    /// IANA time zone of the days, weeks and months of retention.
+    pub time_zone: String,
+}
+
+/// Id of a backup: `YYYYMMDD-HHMMSS-xxxxxx`, the time in UTC and a random part. A DNS label, and
+/// sorted by time.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(try_from = "String", into = "String")]
+pub struct BackupId(String);
+
+/// A text that is no id of a backup.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the id of a backup, such as 20261130-020000-1f2e3d")]
+pub struct InvalidBackupId(String);
+
+impl BackupId {
+    /// Returns the id of a backup of this moment. `random` makes it differ from another of the same
+    /// second.
+    pub fn new(at: Timestamp, random: u32) -> Self {
+        Self(format!("{}-{:06x}", at.strftime("%Y%m%d-%H%M%S"), random & 0x00ff_ffff))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for BackupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for BackupId {
+    type Err = InvalidBackupId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBackupId> {
+        let shape = text.bytes().map(|byte| match byte {
+            b'0'..=b'9' => b'9',
+            b'a'..=b'f' => b'a',
+            other => other,
+        });
+        let is_date = shape.clone().take(16).eq(*b"99999999-999999-");
+        let is_hex = shape.skip(16).all(|byte| matches!(byte, b'9' | b'a'));
+        if is_date && is_hex && text.len() == 22 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidBackupId(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for BackupId {
+    type Error = InvalidBackupId;
+
+    fn try_from(text: String) -> Result<Self, InvalidBackupId> {
+        text.parse()
+    }
+}
+
+impl From<BackupId> for String {
+    fn from(id: BackupId) -> Self {
+        id.0
+    }
+}
+
+/// The instance of a backup.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// Encryption with age.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Encryption {
+    /// Public keys, any one of whose identities opens the archive.
+    pub recipients: Vec<String>,
+    /// Name of the secret file with an identity to verify with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// A place that keeps backups.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Destination {
+    /// Its name in reports.
+    pub name: String,
+    /// The place.
+    pub store: Store,
+    /// Backups that are kept; nothing is removed without it, where the store does so by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+}
+
+/// Kind and address of a destination.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum Store {
+    /// The backups volume of the instance.
+    Volume,
+    /// A directory, under the same path where the job runs. Backups of an instance are below
+    /// `NAMESPACE/NAME` in it.
+    Directory(PathBuf),
+    /// A bucket that speaks S3. Backups of an instance are below `PREFIX/NAMESPACE/NAME` in it.
+    S3(S3),
+}
+
+/// A bucket.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3 {
+    /// Its name.
+    pub bucket: String,
+    /// URL of the service; absent for AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Region; absent where the service has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Prefix of every object, without outer slashes.
+    #[serde(default)]
+    pub prefix: String,
+    /// The bucket is a part of the path and not of the host name.
+    pub path_style: bool,
+    /// Name of the secret file with the access key id.
+    pub access_key_id: String,
+    /// Name of the secret file with the secret access key.
+    pub secret_access_key: String,
+    /// Name of the file with the certificates (PEM) of the authority that signed the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+/// Backups that are kept: the newest of each of the last N periods.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Retention {
+    pub last: u32,
+    pub hourly: u32,
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+}
+
+/// A line of the program's output.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Message {
+    /// It goes on.
+    Progress(Progress),
+    /// It ended.
+    Outcome(Outcome),
+}
+
+/// Progress of a job.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The step it is in.
+    pub step: Step,
+    /// Bytes done in this step.
+    pub done: u64,
+    /// Bytes of this step; at least `done`.
+    pub total: u64,
+}
+
+/// Step of a job.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Databases are copied.
+    Snapshot,
+    /// The archive is written to its destinations.
+    Store,
+    /// The archive is read back from a destination and checked.
+    Verify,
+    /// Old backups are removed.
+    Prune,
+}
+
+/// End of a job.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The archive was made; each destination has its own result.
+    Backup(BackupReport),
+    /// Nothing was made.
+    Failed {
+        /// The problem and its remedy.
+        message: String,
+    },
+}
+
+/// A backup that was made.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupReport {
+    /// Its id.
+    pub id: BackupId,
+    /// Moment of the data in it.
+    pub taken_at: Timestamp,
+    /// Bytes of all files in it.
+    pub data_bytes: u64,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// Number of files in it.
+    pub files: u64,
+    /// Number of databases among them.
+    pub databases: u64,
+    /// Results by destination.
+    pub destinations: Vec<DestinationReport>,
+    /// Files that were left out or changed while they were read, as sentences; at most a few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// Result of a backup in one destination.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DestinationReport {
+    /// Name of the destination.
+    pub name: String,
+    /// Result of this backup.
+    pub result: StoreResult,
+    /// Backups of the instance that are there.
+    #[serde(default)]
+    pub kept: u32,
+    /// Backups that were removed.
+    #[serde(default)]
+    pub removed: u32,
+    /// Time of the newest verified backup there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_verified: Option<Timestamp>,
+    /// Problem of the removal of old backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_problem: Option<String>,
+}
+
+/// Result of storing one backup in one destination.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum StoreResult {
+    /// It was read back from there, unpacked and checked.
+    Verified,
+    /// It is there and was checked only as far as this sentence says.
+    Stored(String),
+    /// It is not there, or is not what was stored.
+    Failed(String),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_backups_are_sorted_by_time_and_read_back() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let early = BackupId::new(at("2026-11-30T02:00:00Z"), 0xffff_ffff);
+        let late = BackupId::new(at("2026-11-30T02:00:01Z"), 1);
+        assert_eq!(early.as_str(), "20261130-020000-ffffff");
+        assert!(early < late);
+        assert_eq!(late.as_str().parse::<BackupId>().unwrap(), late);
+        for text in ["", "20261130-020000", "20261130-020000-1", "20261130-020000-00000g", "../20261130-020000-000001"]
+        {
+            assert!(text.parse::<BackupId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn messages_survive_the_round_trip_in_one_line() {
+        let outcome = Message::Outcome(Outcome::Failed { message: "two\nlines".to_owned() });
+        let line = serde_json::to_string(&outcome).unwrap();
+        assert!(!line.contains('\n'), "{line}");
+        assert_eq!(serde_json::from_str::<Message>(&line).unwrap(), outcome);
+    }
+}

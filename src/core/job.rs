@@ -1,0 +1,88 @@
+//! A job of an instance: a program of ours that works once on its data, next to its server. It runs
+//! as a process, a container or a Job of a cluster, whatever becomes of the server.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use mai_contract::job::{Order, Outcome, Progress};
+use secrecy::SecretString;
+
+use super::workload::Claim;
+
+/// A job to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name, a DNS label of up to 22 characters; no two jobs of an instance share one.
+    pub name: String,
+    /// Image that holds our program, where the runtime uses one.
+    pub image: Option<String>,
+    /// The work.
+    pub order: Order,
+    /// Content of its secret files, by name.
+    pub secrets: BTreeMap<String, SecretString>,
+    /// The volumes of the instance.
+    pub storage: Storage,
+    /// Directories of the machine that it needs under the same path.
+    pub directories: Vec<PathBuf>,
+}
+
+/// The volumes of an instance, as its document declares them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// The data.
+    pub data: Location,
+    /// The backups.
+    pub backups: Location,
+}
+
+/// Declared place of a volume. Nothing declared is the volume that the runtime makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// Directory of the machine.
+    pub path: Option<PathBuf>,
+    /// Existing volume of the engine.
+    pub volume: Option<String>,
+    /// Claim of a cluster.
+    pub claim: Claim,
+}
+
+/// Jobs of an instance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObservedJobs {
+    /// The job that exists. There is at most one at a time.
+    pub current: Option<ObservedJob>,
+    /// The oldest request that has no answer.
+    pub request: Option<JobRequest>,
+}
+
+/// Observation of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedJob {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: JobState,
+}
+
+/// State of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobState {
+    /// It has not ended.
+    Running {
+        /// Its progress, where the platform shows it.
+        progress: Option<Progress>,
+    },
+    /// It ended with an outcome of its own.
+    Ended(Outcome),
+    /// It ended without one, for this cause: it was killed, or never started.
+    Lost(String),
+}
+
+/// Request of an administrator for a job, next to the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRequest {
+    /// Name of the job it asks for.
+    pub name: String,
+    /// Reason, as a sentence for people.
+    pub reason: String,
+}
