@@ -1,9 +1,11 @@
-//! Errors of a copy.
+//! Errors of backups.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Failure to make or verify a copy.
+use crate::SecretError;
+
+/// Failure to make, verify or restore a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// A file could not be read or written.
@@ -16,16 +18,16 @@ pub enum BackupError {
         /// The system's error.
         source: io::Error,
     },
-    /// There is no room for the copy.
+    /// There is no room.
     #[error(
         "the volume of {path} is full ({free_mib} MiB free, {needed_mib} MiB needed); free space there or set spec.storage.backups to another place"
     )]
     Full {
-        /// The directory of the backups.
+        /// The directory.
         path: PathBuf,
-        /// Free bytes.
+        /// Free MiB.
         free_mib: u64,
-        /// Bytes that the copy needs.
+        /// MiB that are needed.
         needed_mib: u64,
     },
     /// SQLite could not read or write a database.
@@ -36,27 +38,75 @@ pub enum BackupError {
         /// The database.
         path: PathBuf,
         /// SQLite's error.
-        source: sqlx::Error,
+        source: rusqlite::Error,
     },
-    /// The copy differs from what was written.
-    #[error("{path} failed its verification after it was written: {what}")]
-    Unverified {
-        /// The file.
+    /// A database was locked by its server all the time.
+    #[error("database {path} could not be copied: another program kept it locked for {seconds} s")]
+    DatabaseBusy {
+        /// The database.
         path: PathBuf,
-        /// The difference.
+        /// Time that was waited.
+        seconds: u64,
+    },
+    /// What was read back differs from what was written.
+    #[error("{what}")]
+    Unverified {
+        /// The difference, as a sentence.
         what: String,
     },
+    /// The archive could not be written or read.
+    #[error("the archive could not be processed: {0}")]
+    Archive(#[source] io::Error),
+    /// A recipient is no public key of age.
+    #[error(
+        "encryption recipient {key:?} is no public key of age ({problem}); it has to be one such as `age-keygen` prints, age1…"
+    )]
+    Recipient {
+        /// The key.
+        key: String,
+        /// The parser's words.
+        problem: String,
+    },
+    /// Encryption is wanted for nobody.
+    #[error("encryption needs at least one recipient; add a public key of age to spec.backup.encryption.recipients")]
+    NoRecipient,
+    /// The identity is no secret key of age.
+    #[error(
+        "the identity of spec.backup.encryption holds no secret key of age, AGE-SECRET-KEY-1…, as `age-keygen` prints it"
+    )]
+    Identity,
+    /// The archive could not be encrypted.
+    #[error("the archive could not be encrypted: {0}")]
+    Encrypt(#[source] age::EncryptError),
+    /// The archive could not be opened.
+    #[error("the archive could not be decrypted: {0}")]
+    Decrypt(#[source] age::DecryptError),
+    /// A secret file could not be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The time zone of an order is unknown.
+    #[error("time zone {0:?} is unknown; use a name of the IANA database such as Europe/Warsaw")]
+    TimeZone(String),
+    /// Another job works on the same backups.
+    #[error("another job works on the backups of this instance: {holder}; wait until it has ended")]
+    Busy {
+        /// The other job.
+        holder: String,
+    },
+    /// The job was asked to stop.
+    #[error("stopped before it was done; nothing was kept of it")]
+    Stopped,
 }
 
 impl BackupError {
     /// Returns a conversion for `map_err` of a file operation.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path: path.clone(), source }
     }
 
     /// Returns a conversion for `map_err` of a database operation.
-    pub(super) fn database(action: &'static str, path: &Path) -> impl Fn(sqlx::Error) -> Self + use<> {
+    pub(crate) fn database(action: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Database { action, path: path.clone(), source }
     }

@@ -1,16 +1,33 @@
-//! Verified copies of an instance's data: consistent, with a manifest, read back and checked.
+//! The program that makes, verifies and restores backups of an instance. It runs as a job next to
+//! the server, whatever the server does meanwhile.
 //!
-//! A copy is a directory among the backups of the instance: `manifest.json` and `data/`, which
-//! holds the data directory as it was. An unfinished copy has another name. Nothing here knows the
-//! purpose of a copy, or stops a server.
+//! A backup is three objects in each of its destinations:
+//!
+//! * `ID.tar.gz`, or `ID.tar.gz.age` where it is encrypted ([`archive`]): the data directory with
+//!   its databases as snapshots, the document, the secrets, `SHA256SUMS` and the [`manifest`];
+//! * `ID.json` ([`summary`]): written last, so that an archive without one is an interrupted run;
+//! * `ID.verified.json`: written once the archive was read back from there and checked.
+//!
+//! `age`, `tar` and `sha256sum` restore it without this program. Data flows one way: [`snapshot`]
+//! copies databases, [`tree`] lists the rest, [`archive`] streams both through compression and
+//! encryption to all destinations at once; nothing is kept in memory but names.
 
-mod create;
+pub mod directory_copy;
+
+pub mod encryption;
 mod error;
-mod manifest;
-mod snapshot;
-mod verify;
+mod lock;
+pub mod manifest;
+mod member_path;
+mod places;
+mod progress;
+mod secret;
+pub mod summary;
 
-pub use create::{CheckedCopy, create_copy};
+pub use directory_copy::{Subject, create_copy};
 pub use error::BackupError;
-pub use manifest::{DatabaseInfo, FileEntry, LinkEntry, Manifest, Subject};
-pub use verify::verify;
+pub use lock::lock_backups;
+pub use member_path::MemberPath;
+pub use places::Places;
+pub use progress::Progress;
+pub use secret::{SecretError, read_secret};

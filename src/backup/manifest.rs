@@ -1,62 +1,94 @@
-//! The manifest of a copy: enough to verify it, and nothing secret.
+//! `manifest.json`, the last member of an archive: all that is in it, and what is not and why.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
+use mai_contract::job::{BackupId, Subject};
 use serde::{Deserialize, Serialize};
 
-/// The version of this format.
-pub(super) const FORMAT: u32 = 1;
-/// The file, in the directory of the copy.
-pub(super) const FILE: &str = "manifest.json";
+use crate::MemberPath;
 
-/// Contents of a copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The manifest, last in the archive.
+pub const MANIFEST: &str = "manifest.json";
+/// Checksums of all files before it, for `sha256sum -c`.
+pub const CHECKSUMS: &str = "SHA256SUMS";
+/// Directory of the data in the archive.
+pub const DATA: &str = "data";
+/// The document in the archive.
+pub const DOCUMENT: &str = "instance/document.json";
+/// Directory of the secrets in an encrypted archive.
+pub const SECRETS: &str = "instance/secrets";
+
+/// Contents of an archive. Paths are those of its members: `data/…`, `instance/…`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Version of this format.
+    /// [`crate::summary::FORMAT`].
     pub format: u32,
+    /// The backup.
+    pub id: BackupId,
     /// The instance of the data.
     pub instance: Subject,
-    /// Reason of the copy, as a sentence for people.
-    pub reason: String,
-    /// Time of the copy.
+    /// Moment of the data: no database in it has anything that was written later.
     pub taken_at: Timestamp,
-    /// The version of mai that took it.
+    /// Reason of the backup, as a sentence for people.
+    pub reason: String,
+    /// Image of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Version of mai that made it.
     pub mai_version: String,
-    /// Every file below `data/`, by path.
+    /// Directories, in the order of the archive.
+    pub directories: Vec<DirectoryEntry>,
+    /// Files but this one and [`CHECKSUMS`], in the order of the archive.
     pub files: Vec<FileEntry>,
-    /// Every symbolic link below `data/`.
+    /// Symbolic links, in the order of the archive.
     pub links: Vec<LinkEntry>,
+    /// Entries of the data that are not in the archive, or not as they were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+    /// Names of secrets that a restore elsewhere needs and that are not in the archive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_secrets: Vec<String>,
 }
 
-/// The instance a copy was taken of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
+/// A directory.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// Its path.
+    pub path: MemberPath,
+    /// Its permissions.
+    pub mode: u32,
 }
 
-/// One file of a copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A file.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Path below `data/`.
-    pub path: PathBuf,
+    /// Its path.
+    pub path: MemberPath,
     /// Its size in bytes.
     pub size: u64,
     /// SHA-256 of its content, in hex.
     pub sha256: String,
+    /// Its permissions.
+    pub mode: u32,
     /// Properties of an SQLite database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseInfo>,
 }
 
-/// Properties of the copy of a database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A symbolic link. It is never followed.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct LinkEntry {
+    /// Its path.
+    pub path: MemberPath,
+    /// Its target.
+    pub target: MemberPath,
+}
+
+/// Properties of the snapshot of a database.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseInfo {
     /// `PRAGMA user_version`.
@@ -64,15 +96,95 @@ pub struct DatabaseInfo {
     /// The newest of our migrations that it has seen; none in databases of others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<i64>,
-    /// Tables in it.
-    pub tables: i64,
+    /// `PRAGMA page_count`.
+    pub page_count: i64,
+    /// Number of rows of each table that is not virtual.
+    pub rows: BTreeMap<String, i64>,
 }
 
-/// One symbolic link of a copy; it is never followed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkEntry {
-    /// Path below `data/`.
-    pub path: PathBuf,
-    /// Its target.
-    pub target: PathBuf,
+/// An entry of the data that is not in the archive, or not as it was.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// Its path.
+    pub path: MemberPath,
+    /// The cause.
+    pub cause: Cause,
+}
+
+/// Cause of an exception.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Cause {
+    /// It was removed before it could be read. Left out.
+    Vanished,
+    /// It could not be read, for this error. Left out.
+    Unreadable(String),
+    /// It is a socket, pipe or device, as the word says. Left out.
+    Special(String),
+    /// It is on another file system, mounted into the data. Left out.
+    OtherFileSystem,
+    /// It grew while it was read, and is stored up to its former size.
+    Grew,
+    /// It shrank or could not be read on, and is padded with zeros from this offset.
+    Padded {
+        /// Bytes that were read.
+        from: u64,
+    },
+}
+
+impl Cause {
+    /// Returns true if the entry is not in the archive.
+    pub fn is_left_out(&self) -> bool {
+        match self {
+            Self::Vanished | Self::Unreadable(_) | Self::Special(_) | Self::OtherFileSystem => true,
+            Self::Grew | Self::Padded { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match &self.cause {
+            Cause::Vanished => write!(f, "{path} was removed while the backup was made and is left out"),
+            Cause::Unreadable(error) => write!(f, "{path} could not be read and is left out: {error}"),
+            Cause::Special(kind) => write!(f, "{path} is a {kind} and is left out"),
+            Cause::OtherFileSystem => write!(f, "{path} is on another file system and is left out"),
+            Cause::Grew => write!(f, "{path} grew while it was read and is stored up to its former size"),
+            Cause::Padded { from } => {
+                write!(f, "{path} could not be read to its end and is padded with zeros from byte {from}")
+            }
+        }
+    }
+}
+
+impl Manifest {
+    /// Returns the text of [`CHECKSUMS`]: the files in the format of `sha256sum`, which escapes line
+    /// ends and backslashes of a name and marks such a line by a backslash before it.
+    pub fn checksums(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for file in &self.files {
+            let name = file.path.as_bytes();
+            if name.iter().any(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {
+                text.push(b'\\');
+            }
+            text.extend_from_slice(file.sha256.as_bytes());
+            text.extend_from_slice(b"  ");
+            for byte in name {
+                match byte {
+                    b'\\' => text.extend_from_slice(b"\\\\"),
+                    b'\n' => text.extend_from_slice(b"\\n"),
+                    b'\r' => text.extend_from_slice(b"\\r"),
+                    byte => text.push(*byte),
+                }
+            }
+            text.push(b'\n');
+        }
+        text
+    }
+
+    /// Returns the files of the data.
+    pub fn data_files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.files.iter().filter(|file| file.path.as_path().starts_with(DATA))
+    }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::api::ServerKind;
-use mai_backup::{Subject, create_copy};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::server::OfflineData;
+use mai_backup::{Subject, create_copy};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["configuration", "everything"])))]

@@ -11,9 +11,9 @@ use super::names::Names;
 use super::replacement::Goal;
 use super::{DockerRuntime, labels, owner};
 use crate::core::InstanceId;
-use mai_ownership::OwnershipChange;
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
+use mai_ownership::OwnershipChange;
 
 impl DockerRuntime {
     /// Returns the instances of this state directory that have containers.

@@ -11,11 +11,11 @@ use super::names::Names;
 use super::serving_container::ServingContainer;
 use super::{DockerOptions, DockerRuntime};
 use crate::core::{Action, InstanceId};
-use mai_ownership::OwnershipChange;
 use crate::runtime::{
     Apply, Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RemoteCommand,
     RemoteControl, RuntimeError, TakenDown, Target,
 };
+use mai_ownership::OwnershipChange;
 
 /// Runs an administrator's commands on the containers of a state directory. Connects to the engine
 /// with the first of them.

@@ -19,7 +19,8 @@ use super::names::{Names, SHARED_NETWORK};
 use super::secrets::SecretFile;
 use super::{exits, image, ports, spec};
 use crate::core::{
-    Change, Effect, Field, InstanceId, Observed, ObservedJobs, Presence, Pull, Readiness, Retained, SecretDelivery, Workload,
+    Change, Effect, Field, InstanceId, Observed, ObservedJobs, Presence, Pull, Readiness, Retained, SecretDelivery,
+    Workload,
 };
 use crate::runtime::{RuntimeError, maintenance};
 use mai_contract::files::SECRETS_FILE;

@@ -18,9 +18,9 @@ use tar::{EntryType, Header};
 
 use super::error::{failed, is_missing};
 use crate::core::InstanceId;
-use mai_ownership::{EntryCount, OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA, USER};
+use mai_ownership::{EntryCount, OwnershipChange, chown_tree};
 
 /// Size of a tar header; the length of an archive is a multiple of it.
 const BLOCK: usize = size_of::<Header>();

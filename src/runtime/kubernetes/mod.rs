@@ -204,7 +204,11 @@ impl Apply for KubernetesRuntime {
             Action::Remove => self.remove_all(id).await,
             Action::RemoveData => self.remove_claims(id).await,
             // The nodes pull images.
-            Action::Prepare(_) | Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
+            Action::Prepare(_)
+            | Action::Wait
+            | Action::RemoveFinalizer
+            | Action::StartJob(_)
+            | Action::RemoveJob(_) => Ok(()),
         }
     }
 

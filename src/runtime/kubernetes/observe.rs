@@ -21,7 +21,8 @@ use super::version::{ServerVersion, image_version};
 use super::{KubernetesRuntime, OperatorPlace};
 use crate::cluster::names;
 use crate::core::{
-    Change, Component, Effect, Exposure, Field, InstanceId, Observed, ObservedJobs, Presence, Readiness, Retained, Workload,
+    Change, Component, Effect, Exposure, Field, InstanceId, Observed, ObservedJobs, Presence, Readiness, Retained,
+    Workload,
 };
 use crate::runtime::{RuntimeError, log_tail};
 

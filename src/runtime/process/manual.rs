@@ -17,11 +17,11 @@ use super::paths::{self, InstancePaths};
 use super::servers::failed;
 use super::unsupported;
 use crate::core::InstanceId;
-use mai_ownership::OwnershipChange;
 use crate::runtime::{
     Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RuntimeError,
     TakenDown, Target,
 };
+use mai_ownership::OwnershipChange;
 
 /// Interval between reads of a followed log.
 const READ_INTERVAL: Duration = Duration::from_millis(200);

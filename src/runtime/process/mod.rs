@@ -162,7 +162,12 @@ impl Apply for ProcessRuntime {
             Action::Resume => Err(unsupported(id, "a process that has ended cannot be started again as it was")),
             Action::Update(_) => Err(unsupported(id, "a running process cannot be given another environment")),
             Action::RollBack(_) => Err(unsupported(id, "a process that was replaced is not retained")),
-            Action::Prepare(_) | Action::Commit | Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
+            Action::Prepare(_)
+            | Action::Commit
+            | Action::Wait
+            | Action::RemoveFinalizer
+            | Action::StartJob(_)
+            | Action::RemoveJob(_) => Ok(()),
         }
     }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{InstanceId, Workload};
-use mai_ownership::{OwnershipChange, chown_tree};
 use crate::runtime::RuntimeError;
+use mai_ownership::{OwnershipChange, chown_tree};
 
 /// File with the paths in use, by which data is removed when the document is gone.
 const RECORD: &str = "instance.json";

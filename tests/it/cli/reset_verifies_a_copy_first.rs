@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mai_operator::backup::{Manifest, verify};
+use mai_operator::backup::directory_copy::{Manifest, verify};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 

@@ -10,8 +10,8 @@ use super::*;
 use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
 use crate::api::{Reason, Rejected};
 use crate::core::{
-    Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence, Readiness,
-    Retained,
+    Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence,
+    Readiness, Retained,
 };
 use crate::reconcile::desired;
 
