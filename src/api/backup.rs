@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
 
-/// Scheduled backups. Each is read back, restored and checked before it counts.
+/// Scheduled backups. Each is read back, unpacked and checked before it counts.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
-    /// When, as a cron line of five fields: minute, hour, day of month, month, day of week.
+    /// When, as a cron line of five fields: minute, hour, day of month, month, day of week. With
+    /// @hourly-random, @daily-random, @weekly-random and @monthly-random each instance has a moment
+    /// of its own, which never changes; except for the first it is between 0:00 and 6:00.
     #[serde(default = "default_schedule")]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^(@(hourly|daily|weekly|monthly|yearly)|[-0-9*/,LW]+ +[-0-9*/,LW]+ +[-0-9*/,LW?]+ +[-0-9A-Za-z*/,]+ +[-0-9A-Za-z*/,L#?]+)$')").message("backup.schedule must be a cron line of five fields such as \"0 2 * * *\", or @hourly, @daily, @weekly, @monthly"))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^(@(hourly|daily|weekly|monthly)(-random)?|@yearly|[-0-9*/,]+ +[-0-9*/,]+ +[-0-9*/,LW?]+ +[-0-9A-Za-z*/,]+ +[-0-9A-Za-z*/,L#?]+)$')").message("backup.schedule must be a cron line of five fields such as \"0 2 * * *\", or @hourly, @daily, @weekly, @monthly, @yearly, or one of the first four with -random"))]
     #[schemars(length(max = 128))]
     pub schedule: String,
 
@@ -21,7 +23,8 @@ pub struct Backup {
     #[schemars(length(max = 64))]
     pub time_zone: String,
 
-    /// Which backups are kept.
+    /// Which backups are kept, in the backups volume and in each destination without a retention of
+    /// its own.
     #[serde(default)]
     pub retention: Retention,
 
@@ -31,17 +34,13 @@ pub struct Backup {
     #[schemars(length(max = 8))]
     pub destinations: Vec<Destination>,
 
-    /// Encryption of the archives.
+    /// Encryption of the archives. Only encrypted archives hold the secrets of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 
-    /// Format of the archives.
-    #[serde(default)]
-    pub format: ArchiveFormat,
-
     /// Interval at which a backup is restored into a throw-away instance and started.
-    #[serde(default)]
-    pub drill: Drill,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Drill>,
 }
 
 /// Which backups are kept: the newest of each of the last N periods. The newest verified one is
@@ -94,8 +93,8 @@ impl Default for Retention {
 )]
 pub struct Destination {
     /// Name in status and metrics.
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("a destination's name must be lower-case letters, digits and dashes"))]
-    #[schemars(length(max = 63))]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && self != 'backups'").message("a destination's name must be lower-case letters, digits and dashes, and not backups, which is the backups volume"))]
+    #[schemars(length(max = 40))]
     pub name: String,
 
     /// An S3 bucket, at any provider.
@@ -105,6 +104,24 @@ pub struct Destination {
     /// A directory of the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalDestination>,
+
+    /// Which backups are kept there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+
+    /// Who removes old backups.
+    #[serde(default)]
+    pub pruning: Pruning,
+}
+
+/// Who removes the backups that retention no longer keeps.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pruning {
+    /// mai, after each verified backup.
+    #[default]
+    Mai,
+    /// The store, by its own lifecycle rules. mai needs no permission to delete.
+    Store,
 }
 
 /// An S3 bucket.
@@ -127,10 +144,16 @@ pub struct S3Destination {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub prefix: Option<String>,
+    /// The bucket is in the path and not in the host name: true where an endpoint is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_style: Option<bool>,
     /// Access key id.
     pub access_key_id_ref: SecretRef,
     /// Secret access key.
     pub secret_access_key_ref: SecretRef,
+    /// Certificates (PEM) of the authority that signed the endpoint's, where no public one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretRef>,
 }
 
 /// A directory of the host.
@@ -148,35 +171,24 @@ pub struct LocalDestination {
 #[serde(rename_all = "camelCase")]
 pub struct Encryption {
     /// age public keys; any one of their identities opens an archive. Keep one offline.
-    #[x_kube(validation = kube::core::Rule::new("self.size() >= 1 && self.all(r, r.matches('^age1[a-z0-9]+$'))").message("backup.encryption.recipients must hold age public keys (age1...)"))]
+    #[x_kube(validation = kube::core::Rule::new("self.size() >= 1 && self.all(r, r.matches('^age1[ac-hj-np-z02-9]{58}$'))").message("backup.encryption.recipients must hold age public keys (age1 and 58 letters and digits)"))]
     #[schemars(length(max = 8), inner(length(max = 128)))]
     pub recipients: Vec<String>,
 
-    /// An identity with which stored archives can be read back and drilled. Without it they are
-    /// checked up to the encryption.
+    /// An identity with which stored archives are read back. Without it they are checked up to the
+    /// encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_secret_ref: Option<SecretRef>,
 }
 
-/// Format of the archives.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ArchiveFormat {
-    /// `tar xzf` opens it anywhere.
-    #[default]
-    TarGz,
-    /// Smaller and three times faster to write.
-    TarZst,
-}
-
 /// Interval at which a backup is restored into a throw-away instance and started.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drill {
     /// Never.
     Never,
     /// Every day.
     Daily,
     /// Every week.
-    #[default]
     Weekly,
     /// Every month.
     Monthly,

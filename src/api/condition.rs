@@ -28,6 +28,8 @@ pub enum ConditionKind {
     StorageReady,
     /// The declared Ingress or route is served.
     Exposed,
+    /// The newest backup is verified in each destination and no older than declared.
+    BackupHealthy,
 }
 
 /// Reason of a condition: a closed set, since people alert on it.
@@ -64,6 +66,12 @@ pub enum Reason {
     UnsupportedByRuntime,
     ApplyFailed,
     ObserveFailed,
+    BackupPending,
+    BackupVerified,
+    BackupUnverified,
+    BackupFailed,
+    BackupOverdue,
+    BackupBlocked,
 }
 
 /// A set of conditions of one generation, in which a transition time moves only when a status does.

@@ -26,6 +26,7 @@ use super::{
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Reason of the Ready condition"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", description = "Version of the server that runs"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", description = "Where people open it"),
+    printcolumn(name = "Backup", type_ = "date", json_path = ".status.backup.lastVerified", description = "Age of the newest verified backup"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be at most 40 lower-case letters, digits and dashes, start with a letter and end with a letter or digit; it names containers, volumes and services")

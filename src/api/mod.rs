@@ -7,6 +7,7 @@
 
 mod access;
 mod backup;
+mod backup_status;
 mod condition;
 mod condition_schema;
 mod duration;
@@ -15,7 +16,9 @@ mod field;
 mod health;
 mod instance;
 mod quantity;
+mod recipient;
 mod resources;
+mod schedule;
 mod schema;
 mod secret_ref;
 mod server;
@@ -25,7 +28,8 @@ mod upgrade;
 mod upstream;
 
 pub use access::{Access, Admin, Signup};
-pub use backup::{ArchiveFormat, Backup, Destination, Drill, Encryption, LocalDestination, Retention, S3Destination};
+pub use backup::{Backup, Destination, Drill, Encryption, LocalDestination, Pruning, Retention, S3Destination};
+pub use backup_status::{BackupResult, BackupStatus, DestinationResult, DestinationStatus, LastBackup};
 pub use condition::{ConditionKind, Conditions, Reason};
 pub use duration::{DurationError, parse_duration};
 pub use expose::{Expose, Gateway, Ingress};
@@ -34,6 +38,7 @@ pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use resources::{ResourceAmounts, Resources};
+pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Finding, check, check_stored};
 pub use secret_ref::SecretRef;
 pub use server::{EnvVar, Environment, Locale, Server, ServerKind};

@@ -4,14 +4,18 @@
 //! All findings are reported at once, each with the path of its field, so that a source can name
 //! file and line.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::LazyLock;
 
+use jiff::tz::TimeZone;
 use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
 use serde_json::{Map, Value};
 
 use super::field::{PlatformKind, refusals, stored_refusals};
-use super::{API_VERSION, MaiInstance};
+use super::recipient::is_recipient;
+use super::{API_VERSION, MaiInstance, Schedule, ScheduleError};
 
 /// A problem of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +77,7 @@ fn check_rules(document: &Value, old: Option<&Value>, mut findings: Vec<Finding>
     if let Err(errors) = Validator::new().validate_compiled(&SCHEMAS.compiled, &full, old) {
         findings.extend(errors.into_vec().into_iter().map(from_rule));
     }
-    check_schedules(&full, &mut findings);
+    check_beyond_rules(&full, &mut findings);
     if findings.is_empty() { Ok(full) } else { Err(findings) }
 }
 
@@ -183,22 +187,39 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Checks what no rule of the schema can: that a schedule and a time zone exist in the calendar.
-fn check_schedules(document: &Value, findings: &mut Vec<Finding>) {
+/// Checks what no rule of the schema can: that a schedule is due some day, that a time zone exists,
+/// that keys have no typing errors, and that destinations are apart from each other and the data.
+fn check_beyond_rules(document: &Value, findings: &mut Vec<Finding>) {
     let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
-    if let Some(schedule) = document.pointer("/spec/backup/schedule").and_then(Value::as_str)
-        && let Err(error) = schedule.parse::<croner::Cron>()
-    {
-        report("spec.backup.schedule", format!("{schedule:?} is not a schedule: {error}"));
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
+    let unknown_zone = |zone: &str| ScheduleError::UnknownZone(zone.to_owned()).to_string();
+    if let Some(zone) = text("/spec/backup/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
+        report("spec.backup.timeZone", unknown_zone(zone));
     }
-    for (pointer, path) in [
-        ("/spec/backup/timeZone", "spec.backup.timeZone"),
-        ("/spec/upgrade/window/timeZone", "spec.upgrade.window.timeZone"),
-    ] {
-        if let Some(zone) = document.pointer(pointer).and_then(Value::as_str)
-            && jiff::tz::TimeZone::get(zone).is_err()
-        {
-            report(path, format!("{zone:?} is not a known time zone; write an IANA name such as Europe/Warsaw"));
+    if let Some(Err(error)) = text("/spec/backup/schedule").map(|line| Schedule::parse(line, "UTC", "")) {
+        report("spec.backup.schedule", error.to_string());
+    }
+    if let Some(zone) = text("/spec/upgrade/window/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
+        report("spec.upgrade.window.timeZone", unknown_zone(zone));
+    }
+    let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    for (index, key) in items("/spec/backup/encryption/recipients").enumerate() {
+        if let Some(key) = key.as_str().filter(|key| !is_recipient(key)) {
+            let message = format!("{key:?} has a typing error: its checksum is wrong; copy the public key again");
+            report(&format!("spec.backup.encryption.recipients[{index}]"), message);
+        }
+    }
+    let data = text("/spec/storage/data/hostPath").map(Path::new);
+    let mut names = BTreeSet::new();
+    for (index, destination) in items("/spec/backup/destinations").enumerate() {
+        let path = format!("spec.backup.destinations[{index}]");
+        if let Some(name) = destination["name"].as_str().filter(|name| !names.insert(*name)) {
+            report(&path, format!("a destination named {name} stands above; names differ"));
+        }
+        let local = destination["local"]["path"].as_str();
+        if let Some((local, data)) = local.zip(data).filter(|(local, data)| Path::new(local).starts_with(data)) {
+            let message = format!("{local} is in {}, so each backup would hold all before it", data.display());
+            report(&format!("{path}.local.path"), message);
         }
     }
 }
@@ -313,6 +334,28 @@ mod tests {
             (
                 json!({"displayName": "A", "backup": {"schedule": "99 2 * * *"}}),
                 "spec.backup.schedule: \"99 2 * * *\" is not a schedule",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"schedule": "0 0 30 2 *"}}),
+                "spec.backup.schedule: \"0 0 30 2 *\" is never due: no day of the next eight years fits it",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"encryption": {"recipients": [
+                    "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwq"
+                ]}}}),
+                "spec.backup.encryption.recipients[0]: \"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwq\" has a typing error",
+            ),
+            (
+                json!({"displayName": "A", "backup": {"destinations": [
+                    {"name": "nas", "local": {"path": "/nas"}}, {"name": "nas", "local": {"path": "/other"}}
+                ]}}),
+                "spec.backup.destinations[1]: a destination named nas stands above",
+            ),
+            (
+                json!({"displayName": "A", "storage": {"data": {"hostPath": "/srv/a"}}, "backup": {"destinations": [
+                    {"name": "nas", "local": {"path": "/srv/a/backups"}}
+                ]}}),
+                "spec.backup.destinations[0].local.path: /srv/a/backups is in /srv/a",
             ),
             (
                 json!({"displayName": "A", "backup": {"timeZone": "Europe/Krakow"}}),

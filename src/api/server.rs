@@ -63,7 +63,7 @@ pub struct EnvVar {
 }
 
 /// Program in the image.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema, strum::AsRefStr, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerKind {
     /// `mai serve`.
     #[default]

@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Rejected;
+use crate::api::{BackupStatus, Rejected};
 
 /// Memory of an instance between decisions, across restarts of the reconciler.
 ///
-/// A long operation on an instance (a backup, a restore, an upgrade) belongs here as a value, one
-/// at a time.
+/// A long operation on an instance (a backup, an upgrade) belongs here as a value, one at a time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Memory {
@@ -24,4 +23,6 @@ pub struct Memory {
     pub removed: bool,
     /// The deleted instance's data is gone.
     pub data_removed: bool,
+    /// Backups, as they are in the status.
+    pub backup: BackupStatus,
 }

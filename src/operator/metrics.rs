@@ -176,17 +176,36 @@ impl Collector for Instances {
         let is_ready = |instance: &MaiInstance| {
             instance.status.iter().any(|status| status.condition_holds(ConditionKind::Ready) == Some(true))
         };
-        let mut gauges = |name: &str, help: &str, value: &dyn Fn(&MaiInstance) -> i64| {
+        let newest_backup = |instance: &MaiInstance| {
+            let backup = instance.status.as_ref().and_then(|status| status.backup.as_ref());
+            backup.and_then(|backup| backup.last_verified).map_or(0, Timestamp::as_second)
+        };
+        let backups_fail = |instance: &MaiInstance| {
+            instance.status.iter().any(|status| status.condition_holds(ConditionKind::BackupHealthy) == Some(false))
+        };
+        let mut gauges = |name: &str, help: &str, value: &dyn Fn(&MaiInstance) -> Option<i64>| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for instance in &all {
-                ConstGauge::new(value(instance)).encode(family.encode_family(&labels_of(instance))?)?;
+                if let Some(value) = value(instance) {
+                    ConstGauge::new(value).encode(family.encode_family(&labels_of(instance))?)?;
+                }
             }
             Ok::<(), std::fmt::Error>(())
         };
-        gauges("mai_instance_ready", "1 while the instance is ready", &|instance| i64::from(is_ready(instance)))?;
+        gauges("mai_instance_ready", "1 while the instance is ready", &|instance| Some(i64::from(is_ready(instance))))?;
         gauges("mai_instance_suspended", "1 while it is suspended as declared", &|instance| {
-            i64::from(instance.spec.suspend)
+            Some(i64::from(instance.spec.suspend))
         })?;
+        gauges(
+            "mai_instance_backup_healthy",
+            "0 while its backups fail, are overdue or are not verified",
+            &|instance| instance.spec.backup.as_ref().map(|_| i64::from(!backups_fail(instance))),
+        )?;
+        gauges(
+            "mai_instance_last_verified_backup_timestamp_seconds",
+            "Moment of the data in the newest verified backup, in Unix time; 0 before the first",
+            &|instance| instance.spec.backup.as_ref().map(|_| newest_backup(instance)),
+        )?;
         let mut family = encoder.encode_descriptor(
             "mai_instance_info",
             "Version and image of the instance",

@@ -172,7 +172,7 @@ async fn lead(
     let (transitions, transitioned) = mpsc::unbounded_channel();
     let record = ClusterRecord::new(client.clone(), options.identity.clone());
     let metrics = Box::new(ReconcileRecorder(Arc::clone(&health.metrics)));
-    let context = Arc::new(Context { source, runtime, record, transitions, metrics });
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics, helper_image: None });
     health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
     let feed = InstanceFeed::new(

@@ -69,7 +69,11 @@ impl ClusterRecord {
 impl Record for ClusterRecord {
     async fn load(&self, instance: &MaiInstance, id: &InstanceId, create: bool) -> Result<RecordSnapshot, RecordError> {
         let status = instance.status.clone().unwrap_or_default();
-        let memory = Memory { rejected: status.rejected.clone(), ..Memory::default() };
+        let memory = Memory {
+            rejected: status.rejected.clone(),
+            backup: status.backup.clone().unwrap_or_default(),
+            ..Memory::default()
+        };
         Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await })
     }
 

@@ -23,6 +23,12 @@ pub(super) fn blocked_interval(elapsed: Duration, longest: Duration) -> Duration
     elapsed.max(Duration::from_secs(1)).min(longest)
 }
 
+/// Returns the delay before a backup that failed is made again: 5, 10, 20, 40 and then 60 minutes.
+pub(super) fn backup_retry_delay(failures: i32) -> Duration {
+    let times = u32::try_from(failures.saturating_sub(1)).unwrap_or(0);
+    Duration::from_secs(300).saturating_mul(1 << times.min(4)).min(Duration::from_secs(3600))
+}
+
 fn doubled(base: Duration, times: u32) -> Duration {
     base.saturating_mul(1 << times.min(16)).min(Duration::from_secs(60))
 }
@@ -48,6 +54,12 @@ mod tests {
             })
             .collect();
         assert_eq!(intervals, [1, 1, 2, 4, 8, 15, 15, 15]);
+    }
+
+    #[test]
+    fn failed_backup_is_repeated_within_the_hour() {
+        let minutes: Vec<u64> = (0..8).map(|n| backup_retry_delay(n).as_secs() / 60).collect();
+        assert_eq!(minutes, [5, 5, 10, 20, 40, 60, 60, 60]);
     }
 
     #[test]

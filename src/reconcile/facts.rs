@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{MaiInstance, MaiInstanceStatus};
+use crate::api::{MaiInstance, MaiInstanceStatus, Schedule, ScheduleError};
 use crate::core::{Action, Blocked, Memory, Observed, Platform, Workload};
 
 /// Everything a decision is made from.
@@ -24,6 +24,23 @@ pub struct Facts<'a> {
     pub platform: Platform,
     /// The current time.
     pub now: Timestamp,
+    /// Jobs of other instances that run now.
+    pub jobs_running: usize,
+    /// Random part of the id of a backup that is started.
+    pub random: u32,
+}
+
+impl Facts<'_> {
+    /// Returns the schedule of backups, where they are declared.
+    pub(super) fn schedule(&self) -> Option<Result<Schedule, ScheduleError>> {
+        let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
+        self.instance.spec.backup.as_ref().map(|backup| Schedule::of(backup, uid))
+    }
+
+    /// Returns when the instance was created.
+    pub(super) fn created(&self) -> Timestamp {
+        self.instance.metadata.creation_timestamp.as_ref().map_or(self.now, |time| time.0)
+    }
 }
 
 /// The outcome of a decision.

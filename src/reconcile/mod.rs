@@ -3,18 +3,24 @@
 //! [`decide`] is a function of the document, the observation, the memory and the clock; it does no
 //! I/O. [`run`] feeds it: one keyed, deduplicated, bounded loop over any source of documents and
 //! any runtime. Data flows from `observation` (what should run, what is there) through `decide` to
-//! the runtime, and from `status` to the record.
+//! the runtime, and from `status` to the record. A backup is a job next to the server: `schedule` says
+//! when one is due, `job` derives it, `backup_report` puts what came of it into the status.
 
 mod backoff;
+mod backup_jobs;
+mod backup_report;
 mod decide;
 mod desired;
 mod environment;
 mod facts;
+pub mod job;
 mod observation;
 mod plan;
 mod ports;
 mod reconciler;
 mod run;
+mod running_jobs;
+mod schedule;
 mod status;
 
 pub use decide::decide;

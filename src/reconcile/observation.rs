@@ -44,12 +44,13 @@ impl Observation {
         Self { desired, observed, platform }
     }
 
-    /// Returns everything a decision is made from.
+    /// Returns everything a decision is made from. `jobs_running` counts those of other instances.
     pub(super) fn facts<'a>(
         &'a self,
         instance: &'a MaiInstance,
         memory: &'a Memory,
         previous: &'a MaiInstanceStatus,
+        jobs_running: usize,
     ) -> Facts<'a> {
         Facts {
             instance,
@@ -59,6 +60,8 @@ impl Observation {
             previous,
             platform: self.platform,
             now: Timestamp::now(),
+            jobs_running,
+            random: rand::random(),
         }
     }
 }

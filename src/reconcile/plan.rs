@@ -55,7 +55,7 @@ pub async fn plan<S: Source, O: Observe, K: Record>(
             },
         };
         let observation = Observation::make(instance, &id, || instances, &session_key, source, runtime).await;
-        let Decision { action, status, .. } = decide(&observation.facts(instance, &memory, &previous));
+        let Decision { action, status, .. } = decide(&observation.facts(instance, &memory, &previous, 0));
         let stalled = status.true_condition(ConditionKind::Stalled);
         let state = if observation.observed.is_err() || stalled.is_some() {
             PlanState::Blocked

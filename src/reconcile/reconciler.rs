@@ -12,11 +12,13 @@ use kube::runtime::reflector::Store;
 use parking_lot::Mutex;
 
 use super::backoff::retry_delay;
+use super::backup_report;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
+use super::running_jobs::RunningJobs;
 use super::{Decision, decide, status};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot, Workload};
+use crate::core::{Action, EventKind, InstanceId, JobState, Memory, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
 use crate::source::Source;
 
@@ -37,6 +39,8 @@ pub(super) struct Reconciler<S, R, K> {
     finalized: Mutex<HashSet<String>>,
     /// Instances announced by this run: one that is already as declared is announced once, too.
     announced: Mutex<HashSet<String>>,
+    /// Running jobs of all instances.
+    pub(super) jobs: RunningJobs,
 }
 
 pub(super) fn on_error<S, R, K>(
@@ -72,6 +76,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             snapshots: Mutex::default(),
             finalized: Mutex::default(),
             announced: Mutex::default(),
+            jobs: RunningJobs::new(),
         }
     }
 
@@ -93,9 +98,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let snapshot = self.snapshot(instance, id).await?;
         let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
         let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
-        let decision = decide(&observation.facts(instance, memory, previous));
+        self.record_job(id, memory, &observation);
+        let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
+        let decision = decide(&facts);
 
-        match decision.action {
+        match &decision.action {
             Action::Wait => {
                 self.put(instance, id, previous, &decision.status, &decision.memory).await;
                 return Ok(Some(decision.requeue_after.map_or_else(Requeue::await_change, Requeue::requeue)));
@@ -121,9 +128,23 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 }
                 self.put_memory(id, &memory).await;
             }
-            Action::StartJob(_) | Action::RemoveJob(_) => {}
+            Action::StartJob(request) => {
+                return self.start_job(id, &facts, session_key, request, &decision).await;
+            }
+            Action::RemoveJob(name) => return self.end_job(id, &facts, name, &decision).await,
         }
         Ok(None)
+    }
+
+    /// Records whether a job of an instance runs. One that was started shows a little later.
+    fn record_job(&self, id: &InstanceId, memory: &Memory, observation: &Observation) {
+        let current = observation.observed.as_ref().ok().and_then(|observed| observed.jobs.current.as_ref());
+        let runs = current.is_some_and(|job| matches!(job.state, JobState::Running { .. }));
+        self.jobs.record(&id.uid, runs || memory.backup.running().is_some());
+    }
+
+    fn uids(&self) -> Vec<String> {
+        self.store.state().iter().filter_map(|instance| instance.uid()).collect()
     }
 
     /// Applies an action towards what is declared. A failure becomes the status.
@@ -197,12 +218,13 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.snapshots.lock().remove(&id.uid);
         self.announced.lock().remove(&id.uid);
         self.finalized.lock().remove(&id.uid);
+        self.jobs.record(&id.uid, false);
         Ok(())
     }
 
     /// Adds the finalizer before anything is created for an instance, so that its document cannot
     /// disappear unnoticed.
-    async fn add_finalizer(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
+    pub(super) async fn add_finalizer(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let present = instance.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER);
         if !present && !self.finalized.lock().contains(&id.uid) {
             self.context.source.add_finalizer(&id.namespace, &id.name, &id.uid).await?;
@@ -223,9 +245,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(snapshot)
     }
 
-    /// Records what changed and nothing else. A failure (a full disk) does not keep a server from
-    /// being repaired, so it is logged and not returned.
-    async fn put(
+    /// Records what changed. A failure (a full disk) does not keep a server from being repaired, so
+    /// it is logged and not returned.
+    pub(super) async fn put(
         &self,
         instance: &MaiInstance,
         id: &InstanceId,
@@ -233,17 +255,34 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         status: &MaiInstanceStatus,
         memory: &Memory,
     ) {
-        self.put_memory(id, memory).await;
+        if let Err(error) = self.try_put(instance, id, previous, status, memory).await {
+            tracing::error!(instance = id.log_name(), "the state of the instance could not be recorded: {error}");
+        }
+    }
+
+    /// Records what changed and nothing else, with the events of it.
+    pub(super) async fn try_put(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        previous: &MaiInstanceStatus,
+        status: &MaiInstanceStatus,
+        memory: &Memory,
+    ) -> Result<(), RecordError> {
+        let remembered = self.try_put_memory(id, memory).await;
         let first = self.announced.lock().insert(id.uid.clone());
         if status == previous {
             if first {
                 self.announce(instance, status, false);
             }
-            return;
+            return remembered;
         }
-        match self.context.record.put_status(id, status).await {
-            Ok(()) => self.update_snapshot(id, |snapshot| snapshot.status.clone_from(status)),
-            Err(error) => tracing::error!(instance = id.log_name(), "the status could not be recorded: {error}"),
+        let shown = self.context.record.put_status(id, status).await;
+        if shown.is_ok() {
+            self.update_snapshot(id, |snapshot| snapshot.status.clone_from(status));
+            for event in backup_report::events(previous, status) {
+                self.try_put_event(id, event.kind, event.reason, &event.message).await;
+            }
         }
         let short = |status: &MaiInstanceStatus| {
             status.condition(ConditionKind::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
@@ -251,16 +290,22 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         if short(previous) != short(status) {
             self.put_event(instance, id, status, false).await;
         }
+        remembered.and(shown)
     }
 
     async fn put_memory(&self, id: &InstanceId, memory: &Memory) {
+        if let Err(error) = self.try_put_memory(id, memory).await {
+            tracing::error!(instance = id.log_name(), "the memory could not be recorded: {error}");
+        }
+    }
+
+    async fn try_put_memory(&self, id: &InstanceId, memory: &Memory) -> Result<(), RecordError> {
         if self.snapshots.lock().get(&id.uid).is_some_and(|snapshot| snapshot.memory == *memory) {
-            return;
+            return Ok(());
         }
-        match self.context.record.put_memory(id, memory).await {
-            Ok(()) => self.update_snapshot(id, |snapshot| snapshot.memory.clone_from(memory)),
-            Err(error) => tracing::error!(instance = id.log_name(), "the memory could not be recorded: {error}"),
-        }
+        self.context.record.put_memory(id, memory).await?;
+        self.update_snapshot(id, |snapshot| snapshot.memory.clone_from(memory));
+        Ok(())
     }
 
     fn update_snapshot(&self, id: &InstanceId, update: impl FnOnce(&mut RecordSnapshot)) {
@@ -278,10 +323,14 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             true => ("Deleted", "the server is stopped and the document is gone"),
             false => (ready.reason.as_str(), ready.message.as_str()),
         };
+        self.try_put_event(id, kind, reason, message).await;
+        self.announce(instance, status, gone);
+    }
+
+    async fn try_put_event(&self, id: &InstanceId, kind: EventKind, reason: &str, message: &str) {
         if let Err(error) = self.context.record.put_event(id, kind, reason, message).await {
             tracing::error!(instance = id.log_name(), "an event could not be recorded: {error}");
         }
-        self.announce(instance, status, gone);
     }
 
     fn announce(&self, instance: &MaiInstance, status: &MaiInstanceStatus, gone: bool) {

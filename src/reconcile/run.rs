@@ -76,6 +76,8 @@ pub struct Context<S, R, K> {
     pub transitions: UnboundedSender<Transition>,
     /// Records each reconciliation.
     pub metrics: Box<dyn ReconcileMetrics>,
+    /// Image that makes backups of instances whose own image does not hold our program.
+    pub helper_image: Option<String>,
 }
 
 /// A change of the readiness of an instance.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::Facts;
-use crate::api::{ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
+use super::backup_report::Verdict;
+use crate::api::{BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Cause, Component, ComponentKind, Memory};
 
 /// Phase of an instance.
@@ -39,7 +40,12 @@ impl Phase {
 
 /// Returns the status of an instance: the previous one, with only that changed which the phase
 /// changes.
-pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory) -> MaiInstanceStatus {
+pub(super) fn render(
+    facts: &Facts<'_>,
+    phase: &Phase,
+    memory: &Memory,
+    backups: Option<&Verdict>,
+) -> MaiInstanceStatus {
     let instance = facts.instance;
     let mut status = facts.previous.clone();
     let generation = instance.metadata.generation;
@@ -102,11 +108,14 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory) -> MaiIn
         set_components(&mut conditions, &observed.components);
     }
 
+    set_backups(&mut conditions, backups);
+
     status.observed_generation = generation;
     status.conditions = conditions.into_vec();
     status.address = (facts.platform.address)(instance);
     status.restarts = i32::try_from(memory.failures).unwrap_or(i32::MAX);
     status.rejected.clone_from(&memory.rejected);
+    status.backup = recorded(&memory.backup);
     status
 }
 
@@ -153,6 +162,41 @@ pub(super) fn with_failure(
     conditions.set(ConditionKind::Reconciling, Some(false), Reason::Ready, "");
     conditions.set(ConditionKind::Stalled, Some(true), reason, message);
     MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
+}
+
+/// Returns the decided status with other backups than were decided. The condition starts from the
+/// previous one, so that a repeated failure changes nothing.
+pub(super) fn with_backup(
+    previous: &MaiInstanceStatus,
+    decided: &MaiInstanceStatus,
+    backup: &BackupStatus,
+    verdict: Option<&Verdict>,
+    now: Timestamp,
+) -> MaiInstanceStatus {
+    let kind = ConditionKind::BackupHealthy;
+    let mut list = decided.conditions.clone();
+    if let (Some(shown), Some(former)) =
+        (list.iter_mut().find(|one| one.type_ == kind.as_ref()), previous.condition(kind))
+    {
+        shown.clone_from(former);
+    }
+    let mut conditions = Conditions::from_previous(&list, decided.observed_generation, now);
+    set_backups(&mut conditions, verdict);
+    MaiInstanceStatus { conditions: conditions.into_vec(), backup: recorded(backup), ..decided.clone() }
+}
+
+fn set_backups(conditions: &mut Conditions, verdict: Option<&Verdict>) {
+    match verdict {
+        Some(Verdict { holds, reason, message }) => {
+            conditions.set(ConditionKind::BackupHealthy, *holds, *reason, message);
+        }
+        None => conditions.remove(ConditionKind::BackupHealthy),
+    }
+}
+
+/// Returns the backups as the status has them: nothing before the first.
+fn recorded(backup: &BackupStatus) -> Option<BackupStatus> {
+    (*backup != BackupStatus::default()).then(|| backup.clone())
 }
 
 fn document_problem(instance: &MaiInstance) -> Option<&str> {

@@ -25,7 +25,7 @@ fn every_documented_metric_is_served_with_its_labels() {
     let _shared = cluster::shared();
     let env = Environment::new("figures");
     let operator = env.operator();
-    env.apply(&env.fixture("abc", ""));
+    env.apply(&env.fixture("abc", "  backup: {schedule: '@yearly'}\n"));
     env.apply("apiVersion: v1\nkind: Service\nmetadata: {name: mai-taken}\nspec: {ports: [{port: 80}]}\n");
     env.apply(&env.fixture("taken", ""));
     env.wait_ready(&operator, "abc");

@@ -73,8 +73,8 @@ const BROKEN: &[(&str, &str)] = &[
         "local.path must be an absolute path without .. and not the root",
     ),
     (
-        "{backup: {destinations: [{name: NAS, local: {path: /nas}}]}}",
-        "a destination's name must be lower-case letters, digits and dashes",
+        "{backup: {destinations: [{name: backups, local: {path: /nas}}]}}",
+        "a destination's name must be lower-case letters, digits and dashes, and not backups, which is the backups volume",
     ),
     (
         "{backup: {destinations: [{name: s3, s3: {bucket: b, endpoint: minio, accessKeyIdRef: {name: s, key: i}, secretAccessKeyRef: {name: s, key: k}}}]}}",
@@ -82,7 +82,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "{backup: {encryption: {recipients: [age2abc]}}}",
-        "backup.encryption.recipients must hold age public keys (age1...)",
+        "backup.encryption.recipients must hold age public keys (age1 and 58 letters and digits)",
     ),
     (
         "{backup: {retention: {keepLast: 0, keepHourly: 0, keepDaily: 0, keepWeekly: 0, keepMonthly: 0, keepYearly: 0}}}",
@@ -90,7 +90,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "{backup: {schedule: nightly}}",
-        "backup.schedule must be a cron line of five fields such as \"0 2 * * *\", or @hourly, @daily, @weekly, @monthly",
+        "backup.schedule must be a cron line of five fields such as \"0 2 * * *\", or @hourly, @daily, @weekly, @monthly, @yearly, or one of the first four with -random",
     ),
     ("{backup: {timeZone: '+02:00'}}", "backup.timeZone must be an IANA name such as Europe/Warsaw"),
     (
@@ -151,8 +151,12 @@ const BROKEN: &[(&str, &str)] = &[
         "access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it",
     ),
     (
-        "{backup: {}}",
-        "backup has no effect yet: no backups are scheduled; remove it, and back up the data volume by other means",
+        "{backup: {drill: Weekly}}",
+        "backup.drill has no effect yet: no instance is started from a backup; remove it; each backup is read back, unpacked and checked",
+    ),
+    (
+        "{backup: {destinations: [{name: nas, local: {path: /nas}}]}}",
+        "backup.destinations[].local has no effect on Kubernetes: a backup job may run on any node, and this is a directory of one; remove it; the backups volume and s3 work in a cluster",
     ),
     (
         "{openRouter: {monthlyLimitUsd: 500}}",

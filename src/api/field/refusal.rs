@@ -93,8 +93,8 @@ mod tests {
         let document = json!({"spec": spec});
         assert_eq!(stored_refusals(&document), []);
         assert_eq!(refusals(&document, None).len(), 3, "in a document somebody wrote them");
-        let declared = json!({"spec": {"upgrade": {"rollback": false}, "openRouter": {"markup": "1.5"}, "backup": {}}});
+        let declared = json!({"spec": {"upgrade": {"rollback": false}, "openRouter": {"markup": "1.5"}, "backup": {"drill": "Weekly"}}});
         let paths: Vec<String> = stored_refusals(&declared).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, ["spec.upgrade.rollback", "spec.openRouter.markup", "spec.backup"]);
+        assert_eq!(paths, ["spec.upgrade.rollback", "spec.openRouter.markup", "spec.backup.drill"]);
     }
 }

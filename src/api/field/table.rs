@@ -207,29 +207,69 @@ pub const FIELDS: &[Field] = &[
         "Time that a start may take before it counts as failed.",
         "Time that the startup probe allows.",
     ),
-    pending("spec.backup.schedule", NO_BACKUPS),
-    pending("spec.backup.timeZone", NO_BACKUPS),
-    pending("spec.backup.retention.keepLast", NO_BACKUPS),
-    pending("spec.backup.retention.keepHourly", NO_BACKUPS),
-    pending("spec.backup.retention.keepDaily", NO_BACKUPS),
-    pending("spec.backup.retention.keepWeekly", NO_BACKUPS),
-    pending("spec.backup.retention.keepMonthly", NO_BACKUPS),
-    pending("spec.backup.retention.keepYearly", NO_BACKUPS),
-    pending("spec.backup.destinations[].name", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.bucket", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.endpoint", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.region", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.prefix", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.accessKeyIdRef.name", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.accessKeyIdRef.key", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.secretAccessKeyRef.name", NO_BACKUPS),
-    pending("spec.backup.destinations[].s3.secretAccessKeyRef.key", NO_BACKUPS),
-    pending("spec.backup.destinations[].local.path", NO_BACKUPS),
-    pending("spec.backup.encryption.recipients[]", NO_BACKUPS),
-    pending("spec.backup.encryption.identitySecretRef.name", NO_BACKUPS),
-    pending("spec.backup.encryption.identitySecretRef.key", NO_BACKUPS),
-    pending("spec.backup.format", NO_BACKUPS),
-    pending("spec.backup.drill", NO_BACKUPS),
+    all(
+        "spec.backup.schedule",
+        "When backups are made. A missed one is made up for once. The server keeps running meanwhile.",
+    ),
+    all("spec.backup.timeZone", "Time zone of the schedule, and of the days, weeks and months of retention."),
+    all("spec.backup.retention.keepLast", KEPT),
+    all("spec.backup.retention.keepHourly", KEPT),
+    all("spec.backup.retention.keepDaily", KEPT),
+    all("spec.backup.retention.keepWeekly", KEPT),
+    all("spec.backup.retention.keepMonthly", KEPT),
+    all("spec.backup.retention.keepYearly", KEPT),
+    all(
+        "spec.backup.destinations[].name",
+        "Name in status, metrics and commands. Each backup is also stored there, and checked by itself.",
+    ),
+    all("spec.backup.destinations[].s3.bucket", "Bucket. Backups of an instance are below `PREFIX/NAMESPACE/NAME`."),
+    all("spec.backup.destinations[].s3.endpoint", "URL of the service; without it that of AWS."),
+    all("spec.backup.destinations[].s3.region", "Region of the bucket."),
+    all("spec.backup.destinations[].s3.prefix", "Prefix of every object."),
+    all(
+        "spec.backup.destinations[].s3.pathStyle",
+        "The bucket is in the path and not in the host name: true unless set where `endpoint` is.",
+    ),
+    all(
+        "spec.backup.destinations[].s3.accessKeyIdRef.name",
+        "Secret with the access key id. Only backup jobs get it, never the server.",
+    ),
+    all("spec.backup.destinations[].s3.accessKeyIdRef.key", KEY_OF_SECRET),
+    all(
+        "spec.backup.destinations[].s3.secretAccessKeyRef.name",
+        "Secret with the secret access key. Only backup jobs get it, never the server.",
+    ),
+    all("spec.backup.destinations[].s3.secretAccessKeyRef.key", KEY_OF_SECRET),
+    all(
+        "spec.backup.destinations[].s3.caSecretRef.name",
+        "Secret with the certificates (PEM) that the certificate of the endpoint is checked against, too.",
+    ),
+    all("spec.backup.destinations[].s3.caSecretRef.key", KEY_OF_SECRET),
+    directory(
+        "spec.backup.destinations[].local.path",
+        "Directory; backups of an instance are below `NAMESPACE/NAME` in it.",
+        JOB_ON_ANY_NODE,
+    ),
+    all("spec.backup.destinations[].retention.keepLast", KEPT_THERE),
+    all("spec.backup.destinations[].retention.keepHourly", KEPT_THERE),
+    all("spec.backup.destinations[].retention.keepDaily", KEPT_THERE),
+    all("spec.backup.destinations[].retention.keepWeekly", KEPT_THERE),
+    all("spec.backup.destinations[].retention.keepMonthly", KEPT_THERE),
+    all("spec.backup.destinations[].retention.keepYearly", KEPT_THERE),
+    all(
+        "spec.backup.destinations[].pruning",
+        "`Mai` removes what retention no longer keeps; `Store` leaves that to lifecycle rules of the store.",
+    ),
+    all(
+        "spec.backup.encryption.recipients[]",
+        "age public keys the archives are encrypted to. Any one of their identities opens them.",
+    ),
+    all(
+        "spec.backup.encryption.identitySecretRef.name",
+        "Secret with an identity of one of them, which backup jobs get to check what they stored; without it archives are checked up to the encryption, and count as `BackupUnverified`.",
+    ),
+    all("spec.backup.encryption.identitySecretRef.key", KEY_OF_SECRET),
+    pending("spec.backup.drill", NO_DRILL),
     pending(
         "spec.upgrade.backupFirst",
         Refusal {
@@ -270,9 +310,33 @@ pub const FIELDS: &[Field] = &[
         docker: Active(REJECTED_WHY),
         kubernetes: Active(REJECTED_WHY),
     },
+    all("status.backup.lastDue", "Due time or request that was handled last."),
+    all("status.backup.last.id", "Id of the newest backup, also while it is made and if it failed."),
+    all("status.backup.last.startedAt", "Time at which it was started."),
+    all("status.backup.last.endedAt", "Time at which it ended."),
+    all(
+        "status.backup.last.result",
+        "`Running`, `Verified`, `Unverified` (not checked in each destination) or `Failed`.",
+    ),
+    all("status.backup.last.message", "Reason of the backup while it is made, then what came of it."),
+    all("status.backup.lastSuccess", "End of the last backup that was verified in each destination."),
+    all("status.backup.lastVerified", "Moment of the data in the newest backup that was verified in any destination."),
+    all("status.backup.bytes", "Bytes of the newest archive."),
+    all("status.backup.dataBytes", "Bytes of the files in it."),
+    all("status.backup.seconds", "Seconds that it took, verification included."),
+    all("status.backup.next", "Next due time, or next attempt after a failure."),
+    all("status.backup.failures", "Failures in a row."),
+    all("status.backup.destinations[].name", "Name of a destination; `backups` is the backups volume."),
+    all("status.backup.destinations[].lastVerified", "Moment of the data in the newest verified backup there."),
+    all("status.backup.destinations[].result", "`Verified`, `Stored` (checked in part) or `Failed`."),
+    all("status.backup.destinations[].message", "Problem of the destination."),
+    all("status.backup.destinations[].kept", "Number of backups there."),
 ];
 
 const REJECTED: &str = "Hash of what was rolled back; it is not tried again until something else is declared.";
+const KEPT: &str = "Backups kept: the newest of each of the last N periods. The newest verified one is always kept.";
+const KEPT_THERE: &str = "The same for this destination; without a retention here, that of `backup.retention` counts.";
+const KEY_OF_SECRET: &str = "Key of that Secret.";
 const REJECTED_WHY: &str = "Why it was rolled back.";
 
 const OWN_BINARY: Refusal =
@@ -301,8 +365,14 @@ const NO_KEYS: Refusal = Refusal {
     cause: "keys are neither created nor rotated",
     remedy: "remove it, and name the client's key in openRouter.apiKeySecretRef",
 };
-const NO_BACKUPS: Refusal =
-    Refusal { cause: "no backups are scheduled", remedy: "remove it, and back up the data volume by other means" };
+const NO_DRILL: Refusal = Refusal {
+    cause: "no instance is started from a backup",
+    remedy: "remove it; each backup is read back, unpacked and checked",
+};
+const JOB_ON_ANY_NODE: Refusal = Refusal {
+    cause: "a backup job may run on any node, and this is a directory of one",
+    remedy: "remove it; the backups volume and s3 work in a cluster",
+};
 const NO_WINDOW: Refusal = Refusal {
     cause: "a change takes effect as soon as it is declared",
     remedy: "remove it, and change the image when the client can spare its server",

@@ -36,9 +36,14 @@ impl std::fmt::Display for DocumentChange {
 }
 
 impl Item {
-    /// Returns whether an action would be applied.
+    /// Returns whether an action would be applied that changes what runs. A backup that is due is no
+    /// difference from what is declared.
     fn changes(&self) -> bool {
-        self.planned.action != Action::Wait
+        self.planned.action != Action::Wait && !self.is_backup()
+    }
+
+    fn is_backup(&self) -> bool {
+        matches!(self.planned.action, Action::StartJob(_) | Action::RemoveJob(_))
     }
 
     fn is(&self, standing: PlanState) -> bool {
@@ -119,7 +124,9 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
     for problem in problems {
         text.push_str(&format!("problem  {problem}\n"));
     }
-    for item in items.iter().filter(|item| !item.is(PlanState::Converged) || !item.document.is_empty()) {
+    let is_worth_a_line =
+        |item: &&Item| !item.is(PlanState::Converged) || item.is_backup() || !item.document.is_empty();
+    for item in items.iter().filter(is_worth_a_line) {
         let Item { planned, document, .. } = item;
         let place = place(item).map(|place| format!("   ({place})")).unwrap_or_default();
         text.push_str(&format!("{:<8} {}: {}{place}\n", item.action(), planned.id, item.why()));
@@ -165,4 +172,27 @@ fn to_json(items: &[Item], problems: &[Problem]) -> Value {
         "instances": instances,
         "problems": problems,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{InstanceId, JobRequest};
+
+    fn item(action: Action) -> Item {
+        let id = InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() };
+        let planned = Planned { id, action, state: PlanState::Converged, message: "the instance answers".to_owned() };
+        Item { planned, file: None, document: Vec::new() }
+    }
+
+    #[test]
+    fn due_backup_is_shown_and_is_no_difference() {
+        let request =
+            JobRequest { name: "20261130-020000-1f2e3d".to_owned(), reason: "scheduled for 02:00".to_owned() };
+        let items = [item(Action::StartJob(request)), item(Action::Wait)];
+        let text = to_text(&items, &[], |_| None);
+        assert_eq!(text, "backup   abc: scheduled for 02:00\n0 to change, 0 blocked, 2 as declared, 0 problems\n");
+        assert_eq!(to_json(&items, &[])["changes"], 0);
+        assert!(item(Action::Start).changes());
+    }
 }

@@ -2,12 +2,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ConditionKind, MaiInstanceStatus};
+use crate::api::{ConditionKind, MaiInstanceStatus, Reason};
 
 /// Header of the table.
-pub(in crate::cli) const HEADER: [&str; 7] = ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "MESSAGE"];
+pub(in crate::cli) const HEADER: [&str; 8] =
+    ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "BACKUP", "MESSAGE"];
 
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -23,7 +24,7 @@ pub(in crate::cli) enum Format {
 }
 
 /// Returns the row of an instance.
-pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7] {
+pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 8] {
     let ready = status.condition(ConditionKind::Ready);
     let stalled = status.true_condition(ConditionKind::Stalled);
     // A required action comes before the readiness.
@@ -35,8 +36,23 @@ pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 7]
         status.address.clone().unwrap_or_default(),
         status.version.clone().unwrap_or_default(),
         status.restarts.to_string(),
+        backup(status),
         telling.map_or("", |condition| &condition.message).to_owned(),
     ]
+}
+
+/// Returns the age of the newest verified backup, or why there is none; nothing where none is
+/// declared and none was ever made.
+fn backup(status: &MaiInstanceStatus) -> String {
+    match (status.reason(ConditionKind::BackupHealthy), status.backup.as_ref().and_then(|backup| backup.last_verified))
+    {
+        (Some(Reason::BackupFailed), _) => "failed".to_owned(),
+        (Some(Reason::BackupBlocked), _) => "blocked".to_owned(),
+        // Its age in seconds would change a watched status all the time.
+        (_, Some(newest)) => age(newest.min(Timestamp::now() - SignedDuration::from_mins(2))),
+        (Some(_), None) => "never".to_owned(),
+        (None, None) => String::new(),
+    }
 }
 
 /// Prints a status. A terminal that watches is cleared first.
@@ -63,6 +79,34 @@ pub(in crate::cli) fn age(since: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{BackupStatus, Conditions};
+
+    #[test]
+    fn backup_is_shown_by_its_age_or_its_failure() {
+        let now = Timestamp::now();
+        let ago = |hours| Some(now - SignedDuration::from_hours(hours));
+        for (reason, last_verified, expected) in [
+            (Some(Reason::BackupVerified), ago(3), "3h"),
+            (Some(Reason::BackupVerified), ago(0), "2m"),
+            (Some(Reason::BackupUnverified), ago(30), "30h"),
+            (Some(Reason::BackupPending), None, "never"),
+            (Some(Reason::BackupFailed), ago(30), "failed"),
+            (Some(Reason::BackupBlocked), None, "blocked"),
+            (None, ago(72), "3d"),
+            (None, None, ""),
+        ] {
+            let mut conditions = Conditions::from_previous(&[], None, now);
+            if let Some(reason) = reason {
+                conditions.set(ConditionKind::BackupHealthy, None, reason, "");
+            }
+            let status = MaiInstanceStatus {
+                conditions: conditions.into_vec(),
+                backup: Some(BackupStatus { last_verified, ..BackupStatus::default() }),
+                ..MaiInstanceStatus::default()
+            };
+            assert_eq!(backup(&status), expected, "{reason:?} {last_verified:?}");
+        }
+    }
 
     #[test]
     fn age_is_shown_in_its_largest_unit() {

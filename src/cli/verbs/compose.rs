@@ -68,8 +68,14 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, receiver) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(receiver));
-    let context =
-        Arc::new(reconcile::Context { source, runtime, record: state.clone(), transitions, metrics: Box::new(()) });
+    let context = Arc::new(reconcile::Context {
+        source,
+        runtime,
+        record: state.clone(),
+        transitions,
+        metrics: Box::new(()),
+        helper_image: None,
+    });
 
     let manager = Arc::new(ServiceManager::from_environment());
     let stopping = Arc::clone(&manager);

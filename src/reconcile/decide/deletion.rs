@@ -1,4 +1,4 @@
-//! Deletion of an instance: stop, remove, remove its data if declared, let the document go.
+//! Deletion of an instance: end its job, stop, remove, remove its data if declared, let the document go.
 
 use super::{Outcome, STOPPING_INTERVAL, has_annotation, since};
 use crate::api::{DeletionPolicy, Reason, SKIP_TEARDOWN};
@@ -15,6 +15,9 @@ pub(super) fn is_overdue(facts: &Facts<'_>) -> bool {
 
 pub(super) fn decide(facts: &Facts<'_>, observed: &Observed) -> Outcome {
     let phase = Phase::progressing(Reason::Deleting, "the document was removed; the server is being stopped");
+    if let Some(job) = &observed.jobs.current {
+        return Outcome::act(Action::RemoveJob(job.name.clone()), phase);
+    }
     match &observed.presence {
         Presence::Running { .. } => return Outcome::stop("the document was removed", phase),
         Presence::Stopping => return Outcome::wait(phase, STOPPING_INTERVAL),

@@ -2,9 +2,9 @@
 //!
 //! The order in [`outcome`] is the order of precedence, and the first decision wins: overdue
 //! deletion, pause, failed observation, maintenance, deletion, suspension, blocked document,
-//! convergence. A long operation that is under way (backup, restore, upgrade) belongs between
-//! maintenance and deletion, as a value in [`Memory`].
+//! convergence. Backups come last, while nothing else is to be done ([`backup`]).
 
+mod backup;
 mod deletion;
 mod exits;
 mod obstacles;
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 
 use super::backoff::blocked_interval;
 use super::status::{self, Phase};
-use super::{Decision, Facts};
+use super::{Decision, Facts, backup_report};
 use crate::api::{MaiInstance, PAUSED, Reason};
 use crate::core::{Action, Blocked, Effect, Memory, Observed, Presence, Workload};
 use running::Running;
@@ -32,11 +32,16 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between checks of a server that is stopping.
 const STOPPING_INTERVAL: Duration = Duration::from_millis(200);
 
+pub(super) use backup::QUEUE_INTERVAL;
+
 /// Decides the next action, the status, and what to remember.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
-    let Outcome { action, phase, requeue_after } = outcome(facts, &mut memory);
-    let status = status::render(facts, &phase, &memory);
+    let mut outcome = outcome(facts, &mut memory);
+    let is_queued = backup::add(facts, &mut outcome, &mut memory);
+    let Outcome { action, phase, requeue_after } = outcome;
+    let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
+    let status = status::render(facts, &phase, &memory, verdict.as_ref());
     Decision { action, status, memory, requeue_after }
 }
 

@@ -208,6 +208,8 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
         previous: &scene.previous,
         platform: crate::runtime::kubernetes::PLATFORM,
         now: at(0),
+        jobs_running: 0,
+        random: 0,
     });
     assert_eq!(blind.action, Action::RemoveFinalizer);
 }

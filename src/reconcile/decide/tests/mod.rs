@@ -15,6 +15,7 @@ use crate::core::{
 };
 use crate::reconcile::desired;
 
+mod backup;
 mod cluster;
 mod exits;
 
@@ -48,6 +49,7 @@ struct Scene {
     port_holder: Option<String>,
     maintenance: Option<String>,
     jobs: ObservedJobs,
+    jobs_running: usize,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -68,6 +70,7 @@ impl Scene {
             port_holder: None,
             maintenance: None,
             jobs: ObservedJobs::default(),
+            jobs_running: 0,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
@@ -155,6 +158,8 @@ impl Scene {
             previous: &self.previous,
             platform: self.platform,
             now: at(0),
+            jobs_running: self.jobs_running,
+            random: 42,
         })
     }
 }
@@ -402,6 +407,8 @@ fn failed_observation_is_unknown_and_keeps_the_status() {
         previous: &known.status,
         platform: Platform::PROCESS,
         now: at(-5),
+        jobs_running: 0,
+        random: 0,
     });
     assert_eq!(unknown.action, Action::Wait);
     assert_eq!(condition(&unknown, "Ready"), ("Unknown".to_owned(), "ObserveFailed".to_owned()));

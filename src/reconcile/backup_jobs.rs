@@ -1,0 +1,176 @@
+//! Start and end of backup jobs. What is decided is recorded before it is done, and not done if it
+//! cannot be recorded: a job that nobody remembers would be started again and again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action as Requeue;
+use mai_contract::job::{BackupId, BackupReport, DestinationReport, Outcome, StoreResult};
+use secrecy::SecretString;
+
+use super::backup_report::{Verdict, record_end, verdict};
+use super::decide::QUEUE_INTERVAL;
+use super::reconciler::Reconciler;
+use super::run::ReconcileError;
+use super::schedule::whole_second;
+use super::{Decision, Facts, job, status};
+use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, Reason};
+use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, Observed, Record};
+use crate::runtime::Apply;
+use crate::source::Source;
+
+/// Time that a platform may take to remove a job.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
+
+impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
+    /// Starts the job of a decision. A failure to start it is the outcome of the backup.
+    pub(super) async fn start_job(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        session_key: &Result<SecretString, String>,
+        request: &JobRequest,
+        decision: &Decision,
+    ) -> Result<Option<Requeue>, ReconcileError> {
+        if !self.jobs.reserve(&id.uid, facts.platform.concurrent_jobs) {
+            return Ok(Some(Requeue::requeue(QUEUE_INTERVAL)));
+        }
+        let runtime = &self.context.runtime;
+        let job = match self.derive_job(facts.instance, id, request, session_key).await {
+            Ok(job) => job,
+            Err(blocked) => {
+                self.jobs.record(&id.uid, false);
+                return self.block_job(id, facts, request, decision, &blocked).await;
+            }
+        };
+        tracing::info!(instance = id.log_name(), "{}", decision.action);
+        self.add_finalizer(facts.instance, id).await?;
+        self.try_put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await?;
+        if let Err(error) = runtime.start_job(id, &job).await {
+            let outcome = Outcome::Failed { message: error.to_string() };
+            let mut memory = decision.memory.clone();
+            record_end(&mut memory.backup, &request.name, &outcome, whole_second(Timestamp::now()));
+            let verdict = verdict(facts, &memory.backup, false);
+            let status =
+                status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
+            self.try_put(facts.instance, id, &decision.status, &status, &memory).await?;
+            runtime.remove_job(id, &request.name, &outcome).await?;
+        }
+        Ok(None)
+    }
+
+    /// Records the outcome of a job that ended, answers who asked for it, and removes it.
+    pub(super) async fn end_job(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        name: &str,
+        decision: &Decision,
+    ) -> Result<Option<Requeue>, ReconcileError> {
+        self.try_put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await?;
+        let outcome = outcome_of(name, facts.observed.ok(), &decision.memory.backup);
+        tracing::info!(instance = id.log_name(), "{}", decision.action);
+        self.context.runtime.remove_job(id, name, &outcome).await?;
+        Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)))
+    }
+
+    /// Shows why a backup that is due cannot be started; one that was asked for ends with it.
+    async fn block_job(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        request: &JobRequest,
+        decision: &Decision,
+        blocked: &Blocked,
+    ) -> Result<Option<Requeue>, ReconcileError> {
+        let is_asked_for = facts.observed.is_ok_and(|observed| observed.jobs.request.as_ref() == Some(request));
+        if is_asked_for {
+            let outcome = Outcome::Failed { message: blocked.message.clone() };
+            self.context.runtime.remove_job(id, &request.name, &outcome).await?;
+            return Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)));
+        }
+        let verdict =
+            facts.instance.spec.backup.as_ref().map(|_| Verdict::bad(blocked.reason, blocked.message.clone()));
+        let status =
+            status::with_backup(facts.previous, &decision.status, &facts.memory.backup, verdict.as_ref(), facts.now);
+        self.put(facts.instance, id, facts.previous, &status, facts.memory).await;
+        Ok(Some(Requeue::requeue(facts.platform.blocked_interval)))
+    }
+
+    async fn derive_job(
+        &self,
+        instance: &MaiInstance,
+        id: &InstanceId,
+        request: &JobRequest,
+        session_key: &Result<SecretString, String>,
+    ) -> Result<Job, Blocked> {
+        let files = job::secret_files(instance);
+        let mut secrets = BTreeMap::new();
+        for file in files.required {
+            let value = self.context.source.secret(&id.namespace, &file.reference).await;
+            let value = value.map_err(|error| Blocked::new(Reason::BackupBlocked, error.to_string()))?;
+            secrets.insert(file.reference, value);
+        }
+        for file in files.archived {
+            // A server that lacks a secret is blocked; its data is backed up all the same.
+            if let Ok(value) = self.context.source.secret(&id.namespace, &file.reference).await {
+                secrets.insert(file.reference, value);
+            }
+        }
+        let key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::BackupBlocked, problem.clone()))?;
+        let (platform, helper) = (self.context.runtime.platform(), self.context.helper_image.as_deref());
+        job::derive(instance, id, request, &secrets, key, &platform, helper)
+    }
+}
+
+/// Returns the outcome with which a job is removed and a request of its name is answered.
+fn outcome_of(name: &str, observed: Option<&Observed>, backup: &BackupStatus) -> Outcome {
+    let failed = |message: &str| Outcome::Failed { message: message.to_owned() };
+    if let Some(job) = observed.and_then(|observed| observed.jobs.current.as_ref()).filter(|job| job.name == name) {
+        return match &job.state {
+            JobState::Ended(outcome) => outcome.clone(),
+            JobState::Lost(cause) => failed(cause),
+            JobState::Running { .. } => failed("the instance was deleted while its backup was made"),
+        };
+    }
+    let id = match name.parse::<BackupId>() {
+        Ok(id) => id,
+        Err(error) => return failed(&error.to_string()),
+    };
+    match backup.last.as_ref().filter(|last| last.id == name) {
+        Some(last) if matches!(last.result, BackupResult::Verified | BackupResult::Unverified) => {
+            Outcome::Backup(recorded_report(id, last.started_at, backup))
+        }
+        Some(last) => failed(&last.message),
+        None => failed("it was not made"),
+    }
+}
+
+/// Returns what the status knows of the newest archive, for a request that was not answered before
+/// its job was removed.
+fn recorded_report(id: BackupId, taken_at: Timestamp, backup: &BackupStatus) -> BackupReport {
+    let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
+    let destinations = backup.destinations.iter().map(|one| DestinationReport {
+        name: one.name.clone(),
+        result: match one.result {
+            DestinationResult::Verified => StoreResult::Verified,
+            DestinationResult::Stored => StoreResult::Stored(one.message.clone()),
+            DestinationResult::Failed => StoreResult::Failed(one.message.clone()),
+        },
+        kept: u32::try_from(one.kept).unwrap_or(0),
+        removed: 0,
+        newest_verified: one.last_verified,
+        retention_problem: None,
+    });
+    BackupReport {
+        id,
+        taken_at,
+        data_bytes: count(backup.data_bytes),
+        archive_bytes: count(backup.bytes),
+        files: 0,
+        databases: 0,
+        destinations: destinations.collect(),
+        remarks: Vec::new(),
+    }
+}
