@@ -16,7 +16,7 @@ use super::run::ReconcileError;
 use super::schedule::whole_second;
 use super::{Decision, Facts, job, status};
 use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, Reason};
-use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, Observed, Record};
+use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, Memory, Observed, Record};
 use crate::runtime::Apply;
 use crate::source::Source;
 
@@ -174,3 +174,7 @@ fn recorded_report(id: BackupId, taken_at: Timestamp, backup: &BackupStatus) -> 
         remarks: Vec::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "backup_jobs_tests.rs"]
+mod tests;

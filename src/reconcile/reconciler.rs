@@ -80,7 +80,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         }
     }
 
-    async fn reconcile(&self, instance: &MaiInstance) -> Result<Requeue, ReconcileError> {
+    pub(super) async fn reconcile(&self, instance: &MaiInstance) -> Result<Requeue, ReconcileError> {
         let id = InstanceId::try_from(instance).map_err(ReconcileError::Incomplete)?;
         for _ in 0..ACTIONS_PER_RECONCILIATION {
             if let Some(requeue) = self.advance(instance, &id).await? {

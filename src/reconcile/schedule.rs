@@ -32,10 +32,12 @@ pub(super) fn due(schedule: &Schedule, created: Timestamp, handled: Option<Times
 }
 
 /// Returns when the newest verified backup, or the begin of a wait for the first one, is too old:
-/// half a period after the next due time.
+/// after one and a half periods, and half a period after the next due time at the earliest, since
+/// the periods of a schedule differ.
 pub(super) fn overdue_at(schedule: &Schedule, since: Timestamp) -> Option<Timestamp> {
     let (first, second) = second_after(schedule, since)?;
-    first.checked_add(second.duration_since(first) / 2).ok()
+    let half = second.duration_since(first) / 2;
+    first.checked_add(half).ok().max(since.checked_add(half * 3).ok())
 }
 
 /// Returns the time as exactly as a status shows it.
@@ -75,7 +77,7 @@ mod tests {
             ("off for a week", "11-01T12:00", Some("11-02T02:00"), "11-09T12:00", Some("11-09T02:00"), "11-10T02:00"),
             ("asked by hand", "11-01T12:00", Some("11-09T12:00"), "11-09T12:00", None, "11-10T02:00"),
             ("clock set back", "11-01T12:00", Some("11-09T02:00"), "11-08T23:00", None, "11-10T02:00"),
-            ("clock set back by a day", "11-01T12:00", Some("11-09T02:00"), "11-08T01:00", None, "11-09T02:00"),
+            ("clock set back by a day", "11-01T12:00", Some("11-09T02:00"), "11-08T01:00", None, "11-08T02:00"),
         ] {
             let due = due(&nightly, time(created), handled.map(time), time(now));
             assert_eq!((due.now, due.next), (due_now.map(time), Some(time(next))), "{name}");
@@ -99,7 +101,7 @@ mod tests {
     fn each_local_night_has_one_due_time() {
         for (line, day) in [("30 2 * * *", "03-29"), ("30 2 * * *", "10-25")] {
             let schedule = schedule(line, "Europe/Warsaw");
-            let mut handled = time(&format!("{day}T00:00")) - jiff::SignedDuration::from_hours(24);
+            let mut handled = time(&format!("{day}T00:00")) - jiff::SignedDuration::from_hours(12);
             let mut made = 0;
             for minute in 0..48 * 60 {
                 let now = time(&format!("{day}T00:00")) + jiff::SignedDuration::from_mins(minute - 12 * 60);
@@ -113,10 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn backup_is_overdue_half_a_period_after_the_next() {
+    fn backup_is_overdue_after_one_and_a_half_periods() {
         for (line, since, expected) in [
             ("0 2 * * *", "11-02T02:00", "11-03T14:00"),
-            ("0 2 * * *", "11-02T02:07", "11-03T14:00"),
+            ("0 2 * * *", "11-02T02:07", "11-03T14:07"),
+            ("0 2 * * *", "11-02T01:55", "11-03T13:55"),
+            ("0 2 * * 1-5", "11-06T02:00", "11-09T14:00"),
             ("0 * * * *", "11-02T02:00", "11-02T03:30"),
             ("0 0 * * 0", "11-01T00:00", "11-11T12:00"),
         ] {

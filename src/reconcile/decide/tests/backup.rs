@@ -287,8 +287,8 @@ fn much_smaller_backup_is_told_and_counts() {
 }
 
 #[test]
-fn missing_backup_is_overdue_half_a_period_late() {
-    // Declared at 13:30, so the first is due at 14:00 and overdue at 14:30.
+fn missing_backup_is_overdue_after_a_period_and_a_half() {
+    // Declared at 13:30, so the first is due at 14:00 and overdue at 15:00.
     let pending = |scene: Scene| {
         let mut conditions = crate::api::Conditions::from_previous(&[], Some(3), at(1000));
         conditions.set(ConditionKind::BackupHealthy, None, Reason::BackupPending, "");
@@ -301,7 +301,7 @@ fn missing_backup_is_overdue_half_a_period_late() {
         scene.decide()
     };
     assert_eq!(health(&never(0)), ("Unknown".into(), "BackupPending".into()));
-    let overdue = never(1);
+    let overdue = never(2);
     assert_eq!(health(&overdue), ("False".into(), "BackupOverdue".into()));
     assert_eq!(health(&pending(idle()).after(&overdue).decide()).1, "BackupOverdue", "it stays overdue");
     assert_eq!(health(&Scene { jobs_running: 1, ..idle() }.decide()).1, "BackupPending", "declared just now");
