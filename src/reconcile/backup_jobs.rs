@@ -92,9 +92,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         }
         let verdict =
             facts.instance.spec.backup.as_ref().map(|_| Verdict::bad(blocked.reason, blocked.message.clone()));
-        let status =
-            status::with_backup(facts.previous, &decision.status, &facts.memory.backup, verdict.as_ref(), facts.now);
-        self.put(facts.instance, id, facts.previous, &status, facts.memory).await;
+        let memory = Memory { backup: facts.memory.backup.clone(), ..decision.memory.clone() };
+        let status = status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
+        self.put(facts.instance, id, facts.previous, &status, &memory).await;
         Ok(Some(Requeue::requeue(facts.platform.blocked_interval)))
     }
 
