@@ -12,6 +12,7 @@
 //! copies databases, [`tree`] lists the rest, [`archive`] streams both through compression and
 //! encryption to all destinations at once; nothing is kept in memory but names.
 
+pub mod catalog;
 pub mod directory_copy;
 
 pub mod encryption;
@@ -21,7 +22,9 @@ pub mod manifest;
 mod member_path;
 mod places;
 mod progress;
+pub mod retention;
 mod secret;
+pub mod store;
 pub mod summary;
 
 pub use directory_copy::{Subject, create_copy};
@@ -31,3 +34,4 @@ pub use member_path::MemberPath;
 pub use places::Places;
 pub use progress::Progress;
 pub use secret::{SecretError, read_secret};
+pub use store::StoreError;
