@@ -8,6 +8,8 @@ mod boxed;
 mod changes;
 pub mod docker;
 mod error;
+mod job_files;
+mod job_request;
 pub mod kubernetes;
 mod log_tail;
 mod maintenance;
@@ -23,6 +25,7 @@ use futures::stream::BoxStream;
 
 pub use boxed::{BoxedObserver, BoxedRuntime};
 pub use error::{BoxError, RuntimeError};
+pub use job_request::JobRequestFile;
 pub use maintenance::MaintenanceLock;
 pub use manual::{
     Directories, Exec, ExecCommand, Manual, ManualFuture, Output, OutputStream, RemoteCommand, RemoteControl,

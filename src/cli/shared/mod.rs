@@ -1,5 +1,6 @@
 //! Code that several verbs use. Nothing here knows a verb.
 
+pub(super) mod backup_output;
 pub(super) mod block_on;
 pub(super) mod logging;
 pub(super) mod named_instance;

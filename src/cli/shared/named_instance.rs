@@ -8,9 +8,9 @@ use anyhow::Context;
 use crate::api::MaiInstance;
 use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
-use crate::core::{InstanceId, Platform};
+use crate::core::{InstanceId, JobState, ObservedJob, Platform};
 use crate::reconcile::probe;
-use crate::runtime::{Manual, Target, answers};
+use crate::runtime::{BoxedObserver, Manual, Observe, Target, answers};
 use crate::state::State;
 
 /// Time a server gets to end its streams, as when the reconciler stops it.
@@ -38,6 +38,8 @@ pub(in crate::cli) struct NamedInstance {
     pub(in crate::cli) document: MaiInstance,
     /// Commands on the platform that runs it.
     pub(in crate::cli) manual: Box<dyn Manual>,
+    choice: RuntimeChoice,
+    state_dir: PathBuf,
 }
 
 impl InstanceArgs {
@@ -74,7 +76,8 @@ impl InstanceArgs {
             backups_path: storage.backups.host_path.as_ref().map(PathBuf::from),
             is_reconciled: State::holder(&state_dir)?.is_some(),
         };
-        Ok(NamedInstance { target, document, manual: self.choice.manual(&state_dir) })
+        let manual = self.choice.manual(&state_dir);
+        Ok(NamedInstance { target, document, manual, choice: self.choice.clone(), state_dir })
     }
 }
 
@@ -82,6 +85,21 @@ impl NamedInstance {
     /// Returns the id of the instance.
     pub(in crate::cli) fn id(&self) -> &InstanceId {
         &self.target.id
+    }
+
+    /// Opens its platform for reading alone.
+    pub(in crate::cli) async fn observer(&self) -> anyhow::Result<BoxedObserver> {
+        self.choice.observer(&self.state_dir).await
+    }
+
+    /// Fails while a job works on its data.
+    pub(in crate::cli) async fn require_no_job(&self, observer: &BoxedObserver) -> anyhow::Result<()> {
+        match observer.observe(self.id(), None).await?.jobs.current {
+            Some(ObservedJob { name, state: JobState::Running { .. } }) => {
+                anyhow::bail!("backup {name} of {} is being made; ask again when it has ended", self.id())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns once the server answers its probe.

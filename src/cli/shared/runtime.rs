@@ -12,7 +12,7 @@ use crate::runtime::{BoxedObserver, BoxedRuntime, Manual};
 /// File in the state directory that names the runtime.
 const FILE: &str = "runtime";
 
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(in crate::cli) struct RuntimeChoice {
     /// Runtime of the instances [default: the last one of `mai compose`]
     #[arg(long, value_enum, value_name = "RUNTIME")]

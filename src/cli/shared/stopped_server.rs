@@ -31,6 +31,8 @@ impl<'a> StoppedServer<'a> {
         let was_running = manual.is_running(&target.id).await?;
         let lock = MaintenanceLock::acquire(&manual.home(&target.id)?, command)
             .with_context(|| format!("{} could not be locked", target.id))?;
+        // Once it is locked none is started.
+        instance.require_no_job(&instance.observer().await?).await?;
         let stopped = Self { instance, lock, was_running, directories };
         match stopped.stop_all().await {
             Ok(()) => Ok(stopped),

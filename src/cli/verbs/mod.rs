@@ -2,6 +2,7 @@
 //! its variant of [`Verb`] and its call in [`run`].
 
 mod adopt;
+mod backup;
 mod completions;
 mod compose;
 mod crd;
@@ -52,6 +53,9 @@ pub(super) enum Verb {
     Exec(exec::Args),
     /// Give the data and backups of an instance to the user of its server, and print the changes
     FixPermissions(fix_permissions::Args),
+    /// Make a backup of an instance now and wait until it is verified; exit code 1 unless it is in
+    /// each destination
+    Backup(backup::Args),
     /// Wipe the configuration of an instance, or all of its data, after a verified copy
     Reset(reset::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the
@@ -87,6 +91,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Adopt(args) => adopt::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::FixPermissions(args) => fix_permissions::run(&args),
+        Verb::Backup(args) => backup::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),

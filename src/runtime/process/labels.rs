@@ -20,6 +20,7 @@ const STARTED_AT: &str = "MAI_STARTED_AT";
 const STARTED_BY: &str = "MAI_STARTED_BY";
 const HOST: &str = "HOST";
 const PORT: &str = "PORT";
+const JOB: &str = "MAI_JOB";
 
 /// Labels of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,21 +65,9 @@ impl Labels {
     /// Reads the labels from a process's environment as `/proc/PID/environ` shows it; none when it
     /// belongs to no instance of this state directory.
     pub(super) fn parse(environ: &[u8], state_dir: &Path) -> Option<Self> {
-        let raw = |name: &str| {
-            environ
-                .split(|byte| *byte == 0)
-                .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        };
-        let text = |name: &str| std::str::from_utf8(raw(name)?).ok();
-        if raw(STATE_DIR)? != state_dir.as_os_str().as_bytes() {
-            return None;
-        }
+        let text = |name: &str| text(environ, name);
         Some(Self {
-            id: InstanceId {
-                namespace: text(NAMESPACE)?.to_owned(),
-                name: text(NAME)?.to_owned(),
-                uid: text(UID)?.to_owned(),
-            },
+            id: read_instance(environ, state_dir)?,
             hash: text(HASH)?.to_owned(),
             listen: SocketAddr::new(text(HOST)?.parse::<IpAddr>().ok()?, text(PORT)?.parse().ok()?),
             started_at: text(STARTED_AT)?.parse().ok()?,
@@ -86,6 +75,50 @@ impl Labels {
             attached: text(EXIT_WITH_STDIN) == Some("true"),
         })
     }
+}
+
+/// Labels of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JobLabels {
+    /// Its instance.
+    pub(super) id: InstanceId,
+    /// Its name.
+    pub(super) name: String,
+}
+
+impl JobLabels {
+    /// The variables that carry the labels.
+    pub(super) fn variables<'a>(&'a self, state_dir: &'a Path) -> [(&'static str, &'a OsStr); 5] {
+        let Self { id, name } = self;
+        [
+            (STATE_DIR, state_dir.as_os_str()),
+            (NAMESPACE, OsStr::new(&id.namespace)),
+            (NAME, OsStr::new(&id.name)),
+            (UID, OsStr::new(&id.uid)),
+            (JOB, OsStr::new(name)),
+        ]
+    }
+
+    /// Reads the labels, as [`Labels::parse`].
+    pub(super) fn parse(environ: &[u8], state_dir: &Path) -> Option<Self> {
+        Some(Self { name: text(environ, JOB)?.to_owned(), id: read_instance(environ, state_dir)? })
+    }
+}
+
+fn read_instance(environ: &[u8], state_dir: &Path) -> Option<InstanceId> {
+    if variable(environ, STATE_DIR)? != state_dir.as_os_str().as_bytes() {
+        return None;
+    }
+    let text = |name: &str| text(environ, name).map(str::to_owned);
+    Some(InstanceId { namespace: text(NAMESPACE)?, name: text(NAME)?, uid: text(UID)? })
+}
+
+fn text<'a>(environ: &'a [u8], name: &str) -> Option<&'a str> {
+    std::str::from_utf8(variable(environ, name)?).ok()
+}
+
+fn variable<'a>(environ: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    environ.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(test)]
@@ -118,6 +151,19 @@ mod tests {
         for attached in [true, false] {
             assert_eq!(Labels::parse(&environ(&labels(attached), state_dir), state_dir), Some(labels(attached)));
         }
+    }
+
+    #[test]
+    fn labels_of_a_job_are_not_those_of_a_server() {
+        let state_dir = Path::new("/var/lib/mai");
+        let job = JobLabels { id: labels(true).id, name: "20261130-020000-1f2e3d".to_owned() };
+        let variables =
+            job.variables(state_dir).map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+        let environ = variables.join(&0);
+        assert_eq!(JobLabels::parse(&environ, state_dir), Some(job));
+        assert_eq!(JobLabels::parse(&environ, Path::new("/var/lib")), None);
+        assert_eq!(Labels::parse(&environ, state_dir), None);
+        assert_eq!(JobLabels::parse(&super::tests::environ(&labels(true), state_dir), state_dir), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use mai_contract::environment::{DATA_DIR, HOST, PORT};
 
-use super::discovery::{RunningServer, running_servers};
+use super::discovery::{RunningServer, running_jobs, running_servers};
 use super::log::Reader;
 use super::paths::{self, InstancePaths};
 use super::servers::failed;
@@ -83,10 +83,16 @@ impl Manual for ProcessManual {
                 instance: "all instances".to_owned(),
                 source,
             })?;
+            let jobs = running_jobs(&self.state_dir).map_err(|source| RuntimeError::Io {
+                action: "look-up of the jobs",
+                instance: "all instances".to_owned(),
+                source,
+            })?;
             let mut ids: Vec<InstanceId> = Vec::new();
-            for server in servers {
-                if !ids.contains(&server.labels.id) {
-                    ids.push(server.labels.id);
+            let servers = servers.into_iter().map(|server| server.labels.id);
+            for id in servers.chain(jobs.into_iter().map(|job| job.labels.id)) {
+                if !ids.contains(&id) {
+                    ids.push(id);
                 }
             }
             Ok(ids)
@@ -193,8 +199,13 @@ impl Manual for ProcessManual {
     fn take_down<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> ManualFuture<'a, TakenDown> {
         Box::pin(async move {
             let servers = self.servers("stop", id)?;
-            let ended = join_all(servers.iter().map(|server| server.end(grace))).await;
-            let ended: io::Result<()> = ended.into_iter().collect();
+            let mut jobs = running_jobs(&self.state_dir).map_err(|source| failed("stop", id, source))?;
+            jobs.retain(|job| job.labels.id == *id);
+            let ended = join_all(servers.iter().map(|server| server.end(grace)));
+            // A job that was ended so is made again by the next reconciler.
+            let ended_jobs = join_all(jobs.iter().map(|job| job.end(grace)));
+            let (ended, ended_jobs) = futures::join!(ended, ended_jobs);
+            let ended: io::Result<()> = ended.into_iter().chain(ended_jobs).collect();
             ended.map_err(|source| failed("stop", id, source))?;
             Ok(TakenDown::Stopped)
         })

@@ -11,6 +11,7 @@
 mod cgroup;
 mod discovery;
 mod drift;
+mod job;
 mod labels;
 mod launch;
 mod limits;
@@ -44,10 +45,12 @@ pub use manual::ProcessManual;
 pub use observer::ProcessObserver;
 
 use self::cgroup::Groups;
+use self::job::Jobs;
 use self::limits::Limiter;
+use self::paths::InstancePaths;
 use self::scan::Scan;
 use self::servers::{Servers, failed};
-use super::{Apply, Observe, RuntimeError, required};
+use super::{Apply, Observe, RuntimeError, job_request, required};
 use mai_contract::job::Outcome;
 
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
@@ -81,6 +84,7 @@ fn own_program() -> io::Result<PathBuf> {
 #[derive(Debug)]
 pub struct ProcessRuntime {
     servers: Arc<Servers>,
+    jobs: Arc<Jobs>,
     _until_dropped: DropGuard,
 }
 
@@ -101,6 +105,13 @@ impl ProcessRuntime {
         };
         let found = running_servers(&state_dir).map_err(unusable(Path::new("/proc")))?;
         let over = CancellationToken::new();
+        let jobs = Arc::new(Jobs {
+            state_dir: state_dir.clone(),
+            program: program.clone(),
+            slots: Mutex::default(),
+            changes: Arc::default(),
+            over: over.clone(),
+        });
         let servers = Arc::new(Servers {
             limiter: Arc::new(Limiter::new(&state_dir, Groups::find())),
             scan: Scan::new(state_dir.clone()),
@@ -108,14 +119,15 @@ impl ProcessRuntime {
             program,
             detach: options.detach,
             slots: Mutex::default(),
-            changes: Arc::default(),
+            changes: Arc::clone(&jobs.changes),
             closed: AtomicBool::new(false),
             over: over.clone(),
         });
         for server in &found {
             servers.adopt(server).map_err(|source| failed("adoption", &server.labels.id, source))?;
         }
-        Ok(Self { servers, _until_dropped: over.drop_guard() })
+        tokio::spawn(over.clone().run_until_cancelled_owned(watch_requests(Arc::clone(&servers))));
+        Ok(Self { servers, jobs, _until_dropped: over.drop_guard() })
     }
 
     async fn start_process(&self, workload: &Workload) -> Result<(), RuntimeError> {
@@ -142,7 +154,8 @@ impl Observe for ProcessRuntime {
     }
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        self.servers.observe(id, workload).await
+        let observed = self.servers.observe(id, workload).await?;
+        Ok(Observed { jobs: self.jobs.observe(id).await?, ..observed })
     }
 }
 
@@ -156,9 +169,12 @@ impl Apply for ProcessRuntime {
                 self.start_process(workload).await
             }
             Action::Stop(_) => self.servers.stop(id).await,
-            Action::RemoveData => self.servers.remove_data(id).await,
-            // A process that has ended leaves nothing but its files.
-            Action::Remove => Ok(()),
+            Action::RemoveData => {
+                self.jobs.remove_any(id).await?;
+                self.servers.remove_data(id).await
+            }
+            // A server that has ended leaves nothing but its files.
+            Action::Remove => self.jobs.remove_any(id).await,
             Action::Resume => Err(unsupported(id, "a process that has ended cannot be started again as it was")),
             Action::Update(_) => Err(unsupported(id, "a running process cannot be given another environment")),
             Action::RollBack(_) => Err(unsupported(id, "a process that was replaced is not retained")),
@@ -171,12 +187,16 @@ impl Apply for ProcessRuntime {
         }
     }
 
-    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
-        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        let (jobs, owner, job) = (Arc::clone(&self.jobs), id.clone(), job.clone());
+        // In a task of its own: the caller may be dropped, but a job that was started is
+        // supervised.
+        let started = tokio::spawn(async move { jobs.start(&owner, &job).await });
+        started.await.unwrap_or_else(|error| Err(failed("start of a job", id, io::Error::other(error))))
     }
 
-    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
-        Ok(())
+    async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
+        self.jobs.remove(id, name, outcome).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {
@@ -194,6 +214,18 @@ impl Apply for ProcessRuntime {
         self.servers.over.cancel();
         Ok(())
     }
+}
+
+/// Notices the requests of administrators. Never returns.
+async fn watch_requests(servers: Arc<Servers>) {
+    let known = || {
+        let home = |id: InstanceId| {
+            let key = paths::key(&id).ok()?;
+            Some((id, InstancePaths::new(&servers.state_dir, &key, None).home))
+        };
+        servers.known().into_iter().filter_map(home).collect()
+    };
+    job_request::watch(&servers.changes, known).await;
 }
 
 /// Returns the error of something that a process cannot do.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::discovery::{self, RunningServer, running_servers};
 use super::drift::changes;
+use super::job::{self, Life};
 use super::paths::{self, InstancePaths};
 use super::servers::failed;
 use super::stat::Stat;
-use crate::core::{InstanceId, Observed, ObservedJobs, Platform, Presence, Readiness, Workload};
+use crate::core::{InstanceId, Observed, Platform, Presence, Readiness, Workload};
 use crate::runtime::probe::{self, Answer};
 use crate::runtime::readiness::default_probe;
 use crate::runtime::{Observe, RuntimeError};
@@ -68,9 +69,12 @@ impl Observe for ProcessObserver {
             .map(|wanted| (port::listeners(wanted), wanted))
             .filter(|(listeners, _)| !ours.iter().filter(own).any(|server| listeners.contains(&server.pid)))
             .map(|(listeners, _)| port::name(&listeners, |pid| discovery::name(&ours, pid)));
-        let maintenance = maintenance::holder(&InstancePaths::new(&self.state_dir, &key, None).home);
+        let home = InstancePaths::new(&self.state_dir, &key, None).home;
+        let maintenance = maintenance::holder(&home);
+        let jobs = job::observe(&home, id, |_| Life::Unknown)
+            .map_err(|source| failed("observation of the jobs", id, source))?;
         Ok(Observed {
-            jobs: ObservedJobs::default(),
+            jobs,
             presence,
             changes,
             missing: None,

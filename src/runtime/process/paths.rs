@@ -62,14 +62,16 @@ pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
 impl InstancePaths {
     /// The paths of the instance that is kept as `key`; with a workload, those that it declares.
     pub(super) fn new(state_dir: &Path, key: &str, workload: Option<&Workload>) -> Self {
+        let data = workload.and_then(|workload| workload.data_path.as_deref());
+        let backups = workload.and_then(|workload| workload.backups_path.as_deref());
+        Self::declared(state_dir, key, data, backups)
+    }
+
+    /// The paths of the instance that is kept as `key` and declares these for its data and backups.
+    pub(super) fn declared(state_dir: &Path, key: &str, data: Option<&Path>, backups: Option<&Path>) -> Self {
         let home = state_dir.join("instances").join(key);
-        let declared = |path: Option<&PathBuf>, name: &str| path.cloned().unwrap_or_else(|| home.join(name));
-        Self {
-            data: declared(workload.and_then(|workload| workload.data_path.as_ref()), "data"),
-            backups: declared(workload.and_then(|workload| workload.backups_path.as_ref()), "backups"),
-            log: home.join("server.log"),
-            home,
-        }
+        let declared = |path: Option<&Path>, name: &str| path.map_or_else(|| home.join(name), Path::to_owned);
+        Self { data: declared(data, "data"), backups: declared(backups, "backups"), log: home.join("server.log"), home }
     }
 
     /// Makes what is missing, readable for the own user alone, and proves that all of it can be

@@ -1,0 +1,223 @@
+//! The request of an administrator for a job, as a file next to the secrets and logs of the
+//! instance. There is one at a time. It is answered in a file beside it, and then removed.
+
+use std::collections::HashSet;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mai_contract::job::Outcome;
+use serde::{Deserialize, Serialize};
+
+use super::changes::Changes;
+use crate::core::{InstanceId, JobRequest};
+
+const REQUEST: &str = "job-request.json";
+const ANSWER: &str = "job-answer.json";
+/// Interval between looks for new requests.
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The request of an instance, and its answer.
+#[derive(Clone, Debug)]
+pub struct JobRequestFile {
+    request: PathBuf,
+    answer: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredRequest {
+    /// Uid of the instance: a later one of the same name has not asked.
+    uid: String,
+    name: String,
+    reason: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredAnswer {
+    name: String,
+    outcome: Outcome,
+}
+
+impl JobRequestFile {
+    /// Returns the request of the instance whose files are in `home`.
+    pub fn new(home: &Path) -> Self {
+        Self { request: home.join(REQUEST), answer: home.join(ANSWER) }
+    }
+
+    /// Writes a request. [`io::ErrorKind::AlreadyExists`] where the instance has one that is not
+    /// answered.
+    pub fn ask(&self, id: &InstanceId, request: &JobRequest) -> io::Result<()> {
+        if self.open_request(id)?.is_none() {
+            // Left over from another instance of the name, or not readable for this version.
+            remove_file(&self.request)?;
+        }
+        let JobRequest { name, reason } = request.clone();
+        let unfinished = self.request.with_extension(format!("{}.new", std::process::id()));
+        write(&unfinished, &StoredRequest { uid: id.uid.clone(), name, reason })?;
+        // Unlike a rename, a link replaces no other request.
+        let linked = std::fs::hard_link(&unfinished, &self.request);
+        remove_file(&unfinished)?;
+        linked
+    }
+
+    /// Returns the request that has no answer.
+    pub fn open_request(&self, id: &InstanceId) -> io::Result<Option<JobRequest>> {
+        let stored: Option<StoredRequest> = read(&self.request)?;
+        Ok(stored
+            .filter(|stored| stored.uid == id.uid)
+            .map(|StoredRequest { name, reason, .. }| JobRequest { name, reason }))
+    }
+
+    /// Answers the request of this name, if there is one.
+    pub(super) fn answer(&self, name: &str, outcome: &Outcome) -> io::Result<()> {
+        let stored: Option<StoredRequest> = read(&self.request)?;
+        if stored.is_none_or(|stored| stored.name != name) {
+            return Ok(());
+        }
+        let unfinished = self.answer.with_extension("new");
+        write(&unfinished, &StoredAnswer { name: name.to_owned(), outcome: outcome.clone() })?;
+        std::fs::rename(&unfinished, &self.answer)?;
+        remove_file(&self.request)
+    }
+
+    /// Answers any request that is open.
+    pub(super) fn answer_any(&self, outcome: &Outcome) -> io::Result<()> {
+        match read::<StoredRequest>(&self.request)? {
+            Some(stored) => self.answer(&stored.name, outcome),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the answer to the request of this name, and removes it.
+    pub fn take_answer(&self, name: &str) -> io::Result<Option<Outcome>> {
+        match read::<StoredAnswer>(&self.answer)? {
+            Some(stored) if stored.name == name => {
+                remove_file(&self.answer)?;
+                Ok(Some(stored.outcome))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Names each instance once when a request for it appears. `known` returns the instances with their
+/// homes. Never returns.
+pub(super) async fn watch(changes: &Changes, known: impl Fn() -> Vec<(InstanceId, PathBuf)>) {
+    let mut interval = tokio::time::interval(CHECK_INTERVAL);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut former = HashSet::new();
+    loop {
+        interval.tick().await;
+        let has_request = |(id, home): (InstanceId, PathBuf)| home.join(REQUEST).exists().then_some(id);
+        let current: HashSet<InstanceId> = known().into_iter().filter_map(has_request).collect();
+        current.difference(&former).for_each(|id| changes.name(id));
+        former = current;
+    }
+}
+
+/// Reads a file; none where it is missing or of another form than this version writes.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    if let Some(home) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(home)?;
+    }
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(&serde_json::to_vec(value)?)
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::StreamExt;
+
+    use super::*;
+
+    fn id(uid: &str) -> InstanceId {
+        InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: uid.to_owned() }
+    }
+
+    fn request(name: &str) -> JobRequest {
+        JobRequest { name: name.to_owned(), reason: "before the move".to_owned() }
+    }
+
+    fn failed(message: &str) -> Outcome {
+        Outcome::Failed { message: message.to_owned() }
+    }
+
+    #[test]
+    fn request_is_open_until_it_is_answered_by_name() {
+        let home = tempfile::tempdir().unwrap();
+        let file = JobRequestFile::new(&home.path().join("abc"));
+        assert_eq!(file.open_request(&id("1")).unwrap(), None);
+        file.ask(&id("1"), &request("a")).unwrap();
+        assert_eq!(file.open_request(&id("1")).unwrap(), Some(request("a")));
+        let second = file.ask(&id("1"), &request("b")).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
+
+        file.answer("b", &failed("of another")).unwrap();
+        assert_eq!(file.open_request(&id("1")).unwrap(), Some(request("a")));
+        assert_eq!(file.take_answer("a").unwrap(), None);
+        file.answer("a", &failed("full")).unwrap();
+        // As a reconciler does that was killed just after it.
+        file.answer("a", &failed("again")).unwrap();
+        assert_eq!(file.open_request(&id("1")).unwrap(), None);
+        assert_eq!(file.take_answer("a").unwrap(), Some(failed("full")));
+        assert_eq!(file.take_answer("a").unwrap(), None);
+        let left = std::fs::read_dir(home.path().join("abc")).unwrap().count();
+        assert_eq!(left, 0, "files are left behind");
+    }
+
+    #[test]
+    fn request_of_a_deleted_namesake_or_in_another_form_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let file = JobRequestFile::new(home.path());
+        file.ask(&id("1"), &request("a")).unwrap();
+        assert_eq!(file.open_request(&id("2")).unwrap(), None);
+        file.ask(&id("2"), &request("b")).unwrap();
+        assert_eq!(file.open_request(&id("2")).unwrap(), Some(request("b")));
+        std::fs::write(home.path().join(REQUEST), "{").unwrap();
+        assert_eq!(file.open_request(&id("2")).unwrap(), None);
+        file.ask(&id("2"), &request("c")).unwrap();
+        file.answer_any(&failed("deleted")).unwrap();
+        assert_eq!(file.take_answer("c").unwrap(), Some(failed("deleted")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_request_names_its_instance_once() {
+        let home = tempfile::tempdir().unwrap();
+        let file = JobRequestFile::new(home.path());
+        let changes = Arc::new(Changes::default());
+        let watched = {
+            let (changes, home) = (Arc::clone(&changes), home.path().to_owned());
+            tokio::spawn(async move { watch(&changes, || vec![(id("1"), home.clone())]).await })
+        };
+        let mut stream = Arc::clone(&changes).read();
+        assert!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await.is_err());
+        for name in ["a", "b"] {
+            file.ask(&id("1"), &request(name)).unwrap();
+            assert_eq!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await, Ok(Some(id("1"))));
+            assert!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await.is_err(), "it is named twice");
+            file.answer(name, &failed("")).unwrap();
+            tokio::time::sleep(CHECK_INTERVAL * 2).await;
+        }
+        watched.abort();
+    }
+}
