@@ -280,15 +280,15 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let shown = self.context.record.put_status(id, status).await;
         if shown.is_ok() {
             self.update_snapshot(id, |snapshot| snapshot.status.clone_from(status));
-            for event in backup_report::events(previous, status) {
-                self.try_put_event(id, event.kind, event.reason, &event.message).await;
-            }
         }
         let short = |status: &MaiInstanceStatus| {
             status.condition(ConditionKind::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
         };
         if short(previous) != short(status) {
             self.put_event(instance, id, status, false).await;
+        }
+        for event in backup_report::events(previous, status).iter().filter(|_| shown.is_ok()) {
+            self.try_put_event(id, event.kind, event.reason, &event.message).await;
         }
         remembered.and(shown)
     }
