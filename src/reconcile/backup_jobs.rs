@@ -113,7 +113,6 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             secrets.insert(file.reference, value);
         }
         for file in files.archived {
-            // A server that lacks a secret is blocked; its data is backed up all the same.
             if let Ok(value) = self.context.source.secret(&id.namespace, &file.reference).await {
                 secrets.insert(file.reference, value);
             }
