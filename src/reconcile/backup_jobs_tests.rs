@@ -102,7 +102,7 @@ impl Source for Arc<Secrets> {
     }
 }
 
-/// What was recorded.
+/// A record in memory, which may refuse.
 #[derive(Default)]
 struct Written {
     statuses: Mutex<HashMap<String, MaiInstanceStatus>>,

@@ -1,4 +1,4 @@
-//! What came of a backup: its outcome in the status, the condition `BackupHealthy`, and the events.
+//! The report of a backup in the status, the condition `BackupHealthy`, and the events.
 
 use jiff::Timestamp;
 use mai_contract::job::{BackupReport, DestinationReport, Outcome, StoreResult};
