@@ -107,14 +107,14 @@ pub fn select(
     let mut kept: BTreeSet<_> = future.into_iter().map(|backup| backup.id.clone()).collect();
     kept.extend(protected.into_iter().flatten().map(|backup| backup.id.clone()));
     kept.extend(past.iter().take(retention.last as usize).map(|backup| backup.id.clone()));
-    let periods: [(u32, fn(&Zoned) -> Period); 5] = [
-        (retention.hourly, Period::hour),
-        (retention.daily, Period::day),
-        (retention.weekly, Period::week),
-        (retention.monthly, Period::month),
-        (retention.yearly, Period::year),
+    let rules = [
+        Rule { number: retention.hourly, period_of: Period::hour },
+        Rule { number: retention.daily, period_of: Period::day },
+        Rule { number: retention.weekly, period_of: Period::week },
+        Rule { number: retention.monthly, period_of: Period::month },
+        Rule { number: retention.yearly, period_of: Period::year },
     ];
-    for (number, period_of) in periods {
+    for Rule { number, period_of } in rules {
         let mut periods = BTreeSet::new();
         for backup in &past {
             let is_new = periods.insert(period_of(&backup.taken_at.to_zoned(time_zone.clone())));
@@ -127,6 +127,12 @@ pub fn select(
         }
     }
     kept
+}
+
+/// The newest backup of each of the last periods of one kind is kept.
+struct Rule {
+    number: u32,
+    period_of: fn(&Zoned) -> Period,
 }
 
 /// A span of the calendar, by numbers that differ from those of any other of its kind.

@@ -115,3 +115,43 @@ async fn entries_belong_to_the_owner_of_the_directory() {
         assert_eq!((found.uid(), found.gid()), (1234, 2345), "{}", entry.display());
     }
 }
+
+/// Set where this test runs again with a volume of one MiB there.
+const SMALL_VOLUME: &str = "MAI_TEST_SMALL_VOLUME";
+
+#[tokio::test]
+async fn full_volume_is_named_and_nothing_is_left_on_it() {
+    let Some(volume) = std::env::var_os(SMALL_VOLUME) else { return run_again_with_small_volume() };
+    let mut place = Place::directory();
+    place.destination.store = Store::Directory(volume.into());
+    let store = place.open().await;
+    store.put("a", content(500_000)).await.unwrap();
+    let mut upload = store.create("b", 0).await.unwrap();
+    let failed = async {
+        for _ in 0..8 {
+            upload.write(content(100_000)).await?;
+        }
+        upload.finish().await
+    };
+    let error = failed.await.unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }), "{error}");
+    assert!(error.to_string().ends_with("default/acme is full; free space there or keep fewer backups"), "{error}");
+    assert_eq!(std::fs::read_dir(place.folder()).unwrap().count(), 1);
+    store.put("c", content(300_000)).await.unwrap();
+    assert!(read(&store, "a").await.unwrap() == content(500_000));
+}
+
+fn run_again_with_small_volume() {
+    let volume = tempfile::tempdir().unwrap();
+    let name =
+        format!("{}::full_volume_is_named_and_nothing_is_left_on_it", module_path!().split_once("::").unwrap().1);
+    let output = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", "mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\""])
+        .args([volume.path(), &std::env::current_exe().unwrap()])
+        .args(["--exact", &name])
+        .env(SMALL_VOLUME, volume.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}

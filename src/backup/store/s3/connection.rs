@@ -81,7 +81,7 @@ impl Connection {
             .referer(false)
             .connect_timeout(patience.connect)
             .build()
-            .map_err(|error| describe(error))?;
+            .map_err(describe)?;
         Ok(Self { client, patience })
     }
 
@@ -318,13 +318,10 @@ mod tests {
     const STALL: Duration = Duration::from_millis(300);
 
     /// Sends a request to a server that behaves so, and returns the answer's body.
-    async fn exchange<F: Future<Output = ()> + Send>(
+    async fn exchange<F: Future<Output = ()> + Send + 'static>(
         bytes: usize,
         behave: impl FnOnce(TcpStream) -> F + Send + 'static,
-    ) -> Result<Bytes, HttpError>
-    where
-        F: 'static,
-    {
+    ) -> Result<Bytes, HttpError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/a", listener.local_addr().unwrap());
         tokio::spawn(async move { behave(listener.accept().await.unwrap().0).await });
