@@ -15,9 +15,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# generated files: the CRD, and what the chart and kustomize hold of it
+# generated files: the CRDs, and what the chart and kustomize hold of them
 generate:
-    cargo run -- crd > crds/maiinstances.yaml
+    UPDATE=1 cargo test --test it crds_are_generated
+    cargo build
     UPDATE=1 tests/chart/run target/debug/mai
 
 # the Helm chart alone

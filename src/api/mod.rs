@@ -15,6 +15,7 @@ mod expose;
 mod field;
 mod health;
 mod instance;
+mod backup_request;
 mod quantity;
 mod recipient;
 mod resources;
@@ -36,6 +37,9 @@ pub use expose::{Expose, Gateway, Ingress};
 pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
+pub use backup_request::{
+    MaiBackup, MaiBackupDestination, MaiBackupPhase, MaiBackupResult, MaiBackupSpec, MaiBackupStatus,
+};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use resources::{ResourceAmounts, Resources};
 pub use schedule::{Schedule, ScheduleError};

@@ -55,6 +55,11 @@ impl Health {
         self.listed.store(true, Ordering::Relaxed);
     }
 
+    /// Returns whether the instances were listed.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.load(Ordering::Relaxed)
+    }
+
     /// Sets the context once this operator leads.
     pub(super) fn set_context<K: Record>(&self, context: Arc<Context<ClusterSource, KubernetesRuntime, K>>) {
         // It leads once.

@@ -2,13 +2,14 @@
 //!
 //! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
 //! `record` stores status, events and session keys in the cluster, `http` answers probes and
-//! Prometheus, `metrics` counts.
+//! Prometheus, `metrics` counts, `requests` answers requests that match no instance.
 
 mod http;
 mod leader;
 mod lease_guard;
 mod metrics;
 mod record;
+mod requests;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
 use kube::client::ClientBuilder;
 use kube::runtime::watcher;
@@ -40,6 +42,8 @@ pub(crate) use record::ClusterRecord;
 const CONCURRENCY: u16 = 16;
 /// Interval between requests that check the API server.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Name of the operator's container in its pod.
+const CONTAINER: &str = "operator";
 /// Name of the Lease.
 const LEASE: &str = "mai-operator";
 
@@ -60,6 +64,10 @@ pub struct OperatorOptions {
     pub ingress_namespaces: BTreeSet<String>,
     /// Namespace of its pod; none outside a cluster.
     pub pod_namespace: Option<String>,
+    /// Name of its pod; none outside a cluster.
+    pub pod_name: Option<String>,
+    /// Image that holds this program, for jobs; that of its pod when absent.
+    pub helper_image: Option<String>,
 }
 
 /// Why the operator ended.
@@ -137,6 +145,7 @@ async fn lead(
     // A little shorter than the interval between resyncs, so that each of them checks again.
     let cache_ttl = options.resync.mul_f64(0.9);
     let counted = Arc::clone(&health.metrics);
+    let helper_image = helper_image(&client, options).await;
     let runtime = KubernetesRuntime::open(
         client.clone(),
         KubernetesOptions {
@@ -147,6 +156,7 @@ async fn lead(
                 None => OperatorPlace::Outside,
             },
             asks_versions: true,
+            helper_image: helper_image.clone(),
             refusal_interval: cache_ttl,
             on_watch_error: Arc::new(move |kind| counted.count_watch_error(kind)),
             warnings,
@@ -172,7 +182,7 @@ async fn lead(
     let (transitions, transitioned) = mpsc::unbounded_channel();
     let record = ClusterRecord::new(client.clone(), options.identity.clone());
     let metrics = Box::new(ReconcileRecorder(Arc::clone(&health.metrics)));
-    let context = Arc::new(Context { source, runtime, record, transitions, metrics, helper_image: None });
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics, helper_image });
     health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
     let feed = InstanceFeed::new(
@@ -193,6 +203,7 @@ async fn lead(
         tokio::spawn(report_invalid(client.clone(), Arc::clone(&context), invalid_objects)),
         tokio::spawn(check_api_server(client, Arc::clone(health))),
         tokio::spawn(count_missing_routes(Arc::clone(&context), Arc::clone(health))),
+        tokio::spawn(requests::report_unmatched(Arc::clone(&context), Arc::clone(health))),
     ];
     // The objects are known before anything is decided. Without the permission for a kind they stay
     // unknown, and each instance reports it.
@@ -205,6 +216,22 @@ async fn lead(
     reconcile::run(feed, Arc::clone(&context), loop_options, stop).await;
     helpers.iter().for_each(tokio::task::JoinHandle::abort);
     health.metrics.set_leader(false);
+}
+
+/// Returns the image for jobs: the given one, or that of the operator's pod.
+async fn helper_image(client: &Client, options: &OperatorOptions) -> Option<String> {
+    if options.helper_image.is_some() {
+        return options.helper_image.clone();
+    }
+    let (namespace, name) = (options.pod_namespace.as_ref()?, options.pod_name.as_ref()?);
+    match Api::<Pod>::namespaced(client.clone(), namespace).get(name).await {
+        Ok(pod) => pod.spec?.containers.into_iter().find(|container| container.name == CONTAINER)?.image,
+        Err(error) => {
+            let message = error_message(&error);
+            tracing::warn!("the image of this operator is not known, so name one in MAI_HELPER_IMAGE: {message}");
+            None
+        }
+    }
 }
 
 async fn log_transitions(mut transitions: mpsc::UnboundedReceiver<Transition>) {

@@ -19,6 +19,7 @@ VALUE_SETS = {
     "everything": {
         "commonLabels": {"team": "platform"},
         "image": {"repository": "registry.example.com/mai-production", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
+        "helperImage": "registry.example.com/mai-helper:0.1.0",
         "imagePullSecrets": [{"name": "registry"}],
         "replicas": 3,
         "watchNamespaces": ["client-a"],

@@ -27,7 +27,12 @@ FILES = {
 
 
 def without_helm(made):
-    """Returns an object of the chart without Helm's labels."""
+    """Returns an object of the chart without Helm's labels, and without the operator's image in its environment.
+
+    An overlay names the image, and only where a container has it; the operator reads its own there.
+    """
+    for container in made.get("spec", {}).get("template", {}).get("spec", {}).get("containers", []):
+        container["env"] = [one for one in container["env"] if one["name"] != "MAI_HELPER_IMAGE"]
     for metadata in (made["metadata"], made.get("spec", {}).get("template", {}).get("metadata", {})):
         for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
             metadata.get("labels", {}).pop(label, None)

@@ -22,14 +22,17 @@ INSTANCE = {
     ("mai.dev", "maiinstances"): {"get", "list", "watch", "patch"},
     ("mai.dev", "maiinstances/status"): {"get", "patch"},
     ("mai.dev", "maiinstances/finalizers"): {"update"},
+    ("mai.dev", "maibackups"): {"get", "list", "watch"},
+    ("mai.dev", "maibackups/status"): {"patch"},
     ("apps", "deployments"): WRITTEN,
     ("apps", "replicasets"): {"get", "list", "watch"},
+    ("batch", "jobs"): WRITTEN - {"patch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "services"): WRITTEN,
     ("", "serviceaccounts"): WRITTEN,
     ("", "persistentvolumeclaims"): WRITTEN,
     ("", "secrets"): {"get", "create", "patch", "delete"},
-    ("events.k8s.io", "events"): {"create", "patch"},
+    ("events.k8s.io", "events"): {"list", "create", "patch"},
     ("networking.k8s.io", "networkpolicies"): WRITTEN,
     ("networking.k8s.io", "ingresses"): WRITTEN,
     ("policy", "poddisruptionbudgets"): WRITTEN,
@@ -92,11 +95,12 @@ class PermissionsAreMinimal(Case):
                     for (group, resource), verbs in permissions(role["rules"]).items():
                         self.assertEqual(group, "mai.dev")
                         granted[to] |= {(resource, verb) for verb in verbs}
-        read = {(resource, verb) for resource in ("maiinstances", "maiinstances/status") for verb in ("get", "list", "watch")}
-        write = {("maiinstances", verb) for verb in ("create", "update", "patch", "delete")}
+        kinds = ("maiinstances", "maibackups")
+        read = {(resource, verb) for kind in kinds for resource in (kind, f"{kind}/status") for verb in ("get", "list", "watch")}
+        write = {(kind, verb) for kind in kinds for verb in ("create", "update", "patch", "delete")}
         self.assertEqual(granted["view"], read)
         self.assertEqual(granted["edit"], read | write)
-        self.assertEqual(granted["admin"], read | write | {("maiinstances", "deletecollection")})
+        self.assertEqual(granted["admin"], read | write | {(kind, "deletecollection") for kind in kinds})
         self.assertFalse([name for name in of_kind("ClusterRole", {"rbac": {"aggregate": False}}) if name.endswith(("-view", "-edit", "-admin"))])
 
     def test_token_is_mounted_in_the_operators_pod_only(self):

@@ -14,6 +14,7 @@ REFUSED = {
     "at '/image/repository'": {"image": {"repository": ""}},
     "at '/image/pullPolicy'": {"image": {"pullPolicy": "Sometimes"}},
     "at '/image': additional properties 'name' not allowed": {"image": {"name": "mai"}},
+    "at '/helperImage'": {"helperImage": "Not An Image"},
     "at '/watchNamespaces/0'": {"watchNamespaces": ["Client A"]},
     "at '/watchNamespaces': items at 0 and 1 are equal": {"watchNamespaces": ["a", "a"]},
     "at '/watchNamespaces': got string, want array": {"watchNamespaces": "client-a"},

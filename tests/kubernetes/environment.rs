@@ -100,7 +100,7 @@ impl Environment {
 
     /// Returns the uid of the pod, if there is exactly one.
     pub fn pod(&self, name: &str) -> Option<String> {
-        let selector = format!("mai.dev/instance={name}");
+        let selector = format!("app.kubernetes.io/name=mai,mai.dev/instance={name}");
         let pods = self.kubectl(&["get", "pods", "--selector", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
         (!pods.is_empty() && !pods.contains(' ')).then_some(pods)
     }

@@ -47,6 +47,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* The image with the program that backup jobs run. */}}
+{{- define "mai-operator.helperImage" -}}
+{{- .Values.helperImage | default (include "mai-operator.image" .) -}}
+{{- end -}}
+
 {{/* Who the rights are bound to. */}}
 {{- define "mai-operator.subjects" -}}
 - kind: ServiceAccount
@@ -65,12 +70,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [mai.dev]
   resources: [maiinstances/finalizers]
   verbs: [update]
+- apiGroups: [mai.dev]
+  resources: [maibackups]
+  verbs: [get, list, watch]
+- apiGroups: [mai.dev]
+  resources: [maibackups/status]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
+# Backups: made by pods of their own, next to the server.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
@@ -87,7 +102,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   {{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [list, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies, ingresses]
   verbs: [get, list, watch, create, patch, delete]

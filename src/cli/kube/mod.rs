@@ -1,6 +1,7 @@
 //! `kubectl mai`, or `mai kube`: verbs on the instances of a cluster, with the permissions of the
 //! caller.
 
+mod backup;
 mod complete;
 mod exec;
 mod logs;
@@ -27,6 +28,8 @@ use crate::cli::shared::block_on::block_on;
 use crate::cluster::names::INSTANCE;
 use crate::cluster::{ApiFailure, classify, error_message};
 
+/// Label of the pods of servers; those of jobs have another.
+const SERVER: &str = "app.kubernetes.io/name=mai";
 /// Name under which kubectl finds this program.
 const PLUGIN: &str = "kubectl-mai";
 
@@ -76,6 +79,8 @@ enum Verb {
     Plan(plan::Args),
     /// Stop the server of an instance and start it again as it is; says how long that took
     Restart(restart::Args),
+    /// Make a backup of an instance now, and wait until it is verified
+    Backup(backup::Args),
     /// Gather what helps to find out what is wrong into one archive, without secrets
     Report(report::Args),
     /// The words so far, the last unfinished: kubectl asks what may follow.
@@ -109,6 +114,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Exec(args) => exec::run(&connection, &args),
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
+        Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
         Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),
         Verb::Complete(words) => complete::run(&words),
     }
@@ -162,10 +168,15 @@ impl Cluster {
 
     /// Returns a failure of the API server as a sentence.
     fn failed(&self, action: &str, error: &kube::Error) -> anyhow::Error {
+        self.failed_for(action, "MaiInstance", error)
+    }
+
+    /// Returns a failure of a request for a kind as a sentence.
+    fn failed_for(&self, action: &str, kind: &str, error: &kube::Error) -> anyhow::Error {
         match classify(error) {
             ApiFailure::NotServed => {
                 anyhow::anyhow!(
-                    "{action}: this cluster does not know MaiInstance; install the operator, or apply its custom resource definition (`mai crd`)"
+                    "{action}: this cluster does not know {kind}; install the operator, or apply its custom resource definitions (`mai crd`)"
                 )
             }
             _ if matches!(error, kube::Error::Api(_)) => {
@@ -203,10 +214,10 @@ impl Cluster {
         )
     }
 
-    /// Returns the pods of an instance, the newest first.
+    /// Returns the pods of the server of an instance, the newest first.
     async fn pods(&self, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let of_it = ListParams::default().labels(&format!("{INSTANCE}={name}"));
+        let of_it = ListParams::default().labels(&format!("{SERVER},{INSTANCE}={name}"));
         let listed =
             api.list(&of_it).await.map_err(|error| self.failed(&format!("list the pods of {name}"), &error))?;
         let mut pods = listed.items;

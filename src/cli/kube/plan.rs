@@ -77,6 +77,7 @@ async fn observer(cluster: &Cluster, args: &Args) -> anyhow::Result<KubernetesRu
             ingress_namespaces: args.entrances.names(),
             operator_place: OperatorPlace::AsAdmitted,
             asks_versions: false,
+            helper_image: None,
             refusal_interval: LIST_TIMEOUT,
             on_watch_error: Arc::new(move |_| on_failure.notify_one()),
             warnings,

@@ -1,13 +1,16 @@
-//! `mai crd`: prints the CustomResourceDefinition that a cluster needs, for `kubectl apply
+//! `mai crd`: prints the CustomResourceDefinitions that a cluster needs, for `kubectl apply
 //! --server-side -f -`.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::api::crd;
+use kube::CustomResourceExt;
+
+use crate::api::{MaiBackup, crd};
 
 pub(in crate::cli) fn run() -> anyhow::Result<ExitCode> {
-    let yaml = serde_saphyr::to_string(&crd()?)?;
-    std::io::stdout().lock().write_all(yaml.as_bytes())?;
+    let instances = serde_saphyr::to_string(&crd()?)?;
+    let backups = serde_saphyr::to_string(&MaiBackup::crd())?;
+    write!(std::io::stdout().lock(), "{instances}---\n{backups}")?;
     Ok(ExitCode::SUCCESS)
 }

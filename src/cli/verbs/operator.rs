@@ -33,6 +33,11 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     entrances: Entrances,
 
+    /// Image that holds mai, of this version, for backup jobs [default: that of this operator's
+    /// pod; outside a cluster that of the instance, if it holds mai]
+    #[arg(long, env = "MAI_HELPER_IMAGE", value_name = "IMAGE")]
+    helper_image: Option<String>,
+
     /// Format of the log
     #[arg(long, env = mai_contract::environment::LOG_FORMAT, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
@@ -75,6 +80,8 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }),
         identity: identity(),
         ingress_namespaces: args.entrances.names(),
+        helper_image: args.helper_image.clone().filter(|image| !image.is_empty()),
+        pod_name: std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()),
         pod_namespace: pod_namespace.clone().filter(|namespace| !namespace.is_empty()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     PodDisruptionBudget,
     Ingress,
     HttpRoute,
+    /// A job next to a server. Its pods and its other objects are told apart by a label.
+    Job,
     /// Applied and read by name, never watched: the permission to list Secrets is one to read them
     /// all.
     Secret,
@@ -22,7 +24,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind that is watched.
-    pub(crate) const WATCHED: [Self; 10] = [
+    pub(crate) const WATCHED: [Self; 11] = [
         Self::Deployment,
         Self::ReplicaSet,
         Self::Pod,
@@ -33,6 +35,7 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::Ingress,
         Self::HttpRoute,
+        Self::Job,
     ];
 
     /// Group, version, kind and plural.
@@ -48,6 +51,7 @@ impl Kind {
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Secret => ("", "v1", "Secret", "secrets"),
         }
     }
@@ -68,8 +72,13 @@ impl Kind {
         self == Self::HttpRoute
     }
 
+    /// Returns whether servers are reconciled without the permission for it.
+    pub(crate) fn is_dispensable(self) -> bool {
+        self == Self::Job
+    }
+
     /// Returns whether it is applied here, and not created by a controller of the cluster.
     pub(super) fn is_applied(self) -> bool {
-        !matches!(self, Self::ReplicaSet | Self::Pod)
+        !matches!(self, Self::ReplicaSet | Self::Pod | Self::Job)
     }
 }

@@ -64,7 +64,7 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
     if let Some(time) = metadata.deletion_timestamp {
         meta["deletionTimestamp"] = json!(time);
     }
-    if matches!(kind, Kind::Deployment | Kind::Pod | Kind::PersistentVolumeClaim) {
+    if matches!(kind, Kind::Deployment | Kind::Pod | Kind::PersistentVolumeClaim | Kind::Job) {
         meta["creationTimestamp"] = json!(metadata.creation_timestamp);
     }
     if kind == Kind::Deployment {
@@ -75,6 +75,7 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
     match kind {
         Kind::ReplicaSet => {}
         Kind::Pod => kept["status"] = pod_status(take("status")),
+        Kind::Job => kept["status"] = json!({"conditions": take("status")["conditions"]}),
         Kind::Deployment => {
             kept["spec"] = take("spec");
             kept["status"] = deployment_status(take("status"));

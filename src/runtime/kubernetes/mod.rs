@@ -7,6 +7,9 @@
 //! replaced until it is ready (`rollback`): the ReplicaSet of the former pod template, named by
 //! labels of the Deployment. The objects come from one watch for each kind (`watches`), so an
 //! observation costs no request.
+//!
+//! Jobs (`jobs`) have objects of their own (`job`), a state (`job_state`) and requests of people
+//! (`requests`).
 
 mod apply;
 mod children;
@@ -17,6 +20,9 @@ mod diagnose;
 mod disruption_budget;
 mod http_route;
 mod ingress;
+mod job;
+mod job_state;
+mod jobs;
 mod kind;
 mod live_object;
 mod network_policy;
@@ -26,6 +32,7 @@ mod pod_security;
 mod remove;
 #[cfg(test)]
 mod rendered;
+mod requests;
 mod retained_template;
 mod rollback;
 mod scheduling;
@@ -56,6 +63,8 @@ use apply::DeploymentMode;
 use claim::Refusals;
 pub(crate) use kind::Kind;
 pub use platform::PLATFORM;
+pub use requests::OpenRequest;
+use requests::Requests;
 use version::ServerVersions;
 pub use watches::OnWatchError;
 use watches::Watches;
@@ -77,6 +86,8 @@ pub struct KubernetesOptions {
     pub operator_place: OperatorPlace,
     /// Servers are asked for their versions.
     pub asks_versions: bool,
+    /// Image that holds our program, for jobs; without one that of the instance, where it does.
+    pub helper_image: Option<String>,
     /// Interval after which a size that a claim was refused is requested again.
     pub refusal_interval: Duration,
     /// Receives the kind of each watch that fails.
@@ -115,6 +126,8 @@ pub struct KubernetesRuntime {
     ingress_namespaces: BTreeSet<String>,
     operator_place: OperatorPlace,
     serves_routes: Arc<AtomicBool>,
+    requests: Arc<Requests>,
+    helper_image: Option<String>,
     versions: Option<Arc<ServerVersions>>,
     warnings: UnboundedSender<WarningEvent>,
     /// Sizes that claims were refused.
@@ -132,6 +145,7 @@ impl KubernetesRuntime {
         let served = discover_routes(&client).await;
         let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
         let config = watch_config(&client).await;
+        let requests = Requests::start(&client, config.clone(), &namespaces, Arc::clone(&changes), &on_watch_error);
         let watches = Watches::start(&client, config, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
         let serves_routes = Arc::new(AtomicBool::new(served));
         if !served {
@@ -153,6 +167,8 @@ impl KubernetesRuntime {
             ingress_namespaces: options.ingress_namespaces,
             operator_place: options.operator_place,
             serves_routes,
+            requests,
+            helper_image: options.helper_image,
             warnings: options.warnings,
             refusals: Mutex::default(),
             refusal_interval: options.refusal_interval,
@@ -168,6 +184,16 @@ impl KubernetesRuntime {
     /// Waits until every kind was listed once.
     pub async fn all_listed(&self) {
         self.watches.all_listed().await;
+    }
+
+    /// Returns the requests for jobs that have no answer.
+    pub fn open_requests(&self) -> Vec<OpenRequest> {
+        self.requests.open()
+    }
+
+    /// Shows in a request why it cannot be started until a person acts.
+    pub async fn set_stalled(&self, request: &OpenRequest, reason: &str, message: String) {
+        self.requests.set_stalled(request, reason, message).await;
     }
 
     /// Returns whether the cluster serves HTTPRoutes.
@@ -212,12 +238,12 @@ impl Apply for KubernetesRuntime {
         }
     }
 
-    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
-        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        self.start(id, job).await
     }
 
-    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
-        Ok(())
+    async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
+        self.finish(id, name, outcome).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

@@ -73,14 +73,16 @@ pub(super) fn network_policy(workload: &Workload, peers: &Peers) -> Value {
             "ingress": [{"from": from, "ports": [{"port": PORT, "protocol": "TCP"}]}],
             "egress": [
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
-                {
-                    "to": [
-                        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_SERVICE]}},
-                        {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
-                    ],
-                    "ports": upstreams,
-                },
+                {"to": internet(), "ports": upstreams},
             ],
         },
     })
+}
+
+/// Returns every address but that at which clouds hand out credentials.
+pub(super) fn internet() -> Value {
+    json!([
+        {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_SERVICE]}},
+        {"ipBlock": {"cidr": "::/0", "except": ["fe80::/10"]}},
+    ])
 }

@@ -21,8 +21,7 @@ use super::version::{ServerVersion, image_version};
 use super::{KubernetesRuntime, OperatorPlace};
 use crate::cluster::names;
 use crate::core::{
-    Change, Component, Effect, Exposure, Field, InstanceId, Observed, ObservedJobs, Presence, Readiness, Retained,
-    Workload,
+    Change, Component, Effect, Exposure, Field, InstanceId, Observed, Presence, Readiness, Retained, Workload,
 };
 use crate::runtime::{RuntimeError, log_tail};
 
@@ -53,7 +52,7 @@ impl KubernetesRuntime {
         let version = self.version(id, workload, &live);
         let retained = deployment_of(&live).and_then(RetainedTemplate::from_deployment);
         Ok(Observed {
-            jobs: ObservedJobs::default(),
+            jobs: self.observe_jobs(id).await,
             presence: presence(workload, &live, version),
             changes,
             missing: None,
@@ -65,9 +64,10 @@ impl KubernetesRuntime {
         })
     }
 
-    /// Returns the objects of an instance.
+    /// Returns the objects of an instance but those of its jobs.
     pub(super) async fn live_objects(&self, id: &InstanceId) -> Result<Vec<LiveObject>, RuntimeError> {
         let mut live = self.watches.objects(id);
+        live.retain(|live| live.label(names::JOB).is_none());
         let has_pod = || live.iter().any(|live| live.kind == Kind::Pod && !live.is_being_deleted());
         if deployment_of(&live).is_none() && has_pod() {
             live.extend(self.unlabelled_deployment(id).await?);

@@ -15,8 +15,9 @@ use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
 impl KubernetesRuntime {
-    /// Removes all objects of an instance but its claims and its session key.
+    /// Removes all objects of an instance but its claims and its session key, its jobs first.
     pub(super) async fn remove_all(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.remove_jobs(id).await?;
         let live = self.watches.objects(id);
         if let Some(secret) =
             deployment_of(&live).and_then(|current| secret_name(id, &current.object["spec"]["template"]))

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::children::children;
 use super::claim::{Refusal, Refusals, current_refusals};
 use super::deployment::deployment;
+use super::job::{Placement, job, job_network_policy, job_secret};
 use super::kind::Kind;
 use super::network_policy::{Peers, admitted_operator_namespace};
 use super::secret::SecretValues;
 use crate::api::{MaiInstance, SecretRef};
-use crate::core::{InstanceId, Workload};
+use crate::core::{InstanceId, Job, Storage, Workload};
 use crate::reconcile::desired;
 
 fn workload(spec: Value) -> Workload {
@@ -76,6 +77,74 @@ fn an_open_webui_behind_a_gateway() {
     insta::assert_yaml_snapshot!(applied(&open_webui()));
 }
 
+fn backup() -> Job {
+    let order = json!({
+        "kind": "backup", "id": "20261130-020000-1f2e3d", "reason": "scheduled", "document": {"spec": {}}, "timeZone": "UTC",
+        "instance": {"namespace": "client-companyabc", "name": "companyabc", "uid": "0000-1111"},
+        "destinations": [
+            {"name": "backups", "store": "volume"},
+            {"name": "offsite", "store": {"s3": {
+                "bucket": "b", "endpoint": "https://s3.example.com:9443", "pathStyle": true,
+                "accessKeyId": "offsite-id", "secretAccessKey": "offsite-key",
+            }}},
+            {"name": "inside", "store": {"s3": {
+                "bucket": "b", "endpoint": "http://minio.storage.svc:9000", "pathStyle": true,
+                "accessKeyId": "inside-id", "secretAccessKey": "inside-key",
+            }}},
+        ],
+    });
+    Job {
+        name: "20261130-020000-1f2e3d".to_owned(),
+        image: None,
+        order: serde_json::from_value(order).unwrap(),
+        secrets: BTreeMap::from([("offsite-key".to_owned(), "the-secret-key".to_owned().into())]),
+        storage: Storage::default(),
+        directories: Vec::new(),
+    }
+}
+
+/// Returns the Job, the NetworkPolicy and the Secret of a backup.
+fn backup_objects() -> [Value; 3] {
+    let id = ours().id;
+    let placement = Placement {
+        image: "registry.example.com/mai-production:1.4.0".to_owned(),
+        pull_secrets: vec!["registry".to_owned()],
+        beside_server: true,
+    };
+    [job(&id, &backup(), &placement), job_network_policy(&id, &backup()), job_secret(&id, &backup()).unwrap()]
+}
+
+#[test]
+fn a_backup_job_beside_its_server() {
+    let [job, policy, _] = backup_objects();
+    insta::assert_yaml_snapshot!([job, policy]);
+}
+
+#[test]
+fn job_is_selected_by_nothing_of_its_server() {
+    let [job, policy, secret] = backup_objects();
+    assert!(secret["stringData"]["order.json"].as_str().unwrap().contains("20261130-020000-1f2e3d"));
+    assert_eq!(secret["stringData"]["offsite-key"], "the-secret-key");
+    assert!(![&job, &policy].iter().any(|object| object.to_string().contains("the-secret-key")));
+    let labels = &job["spec"]["template"]["metadata"]["labels"];
+    let selects = |selector: &Value| {
+        let wanted = selector["matchLabels"].as_object().unwrap_or_else(|| selector.as_object().unwrap());
+        wanted.iter().all(|(label, value)| labels[label] == *value)
+    };
+    let mut selectors = 0;
+    for object in applied(&ours()) {
+        for selector in [&object["spec"]["selector"], &object["spec"]["podSelector"]] {
+            if selector.is_object() {
+                selectors += 1;
+                assert!(!selects(selector), "{object:#}");
+            }
+        }
+    }
+    // Of Deployment, Service, NetworkPolicy and PodDisruptionBudget.
+    assert_eq!(selectors, 4);
+    assert!(selects(&policy["spec"]["podSelector"]));
+}
+
 #[test]
 fn secrets_are_in_secrets_only() {
     for workload in [ours(), open_webui()] {
@@ -94,28 +163,31 @@ fn pods_meet_the_restricted_standard() {
     let plain = || json!({"displayName": "A"});
     let with = |kind: &str| json!({"displayName": "A", "server": {"kind": kind}});
     for workload in [ours(), open_webui(), workload(plain()), workload(with("Custom")), workload(with("OpenWebUI"))] {
-        let object = deployment(&workload, "secrets", None);
-        let pod = &object["spec"]["template"]["spec"];
-        for host in ["hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"] {
-            assert!(pod[host].is_null(), "{host}: {pod:#}");
-        }
-        assert_eq!(pod["automountServiceAccountToken"], false);
-        let context = &pod["securityContext"];
-        assert_eq!(context["runAsNonRoot"], true);
-        assert!(context["runAsUser"].as_u64().is_some_and(|user| user > 0));
-        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
-        for volume in pod["volumes"].as_array().unwrap() {
-            let kinds: Vec<&String> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            assert!(["persistentVolumeClaim", "emptyDir", "secret"].contains(&kinds[0].as_str()), "{volume}");
-        }
-        for container in pod["containers"].as_array().unwrap() {
-            let context = &container["securityContext"];
-            assert_eq!(context["allowPrivilegeEscalation"], false);
-            assert_eq!(context["privileged"], false);
-            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
-            assert!(context["seccompProfile"].is_null() && context["procMount"].is_null());
-            assert!(container["ports"].as_array().unwrap().iter().all(|port| port["hostPort"].is_null()));
-        }
+        check_restricted(&deployment(&workload, "secrets", None)["spec"]["template"]["spec"]);
+    }
+    check_restricted(&backup_objects()[0]["spec"]["template"]["spec"]);
+}
+
+fn check_restricted(pod: &Value) {
+    for host in ["hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"] {
+        assert!(pod[host].is_null(), "{host}: {pod:#}");
+    }
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let context = &pod["securityContext"];
+    assert_eq!(context["runAsNonRoot"], true);
+    assert!(context["runAsUser"].as_u64().is_some_and(|user| user > 0));
+    assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+    for volume in pod["volumes"].as_array().unwrap() {
+        let kinds: Vec<&String> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
+        assert!(["persistentVolumeClaim", "emptyDir", "secret"].contains(&kinds[0].as_str()), "{volume}");
+    }
+    for container in pod["containers"].as_array().unwrap() {
+        let context = &container["securityContext"];
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["privileged"], false);
+        assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+        assert!(context["seccompProfile"].is_null() && context["procMount"].is_null());
+        assert!(container["ports"].as_array().into_iter().flatten().all(|port| port["hostPort"].is_null()));
     }
 }
 

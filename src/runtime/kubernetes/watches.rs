@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::kind::Kind;
 use super::live_object::LiveObject;
-use crate::cluster::error_message;
+use crate::cluster::{classify, error_message};
 use crate::cluster::names::{INSTANCE, SELECTOR};
 use crate::core::InstanceId;
 use crate::runtime::changes::Changes;
@@ -32,7 +32,7 @@ pub type OnWatchError = Arc<dyn Fn(&'static str) + Send + Sync>;
 pub(super) struct Watches {
     known: Mutex<Known>,
     states: Mutex<BTreeMap<(Kind, Option<String>), State>>,
-    /// Incremented whenever a watch has listed its kind.
+    /// Incremented whenever a watch has listed its kind, or failed to.
     listed: watch::Sender<usize>,
     changes: Arc<Changes>,
     config: watcher::Config,
@@ -44,6 +44,8 @@ struct Known {
     objects: HashMap<Key, Entries>,
     /// Instance of each object, by kind, namespace and name of the object.
     owners: HashMap<(Kind, String, String), String>,
+    /// Uids of objects that were removed here and whose deletion no watch has shown yet.
+    removed: BTreeSet<String>,
 }
 
 struct Entry {
@@ -54,8 +56,27 @@ struct Entry {
 #[derive(Default)]
 struct State {
     listed: bool,
-    /// Message of its last failure, until it works again.
-    failure: Option<String>,
+    /// Its last failure, until it works again.
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    message: String,
+    /// The kind is not served, or a permission is missing.
+    is_refusal: bool,
+}
+
+impl State {
+    /// Returns whether what is known of a kind is enough to work with.
+    fn suffices(&self, kind: Kind) -> bool {
+        self.listed || kind.is_optional() || (kind.is_dispensable() && self.refusal().is_some())
+    }
+
+    /// Returns why the API server does not list the kind.
+    fn refusal(&self) -> Option<&str> {
+        let failure = self.failure.as_ref().filter(|failure| !self.listed && failure.is_refusal)?;
+        Some(&failure.message)
+    }
 }
 
 impl Watches {
@@ -113,7 +134,10 @@ impl Watches {
                     on_error(kind.as_str());
                     let message = error_message(&error);
                     tracing::warn!("the watch of {} failed and is repeated: {message}", kind.as_str());
-                    self.states().entry((kind, scope.clone())).or_default().failure = Some(message);
+                    let failure = Failure { message, is_refusal: classify(&error).is_refusal() };
+                    self.states().entry((kind, scope.clone())).or_default().failure = Some(failure);
+                    // Who waits for the kinds may not have to wait for this one.
+                    self.listed.send_modify(|count| *count += 1);
                 }
             }
         }
@@ -147,7 +171,10 @@ impl Watches {
             }
             watcher::Event::Delete(object) => {
                 if let Some(key) = key(&object) {
-                    self.known.lock().remove(kind, &key, &object.name_any());
+                    let mut known = self.known.lock();
+                    known.remove(kind, &key, &object.name_any());
+                    object.uid().map(|uid| known.removed.remove(&uid));
+                    drop(known);
                     self.name(key);
                 }
             }
@@ -159,12 +186,23 @@ impl Watches {
         let (Some(namespace), name) = (object.namespace(), object.name_any()) else { return };
         let now = key(&object);
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
+        let uid = object.uid().unwrap_or_default();
         let Ok(json) = serde_json::to_vec(&LiveObject::new(kind, object).object) else { return };
         let mut known = self.known.lock();
+        if known.removed.contains(&uid) {
+            return;
+        }
         let moved_from = known.assign(kind, &namespace, &name, now.as_ref());
         let changed = now.filter(|key| known.insert(kind, key, name, Entry { version, json: json.into_boxed_slice() }));
         drop(known);
         moved_from.into_iter().chain(changed).for_each(|key| self.name(key));
+    }
+
+    /// Removes an object that was deleted by a request: later events of the watch may be older.
+    pub(super) fn remove(&self, id: &InstanceId, object: &LiveObject) {
+        let mut known = self.known.lock();
+        known.remove(object.kind, &(id.namespace.clone(), id.name.clone()), object.name());
+        known.removed.insert(object.uid().to_owned());
     }
 
     /// Removes the objects that a full list does not contain.
@@ -206,16 +244,25 @@ impl Watches {
         let states = self.states();
         let missing: Vec<String> = states
             .iter()
-            .filter(|((kind, _), state)| !state.listed && !kind.is_optional())
+            .filter(|((kind, _), state)| !state.suffices(*kind))
             .map(|((kind, scope), state)| {
                 let place = scope.as_ref().map(|scope| format!(" in {scope}")).unwrap_or_default();
                 match &state.failure {
-                    Some(failure) => format!("{}{place} ({failure})", kind.as_str()),
+                    Some(failure) => format!("{}{place} ({})", kind.as_str(), failure.message),
                     None => format!("{}{place}", kind.as_str()),
                 }
             })
             .collect();
         (!missing.is_empty()).then(|| format!("the API server has not listed {} yet", missing.join(", ")))
+    }
+
+    /// Returns why the API server does not list a kind in a namespace.
+    pub(super) fn refusal(&self, kind: Kind, namespace: &str) -> Option<String> {
+        let states = self.states();
+        let here = states.iter().filter(|((of, scope), _)| {
+            *of == kind && scope.as_ref().is_none_or(|scope| scope == namespace)
+        });
+        here.filter_map(|(_, state)| state.refusal()).map(str::to_owned).next()
     }
 
     /// Waits until every kind was listed once.

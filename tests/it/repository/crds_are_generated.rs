@@ -1,34 +1,46 @@
-//! The committed CRD equals the output of `mai crd`, and is small enough for any cluster.
+//! The committed CRDs equal the output of `mai crd`, and are small enough for any cluster.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn committed_crd_equals_mai_crd_output() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds/maiinstances.yaml");
+/// Kinds in the order in which `mai crd` prints them.
+const KINDS: [&str; 2] = ["maiinstances", "maibackups"];
+
+/// Returns the documents that `mai crd` prints.
+fn printed() -> [String; 2] {
     let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let printed = String::from_utf8(output.stdout).unwrap();
-    if std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &printed).unwrap();
+    let all = String::from_utf8(output.stdout).unwrap();
+    let documents: Vec<String> = all.split("---\n").map(str::to_owned).collect();
+    documents.try_into().unwrap()
+}
+
+#[test]
+fn committed_crds_equal_mai_crd_output() {
+    for (kind, printed) in KINDS.iter().zip(printed()) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{kind}.yaml"));
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, &printed).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(committed == printed, "crds/{kind}.yaml is stale; run: UPDATE=1 cargo test --test it crds_are_generated");
     }
-    let committed = fs::read_to_string(&path).unwrap();
-    assert!(committed == printed, "crds/maiinstances.yaml is stale; run: cargo run -- crd > crds/maiinstances.yaml");
 }
 
 #[test]
-fn crd_survives_a_yaml_round_trip() {
-    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
-    let read: serde_json::Value = serde_saphyr::from_slice(&output.stdout).unwrap();
-    let meant = mai_operator::api::crd().unwrap();
-    assert_eq!(read, meant);
-    assert_eq!(read["kind"], "CustomResourceDefinition");
-    assert_eq!(read["metadata"]["name"], "maiinstances.mai.dev");
+fn crds_survive_a_yaml_round_trip() {
+    let read = printed().map(|text| serde_saphyr::from_str::<serde_json::Value>(&text).unwrap());
+    assert_eq!(read[0], mai_operator::api::crd().unwrap());
+    for (kind, read) in KINDS.iter().zip(read) {
+        assert_eq!(read["kind"], "CustomResourceDefinition");
+        assert_eq!(read["metadata"]["name"], format!("{kind}.mai.dev"));
+    }
 }
 
 #[test]
-fn crd_is_smaller_than_96_kb() {
-    let output = Command::new(env!("CARGO_BIN_EXE_mai")).arg("crd").output().unwrap();
-    assert!(output.stdout.len() < 96 * 1024, "the CRD has {} bytes", output.stdout.len());
+fn crds_are_smaller_than_96_kb() {
+    for document in printed() {
+        assert!(document.len() < 96 * 1024, "the CRD has {} bytes", document.len());
+    }
 }

@@ -1,0 +1,254 @@
+//! Starts, observes and removes the jobs of an instance. What is known of them comes from watches.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use mai_contract::job::Outcome;
+use serde_json::Value;
+
+use super::KubernetesRuntime;
+use super::apply::failed;
+use super::job::{Placement, job, job_network_policy, job_secret};
+use super::job_state::{START_PATIENCE, Shown, state};
+use super::kind::Kind;
+use super::live_object::LiveObject;
+use super::observe::deployment_of;
+use super::remove::ignore_absent;
+use crate::cluster::{ApiFailure, classify, names};
+use crate::core::{Claim, InstanceId, Job, JobState, ObservedJob, ObservedJobs};
+use crate::runtime::RuntimeError;
+
+/// The action in messages.
+const START: &str = "start of the backup job";
+/// The action in messages.
+const REMOVAL: &str = "removal of the backup job";
+/// Time in which the cluster creates the pod of a job that nothing forbids.
+const POD_PATIENCE: SignedDuration = SignedDuration::from_secs(20);
+/// Reason of the cluster's event about a pod that it could not create.
+const FAILED_CREATE: &str = "FailedCreate";
+
+impl KubernetesRuntime {
+    /// Returns the jobs of an instance. Costs no request unless the pod of one is overdue.
+    pub(super) async fn observe_jobs(&self, id: &InstanceId) -> ObservedJobs {
+        let objects = self.job_objects(id);
+        let current = match current_job(id, &objects) {
+            Some(job) => Some(ObservedJob {
+                name: job.label(names::JOB).unwrap_or_default().to_owned(),
+                state: self.job_state(id, job, &objects).await,
+            }),
+            None => None,
+        };
+        ObservedJobs { current, request: self.requests.oldest(id) }
+    }
+
+    async fn job_state(&self, id: &InstanceId, job: &LiveObject, objects: &[LiveObject]) -> JobState {
+        let now = Timestamp::now();
+        match state(job, objects, now) {
+            Shown::State(state) => state,
+            Shown::WithoutPod => {
+                let age = job.created().map(|created| now.duration_since(created)).unwrap_or_default();
+                let cause = if age < POD_PATIENCE { None } else { self.refusal_of_pod(id, job).await };
+                match cause {
+                    Some(cause) => JobState::Lost(format!("its pod is refused: {cause}")),
+                    None if age >= START_PATIENCE => {
+                        JobState::Lost("the cluster did not create its pod, and no event says why".to_owned())
+                    }
+                    None => JobState::Running { progress: None },
+                }
+            }
+        }
+    }
+
+    /// Returns the cluster's last words about a pod that it could not create.
+    async fn refusal_of_pod(&self, id: &InstanceId, job: &LiveObject) -> Option<String> {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &id.namespace);
+        let about = ListParams::default().fields(&format!("regarding.uid={},reason={FAILED_CREATE}", job.uid()));
+        match api.list(&about).await {
+            Ok(listed) => listed.items.into_iter().filter_map(|event| event.note).next_back(),
+            Err(error) => {
+                tracing::warn!(instance = id.log_name(), "the events of its backup job could not be read: {error}");
+                None
+            }
+        }
+    }
+
+    /// Starts a job, unless it exists.
+    pub(super) async fn start(&self, id: &InstanceId, wanted: &Job) -> Result<(), RuntimeError> {
+        if let Some(refusal) = self.watches.refusal(Kind::Job, &id.namespace) {
+            let message = format!("its state could not be known, since the API server does not list Jobs: {refusal}");
+            return Err(refused(id, message));
+        }
+        let objects = self.job_objects(id);
+        if current_job(id, &objects).is_none_or(|job| job.label(names::JOB) != Some(&wanted.name)) {
+            self.remove_left_overs(id, &objects).await?;
+            self.create(id, wanted).await?;
+        }
+        self.requests.set_running(id, &wanted.name).await;
+        Ok(())
+    }
+
+    async fn create(&self, id: &InstanceId, wanted: &Job) -> Result<(), RuntimeError> {
+        let placement = self.placement(id, wanted).await?;
+        let secret = job_secret(id, wanted).map_err(|error| refused(id, error.to_string()))?;
+        self.create_object(id, Kind::NetworkPolicy, &job_network_policy(id, wanted)).await?;
+        self.create_object(id, Kind::Secret, &secret).await?;
+        let created = self.create_object(id, Kind::Job, &job(id, wanted, &placement)).await;
+        if created.is_err() {
+            // The Secret must not stay; the first error is the one to tell.
+            let _ = self.remove_objects(id, &wanted.name, &self.job_objects(id)).await;
+        }
+        created?;
+        self.check_later(id);
+        Ok(())
+    }
+
+    /// Returns the placement of the pod of a job, or why there cannot be one.
+    async fn placement(&self, id: &InstanceId, wanted: &Job) -> Result<Placement, RuntimeError> {
+        let storage = &wanted.storage;
+        if let Some(path) = [&storage.data.path, &storage.backups.path].into_iter().flatten().chain(&wanted.directories).next() {
+            let message = format!("{} is a directory of one server; in a cluster use claims and s3", path.display());
+            return Err(RuntimeError::Unsupported(message));
+        }
+        let live = self.live_objects(id).await?;
+        let is_missing = |name: &String, claim: &Claim| {
+            claim.existing.is_none()
+                && !live.iter().any(|live| live.kind == Kind::PersistentVolumeClaim && live.name() == name)
+        };
+        let claims = [(names::data_claim(id), &storage.data.claim), (names::backups_claim(id), &storage.backups.claim)];
+        if let Some((name, _)) = claims.iter().find(|(name, claim)| is_missing(name, claim)) {
+            return Err(refused(id, format!("the claim {name} does not exist yet, so there is nothing to back up")));
+        }
+        let image = self.helper_image.clone().or_else(|| wanted.image.clone()).ok_or_else(|| {
+            refused(id, "no image with mai is known for it; name one in MAI_HELPER_IMAGE of the operator".to_owned())
+        })?;
+        let template = deployment_of(&live).map(|deployment| &deployment.object["spec"]["template"]["spec"]);
+        let pull_secrets = template.and_then(|spec| spec["imagePullSecrets"].as_array()).into_iter().flatten();
+        let is_on_a_node = |pod: &&LiveObject| {
+            let is_there = pod.kind == Kind::Pod && !pod.is_being_deleted();
+            is_there && pod.condition("PodScheduled").is_some_and(|condition| condition["status"] == "True")
+        };
+        Ok(Placement {
+            image,
+            pull_secrets: pull_secrets.filter_map(|secret| Some(secret["name"].as_str()?.to_owned())).collect(),
+            beside_server: live.iter().any(|pod| is_on_a_node(&pod)),
+        })
+    }
+
+    /// Creates an object of a job. A Secret or a policy of that name is of an attempt that was cut
+    /// off, and is replaced: a Secret cannot be changed.
+    async fn create_object(&self, id: &InstanceId, kind: Kind, object: &Value) -> Result<(), RuntimeError> {
+        let api = self.api(&id.namespace, kind);
+        let params = PostParams { field_manager: Some(names::FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let object = serde_json::from_value(object.clone()).map_err(|error| refused(id, error.to_string()))?;
+        let mut created = api.create(&params, &object).await;
+        if created.as_ref().is_err_and(|error| classify(error) == ApiFailure::AlreadyExists) {
+            let found = api.get_metadata_opt(name).await.map_err(|error| failed(START, id, error))?;
+            let found = found.map(|found| found.metadata).unwrap_or_default();
+            let is_ours = found.owner_references.iter().flatten().any(|owner| owner.uid == id.uid);
+            if !found.labels.is_some_and(|labels| labels.contains_key(names::JOB)) {
+                let what = format!("{} {name}", kind.as_str());
+                return Err(RuntimeError::NameTaken { instance: id.to_string(), what });
+            }
+            if kind == Kind::Job && is_ours {
+                return Ok(());
+            }
+            ignore_absent(api.delete(name, &DeleteParams::background()).await, START, id)?;
+            created = api.create(&params, &object).await;
+        }
+        let created = created.map_err(|error| failed(START, id, error))?;
+        if kind != Kind::Secret {
+            self.watches.record(kind, created);
+        }
+        Ok(())
+    }
+
+    /// Names the instance at the times at which a pod that nothing else was heard of is overdue.
+    fn check_later(&self, id: &InstanceId) {
+        let (changes, id) = (std::sync::Arc::clone(&self.changes), InstanceId { uid: String::new(), ..id.clone() });
+        tokio::spawn(async move {
+            let mut passed = Duration::ZERO;
+            for due in [POD_PATIENCE, START_PATIENCE] {
+                let due = due.unsigned_abs() + Duration::from_secs(1);
+                tokio::time::sleep(due.saturating_sub(passed)).await;
+                passed = due;
+                changes.name(&id);
+            }
+        });
+    }
+
+    /// Answers the request for a job and removes the job and its objects. Does nothing when there is
+    /// neither.
+    pub(super) async fn finish(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
+        self.requests.answer(id, name, outcome).await?;
+        self.remove_objects(id, name, &self.job_objects(id)).await
+    }
+
+    /// Removes every job of an instance.
+    pub(super) async fn remove_jobs(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        let objects = self.job_objects(id);
+        for name in job_names(&objects) {
+            self.remove_objects(id, &name, &objects).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the objects of jobs that are gone: removed by hand, by the cluster, or never created.
+    async fn remove_left_overs(&self, id: &InstanceId, objects: &[LiveObject]) -> Result<(), RuntimeError> {
+        let has_job = |name: &str| objects.iter().any(|live| live.kind == Kind::Job && live.label(names::JOB) == Some(name));
+        for name in job_names(objects).iter().filter(|name| !has_job(name)) {
+            self.remove_objects(id, name, objects).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the objects of one job, the NetworkPolicy last.
+    async fn remove_objects(&self, id: &InstanceId, name: &str, objects: &[LiveObject]) -> Result<(), RuntimeError> {
+        let of_job = |kind| objects.iter().find(|live| live.kind == kind && live.label(names::JOB) == Some(name));
+        let (job, policy) = (of_job(Kind::Job), of_job(Kind::NetworkPolicy));
+        if job.is_none() && policy.is_none() {
+            return Ok(());
+        }
+        if let Some(job) = job {
+            self.delete(id, job).await?;
+            self.watches.remove(id, job);
+        }
+        let object = names::job_object(id, name);
+        let deleted = self.api(&id.namespace, Kind::Secret).delete(&object, &DeleteParams::default()).await;
+        ignore_absent(deleted, REMOVAL, id)?;
+        if let Some(policy) = policy {
+            self.delete(id, policy).await?;
+            self.watches.remove(id, policy);
+        }
+        Ok(())
+    }
+
+    /// Returns the objects of the jobs of an instance.
+    fn job_objects(&self, id: &InstanceId) -> Vec<LiveObject> {
+        let mut objects = self.watches.objects(id);
+        objects.retain(|live| live.label(names::JOB).is_some());
+        objects
+    }
+}
+
+/// Returns the oldest job of an instance. One of a former instance of that name is about to be
+/// collected.
+fn current_job<'a>(id: &InstanceId, objects: &'a [LiveObject]) -> Option<&'a LiveObject> {
+    let is_ours = |job: &&LiveObject| {
+        let owners = job.object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        job.kind == Kind::Job && owners.into_iter().any(|owner| owner["uid"] == id.uid)
+    };
+    objects.iter().filter(is_ours).min_by_key(|job| job.created())
+}
+
+/// Returns the names of the jobs that have objects of their own.
+fn job_names(objects: &[LiveObject]) -> std::collections::BTreeSet<String> {
+    let own = objects.iter().filter(|live| matches!(live.kind, Kind::Job | Kind::NetworkPolicy));
+    own.filter_map(|live| live.label(names::JOB)).map(str::to_owned).collect()
+}
+
+fn refused(id: &InstanceId, message: String) -> RuntimeError {
+    RuntimeError::Refused { action: START, instance: id.to_string(), message, source: None }
+}
