@@ -27,9 +27,14 @@ use super::ConditionKind;
     selectable = ".spec.instance",
     printcolumn(name = "Instance", type_ = "string", json_path = ".spec.instance"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Backup", type_ = "string", json_path = ".status.backup", description = "Id of the backup in its destinations"),
+    printcolumn(
+        name = "Backup",
+        type_ = "string",
+        json_path = ".status.backup",
+        description = "Id of the backup in its destinations"
+    ),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("a MaiBackup cannot change; create another one"))]
 pub struct MaiBackupSpec {
@@ -290,7 +295,10 @@ mod tests {
         assert_eq!(conditions(&failed), [("Ready", "False", "Failed"), ("Stalled", "True", "Failed")]);
         assert_eq!(failed.destinations[1].result, MaiBackupResult::Failed);
         let nothing = running.answered(&Outcome::Failed { message: "the volume is full".to_owned() }, now);
-        assert_eq!((nothing.phase, nothing.message.as_deref()), (Some(MaiBackupPhase::Failed), Some("the volume is full")));
+        assert_eq!(
+            (nothing.phase, nothing.message.as_deref()),
+            (Some(MaiBackupPhase::Failed), Some("the volume is full"))
+        );
     }
 
     #[test]
@@ -298,9 +306,8 @@ mod tests {
         let later = Timestamp::from_second(60).unwrap();
         let running = MaiBackupStatus::default().running("a", Timestamp::UNIX_EPOCH);
         let failed = running.answered(&Outcome::Failed { message: String::new() }, later);
-        let since = |kind: &str| {
-            failed.conditions.iter().find(|one| one.type_ == kind).map(|one| one.last_transition_time.0)
-        };
+        let since =
+            |kind: &str| failed.conditions.iter().find(|one| one.type_ == kind).map(|one| one.last_transition_time.0);
         assert_eq!((since("Ready"), since("Stalled")), (Some(Timestamp::UNIX_EPOCH), Some(later)));
     }
 }

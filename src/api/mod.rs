@@ -7,6 +7,7 @@
 
 mod access;
 mod backup;
+mod backup_request;
 mod backup_status;
 mod condition;
 mod condition_schema;
@@ -15,7 +16,6 @@ mod expose;
 mod field;
 mod health;
 mod instance;
-mod backup_request;
 mod quantity;
 mod recipient;
 mod resources;
@@ -30,6 +30,9 @@ mod upstream;
 
 pub use access::{Access, Admin, Signup};
 pub use backup::{Backup, Destination, Drill, Encryption, LocalDestination, Pruning, Retention, S3Destination};
+pub use backup_request::{
+    MaiBackup, MaiBackupDestination, MaiBackupPhase, MaiBackupResult, MaiBackupSpec, MaiBackupStatus,
+};
 pub use backup_status::{BackupResult, BackupStatus, DestinationResult, DestinationStatus, LastBackup};
 pub use condition::{ConditionKind, Conditions, Reason};
 pub use duration::{DurationError, parse_duration};
@@ -37,9 +40,6 @@ pub use expose::{Expose, Gateway, Ingress};
 pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
-pub use backup_request::{
-    MaiBackup, MaiBackupDestination, MaiBackupPhase, MaiBackupResult, MaiBackupSpec, MaiBackupStatus,
-};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use resources::{ResourceAmounts, Resources};
 pub use schedule::{Schedule, ScheduleError};

@@ -44,7 +44,9 @@ fn obstacle(request: &OpenRequest, instances: &[Arc<MaiInstance>]) -> Option<(&'
     match instances.iter().find(is_it) {
         None => Some((
             "InstanceMissing",
-            format!("there is no MaiInstance {instance} in namespace {namespace}; correct the name in another MaiBackup, or create the instance"),
+            format!(
+                "there is no MaiInstance {instance} in namespace {namespace}; correct the name in another MaiBackup, or create the instance"
+            ),
         )),
         Some(found) if found.metadata.deletion_timestamp.is_some() => {
             Some(("InstanceDeleted", format!("MaiInstance {instance} is being deleted, so no backup of it is made")))

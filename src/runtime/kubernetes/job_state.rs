@@ -206,18 +206,49 @@ mod tests {
         let unscheduled = json!({"phase": "Pending", "conditions": [
             {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."},
         ]});
-        let pulling = container(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}));
+        let pulling =
+            container(&json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}));
         let failed = |reason: &str| json!([{"type": "Failed", "status": "True", "reason": reason, "message": "m"}]);
         let none = json!([]);
         for (conditions, pods, minutes, part) in [
-            (&none, vec![pod(false, &container(&json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})))], 1, "more memory"),
-            (&none, vec![pod(false, &container(&json!({"terminated": {"exitCode": 101, "message": "garbage"}})))], 1, "exit code 101 and without"),
-            (&none, vec![pod(true, &container(&json!({"terminated": {"exitCode": 143}})))], 1, "was deleted while it ran"),
-            (&none, vec![pod(false, &json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}))], 1, "evicted from its node: low"),
-            (&none, vec![pod(false, &json!({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "m"}))], 1, "UnexpectedAdmissionError"),
+            (
+                &none,
+                vec![pod(false, &container(&json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})))],
+                1,
+                "more memory",
+            ),
+            (
+                &none,
+                vec![pod(false, &container(&json!({"terminated": {"exitCode": 101, "message": "garbage"}})))],
+                1,
+                "exit code 101 and without",
+            ),
+            (
+                &none,
+                vec![pod(true, &container(&json!({"terminated": {"exitCode": 143}})))],
+                1,
+                "was deleted while it ran",
+            ),
+            (
+                &none,
+                vec![pod(false, &json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}))],
+                1,
+                "evicted from its node: low",
+            ),
+            (
+                &none,
+                vec![pod(false, &json!({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "m"}))],
+                1,
+                "UnexpectedAdmissionError",
+            ),
             (&none, vec![pod(false, &pulling)], 1, "could not be pulled: Back-off"),
             (&none, vec![pod(false, &unscheduled)], 11, "no node took its pod for 10 minutes: 0/1"),
-            (&none, vec![pod(false, &container(&json!({"waiting": {"reason": "ContainerCreating"}})))], 11, "(ContainerCreating)"),
+            (
+                &none,
+                vec![pod(false, &container(&json!({"waiting": {"reason": "ContainerCreating"}})))],
+                11,
+                "(ContainerCreating)",
+            ),
             (&failed("BackoffLimitExceeded"), vec![], 1, "was deleted while it ran"),
             (&failed("DeadlineExceeded"), vec![], 1, "longer than a day"),
             (&failed("Other"), vec![pod(true, &container(&json!({"running": {}})))], 1, "(Other): m"),

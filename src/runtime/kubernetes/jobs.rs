@@ -107,7 +107,9 @@ impl KubernetesRuntime {
     /// Returns the placement of the pod of a job, or why there cannot be one.
     async fn placement(&self, id: &InstanceId, wanted: &Job) -> Result<Placement, RuntimeError> {
         let storage = &wanted.storage;
-        if let Some(path) = [&storage.data.path, &storage.backups.path].into_iter().flatten().chain(&wanted.directories).next() {
+        if let Some(path) =
+            [&storage.data.path, &storage.backups.path].into_iter().flatten().chain(&wanted.directories).next()
+        {
             let message = format!("{} is a directory of one server; in a cluster use claims and s3", path.display());
             return Err(RuntimeError::Unsupported(message));
         }
@@ -197,7 +199,8 @@ impl KubernetesRuntime {
 
     /// Removes the objects of jobs that are gone: removed by hand, by the cluster, or never created.
     async fn remove_left_overs(&self, id: &InstanceId, objects: &[LiveObject]) -> Result<(), RuntimeError> {
-        let has_job = |name: &str| objects.iter().any(|live| live.kind == Kind::Job && live.label(names::JOB) == Some(name));
+        let has_job =
+            |name: &str| objects.iter().any(|live| live.kind == Kind::Job && live.label(names::JOB) == Some(name));
         for name in job_names(objects).iter().filter(|name| !has_job(name)) {
             self.remove_objects(id, name, objects).await?;
         }

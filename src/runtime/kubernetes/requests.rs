@@ -203,7 +203,12 @@ impl Requests {
         open.find(|(_, request)| request.job() == job).map(|(key, request)| (key.clone(), request.clone()))
     }
 
-    async fn put(&self, (namespace, name): &Key, request: &Request, status: MaiBackupStatus) -> Result<(), kube::Error> {
+    async fn put(
+        &self,
+        (namespace, name): &Key,
+        request: &Request,
+        status: MaiBackupStatus,
+    ) -> Result<(), kube::Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource());
         // Another object may have its name by now.
         let patch = json!({"metadata": {"uid": request.uid}, "status": status});

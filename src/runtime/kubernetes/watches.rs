@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::kind::Kind;
 use super::live_object::LiveObject;
-use crate::cluster::{classify, error_message};
 use crate::cluster::names::{INSTANCE, SELECTOR};
+use crate::cluster::{classify, error_message};
 use crate::core::InstanceId;
 use crate::runtime::changes::Changes;
 
@@ -259,9 +259,9 @@ impl Watches {
     /// Returns why the API server does not list a kind in a namespace.
     pub(super) fn refusal(&self, kind: Kind, namespace: &str) -> Option<String> {
         let states = self.states();
-        let here = states.iter().filter(|((of, scope), _)| {
-            *of == kind && scope.as_ref().is_none_or(|scope| scope == namespace)
-        });
+        let here = states
+            .iter()
+            .filter(|((of, scope), _)| *of == kind && scope.as_ref().is_none_or(|scope| scope == namespace));
         here.filter_map(|(_, state)| state.refusal()).map(str::to_owned).next()
     }
 

@@ -24,7 +24,10 @@ fn committed_crds_equal_mai_crd_output() {
             fs::write(&path, &printed).unwrap();
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == printed, "crds/{kind}.yaml is stale; run: UPDATE=1 cargo test --test it crds_are_generated");
+        assert!(
+            committed == printed,
+            "crds/{kind}.yaml is stale; run: UPDATE=1 cargo test --test it crds_are_generated"
+        );
     }
 }
 
