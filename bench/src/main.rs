@@ -2,6 +2,7 @@
 //!
 //! `bench/run` builds what it needs and prints the table; `bench/README.md` says how to read it.
 
+mod backup;
 mod chat;
 mod cluster;
 mod docker;
@@ -46,6 +47,10 @@ struct Args {
     /// Containers at which the memory of the reconciler is measured once more
     #[arg(long, default_value_t = 200)]
     containers: usize,
+
+    /// MiB of the database that is backed up
+    #[arg(long, default_value_t = 1024)]
+    database: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -58,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         fleet::measure(&args.mai, &mut report).await?;
         docker::measure(&args.mai, args.docker_compose.as_deref(), args.containers, &mut report).await?;
         let idle = Duration::from_secs(args.idle);
+        backup::measure(&args.mai, args.database, &mut report)?;
         cluster::measure(&args.mai, args.cluster.as_deref(), args.instances, idle, &mut report).await?;
         report.print();
         Ok(())

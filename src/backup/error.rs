@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::SecretError;
+use crate::store::StoreError;
 
 /// Failure to make, verify or restore a backup.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,26 @@ pub enum BackupError {
         path: PathBuf,
         /// SQLite's error.
         source: rusqlite::Error,
+    },
+    /// SQLite could not open a database for the lack of a file next to it.
+    #[error(
+        "database {path} could not be copied: {source}; its directory has to be writable, since SQLite keeps the state of its readers in a file there"
+    )]
+    DatabaseDirectory {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+    /// A database is damaged.
+    #[error(
+        "database {path} is damaged: {complaints}; restore an older backup, or repair it with `sqlite3 FILE .recover` while its server is stopped"
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// SQLite's words.
+        complaints: String,
     },
     /// A database was locked by its server all the time.
     #[error("database {path} could not be copied: another program kept it locked for {seconds} s")]
@@ -84,6 +105,9 @@ pub enum BackupError {
     /// A secret file could not be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The time zone of an order is unknown.
     #[error("time zone {0:?} is unknown; use a name of the IANA database such as Europe/Warsaw")]
     TimeZone(String),
@@ -93,9 +117,41 @@ pub enum BackupError {
         /// The other job.
         holder: String,
     },
+    /// The identity that was given opens none of the archive's locks.
+    #[error("the identity that was given does not open the archive{}; give the secret key of one of its recipients", of_recipients(.recipients))]
+    WrongIdentity {
+        /// Public keys that the archive is encrypted to, where they are known.
+        recipients: String,
+    },
+    /// The archive is encrypted, and no identity was given.
+    #[error("the archive is encrypted{}; give the identity (secret key of age) of one of its recipients", of_recipients(.recipients))]
+    MissingIdentity {
+        /// Public keys that the archive is encrypted to, where they are known.
+        recipients: String,
+    },
+    /// A restored directory cannot take the place of the data.
+    #[error(
+        "{path} {cause}, so restored data cannot take its place in one step; nothing was changed; restore by hand as docs/restore-by-hand.md says"
+    )]
+    NotSwappable {
+        /// The data directory.
+        path: PathBuf,
+        /// The cause, as the rest of a sentence.
+        cause: String,
+    },
+    /// No destination has the backup.
+    #[error("no destination took the backup: {0}")]
+    NoDestination(String),
+    /// A part of the job ended without a result.
+    #[error("a part of the job ended without a result: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
     /// The job was asked to stop.
     #[error("stopped before it was done; nothing was kept of it")]
     Stopped,
+}
+
+fn of_recipients(recipients: &str) -> String {
+    if recipients.is_empty() { String::new() } else { format!(" to {recipients}") }
 }
 
 impl BackupError {

@@ -12,26 +12,50 @@
 //! copies databases, [`tree`] lists the rest, [`archive`] streams both through compression and
 //! encryption to all destinations at once; nothing is kept in memory but names.
 
+mod archive;
+mod archive_reader;
 pub mod catalog;
-pub mod directory_copy;
-
+mod contents;
+mod create;
+mod database_check;
 pub mod encryption;
 mod error;
+mod fan_out;
+mod free_space;
 mod lock;
 pub mod manifest;
 mod member_path;
+mod members;
+mod object_reader;
 mod places;
+mod prepare;
 mod progress;
+pub mod restore;
 pub mod retention;
+mod run;
 mod secret;
+mod snapshot;
+mod staging;
 pub mod store;
 pub mod summary;
+pub mod swap;
+mod tree;
+mod unpack;
+mod verify;
 
-pub use directory_copy::{Subject, create_copy};
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+pub use create::create;
 pub use error::BackupError;
 pub use lock::lock_backups;
 pub use member_path::MemberPath;
 pub use places::Places;
 pub use progress::Progress;
+pub use run::{fit, run};
 pub use secret::{SecretError, read_secret};
-pub use store::StoreError;
+pub use store::{OpenStore, StoreError};
+pub use verify::verify;
+
+pub(crate) use secret::read_secret_file;

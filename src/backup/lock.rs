@@ -1,8 +1,10 @@
 //! One job at a time works on the backups of an instance.
 
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use mai_contract::lock_file::{LockError, LockFile};
+use rustix::process::geteuid;
 
 use crate::BackupError;
 
@@ -12,8 +14,15 @@ const LOCK: &str = ".mai-job.lock";
 /// Locks `backups` for a job. `holder` names the job to another one that comes meanwhile.
 pub fn lock_backups(backups: &Path, holder: &str) -> Result<LockFile, BackupError> {
     let path = backups.join(LOCK);
-    LockFile::acquire(&path, 0o600, holder).map_err(|error| match error {
+    let failed = |source| BackupError::Io { action: "locked", path: path.clone(), source };
+    let lock = LockFile::acquire(&path, 0o600, holder).map_err(|error| match error {
         LockError::Locked { holder } => BackupError::Busy { holder },
-        LockError::Io(source) => BackupError::Io { action: "locked", path, source },
-    })
+        LockError::Io(source) => failed(source),
+    })?;
+    // Owned by root it would keep out a job that is not.
+    if geteuid().is_root() {
+        let owner = backups.metadata().map_err(failed)?;
+        lchown(&path, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+    }
+    Ok(lock)
 }

@@ -30,7 +30,7 @@ pub struct Manifest {
     pub id: BackupId,
     /// The instance of the data.
     pub instance: Subject,
-    /// Moment of the data: no database in it has anything that was written later.
+    /// Moment the copying began: all that was written before is in it.
     pub taken_at: Timestamp,
     /// Reason of the backup, as a sentence for people.
     pub reason: String,
@@ -121,10 +121,15 @@ pub enum Cause {
     Unreadable(String),
     /// It is a socket, pipe or device, as the word says. Left out.
     Special(String),
-    /// It is on another file system, mounted into the data. Left out.
-    OtherFileSystem,
+    /// It is the directory of the backups, which lies in the data. Left out.
+    Backups,
     /// It grew while it was read, and is stored up to its former size.
     Grew,
+    /// It was written to while it was read.
+    Changed,
+    /// It looks like an SQLite database that nothing has open, and is none that can be read, as the
+    /// words say. Stored as the file it is.
+    NoDatabase(String),
     /// It shrank or could not be read on, and is padded with zeros from this offset.
     Padded {
         /// Bytes that were read.
@@ -136,8 +141,8 @@ impl Cause {
     /// Returns true if the entry is not in the archive.
     pub fn is_left_out(&self) -> bool {
         match self {
-            Self::Vanished | Self::Unreadable(_) | Self::Special(_) | Self::OtherFileSystem => true,
-            Self::Grew | Self::Padded { .. } => false,
+            Self::Vanished | Self::Unreadable(_) | Self::Special(_) | Self::Backups => true,
+            Self::Grew | Self::Changed | Self::NoDatabase(_) | Self::Padded { .. } => false,
         }
     }
 }
@@ -149,8 +154,12 @@ impl fmt::Display for Exception {
             Cause::Vanished => write!(f, "{path} was removed while the backup was made and is left out"),
             Cause::Unreadable(error) => write!(f, "{path} could not be read and is left out: {error}"),
             Cause::Special(kind) => write!(f, "{path} is a {kind} and is left out"),
-            Cause::OtherFileSystem => write!(f, "{path} is on another file system and is left out"),
+            Cause::Backups => write!(f, "{path} holds the backups and is left out"),
             Cause::Grew => write!(f, "{path} grew while it was read and is stored up to its former size"),
+            Cause::Changed => write!(f, "{path} was written to while it was read"),
+            Cause::NoDatabase(problem) => {
+                write!(f, "{path} is not a readable SQLite database and is stored as a file: {problem}")
+            }
             Cause::Padded { from } => {
                 write!(f, "{path} could not be read to its end and is padded with zeros from byte {from}")
             }

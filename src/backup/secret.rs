@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 /// A secret file that an order names and that cannot be used. The value never shows.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +23,18 @@ pub enum SecretError {
 
 /// Returns the content of the secret file `name` in `directory`, without a line end after it.
 pub fn read_secret(directory: &Path, name: &str) -> Result<SecretString, SecretError> {
+    let content = read_secret_file(directory, name)?;
+    Ok(SecretString::from(content.expose_secret().trim_end_matches(['\r', '\n'])))
+}
+
+/// Returns the content of the secret file `name` in `directory`.
+pub(crate) fn read_secret_file(directory: &Path, name: &str) -> Result<SecretString, SecretError> {
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
         return Err(SecretError::Name(name.to_owned()));
     }
     let path = directory.join(name);
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(SecretString::from(text.trim_end_matches(['\r', '\n']))),
+        Ok(text) => Ok(SecretString::from(text)),
         Err(source) => Err(SecretError::Io { path, source }),
     }
 }
@@ -36,8 +42,6 @@ pub fn read_secret(directory: &Path, name: &str) -> Result<SecretString, SecretE
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     #[test]

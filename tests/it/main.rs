@@ -6,7 +6,8 @@
 //! * [`openrouter`]: the mock upstream against OpenRouter's documented answers.
 //! * [`directory`]: a directory of documents as a watch stream, and the state kept for it.
 //! * [`compose`]: `mai compose` with real servers, from documents to running clients.
-//! * [`backup`]: stores of backups and what is kept in them, against a real S3 server.
+//! * [`backup`]: jobs that make backups, beside a writer, killed, and stopped; stores of backups and
+//!   what is kept in them, against a real S3 server.
 //! * [`cli`]: the other verbs.
 //! * [`process`]: the process runtime: start, observe, stop, take over.
 //! * [`repository`]: committed files: the CRD, documentation and examples that must agree with the code.

@@ -11,6 +11,7 @@ mod exec;
 mod fields;
 mod fix_permissions;
 mod health;
+mod job;
 mod logs;
 mod mock_upstream;
 pub(super) mod operator;
@@ -56,7 +57,7 @@ pub(super) enum Verb {
     /// Make a backup of an instance now and wait until it is verified; exit code 1 unless it is in
     /// each destination
     Backup(backup::Args),
-    /// Wipe the configuration of an instance, or all of its data, after a verified copy
+    /// Wipe the configuration of an instance, or all of its data, after a verified backup
     Reset(reset::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the
     /// containers; data stays
@@ -68,6 +69,9 @@ pub(super) enum Verb {
     Serve(Box<serve::Args>),
     /// Check that a server answers; the health check of its image
     Health(health::Args),
+    /// Run one order of a reconciler on the data of an instance
+    #[command(hide = true)]
+    Job(job::Args),
     /// Serve a mock of OpenRouter, for trying out and for tests
     MockUpstream(mock_upstream::Args),
     /// Print the custom resource definitions of MaiInstance and MaiBackup for a cluster
@@ -97,6 +101,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),
         Verb::Health(args) => health::run(&args),
+        Verb::Job(args) => job::run(&args),
         Verb::MockUpstream(args) => mock_upstream::run(args),
         Verb::Crd => crd::run(),
         Verb::Fields => fields::run(),

@@ -1,6 +1,10 @@
-//! Backups in their destinations.
+//! The program that makes backups, as a process beside whatever writes the data, and the
+//! destinations of backups.
 
 mod buckets_keep_whole_objects;
 mod directories_keep_whole_files;
+mod job;
+mod killed_jobs_leave_nothing;
+mod live_writes_tear_no_backup;
 mod network_faults_are_survived;
 mod old_backups_are_removed;

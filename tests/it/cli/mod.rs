@@ -2,6 +2,6 @@
 
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
-mod reset_verifies_a_copy_first;
+mod reset_verifies_a_backup_first;
 mod validate_reports_file_and_line;
 mod verbs_affect_one_instance;

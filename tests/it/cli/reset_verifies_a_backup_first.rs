@@ -1,10 +1,9 @@
-//! `mai reset` removes only the requested data, and only after a copy of it was verified.
+//! `mai reset` removes only the requested data, and only after a backup of it was verified.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use mai_operator::backup::directory_copy::{Manifest, verify};
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 
@@ -48,16 +47,27 @@ impl Client {
         serde_json::from_str(&answer).unwrap()
     }
 
-    fn copies(&self) -> Vec<PathBuf> {
+    fn backups(&self) -> Vec<PathBuf> {
         let backups = self.workspace.state.join("instances/alpha/backups");
-        std::fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path()).collect()
+        let paths = std::fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.file_name().unwrap() != ".mai-job.lock").collect()
     }
 
-    /// Verifies the only copy; returns its path and manifest.
-    fn copy(&self) -> (PathBuf, Manifest) {
-        let copies = self.copies();
-        let [copy] = copies.as_slice() else { panic!("{copies:?}") };
-        (copy.clone(), block_on(verify(copy)).unwrap())
+    /// Unpacks the only backup; returns the directory and the summary.
+    fn backup(&self) -> (PathBuf, Value) {
+        let files = self.backups();
+        assert_eq!(files.len(), 3, "{files:?}");
+        let ending = |end: &str| files.iter().find(|path| path.to_str().unwrap().ends_with(end)).unwrap();
+        let target = self.workspace.state.join("unpacked");
+        std::fs::create_dir(&target).unwrap();
+        let unpacked = Command::new("tar").arg("xzf").arg(ending(".tar.gz")).arg("-C").arg(&target).status().unwrap();
+        assert!(unpacked.success());
+        ending(".verified.json");
+        let summary = files
+            .iter()
+            .find(|path| !path.to_str().unwrap().contains(".verified") && path.extension().unwrap() == "json");
+        let summary = serde_json::from_slice(&std::fs::read(summary.unwrap()).unwrap()).unwrap();
+        (target, summary)
     }
 
     fn restarts(&self) -> Option<Value> {
@@ -99,22 +109,25 @@ fn reset_of_configuration_keeps_accounts() {
     let pid = client.workspace.pid("alpha");
     let (code, _, err) = client.workspace.mai("reset", &["alpha", "--configuration"]);
     assert!(code == 1 && err.contains("--yes"), "{err}");
-    assert!(client.workspace.pid("alpha") == pid && client.copies().is_empty(), "something was done unasked");
+    assert!(client.workspace.pid("alpha") == pid && client.backups().is_empty(), "something was done unasked");
 
     let (code, out, err) = client.workspace.mai("reset", &["alpha", "--configuration", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("copied to") && out.contains("settings wiped: 1") && out.contains("answers again"), "{out}");
+    assert!(
+        out.contains("backed up as") && out.contains("settings wiped: 1") && out.contains("answers again"),
+        "{out}"
+    );
     assert_eq!(client.connection("GET", "")["source"], "mock");
     assert_ne!(client.workspace.pid("alpha"), pid);
     assert_eq!(client.restarts(), None, "it was counted as a failure");
 
-    let (copy, manifest) = client.copy();
-    assert_eq!(
-        (manifest.instance.name.as_str(), manifest.reason.as_str()),
-        ("alpha", "before mai reset --configuration")
-    );
-    let database = copy.join("data/mai.db");
+    let (backup, summary) = client.backup();
+    assert_eq!(summary["instance"]["name"], "alpha");
+    assert_eq!(summary["reason"], "before mai reset --configuration");
+    let database = backup.join("data/mai.db");
     assert_eq!((count(&database, "setting"), count(&database, "user")), (1, 1));
+    let document = std::fs::read_to_string(backup.join("instance/document.json")).unwrap();
+    assert!(document.contains("MaiInstance") && !document.contains("\"status\""), "{document}");
     client.compose.stop();
 }
 
@@ -130,27 +143,22 @@ fn reset_of_everything_returns_to_onboarding() {
     assert!(client.sign_in().is_err());
     assert!(!client.workspace.data("alpha").join("uploads").exists());
     assert_eq!(client.restarts(), None, "it was counted as a failure");
-    let (copy, manifest) = client.copy();
-    assert_eq!(std::fs::read_to_string(copy.join("data/uploads/letter")).unwrap(), "dear");
-    assert_eq!(count(&copy.join("data/mai.db"), "user"), 1);
-    assert!(manifest.files.iter().all(|file| !file.path.to_string_lossy().ends_with("-wal")), "{manifest:?}");
-
-    // A modified copy fails verification.
-    std::fs::write(copy.join("data/uploads/letter"), "dead").unwrap();
-    let error = block_on(verify(&copy)).unwrap_err().to_string();
-    assert!(error.contains("letter") && error.contains("SHA-256"), "{error}");
+    let (backup, _) = client.backup();
+    assert_eq!(std::fs::read_to_string(backup.join("data/uploads/letter")).unwrap(), "dear");
+    assert_eq!(count(&backup.join("data/mai.db"), "user"), 1);
+    assert!(!backup.join("data/mai.db-wal").exists());
     client.compose.stop();
 }
 
 #[test]
-fn failed_copy_aborts_the_reset_and_keeps_the_server() {
+fn failed_backup_aborts_the_reset_and_keeps_the_server() {
     let client = Client::new();
     let broken = client.workspace.data("alpha").join("broken.db");
     std::fs::write(&broken, [b"SQLite format 3\0".as_slice(), &[7; 5000]].concat()).unwrap();
     let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
     assert_eq!(code, 1, "{out}");
     assert!(err.contains("nothing of alpha was wiped") && err.contains("broken.db"), "{err}");
-    assert!(client.copies().is_empty(), "half a copy is left: {:?}", client.copies());
+    assert!(client.backups().is_empty(), "half a backup is left: {:?}", client.backups());
     wait_ready(client.port);
     client.sign_in().unwrap();
     assert_eq!(client.restarts(), None, "it was counted as a failure");

@@ -1,0 +1,243 @@
+//! Prepares an archive: copies the databases into the staging directory, and then lists everything
+//! else, so that a file that a database names is there if it still exists.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use mai_contract::job::{BackupOrder, Step, Store};
+
+use crate::free_space::check_free_space;
+use crate::manifest::DatabaseInfo;
+use crate::snapshot::{SIDECARS, complaints, inspect, is_database, open_copy, snapshot};
+use crate::staging::Staging;
+use crate::tree::{Attributes, Kind, Listing, Tree, identity};
+use crate::{BackupError, Places, Progress};
+
+/// Size below which nothing is an SQLite database: that of the smallest page.
+const SMALLEST_DATABASE: u64 = 512;
+/// Estimated part that compression leaves of a database.
+const DATABASE_RATIO: u64 = 2;
+/// Estimated bytes of an entry in archive and manifest beside its content.
+const ENTRY_BYTES: u64 = 2048;
+
+/// The data of an instance, ready to be archived.
+pub(crate) struct Prepared {
+    pub(crate) tree: Tree,
+    pub(crate) staging: Staging,
+    /// Moment the copying began.
+    pub(crate) taken_at: Timestamp,
+    /// Snapshots by the path of their database below the data.
+    pub(crate) snapshots: BTreeMap<PathBuf, Snapshot>,
+    /// Files that look like databases and are none, by path, with SQLite's words.
+    pub(crate) no_databases: BTreeMap<PathBuf, String>,
+    pub(crate) listing: Listing,
+}
+
+/// The copy of a database.
+pub(crate) struct Snapshot {
+    /// The copy.
+    pub(crate) staged: PathBuf,
+    /// Attributes of the database, and the size of the copy.
+    pub(crate) attributes: Attributes,
+    pub(crate) info: DatabaseInfo,
+}
+
+/// A database in the data.
+struct Database {
+    path: PathBuf,
+    attributes: Attributes,
+    /// Bytes of it and of its write-ahead log, which bound those of its snapshot.
+    bytes: u64,
+    /// It is what an instance cannot be without: at the top of its data, or in use.
+    is_essential: bool,
+}
+
+impl Prepared {
+    /// Copies the databases and lists the data. `verifiable` is false where nobody will be able to
+    /// read the archive back, so that its databases have to be checked here.
+    pub(crate) fn new(
+        order: &BackupOrder,
+        places: &Places,
+        verifiable: bool,
+        progress: &Progress,
+    ) -> Result<Self, BackupError> {
+        let tree = Tree::open(&places.data)?;
+        let backups = identity(&places.backups).map_err(BackupError::io("read", &places.backups))?;
+        let listing = tree.list(Some(backups))?;
+        let databases = databases(&tree, &listing)?;
+        let bytes = Sizes::new(&listing, &databases);
+        check_room(order, places, &bytes)?;
+        let staging = Staging::create(places, &order.id)?;
+        check_free_space(staging.path(), bytes.databases)?;
+        progress.begin(Step::Snapshot, bytes.databases);
+        let mut prepared = Self {
+            tree,
+            staging,
+            taken_at: Timestamp::now(),
+            snapshots: BTreeMap::new(),
+            no_databases: BTreeMap::new(),
+            listing: Listing::default(),
+        };
+        for database in databases {
+            prepared.copy(database, verifiable, progress)?;
+        }
+        prepared.listing = prepared.tree.list(Some(backups))?;
+        for database in self::databases(&prepared.tree, &prepared.listing)? {
+            // Made in the meantime.
+            if !prepared.snapshots.contains_key(&database.path) && !prepared.no_databases.contains_key(&database.path) {
+                prepared.copy(database, verifiable, progress)?;
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn copy(&mut self, database: Database, verifiable: bool, progress: &Progress) -> Result<(), BackupError> {
+        let number = self.snapshots.len() + self.no_databases.len();
+        let staged = self.staging.path().join(format!("{number}.db"));
+        let from = self.tree.absolute(&database.path);
+        match copy(&from, &staged, database.is_essential, verifiable, progress) {
+            Ok(Ok(info)) => {
+                let size = staged.metadata().map_err(BackupError::io("read", &staged))?.len();
+                let attributes = Attributes { size, ..database.attributes };
+                self.snapshots.insert(database.path, Snapshot { staged, attributes, info });
+            }
+            Ok(Err(problem)) => {
+                // It may not even have been begun.
+                let _ = std::fs::remove_file(&staged);
+                self.no_databases.insert(database.path, problem);
+            }
+            // Removed in the meantime.
+            Err(_) if !from.exists() => drop(std::fs::remove_file(&staged)),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Returns true for a file beside a database whose content the snapshot has.
+    pub(crate) fn is_sidecar(&self, path: &Path) -> bool {
+        let name = path.as_os_str().as_encoded_bytes();
+        SIDECARS.iter().any(|end| {
+            name.strip_suffix(end.as_bytes()).is_some_and(|of| {
+                use std::os::unix::ffi::OsStrExt;
+                self.snapshots.contains_key(Path::new(std::ffi::OsStr::from_bytes(of)))
+            })
+        })
+    }
+
+    /// Returns bytes of content to be read for the archive, and the most that the archive may have.
+    pub(crate) fn sizes(&self) -> (u64, u64) {
+        let files = self.listing.entries.iter().map(|entry| match entry.kind {
+            Kind::File if !self.is_sidecar(&entry.path) && !self.snapshots.contains_key(&entry.path) => {
+                entry.attributes.size
+            }
+            _ => 0,
+        });
+        let databases = self.snapshots.values().map(|snapshot| snapshot.attributes.size);
+        let content: u64 = files.chain(databases).sum();
+        // What does not compress grows a little in each layer.
+        (content, content + content / 500 + (self.listing.entries.len() as u64 + 16) * ENTRY_BYTES)
+    }
+
+    /// Returns the estimated bytes of the archive.
+    pub(crate) fn estimate(&self) -> u64 {
+        let (content, _) = self.sizes();
+        let databases: u64 = self.snapshots.values().map(|snapshot| snapshot.attributes.size).sum();
+        content - databases + databases / DATABASE_RATIO
+    }
+}
+
+/// Copies a database. Returns its properties; or, where nothing has it open and it is not one that
+/// has to be there, why it is no database. So nobody can prevent backups by uploading a damaged one.
+fn copy(
+    from: &Path,
+    staged: &Path,
+    is_essential: bool,
+    verifiable: bool,
+    progress: &Progress,
+) -> Result<Result<DatabaseInfo, String>, BackupError> {
+    let copied = (|| {
+        snapshot(from, staged, progress)?;
+        let connection = open_copy(staged)?;
+        let failed = BackupError::database("copied", from);
+        if !is_essential || !verifiable {
+            let found = complaints(&connection).map_err(&failed)?;
+            if !found.is_empty() {
+                return Err(BackupError::Damaged { path: from.to_owned(), complaints: found.join("; ") });
+            }
+        }
+        inspect(&connection).map_err(&failed)
+    })();
+    match copied {
+        Err(BackupError::Damaged { complaints, .. }) if !is_essential => Ok(Err(complaints)),
+        Err(BackupError::Database { source, .. }) if !is_essential => Ok(Err(source.to_string())),
+        result => result.map(Ok),
+    }
+}
+
+/// Returns the databases among the files.
+fn databases(tree: &Tree, listing: &Listing) -> Result<Vec<Database>, BackupError> {
+    let mut found = Vec::new();
+    for entry in &listing.entries {
+        if !matches!(entry.kind, Kind::File) || entry.attributes.size < SMALLEST_DATABASE {
+            continue;
+        }
+        // What cannot be read is told when it is to be archived.
+        let Ok((file, attributes)) = tree.open_file(&entry.path) else { continue };
+        if is_database(&file).unwrap_or(false) {
+            let is_at_top = entry.path.components().count() == 1;
+            let beside = sidecars(tree.absolute(&entry.path)).map(|path| path.symlink_metadata().ok());
+            let beside: Vec<u64> = beside.flatten().map(|metadata| metadata.len()).collect();
+            let bytes = attributes.size + beside.iter().sum::<u64>();
+            let is_essential = is_at_top || !beside.is_empty();
+            found.push(Database { path: entry.path.clone(), attributes, bytes, is_essential });
+        }
+    }
+    Ok(found)
+}
+
+fn sidecars(database: PathBuf) -> impl Iterator<Item = PathBuf> {
+    SIDECARS.iter().map(move |end| {
+        let mut name = OsString::from(&database);
+        name.push(end);
+        PathBuf::from(name)
+    })
+}
+
+/// Bytes of the data before it is copied.
+struct Sizes {
+    databases: u64,
+    others: u64,
+}
+
+impl Sizes {
+    fn new(listing: &Listing, databases: &[Database]) -> Self {
+        let files = listing.entries.iter().filter(|entry| matches!(entry.kind, Kind::File));
+        let all: u64 = files.map(|entry| entry.attributes.size).sum();
+        let databases: u64 = databases.iter().map(|database| database.bytes).sum();
+        Self { databases, others: all.saturating_sub(databases) }
+    }
+}
+
+/// Fails where the backups volume is the only destination and cannot take the archive and what is
+/// staged for it. Among several each has a result of its own.
+fn check_room(order: &BackupOrder, places: &Places, bytes: &Sizes) -> Result<(), BackupError> {
+    if order.destinations.iter().any(|destination| destination.store != Store::Volume) {
+        return Ok(());
+    }
+    let staged = if is_same_volume(places) { bytes.databases } else { 0 };
+    check_free_space(&places.backups, staged + bytes.databases / DATABASE_RATIO + bytes.others)
+}
+
+fn is_same_volume(places: &Places) -> bool {
+    let place = if places.staging.exists() { Some(places.staging.as_path()) } else { places.staging.parent() };
+    let device = |path: &Path| identity(path).ok().map(|(device, _)| device);
+    place.and_then(device) == device(&places.backups)
+}
+
+/// Opens a staged copy.
+pub(crate) fn open_staged(snapshot: &Snapshot) -> Result<File, BackupError> {
+    File::open(&snapshot.staged).map_err(BackupError::io("read", &snapshot.staged))
+}

@@ -1,0 +1,270 @@
+//! Restores the data of a backup into a new directory: finds the backup, unpacks it, and checks all
+//! of it on the way. What becomes of the directory is up to the caller; [`crate::swap`] puts it in
+//! the place of the present data.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use mai_contract::job::{BackupId, Step};
+
+use crate::archive_reader::{DatabaseCheck, Layout, NewFile, Reading, Request, Sink, Survey};
+use crate::catalog::CatalogEntry;
+use crate::encryption::Identity;
+use crate::free_space::check_free_space;
+use crate::manifest::Manifest;
+use crate::object_reader::{blocking, read_object};
+use crate::store::OpenStore;
+use crate::summary::{Extent, ObjectKind, Summary};
+use crate::unpack::{NewDirectory, data_root};
+use crate::{BackupError, Progress};
+
+/// Longest summary, in bytes.
+const MAX_SUMMARY_BYTES: u64 = 1 << 20;
+
+/// Choice among the backups of a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The newest verified one, or else the newest.
+    Latest,
+    /// The newest that was taken at this time or before.
+    At(Timestamp),
+    /// The one with this id.
+    Id(BackupId),
+}
+
+impl Wanted {
+    /// Returns the entry of this choice in a catalog.
+    pub fn find<'a>(&self, entries: &'a [CatalogEntry]) -> Option<&'a CatalogEntry> {
+        let newest = |keep: &dyn Fn(&CatalogEntry) -> bool| {
+            entries.iter().filter(|entry| keep(entry)).max_by_key(|entry| (entry.summary.taken_at, &entry.summary.id))
+        };
+        match self {
+            Self::Latest => newest(&|entry| entry.verification.is_some()).or_else(|| newest(&|_| true)),
+            Self::At(time) => newest(&|entry| entry.summary.taken_at <= *time),
+            Self::Id(id) => newest(&|entry| entry.summary.id == *id),
+        }
+    }
+}
+
+/// An archive in a file of this machine.
+#[derive(Clone, Debug)]
+pub struct ArchiveFile {
+    path: PathBuf,
+    summary: Option<Summary>,
+    survey: Survey,
+}
+
+/// Data that was unpacked.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// The manifest that all of it was compared with; None where the archive has none, so that only
+    /// its databases could be checked.
+    pub manifest: Option<Manifest>,
+    /// Number of databases that were checked.
+    pub databases: usize,
+}
+
+/// Opens a file as an archive: a backup of mai, with its summary beside it or without, or a data
+/// directory as `tar` packs it.
+pub async fn open_file(
+    path: &Path,
+    identity: Option<&Identity>,
+    progress: &Progress,
+) -> Result<ArchiveFile, BackupError> {
+    let (path, identity, progress) = (path.to_owned(), identity.cloned(), progress.clone());
+    blocking(move || {
+        let metadata = path.metadata().map_err(BackupError::io("read", &path))?;
+        if !metadata.is_file() {
+            let what = io::Error::other("it is not a file");
+            return Err(BackupError::io("read", &path)(what));
+        }
+        if let Some(summary) = summary_beside(&path)? {
+            expect_identity(&summary, identity.as_ref())?;
+            let survey = Survey { is_backup: true, bytes: summary.data_bytes };
+            return Ok(ArchiveFile { path, summary: Some(summary), survey });
+        }
+        progress.begin(Step::Verify, metadata.len());
+        let file = File::open(&path).map_err(BackupError::io("read", &path))?;
+        let request = Request {
+            summary: None,
+            identity: identity.as_ref(),
+            max_data_bytes: u64::MAX,
+            layout: Layout::Unknown,
+            progress: &progress,
+        };
+        match request.read(file, &mut Nowhere)? {
+            Reading::Survey(survey) => Ok(ArchiveFile { path, summary: None, survey }),
+            _ => Err(BackupError::MissingIdentity { recipients: String::new() }),
+        }
+    })
+    .await
+}
+
+/// Returns the summary of the archive in `path`, if there is one beside it.
+fn summary_beside(path: &Path) -> Result<Option<Summary>, BackupError> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((id, ObjectKind::Archive { .. })) = ObjectKind::parse(name) else { return Ok(None) };
+    let beside = path.with_file_name(ObjectKind::Summary.name(&id));
+    let file = match File::open(&beside) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(BackupError::io("read", &beside)(error)),
+    };
+    let wrong = |problem: String| BackupError::Unverified {
+        what: format!(
+            "{} is not the summary of {name}: {problem}; remove it or put the right one there",
+            beside.display()
+        ),
+    };
+    let summary: Summary = serde_json::from_reader(io::Read::take(io::BufReader::new(file), MAX_SUMMARY_BYTES))
+        .map_err(|error| wrong(error.to_string()))?;
+    if summary.archive.name != name {
+        return Err(wrong(format!("it is that of {}", summary.archive.name)));
+    }
+    Ok(Some(summary))
+}
+
+fn expect_identity(summary: &Summary, identity: Option<&Identity>) -> Result<(), BackupError> {
+    if summary.is_encrypted() && identity.is_none() {
+        return Err(BackupError::MissingIdentity { recipients: summary.recipients.join(", ") });
+    }
+    Ok(())
+}
+
+impl ArchiveFile {
+    /// Returns true for a backup of mai, which can be compared with its manifest.
+    pub fn is_backup(&self) -> bool {
+        self.survey.is_backup
+    }
+
+    /// Returns the summary beside it.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+
+    /// Unpacks the data into the new directory `into` and gives it to `owner`. Leaves nothing behind
+    /// when it fails.
+    pub async fn unpack(
+        &self,
+        identity: Option<&Identity>,
+        into: &Path,
+        owner: (u32, u32),
+        progress: &Progress,
+    ) -> Result<Unpacked, BackupError> {
+        let (archive, identity, into, progress) = (self.clone(), identity.cloned(), into.to_owned(), progress.clone());
+        blocking(move || {
+            let failed = BackupError::io("read", &archive.path);
+            let file = File::open(&archive.path).map_err(&failed)?;
+            let bytes = file.metadata().map_err(&failed)?.len();
+            progress.begin(Step::Verify, bytes);
+            let request = Request {
+                summary: archive.summary.as_ref(),
+                identity: identity.as_ref(),
+                max_data_bytes: archive.survey.bytes,
+                layout: if archive.is_backup() { Layout::Backup } else { Layout::Plain },
+                progress: &progress,
+            };
+            unpack(&request, file, &into, owner)
+        })
+        .await
+    }
+}
+
+/// Unpacks the data of a backup into the new directory `into` and gives it to `owner`. Leaves
+/// nothing behind when it fails.
+pub async fn unpack_stored(
+    store: &OpenStore,
+    summary: &Summary,
+    identity: Option<&Identity>,
+    into: &Path,
+    owner: (u32, u32),
+    progress: &Progress,
+) -> Result<Unpacked, BackupError> {
+    expect_identity(summary, identity)?;
+    progress.begin(Step::Verify, summary.archive.bytes);
+    let name = summary.archive.name.clone();
+    let (summary, identity, into, progress) = (summary.clone(), identity.cloned(), into.to_owned(), progress.clone());
+    read_object(store, &name, move |archive| {
+        let request = Request {
+            summary: Some(&summary),
+            identity: identity.as_ref(),
+            max_data_bytes: summary.data_bytes,
+            layout: Layout::Backup,
+            progress: &progress,
+        };
+        unpack(&request, archive, &into, owner)
+    })
+    .await
+}
+
+fn unpack(
+    request: &Request<'_>,
+    archive: impl io::Read,
+    into: &Path,
+    owner: (u32, u32),
+) -> Result<Unpacked, BackupError> {
+    let parent = into.parent().unwrap_or(Path::new("/"));
+    check_free_space(parent, request.max_data_bytes)?;
+    let is_plain = request.layout == Layout::Plain;
+    let mut directory = NewDirectory::create(into, is_plain)?;
+    let manifest = match request.read(archive, &mut directory)? {
+        Reading::Content(manifest) => Some(*manifest),
+        Reading::Plain => None,
+        Reading::Sealed | Reading::Survey(_) => {
+            return Err(BackupError::MissingIdentity { recipients: String::new() });
+        }
+    };
+    let databases = directory.finish(owner)?;
+    if is_plain {
+        promote_data_root(into)?;
+        if databases == 0 {
+            // Nothing in it could be checked, and no server of ours or Open WebUI is without one.
+            let _ = std::fs::remove_dir_all(into);
+            let what = "the archive cannot be used: it is no backup of mai, and there is no database in it".to_owned();
+            return Err(BackupError::Unverified { what });
+        }
+    }
+    Ok(Unpacked { manifest, databases })
+}
+
+/// Moves the data up where an archive has it in a directory of its own.
+fn promote_data_root(unpacked: &Path) -> Result<(), BackupError> {
+    let failed = BackupError::io("moved", unpacked);
+    let Some(root) = data_root(unpacked).map_err(&failed)? else { return Ok(()) };
+    let mut aside = unpacked.as_os_str().to_owned();
+    aside.push(".data");
+    std::fs::rename(&root, &aside).map_err(&failed)?;
+    std::fs::remove_dir(unpacked).map_err(&failed)?;
+    std::fs::rename(&aside, unpacked).map_err(&failed)
+}
+
+/// Words for the extent of a verification.
+pub fn extent_words(extent: Extent) -> &'static str {
+    match extent {
+        Extent::Content => "read back and each file and database checked",
+        Extent::Checksum => "read back and checked up to the encryption",
+    }
+}
+
+/// Keeps nothing of an archive.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn directory(&mut self, _: &Path, _: u32) -> Result<(), BackupError> {
+        Ok(())
+    }
+
+    fn link(&mut self, _: &Path, _: &Path) -> Result<(), BackupError> {
+        Ok(())
+    }
+
+    fn file(&mut self, _: &NewFile<'_>) -> Result<Option<File>, BackupError> {
+        Ok(None)
+    }
+
+    fn complete(&mut self, _: &NewFile<'_>) -> Result<Option<DatabaseCheck>, BackupError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,99 @@
+//! Runs an order to its outcome.
+
+use mai_contract::job::{BackupReport, MAX_OUTCOME_BYTES, Message, Order, Outcome, StoreResult};
+
+use crate::create::create;
+use crate::{Places, Progress};
+
+/// Lengths that sentences of an outcome are shortened to, one after the other, until it fits.
+const LENGTHS: [usize; 5] = [1000, 500, 250, 120, 60];
+
+/// Runs an order. The outcome fits into [`MAX_OUTCOME_BYTES`] as a message.
+pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome {
+    match order {
+        Order::Backup(order) => fit(match create(order, places, progress).await {
+            Ok(report) => Outcome::Backup(report),
+            Err(error) => Outcome::Failed { message: error.to_string() },
+        }),
+    }
+}
+
+/// Shortens an outcome until it fits: first remarks go, then sentences get shorter.
+pub fn fit(mut outcome: Outcome) -> Outcome {
+    while !fits(&outcome)
+        && let Outcome::Backup(report) = &mut outcome
+        && report.remarks.pop().is_some()
+    {}
+    for length in LENGTHS {
+        if fits(&outcome) {
+            break;
+        }
+        match &mut outcome {
+            Outcome::Backup(report) => shorten_report(report, length),
+            Outcome::Failed { message } => shorten(message, length),
+        }
+    }
+    outcome
+}
+
+fn fits(outcome: &Outcome) -> bool {
+    // Serialising it again and again is cheap: it is a few kilobytes.
+    serde_json::to_vec(&Message::Outcome(outcome.clone())).is_ok_and(|line| line.len() < MAX_OUTCOME_BYTES)
+}
+
+fn shorten_report(report: &mut BackupReport, length: usize) {
+    for destination in &mut report.destinations {
+        shorten(&mut destination.name, length);
+        if let StoreResult::Stored(text) | StoreResult::Failed(text) = &mut destination.result {
+            shorten(text, length);
+        }
+        if let Some(problem) = &mut destination.retention_problem {
+            shorten(problem, length);
+        }
+    }
+}
+
+fn shorten(text: &mut String, length: usize) {
+    if text.len() > length {
+        text.truncate(text.floor_char_boundary(length));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use jiff::Timestamp;
+    use mai_contract::job::{BackupId, DestinationReport};
+
+    use super::*;
+
+    #[test]
+    fn outcome_fits_and_keeps_each_destination() {
+        let destination = |number: usize| DestinationReport {
+            name: format!("bucket-{number}"),
+            result: StoreResult::Failed("\u{17c}\"".repeat(2000)),
+            kept: 1,
+            removed: 0,
+            newest_verified: Some(Timestamp::UNIX_EPOCH),
+            retention_problem: Some("x".repeat(3000)),
+        };
+        let report = BackupReport {
+            id: BackupId::new(Timestamp::UNIX_EPOCH, 1),
+            taken_at: Timestamp::UNIX_EPOCH,
+            data_bytes: 1,
+            archive_bytes: 1,
+            files: 1,
+            databases: 1,
+            destinations: (0..8).map(destination).collect(),
+            remarks: vec!["left out".repeat(100); 6],
+        };
+        let Outcome::Backup(short) = fit(Outcome::Backup(report)) else { unreachable!() };
+        assert!(serde_json::to_vec(&Message::Outcome(Outcome::Backup(short.clone()))).unwrap().len() < 4000);
+        assert_eq!((short.destinations.len(), short.remarks.len()), (8, 0));
+        let Outcome::Failed { message } = fit(Outcome::Failed { message: "y".repeat(9000) }) else { unreachable!() };
+        assert_eq!(message.chars().count(), 1001);
+        let fine = Outcome::Failed { message: "disk full".to_owned() };
+        assert_eq!(fit(fine.clone()), fine);
+    }
+}

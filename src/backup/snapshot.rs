@@ -1,0 +1,281 @@
+//! A consistent copy of one SQLite database, also while a server writes to it.
+//!
+//! The copy is made in one read transaction, so no writer waits for it and none can make it begin
+//! anew. This connection never checkpoints: two that do so at once have corrupted databases.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::manifest::DatabaseInfo;
+use crate::{BackupError, Progress};
+
+/// First bytes of every SQLite database.
+pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Suffixes of the files next to a database. Its snapshot includes their content.
+pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// Longest wait for a database that is locked.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Interval between two attempts to read a locked database.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Pages that are copied between two looks at whether the job is to stop.
+const PAGES_PER_STEP: i32 = 4096;
+/// Longest list of the problems of a damaged database.
+const MAX_COMPLAINTS: usize = 3;
+
+/// Returns true if `file` is an SQLite database by its first bytes, whatever its name.
+pub(crate) fn is_database(file: &File) -> io::Result<bool> {
+    let mut start = [0; MAGIC.len()];
+    match file.read_exact_at(&mut start, 0) {
+        Ok(()) => Ok(&start == MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies the database `from` into a new file `to`. No component of `from` may be a link.
+pub(crate) fn snapshot(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match copy(from, to, progress) {
+            Err(BackupError::Database { source, .. }) if is_locked(&source) => {
+                if Instant::now() >= deadline {
+                    return Err(BackupError::DatabaseBusy { path: from.to_owned(), seconds: PATIENCE.as_secs() });
+                }
+                progress.check()?;
+                sleep(RETRY_DELAY);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_locked(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> {
+    let unread = BackupError::database("copied", from);
+    let source = open_source(from).map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            BackupError::DatabaseDirectory { path: from.to_owned(), source: error }
+        }
+        _ => unread(error),
+    })?;
+    let unwritten = BackupError::database("copied to the staging directory", to);
+    // Left by an attempt that found the database locked.
+    if to.exists() {
+        std::fs::remove_file(to).map_err(BackupError::io("removed", to))?;
+    }
+    let mut target = Connection::open(to).map_err(&unwritten)?;
+    // A copy that is not finished is thrown away, so nothing has to survive a crash.
+    target
+        .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")
+        .map_err(&unwritten)?;
+    let (pages, page_size) =
+        (pragma(&source, "page_count").map_err(&unread)?, pragma(&source, "page_size").map_err(&unread)?);
+    let copied = {
+        let backup = Backup::new(&source, &mut target).map_err(&unread)?;
+        let mut left = pages;
+        loop {
+            // The transaction of `source` keeps the state that is copied, between the steps as well.
+            let step = backup.step(PAGES_PER_STEP).map_err(&unread)?;
+            let now = i64::from(backup.progress().remaining);
+            progress.add(u64::try_from((left - now) * page_size).unwrap_or(0))?;
+            left = now;
+            match step {
+                StepResult::More => {}
+                StepResult::Done => break Ok(()),
+                StepResult::Busy | StepResult::Locked => break Err(locked()),
+                _ => break Err(rusqlite::Error::InvalidQuery),
+            }
+        }
+    };
+    copied.map_err(&unread)?;
+    source.close().map_err(|(_, error)| unread(error))?;
+    target.close().map_err(|(_, error)| unwritten(error))
+}
+
+fn locked() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
+}
+
+/// Opens a database and begins a read transaction. It is opened for writing, since without the
+/// shared memory file next to it, which a server that is stopped leaves behind or not, a WAL
+/// database cannot be read otherwise; nothing is written into the database itself.
+fn open_source(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    harden(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.execute_batch("BEGIN")?;
+    // A transaction reads from its first statement on.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Distrusts what stands in the schema of a database, which may be an uploaded file.
+pub(crate) fn harden(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    Ok(())
+}
+
+/// Opens a copy that nobody else has open, without writing anything next to it.
+pub(crate) fn open_copy(copy: &Path) -> Result<Connection, BackupError> {
+    let failed = BackupError::database("read back", copy);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(immutable(copy), flags).map_err(&failed)?;
+    harden(&connection).map_err(&failed)?;
+    Ok(connection)
+}
+
+/// Returns the URI of a file that does not change.
+fn immutable(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => uri.push(char::from(*byte)),
+            // Writing to a string does not fail.
+            byte => drop(write!(uri, "%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// Returns the properties of the copy of a database.
+pub(crate) fn inspect(connection: &Connection) -> Result<DatabaseInfo, rusqlite::Error> {
+    let mut rows = BTreeMap::new();
+    let mut migration = None;
+    let mut tables = connection.prepare(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name <> 'sqlite_schema'",
+    )?;
+    let names = tables.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    for name in names {
+        let quoted = name.replace('"', "\"\"");
+        let count = connection.query_row(&format!("SELECT count(*) FROM main.\"{quoted}\""), [], |row| row.get(0))?;
+        if name == "_sqlx_migrations" {
+            migration = connection.query_row("SELECT max(version) FROM _sqlx_migrations", [], |row| row.get(0))?;
+        }
+        rows.insert(name, count);
+    }
+    let (user_version, page_count) = (pragma(connection, "user_version")?, pragma(connection, "page_count")?);
+    Ok(DatabaseInfo { user_version, migration, page_count, rows })
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// Checks every page and index of a copy. Returns what SQLite complains about, at most a few
+/// sentences; none if it is intact.
+pub(crate) fn complaints(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let mut check = connection.prepare(&format!("PRAGMA integrity_check({MAX_COMPLAINTS})"))?;
+    let found = check.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(if found == ["ok"] { Vec::new() } else { found })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn copied(from: &Path, to: &Path) -> DatabaseInfo {
+        snapshot(from, to, &Progress::silent()).unwrap();
+        let connection = open_copy(to).unwrap();
+        assert_eq!(complaints(&connection).unwrap(), Vec::<String>::new());
+        inspect(&connection).unwrap()
+    }
+
+    #[test]
+    fn snapshot_has_what_only_the_wal_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("chat notes%.db"), directory.path().join("copy ?.db"));
+        let server = Connection::open(&from).unwrap();
+        server
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 7;
+                 CREATE TABLE t (a); CREATE VIEW v AS SELECT * FROM t; INSERT INTO t VALUES (1), (2);",
+            )
+            .unwrap();
+        let before = std::fs::read(&from).unwrap();
+        let info = copied(&from, &to);
+        assert_eq!((info.user_version, info.rows.get("t"), info.rows.len()), (7, Some(&2), 1));
+        assert_eq!(std::fs::read(&from).unwrap(), before, "the snapshot checkpointed");
+        // As a killed server leaves it, and nobody else has it open.
+        let left = directory.path().join("left.db");
+        std::fs::copy(&from, &left).unwrap();
+        std::fs::copy(directory.path().join("chat notes%.db-wal"), directory.path().join("left.db-wal")).unwrap();
+        assert_eq!(copied(&left, &to), info);
+        assert_eq!(std::fs::read(&left).unwrap(), before, "the snapshot checkpointed");
+        drop(server);
+    }
+
+    #[test]
+    fn search_index_finds_the_right_rows_in_a_snapshot() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.db"), directory.path().join("b.db"));
+        let server = Connection::open(&from).unwrap();
+        // Without an explicit key a VACUUM renumbers the rows, and the index points to others.
+        server
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; CREATE TABLE chat (id TEXT PRIMARY KEY, text TEXT);
+                 CREATE VIRTUAL TABLE found USING fts5(text, content = 'chat', content_rowid = 'rowid');
+                 INSERT INTO chat VALUES ('1', 'apple'), ('2', 'pear'), ('3', 'plum');
+                 INSERT INTO found (rowid, text) SELECT rowid, text FROM chat;
+                 DELETE FROM chat WHERE id = '1'; INSERT INTO found (found, rowid, text) VALUES ('delete', 1, 'apple');",
+            )
+            .unwrap();
+        copied(&from, &to);
+        let question = "SELECT id FROM chat WHERE rowid IN (SELECT rowid FROM found WHERE found MATCH 'plum')";
+        let id: String = open_copy(&to).unwrap().query_row(question, [], |row| row.get(0)).unwrap();
+        assert_eq!(id, "3");
+    }
+
+    #[test]
+    fn damaged_or_locked_database_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.db"), directory.path().join("b.db"));
+        let mut content = MAGIC.to_vec();
+        content.extend([7; 5000]);
+        std::fs::write(&from, content).unwrap();
+        assert!(is_database(&File::open(&from).unwrap()).unwrap());
+        let error = snapshot(&from, &to, &Progress::silent()).unwrap_err().to_string();
+        assert!(error.contains("a.db could not be copied"), "{error}");
+        std::fs::remove_file(&from).unwrap();
+        let holder = Connection::open(&from).unwrap();
+        holder.execute_batch("CREATE TABLE t (a); BEGIN EXCLUSIVE; INSERT INTO t VALUES (1)").unwrap();
+        let progress = Progress::silent();
+        let stopping = progress.clone();
+        let stop = std::thread::spawn(move || {
+            sleep(RETRY_DELAY);
+            stopping.stop();
+        });
+        assert!(matches!(snapshot(&from, &to, &progress), Err(BackupError::Stopped)));
+        stop.join().unwrap();
+    }
+
+    #[test]
+    fn files_are_databases_by_their_first_bytes_only() {
+        let directory = tempfile::tempdir().unwrap();
+        for (content, expected) in [(&b""[..], false), (b"SQLite format", false), (b"SQLite format 3\0", true)] {
+            let path = directory.path().join("any.name");
+            std::fs::write(&path, content).unwrap();
+            assert_eq!(is_database(&File::open(&path).unwrap()).unwrap(), expected);
+        }
+    }
+}
