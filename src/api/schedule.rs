@@ -44,7 +44,7 @@ pub enum ScheduleError {
 
 impl Schedule {
     /// Returns the schedule of the instance with this uid, on which random moments depend.
-    pub fn of(backup: &Backup, uid: &str) -> Result<Self, ScheduleError> {
+    pub fn from_backup(backup: &Backup, uid: &str) -> Result<Self, ScheduleError> {
         Self::parse(&backup.schedule, &backup.time_zone, uid)
     }
 

@@ -34,7 +34,7 @@ impl Facts<'_> {
     /// Returns the schedule of backups, where they are declared.
     pub(super) fn schedule(&self) -> Option<Result<Schedule, ScheduleError>> {
         let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
-        self.instance.spec.backup.as_ref().map(|backup| Schedule::of(backup, uid))
+        self.instance.spec.backup.as_ref().map(|backup| Schedule::from_backup(backup, uid))
     }
 
     /// Returns when the instance was created.

@@ -59,7 +59,7 @@ mod tests {
 
     fn schedule(line: &str, zone: &str) -> Schedule {
         let backup = serde_json::from_value(json!({"schedule": line, "timeZone": zone})).unwrap();
-        Schedule::of(&backup, "uid").unwrap()
+        Schedule::from_backup(&backup, "uid").unwrap()
     }
 
     fn time(text: &str) -> Timestamp {
