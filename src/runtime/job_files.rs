@@ -44,7 +44,6 @@ pub(super) enum Reader {
     /// User and group of a container. The files belong to it where their owner can be changed, and
     /// are otherwise readable for all, in a directory that no other user of this machine may enter.
     /// `mapped` says that users of containers are other users on this machine.
-    #[allow(dead_code, reason = "for containers, which the Docker runtime adds")]
     Container { user: (u32, u32), mapped: bool },
 }
 

@@ -15,6 +15,7 @@ mod fixtures;
 mod foreign_objects_are_not_touched;
 mod full_disks_lose_nothing;
 mod interrupted_deployments_are_completed;
+mod jobs_run_next_to_servers;
 mod limits_are_restored;
 mod mai_server_runs_in_containers;
 mod plan_only_reads_the_engine;

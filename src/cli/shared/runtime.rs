@@ -86,6 +86,17 @@ impl RuntimeKind {
         })
     }
 
+    /// Returns the image for backups of instances whose own holds no mai, if the runtime uses one.
+    pub(in crate::cli) fn helper_image(self, declared: Option<&str>) -> anyhow::Result<Option<String>> {
+        match (self, declared.filter(|image| !image.is_empty())) {
+            (Self::Docker, image) => Ok(image.map(str::to_owned)),
+            (Self::Process, None) => Ok(None),
+            (Self::Process, Some(image)) => anyhow::bail!(
+                "the process runtime uses no images, so --helper-image {image} (or MAI_HELPER_IMAGE) has no effect; remove it, or use --runtime docker"
+            ),
+        }
+    }
+
     /// Returns the commands of an administrator on this runtime.
     pub(in crate::cli) fn manual(self, state_dir: &Path, docker_host: Option<&str>) -> Box<dyn Manual> {
         match self {

@@ -32,6 +32,11 @@ pub(in crate::cli) struct Args {
     #[arg(long, env = "DOCKER_HOST", value_name = "unix://SOCKET")]
     docker_host: Option<String>,
 
+    /// Image of a mai server, which makes the backups of instances with another image [Docker
+    /// runtime only]
+    #[arg(long, env = "MAI_HELPER_IMAGE", value_name = "IMAGE")]
+    helper_image: Option<String>,
+
     /// Leave the servers running when this program ends; the next run takes them over, `mai down`
     /// stops them
     #[arg(long)]
@@ -53,6 +58,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn compose(args: &Args) -> anyhow::Result<()> {
     let stop = crate::cli::shared::signals::stop()?;
+    let helper_image = args.runtime.helper_image(args.helper_image.as_deref())?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.record(&state_dir)?;
@@ -74,7 +80,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
         record: state.clone(),
         transitions,
         metrics: Box::new(()),
-        helper_image: None,
+        helper_image,
     });
 
     let manager = Arc::new(ServiceManager::from_environment());

@@ -29,10 +29,16 @@ impl DockerRuntime {
         Ok(ours.filter_map(labels::read_owner).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Stops and removes the containers of an instance; its volumes and their labels stay.
+    /// Stops and removes the containers of an instance and its job; its volumes and their labels stay.
     pub async fn take_down(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.engine.remove_any_job(id).await?;
         self.engine.reach(Goal::Stop, id).await?;
         self.engine.remove_containers(id).await
+    }
+
+    /// Stops the job of an instance, whose end the reconciler finds. Returns false when none runs.
+    pub async fn stop_job(&self, id: &InstanceId) -> Result<bool, RuntimeError> {
+        self.engine.stop_job(id).await
     }
 
     /// Changes the owner of data and backups of an instance to the user of its server; returns what

@@ -2,7 +2,7 @@
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 
-use super::labels::read_owner;
+use super::labels::{JOB, read_owner};
 use super::names::Names;
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
@@ -39,6 +39,10 @@ impl InstanceContainers {
         let mut containers = Self::default();
         for container in all {
             let Some(name) = name(container) else { continue };
+            // It works on the data next to a server, and is none.
+            if container.labels.as_ref().is_some_and(|labels| labels.contains_key(JOB)) {
+                continue;
+            }
             let owner = container.labels.as_ref().and_then(read_owner);
             let ours = owner.as_ref().is_some_and(|owner| owner.uid == id.uid);
             let reference = || ContainerRef {
@@ -145,6 +149,16 @@ mod tests {
             found.active.unwrap().is_running && !found.next.unwrap().is_running && !found.retained.unwrap().is_running
         );
         assert_eq!(found.surplus.len(), 1);
+    }
+
+    #[test]
+    fn container_of_a_job_is_no_server_whatever_its_name() {
+        use ContainerSummaryStateEnum::RUNNING;
+        for name in ["mai-abc.job", "renamed", "mai-abc.next"] {
+            let mut job = container(name, "1", RUNNING);
+            job.labels.as_mut().unwrap().insert(labels::JOB.to_owned(), "20261130-020000-1f2e3d".to_owned());
+            assert_eq!(find(&[job]), InstanceContainers::default(), "{name}");
+        }
     }
 
     #[test]

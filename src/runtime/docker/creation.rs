@@ -10,11 +10,10 @@ use super::engine::Engine;
 use super::error::{EngineError, classify, failed};
 use super::fields::{self, Fields};
 use super::labels::Labels;
-use super::location::Location;
 use super::names::{Names, SHARED_NETWORK};
 use super::replacement::CreateRole;
 use super::secrets::SecretFile;
-use super::{spec, volumes};
+use super::spec;
 use crate::core::{SecretDelivery, Workload};
 use crate::runtime::RuntimeError;
 
@@ -36,15 +35,7 @@ impl Engine {
             message: "the engine does not have it".to_owned(),
         })?;
         self.networks.ensure(&self.docker, id, &spec::networks(workload)).await?;
-        volumes::ensure(
-            &self.docker,
-            workload,
-            names,
-            &self.home(names),
-            &self.state_id,
-            self.location == Location::Host,
-        )
-        .await?;
+        self.volumes(id, names).ensure_all(workload, names).await?;
         let file = self.write_secrets(workload, names)?;
         let mut body = spec::container(workload, names, Some(&image), file.as_deref());
         let desired = Fields::desired(&body, Some(&image), true);

@@ -19,8 +19,9 @@ use super::location::Location;
 use super::monitor::Monitor;
 use super::names::Names;
 use super::networks::Networks;
+use super::volumes::Volumes;
 use super::{image, inspect, location};
-use crate::core::{InstanceId, Workload};
+use crate::core::{InstanceId, Pull, RegistryLogins, Workload};
 use crate::runtime::RuntimeError;
 use crate::runtime::changes::Changes;
 
@@ -74,6 +75,15 @@ struct Known {
     owners: HashMap<String, InstanceId>,
     /// Values to remove from the ends of logs, by uid.
     secrets: HashMap<String, Vec<SecretString>>,
+    /// By uid.
+    pulls: HashMap<String, PullSettings>,
+}
+
+/// How images of an instance are pulled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PullSettings {
+    pub(super) policy: Pull,
+    pub(super) registries: RegistryLogins,
 }
 
 impl Engine {
@@ -126,6 +136,17 @@ impl Engine {
         self.state_dir.join("instances").join(&names.key)
     }
 
+    /// Returns the places of an instance's data.
+    pub(super) fn volumes<'a>(&'a self, id: &'a InstanceId, names: &Names) -> Volumes<'a> {
+        Volumes {
+            docker: &self.docker,
+            id,
+            home: self.home(names),
+            state: &self.state_id,
+            engine_sees_our_files: self.location == Location::Host,
+        }
+    }
+
     /// Returns the containers of an instance.
     pub(super) async fn containers(&self, id: &InstanceId, names: &Names) -> Result<InstanceContainers, RuntimeError> {
         let all = self.cache.containers(&self.docker).await.map_err(failed("list of the containers", id))?;
@@ -155,6 +176,8 @@ impl Engine {
         if let Some(workload) = workload {
             let secrets = workload.secret_values().into_values().cloned().collect();
             known.secrets.insert(id.uid.clone(), secrets);
+            let pull = PullSettings { policy: workload.container.pull, registries: workload.registries.clone() };
+            known.pulls.insert(id.uid.clone(), pull);
         }
     }
 
@@ -163,12 +186,25 @@ impl Engine {
         let mut known = self.known.lock();
         known.instances.remove(&id.uid);
         known.secrets.remove(&id.uid);
+        known.pulls.remove(&id.uid);
         known.owners.retain(|_, owner| owner.uid != id.uid);
     }
 
     /// Returns the secret values of an instance, if its workload was seen.
     pub(super) fn secrets(&self, id: &InstanceId) -> Option<Vec<SecretString>> {
         self.known.lock().secrets.get(&id.uid).cloned()
+    }
+
+    /// Returns how images of an instance are pulled, as its workload was last seen.
+    pub(super) fn pull_settings(&self, id: &InstanceId) -> PullSettings {
+        self.known.lock().pulls.get(&id.uid).cloned().unwrap_or_default()
+    }
+
+    /// Returns the instances seen so far, with the directories of their files.
+    pub(super) fn homes(&self) -> Vec<(InstanceId, PathBuf)> {
+        let known = self.known.lock();
+        let home = |id: &InstanceId| Some((id.clone(), self.home(&Names::new(id).ok()?)));
+        known.instances.values().filter_map(home).collect()
     }
 
     /// Remembers the instance of a container.

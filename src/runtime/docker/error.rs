@@ -27,6 +27,8 @@ pub(super) enum EngineError {
     RemovalInProgress,
     /// The container is in the network already.
     AlreadyConnected,
+    /// A directory to mount does not exist on the engine's machine.
+    DirectoryMissing,
     /// Another program listens on the published port.
     PortTaken,
     /// The engine holds on to an earlier start of the container, which has to be recreated.
@@ -50,6 +52,9 @@ pub(super) fn classify(error: &Error) -> EngineError {
         Some(409) if has("removal of container") && has("already in progress") => EngineError::RemovalInProgress,
         Some(_) if has(" is paused") || has("state paused") => EngineError::Paused,
         Some(_) if has("already exists in network") => EngineError::AlreadyConnected,
+        Some(_) if has("bind source path does not exist") || has("statfs") && has("no such file") => {
+            EngineError::DirectoryMissing
+        }
         Some(_) if has("port is already allocated") || has("address already in use") => EngineError::PortTaken,
         Some(_) if has("task") && has("already exists") || has("id already in use") => EngineError::StaleTask,
         Some(409) => EngineError::Conflict,
@@ -132,7 +137,7 @@ mod tests {
 
     /// Engine, status and message of answers. Those of Docker 20.10 were recorded with 20.10.24;
     /// the others have the words by which earlier versions of this program recognised them.
-    const ANSWERS: [(&str, u16, &str, EngineError); 33] = [
+    const ANSWERS: [(&str, u16, &str, EngineError); 35] = [
         ("Docker 20.10", 404, "No such container: mai-abc", EngineError::NotFound),
         ("Docker 20.10", 404, "No such container: mai-network", EngineError::NotFound),
         ("Docker 20.10", 404, "no such image: no:1: No such image: no:1", EngineError::NotFound),
@@ -166,6 +171,13 @@ mod tests {
             "Cannot update container ab998f99e2c4: Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set",
             EngineError::Conflict,
         ),
+        (
+            "Docker 20.10",
+            400,
+            "invalid mount config for type \"bind\": bind source path does not exist: /srv/none",
+            EngineError::DirectoryMissing,
+        ),
+        ("Podman", 500, "statfs /srv/none: no such file or directory", EngineError::DirectoryMissing),
         ("Docker 20.10", 400, "Minimum memory limit allowed is 6MB", EngineError::Refused),
         ("Docker 20.10", 403, "endpoint with name pp already exists in network n1", EngineError::AlreadyConnected),
         (

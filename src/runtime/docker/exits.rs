@@ -143,7 +143,7 @@ struct End {
     ran: bool,
 }
 
-fn read_code(code: Option<i64>) -> (Option<i32>, Option<i32>) {
+pub(super) fn read_code(code: Option<i64>) -> (Option<i32>, Option<i32>) {
     match code {
         Some(code) if (SIGNALS + 1..SIGNALS + 32).contains(&code) => (None, i32::try_from(code - SIGNALS).ok()),
         Some(code) => (i32::try_from(code).ok(), None),

@@ -11,7 +11,7 @@ use futures::StreamExt;
 use secrecy::ExposeSecret;
 
 use super::error::{is_missing, message};
-use crate::core::{Pull, Workload};
+use crate::core::{Pull, RegistryLogins, Workload};
 use crate::runtime::RuntimeError;
 
 /// Interval between checks of a tag that is followed.
@@ -73,8 +73,8 @@ pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), Run
     match (workload.container.pull, existing) {
         (Pull::Never, None) => Err(unavailable("the engine does not have it and imagePullPolicy is Never".to_owned())),
         (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
-        (Pull::IfNotPresent, None) => pull_now(docker, workload).await.map_err(|error| unavailable(message(&error))),
-        (Pull::Always, existing) => match (pull_now(docker, workload).await, existing) {
+        (Pull::IfNotPresent, None) => pull_now(docker, &workload.image, &workload.registries).await.map_err(|error| unavailable(message(&error))),
+        (Pull::Always, existing) => match (pull_now(docker, &workload.image, &workload.registries).await, existing) {
             (Err(error), Some(_)) => {
                 let why = message(&error);
                 tracing::warn!(instance = %workload.id, image = %workload.image, "the image could not be pulled, so the local one is used: {why}");
@@ -85,9 +85,14 @@ pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), Run
     }
 }
 
-async fn pull_now(docker: &Docker, workload: &Workload) -> Result<(), bollard::errors::Error> {
-    let (name, tag) = split(&workload.image);
-    let credentials = workload.registries.login_for(&workload.image).map(|login| DockerCredentials {
+/// Pulls an image with the credentials of its registry.
+pub(super) async fn pull_now(
+    docker: &Docker,
+    reference: &str,
+    registries: &RegistryLogins,
+) -> Result<(), bollard::errors::Error> {
+    let (name, tag) = split(reference);
+    let credentials = registries.login_for(reference).map(|login| DockerCredentials {
         username: Some(login.username.clone()),
         password: Some(login.password.expose_secret().to_owned()),
         serveraddress: Some(login.registry.clone()),

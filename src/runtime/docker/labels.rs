@@ -12,6 +12,8 @@ const NAMESPACE: &str = "mai.dev/namespace";
 const UID: &str = "mai.dev/uid";
 const HASH: &str = "mai.dev/hash";
 const RECREATE_HASH: &str = "mai.dev/recreate-hash";
+/// Name of the job that a container runs, instead of a server.
+pub(super) const JOB: &str = "mai.dev/job";
 const STATE: &str = "mai.dev/state";
 const IMAGE_DIGEST: &str = "mai.dev/image-digest";
 const TOLERATED: &str = "mai.dev/tolerated";

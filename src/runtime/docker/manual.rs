@@ -79,8 +79,10 @@ impl Manual for DockerManual {
     fn stop<'a>(&'a self, target: &'a Target, _grace: Duration) -> ManualFuture<'a, bool> {
         Box::pin(async {
             let runtime = self.runtime().await?;
+            // It reads the data, on which a command is about to work.
+            let stopped_job = runtime.stop_job(&target.id).await?;
             if !runtime.runs(&target.id).await? {
-                return Ok(false);
+                return Ok(stopped_job);
             }
             runtime.apply(&target.id, &Action::Stop("a command works on its data".to_owned()), None).await?;
             Ok(true)

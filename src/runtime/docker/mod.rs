@@ -3,7 +3,8 @@
 //! The state of a container is in its name and its labels; memory only makes reading it cheap, and
 //! containers outlive this program. `observe` reads from the engine and compares the container with
 //! the workload field by field (`fields`). `replacement` decides the next step towards a goal,
-//! without memory; `steps` executes it. Messages of engines are recognised in `error` alone.
+//! without memory; `steps` executes it. `job` runs a job in a container next to that of the server.
+//! Messages of engines are recognised in `error` alone.
 
 mod administration;
 mod cache;
@@ -19,6 +20,10 @@ mod fields;
 mod foreign_container;
 mod image;
 mod inspect;
+mod job;
+mod job_container;
+mod job_end;
+mod job_user;
 mod labels;
 mod location;
 mod logs;
@@ -51,7 +56,7 @@ pub use self::manual::DockerManual;
 
 use self::engine::Engine;
 use self::replacement::Goal;
-use super::{Apply, Observe, RuntimeError, required};
+use super::{Apply, Observe, RuntimeError, job_request, required};
 use mai_contract::job::Outcome;
 
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
@@ -74,6 +79,7 @@ pub struct DockerOptions {
 pub struct DockerRuntime {
     engine: Arc<Engine>,
     _events: AbortOnDropHandle<()>,
+    _requests: AbortOnDropHandle<()>,
 }
 
 impl DockerRuntime {
@@ -88,7 +94,9 @@ impl DockerRuntime {
         let state_id = read_or_create_state_id(&state_dir).map_err(unusable)?;
         let engine = Arc::new(Engine::new(docker, state_dir, state_id).await?);
         let events = AbortOnDropHandle::new(tokio::spawn(events::follow(Arc::clone(&engine))));
-        Ok(Self { engine, _events: events })
+        let asked = Arc::clone(&engine);
+        let requests = tokio::spawn(async move { job_request::watch(&asked.changes, || asked.homes()).await });
+        Ok(Self { engine, _events: events, _requests: AbortOnDropHandle::new(requests) })
     }
 
     /// Connects to the engine for observation alone: the state directory need not exist and is not
@@ -166,12 +174,12 @@ impl Apply for DockerRuntime {
         }
     }
 
-    async fn start_job(&self, _: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
-        Err(RuntimeError::Unsupported(format!("job {} cannot run here", job.name)))
+    async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
+        self.engine.start_job(id, job).await
     }
 
-    async fn remove_job(&self, _: &InstanceId, _: &str, _: &Outcome) -> Result<(), RuntimeError> {
-        Ok(())
+    async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
+        self.engine.remove_job(id, name, outcome).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

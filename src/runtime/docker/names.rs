@@ -20,6 +20,8 @@ pub(super) struct Names {
     pub(super) next: String,
     /// The replaced container, retained until the new one is ready.
     pub(super) retained: String,
+    /// The container of a job on its data.
+    pub(super) job: String,
     /// The volume of the data.
     pub(super) data: String,
     /// The volume of the backups.
@@ -46,6 +48,7 @@ impl Names {
         Ok(Self {
             next: format!("{active}.next"),
             retained: format!("{active}.former"),
+            job: format!("{active}.job"),
             data: format!("{active}-data"),
             backups: format!("{active}-backups"),
             active,
@@ -73,12 +76,13 @@ mod tests {
             ("default", "abc"),
             ("default", "abc-next"),
             ("default", "abc-former"),
+            ("default", "abc-job"),
             ("default", "abc-data"),
             ("team", "abc"),
             ("default", "team-abc"),
         ] {
             let names = Names::new(&id(namespace, name)).unwrap();
-            for name in [names.active, names.next, names.retained] {
+            for name in [names.active, names.next, names.retained, names.job] {
                 assert!(seen.insert(name.clone()), "{name} names two containers");
             }
         }

@@ -19,8 +19,7 @@ use super::names::{Names, SHARED_NETWORK};
 use super::secrets::SecretFile;
 use super::{exits, image, ports, spec};
 use crate::core::{
-    Change, Effect, Field, InstanceId, Observed, ObservedJobs, Presence, Pull, Readiness, Retained, SecretDelivery,
-    Workload,
+    Change, Effect, Field, InstanceId, Observed, Presence, Pull, Readiness, Retained, SecretDelivery, Workload,
 };
 use crate::runtime::{RuntimeError, maintenance};
 use mai_contract::files::SECRETS_FILE;
@@ -79,8 +78,9 @@ impl Engine {
         }
         let retained = retained.map(|container| Retained { hash: written_hash(&container) });
         let maintenance = maintenance::holder(&self.home(&names));
+        let jobs = self.observe_jobs(id, &names, &all).await?;
         Ok(Observed {
-            jobs: ObservedJobs::default(),
+            jobs,
             presence,
             changes,
             missing,

@@ -39,15 +39,27 @@ pub(super) async fn give(
     container: &ContainerInspectResponse,
     directly: bool,
 ) -> Result<(), RuntimeError> {
+    give_to(docker, id, container, (USER, USER), &[DATA, BACKUPS], directly).await
+}
+
+/// Makes the volumes at `paths` of a container writable for `user`, as [`give`].
+pub(super) async fn give_to(
+    docker: &Docker,
+    id: &InstanceId,
+    container: &ContainerInspectResponse,
+    user: (u32, u32),
+    paths: &[&str],
+    directly: bool,
+) -> Result<(), RuntimeError> {
     let target = container.id.as_deref().unwrap_or_default();
     for mount in container.mounts.iter().flatten() {
-        let Some(path @ (DATA | BACKUPS)) = mount.destination.as_deref() else { continue };
+        let Some(path) = mount.destination.as_deref().filter(|path| paths.contains(path)) else { continue };
         let on_host = Path::new(mount.source.as_deref().unwrap_or_default());
         if directly && on_host.is_dir() {
             // Of a directory that a document names only the top is changed: it may contain other
             // data.
             let whole = mount.typ.as_deref() == Some("volume");
-            give_directly(on_host, whole).map_err(|source| RuntimeError::NotWritable {
+            give_directly(on_host, user, whole).map_err(|source| RuntimeError::NotWritable {
                 instance: id.to_string(),
                 path: on_host.display().to_string(),
                 source,
@@ -55,18 +67,20 @@ pub(super) async fn give(
             continue;
         }
         let look = async || top(docker, target, path).await.map_err(failed("inspection of the owner of a volume", id));
-        let Some(found) = look().await?.filter(|found| found.owner != Some(USER)) else { continue };
+        let Some(found) = look().await?.filter(|found| found.owner != Some(user.0)) else { continue };
         let options: UploadToContainerOptions = UploadToContainerOptionsBuilder::new().path(path).build();
-        let archive = bollard::body_full(directory_of_user(path, found.mode).into());
+        let archive = bollard::body_full(directory_of_user(path, user, found.mode).into());
         docker
             .upload_to_container(target, Some(options), archive)
             .await
             .map_err(failed("change of the owner of a volume", id))?;
-        if look().await?.is_some_and(|found| found.owner != Some(USER)) {
+        if look().await?.is_some_and(|found| found.owner != Some(user.0)) {
             return Err(RuntimeError::Unsupported(format!(
-                "{} of {id} does not belong to user {USER}, which its server runs as, and cannot be given to it from here; run: chown -R {USER}:{USER} {}",
+                "{} of {id} does not belong to user {uid}, which its server runs as, and cannot be given to it from here; run: chown -R {uid}:{gid} {}",
                 mount.name.as_deref().filter(|name| !name.is_empty()).unwrap_or("a directory"),
-                on_host.display()
+                on_host.display(),
+                uid = user.0,
+                gid = user.1
             )));
         }
     }
@@ -74,15 +88,15 @@ pub(super) async fn give(
 }
 
 /// Changes the owner of a directory, unless the server owns it already.
-fn give_directly(path: &Path, whole: bool) -> std::io::Result<()> {
-    if path.symlink_metadata()?.uid() == USER {
+fn give_directly(path: &Path, (user, group): (u32, u32), whole: bool) -> std::io::Result<()> {
+    if path.symlink_metadata()?.uid() == user {
         return Ok(());
     }
-    tracing::info!("{} is given to user {USER}", path.display());
+    tracing::info!("{} is given to user {user}", path.display());
     if whole {
-        return chown_tree(path, USER, USER).map(drop);
+        return chown_tree(path, user, group).map(drop);
     }
-    lchown(path, Some(USER), Some(USER))
+    lchown(path, Some(user), Some(group))
 }
 
 /// Changes the owner of everything in data and backups of a container to the user of its server.
@@ -134,7 +148,7 @@ fn give_place(id: &InstanceId, path: &Path, user: u32, group: u32) -> Result<Ent
 
 /// Returns user and group of a container as numbers; `None` if it names them. Without any it is
 /// root.
-fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
+pub(super) fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
     let text = container.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
     let (user, group) = text.split_once(':').unwrap_or((text, ""));
     let number = |text: &str, otherwise: u32| if text.is_empty() { Some(otherwise) } else { text.parse().ok() };
@@ -142,14 +156,20 @@ fn numbers(container: &ContainerInspectResponse) -> Option<(u32, u32)> {
     Some((user, number(group, user)?))
 }
 
-struct Top {
-    owner: Option<u32>,
+/// Owner and mode of a directory.
+pub(super) struct Top {
+    pub(super) owner: Option<u32>,
+    pub(super) group: Option<u32>,
     mode: u32,
 }
 
 /// Returns owner and mode of a directory inside a container, from the header of its archive; the
 /// rest is not read.
-async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>, bollard::errors::Error> {
+pub(super) async fn top(
+    docker: &Docker,
+    container: &str,
+    path: &str,
+) -> Result<Option<Top>, bollard::errors::Error> {
     let options: DownloadFromContainerOptions = DownloadFromContainerOptionsBuilder::new().path(path).build();
     let mut archive = Box::pin(docker.download_from_container(container, Some(options)));
     let mut block = Vec::new();
@@ -165,6 +185,7 @@ async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>
         let header = Header::from_byte_slice(block);
         Top {
             owner: header.uid().ok().and_then(|user| user.try_into().ok()),
+            group: header.gid().ok().and_then(|group| group.try_into().ok()),
             mode: header.mode().unwrap_or(0o755) & 0o7777,
         }
     }))
@@ -172,7 +193,7 @@ async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>
 
 /// Returns an archive of one entry: the directory it is unpacked in, with mode and owner. Engines
 /// skip an entry named `.`.
-fn directory_of_user(path: &str, mode: u32) -> Vec<u8> {
+fn directory_of_user(path: &str, (user, group): (u32, u32), mode: u32) -> Vec<u8> {
     let mut header = Header::new_ustar();
     // `Header::set_path` refuses a path that leads upwards.
     let name = format!("../{}/", path.rsplit('/').next().unwrap_or_default());
@@ -181,8 +202,8 @@ fn directory_of_user(path: &str, mode: u32) -> Vec<u8> {
     }
     header.set_entry_type(EntryType::Directory);
     header.set_mode(mode | 0o700);
-    header.set_uid(USER.into());
-    header.set_gid(USER.into());
+    header.set_uid(user.into());
+    header.set_gid(group.into());
     header.set_size(0);
     header.set_mtime(jiff::Timestamp::now().as_second().try_into().unwrap_or_default());
     header.set_cksum();
@@ -218,13 +239,13 @@ mod tests {
     #[test]
     fn directory_archive_is_read_by_tar() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), directory_of_user(DATA, 0o755)).unwrap();
+        std::fs::write(file.path(), directory_of_user(DATA, (USER, USER), 0o755)).unwrap();
         let listed = Command::new("tar").args(["--numeric-owner", "-P", "-tvf"]).arg(file.path()).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert!(listed.starts_with("drwxr-xr-x 65532/65532") && listed.trim_end().ends_with("../data/"), "{listed}");
 
         // Only the mode differs from what was asked for: the owner can always write.
-        let header = &directory_of_user(DATA, 0o055)[..BLOCK];
+        let header = &directory_of_user(DATA, (USER, USER), 0o055)[..BLOCK];
         let header = Header::from_byte_slice(header);
         assert_eq!((header.uid().unwrap(), header.mode().unwrap()), (65532, 0o755));
     }

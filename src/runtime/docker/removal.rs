@@ -12,8 +12,9 @@ use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
 impl Engine {
-    /// Removes the containers of an instance that is stopped.
+    /// Removes the containers of an instance that is stopped, and its job.
     pub(super) async fn remove_containers(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        self.remove_any_job(id).await?;
         self.log_kept_data(id).await?;
         self.reach(Goal::Remove, id).await?;
         self.remove_unused_secrets(id).await?;
@@ -24,6 +25,8 @@ impl Engine {
 
     /// Removes the volumes that were created for an instance.
     pub(super) async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        // It holds on to the volumes.
+        self.remove_any_job(id).await?;
         let names = Names::new(id)?;
         volumes::remove(&self.docker, id, &names, &self.home(&names), &self.state_id).await?;
         // Empty by now, unless another runtime keeps something in it.

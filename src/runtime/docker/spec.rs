@@ -119,14 +119,18 @@ fn environment(workload: &Workload) -> Vec<String> {
     values.chain(named).collect()
 }
 
-fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mount> {
-    let declared = &workload.container;
-    let volume = |target: &str, path: Option<&std::path::PathBuf>, volume: Option<&String>, own: &String| Mount {
+/// Returns the mount of a declared directory or volume, or of our `own` volume.
+pub(super) fn volume_mount(target: &str, path: Option<&Path>, volume: Option<&str>, own: &str) -> Mount {
+    Mount {
         target: Some(target.to_owned()),
-        source: Some(path.map_or_else(|| volume.unwrap_or(own).clone(), |path| path.display().to_string())),
+        source: Some(path.map_or_else(|| volume.unwrap_or(own).to_owned(), |path| path.display().to_string())),
         typ: Some(if path.is_some() { MountType::BIND } else { MountType::VOLUME }),
         ..Mount::default()
-    };
+    }
+}
+
+fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mount> {
+    let declared = &workload.container;
     let file = secrets.map(|file| Mount {
         target: Some(SECRETS_FILE.to_owned()),
         source: Some(file.display().to_string()),
@@ -135,8 +139,8 @@ fn mounts(workload: &Workload, names: &Names, secrets: Option<&Path>) -> Vec<Mou
         ..Mount::default()
     });
     [
-        volume(DATA, workload.data_path.as_ref(), declared.data_volume.as_ref(), &names.data),
-        volume(BACKUPS, workload.backups_path.as_ref(), declared.backups_volume.as_ref(), &names.backups),
+        volume_mount(DATA, workload.data_path.as_deref(), declared.data_volume.as_deref(), &names.data),
+        volume_mount(BACKUPS, workload.backups_path.as_deref(), declared.backups_volume.as_deref(), &names.backups),
     ]
     .into_iter()
     .chain(file)

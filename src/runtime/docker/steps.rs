@@ -206,7 +206,7 @@ impl Engine {
         Err(runtime_error("start", id.to_string(), error))
     }
 
-    async fn stop(&self, id: &InstanceId, container: &ContainerRef) -> Result<(), RuntimeError> {
+    pub(super) async fn stop(&self, id: &InstanceId, container: &ContainerRef) -> Result<(), RuntimeError> {
         let mut outcome = self.docker.stop_container(&container.id, None::<StopContainerOptions>).await;
         if outcome.as_ref().is_err_and(|error| classify(error) == EngineError::Paused) {
             self.docker.unpause_container(&container.id).await.map_err(failed("end of its pause", id))?;

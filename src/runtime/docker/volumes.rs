@@ -1,7 +1,7 @@
 //! Volumes and directories of an instance. They outlive its containers.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 use bollard::models::{Volume, VolumeCreateRequest};
@@ -10,82 +10,101 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use super::error::{EngineError, classify, failed, is_missing, unless_missing};
 use super::labels::{owner, read_owner, read_state};
 use super::names::Names;
-use crate::core::{InstanceId, Workload};
+use crate::core::{InstanceId, Location, Workload};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 
 /// Prefix of the file, next to the secrets of an instance, that records a volume created for it.
 const MADE: &str = "made-";
 
-/// Creates what is missing. A declared volume has to exist; a volume of our name has to be ours.
-pub(super) async fn ensure(
-    docker: &Docker,
-    workload: &Workload,
-    names: &Names,
-    home: &Path,
-    state: &str,
-    engine_sees_our_files: bool,
-) -> Result<(), RuntimeError> {
-    let id = &workload.id;
-    let declared = &workload.container;
-    let volumes = [
-        (&workload.data_path, &declared.data_volume, &names.data),
-        (&workload.backups_path, &declared.backups_volume, &names.backups),
-    ];
-    for (path, volume, own) in volumes {
+/// Places of the data of one instance.
+pub(super) struct Volumes<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) id: &'a InstanceId,
+    /// Directory of the instance's files.
+    pub(super) home: PathBuf,
+    /// Id of the state directory.
+    pub(super) state: &'a str,
+    /// This process sees the directories that documents name.
+    pub(super) engine_sees_our_files: bool,
+}
+
+impl Volumes<'_> {
+    /// Creates what is missing of a workload.
+    pub(super) async fn ensure_all(&self, workload: &Workload, names: &Names) -> Result<(), RuntimeError> {
+        let declared = &workload.container;
+        self.ensure(workload.data_path.as_deref(), declared.data_volume.as_deref(), &names.data).await?;
+        self.ensure(workload.backups_path.as_deref(), declared.backups_volume.as_deref(), &names.backups).await
+    }
+
+    /// Creates a place if it is missing. A declared volume has to exist; a volume of our name has to
+    /// be ours.
+    pub(super) async fn ensure(
+        &self,
+        path: Option<&Path>,
+        volume: Option<&str>,
+        own: &str,
+    ) -> Result<(), RuntimeError> {
+        let id = self.id;
         match (path, volume) {
-            (Some(path), _) if engine_sees_our_files => {
+            (Some(path), _) if self.engine_sees_our_files => {
                 std::fs::create_dir_all(path).map_err(|source| RuntimeError::NotWritable {
                     instance: id.to_string(),
                     path: path.display().to_string(),
                     source,
-                })?;
+                })
             }
-            (Some(_), _) => {}
-            (None, Some(name)) => {
-                if find(docker, id, name).await?.is_none() {
-                    return Err(RuntimeError::Unsupported(format!(
-                        "volume {name} of {id} does not exist; create it (docker volume create {name}) or remove volumeName from spec.storage"
-                    )));
-                }
-            }
-            (None, None) => ensure_own(docker, id, own, home, state).await?,
+            (Some(_), _) => Ok(()),
+            (None, Some(name)) => match find(self.docker, id, name).await? {
+                Some(_) => Ok(()),
+                None => Err(RuntimeError::Unsupported(format!(
+                    "volume {name} of {id} does not exist; create it (docker volume create {name}) or remove volumeName from spec.storage"
+                ))),
+            },
+            (None, None) => self.ensure_own(own).await,
         }
     }
-    Ok(())
-}
 
-async fn ensure_own(
-    docker: &Docker,
-    id: &InstanceId,
-    name: &str,
-    home: &Path,
-    state: &str,
-) -> Result<(), RuntimeError> {
-    let taken = || RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") };
-    let own = |volume: &Volume| if is_of(volume, id, state) { Ok(()) } else { Err(taken()) };
-    let mark = home.join(format!("{MADE}{name}"));
-    if mark.exists() {
-        if let Some(volume) = find(docker, id, name).await? {
-            return own(&volume);
+    /// Returns where a place is on the engine's machine; `None` if it does not exist.
+    pub(super) async fn place(&self, declared: &Location, own: &str) -> Result<Option<PathBuf>, RuntimeError> {
+        if let Some(path) = &declared.path {
+            let exists = !self.engine_sees_our_files || path.is_dir();
+            return Ok(exists.then(|| path.clone()));
         }
-        // An administrator who misses data has to know that somebody else removed the volume.
-        tracing::warn!(instance = %id, "volume {name} did not exist any more and was created again, empty; to get the data back, stop {id} and restore a backup");
+        let found = match &declared.volume {
+            Some(name) => find(self.docker, self.id, name).await?,
+            None => find(self.docker, self.id, own).await?.filter(|volume| is_of(volume, self.id, self.state)),
+        };
+        Ok(found.map(|volume| PathBuf::from(volume.mountpoint)))
     }
-    let request = VolumeCreateRequest {
-        name: Some(name.to_owned()),
-        labels: Some(owner(id, state).into_iter().collect()),
-        ..VolumeCreateRequest::default()
-    };
-    // Engines return an existing volume of that name, and refuse only one that differs.
-    let volume = docker.create_volume(request).await.map_err(|error| match classify(&error) {
-        EngineError::Conflict => taken(),
-        _ => failed("creation of a volume", id)(error),
-    })?;
-    own(&volume)?;
-    // Without the record, only the warning above is lost.
-    let _ = std::fs::create_dir_all(home).and_then(|()| std::fs::write(mark, ""));
-    Ok(())
+
+    async fn ensure_own(&self, name: &str) -> Result<(), RuntimeError> {
+        let Self { docker, id, home, state, .. } = self;
+        let taken = || RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") };
+        let own = |volume: &Volume| if is_of(volume, id, state) { Ok(()) } else { Err(taken()) };
+        let mark = home.join(format!("{MADE}{name}"));
+        if mark.exists() {
+            if let Some(volume) = find(docker, id, name).await? {
+                return own(&volume);
+            }
+            // An administrator who misses data has to know that somebody else removed the volume.
+            tracing::warn!(instance = %id, "volume {name} did not exist any more and was created again, empty; to get the data back, stop {id} and restore a backup");
+        }
+        let request = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(owner(id, state).into_iter().collect()),
+            ..VolumeCreateRequest::default()
+        };
+        // Engines return an existing volume of that name, and refuse only one that differs.
+        let volume = docker.create_volume(request).await.map_err(|error| match classify(&error) {
+            EngineError::Conflict => taken(),
+            _ => failed("creation of a volume", id)(error),
+        })?;
+        own(&volume)?;
+        // Without the record, only the warning above is lost.
+        let _ = std::fs::create_dir_all(home).and_then(|()| std::fs::write(mark, ""));
+        Ok(())
+    }
 }
 
 /// Returns whether a volume belongs to an instance. It outlives its document, and a later document

@@ -1,0 +1,69 @@
+//! The user of a job: that of the server, so that it may read the data and what it leaves behind
+//! belongs to the server.
+
+use std::os::unix::fs::MetadataExt;
+
+use mai_contract::files::{DATA, USER};
+
+use super::engine::Engine;
+use super::error::failed;
+use super::names::Names;
+use super::owner;
+use crate::core::{InstanceId, Location};
+use crate::runtime::RuntimeError;
+
+/// Capabilities of a job of a server that runs as root: the files may belong to others, and so do
+/// those that SQLite creates next to a database. A server has them, too, and more.
+const OF_ROOT: [&str; 3] = ["CHOWN", "DAC_OVERRIDE", "FOWNER"];
+
+/// User and group of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JobUser {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+impl JobUser {
+    /// That of our own image.
+    pub(super) const OURS: Self = Self { uid: USER, gid: USER };
+
+    /// Returns the capabilities it keeps.
+    pub(super) fn capabilities(self) -> Vec<String> {
+        if self.uid == 0 { OF_ROOT.map(str::to_owned).into() } else { Vec::new() }
+    }
+}
+
+impl Engine {
+    /// Returns the user of the server of an instance, where it is known before a container of the
+    /// job exists: from the container of the server, or else from the data on this machine.
+    pub(super) async fn known_user(
+        &self,
+        id: &InstanceId,
+        names: &Names,
+        data: &Location,
+    ) -> Result<Option<JobUser>, RuntimeError> {
+        if let Some(server) = &self.containers(id, names).await?.active
+            && let Some(inspected) = self.inspect(id, server).await?
+            && let Some((uid, gid)) = owner::numbers(&inspected)
+        {
+            return Ok(Some(JobUser { uid, gid }));
+        }
+        if !self.owns_engine_files {
+            return Ok(None);
+        }
+        let place = self.volumes(id, names).place(data, &names.data).await?;
+        let top = place.and_then(|place| place.metadata().ok());
+        Ok(top.map(|top| JobUser { uid: top.uid(), gid: top.gid() }))
+    }
+
+    /// Returns the owner of the data that a container mounts.
+    pub(super) async fn owner_of_data(
+        &self,
+        id: &InstanceId,
+        container: &str,
+    ) -> Result<Option<JobUser>, RuntimeError> {
+        let top = owner::top(&self.docker, container, DATA).await;
+        let top = top.map_err(failed("inspection of the owner of a volume", id))?;
+        Ok(top.and_then(|top| Some(JobUser { uid: top.owner?, gid: top.group? })))
+    }
+}
