@@ -206,6 +206,11 @@ fn job_that_ends_without_an_outcome_says_why() {
     assert!(cause.contains("signal 9"), "{cause}");
     client.remove(NAME);
 
+    client.start(&client.job("", |job| job.image = Some("fixture:broken".to_owned()))).unwrap();
+    let cause = client.wait_lost();
+    assert!(cause.contains("fixture:broken holds no mai") && cause.contains("/nothing"), "{cause}");
+    client.remove(NAME);
+
     client.start(&client.job("crash", |_| {})).unwrap();
     let cause = client.wait_lost();
     assert!(cause.contains("exit code 9") && cause.contains("[secret]") && !cause.contains(SECRET), "{cause}");
@@ -223,7 +228,6 @@ fn job_that_cannot_start_says_why_and_leaves_nothing() {
         client.assert_nothing_left();
     };
     let image = |image: &str| client.job("", |job| job.image = Some(image.to_owned()));
-    says(&["/nothing"], image("fixture:broken"));
     says(&["nowhere:1", "--helper-image", "Never"], image("nowhere:1"));
     says(&["--helper-image"], client.job("", |job| job.image = None));
     says(&["/no/such/directory", "spec.backup"], client.job("", |job| job.directories.push("/no/such/directory".into())));

@@ -15,8 +15,10 @@ use crate::runtime::job_files::last_message;
 pub(super) const PROGRESS_LINES: &str = "10";
 /// Lines at the end of a log that are read when it has ended.
 pub(super) const END_LINES: &str = "100";
+/// Exit codes with which the engine reports that the image has no such program.
+const NO_PROGRAM: [i32; 2] = [126, 127];
 /// Exit code of a program that does not know its arguments.
-const UNKNOWN_ARGUMENTS: i64 = 2;
+const UNKNOWN_ARGUMENTS: i32 = 2;
 
 /// The end of a log.
 pub(super) struct LogEnd {
@@ -68,7 +70,10 @@ fn cause_of_end(state: &ContainerState, image: &str) -> String {
         (_, Some(signal)) => format!(
             "signal {signal} ended the job, as when the engine is restarted, somebody stops it, or the machine is out of memory"
         ),
-        (Some(code), None) if i64::from(code) == UNKNOWN_ARGUMENTS => {
+        (Some(code), None) if NO_PROGRAM.contains(&code) => {
+            format!("image {image} holds no mai that could run the job (exit code {code})")
+        }
+        (Some(code), None) if code == UNKNOWN_ARGUMENTS => {
             format!("the mai in image {image} does not know such a job (exit code {code}): the image is older than this mai")
         }
         (Some(code), None) => format!("the job ended with exit code {code} and without an outcome"),
@@ -90,6 +95,7 @@ mod tests {
             (true, Some(137), "more than 256 MiB"),
             (false, Some(137), "signal 9"),
             (false, Some(2), "image mai:1 does not know"),
+            (false, Some(127), "image mai:1 holds no mai"),
             (false, Some(101), "exit code 101"),
             (false, None, "without an outcome"),
         ] {
