@@ -5,20 +5,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::KillContainerOptions;
-use mai_contract::job::Outcome;
-use mai_operator::core::{InstanceId, JobRequest};
-use mai_operator::runtime::JobRequestFile;
 use serde_json::Value;
 
 use super::engine;
-use super::environment::{Environment, inspect};
-use super::proxy::{Cut, Proxy};
+use super::environment::Environment;
 
 use crate::fixtures::compose::{Compose, http, wait_until};
 use crate::fixtures::s3::{COPIES, Place, S3Server};
 
-const NAME: &str = "20261130-020000-1f2e3d";
 /// Due once a year, so that only what a test asks for is made.
 const SELDOM: &str = "  backup: {schedule: \"0 2 1 1 *\"}\n";
 
@@ -182,169 +176,5 @@ fn scheduled_backup_is_made_and_counted() {
     wait(&first);
     assert_eq!(stored(&env.volume("backups"), ".verified.json").len(), 1, "one is kept");
     assert_eq!(env.run().unwrap(), run);
-    compose.stop();
-}
-
-/// A client whose job does what it is told, with a request for one.
-struct Asked {
-    env: Environment,
-    file: JobRequestFile,
-    id: InstanceId,
-}
-
-impl Asked {
-    fn new(name: &str) -> (Self, Compose) {
-        let env = Environment::new(name);
-        let compose = env.up(SELDOM);
-        let labels = env.inspect().unwrap().config.unwrap().labels.unwrap();
-        let id = InstanceId { namespace: "default".into(), name: name.into(), uid: labels["mai.dev/uid"].clone() };
-        let file = JobRequestFile::new(&env.workspace.state.join("instances").join(name));
-        (Self { env, file, id }, compose)
-    }
-
-    /// Asks for a job that goes on until it is released.
-    fn ask(&self, name: &str) {
-        let request = JobRequest { name: name.to_owned(), reason: "hold".to_owned() };
-        self.file.ask(&self.id, &request).unwrap();
-    }
-
-    fn container(&self) -> String {
-        format!("{}.job", self.env.container())
-    }
-
-    fn runs(&self) -> bool {
-        let state = inspect(&self.container()).and_then(|container| container.state);
-        state.is_some_and(|state| state.running == Some(true))
-    }
-
-    fn wait_running(&self, compose: &Compose) {
-        wait_until(|| format!("a running job; {}", compose.output()), || self.runs().then_some(()));
-    }
-
-    fn release(&self) {
-        std::fs::write(self.env.volume("backups").join("release"), "").unwrap();
-    }
-
-    fn wait_answer(&self, name: &str, compose: &Compose) -> String {
-        let answer = || self.file.take_answer(name).unwrap();
-        match wait_until(|| format!("an answer to {name}; {}", compose.output()), answer) {
-            Outcome::Failed { message } => message,
-            made @ Outcome::Backup(_) => panic!("{made:?}"),
-        }
-    }
-
-    fn wait_removed(&self) {
-        let directory = self.env.workspace.state.join("instances").join(&self.env.name).join("job");
-        let gone = || (inspect(&self.container()).is_none() && !directory.exists()).then_some(());
-        wait_until(|| "the removal of the job".into(), gone);
-    }
-}
-
-#[test]
-fn killed_job_is_reported_and_its_server_untouched() {
-    let _shared = engine::shared();
-    let (asked, compose) = Asked::new("struck");
-    let run = asked.env.run().unwrap();
-    asked.ask(NAME);
-    asked.wait_running(&compose);
-    engine::with_docker(async |docker| {
-        docker.kill_container(&asked.container(), None::<KillContainerOptions>).await.unwrap();
-    });
-    let message = asked.wait_answer(NAME, &compose);
-    assert!(message.contains("signal 9"), "{message}");
-    let shown = asked.env.workspace.wait_for_reason("struck", "BackupHealthy", "BackupFailed");
-    assert!(shown.contains("signal 9"), "{shown}");
-    asked.wait_removed();
-    asked.env.assert_unchanged(&run);
-    compose.stop();
-}
-
-#[test]
-fn reconciler_killed_during_a_backup_is_followed_by_one_that_ends_it() {
-    let _shared = engine::shared();
-    let (asked, mut compose) = Asked::new("orphaned");
-    let run = asked.env.run().unwrap();
-    asked.ask(NAME);
-    asked.wait_running(&compose);
-    let job = inspect(&asked.container()).unwrap().id;
-    compose.kill();
-    let mut compose = asked.env.compose();
-    asked.env.wait_for("Ready");
-    assert_eq!(inspect(&asked.container()).unwrap().id, job);
-    compose.kill();
-    // It ends while nobody watches.
-    asked.release();
-    wait_until(|| "its end".into(), || (!asked.runs()).then_some(()));
-    let compose = asked.env.compose();
-    assert_eq!(asked.wait_answer(NAME, &compose), "1 starts, 0 secrets");
-    asked.wait_removed();
-    asked.env.assert_unchanged(&run);
-    compose.stop();
-}
-
-#[test]
-fn reconciler_killed_at_any_call_of_a_backup_leaves_nothing_behind() {
-    let _shared = engine::shared();
-    let (asked, compose) = Asked::new("cut-off");
-    compose.stop();
-    asked.release();
-    let mut number = 0;
-    let mut make_through = |cut: Cut, calls: usize| {
-        number += 1;
-        let name = format!("20261130-0300{number:02}-1f2e3d");
-        let proxy = Proxy::start(cut);
-        asked.ask(&name);
-        let mut compose = asked.env.compose_on(&proxy.host());
-        if cut == Cut::Never {
-            asked.wait_answer(&name, &compose);
-            asked.wait_removed();
-            compose.stop();
-            return proxy.changes();
-        }
-        wait_until(|| format!("call {calls}; {}", compose.output()), || (proxy.changes().len() >= calls).then_some(()));
-        compose.kill();
-        let compose = asked.env.compose();
-        asked.wait_answer(&name, &compose);
-        asked.wait_removed();
-        compose.stop();
-        proxy.changes()
-    };
-    let calls = make_through(Cut::Never, 0);
-    assert!(calls.len() >= 3, "{calls:?}");
-    for at in 1..=calls.len() {
-        make_through(Cut::Before(at), at);
-        make_through(Cut::After(at), at);
-    }
-    assert_eq!(asked.env.starts(), 1, "the server was started again");
-}
-
-#[test]
-fn engine_restart_during_a_backup_is_reported() {
-    let _alone = engine::alone();
-    let (asked, compose) = Asked::new("unplugged");
-    let run = asked.env.run().unwrap();
-    asked.ask(NAME);
-    asked.wait_running(&compose);
-    engine::send("restart");
-    let message = asked.wait_answer(NAME, &compose);
-    assert!(message.contains("ended the job") || message.contains("exit code"), "{message}");
-    asked.env.wait_for_another(&run);
-    asked.wait_removed();
-    asked.release();
-    asked.ask("20261130-030000-1f2e3d");
-    let message = asked.wait_answer("20261130-030000-1f2e3d", &compose);
-    assert!(message.contains("starts"), "{message}");
-    compose.stop();
-}
-
-#[test]
-fn removed_document_takes_its_job_along() {
-    let _shared = engine::shared();
-    let (asked, compose) = Asked::new("withdrawn");
-    asked.ask(NAME);
-    asked.wait_running(&compose);
-    asked.env.workspace.remove("instance.yaml");
-    wait_until(|| format!("no container; {}", compose.output()), || asked.env.containers().is_empty().then_some(()));
-    asked.wait_removed();
     compose.stop();
 }

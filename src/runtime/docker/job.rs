@@ -302,10 +302,12 @@ impl Engine {
         Ok(true)
     }
 
+    /// Stops a job and removes its files, and last the container that they are found by.
     async fn end(&self, id: &InstanceId, names: &Names, job: &JobContainer) -> Result<(), RuntimeError> {
         if job.reference.is_running {
             self.stop(id, &job.reference).await?;
         }
+        JobFiles::new(&self.home(names)).remove().map_err(not_removed(id))?;
         let removed = self.remove(id, names, &job.reference).await;
         self.cache.forget();
         removed
