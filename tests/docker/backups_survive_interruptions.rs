@@ -63,10 +63,13 @@ impl Asked {
         }
     }
 
-    fn wait_removed(&self) {
+    fn wait_removed(&self, compose: &Compose) {
         let directory = self.env.workspace.state.join("instances").join(&self.env.name).join("job");
-        let gone = || (inspect(&self.container()).is_none() && !directory.exists()).then_some(());
-        wait_until(|| "the removal of the job".into(), gone);
+        let left = || (inspect(&self.container()).and_then(|container| container.state), directory.exists());
+        wait_until(
+            || format!("the removal of the job; {:?} is left; {}", left(), compose.output()),
+            || (left() == (None, false)).then_some(()),
+        );
     }
 }
 
@@ -84,7 +87,7 @@ fn killed_job_is_reported_and_its_server_untouched() {
     assert!(message.contains("signal 9"), "{message}");
     let shown = asked.env.workspace.wait_for_reason("struck", "BackupHealthy", "BackupFailed");
     assert!(shown.contains("signal 9"), "{shown}");
-    asked.wait_removed();
+    asked.wait_removed(&compose);
     asked.env.assert_unchanged(&run);
     compose.stop();
 }
@@ -107,7 +110,7 @@ fn reconciler_killed_during_a_backup_is_followed_by_one_that_ends_it() {
     wait_until(|| "its end".into(), || (!asked.runs()).then_some(()));
     let compose = asked.env.compose();
     assert_eq!(asked.wait_answer(NAME, &compose), "1 starts, 0 secrets");
-    asked.wait_removed();
+    asked.wait_removed(&compose);
     asked.env.assert_unchanged(&run);
     compose.stop();
 }
@@ -127,7 +130,7 @@ fn reconciler_killed_at_any_call_of_a_backup_leaves_nothing_behind() {
         let mut compose = asked.env.compose_on(&proxy.host());
         if cut == Cut::Never {
             asked.wait_answer(&name, &compose);
-            asked.wait_removed();
+            asked.wait_removed(&compose);
             compose.stop();
             return proxy.changes();
         }
@@ -135,7 +138,7 @@ fn reconciler_killed_at_any_call_of_a_backup_leaves_nothing_behind() {
         compose.kill();
         let compose = asked.env.compose();
         asked.wait_answer(&name, &compose);
-        asked.wait_removed();
+        asked.wait_removed(&compose);
         compose.stop();
         proxy.changes()
     };
@@ -159,7 +162,7 @@ fn engine_restart_during_a_backup_is_reported() {
     let message = asked.wait_answer(NAME, &compose);
     assert!(message.contains("ended the job") || message.contains("exit code"), "{message}");
     asked.env.wait_for_another(&run);
-    asked.wait_removed();
+    asked.wait_removed(&compose);
     asked.release();
     asked.ask("20261130-030000-1f2e3d");
     let message = asked.wait_answer("20261130-030000-1f2e3d", &compose);
@@ -175,6 +178,6 @@ fn removed_document_takes_its_job_along() {
     asked.wait_running(&compose);
     asked.env.workspace.remove("instance.yaml");
     wait_until(|| format!("no container; {}", compose.output()), || asked.env.containers().is_empty().then_some(()));
-    asked.wait_removed();
+    asked.wait_removed(&compose);
     compose.stop();
 }

@@ -313,6 +313,18 @@ impl Engine {
         removed
     }
 
+    /// Removes the files of a job that has no container, as an interrupted start or removal leaves
+    /// them. Only for the program that starts jobs, between two of its steps.
+    pub(super) fn remove_left_files(&self, id: &InstanceId) {
+        let Ok(names) = Names::new(id) else { return };
+        let files = JobFiles::new(&self.home(&names));
+        if files.directory.exists()
+            && let Err(error) = files.remove()
+        {
+            tracing::warn!(instance = %id, "{} cannot be removed: {error}", files.directory.display());
+        }
+    }
+
     /// Returns every container of the engine as it is now.
     async fn all_containers(&self, id: &InstanceId) -> Result<Vec<ContainerSummary>, RuntimeError> {
         inspect::list_containers(&self.docker).await.map_err(failed("list of the containers", id))

@@ -142,7 +142,11 @@ impl Observe for DockerRuntime {
     }
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
-        self.engine.observe(id, workload).await
+        let observed = self.engine.observe(id, workload).await?;
+        if observed.jobs.current.is_none() {
+            self.engine.remove_left_files(id);
+        }
+        Ok(observed)
     }
 }
 
