@@ -156,7 +156,10 @@ fn job_has_few_rights_and_leaves_its_server_alone() {
     client.start(&client.job("hold", |_| {})).unwrap();
     let half = Progress { step: Step::Store, done: 1, total: 2 };
     let running = JobState::Running { progress: Some(half) };
-    wait_until(|| format!("progress; it is {:?}", client.state()), || (client.state().as_ref() == Some(&running)).then_some(()));
+    wait_until(
+        || format!("progress; it is {:?}", client.state()),
+        || (client.state().as_ref() == Some(&running)).then_some(()),
+    );
     let container = inspect(&client.container()).unwrap();
     let shown = json(&container);
     let host = &shown["HostConfig"];
@@ -230,7 +233,10 @@ fn job_that_cannot_start_says_why_and_leaves_nothing() {
     let image = |image: &str| client.job("", |job| job.image = Some(image.to_owned()));
     says(&["127.0.0.1:1/nowhere:1", "--helper-image"], image("127.0.0.1:1/nowhere:1"));
     says(&["--helper-image"], client.job("", |job| job.image = None));
-    says(&["/no/such/directory", "spec.backup"], client.job("", |job| job.directories.push("/no/such/directory".into())));
+    says(
+        &["/no/such/directory", "spec.backup"],
+        client.job("", |job| job.directories.push("/no/such/directory".into())),
+    );
     let nowhere = client.job("", |job| job.storage.data.volume = Some("no-such-volume".to_owned()));
     says(&["no-such-volume"], nowhere);
 
@@ -257,13 +263,19 @@ fn start_of_a_job_killed_at_any_call_is_completed() {
         let proxy = Proxy::start(cut);
         let through = async {
             let docker = open(&client.env, proxy.host()).await;
-            docker.start_job(&client.id, &client.job("hold", |job| {
-                let Order::Backup(order) = &mut job.order;
-                order.destinations.push(destination(bucket()));
-            })).await
+            docker
+                .start_job(
+                    &client.id,
+                    &client.job("hold", |job| {
+                        let Order::Backup(order) = &mut job.order;
+                        order.destinations.push(destination(bucket()));
+                    }),
+                )
+                .await
         };
         // A call that is never answered stands for a process that is killed.
-        let killed = client.runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(5), through).await });
+        let killed =
+            client.runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(5), through).await });
         drop(killed);
         proxy.changes()
     };
@@ -279,7 +291,10 @@ fn start_of_a_job_killed_at_any_call_is_completed() {
                 other => panic!("{cut:?} of {calls:?}: {other:?}"),
             }
             client.start(&client.job("hold", |_| {})).unwrap();
-            wait_until(|| format!("a job after {cut:?}"), || matches!(client.state(), Some(JobState::Running { .. })).then_some(()));
+            wait_until(
+                || format!("a job after {cut:?}"),
+                || matches!(client.state(), Some(JobState::Running { .. })).then_some(()),
+            );
             client.remove(NAME);
             client.assert_nothing_left();
         }

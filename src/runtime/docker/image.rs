@@ -73,7 +73,9 @@ pub(super) async fn pull(docker: &Docker, workload: &Workload) -> Result<(), Run
     match (workload.container.pull, existing) {
         (Pull::Never, None) => Err(unavailable("the engine does not have it and imagePullPolicy is Never".to_owned())),
         (Pull::Never | Pull::IfNotPresent, Some(_)) => Ok(()),
-        (Pull::IfNotPresent, None) => pull_now(docker, &workload.image, &workload.registries).await.map_err(|error| unavailable(message(&error))),
+        (Pull::IfNotPresent, None) => {
+            pull_now(docker, &workload.image, &workload.registries).await.map_err(|error| unavailable(message(&error)))
+        }
         (Pull::Always, existing) => match (pull_now(docker, &workload.image, &workload.registries).await, existing) {
             (Err(error), Some(_)) => {
                 let why = message(&error);

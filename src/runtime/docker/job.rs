@@ -35,7 +35,9 @@ impl Engine {
             None
         });
         let current = match JobContainer::find(id, all) {
-            Some(job) => self.state(id, &JobFiles::new(&home), &job).await?.map(|state| ObservedJob { name: job.job, state }),
+            Some(job) => {
+                self.state(id, &JobFiles::new(&home), &job).await?.map(|state| ObservedJob { name: job.job, state })
+            }
             None => None,
         };
         Ok(ObservedJobs { current, request })
@@ -209,11 +211,12 @@ impl Engine {
         let body = job_container::container(id, &self.state_id, job, names, user, &files.directory);
         let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&names.job).build();
         let _permit = self.creations.acquire().await;
-        let created = self.docker.create_container(Some(options), body).await.map_err(|error| match classify(&error) {
-            EngineError::Conflict => name_taken(id, names),
-            EngineError::DirectoryMissing => refused(id, no_directory(&message(&error))),
-            _ => failed("creation of the container of a job", id)(error),
-        })?;
+        let created =
+            self.docker.create_container(Some(options), body).await.map_err(|error| match classify(&error) {
+                EngineError::Conflict => name_taken(id, names),
+                EngineError::DirectoryMissing => refused(id, no_directory(&message(&error))),
+                _ => failed("creation of the container of a job", id)(error),
+            })?;
         self.cache.forget();
         Ok(ContainerRef { id: created.id, name: names.job.clone(), is_running: false, awaits_restart: false })
     }
@@ -259,12 +262,7 @@ impl Engine {
     }
 
     /// Answers the request of this name, ends the job of this name and removes all of it.
-    pub(super) async fn remove_job(
-        &self,
-        id: &InstanceId,
-        name: &str,
-        outcome: &Outcome,
-    ) -> Result<(), RuntimeError> {
+    pub(super) async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
         let names = Names::new(id)?;
         let home = self.home(&names);
         // First: a job that is removed and still requested would be started again.

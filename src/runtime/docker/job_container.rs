@@ -104,17 +104,11 @@ pub(super) fn container(
             cpu_shares: Some(CPU_SHARES),
             oom_score_adj: Some(OOM_SCORE),
             pids_limit: Some(PROCESSES),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             init: Some(true),
             privileged: Some(false),
             readonly_rootfs: Some(true),
-            tmpfs: Some(HashMap::from([(
-                "/tmp".to_owned(),
-                "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned(),
-            )])),
+            tmpfs: Some(HashMap::from([("/tmp".to_owned(), "rw,noexec,nosuid,nodev,size=64m,mode=1777".to_owned())])),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(user.capabilities()).filter(|capabilities| !capabilities.is_empty()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -122,7 +116,9 @@ pub(super) fn container(
             log_config: Some(HostConfigLogConfig {
                 typ: Some("json-file".to_owned()),
                 config: Some(
-                    [("max-size", "1m"), ("max-file", "2")].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                    [("max-size", "1m"), ("max-file", "2")]
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
                 ),
             }),
             network_mode: Some(if goes_out { SHARED_NETWORK } else { "none" }.to_owned()),
@@ -142,8 +138,7 @@ pub(super) fn needs_network(order: &Order) -> bool {
 /// Returns the arguments of our program; the image's entrypoint is the program.
 fn command() -> Vec<String> {
     let (order, secrets) = (format!("{FILES}/order.json"), format!("{FILES}/secrets"));
-    let arguments =
-        ["job", "--order", &order, "--data", DATA, "--backups", BACKUPS, "--secrets", &secrets];
+    let arguments = ["job", "--order", &order, "--data", DATA, "--backups", BACKUPS, "--secrets", &secrets];
     arguments.map(str::to_owned).into()
 }
 

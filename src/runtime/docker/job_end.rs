@@ -74,7 +74,9 @@ fn cause_of_end(state: &ContainerState, image: &str) -> String {
             format!("image {image} holds no mai that could run the job (exit code {code})")
         }
         (Some(code), None) if code == UNKNOWN_ARGUMENTS => {
-            format!("the mai in image {image} does not know such a job (exit code {code}): the image is older than this mai")
+            format!(
+                "the mai in image {image} does not know such a job (exit code {code}): the image is older than this mai"
+            )
         }
         (Some(code), None) => format!("the job ended with exit code {code} and without an outcome"),
         (None, None) => "the job ended without an outcome".to_owned(),

@@ -165,11 +165,7 @@ pub(super) struct Top {
 
 /// Returns owner and mode of a directory inside a container, from the header of its archive; the
 /// rest is not read.
-pub(super) async fn top(
-    docker: &Docker,
-    container: &str,
-    path: &str,
-) -> Result<Option<Top>, bollard::errors::Error> {
+pub(super) async fn top(docker: &Docker, container: &str, path: &str) -> Result<Option<Top>, bollard::errors::Error> {
     let options: DownloadFromContainerOptions = DownloadFromContainerOptionsBuilder::new().path(path).build();
     let mut archive = Box::pin(docker.download_from_container(container, Some(options)));
     let mut block = Vec::new();

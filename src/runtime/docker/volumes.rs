@@ -47,13 +47,9 @@ impl Volumes<'_> {
     ) -> Result<(), RuntimeError> {
         let id = self.id;
         match (path, volume) {
-            (Some(path), _) if self.engine_sees_our_files => {
-                std::fs::create_dir_all(path).map_err(|source| RuntimeError::NotWritable {
-                    instance: id.to_string(),
-                    path: path.display().to_string(),
-                    source,
-                })
-            }
+            (Some(path), _) if self.engine_sees_our_files => std::fs::create_dir_all(path).map_err(|source| {
+                RuntimeError::NotWritable { instance: id.to_string(), path: path.display().to_string(), source }
+            }),
             (Some(_), _) => Ok(()),
             (None, Some(name)) => match find(self.docker, id, name).await? {
                 Some(_) => Ok(()),
