@@ -338,6 +338,10 @@ impl Committing<'_> {
             Err(BackupError::Stopped) => {
                 return StoreResult::Stored("it was not verified, since the job was stopped".to_owned());
             }
+            // Keys that may only write keep backups safe from whoever takes this machine.
+            Err(BackupError::Store(error @ StoreError::Refused { .. })) => {
+                return StoreResult::Stored(format!("it was not read back: {error}"));
+            }
             Err(error) => return StoreResult::Failed(error.to_string()),
         };
         if let Err(error) = put(store, &ObjectKind::Verification.name(&summary.id), &verification).await {

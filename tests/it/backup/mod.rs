@@ -2,6 +2,7 @@
 //! destinations of backups.
 
 mod buckets_keep_whole_objects;
+mod destinations_fail_alone;
 mod directories_keep_whole_files;
 mod job;
 mod killed_jobs_leave_nothing;
