@@ -127,7 +127,7 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// What an archive is read for.
+/// Task of reading one archive.
 pub(crate) struct Request<'a> {
     /// Its summary, where there is one: whatever is in the archive must agree with it.
     pub(crate) summary: Option<&'a Summary>,

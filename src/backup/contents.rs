@@ -1,4 +1,4 @@
-//! What was found in an archive while it was read, and its comparison with the manifest.
+//! Members that were found in an archive while it was read, and their comparison with the manifest.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};

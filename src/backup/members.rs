@@ -64,7 +64,7 @@ impl From<io::Error> for MemberError {
     }
 }
 
-/// What the extension headers before a member say about it.
+/// Properties of a member that extension headers before it declare.
 #[derive(Default)]
 struct Extensions {
     path: Option<Vec<u8>>,

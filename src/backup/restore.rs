@@ -268,3 +268,53 @@ impl Sink for Nowhere {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mai_contract::job::Subject;
+
+    use super::*;
+    use crate::summary::{ArchiveInfo, FORMAT, Verification};
+
+    fn entry(day: u32, is_verified: bool) -> CatalogEntry {
+        let taken_at: Timestamp = format!("2026-11-{day:02}T02:00:00Z").parse().unwrap();
+        let id = BackupId::new(taken_at, day);
+        let verification =
+            Verification { format: FORMAT, id: id.clone(), verified_at: taken_at, extent: Extent::Content };
+        let summary = Summary {
+            format: FORMAT,
+            id,
+            instance: Subject { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() },
+            taken_at,
+            reason: "test".to_owned(),
+            image: None,
+            mai_version: "0.1.0".to_owned(),
+            archive: ArchiveInfo { name: String::new(), bytes: 0, sha256: String::new() },
+            manifest_sha256: String::new(),
+            data_bytes: 0,
+            files: 0,
+            databases: 0,
+            recipients: Vec::new(),
+            missing_secrets: Vec::new(),
+        };
+        CatalogEntry { summary, verification: is_verified.then_some(verification) }
+    }
+
+    #[test]
+    fn wanted_backup_is_the_newest_that_fits() {
+        let entries = [entry(3, true), entry(1, true), entry(4, false), entry(2, false)];
+        let day = |wanted: Wanted, entries: &[CatalogEntry]| {
+            wanted.find(entries).map(|entry| entry.summary.taken_at.strftime("%d").to_string())
+        };
+        let at = |text: &str| Wanted::At(text.parse().unwrap());
+        assert_eq!(day(Wanted::Latest, &entries).unwrap(), "03", "the newest that is verified");
+        assert_eq!(day(Wanted::Latest, &entries[2..]).unwrap(), "04", "none is verified");
+        assert_eq!(day(at("2026-11-02T12:00:00Z"), &entries).unwrap(), "02");
+        assert_eq!(day(at("2026-11-01T02:00:00Z"), &entries).unwrap(), "01");
+        assert_eq!(day(at("2026-11-01T01:00:00Z"), &entries), None);
+        assert_eq!(day(Wanted::Id(entries[1].summary.id.clone()), &entries).unwrap(), "01");
+        assert_eq!(day(Wanted::Id(entries[1].summary.id.clone()), &entries[2..]), None);
+        assert_eq!(day(Wanted::Latest, &[]), None);
+    }
+}

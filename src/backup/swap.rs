@@ -237,3 +237,118 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
 fn sync_parent(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        data: PathBuf,
+        restored: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let data = directory.path().join("data");
+            let restored = beside(&data, RESTORE, "1");
+            for (path, text) in [(&data, "former"), (&restored, "restored")] {
+                std::fs::create_dir(path).unwrap();
+                std::fs::write(path.join("text"), text).unwrap();
+            }
+            Self { data, restored, directory }
+        }
+
+        fn plan(&self) -> Swap {
+            Swap::plan(&self.data, &self.restored, "2026-11-30T02:00:00Z".parse().unwrap(), &self.record()).unwrap()
+        }
+
+        fn record(&self) -> PathBuf {
+            self.directory.path().join("restore.json")
+        }
+
+        fn text(&self) -> String {
+            std::fs::read_to_string(self.data.join("text")).unwrap()
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.directory.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    const FORMER: &str = "data.before-restore-20261130T020000Z";
+
+    #[test]
+    fn swap_keeps_the_former_data_and_can_be_undone() {
+        let place = Place::new();
+        expect_swappable(&place.data).unwrap();
+        let swap = place.plan();
+        swap.swap().unwrap();
+        swap.swap().unwrap();
+        assert_eq!(
+            (place.text().as_str(), place.names()),
+            ("restored", vec!["data".into(), FORMER.into(), "restore.json".into()])
+        );
+        swap.clone().undo().unwrap();
+        assert_eq!((place.text().as_str(), place.names()), ("former", vec!["data".to_owned()]));
+
+        let place = Place::new();
+        let swap = place.plan();
+        swap.swap().unwrap();
+        swap.finish().unwrap();
+        assert_eq!(place.names(), ["data", FORMER]);
+        assert_eq!(Swap::settle(&place.record()).unwrap(), None);
+    }
+
+    #[test]
+    fn swap_that_was_interrupted_anywhere_is_settled() {
+        let settled = |place: &Place| Swap::settle(&place.record()).unwrap().unwrap();
+        // Planned.
+        let place = Place::new();
+        place.plan();
+        assert_eq!(settled(&place), Settled::Undone);
+        assert_eq!((place.text().as_str(), place.names()), ("former", vec!["data".to_owned()]));
+
+        // Exchanged.
+        let place = Place::new();
+        place.plan();
+        exchange(&place.data, &place.restored).unwrap();
+        assert_eq!(settled(&place), Settled::Completed { former: place.directory.path().join(FORMER) });
+        assert_eq!((place.text().as_str(), place.names()), ("restored", vec!["data".into(), FORMER.into()]));
+
+        // Swapped.
+        let place = Place::new();
+        place.plan().swap().unwrap();
+        assert!(matches!(settled(&place), Settled::Completed { .. }));
+        assert_eq!((place.text().as_str(), place.names()), ("restored", vec!["data".into(), FORMER.into()]));
+
+        // Put back, but the restored data not yet removed.
+        let place = Place::new();
+        place.plan().swap().unwrap();
+        exchange(&place.data, &place.directory.path().join(FORMER)).unwrap();
+        assert_eq!(settled(&place), Settled::Undone);
+        assert_eq!((place.text().as_str(), place.names()), ("former", vec!["data".to_owned()]));
+
+        // Something else is in its place.
+        let place = Place::new();
+        place.plan();
+        std::fs::rename(&place.data, place.directory.path().join("elsewhere")).unwrap();
+        let error = Swap::settle(&place.record()).unwrap_err().to_string();
+        assert!(error.contains("put back by hand"), "{error}");
+        assert!(place.restored.exists());
+    }
+
+    #[test]
+    fn mount_points_cannot_be_swapped() {
+        for path in ["/proc", "/"] {
+            let error = expect_swappable(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains("mount") && error.contains("restore-by-hand.md"), "{error}");
+        }
+        assert_eq!(unescape("/a\\040b\\134c"), "/a b\\c");
+    }
+}

@@ -22,5 +22,6 @@ mod mai_server_runs_in_containers;
 mod plan_only_reads_the_engine;
 mod private_registries_are_used;
 mod proxy;
+mod restored_data_comes_back;
 mod twenty_clients_stay_cheap;
 mod verbs_act_on_containers;

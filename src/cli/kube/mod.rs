@@ -10,6 +10,7 @@ mod plan;
 mod redact;
 mod report;
 mod restart;
+mod restore;
 mod status;
 
 use std::path::PathBuf;
@@ -81,6 +82,9 @@ enum Verb {
     Restart(restart::Args),
     /// Make a backup of an instance now, and wait until it is verified
     Backup(backup::Args),
+    /// Bring data back from a backup; in a cluster that is done by hand
+    #[command(hide = true)]
+    Restore(restore::Args),
     /// Gather what helps to find out what is wrong into one archive, without secrets
     Report(report::Args),
     /// The words so far, the last unfinished: kubectl asks what may follow.
@@ -115,6 +119,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
+        Verb::Restore(args) => restore::run(&args),
         Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),
         Verb::Complete(words) => complete::run(&words),
     }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mai_contract::job::{BackupReport, DestinationReport, Outcome, Progress, Step, StoreResult};
+use parking_lot::Mutex;
 
 use crate::cli::shared::table;
 
@@ -25,6 +27,13 @@ impl ProgressOutput {
     /// Returns an output that has shown nothing.
     pub(in crate::cli) fn new() -> Self {
         Self { terminal: std::io::stderr().is_terminal(), step: None, shown: String::new() }
+    }
+
+    /// Returns the counter of a work in this program, and the output that shows it, to be finished.
+    pub(in crate::cli) fn counter() -> (mai_backup::Progress, Arc<Mutex<Self>>) {
+        let output = Arc::new(Mutex::new(Self::new()));
+        let shown = output.clone();
+        (mai_backup::Progress::new(move |report| shown.lock().progress(&report)), output)
     }
 
     /// Shows a sentence, such as the reason of a wait.
@@ -159,11 +168,13 @@ pub(in crate::cli) fn is_everywhere(outcome: &Outcome) -> bool {
     }
 }
 
-fn local(at: Timestamp) -> String {
+/// Returns a time in the time zone of this machine.
+pub(in crate::cli) fn local(at: Timestamp) -> String {
     at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
-fn bytes(count: u64) -> String {
+/// Returns a number of bytes in its largest unit.
+pub(in crate::cli) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut amount, mut unit) = (count as f64, 0);
     while amount >= 1024.0 && unit + 1 < UNITS.len() {

@@ -1,15 +1,19 @@
 //! Code that several verbs use. Nothing here knows a verb.
 
 pub(super) mod backup_output;
+pub(super) mod backup_stores;
 pub(super) mod block_on;
+pub(super) mod confirmation;
 pub(super) mod logging;
 pub(super) mod named_instance;
 pub(super) mod output;
 pub(super) mod plan_output;
 pub(super) mod runtime;
+pub(super) mod safety_backup;
 pub(super) mod service_manager;
 pub(super) mod signals;
 pub(super) mod state_dir;
 pub(super) mod status_output;
 pub(super) mod stopped_server;
 pub(super) mod table;
+pub(super) mod wanted_backup;

@@ -26,9 +26,22 @@ pub(in crate::cli) struct StoppedServer<'a> {
 impl<'a> StoppedServer<'a> {
     /// Stops the server for a command, such as "mai reset".
     pub(in crate::cli) async fn stop(instance: &'a NamedInstance, command: &str) -> anyhow::Result<Self> {
+        let was_running = instance.manual.is_running(&instance.target.id).await?;
+        Self::lock_and_stop(instance, command, was_running).await
+    }
+
+    /// Stops the server for a command that has started it again before, whether it still runs or
+    /// not.
+    pub(in crate::cli) async fn stop_to_start_again(
+        instance: &'a NamedInstance,
+        command: &str,
+    ) -> anyhow::Result<Self> {
+        Self::lock_and_stop(instance, command, true).await
+    }
+
+    async fn lock_and_stop(instance: &'a NamedInstance, command: &str, was_running: bool) -> anyhow::Result<Self> {
         let NamedInstance { target, manual, .. } = instance;
         let directories = manual.directories(target).await?;
-        let was_running = manual.is_running(&target.id).await?;
         let lock = MaintenanceLock::acquire(&manual.home(&target.id)?, command)
             .with_context(|| format!("{} could not be locked", target.id))?;
         // Once it is locked none is started.

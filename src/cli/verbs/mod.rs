@@ -3,6 +3,7 @@
 
 mod adopt;
 mod backup;
+mod backups;
 mod completions;
 mod compose;
 mod crd;
@@ -18,6 +19,7 @@ pub(super) mod operator;
 mod plan;
 mod reset;
 pub(super) mod restart;
+mod restore;
 mod serve;
 mod status;
 mod validate;
@@ -57,6 +59,10 @@ pub(super) enum Verb {
     /// Make a backup of an instance now and wait until it is verified; exit code 1 unless it is in
     /// each destination
     Backup(backup::Args),
+    /// List the backups of an instance in each destination, or verify one
+    Backups(backups::Args),
+    /// Bring the data of an instance back from a backup, after all of it was checked
+    Restore(restore::Args),
     /// Wipe the configuration of an instance, or all of its data, after a verified backup
     Reset(reset::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the
@@ -96,6 +102,8 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Exec(args) => exec::run(&args),
         Verb::FixPermissions(args) => fix_permissions::run(&args),
         Verb::Backup(args) => backup::run(&args),
+        Verb::Backups(args) => backups::run(&args),
+        Verb::Restore(args) => restore::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),

@@ -1,21 +1,16 @@
 //! `mai reset DIR NAME`: makes a verified backup of the data of an instance, and then wipes its
 //! configuration or everything.
 
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
-use mai_backup::{Places, Progress, create};
-use mai_contract::job::{
-    BACKUPS_VOLUME, BackupId, BackupOrder, BackupReport, Destination, Store, StoreResult, Subject,
-};
 
 use crate::api::ServerKind;
 use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::confirmation::confirm;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
+use crate::cli::shared::safety_backup::back_up;
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::runtime::Directories;
 use crate::server::OfflineData;
@@ -63,14 +58,14 @@ async fn reset(args: &Args) -> anyhow::Result<ExitCode> {
             instance.id()
         );
     }
-    if !confirmed(args, &instance)? {
-        anyhow::bail!("that is not the name of the instance; nothing was changed");
-    }
+    let name = &instance.id().name;
+    let what = if args.everything { "all data of" } else { "the configuration of" };
+    let question = format!("This stops {name}, backs up its data, and wipes {what} {name}.");
+    confirm(name, &question, &format!("wipe the {} of {name}", args.what()), args.yes)?;
     let stopped = StoppedServer::stop(&instance, "mai reset").await?;
     let outcome = wipe(args, &instance, &stopped).await;
     let back = stopped.start_again(args.timeout).await;
     outcome?;
-    let name = &instance.id().name;
     match back? {
         Some(time) => println!("{name:<20} answers again after {:.1} s", time.as_secs_f32()),
         None => println!("{name:<20} did not run before and is left to `mai compose`"),
@@ -83,12 +78,14 @@ async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>
     let (id, name) = (instance.id(), &instance.id().name);
     let nothing = || format!("nothing of {id} was wiped");
     let data = OfflineData::lock(&stopped.directories.data).with_context(nothing)?;
-    let report = back_up(args, instance, stopped).await.with_context(nothing)?;
+    let Directories { data: directory, backups } = &stopped.directories;
+    let reason = format!("before mai reset --{}", args.what());
+    let report = back_up(instance, directory, backups, reason).await.with_context(nothing)?;
     let backup = report.id;
     println!("{name:<20} backed up as {backup} and checked ({} files)", report.files);
     if args.everything {
         data.clear().with_context(|| {
-            let directory = stopped.directories.data.display();
+            let directory = directory.display();
             format!("{directory} could only be wiped in part; all of it is in backup {backup}")
         })?;
         println!("{name:<20} wiped: it begins anew");
@@ -97,62 +94,4 @@ async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>
         println!("{name:<20} settings wiped: {settings}; people, chats and usage stay");
     }
     Ok(())
-}
-
-/// Makes a backup in the backups volume. It is not encrypted, since it has to be read back whole
-/// here, where there is no identity.
-async fn back_up(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>) -> anyhow::Result<BackupReport> {
-    let id = BackupId::new(Timestamp::now(), rand::random());
-    let subject = instance.id();
-    let mut document = instance.document.clone();
-    document.status = None;
-    let order = BackupOrder {
-        id: id.clone(),
-        instance: Subject {
-            namespace: subject.namespace.clone(),
-            name: subject.name.clone(),
-            uid: subject.uid.clone(),
-        },
-        reason: format!("before mai reset --{}", args.what()),
-        image: Some(document.spec.image.clone()),
-        document: serde_json::to_value(document)?,
-        secrets: Vec::new(),
-        encryption: None,
-        destinations: vec![Destination { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention: None }],
-        time_zone: "UTC".to_owned(),
-    };
-    let Directories { data, backups, .. } = &stopped.directories;
-    let places = Places {
-        data: data.clone(),
-        backups: backups.clone(),
-        secrets: PathBuf::new(),
-        staging: Places::default_staging(backups, &id),
-    };
-    let report = create(&order, &places, &Progress::silent()).await?;
-    match report.destinations.first().map(|destination| &destination.result) {
-        Some(StoreResult::Verified) => Ok(report),
-        Some(StoreResult::Stored(problem) | StoreResult::Failed(problem)) => anyhow::bail!("backup {id}: {problem}"),
-        None => anyhow::bail!("backup {id} was stored nowhere"),
-    }
-}
-
-fn confirmed(args: &Args, instance: &NamedInstance) -> anyhow::Result<bool> {
-    let name = &instance.id().name;
-    if !std::io::stdin().is_terminal() {
-        if !args.yes {
-            anyhow::bail!(
-                "standard input is not a terminal, so there is no confirmation; pass --yes to wipe the {} of {name}",
-                args.what()
-            );
-        }
-        return Ok(true);
-    }
-    let what = if args.everything { "all data of" } else { "the configuration of" };
-    eprint!(
-        "This stops {name}, backs up its data, and wipes {what} {name}. Type the name of the instance to continue: "
-    );
-    std::io::stderr().flush()?;
-    let mut typed = String::new();
-    std::io::stdin().read_line(&mut typed)?;
-    Ok(typed.trim() == name)
 }

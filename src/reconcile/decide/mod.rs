@@ -102,7 +102,9 @@ fn has_annotation(instance: &MaiInstance, annotation: &str) -> bool {
 }
 
 fn maintenance(command: &str, observed: &Observed, memory: &mut Memory) -> Outcome {
-    // The command stopped the server: that is no failure, now or later.
+    // The command stopped the server: that is no failure, now or later. What failed before was other
+    // data.
+    memory.failures = 0;
     memory.counted_exit = memory.counted_exit.max(observed.last_exit.as_ref().map(|exit| exit.at));
     let message = format!("{command} works on its data; the server is left alone until that has ended");
     Outcome::wait(Phase::progressing(Reason::Held, message), MAINTENANCE_INTERVAL)

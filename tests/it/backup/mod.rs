@@ -9,3 +9,6 @@ mod killed_jobs_leave_nothing;
 mod live_writes_tear_no_backup;
 mod network_faults_are_survived;
 mod old_backups_are_removed;
+mod restore_by_hand;
+mod restored_instance;
+mod restores_come_back;

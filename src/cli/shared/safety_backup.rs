@@ -1,0 +1,52 @@
+//! A backup of the data of an instance before a command changes it.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use mai_backup::{Places, Progress, create};
+use mai_contract::job::{
+    BACKUPS_VOLUME, BackupId, BackupOrder, BackupReport, Destination, Store, StoreResult, Subject,
+};
+
+use crate::cli::shared::named_instance::NamedInstance;
+
+/// Makes and verifies a backup in the backups volume. It is not encrypted, since it has to be read
+/// back whole here, where there is no identity.
+pub(in crate::cli) async fn back_up(
+    instance: &NamedInstance,
+    data: &Path,
+    backups: &Path,
+    reason: String,
+) -> anyhow::Result<BackupReport> {
+    let id = BackupId::new(Timestamp::now(), rand::random());
+    let subject = instance.id();
+    let mut document = instance.document.clone();
+    document.status = None;
+    let order = BackupOrder {
+        id: id.clone(),
+        instance: Subject {
+            namespace: subject.namespace.clone(),
+            name: subject.name.clone(),
+            uid: subject.uid.clone(),
+        },
+        reason,
+        image: Some(document.spec.image.clone()),
+        document: serde_json::to_value(document)?,
+        secrets: Vec::new(),
+        encryption: None,
+        destinations: vec![Destination { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention: None }],
+        time_zone: "UTC".to_owned(),
+    };
+    let places = Places {
+        data: data.to_owned(),
+        backups: backups.to_owned(),
+        secrets: PathBuf::new(),
+        staging: Places::default_staging(backups, &id),
+    };
+    let report = create(&order, &places, &Progress::silent()).await?;
+    match report.destinations.first().map(|destination| &destination.result) {
+        Some(StoreResult::Verified) => Ok(report),
+        Some(StoreResult::Stored(problem) | StoreResult::Failed(problem)) => anyhow::bail!("backup {id}: {problem}"),
+        None => anyhow::bail!("backup {id} was stored nowhere"),
+    }
+}
