@@ -2,6 +2,7 @@
 //! [`proxy`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod backups_run_next_to_servers;
 mod backups_survive_interruptions;
 mod documents_become_containers;
 mod drift_is_repaired;

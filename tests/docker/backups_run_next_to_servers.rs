@@ -1,0 +1,180 @@
+//! Backups of containers, from the request or the schedule to what is stored and reported.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::engine;
+use super::environment::Environment;
+
+use crate::fixtures::compose::{Compose, http, wait_until};
+use crate::fixtures::s3::{COPIES, Place, S3Server};
+
+/// Due once a year, so that only what a test asks for is made.
+const SELDOM: &str = "  backup: {schedule: \"0 2 1 1 *\"}\n";
+
+/// Returns the document of an instance with our own server.
+fn own(env: &Environment, more: &str) -> String {
+    env.document("mai-own:test", more).replace("{apiKeySecretRef: {name: upstream, key: key}}", "{mock: true}")
+}
+
+/// Asks for a backup as an administrator does, and returns the output of the command.
+fn back_up(env: &Environment, compose: &Compose) -> String {
+    let (code, out, err) = env.mai("backup", &[]);
+    assert_eq!(code, 0, "{out}{err}{}", compose.output());
+    out
+}
+
+fn status(env: &Environment) -> Value {
+    env.workspace.status()[0]["status"]["backup"].clone()
+}
+
+/// Returns the files of a directory by the end of their names.
+fn stored(directory: &Path, suffix: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.to_str().unwrap().ends_with(suffix)).collect()
+}
+
+/// Forwards connections to an address of this machine that containers reach to a port of 127.0.0.1.
+/// Returns the address.
+fn forward(port: u16) -> String {
+    let gateway = engine::with_docker(async |docker| {
+        let network = docker.inspect_network("mai", None).await.unwrap();
+        network.ipam.unwrap().config.unwrap().remove(0).gateway.unwrap()
+    });
+    let listener = TcpListener::bind((gateway.as_str(), 0)).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn backup_is_verified_in_each_destination_beside_its_server() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("kept-safe");
+    env.workspace.write("instance.yaml", &own(&env, ""));
+    let compose = env.compose();
+    env.wait_for("Ready");
+    let run = env.run().unwrap();
+    let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
+    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
+
+    let address = forward(S3Server::get().port);
+    let place = Place::bucket(&format!("http://{address}"), COPIES, "full", "docker-runtime");
+    let key = |name: &str| std::fs::read_to_string(place.directory.path().join("secrets").join(name)).unwrap().trim().to_owned();
+    env.workspace.write_secret("s3-id", "value", &key("id"));
+    env.workspace.write_secret("s3-secret", "value", &key("secret"));
+    let nas = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(nas.path(), Some(65532), Some(65532)).unwrap();
+    let more = format!(
+        "  backup:\n    schedule: \"0 2 1 1 *\"\n    destinations:\n    - name: nas\n      local: {{path: {}}}\n    - name: off-site\n      s3: {{bucket: {COPIES}, endpoint: \"http://{address}\", prefix: docker-runtime, accessKeyIdRef: {{name: s3-id, key: value}}, secretAccessKeyRef: {{name: s3-secret, key: value}}}}\n",
+        nas.path().display()
+    );
+    env.workspace.write("instance.yaml", &own(&env, &more));
+    env.workspace.wait_for_reason(&env.name, "BackupHealthy", "BackupPending");
+    back_up(&env, &compose);
+
+    env.workspace.wait_for_reason(&env.name, "BackupHealthy", "BackupVerified");
+    let destinations = status(&env)["destinations"].as_array().unwrap().clone();
+    let results: Vec<_> = destinations.iter().map(|one| (one["name"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
+    assert_eq!(results, [("backups", "Verified"), ("nas", "Verified"), ("off-site", "Verified")]);
+    for directory in [env.volume("backups"), nas.path().join("default/kept-safe")] {
+        for suffix in [".tar.gz", ".verified.json"] {
+            let [file] = stored(&directory, suffix).try_into().unwrap();
+            assert_eq!(file.metadata().unwrap().uid(), 65532, "{}", file.display());
+        }
+    }
+    wait_until(|| "the removal of the job".into(), || (env.containers().len() == 1).then_some(()));
+    env.assert_unchanged(&run);
+    assert!(!env.workspace.state.join("instances/kept-safe/job").exists());
+    compose.stop();
+}
+
+#[test]
+fn suspended_instance_is_backed_up() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("asleep");
+    env.workspace.write("instance.yaml", &own(&env, SELDOM));
+    let compose = env.compose();
+    env.wait_for("Ready");
+    env.workspace.write("instance.yaml", &own(&env, &format!("{SELDOM}  suspend: true\n")));
+    env.wait_for("Suspended");
+    back_up(&env, &compose);
+    assert!(env.run().is_none(), "the server was started for it");
+    assert_eq!(stored(&env.volume("backups"), ".verified.json").len(), 1);
+    compose.stop();
+}
+
+#[test]
+fn data_of_root_is_backed_up_by_the_helper_image() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("of-others");
+    let more = format!("  server: {{kind: Custom}}\n{SELDOM}");
+    let compose = env.up(&more);
+    // Not readable for anybody but its owner, who is not root.
+    let secret = env.volume("data").join("of-a-user");
+    std::fs::write(&secret, "x").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&secret, Some(1000), Some(1000)).unwrap();
+    let (code, out, err) = env.mai("backup", &[]);
+    assert!(code == 1 && format!("{out}{err}").contains("--helper-image"), "{out}{err}");
+    compose.stop();
+
+    let host = engine::host();
+    let arguments = ["--runtime", "docker", "--docker-host", &host, "--helper-image", "mai-own:test"];
+    let compose = env.workspace.compose(&arguments);
+    compose.wait_for_line(&["mai keeps"]);
+    env.wait_for("Ready");
+    let run = env.run().unwrap();
+    back_up(&env, &compose);
+    let [archive] = stored(&env.volume("backups"), ".tar.gz").try_into().unwrap();
+    let listed = std::process::Command::new("tar").arg("-tzf").arg(&archive).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("data/of-a-user") && listed.contains("data/starts"), "{listed}");
+    assert_eq!(secret.metadata().unwrap().uid(), 1000);
+    env.assert_unchanged(&run);
+    compose.stop();
+}
+
+#[test]
+fn scheduled_backup_is_made_and_counted() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("on-time");
+    env.workspace.write("instance.yaml", &own(&env, "  backup: {schedule: \"* * * * *\", retention: {keepLast: 1}}\n"));
+    let compose = env.compose();
+    env.wait_for("Ready");
+    let run = env.run().unwrap();
+    let until = Instant::now() + Duration::from_secs(300);
+    let last = || status(&env)["lastVerified"].clone();
+    let wait = |known: &Value| {
+        while last() == *known {
+            assert!(Instant::now() < until, "{}; {}", status(&env), compose.output());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        last()
+    };
+    let first = wait(&Value::Null);
+    wait(&first);
+    assert_eq!(stored(&env.volume("backups"), ".verified.json").len(), 1, "one is kept");
+    assert_eq!(env.run().unwrap(), run);
+    compose.stop();
+}
