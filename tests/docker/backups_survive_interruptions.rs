@@ -93,7 +93,7 @@ fn killed_job_is_reported_and_its_server_untouched() {
 }
 
 #[test]
-fn reconciler_killed_during_a_backup_is_followed_by_one_that_ends_it() {
+fn backup_is_ended_by_the_successor_of_a_killed_reconciler() {
     let _shared = engine::shared();
     let (asked, mut compose) = Asked::new("orphaned");
     let run = asked.env.run().unwrap();
@@ -116,7 +116,7 @@ fn reconciler_killed_during_a_backup_is_followed_by_one_that_ends_it() {
 }
 
 #[test]
-fn reconciler_killed_at_any_call_of_a_backup_leaves_nothing_behind() {
+fn backup_killed_at_any_call_is_answered_and_leaves_nothing() {
     let _shared = engine::shared();
     let (asked, compose) = Asked::new("cut-off");
     compose.stop();
