@@ -24,7 +24,7 @@ pub(super) struct JobUser {
 }
 
 impl JobUser {
-    /// That of our own image.
+    /// User of our own image.
     pub(super) const OURS: Self = Self { uid: USER, gid: USER };
 
     /// Returns the capabilities it keeps.
