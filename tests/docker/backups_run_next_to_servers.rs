@@ -50,9 +50,7 @@ fn forward(port: u16) -> String {
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-            for (mut from, mut to) in
-                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
-            {
+            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
                 std::thread::spawn(move || {
                     let _ = std::io::copy(&mut from, &mut to);
                     let _ = to.shutdown(std::net::Shutdown::Write);
@@ -77,7 +75,9 @@ fn backup_is_verified_in_each_destination_beside_its_server() {
 
     let address = forward(S3Server::get().port);
     let place = Place::bucket(&format!("http://{address}"), COPIES, "full", "docker-runtime");
-    let key = |name: &str| std::fs::read_to_string(place.directory.path().join("secrets").join(name)).unwrap().trim().to_owned();
+    let key = |name: &str| {
+        std::fs::read_to_string(place.directory.path().join("secrets").join(name)).unwrap().trim().to_owned()
+    };
     env.workspace.write_secret("s3-id", "value", &key("id"));
     env.workspace.write_secret("s3-secret", "value", &key("secret"));
     let nas = tempfile::tempdir().unwrap();
@@ -92,7 +92,8 @@ fn backup_is_verified_in_each_destination_beside_its_server() {
 
     env.workspace.wait_for_reason(&env.name, "BackupHealthy", "BackupVerified");
     let destinations = status(&env)["destinations"].as_array().unwrap().clone();
-    let results: Vec<_> = destinations.iter().map(|one| (one["name"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
+    let results: Vec<_> =
+        destinations.iter().map(|one| (one["name"].as_str().unwrap(), one["result"].as_str().unwrap())).collect();
     assert_eq!(results, [("backups", "Verified"), ("nas", "Verified"), ("off-site", "Verified")]);
     for directory in [env.volume("backups"), nas.path().join("default/kept-safe")] {
         for suffix in [".tar.gz", ".verified.json"] {
