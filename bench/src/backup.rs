@@ -233,7 +233,7 @@ fn fill(path: &Path, bytes: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a writer saw.
+/// Commits of a writer.
 struct Writes {
     commits: u32,
     failed: u32,

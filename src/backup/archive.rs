@@ -41,7 +41,7 @@ pub(crate) struct WrittenArchive<W> {
     pub(crate) manifest_sha256: String,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
-    /// What it was written into.
+    /// The writer it was written into.
     pub(crate) output: W,
 }
 

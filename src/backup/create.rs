@@ -85,7 +85,7 @@ fn no_destination(targets: &[Target<'_>]) -> BackupError {
     BackupError::NoDestination(if problems.is_empty() { "none is named".to_owned() } else { problems.join("; ") })
 }
 
-/// What an archive is closed and opened with, and the secrets that go into it.
+/// Keys that close and open an archive, and the secrets that go into it.
 struct Keys {
     recipients: Option<Recipients>,
     public: Vec<String>,

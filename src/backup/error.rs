@@ -69,7 +69,7 @@ pub enum BackupError {
         /// Time that was waited.
         seconds: u64,
     },
-    /// What was read back differs from what was written.
+    /// The archive that was read back is not the one that was written.
     #[error("{what}")]
     Unverified {
         /// The difference, as a sentence.

@@ -1,7 +1,9 @@
 //! A consistent copy of one SQLite database, also while a server writes to it.
 //!
-//! The copy is made in one read transaction, so no writer waits for it and none can make it begin
-//! anew. This connection never checkpoints: two that do so at once have corrupted databases.
+//! With a write-ahead log the copy is made in one read transaction, so no writer waits for it and
+//! none can make it begin anew. Without one, writers wait for such a transaction, which is taken
+//! only if the database is never at rest for long enough. This connection never checkpoints: two
+//! that do so at once have corrupted databases.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,6 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Pages that are copied between two looks at whether the job is to stop.
 const PAGES_PER_STEP: i32 = 4096;
+/// Pages that are copied while a writer waits.
+const PAGES_PER_SHORT_STEP: i32 = 256;
+/// Times that a database may be copied in short steps before writers have to wait.
+const SHORT_STEPS_ROUNDS: i64 = 3;
 /// Longest list of the problems of a damaged database.
 const MAX_COMPLAINTS: usize = 3;
 
@@ -80,35 +86,66 @@ fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> 
     target
         .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")
         .map_err(&unwritten)?;
-    let (pages, page_size) =
-        (pragma(&source, "page_count").map_err(&unread)?, pragma(&source, "page_size").map_err(&unread)?);
-    let copied = {
-        let backup = Backup::new(&source, &mut target).map_err(&unread)?;
-        let mut left = pages;
-        loop {
-            // The transaction of `source` keeps the state that is copied, between the steps as well.
-            let step = backup.step(PAGES_PER_STEP).map_err(&unread)?;
-            let now = i64::from(backup.progress().remaining);
-            progress.add(u64::try_from((left - now) * page_size).unwrap_or(0))?;
-            left = now;
-            match step {
-                StepResult::More => {}
-                StepResult::Done => break Ok(()),
-                StepResult::Busy | StepResult::Locked => break Err(locked()),
-                _ => break Err(rusqlite::Error::InvalidQuery),
-            }
-        }
-    };
-    copied.map_err(&unread)?;
+    let mut pages = Pages { source: &source, target: &mut target, progress };
+    // Without a write-ahead log a reader keeps writers waiting, so it is first tried in short steps,
+    // which begin anew whenever somebody wrote.
+    let is_wal = uses_wal(&source).map_err(&unread)?;
+    if is_wal || !pages.copy(PAGES_PER_SHORT_STEP, Some(SHORT_STEPS_ROUNDS))?.map_err(&unread)? {
+        begin(&source).map_err(&unread)?;
+        pages.copy(PAGES_PER_STEP, None)?.map_err(&unread)?;
+    }
     source.close().map_err(|(_, error)| unread(error))?;
     target.close().map_err(|(_, error)| unwritten(error))
+}
+
+/// The copying of pages between two databases.
+struct Pages<'a> {
+    source: &'a Connection,
+    target: &'a mut Connection,
+    progress: &'a Progress,
+}
+
+impl Pages<'_> {
+    /// Copies all pages in steps of so many. Returns false once more were copied than so many rounds
+    /// would take; without `rounds` the source has to be in a read transaction, whose state the
+    /// steps copy. The outer error is that of a job that is to stop.
+    fn copy(&mut self, step: i32, rounds: Option<i64>) -> Result<rusqlite::Result<bool>, BackupError> {
+        let total = match pragma(self.source, "page_count") {
+            Ok(pages) => pages,
+            Err(error) => return Ok(Err(error)),
+        };
+        let page_size = pragma(self.source, "page_size").unwrap_or(0);
+        let backup = match Backup::new(self.source, self.target) {
+            Ok(backup) => backup,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (mut left, mut copied) = (total, 0);
+        loop {
+            let result = backup.step(step);
+            let now = i64::from(backup.progress().remaining);
+            self.progress.add(u64::try_from((left - now) * page_size).unwrap_or(0))?;
+            left = now;
+            copied += i64::from(step);
+            match result {
+                Ok(StepResult::Done) => return Ok(Ok(true)),
+                Ok(_) if rounds.is_some_and(|rounds| copied > rounds * (total + i64::from(step))) => {
+                    return Ok(Ok(false));
+                }
+                Ok(StepResult::More) => {}
+                // A writer is at work.
+                Ok(_) if rounds.is_some() => sleep(RETRY_DELAY),
+                Ok(_) => return Ok(Err(locked())),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
 }
 
 fn locked() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)
 }
 
-/// Opens a database and begins a read transaction. It is opened for writing, since without the
+/// Opens a database. It is opened for writing, since without the
 /// shared memory file next to it, which a server that is stopped leaves behind or not, a WAL
 /// database cannot be read otherwise; nothing is written into the database itself.
 fn open_source(path: &Path) -> Result<Connection, rusqlite::Error> {
@@ -118,10 +155,25 @@ fn open_source(path: &Path) -> Result<Connection, rusqlite::Error> {
     harden(&connection)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.execute_batch("BEGIN")?;
-    // A transaction reads from its first statement on.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    // Tells a file that is no database, and one that is locked.
+    read_schema(&connection)?;
     Ok(connection)
+}
+
+/// Begins a read transaction.
+fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch("BEGIN")?;
+    // It reads from its first statement on.
+    read_schema(connection)
+}
+
+fn read_schema(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+fn uses_wal(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(mode == "wal")
 }
 
 /// Distrusts what stands in the schema of a database, which may be an uploaded file.
@@ -244,6 +296,34 @@ mod tests {
         let question = "SELECT id FROM chat WHERE rowid IN (SELECT rowid FROM found WHERE found MATCH 'plum')";
         let id: String = open_copy(&to).unwrap().query_row(question, [], |row| row.get(0)).unwrap();
         assert_eq!(id, "3");
+    }
+
+    #[test]
+    fn database_without_a_log_is_copied_between_and_during_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.db"), directory.path().join("b.db"));
+        let server = Connection::open(&from).unwrap();
+        server.busy_timeout(PATIENCE).unwrap();
+        server
+            .execute_batch(
+                "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;
+                 CREATE TABLE one (a); CREATE TABLE two (a); CREATE TABLE filler AS SELECT randomblob(6000000) AS a;",
+            )
+            .unwrap();
+        assert_eq!(copied(&from, &to).rows.get("one"), Some(&0));
+        let is_done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let told = is_done.clone();
+        let writer = std::thread::spawn(move || {
+            while !told.load(std::sync::atomic::Ordering::Relaxed) {
+                server.execute_batch("BEGIN; INSERT INTO one VALUES (1); INSERT INTO two VALUES (1); COMMIT").unwrap();
+            }
+        });
+        for _ in 0..5 {
+            let rows = copied(&from, &to).rows;
+            assert_eq!(rows.get("one"), rows.get("two"));
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        writer.join().unwrap();
     }
 
     #[test]

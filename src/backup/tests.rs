@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use age::x25519;
 use jiff::Timestamp;
+use mai_contract::files::LOCK;
 use mai_contract::job::{
     BackupId, BackupOrder, BackupReport, Destination, Encryption, Retention, Store, StoreResult, Subject,
 };
@@ -113,7 +114,7 @@ async fn archive_is_restored_by_tar_and_checked_by_sha256sum() {
     let _server = instance.database("mai.db", 3);
     std::fs::create_dir_all(data.join("uploads/deep")).unwrap();
     let long = format!("uploads/{}", "n".repeat(200));
-    for name in ["uploads/deep/letter", "uploads/a\nb", "uploads/c\\d", "uploads/\u{17c}", long.as_str(), ".mai.lock"] {
+    for name in ["uploads/deep/letter", "uploads/a\nb", "uploads/c\\d", "uploads/\u{17c}", long.as_str(), LOCK] {
         std::fs::write(data.join(name), name).unwrap();
     }
     std::fs::set_permissions(data.join("uploads/deep/letter"), PermissionsExt::from_mode(0o640)).unwrap();
@@ -144,7 +145,7 @@ async fn archive_is_restored_by_tar_and_checked_by_sha256sum() {
     assert_eq!(std::fs::read_link(target.join("data/link")).unwrap(), Path::new("/etc/passwd"));
     let mode = target.join("data/uploads/deep/letter").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o640);
-    for left_out in ["mai.db-wal", "mai.db-shm", ".mai.lock", "socket"] {
+    for left_out in ["mai.db-wal", "mai.db-shm", LOCK, "socket"] {
         assert!(target.join("data").join(left_out).symlink_metadata().is_err(), "{left_out}");
     }
     let restored = Connection::open(target.join("data/mai.db")).unwrap();

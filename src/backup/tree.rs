@@ -23,7 +23,7 @@ pub(crate) struct Tree {
     directory: OwnedFd,
 }
 
-/// What is in it.
+/// Its contents.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// Entries by path below the top, in an order that depends on nothing but names; a directory
