@@ -76,68 +76,69 @@ fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> 
         }
         _ => unread(error),
     })?;
-    let unwritten = BackupError::database("copied to the staging directory", to);
-    // Left by an attempt that found the database locked.
-    if to.exists() {
-        std::fs::remove_file(to).map_err(BackupError::io("removed", to))?;
-    }
-    let mut target = Connection::open(to).map_err(&unwritten)?;
-    // A copy that is not finished is thrown away, so nothing has to survive a crash.
-    target
-        .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")
-        .map_err(&unwritten)?;
-    let mut pages = Pages { source: &source, target: &mut target, progress };
+    let copying = Copying { source: &source, from, to, progress };
     // Without a write-ahead log a reader keeps writers waiting, so it is first tried in short steps,
     // which begin anew whenever somebody wrote.
     let is_wal = uses_wal(&source).map_err(&unread)?;
-    if is_wal || !pages.copy(PAGES_PER_SHORT_STEP, Some(SHORT_STEPS_ROUNDS))?.map_err(&unread)? {
+    if is_wal || !copying.run(PAGES_PER_SHORT_STEP, Some(SHORT_STEPS_ROUNDS))? {
         begin(&source).map_err(&unread)?;
-        pages.copy(PAGES_PER_STEP, None)?.map_err(&unread)?;
+        copying.run(PAGES_PER_STEP, None)?;
     }
-    source.close().map_err(|(_, error)| unread(error))?;
-    target.close().map_err(|(_, error)| unwritten(error))
+    source.close().map_err(|(_, error)| unread(error))
 }
 
-/// The copying of pages between two databases.
-struct Pages<'a> {
+/// The copying of one database.
+struct Copying<'a> {
     source: &'a Connection,
-    target: &'a mut Connection,
+    from: &'a Path,
+    to: &'a Path,
     progress: &'a Progress,
 }
 
-impl Pages<'_> {
+impl Copying<'_> {
     /// Copies all pages in steps of so many. Returns false once more were copied than so many rounds
     /// would take; without `rounds` the source has to be in a read transaction, whose state the
-    /// steps copy. The outer error is that of a job that is to stop.
-    fn copy(&mut self, step: i32, rounds: Option<i64>) -> Result<rusqlite::Result<bool>, BackupError> {
-        let total = match pragma(self.source, "page_count") {
-            Ok(pages) => pages,
-            Err(error) => return Ok(Err(error)),
-        };
-        let page_size = pragma(self.source, "page_size").unwrap_or(0);
-        let backup = match Backup::new(self.source, self.target) {
-            Ok(backup) => backup,
-            Err(error) => return Ok(Err(error)),
-        };
+    /// steps copy.
+    fn run(&self, step: i32, rounds: Option<i64>) -> Result<bool, BackupError> {
+        let unread = BackupError::database("copied", self.from);
+        let unwritten = BackupError::database("copied to the staging directory", self.to);
+        let mut target = self.open_target()?;
+        let total = pragma(self.source, "page_count").map_err(&unread)?;
+        let page_size = pragma(self.source, "page_size").map_err(&unread)?;
+        let backup = Backup::new(self.source, &mut target).map_err(&unread)?;
         let (mut left, mut copied) = (total, 0);
         loop {
-            let result = backup.step(step);
+            let result = backup.step(step).map_err(&unread)?;
             let now = i64::from(backup.progress().remaining);
             self.progress.add(u64::try_from((left - now) * page_size).unwrap_or(0))?;
             left = now;
             copied += i64::from(step);
             match result {
-                Ok(StepResult::Done) => return Ok(Ok(true)),
-                Ok(_) if rounds.is_some_and(|rounds| copied > rounds * (total + i64::from(step))) => {
-                    return Ok(Ok(false));
-                }
-                Ok(StepResult::More) => {}
+                StepResult::Done => break,
+                _ if rounds.is_some_and(|rounds| copied > rounds * (total + i64::from(step))) => return Ok(false),
+                StepResult::More => {}
                 // A writer is at work.
-                Ok(_) if rounds.is_some() => sleep(RETRY_DELAY),
-                Ok(_) => return Ok(Err(locked())),
-                Err(error) => return Ok(Err(error)),
+                _ if rounds.is_some() => sleep(RETRY_DELAY),
+                _ => return Err(unread(locked())),
             }
         }
+        drop(backup);
+        target.close().map_err(|(_, error)| unwritten(error))?;
+        Ok(true)
+    }
+
+    /// Opens an empty target. One that was given up is not what it was: it has no journal.
+    fn open_target(&self) -> Result<Connection, BackupError> {
+        if self.to.exists() {
+            std::fs::remove_file(self.to).map_err(BackupError::io("removed", self.to))?;
+        }
+        let unwritten = BackupError::database("copied to the staging directory", self.to);
+        let target = Connection::open(self.to).map_err(&unwritten)?;
+        // A copy that is not finished is thrown away, so nothing has to survive a crash.
+        target
+            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")
+            .map_err(&unwritten)?;
+        Ok(target)
     }
 }
 
