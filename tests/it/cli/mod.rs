@@ -1,5 +1,6 @@
 //! Verbs of the command line other than `compose` and `serve`.
 
+mod backups_on_demand;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;

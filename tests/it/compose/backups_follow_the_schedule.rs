@@ -1,0 +1,273 @@
+//! Backups are made when they are due, whatever is killed, edited or suspended meanwhile.
+
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use sqlx::{Connection, SqliteConnection};
+
+use crate::fixtures::compose::{Compose, Workspace, document, signal, wait_until};
+use crate::fixtures::ports::free_port;
+
+/// Due in the first minute of each year, so that no test meets it by chance.
+const YEARLY: &str = "  backup: {schedule: \"0 0 1 1 *\"}\n";
+const LONG_AGO: &str = "2020-06-01T00:00:00Z";
+const IDENTITY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
+/// A client that has run before, and whose reconciler is stopped.
+struct Client {
+    workspace: Workspace,
+    port: u16,
+}
+
+impl Client {
+    fn new(more: &str) -> Self {
+        let client = Self { workspace: Workspace::new(), port: free_port() };
+        client.declare(more);
+        let compose = client.workspace.compose(&[]);
+        compose.wait_for_line(&["alpha", "ready"]);
+        compose.stop();
+        client
+    }
+
+    /// Returns one whose schedule was missed, with a file that makes a backup take a moment.
+    fn overdue(more: &str) -> Self {
+        let client = Self::new(more);
+        std::fs::write(client.workspace.data("alpha").join("noise"), noise(4 << 20)).unwrap();
+        client.remember("$.backup.lastDue", LONG_AGO);
+        client
+    }
+
+    fn declare(&self, more: &str) {
+        self.workspace.write("a.yaml", &document("alpha", self.port, more));
+    }
+
+    /// Changes what the reconciler, which does not run, remembers.
+    fn remember(&self, path: &str, value: &str) {
+        let database = self.workspace.state.join("state.db");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            // A path is only set below something that is there.
+            let statement = "INSERT INTO memories (uid, memory) \
+                 SELECT uid, '{}' FROM documents WHERE true ON CONFLICT DO NOTHING";
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+            let statement = "UPDATE memories SET memory = json_set( \
+                 json_set(memory, '$.backup', json(coalesce(json_extract(memory, '$.backup'), '{}'))), ?, ?)";
+            sqlx::query(statement).bind(path).bind(value).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    }
+
+    fn status(&self) -> Value {
+        self.workspace.status()[0]["status"]["backup"].clone()
+    }
+
+    /// Waits until the newest backup is another than `former`, and verified.
+    fn wait_verified(&self, compose: &Compose, former: Option<&str>) -> Value {
+        let verified =
+            |status: &Value| status["last"]["result"] == "Verified" && status["last"]["id"].as_str() != former;
+        wait_until(
+            || format!("a verified backup; status {}; output:\n{}", self.status(), compose.output()),
+            || Some(self.status()).filter(verified),
+        )
+    }
+
+    /// Catches the job in the middle and holds it there; returns its process and its name.
+    fn catch_job(&self, compose: &Compose) -> (i32, String) {
+        let pid = wait_until(
+            || format!("a job; status {}; output:\n{}", self.status(), compose.output()),
+            || self.workspace.job("alpha"),
+        );
+        signal(pid, Signal::STOP);
+        let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let name = environ.split('\0').find_map(|variable| variable.strip_prefix("MAI_JOB=")).unwrap();
+        (pid, name.to_owned())
+    }
+
+    fn home(&self) -> PathBuf {
+        self.workspace.state.join("instances/alpha")
+    }
+
+    fn archives(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.home().join("backups")).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.to_str().unwrap().contains(".tar.gz")).collect()
+    }
+}
+
+/// Returns bytes that cannot be compressed.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn missed_schedule_is_made_up_for_once() {
+    let client = Client::overdue(YEARLY);
+    let compose = client.workspace.compose(&[]);
+    let status = client.wait_verified(&compose, None);
+    let message = client.workspace.wait_for_reason("alpha", "BackupHealthy", "BackupVerified");
+    assert!(!message.is_empty());
+    assert!(status["next"].as_str().unwrap() > "2026", "{status}");
+    assert_eq!(client.archives().len(), 1);
+    let (code, out, err) = client.workspace.mai("status", &["alpha"]);
+    assert!(code == 0 && out.contains("Backup"), "no event: {out}{err}");
+    compose.stop();
+
+    let compose = client.workspace.compose(&[]);
+    compose.wait_for_line(&["alpha", "ready"]);
+    // A request is taken up after what is due.
+    let (code, out, err) = client.workspace.mai("backup", &["alpha"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(client.archives().len(), 2, "it was made up for twice");
+    compose.stop();
+}
+
+#[test]
+fn killed_job_is_reported_and_made_again() {
+    let client = Client::overdue(YEARLY);
+    let compose = client.workspace.compose(&[]);
+    let (pid, name) = client.catch_job(&compose);
+    signal(pid, Signal::KILL);
+    let message = client.workspace.wait_for_reason("alpha", "BackupHealthy", "BackupFailed");
+    assert!(message.contains("signal 9"), "{message}");
+    let status = client.status();
+    assert_eq!(
+        (status["last"]["id"].as_str(), status["failures"].as_i64()),
+        (Some(name.as_str()), Some(1)),
+        "{status}"
+    );
+    assert!(status["next"].as_str() < Some("2027"), "no soon attempt: {status}");
+    compose.stop();
+    client.remember("$.backup.last.endedAt", LONG_AGO);
+    let compose = client.workspace.compose(&[]);
+    let status = client.wait_verified(&compose, Some(&name));
+    assert!(status.get("failures").is_none_or(|failures| failures == 0), "{status}");
+    assert!(!client.home().join("job").exists());
+    compose.stop();
+}
+
+#[test]
+fn job_outlives_a_killed_reconciler() {
+    let client = Client::overdue(YEARLY);
+    let mut compose = client.workspace.compose(&[]);
+    let (pid, name) = client.catch_job(&compose);
+    compose.kill();
+    assert_eq!(client.workspace.job("alpha"), Some(pid));
+    let compose = client.workspace.compose(&[]);
+    compose.wait_for_line(&["alpha", "ready"]);
+    assert_eq!(client.workspace.job("alpha"), Some(pid), "another was started");
+    signal(pid, Signal::CONT);
+    let status = client.wait_verified(&compose, None);
+    assert_eq!(status["last"]["id"], name.as_str());
+    assert_eq!(client.archives().len(), 1);
+    compose.stop();
+}
+
+#[test]
+fn outcome_of_a_job_is_seen_by_the_next_reconciler() {
+    let client = Client::overdue(YEARLY);
+    let mut compose = client.workspace.compose(&[]);
+    let (pid, name) = client.catch_job(&compose);
+    compose.kill();
+    signal(pid, Signal::CONT);
+    wait_until(|| "the end of the job".to_owned(), || client.workspace.job("alpha").is_none().then_some(()));
+    let compose = client.workspace.compose(&[]);
+    let status = client.wait_verified(&compose, None);
+    assert_eq!(status["last"]["id"], name.as_str());
+    assert_eq!(client.archives().len(), 1);
+    compose.stop();
+}
+
+#[test]
+fn suspended_instance_is_backed_up() {
+    let client = Client::overdue(&format!("{YEARLY}  suspend: true\n"));
+    client.declare(&format!("{YEARLY}  suspend: true\n"));
+    let compose = client.workspace.compose(&[]);
+    client.wait_verified(&compose, None);
+    assert_eq!(client.workspace.servers(), []);
+    let (code, out, err) = client.workspace.mai("backup", &["alpha"]);
+    assert!(code == 0 && out.contains("verified"), "{out}{err}");
+    compose.stop();
+}
+
+#[test]
+fn edited_document_replaces_the_server_beside_a_job() {
+    let client = Client::overdue(YEARLY);
+    let compose = client.workspace.compose(&[]);
+    let (job, name) = client.catch_job(&compose);
+    let server = client.workspace.pid("alpha");
+    client.declare(&format!("{YEARLY}  server: {{locale: pl}}\n"));
+    wait_until(
+        || format!("another server; output:\n{}", compose.output()),
+        || client.workspace.pid("alpha").filter(|pid| Some(*pid) != server),
+    );
+    assert_eq!(client.workspace.job("alpha"), Some(job));
+    signal(job, Signal::CONT);
+    assert_eq!(client.wait_verified(&compose, None)["last"]["id"], name.as_str());
+    compose.stop();
+}
+
+#[test]
+fn removed_document_ends_its_job() {
+    let client = Client::overdue(YEARLY);
+    client.workspace.write("b.yaml", &document("beta", free_port(), ""));
+    let compose = client.workspace.compose(&[]);
+    let (job, _) = client.catch_job(&compose);
+    client.workspace.remove("a.yaml");
+    wait_until(|| "the end of the server".to_owned(), || client.workspace.pid("alpha").is_none().then_some(()));
+    signal(job, Signal::CONT);
+    compose.wait_for_line(&["alpha", "gone"]);
+    assert_eq!(client.workspace.job("alpha"), None);
+    assert!(!client.home().join("job").exists() && client.home().join("data").exists());
+    compose.stop();
+}
+
+#[test]
+fn secrets_of_a_backup_are_seen_by_its_job_alone() {
+    let secrets = [IDENTITY, "AKIA-of-a-test", "secret-of-a-test"];
+    let more = format!(
+        "  backup:\n    schedule: \"0 0 1 1 *\"\n    encryption: {{recipients: [{RECIPIENT}], identitySecretRef: {{name: identity, key: key}}}}\n    \
+         destinations:\n    - name: off-site\n      s3:\n        bucket: b\n        endpoint: http://127.0.0.1:{}\n        \
+         accessKeyIdRef: {{name: s3, key: key}}\n        secretAccessKeyRef: {{name: s3-secret, key: key}}\n",
+        free_port()
+    );
+    let client = Client { workspace: Workspace::new(), port: free_port() };
+    for (name, value) in ["identity", "s3", "s3-secret"].iter().zip(secrets) {
+        client.workspace.write_secret(name, "key", value);
+    }
+    client.declare(&more);
+    let compose = client.workspace.compose(&[]);
+    compose.wait_for_line(&["alpha", "ready"]);
+    let server = client.workspace.pid("alpha").unwrap();
+    let (code, out, err) = client.workspace.mai("backup", &["alpha", "--no-wait"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (job, _) = client.catch_job(&compose);
+    let mut seen = vec![out, err];
+    for pid in [job, server] {
+        for file in ["cmdline", "environ"] {
+            seen.push(String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{file}")).unwrap()).into_owned());
+        }
+    }
+    for file in ["job.json", "order.json", "output.jsonl", "job.log"] {
+        seen.push(std::fs::read_to_string(client.home().join("job").join(file)).unwrap());
+    }
+    assert!(seen.concat().contains("off-site"), "the order is not looked at");
+    signal(job, Signal::CONT);
+    let message = client.workspace.wait_for_reason("alpha", "BackupHealthy", "BackupUnverified");
+    assert!(message.contains("off-site"), "{message}");
+    seen.extend([message, client.workspace.status()[0].to_string(), client.workspace.mai("status", &["alpha"]).1]);
+    seen.extend([compose.output(), std::fs::read_to_string(client.home().join("server.log")).unwrap()]);
+    for secret in secrets {
+        assert!(seen.iter().all(|text| !text.contains(secret)), "{secret} shows in {seen:#?}");
+    }
+    let [archive] = &client.archives()[..] else { panic!("{:?}", client.archives()) };
+    assert!(archive.to_str().unwrap().ends_with(".tar.gz.age"), "{archive:?}");
+    compose.stop();
+}
