@@ -77,11 +77,17 @@ impl Client {
 
     /// Catches the job in the middle and holds it there; returns its process and its name.
     fn catch_job(&self, compose: &Compose) -> (i32, String) {
+        let (pid, name) = self.wait_for_job(compose);
+        signal(pid, Signal::STOP);
+        (pid, name)
+    }
+
+    /// Returns process and name of the job, once there is one.
+    fn wait_for_job(&self, compose: &Compose) -> (i32, String) {
         let pid = wait_until(
             || format!("a job; status {}; output:\n{}", self.status(), compose.output()),
             || self.workspace.job("alpha"),
         );
-        signal(pid, Signal::STOP);
         let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
         let name = environ.split('\0').find_map(|variable| variable.strip_prefix("MAI_JOB=")).unwrap();
         (pid, name.to_owned())
@@ -157,8 +163,10 @@ fn killed_job_is_reported_and_made_again() {
 fn job_outlives_a_killed_reconciler() {
     let client = Client::overdue(YEARLY);
     let mut compose = client.workspace.compose(&[]);
-    let (pid, name) = client.catch_job(&compose);
+    let (pid, name) = client.wait_for_job(&compose);
     compose.kill();
+    // Only now: the kernel ends a process that is stopped when its parent ends.
+    signal(pid, Signal::STOP);
     assert_eq!(client.workspace.job("alpha"), Some(pid));
     let compose = client.workspace.compose(&[]);
     compose.wait_for_line(&["alpha", "ready"]);
@@ -174,9 +182,8 @@ fn job_outlives_a_killed_reconciler() {
 fn outcome_of_a_job_is_seen_by_the_next_reconciler() {
     let client = Client::overdue(YEARLY);
     let mut compose = client.workspace.compose(&[]);
-    let (pid, name) = client.catch_job(&compose);
+    let (_, name) = client.wait_for_job(&compose);
     compose.kill();
-    signal(pid, Signal::CONT);
     wait_until(|| "the end of the job".to_owned(), || client.workspace.job("alpha").is_none().then_some(()));
     let compose = client.workspace.compose(&[]);
     let status = client.wait_verified(&compose, None);
@@ -187,7 +194,7 @@ fn outcome_of_a_job_is_seen_by_the_next_reconciler() {
 
 #[test]
 fn suspended_instance_is_backed_up() {
-    let client = Client::overdue(&format!("{YEARLY}  suspend: true\n"));
+    let client = Client::overdue(YEARLY);
     client.declare(&format!("{YEARLY}  suspend: true\n"));
     let compose = client.workspace.compose(&[]);
     client.wait_verified(&compose, None);
