@@ -39,9 +39,13 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 impl Client {
     /// Starts one client, registers its administrator and has a chat.
     pub fn new() -> Self {
-        let workspace = Workspace::new();
+        Self::declared(Workspace::new(), "")
+    }
+
+    /// Starts one client with further lines below `spec:`.
+    pub fn declared(workspace: Workspace, more: &str) -> Self {
         let port = free_port();
-        workspace.write("a.yaml", &document("alpha", port, ""));
+        workspace.write("a.yaml", &document("alpha", port, more));
         let compose = workspace.compose(&[]);
         compose.wait_for_line(&["alpha", "ready"]);
         let body = json!({"name": "Boss", "email": "boss@example.com", "password": PASSWORD}).to_string();

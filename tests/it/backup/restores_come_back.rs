@@ -8,7 +8,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::backup::restored_instance::{Client, archive};
-use crate::fixtures::compose::{signal, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, signal, wait_ready, wait_until};
+use crate::fixtures::ports::free_port;
 
 #[test]
 fn restore_brings_back_accounts_chats_and_files() {
@@ -50,6 +51,44 @@ fn restore_brings_back_accounts_chats_and_files() {
     let (code, out, err) = client.restore(id, &["--without-backup"]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(client.settled(), replaced);
+    client.compose.stop();
+}
+
+#[test]
+fn unreachable_destination_hides_nothing_of_the_others() {
+    let workspace = Workspace::new();
+    let nas = workspace.documents.parent().unwrap().join("nas");
+    std::fs::create_dir(&nas).unwrap();
+    let keys = "accessKeyIdRef: {name: keys, key: id}, secretAccessKeyRef: {name: keys, key: secret}";
+    let bucket = format!("{{bucket: backups, endpoint: \"http://127.0.0.1:{}\", {keys}}}", free_port());
+    workspace.write_secret("keys", "id", "AKIA");
+    let more = format!(
+        "  backup:\n    destinations:\n      - {{name: nas, local: {{path: {}}}}}\n      - {{name: off-site, s3: {bucket}}}\n",
+        nas.display()
+    );
+    let mut client = Client::declared(workspace, &more);
+    let before = client.settled();
+    let report = client.back_up();
+    let place = nas.join("default/alpha");
+    std::fs::create_dir_all(&place).unwrap();
+    for end in ["tar.gz", "json"] {
+        let name = format!("{}.{end}", report.id);
+        std::fs::copy(client.backups().join(&name), place.join(&name)).unwrap();
+    }
+    std::fs::write(place.join("20260103-020000-000001.json"), "{}").unwrap();
+    client.write_letter("second");
+
+    let (code, out, err) = client.workspace.mai("backups", &["alpha"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("  backups  ") && out.contains("  nas  "), "{out}");
+    assert!(err.contains("destination off-site: ") && err.contains("no key secret"), "{err}");
+    assert!(err.contains("destination nas: 20260103-020000-000001.json cannot be used"), "{err}");
+
+    let (code, out, err) = client.restore("latest", &["--destination", "off-site"]);
+    assert!(code == 1 && err.contains("no key secret"), "{out}{err}");
+    let (code, out, err) = client.restore("latest", &["--destination", "nas", "--without-backup"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(client.settled(), before);
     client.compose.stop();
 }
 
