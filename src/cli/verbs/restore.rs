@@ -128,7 +128,7 @@ struct Source {
 }
 
 enum Archive {
-    Stored(OpenStore, Box<Summary>),
+    Stored(Box<OpenStore>, Box<Summary>),
     File(PathBuf, Box<ArchiveFile>),
 }
 
@@ -172,7 +172,7 @@ impl Source {
                 entry.summary.recipients.join(", ")
             );
         }
-        Ok(Self { archive: Archive::Stored(store.clone(), Box::new(entry.summary.clone())), identity })
+        Ok(Self { archive: Archive::Stored(Box::new(store.clone()), Box::new(entry.summary.clone())), identity })
     }
 
     fn describe(&self) -> String {
