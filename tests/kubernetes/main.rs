@@ -2,6 +2,7 @@
 //! [`environment`], [`images`] and [`operator`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod backups_run_as_jobs;
 mod client_lifecycle_keeps_data;
 #[allow(dead_code)]
 mod cluster;

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use super::super::cluster::{self, cluster};
 use super::super::environment::Environment;
+use super::super::images;
 use super::super::operator::Operator;
+
+const BACKUP: &str =
+    "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
 
 /// Returns the rules of a role of the chart with default values.
 fn chart_rules(kind: &str, name: &str) -> Value {
@@ -73,7 +77,8 @@ fn chart_permissions_suffice_for_a_client_lifecycle() {
     let _alone = cluster::alone();
     let env = Environment::new("rights");
     let (_place, kubeconfig) = confined(&env, &chart_rules("ClusterRole", "mai-operator"), true);
-    let operator = Operator::start(&kubeconfig, &["--lease-namespace", &env.namespace, "--resync", "2s"]);
+    let arguments = ["--lease-namespace", &env.namespace, "--resync", "2s", "--helper-image", images::own()];
+    let operator = Operator::start(&kubeconfig, &arguments);
     operator.wait_ready();
     env.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=key=sk-or-v1-a"]);
     env.apply(&env.fixture(
@@ -84,6 +89,8 @@ fn chart_permissions_suffice_for_a_client_lifecycle() {
     env.kubectl(&["delete", "service,networkpolicy,poddisruptionbudget,ingress", "mai-abc"]);
     env.kubectl(&["set", "env", "deployment/mai-abc", "ADDED=by hand"]);
     env.wait_until(&operator, || "all of it to come back".into(), || (env.children("abc").len() == 10).then_some(()));
+    env.apply(BACKUP);
+    env.kubectl(&["wait", "--for=condition=Ready", "maibackup/first", "--timeout=120s"]);
     // Without the permission to list Secrets a rotation is noticed at the next pass.
     env.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: upstream}\nstringData: {key: sk-or-v1-b}\n");
     env.wait_until(
@@ -174,5 +181,22 @@ fn missing_permission_is_named_and_affects_nothing_else() {
     let message = unmade.wait_for_reason(&bound, "abc", "Ready", "ApplyFailed");
     assert!(message.contains("poddisruptionbudgets") && message.contains("forbidden"), "{message}");
     assert_eq!(bound.exit_code(), None);
+
+    // Without the permission for Jobs backups fail, and nothing else.
+    let unsaved = Environment::new("unsaved");
+    let (_place, operator) = start(&unsaved, &without(&all, "jobs", "watch"));
+    unsaved.apply(&unsaved.fixture("abc", ""));
+    unsaved.wait_ready(&operator, "abc");
+    unsaved.apply(BACKUP);
+    let message = unsaved.wait_until(
+        &operator,
+        || "the request to be answered".into(),
+        || {
+            let status = unsaved.get("maibackup/first")?["status"].clone();
+            (status["phase"] == "Failed").then(|| status["message"].as_str().unwrap_or_default().to_owned())
+        },
+    );
+    assert!(message.contains("jobs") && message.contains("forbidden"), "{message}");
+    assert_eq!(unsaved.condition("abc", "Ready").unwrap().0, "True");
     assert!(cluster().kubeconfig().exists());
 }
