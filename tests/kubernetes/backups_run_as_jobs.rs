@@ -180,7 +180,8 @@ fn requested_backup_is_verified_on_the_claims() {
     // Nothing of the job is left, the server ran on, and idle passes write nothing.
     env.wait_until(&operator, || "the job to be gone".into(), || job_objects(&env).is_empty().then_some(()));
     assert_eq!(env.pod("abc").unwrap(), server);
-    let versions = || (env.children("abc"), env.resource_version("mai/abc"), env.resource_version(&format!("maibackup/{name}")));
+    let versions =
+        || (env.children("abc"), env.resource_version("mai/abc"), env.resource_version(&format!("maibackup/{name}")));
     let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
     let (before, counted) = (versions(), passes());
     env.wait_until(&operator, || "some passes".into(), || (passes() >= counted + 3.0).then_some(()));
@@ -243,7 +244,9 @@ fn request_for_a_missing_instance_waits_and_says_so() {
         || {
             let status = env.get("maibackup/early")?["status"].clone();
             let message = status["message"].as_str()?.to_owned();
-            (condition(&status, "Stalled")? == "True").then_some(message).filter(|text| text.contains("no MaiInstance abc"))
+            (condition(&status, "Stalled")? == "True")
+                .then_some(message)
+                .filter(|text| text.contains("no MaiInstance abc"))
         },
     );
     env.apply(&env.fixture("abc", ""));
@@ -289,7 +292,8 @@ fn bucket_gets_the_backup_of_a_suspended_instance() {
     request(&env, "night", "abc");
     let status = answer(&env, &operator, "night");
     assert_eq!(status["phase"], "Completed", "{status}");
-    let results: Vec<_> = status["destinations"].as_array().unwrap().iter().map(|one| (&one["name"], &one["result"])).collect();
+    let results: Vec<_> =
+        status["destinations"].as_array().unwrap().iter().map(|one| (&one["name"], &one["result"])).collect();
     assert_eq!(results, [(&json!("backups"), &json!("Verified")), (&json!("offsite"), &json!("Verified"))]);
     assert!(env.pod("abc").is_none());
     let (_, reason, message) = env.condition("abc", "BackupHealthy").unwrap();

@@ -9,8 +9,7 @@ use super::super::environment::Environment;
 use super::super::images;
 use super::super::operator::Operator;
 
-const BACKUP: &str =
-    "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
+const BACKUP: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
 
 /// Returns the rules of a role of the chart with default values.
 fn chart_rules(kind: &str, name: &str) -> Value {
