@@ -79,7 +79,7 @@ struct Known {
     pulls: HashMap<String, PullSettings>,
 }
 
-/// How images of an instance are pulled.
+/// Pull policy and registry credentials of the images of an instance.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PullSettings {
     pub(super) policy: Pull,

@@ -30,7 +30,7 @@ const PROCESSES: i64 = 128;
 /// Seconds that a job gets to end after SIGTERM.
 const GRACE: i64 = 10;
 /// Directory of its order and secrets in the container.
-const FILES: &str = "/run/mai-job";
+const FILES: &str = "/run/job";
 
 /// The container of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
