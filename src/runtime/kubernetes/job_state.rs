@@ -152,7 +152,7 @@ fn text(value: &Value) -> &str {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::panic, clippy::unwrap_used)]
 mod tests {
     use serde_json::json;
 
