@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
-use crate::fixtures::compose::{Compose, Workspace, document, signal, wait_until};
+use crate::fixtures::compose::{Compose, Workspace, document, signal, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 /// Due in the first minute of each year, so that no test meets it by chance.
@@ -61,8 +62,11 @@ impl Client {
         });
     }
 
+    /// Returns `status.backup`.
     fn status(&self) -> Value {
-        self.workspace.status()[0]["status"]["backup"].clone()
+        let instances = self.workspace.status();
+        let alpha = instances.iter().find(|instance| instance["metadata"]["name"] == "alpha").unwrap();
+        alpha["status"]["backup"].clone()
     }
 
     /// Waits until the newest backup is another than `former`, and verified.
@@ -111,6 +115,48 @@ fn noise(length: usize) -> Vec<u8> {
         (state >> 56) as u8
     };
     (0..length).map(|_| next()).collect()
+}
+
+#[test]
+fn scheduled_backup_is_made_and_verified_next_to_the_server() {
+    let client = Client { workspace: Workspace::new(), port: free_port() };
+    let workspace = &client.workspace;
+    client.declare("  backup: {schedule: '* * * * *'}\n");
+    let reference = "{name: nowhere, key: key}";
+    let bucket = format!("{{bucket: b, accessKeyIdRef: {reference}, secretAccessKeyRef: {reference}}}");
+    let blocked =
+        format!("  suspend: true\n  backup: {{schedule: '* * * * *', destinations: [{{name: s3, s3: {bucket}}}]}}\n");
+    workspace.write("b.yaml", &document("beta", free_port(), &blocked));
+    let compose = workspace.compose(&[]);
+    wait_ready(client.port);
+    let pid = workspace.pid("alpha");
+    assert_eq!(workspace.condition("alpha", "BackupHealthy").unwrap().1, "BackupPending");
+
+    // It takes up to a minute until the first one is due.
+    let next: Timestamp = wait_until(
+        || format!("the first backup to be due: {}", client.status()),
+        || client.status()["next"].as_str().map(|next| next.parse().unwrap()),
+    );
+    std::thread::sleep(next.duration_since(Timestamp::now()).try_into().unwrap_or_default());
+    workspace.wait_for_reason("alpha", "BackupHealthy", "BackupVerified");
+    let message = workspace.wait_for_reason("beta", "BackupHealthy", "BackupBlocked");
+    assert!(message.contains("Secret nowhere is not there"), "{message}");
+    let status = client.status();
+    let id = status["last"]["id"].as_str().unwrap();
+    assert_eq!(status["destinations"][0]["name"], "backups");
+    for field in ["lastDue", "lastSuccess", "lastVerified", "bytes", "dataBytes", "next"] {
+        assert!(!status[field].is_null(), "{field}: {status:#}");
+    }
+    for ending in [".json", ".tar.gz", ".verified.json"] {
+        assert!(client.home().join("backups").join(format!("{id}{ending}")).exists(), "{id}{ending} is missing");
+    }
+    let (_, table, _) = workspace.mai("status", &[]);
+    let row = table.lines().find(|line| line.trim_start().starts_with("alpha")).unwrap();
+    assert!(table.lines().next().unwrap().contains("BACKUP") && row.contains(" 2m "), "{table}");
+    assert!(table.lines().any(|line| line.trim_start().starts_with("beta") && line.contains("blocked")), "{table}");
+    assert_eq!(workspace.pid("alpha"), pid, "the server was not restarted for it");
+    assert_eq!(workspace.condition("alpha", "Ready").unwrap().0, "True");
+    compose.stop();
 }
 
 #[test]

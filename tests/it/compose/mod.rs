@@ -1,7 +1,6 @@
 //! `mai compose` over a directory of documents, with real servers.
 
 mod backups_follow_the_schedule;
-mod backups_follow_their_schedule;
 mod bad_input_affects_one_instance;
 mod directory_becomes_running_clients;
 mod servers_follow_or_outlive_reconciler;
