@@ -242,7 +242,7 @@ pub const FIELDS: &[Field] = &[
     all("spec.backup.destinations[].s3.secretAccessKeyRef.key", KEY_OF_SECRET),
     all(
         "spec.backup.destinations[].s3.caSecretRef.name",
-        "Secret with the certificates (PEM) that the certificate of the endpoint is checked against, too.",
+        "Secret with the certificates (PEM) of the authority that signed the endpoint's. No other authority is trusted then.",
     ),
     all("spec.backup.destinations[].s3.caSecretRef.key", KEY_OF_SECRET),
     directory(
