@@ -19,7 +19,7 @@ use crate::report::Report;
 const CHAT_BYTES: usize = 3000;
 /// Pause between two commits of the writer.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Interval between two looks at a program.
+/// Interval between checks of a program.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Adds the rows of a backup of a database of this size.

@@ -21,7 +21,7 @@ pub enum BackupError {
     },
     /// There is no room.
     #[error(
-        "the volume of {path} is full ({free_mib} MiB free, {needed_mib} MiB needed); free space there or set spec.storage.backups to another place"
+        "the volume of {path} is full ({free_mib} MiB free, {needed_mib} MiB needed); free space there, enlarge the volume, or keep fewer backups in it"
     )]
     Full {
         /// The directory.
@@ -58,11 +58,13 @@ pub enum BackupError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// SQLite's words.
+        /// Complaints of SQLite.
         complaints: String,
     },
-    /// A database was locked by its server all the time.
-    #[error("database {path} could not be copied: another program kept it locked for {seconds} s")]
+    /// A database was locked by another program all the time.
+    #[error(
+        "database {path} could not be copied: another program kept it locked for {seconds} s; end a long transaction on it, or repeat the backup when it is used less"
+    )]
     DatabaseBusy {
         /// The database.
         path: PathBuf,

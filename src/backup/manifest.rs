@@ -137,16 +137,6 @@ pub enum Cause {
     },
 }
 
-impl Cause {
-    /// Returns true if the entry is not in the archive.
-    pub fn is_left_out(&self) -> bool {
-        match self {
-            Self::Vanished | Self::Unreadable(_) | Self::Special(_) | Self::Backups => true,
-            Self::Grew | Self::Changed | Self::NoDatabase(_) | Self::Padded { .. } => false,
-        }
-    }
-}
-
 impl fmt::Display for Exception {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = &self.path;

@@ -31,7 +31,7 @@ pub(crate) struct Prepared {
     pub(crate) taken_at: Timestamp,
     /// Snapshots by the path of their database below the data.
     pub(crate) snapshots: BTreeMap<PathBuf, Snapshot>,
-    /// Files that look like databases and are none, by path, with SQLite's words.
+    /// Files that look like databases and are none, by path, with the error of SQLite.
     pub(crate) no_databases: BTreeMap<PathBuf, String>,
     pub(crate) listing: Listing,
 }

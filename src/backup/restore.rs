@@ -1,6 +1,5 @@
 //! Restores the data of a backup into a new directory: finds the backup, unpacks it, and checks all
-//! of it on the way. What becomes of the directory is up to the caller; [`crate::swap`] puts it in
-//! the place of the present data.
+//! of it on the way. [`crate::swap`] puts the directory in the place of the present data.
 
 use std::fs::File;
 use std::io;

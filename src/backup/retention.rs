@@ -1,5 +1,5 @@
-//! Removes backups that are no longer kept. It runs after a backup was verified, never instead of
-//! one, so a failing schedule removes nothing.
+//! Removes backups that are no longer kept. It runs after a new backup was stored and checked as far
+//! as the keys allow, and not after one that failed, so failing backups remove nothing.
 //!
 //! A backup is removed in the reverse order of its making, its summary first: what is left of it
 //! after a crash is no backup any more, and the next run removes it as an interrupted upload.
@@ -35,7 +35,7 @@ pub struct Pruned {
     pub problem: Option<String>,
 }
 
-/// A backup, as far as retention looks at it.
+/// Properties of a backup that decide if it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Its id.

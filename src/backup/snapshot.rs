@@ -28,7 +28,7 @@ pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Interval between two attempts to read a locked database.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
-/// Pages that are copied between two looks at whether the job is to stop.
+/// Pages that are copied between two checks whether the job is to stop.
 const PAGES_PER_STEP: i32 = 4096;
 /// Pages that are copied while a writer waits.
 const PAGES_PER_SHORT_STEP: i32 = 256;

@@ -16,7 +16,7 @@ use crate::core::{InstanceId, JobRequest};
 
 const REQUEST: &str = "job-request.json";
 const ANSWER: &str = "job-answer.json";
-/// Interval between looks for new requests.
+/// Interval between checks for new requests.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The request of an instance, and its answer.

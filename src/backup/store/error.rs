@@ -9,14 +9,14 @@ use crate::SecretError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The service did not answer, or the connection broke each time. It may work later.
-    #[error("{place} could not be reached: {cause}")]
+    #[error("{place} could not be reached: {cause}; check its endpoint and the network")]
     Unreachable {
         /// The store.
         place: String,
-        /// The network's words.
+        /// Cause, as the network reports it.
         cause: String,
     },
-    /// The service answered, but not to the point, also after some retries. It may work later.
+    /// The service answered with a temporary failure, also after some retries. It may work later.
     #[error("{place} is not available: it answered {status}{}", in_parentheses(.code))]
     Unavailable {
         /// The store.

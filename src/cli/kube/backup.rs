@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// The instance
     name: String,
 
-    /// Why, for whoever looks at the backups later
+    /// Reason, which is stored with the backup
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 

@@ -29,7 +29,8 @@ impl ProgressOutput {
         Self { terminal: std::io::stderr().is_terminal(), step: None, shown: String::new() }
     }
 
-    /// Returns the counter of a work in this program, and the output that shows it, to be finished.
+    /// Returns a counter for work in this program, and the output that shows it. The caller finishes
+    /// the output.
     pub(in crate::cli) fn counter() -> (mai_backup::Progress, Arc<Mutex<Self>>) {
         let output = Arc::new(Mutex::new(Self::new()));
         let shown = output.clone();
@@ -68,7 +69,7 @@ impl ProgressOutput {
             return;
         }
         let mut err = std::io::stderr().lock();
-        // Nobody need read it.
+        // Progress that cannot be written is no failure of the command.
         let _ = match self.terminal {
             true => write!(err, "\r\x1b[K{line}").and_then(|()| err.flush()),
             false => writeln!(err, "{line}"),

@@ -17,9 +17,9 @@ use crate::core::{JobRequest, JobState, ObservedJob, ObservedJobs};
 use crate::runtime::{BoxedObserver, JobRequestFile, Observe};
 use crate::state::State;
 
-/// Interval between looks for the answer.
+/// Interval between checks for the answer.
 const ANSWER_INTERVAL: Duration = Duration::from_millis(200);
-/// Interval between looks at the job.
+/// Interval between checks of the job.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Most characters of a reason.
 const LONGEST_REASON: usize = 200;
@@ -113,7 +113,7 @@ impl Asked<'_> {
             }
             if !is_open {
                 anyhow::bail!(
-                    "backup {} of {id} has ended, and its answer went to somebody else; `mai status {directory} {id}` shows it",
+                    "backup {} of {id} has ended, and another command has read its answer; `mai status {directory} {id}` shows it",
                     self.name
                 );
             }

@@ -1,4 +1,4 @@
-//! `mai backups DIR [NAME]`: lists the backups of instances in each destination, or verifies one.
+//! `mai backups DIR NAME`: lists the backups of an instance in each destination, or verifies one.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -45,7 +45,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // It runs as well without, only less politely.
+    // Without it the job runs as well, at the priority of the server.
     let _ = rustix::process::nice(NICENESS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work(args));

@@ -79,7 +79,7 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{name} is being restored by another command"))?;
     let data = directories.data.canonicalize().with_context(|| format!("{}", directories.data.display()))?;
     let place = ReplacedData { data, record: home.join(RECORD), backups: directories.backups };
-    place.tidy(name)?;
+    place.settle_interrupted(name)?;
     swap::expect_swappable(&place.data)?;
 
     let source = Source::find(args, &instance, &place).await?;
@@ -218,7 +218,7 @@ fn read_identity(path: &Path) -> anyhow::Result<Identity> {
     Identity::parse(&text).with_context(|| format!("--identity {}", path.display()))
 }
 
-/// Returns the identity that the document names, if it can be had: a file need not be encrypted.
+/// Returns the identity that the document names, if it can be read: a file need not be encrypted.
 async fn declared_identity(args: &Args, instance: &NamedInstance, place: &ReplacedData) -> Option<Identity> {
     let backups = Ok(place.backups.clone());
     let stores = BackupStores::open(instance, &args.instance.place.directory, backups).await.ok()?;
@@ -235,7 +235,7 @@ struct ReplacedData {
 
 impl ReplacedData {
     /// Settles what an interrupted restore left.
-    fn tidy(&self, name: &str) -> anyhow::Result<()> {
+    fn settle_interrupted(&self, name: &str) -> anyhow::Result<()> {
         match Swap::settle(&self.record)? {
             Some(Settled::Undone) => {
                 println!("{name:<20} an earlier restore was interrupted before it changed anything; it was undone");

@@ -71,11 +71,13 @@ fn cause_of_end(state: &ContainerState, image: &str) -> String {
             "signal {signal} ended the job, as when the engine is restarted, somebody stops it, or the machine is out of memory"
         ),
         (Some(code), None) if NO_PROGRAM.contains(&code) => {
-            format!("image {image} holds no mai that could run the job (exit code {code})")
+            format!(
+                "image {image} holds no mai that could run the job (exit code {code}); name one that does with --helper-image, or correct server.kind"
+            )
         }
         (Some(code), None) if code == UNKNOWN_ARGUMENTS => {
             format!(
-                "the mai in image {image} does not know such a job (exit code {code}): the image is older than this mai"
+                "the mai in image {image} does not know such a job (exit code {code}): the image is older than this mai; update the image"
             )
         }
         (Some(code), None) => format!("the job ended with exit code {code} and without an outcome"),

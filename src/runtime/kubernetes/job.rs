@@ -20,11 +20,11 @@ use crate::core::{InstanceId, Job, Location};
 
 /// Name of the order among the secret files.
 const ORDER: &str = "order.json";
-/// Path at which the kubelet reads the last words of a container.
+/// Path at which the kubelet reads the termination message of a container.
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 /// Our program in the image.
 const PROGRAM: &str = "/usr/local/bin/mai";
-/// Longest run of a job in seconds: nothing takes so long, and nothing hangs for ever.
+/// Longest run of a job in seconds, so that one that hangs ends.
 const DEADLINE: u32 = 24 * 60 * 60;
 /// Seconds after which the cluster removes an ended job that no operator has removed.
 const TIME_TO_LIVE: u32 = 7 * 24 * 60 * 60;

@@ -20,9 +20,9 @@ use crate::cluster::{ApiFailure, classify, names};
 use crate::core::{Claim, InstanceId, Job, JobState, ObservedJob, ObservedJobs};
 use crate::runtime::RuntimeError;
 
-/// The action in messages.
+/// Action of a start in messages.
 const START: &str = "start of the backup job";
-/// The action in messages.
+/// Action of a removal in messages.
 const REMOVAL: &str = "removal of the backup job";
 /// Time in which the cluster creates the pod of a job that nothing forbids.
 const POD_PATIENCE: SignedDuration = SignedDuration::from_secs(20);
@@ -61,7 +61,7 @@ impl KubernetesRuntime {
         }
     }
 
-    /// Returns the cluster's last words about a pod that it could not create.
+    /// Returns the message of the cluster's event about a pod that it could not create.
     async fn refusal_of_pod(&self, id: &InstanceId, job: &LiveObject) -> Option<String> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &id.namespace);
         let about = ListParams::default().fields(&format!("regarding.uid={},reason={FAILED_CREATE}", job.uid()));
@@ -123,7 +123,8 @@ impl KubernetesRuntime {
             return Err(refused(id, format!("the claim {name} does not exist yet, so there is nothing to back up")));
         }
         let image = self.helper_image.clone().or_else(|| wanted.image.clone()).ok_or_else(|| {
-            refused(id, "no image with mai is known for it; name one in MAI_HELPER_IMAGE of the operator".to_owned())
+            let remedy = "set helperImage of the chart, or MAI_HELPER_IMAGE of the operator";
+            refused(id, format!("no image with mai is known for it; {remedy}"))
         })?;
         let template = deployment_of(&live).map(|deployment| &deployment.object["spec"]["template"]["spec"]);
         let pull_secrets = template.and_then(|spec| spec["imagePullSecrets"].as_array()).into_iter().flatten();

@@ -37,8 +37,8 @@ const INHERITED: [&str; 3] = ["SSL_CERT_FILE", "SSL_CERT_DIR", "TZDIR"];
 /// Length of a log above which it is emptied, and the interval between checks.
 const LONGEST_LOG: u64 = 1 << 20;
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// Attempts to lock an output, and the delay between them. Who looks whether a job runs locks its
-/// output for an instant.
+/// Attempts to lock an output, and the delay between them. A check whether a job runs
+/// locks its output for an instant.
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_DELAY: Duration = Duration::from_millis(5);
 

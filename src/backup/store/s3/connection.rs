@@ -69,7 +69,7 @@ impl Connection {
         let tls = match ca {
             Some(pem) => tls.with_root_certificates(authorities(pem)?),
             None if is_tls => tls.with_platform_verifier().map_err(|error| {
-                format!("no certificates of authorities on this machine ({error}); install ca-certificates, or set ca")
+                format!("no certificates of authorities on this machine ({error}); install ca-certificates, or set caSecretRef of the destination")
             })?,
             None => tls.with_root_certificates(RootCertStore::empty()),
         };
