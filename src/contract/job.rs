@@ -36,7 +36,7 @@ pub struct BackupOrder {
     pub instance: Subject,
     /// Reason of the backup, as a sentence for people.
     pub reason: String,
-    /// Image of the server, as declared, and its digest where it is known.
+    /// Image of the server, as declared; absent where servers are processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// The document as it stands, without its status.
