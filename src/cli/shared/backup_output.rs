@@ -244,7 +244,7 @@ mod tests {
         let outcome = report(vec![destination("backups", StoreResult::Verified), destination("s3", stored)]);
         let text = outcome_text("abc", &outcome);
         assert!(text.contains("5.0 MiB in 3 files and 1 databases, 1.5 KiB archived"), "{text}");
-        assert!(text.contains("\nbackups"), "{text}");
+        assert!(text.contains("\n backups "), "{text}");
         assert!(text.contains("\ns3: its checksum was read back; no key opens it here\na.tmp changed"), "{text}");
         assert!(is_everywhere(&outcome));
     }
