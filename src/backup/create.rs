@@ -335,8 +335,9 @@ impl Committing<'_> {
         };
         let verification = match verified {
             Ok(verification) => verification,
+            // Made again: nobody knows whether it is what was stored.
             Err(BackupError::Stopped) => {
-                return StoreResult::Stored("it was not verified, since the job was stopped".to_owned());
+                return StoreResult::Failed("the job was stopped before it was verified".to_owned());
             }
             // Keys that may only write keep backups safe from whoever takes this machine.
             Err(BackupError::Store(error @ StoreError::Refused { .. })) => {

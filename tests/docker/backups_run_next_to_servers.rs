@@ -124,6 +124,21 @@ fn suspended_instance_is_backed_up() {
 }
 
 #[test]
+fn missing_directory_fails_its_destination_alone() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("unmounted");
+    let more = "  backup:\n    schedule: \"0 2 1 1 *\"\n    destinations:\n    - {name: nas, local: {path: /no/such/share}}\n";
+    env.workspace.write("instance.yaml", &own(&env, more));
+    let compose = env.compose();
+    env.wait_for("Ready");
+    let (code, out, err) = env.mai("backup", &[]);
+    assert!(code == 1 && out.contains("/no/such/share does not exist"), "{out}{err}");
+    assert_eq!(stored(&env.volume("backups"), ".verified.json").len(), 1, "{out}");
+    compose.stop();
+}
+
+#[test]
 fn data_of_root_is_backed_up_by_the_helper_image() {
     let _shared = engine::shared();
     engine::build_own_image();

@@ -233,10 +233,6 @@ fn job_that_cannot_start_says_why_and_leaves_nothing() {
     let image = |image: &str| client.job("", |job| job.image = Some(image.to_owned()));
     says(&["127.0.0.1:1/nowhere:1", "--helper-image"], image("127.0.0.1:1/nowhere:1"));
     says(&["--helper-image"], client.job("", |job| job.image = None));
-    says(
-        &["/no/such/directory", "spec.backup"],
-        client.job("", |job| job.directories.push("/no/such/directory".into())),
-    );
     let nowhere = client.job("", |job| job.storage.data.volume = Some("no-such-volume".to_owned()));
     says(&["no-such-volume"], nowhere);
 

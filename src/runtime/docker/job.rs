@@ -97,7 +97,7 @@ impl Engine {
         self.get_image(id, job).await?;
         self.prepare_places(id, &names, job).await?;
         let files = JobFiles::new(&home);
-        let started = self.create_and_start(id, &names, job, &files).await;
+        let started = self.create_and_start(id, &names, &self.without_missing_directories(job), &files).await;
         if started.is_err() {
             self.discard(id, &names, &files).await;
         }
@@ -160,15 +160,19 @@ impl Engine {
         }
         let backups = &job.storage.backups;
         volumes.ensure(backups.path.as_deref(), backups.volume.as_deref(), &names.backups).await?;
-        let missing = job.directories.iter().find(|path| self.location == Location::Host && !path.is_dir());
-        if let Some(path) = missing {
-            return Err(refused(id, no_directory(&format!("{} does not exist", path.display()))));
-        }
         if job_container::needs_network(&job.order) {
             let shared = BTreeSet::from([SHARED_NETWORK.to_owned()]);
             self.networks.ensure(&self.docker, id, &shared).await?;
         }
         Ok(())
+    }
+
+    /// Returns the job without directories that are missing on this machine, such as a share that is
+    /// not mounted. The engine would refuse the container; so only their destinations fail.
+    fn without_missing_directories(&self, job: &Job) -> Job {
+        let mut job = job.clone();
+        job.directories.retain(|path| self.location != Location::Host || path.is_dir());
+        job
     }
 
     async fn create_and_start(
