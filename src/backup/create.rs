@@ -288,6 +288,13 @@ fn report(summary: &Summary, manifest: &Manifest, destinations: Vec<DestinationR
     }
 }
 
+/// End of a backup in one destination.
+struct Committed {
+    result: StoreResult,
+    /// It was read back and checked, and the record of that is there.
+    is_checked: bool,
+}
+
 /// The steps after the archive is in a destination.
 struct Committing<'a> {
     order: &'a BackupOrder,
@@ -315,19 +322,33 @@ impl Committing<'_> {
                 return report;
             }
         };
-        report.result = self.commit(&store, staging).await;
+        let Committed { result, is_checked } = self.commit(&store, staging).await;
+        report.result = result;
         if self.progress.check().is_ok() {
-            self.prune(&store, target.destination, &mut report).await;
+            self.prune(&store, target.destination, is_checked, &mut report).await;
         }
         report
     }
 
-    async fn commit(&self, store: &OpenStore, staging: &Path) -> StoreResult {
+    async fn commit(&self, store: &OpenStore, staging: &Path) -> Committed {
+        match self.commit_and_verify(store, staging).await {
+            Ok(Extent::Content) => Committed { result: StoreResult::Verified, is_checked: true },
+            Ok(Extent::Checksum) => {
+                let sentence = "it was read back and has the right checksum; its content was not checked, since \
+                                spec.backup.encryption names no identity to open it with";
+                Committed { result: StoreResult::Stored(sentence.to_owned()), is_checked: true }
+            }
+            Err(result) => Committed { result, is_checked: false },
+        }
+    }
+
+    /// Returns the extent of the verification whose record is stored.
+    async fn commit_and_verify(&self, store: &OpenStore, staging: &Path) -> Result<Extent, StoreResult> {
         let summary = self.summary;
         if let Err(error) = put(store, &ObjectKind::Summary.name(&summary.id), summary).await {
-            return StoreResult::Failed(format!(
+            return Err(StoreResult::Failed(format!(
                 "the archive is there without its summary, so it does not count: {error}"
-            ));
+            )));
         }
         let verified = tokio::select! {
             () = self.progress.stopped() => Err(BackupError::Stopped),
@@ -337,36 +358,34 @@ impl Committing<'_> {
             Ok(verification) => verification,
             // Made again: nobody knows whether it is what was stored.
             Err(BackupError::Stopped) => {
-                return StoreResult::Failed("the job was stopped before it was verified".to_owned());
+                return Err(StoreResult::Failed("the job was stopped before it was verified".to_owned()));
             }
             // Keys that may only write keep backups safe from whoever takes this machine.
             Err(BackupError::Store(error @ StoreError::Refused { .. })) => {
-                return StoreResult::Stored(format!("it was not read back: {error}"));
+                return Err(StoreResult::Stored(format!("it was not read back: {error}")));
             }
-            Err(error) => return StoreResult::Failed(error.to_string()),
+            Err(error) => return Err(StoreResult::Failed(error.to_string())),
         };
         if let Err(error) = put(store, &ObjectKind::Verification.name(&summary.id), &verification).await {
-            return StoreResult::Stored(format!(
+            return Err(StoreResult::Stored(format!(
                 "it was verified, and the record of that could not be stored: {error}"
-            ));
+            )));
         }
-        match verification.extent {
-            Extent::Content => StoreResult::Verified,
-            Extent::Checksum => StoreResult::Stored(
-                "it was read back and has the right checksum; its content was not checked, since \
-                 spec.backup.encryption names no identity to open it with"
-                    .to_owned(),
-            ),
-        }
+        Ok(verification.extent)
     }
 
-    /// Removes old backups once this one is there; where it is not, counts what is there.
-    async fn prune(&self, store: &OpenStore, destination: &Destination, report: &mut DestinationReport) {
+    /// Removes old backups once this one was checked; where it was not, counts what is there.
+    async fn prune(
+        &self,
+        store: &OpenStore,
+        destination: &Destination,
+        is_checked: bool,
+        report: &mut DestinationReport,
+    ) {
         self.progress.begin(Step::Prune, 0);
-        let is_safe = !matches!(report.result, StoreResult::Failed(_));
-        let retention = destination.retention.as_ref().filter(|_| is_safe);
+        let retention = destination.retention.as_ref().filter(|_| is_checked);
         let now = Timestamp::now();
-        let pruned = prune(store, retention, &self.order.instance, now, self.time_zone, !is_safe).await;
+        let pruned = prune(store, retention, &self.order.instance, now, self.time_zone, !is_checked).await;
         report.kept = pruned.kept;
         report.removed = u32::try_from(pruned.removed.len()).unwrap_or(u32::MAX);
         report.newest_verified = pruned.newest_verified;

@@ -1,5 +1,5 @@
-//! Removes backups that are no longer kept. It runs after a new backup was stored and checked as far
-//! as the keys allow, and not after one that failed, so failing backups remove nothing.
+//! Removes backups that are no longer kept. It runs after a new backup was read back and checked, as
+//! far as there is a key to open it, and at no other time, so failing backups remove nothing.
 //!
 //! A backup is removed in the reverse order of its making, its summary first: what is left of it
 //! after a crash is no backup any more, and the next run removes it as an interrupted upload.
@@ -83,7 +83,8 @@ pub async fn prune(
 }
 
 /// Returns the backups that `retention` keeps: of each of the last periods that have any the newest
-/// one, the newest verified one, and the newest of all.
+/// one and the newest verified one, the newest verified one of all, and the newest of all. So a
+/// backup that failed its verification takes no place of a verified one.
 ///
 /// Backups from after `now`, made while a clock was wrong, are kept and take nobody's place.
 pub fn select(
@@ -106,7 +107,21 @@ pub fn select(
         newest_first.iter().partition(|backup| backup.taken_at <= now);
     let mut kept: BTreeSet<_> = future.into_iter().map(|backup| backup.id.clone()).collect();
     kept.extend(protected.into_iter().flatten().map(|backup| backup.id.clone()));
-    kept.extend(past.iter().take(retention.last as usize).map(|backup| backup.id.clone()));
+    let verified: Vec<&Candidate> = past.iter().copied().filter(|backup| backup.verified.is_some()).collect();
+    for backups in [&past, &verified] {
+        keep_by_rules(backups, retention, time_zone, &mut kept);
+    }
+    kept
+}
+
+/// Adds what the rules keep of `newest_first`.
+fn keep_by_rules(
+    newest_first: &[&Candidate],
+    retention: &Retention,
+    time_zone: &TimeZone,
+    kept: &mut BTreeSet<BackupId>,
+) {
+    kept.extend(newest_first.iter().take(retention.last as usize).map(|backup| backup.id.clone()));
     let rules = [
         Rule { number: retention.hourly, period_of: Period::hour },
         Rule { number: retention.daily, period_of: Period::day },
@@ -116,7 +131,7 @@ pub fn select(
     ];
     for Rule { number, period_of } in rules {
         let mut periods = BTreeSet::new();
-        for backup in &past {
+        for backup in newest_first {
             let is_new = periods.insert(period_of(&backup.taken_at.to_zoned(time_zone.clone())));
             if periods.len() > number as usize {
                 break;
@@ -126,7 +141,6 @@ pub fn select(
             }
         }
     }
-    kept
 }
 
 /// The newest backup of each of the last periods of one kind is kept.
@@ -194,7 +208,7 @@ async fn remove(
                 break;
             }
             if kind == ObjectKind::Summary {
-                pruned.kept -= 1;
+                pruned.kept = pruned.kept.saturating_sub(1);
             }
         }
         if is_locked { pruned.locked.push(id) } else { pruned.removed.push(id) }
@@ -250,7 +264,14 @@ mod tests {
     /// Times of backups in 2026 in UTC, `+` for verified ones, and of those that are kept.
     #[test]
     fn retention_keeps_the_newest_of_each_period() {
-        let table: [(&str, Retention, &str, &str, &str); 14] = [
+        let table: [(&str, Retention, &str, &str, &str); 15] = [
+            (
+                "a backup that failed its check takes no place of a verified one",
+                Retention { daily: 2, ..NONE },
+                "11-30T00:00",
+                "11-01T02:00+ 11-02T02:00+ 11-02T12:00 11-03T02:00+",
+                "11-02T02:00 11-02T12:00 11-03T02:00",
+            ),
             ("nothing but the newest one", NONE, "11-30T00:00", "11-01T02:00 11-02T02:00", "11-02T02:00"),
             (
                 "the newest verified one is kept",

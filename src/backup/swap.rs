@@ -164,6 +164,19 @@ pub fn beside(data: &Path, infix: &str, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Returns the directories beside `data` that a restore unpacked into, by their names: the second it
+/// began in.
+pub fn unpacked(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.rsplit_once(RESTORE).is_some_and(|(_, rest)| {
+            let digits = rest.strip_suffix(".data").unwrap_or(rest);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    Ok(leftovers(data, RESTORE)?.into_iter().filter(is_ours).collect())
+}
+
 /// Returns the directories beside `data` whose names go on with `infix`.
 pub fn leftovers(data: &Path, infix: &str) -> io::Result<Vec<PathBuf>> {
     let (Some(parent), Some(name)) = (data.parent(), data.file_name()) else { return Ok(Vec::new()) };

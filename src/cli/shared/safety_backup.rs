@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use jiff::Timestamp;
 use mai_backup::{Places, Progress, create};
 use mai_contract::job::{
@@ -9,6 +10,19 @@ use mai_contract::job::{
 };
 
 use crate::cli::shared::named_instance::NamedInstance;
+
+/// Fails if the backups are inside the data, where a command that replaces the data would take them
+/// along.
+pub(in crate::cli) fn require_apart(data: &Path, backups: &Path) -> anyhow::Result<()> {
+    let real = |path: &Path| path.canonicalize().with_context(|| path.display().to_string());
+    let (data, backups) = (real(data)?, real(backups)?);
+    anyhow::ensure!(
+        !backups.starts_with(&data),
+        "the backups in {} are inside the data and would go with it; declare another directory in spec.storage.backups and move them there",
+        backups.display()
+    );
+    Ok(())
+}
 
 /// Makes and verifies a backup in the backups volume. It is not encrypted, since it has to be read
 /// back whole here, where there is no identity.

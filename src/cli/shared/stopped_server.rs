@@ -13,6 +13,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Checks in a row that find nothing running: a reconciler may have been in the middle of a start
 /// when the lock was taken.
 const QUIET_CHECKS: u32 = 5;
+/// Longest wait for a backup that began while the server was being started, and the interval between
+/// checks.
+const BACKUP_PATIENCE: Duration = Duration::from_secs(600);
+const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An instance whose server is stopped.
 pub(in crate::cli) struct StoppedServer<'a> {
@@ -27,25 +31,36 @@ impl<'a> StoppedServer<'a> {
     /// Stops the server for a command, such as "mai reset".
     pub(in crate::cli) async fn stop(instance: &'a NamedInstance, command: &str) -> anyhow::Result<Self> {
         let was_running = instance.manual.is_running(&instance.target.id).await?;
-        Self::lock_and_stop(instance, command, was_running).await
+        Self::lock_and_stop(instance, command, was_running, Duration::ZERO).await
     }
 
     /// Stops the server for a command that has started it again before, whether it still runs or
-    /// not.
+    /// not. Waits for a backup that has begun meanwhile.
     pub(in crate::cli) async fn stop_to_start_again(
         instance: &'a NamedInstance,
         command: &str,
     ) -> anyhow::Result<Self> {
-        Self::lock_and_stop(instance, command, true).await
+        Self::lock_and_stop(instance, command, true, BACKUP_PATIENCE).await
     }
 
-    async fn lock_and_stop(instance: &'a NamedInstance, command: &str, was_running: bool) -> anyhow::Result<Self> {
+    async fn lock_and_stop(
+        instance: &'a NamedInstance,
+        command: &str,
+        was_running: bool,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let NamedInstance { target, manual, .. } = instance;
         let directories = manual.directories(target).await?;
         let lock = MaintenanceLock::acquire(&manual.home(&target.id)?, command)
             .with_context(|| format!("{} could not be locked", target.id))?;
         // Once it is locked none is started.
-        instance.require_no_job(&instance.observer().await?).await?;
+        let (observer, until) = (instance.observer().await?, Instant::now() + patience);
+        while let Err(error) = instance.require_no_job(&observer).await {
+            if Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(BACKUP_INTERVAL).await;
+        }
         let stopped = Self { instance, lock, was_running, directories };
         match stopped.stop_all().await {
             Ok(()) => Ok(stopped),

@@ -10,7 +10,7 @@ use crate::api::ServerKind;
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::confirmation::confirm;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
-use crate::cli::shared::safety_backup::back_up;
+use crate::cli::shared::safety_backup::{back_up, require_apart};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::runtime::Directories;
 use crate::server::OfflineData;
@@ -79,6 +79,9 @@ async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>
     let nothing = || format!("nothing of {id} was wiped");
     let data = OfflineData::lock(&stopped.directories.data).with_context(nothing)?;
     let Directories { data: directory, backups } = &stopped.directories;
+    if args.everything {
+        require_apart(directory, backups).with_context(nothing)?;
+    }
     let reason = format!("before mai reset --{}", args.what());
     let report = back_up(instance, directory, backups, reason).await.with_context(nothing)?;
     let backup = report.id;

@@ -23,7 +23,7 @@ use crate::cli::shared::backup_stores::BackupStores;
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::confirmation::confirm;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
-use crate::cli::shared::safety_backup::back_up;
+use crate::cli::shared::safety_backup::{back_up, require_apart};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::cli::shared::wanted_backup::parse_wanted;
 use crate::server::OfflineData;
@@ -79,6 +79,7 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{name} is being restored by another command"))?;
     let data = directories.data.canonicalize().with_context(|| format!("{}", directories.data.display()))?;
     let place = ReplacedData { data, record: home.join(RECORD), backups: directories.backups };
+    require_apart(&place.data, &place.backups).context("nothing was changed")?;
     place.settle_interrupted(name)?;
     swap::expect_swappable(&place.data)?;
 
@@ -99,8 +100,10 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            // It is not there any more if it was swapped and swapped back.
-            let _ = std::fs::remove_dir_all(&restored);
+            // With a record left, it may be the former data that is there.
+            if !place.record.exists() {
+                let _ = std::fs::remove_dir_all(&restored);
+            }
             Err(error)
         }
     }
@@ -246,7 +249,7 @@ impl ReplacedData {
             ),
             None => {}
         }
-        for left in swap::leftovers(&self.data, swap::RESTORE)? {
+        for left in swap::unpacked(&self.data)? {
             std::fs::remove_dir_all(&left).with_context(|| {
                 format!("{}, which an interrupted restore left, could not be removed", left.display())
             })?;
@@ -301,7 +304,10 @@ impl ReplacedData {
         // No job reads the data while it is exchanged.
         let _jobs = lock_backups(&self.backups, COMMAND)?;
         let swap = Swap::plan(&self.data, restored, Timestamp::now(), &self.record)?;
-        swap.swap()?;
+        if let Err(error) = swap.swap() {
+            swap.undo().with_context(|| format!("{error}; and the former data could not be put back"))?;
+            return Err(error.into());
+        }
         Ok(swap)
     }
 

@@ -195,3 +195,27 @@ fn reset_requires_the_typed_name_of_the_instance() {
     assert!(client.sign_in().is_err());
     client.compose.stop();
 }
+
+#[test]
+fn backups_inside_the_data_are_neither_wiped_nor_replaced() {
+    let workspace = Workspace::new();
+    let (port, data) = (free_port(), workspace.state.join("nested"));
+    let nested =
+        format!("  storage: {{data: {{hostPath: {0}}}, backups: {{hostPath: {0}/backups}}}}\n", data.display());
+    workspace.write("a.yaml", &document("alpha", port, &nested));
+    let compose = workspace.compose(&[]);
+    wait_ready(port);
+    let (code, out, err) = workspace.mai("backup", &["alpha"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let pid = workspace.pid("alpha");
+    for (verb, arguments) in
+        [("restore", &["alpha", "--from", "latest", "--yes"][..]), ("reset", &["alpha", "--everything", "--yes"])]
+    {
+        let (code, out, err) = workspace.mai(verb, arguments);
+        assert!(code == 1 && err.contains("inside the data"), "{verb}: {out}{err}");
+    }
+    assert!(std::fs::read_dir(data.join("backups")).unwrap().count() >= 3);
+    assert_eq!(workspace.pid("alpha").is_some(), pid.is_some());
+    wait_ready(port);
+    compose.stop();
+}
