@@ -128,7 +128,8 @@ fn missing_directory_fails_its_destination_alone() {
     let _shared = engine::shared();
     engine::build_own_image();
     let env = Environment::new("unmounted");
-    let more = "  backup:\n    schedule: \"0 2 1 1 *\"\n    destinations:\n    - {name: nas, local: {path: /no/such/share}}\n";
+    let more =
+        "  backup:\n    schedule: \"0 2 1 1 *\"\n    destinations:\n    - {name: nas, local: {path: /no/such/share}}\n";
     env.workspace.write("instance.yaml", &own(&env, more));
     let compose = env.compose();
     env.wait_for("Ready");

@@ -35,7 +35,7 @@ fn mai_server_reads_its_secrets_file_and_admits_the_admin() {
 }
 
 #[test]
-fn reset_in_a_volume_makes_a_copy_and_keeps_the_container() {
+fn reset_in_a_volume_makes_a_backup_and_keeps_the_container() {
     let _shared = engine::shared();
     engine::build_own_image();
     let env = Environment::new("renewed");
@@ -54,10 +54,12 @@ fn reset_in_a_volume_makes_a_copy_and_keeps_the_container() {
     env.wait_for("Ready");
     assert!(env.workspace.status()[0]["status"].get("restarts").is_none(), "{}", compose.output());
 
-    let copies: Vec<_> = std::fs::read_dir(env.volume("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    let [copy] = copies.as_slice() else { panic!("{copies:?}") };
-    assert!(copy.join("manifest.json").exists() && copy.join("data/mai.db").exists());
-    for directory in [env.volume("data"), copy.clone(), copy.join("data")] {
+    let stored: Vec<_> =
+        std::fs::read_dir(env.volume("backups")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    for end in [".tar.gz", ".verified.json"] {
+        assert_eq!(stored.iter().filter(|name| name.to_str().unwrap().ends_with(end)).count(), 1, "{stored:?}");
+    }
+    for directory in [env.volume("data"), env.volume("backups")] {
         for entry in std::fs::read_dir(directory).unwrap() {
             let entry = entry.unwrap();
             assert_eq!(entry.metadata().unwrap().uid(), 65532, "{}", entry.path().display());

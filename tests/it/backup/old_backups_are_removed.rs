@@ -64,7 +64,7 @@ async fn removes_old_backups(place: Place) {
     let mut former = subject.clone();
     former.uid = "uid-0".to_owned();
     let mut ids = Vec::new();
-    for (days, is_verified) in [(9, true), (8, true), (7, false), (2, false), (1, false)] {
+    for (days, is_verified) in [(10, true), (9, true), (8, true), (7, false), (2, false), (1, false)] {
         ids.push(backup(&store, subject, days, is_verified).await);
     }
     let foreign = backup(&store, &former, 20, true).await;
@@ -72,29 +72,29 @@ async fn removes_old_backups(place: Place) {
     let before = names(&store).await;
     let would = run(&place, &store, now, true).await;
     assert_eq!(names(&store).await, before);
-    let expired = vec![ids[0].clone(), ids[2].clone()];
-    let verified = ids[1].as_str();
-    assert_eq!((would.kept, &would.removed, would.interrupted), (3, &expired, 0), "{would:?}");
+    let expired = vec![ids[0].clone(), ids[3].clone()];
+    let verified = ids[2].as_str();
+    assert_eq!((would.kept, &would.removed, would.interrupted), (4, &expired, 0), "{would:?}");
     let pruned = run(&place, &store, now, false).await;
     assert_eq!(pruned, would);
     assert!(pruned.newest_verified.unwrap().strftime("%Y%m%d").to_string() == verified[..8], "{pruned:?}");
     let left = names(&store).await;
-    let kept = [verified, ids[3].as_str(), ids[4].as_str(), foreign.as_str(), "notes"];
+    let kept = [ids[1].as_str(), verified, ids[4].as_str(), ids[5].as_str(), foreign.as_str(), "notes"];
     assert!(left.iter().all(|name| kept.iter().any(|kept| name.starts_with(kept))), "{left:?}");
-    assert_eq!(left.len(), 3 + 2 + 2 + 3 + 1, "{left:?}");
+    assert_eq!(left.len(), 3 + 3 + 2 + 2 + 3 + 1, "{left:?}");
     assert_eq!(run(&place, &store, now, false).await.removed, []);
 
     // A crash after the summary was removed, and one before it was written.
-    store.remove(&ObjectKind::Summary.name(&ids[3])).await.unwrap();
+    store.remove(&ObjectKind::Summary.name(&ids[4])).await.unwrap();
     store.put("20261101-020000-000001.tar.gz.age", Bytes::new()).await.unwrap();
     assert_eq!(run(&place, &store, now, false).await.interrupted, 0);
     let later = run(&place, &store, now + SignedDuration::from_hours(25), false).await;
-    assert_eq!((later.kept, later.interrupted, later.removed), (2, 2, Vec::new()));
-    assert_eq!(names(&store).await.len(), 3 + 2 + 3 + 1);
+    assert_eq!((later.kept, later.interrupted, later.removed), (3, 2, Vec::new()));
+    assert_eq!(names(&store).await.len(), 3 + 3 + 2 + 3 + 1);
 
     // Without a retention nothing is removed.
     let counting = prune(&store, None, subject, now, &TimeZone::UTC, false).await;
-    assert_eq!((counting.kept, counting.removed, counting.newest_verified), (2, Vec::new(), pruned.newest_verified));
+    assert_eq!((counting.kept, counting.removed, counting.newest_verified), (3, Vec::new(), pruned.newest_verified));
 }
 
 #[tokio::test]
