@@ -352,3 +352,19 @@ async fn one_job_of_all_instances_runs_at_a_time() {
     }
     assert_eq!(this.platform.started.lock().len(), 2);
 }
+
+#[tokio::test]
+async fn paused_instance_keeps_no_place_after_its_job_ended() {
+    let mut this = Loop::new(&["a", "b"]);
+    for index in [0, 1] {
+        this.reconcile(index).await.unwrap();
+    }
+    let name = this.platform.started.lock()[0].name.clone();
+    this.instances[1].metadata.annotations = Some([("mai.dev/paused".to_owned(), "true".to_owned())].into());
+    for (state, started) in [(JobState::Running { progress: None }, 1), (JobState::Ended(verified(&name)), 2)] {
+        this.platform.jobs.lock().get_mut("b").unwrap().current.as_mut().unwrap().state = state;
+        this.reconcile(1).await.unwrap();
+        this.reconcile(0).await.unwrap();
+        assert_eq!(this.platform.started.lock().len(), started);
+    }
+}

@@ -18,7 +18,7 @@ use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
 use super::{Decision, decide, status};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::core::{Action, EventKind, InstanceId, JobState, Memory, Record, RecordError, RecordSnapshot, Workload};
+use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
 use crate::source::Source;
 
@@ -136,14 +136,13 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(None)
     }
 
-    /// Records whether a job of an instance runs. One that was started shows a little later.
+    /// Records whether a job of an instance runs.
     fn record_job(&self, id: &InstanceId, memory: &Memory, observation: &Observation) {
-        let current = observation.observed.as_ref().ok().and_then(|observed| observed.jobs.current.as_ref());
-        let runs = current.is_some_and(|job| matches!(job.state, JobState::Running { .. }));
-        self.jobs.record(&id.uid, runs || memory.backup.running().is_some());
+        let runs = decide::job_runs(observation.observed.as_ref().ok(), &memory.backup, Timestamp::now());
+        self.jobs.record(&id.uid, runs);
     }
 
-    fn uids(&self) -> Vec<String> {
+    fn uids(&self) -> HashSet<String> {
         self.store.state().iter().filter_map(|instance| instance.uid()).collect()
     }
 

@@ -37,13 +37,19 @@ impl RunningJobs {
         }
     }
 
-    /// Returns the number of instances other than this one with a running job. Just after the start
-    /// it is the largest number until each of `all` has been observed.
-    pub(super) fn count_others(&self, uid: &str, all: impl FnOnce() -> Vec<String>) -> usize {
-        let all = if self.started.elapsed() < DISCOVERY { all() } else { Vec::new() };
-        let known = self.known.lock();
-        if all.iter().any(|other| !known.observed.contains(other)) {
-            return usize::MAX;
+    /// Returns the number of instances other than this one with a running job, and forgets those that
+    /// are not among `all`. Just after the start it is the largest number until each of `all` has been
+    /// observed.
+    pub(super) fn count_others(&self, uid: &str, all: impl FnOnce() -> HashSet<String>) -> usize {
+        let mut known = self.known.lock();
+        let is_discovery = self.started.elapsed() < DISCOVERY;
+        if is_discovery || known.running.iter().any(|other| other != uid) {
+            let all = all();
+            if is_discovery && !all.is_subset(&known.observed) {
+                return usize::MAX;
+            }
+            known.running.retain(|other| all.contains(other));
+            known.observed.retain(|other| all.contains(other));
         }
         known.running.iter().filter(|other| *other != uid).count()
     }
@@ -66,7 +72,7 @@ mod tests {
     #[test]
     fn places_are_taken_once_all_jobs_are_known() {
         let jobs = RunningJobs::new();
-        let all = || vec!["a".to_owned(), "b".to_owned()];
+        let all = || HashSet::from(["a".to_owned(), "b".to_owned()]);
         jobs.record("a", true);
         assert_eq!(jobs.count_others("b", all), usize::MAX);
         jobs.record("b", false);
@@ -74,5 +80,7 @@ mod tests {
         assert!(!jobs.reserve("b", 1) && jobs.reserve("a", 1));
         jobs.record("a", false);
         assert!(jobs.reserve("b", 1) && !jobs.reserve("a", 1));
+        assert_eq!(jobs.count_others("a", || HashSet::from(["a".to_owned()])), 0, "b is gone");
+        assert!(jobs.reserve("a", 1));
     }
 }

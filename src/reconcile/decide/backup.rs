@@ -54,6 +54,22 @@ pub(super) fn add(facts: &Facts<'_>, outcome: &mut Outcome, memory: &mut Memory)
     is_queued
 }
 
+/// Returns whether a job of an instance runs. One that was started shows a little later; while
+/// nothing is observed, what is remembered counts.
+pub(in crate::reconcile) fn job_runs(observed: Option<&Observed>, backup: &BackupStatus, now: Timestamp) -> bool {
+    match observed.map(|observed| &observed.jobs.current) {
+        Some(Some(job)) => matches!(job.state, JobState::Running { .. }),
+        Some(None) => backup.running().is_some_and(|last| time_to_appear(last, now).is_some()),
+        None => backup.running().is_some(),
+    }
+}
+
+/// Returns the time that a job which was started has left to show.
+fn time_to_appear(last: &LastBackup, now: Timestamp) -> Option<Duration> {
+    let elapsed = since(last.started_at, now).max(since(now, last.started_at));
+    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
+}
+
 fn step(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus) -> Step {
     let now = whole_second(facts.now);
     if let Some(job) = &observed.jobs.current {
@@ -66,13 +82,12 @@ fn step(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus) -> St
             JobState::Lost(cause) => end(backup, &job.name, &JobOutcome::Failed { message: cause.clone() }, now),
         };
     }
-    if let Some(LastBackup { id, started_at, .. }) = backup.running().cloned() {
-        let elapsed = since(started_at, now).max(since(now, started_at));
-        if elapsed < APPEARANCE {
-            return Step::Wait(Some(APPEARANCE - elapsed));
+    if let Some(last) = backup.running().cloned() {
+        if let Some(left) = time_to_appear(&last, now) {
+            return Step::Wait(Some(left));
         }
         let message = "its job is gone: mai was interrupted while it started it, or somebody removed it".to_owned();
-        return end(backup, &id, &JobOutcome::Failed { message }, now);
+        return end(backup, &last.id, &JobOutcome::Failed { message }, now);
     }
     let has_ended = |name: &str| backup.last.as_ref().is_some_and(|last| last.id == name);
     match &observed.jobs.request {

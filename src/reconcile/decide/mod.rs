@@ -32,7 +32,7 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between checks of a server that is stopping.
 const STOPPING_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(super) use backup::QUEUE_INTERVAL;
+pub(super) use backup::{QUEUE_INTERVAL, job_runs};
 
 /// Decides the next action, the status, and what to remember.
 pub fn decide(facts: &Facts<'_>) -> Decision {

@@ -171,6 +171,27 @@ fn each_state_of_backups_has_one_next_action() {
     }
 }
 
+#[test]
+fn job_keeps_its_place_while_it_runs_or_may_yet_show() {
+    let remembers = |started_ago| Scene::running(ready(), 99).started(OLD, started_ago).memory.backup;
+    let observed = |state: Option<JobState>| ObservedJobs {
+        current: state.map(|state| ObservedJob { name: OLD.into(), state }),
+        request: None,
+    };
+    for (name, jobs, backup, expected) in [
+        ("runs", Some(observed(Some(runs()))), BackupStatus::default(), true),
+        ("ended, not recorded", Some(observed(Some(JobState::Ended(verified())))), remembers(5), false),
+        ("lost, not recorded", Some(observed(Some(JobState::Lost("killed".into())))), remembers(5), false),
+        ("not shown yet", Some(observed(None)), remembers(29), true),
+        ("never shown", Some(observed(None)), remembers(30), false),
+        ("not observed", None, remembers(99), true),
+        ("not observed, nothing remembered", None, BackupStatus::default(), false),
+    ] {
+        let observed = jobs.map(|jobs| Scene { jobs, ..idle() }.observed());
+        assert_eq!(job_runs(observed.as_ref(), &backup, at(0)), expected, "{name}");
+    }
+}
+
 impl Scene {
     fn without_backups(mut self) -> Self {
         self.instance.spec.backup = None;

@@ -137,9 +137,8 @@ impl Scene {
         self
     }
 
-    fn decide(&self) -> Decision {
-        let workload = workload(&self.instance);
-        let observed = Observed {
+    fn observed(&self) -> Observed {
+        Observed {
             presence: self.presence.clone(),
             changes: [self.changes.as_slice(), &self.auxiliary].concat(),
             missing: self.missing.clone(),
@@ -149,7 +148,12 @@ impl Scene {
             components: self.components.clone(),
             maintenance: self.maintenance.clone(),
             jobs: self.jobs.clone(),
-        };
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        let workload = workload(&self.instance);
+        let observed = self.observed();
         decide(&Facts {
             instance: &self.instance,
             desired: self.blocked.as_ref().map_or(Ok(&workload), Err),
