@@ -45,8 +45,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             }
         };
         tracing::info!(instance = id.log_name(), "{}", decision.action);
-        self.add_finalizer(facts.instance, id).await?;
-        self.try_put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await?;
+        if let Err(error) = self.record_start(id, facts, decision).await {
+            // Nothing was started: what was remembered of a start would become a failed backup.
+            self.jobs.record(&id.uid, false);
+            self.put_memory(id, facts.memory).await;
+            return Err(error);
+        }
         if let Err(error) = runtime.start_job(id, &job).await {
             let outcome = Outcome::Failed { message: error.to_string() };
             let mut memory = decision.memory.clone();
@@ -58,6 +62,17 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             runtime.remove_job(id, &request.name, &outcome).await?;
         }
         Ok(None)
+    }
+
+    /// Records that the job of a decision is started.
+    async fn record_start(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        decision: &Decision,
+    ) -> Result<(), ReconcileError> {
+        self.add_finalizer(facts.instance, id).await?;
+        Ok(self.try_put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await?)
     }
 
     /// Records the outcome of a job that ended, answers who asked for it, and removes it.

@@ -109,6 +109,7 @@ struct Written {
     memories: Mutex<HashMap<String, Memory>>,
     events: Mutex<Vec<String>>,
     is_full: AtomicBool,
+    refuses_statuses: AtomicBool,
 }
 
 impl Written {
@@ -136,6 +137,9 @@ impl Record for Arc<Written> {
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
         self.check()?;
+        if self.refuses_statuses.load(Ordering::Relaxed) {
+            return Err(RecordError("the API server does not answer".to_owned()));
+        }
         self.statuses.lock().insert(id.uid.clone(), status.clone());
         Ok(())
     }
@@ -318,6 +322,19 @@ async fn job_is_not_started_if_that_cannot_be_recorded() {
     this.end(verified(&name));
     this.written.is_full.store(true, Ordering::Relaxed);
     assert!(this.reconcile(0).await.is_err() && this.platform.removed.lock().is_empty());
+}
+
+#[tokio::test]
+async fn status_that_cannot_be_written_is_no_failed_backup() {
+    let this = Loop::new(&["a", "b"]);
+    let _ = this.reconcile(1).await.unwrap();
+    this.written.refuses_statuses.store(true, Ordering::Relaxed);
+    assert!(matches!(this.reconcile(0).await, Err(ReconcileError::Record(_))));
+    assert_eq!((this.platform.started.lock().len(), this.written.memory("a").backup.running()), (0, None));
+    assert_eq!(this.reconciler.jobs.count_others("b", || ["a".into(), "b".into()].into()), 0, "its place is free");
+    this.written.refuses_statuses.store(false, Ordering::Relaxed);
+    this.reconcile(0).await.unwrap();
+    assert_eq!((this.platform.started.lock().len(), this.written.memory("a").backup.failures), (1, 0));
 }
 
 #[tokio::test]

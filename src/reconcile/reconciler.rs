@@ -292,7 +292,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         remembered.and(shown)
     }
 
-    async fn put_memory(&self, id: &InstanceId, memory: &Memory) {
+    pub(super) async fn put_memory(&self, id: &InstanceId, memory: &Memory) {
         if let Err(error) = self.try_put_memory(id, memory).await {
             tracing::error!(instance = id.log_name(), "the memory could not be recorded: {error}");
         }
