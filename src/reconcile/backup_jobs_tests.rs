@@ -27,6 +27,8 @@ struct Platforms {
     started: Mutex<Vec<Job>>,
     removed: Mutex<Vec<(String, Outcome)>>,
     refuses_jobs: AtomicBool,
+    /// No server can be started.
+    fails: AtomicBool,
 }
 
 impl Observe for Arc<Platforms> {
@@ -51,7 +53,10 @@ impl Observe for Arc<Platforms> {
 
 impl Apply for Arc<Platforms> {
     async fn apply(&self, _: &InstanceId, action: &Action, _: Option<&Workload>) -> Result<(), RuntimeError> {
-        panic!("nothing is to be done for a suspended server: {action}");
+        match self.fails.load(Ordering::Relaxed) {
+            true => Err(RuntimeError::Unsupported("the image could not be pulled".to_owned())),
+            false => panic!("nothing is to be done for a suspended server: {action}"),
+        }
     }
 
     async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
@@ -383,5 +388,38 @@ async fn paused_instance_keeps_no_place_after_its_job_ended() {
         this.reconcile(1).await.unwrap();
         this.reconcile(0).await.unwrap();
         assert_eq!(this.platform.started.lock().len(), started);
+    }
+}
+
+#[tokio::test]
+async fn server_that_cannot_be_started_is_backed_up() {
+    let mut this = Loop::new(&["a"]);
+    this.instances[0].spec.suspend = false;
+    this.platform.fails.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        assert!(matches!(this.reconcile(0).await, Err(ReconcileError::Runtime(_))), "its retries back off");
+    }
+    let name = this.platform.started.lock()[0].name.clone();
+    assert_eq!(this.health().0, "BackupPending");
+    this.end(verified(&name));
+    assert!(this.reconcile(0).await.is_err());
+    let removed: Vec<String> = this.platform.removed.lock().iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!((removed, this.platform.started.lock().len()), (vec![name], 1));
+    assert_eq!(this.health().0, "BackupVerified");
+
+    // A failure that is repeated changes nothing, with or without a backup that is blocked.
+    for (is_complete, reason) in [(true, "BackupVerified"), (false, "BackupBlocked")] {
+        if !is_complete {
+            this.secrets.is_complete.store(false, Ordering::Relaxed);
+            let secrets = Arc::clone(&this.secrets);
+            this = Loop::restarted(&this.platform, &secrets, &Arc::default(), this.instances);
+        }
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            assert!(this.reconcile(0).await.is_err());
+            seen.push((this.written.status("a"), this.written.events.lock().len()));
+        }
+        assert_eq!(seen[1], seen[2]);
+        assert_eq!(this.health().0, reason);
     }
 }

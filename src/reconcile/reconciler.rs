@@ -114,7 +114,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             Action::Prepare(_) | Action::Start | Action::Resume | Action::Update(_) | Action::Recreate(_) => {
                 // Only decided where the workload is known.
                 let Ok(workload) = &observation.desired else { return Ok(None) };
-                self.bring_up(instance, id, workload, previous, &decision).await?;
+                if let Err(error) = self.bring_up(instance, id, workload, previous, &decision).await {
+                    if let Err(problem) = self.advance_backups(instance, id).await {
+                        tracing::error!(instance = id.log_name(), "backups could not be reconciled: {problem}");
+                    }
+                    return Err(error);
+                }
             }
             Action::Commit | Action::RollBack(_) | Action::Stop(_) => {
                 self.change_running(instance, id, previous, decision).await?;
@@ -134,6 +139,24 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             Action::RemoveJob(name) => return self.end_job(id, &facts, name, &decision).await,
         }
         Ok(None)
+    }
+
+    /// Takes the next step of backups alone, after an action for the server failed: it may go on
+    /// failing for days, and its data is backed up all the same.
+    async fn advance_backups(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
+        let Context { runtime, source, .. } = self.context.as_ref();
+        let RecordSnapshot { status: previous, memory, session_key } = &self.snapshot(instance, id).await?;
+        // The action may have taken long, so what was observed before it is out of date.
+        let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
+        self.record_job(id, memory, &observation);
+        let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
+        let decision = decide::backups(&facts);
+        match &decision.action {
+            Action::StartJob(request) => drop(self.start_job(id, &facts, session_key, request, &decision).await?),
+            Action::RemoveJob(name) => drop(self.end_job(id, &facts, name, &decision).await?),
+            _ => self.put(instance, id, previous, &decision.status, &decision.memory).await,
+        }
+        Ok(())
     }
 
     /// Records whether a job of an instance runs.

@@ -1,5 +1,5 @@
 //! Backups: which job is started, when one is over, and what the status says of them. They come
-//! after everything else: only while nothing is to be done for the server.
+//! after everything else: only while nothing is to be done for the server, or that has failed.
 
 use std::time::Duration;
 

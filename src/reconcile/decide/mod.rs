@@ -2,7 +2,8 @@
 //!
 //! The order in [`outcome`] is the order of precedence, and the first decision wins: overdue
 //! deletion, pause, failed observation, maintenance, deletion, suspension, blocked document,
-//! convergence. Backups come last, while nothing else is to be done ([`backup`]).
+//! convergence. Backups come last, while nothing else is to be done ([`backup`]), or after what was
+//! to be done has failed ([`backups`]).
 
 mod backup;
 mod deletion;
@@ -43,6 +44,17 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
     let status = status::render(facts, &phase, &memory, verdict.as_ref());
     Decision { action, status, memory, requeue_after }
+}
+
+/// Decides the next step of backups alone, for an instance whose last action failed. The rest of its
+/// status stays as it is.
+pub(super) fn backups(facts: &Facts<'_>) -> Decision {
+    let mut memory = facts.memory.clone();
+    let mut outcome = Outcome::wait(Phase::Paused, None);
+    let is_queued = backup::add(facts, &mut outcome, &mut memory);
+    let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
+    let status = status::with_backup(facts.previous, facts.previous, &memory.backup, verdict.as_ref(), facts.now);
+    Decision { action: outcome.action, status, memory, requeue_after: outcome.requeue_after }
 }
 
 /// An action with the phase it puts the instance in.
