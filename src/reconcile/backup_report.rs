@@ -93,7 +93,8 @@ fn record_report(
     backup.data_bytes = Some(count(report.data_bytes));
     backup.seconds = Some(now.duration_since(last.started_at).as_secs().max(0));
     if backup.destinations.iter().any(is(DestinationResult::Verified)) {
-        backup.last_verified = backup.last_verified.max(Some(taken_at));
+        let former = past(backup.last_verified, now);
+        backup.last_verified = former.max(Some(taken_at.min(now)));
     }
     let verified = backup.destinations.iter().all(is(DestinationResult::Verified));
     if verified {
@@ -102,6 +103,12 @@ fn record_report(
     let result = if verified { BackupResult::Verified } else { BackupResult::Unverified };
     let message = problems(&backup.destinations).into_iter().chain(remarks).chain(report.remarks.iter().cloned());
     (result, message.collect::<Vec<_>>().join("; "))
+}
+
+/// Returns a time that has passed. One ahead was recorded by a clock that was wrong; it would hide
+/// for as long that backups are overdue.
+fn past(time: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    time.filter(|time| *time <= now)
 }
 
 fn has_shrunk(before: i64, now: i64) -> bool {
@@ -164,10 +171,11 @@ pub(super) fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool)
         (_, Some(condition)) => condition.last_transition_time.0,
         (_, None) => facts.now,
     };
-    let since = backup.last_verified.unwrap_or(waited_since);
+    let last_verified = past(backup.last_verified, facts.now);
+    let since = last_verified.unwrap_or(waited_since);
     let is_overdue = overdue_at(&schedule, since).is_some_and(|limit| facts.now > limit);
     let queue = if is_queued { "; the next one waits for those of other instances" } else { "" };
-    Some(match (backup.last_verified, is_overdue) {
+    Some(match (last_verified, is_overdue) {
         (Some(newest), true) => {
             Verdict::bad(Reason::BackupOverdue, format!("the newest verified backup is of {}{queue}", shown(newest)))
         }

@@ -334,6 +334,27 @@ fn missing_backup_is_overdue_after_a_period_and_a_half() {
 }
 
 #[test]
+fn verified_backup_of_a_clock_ahead_hides_no_overdue_one() {
+    for (name, verified_ago, recorded, reason) in [
+        ("of the moment", 0, Some(at(0)), "BackupVerified"),
+        ("too old", EARLIER + 3600, Some(at(EARLIER + 3600)), "BackupOverdue"),
+        ("ahead", -90_000, None, "BackupOverdue"),
+    ] {
+        let mut scene = Scene { jobs_running: 1, ..idle() };
+        let mut conditions = crate::api::Conditions::from_previous(&[], Some(3), at(EARLIER + 3600));
+        conditions.set(ConditionKind::BackupHealthy, Some(true), Reason::BackupVerified, "");
+        scene.previous.conditions = conditions.into_vec();
+        scene.memory.backup.last_verified = Some(at(verified_ago));
+        assert_eq!(health(&scene.decide()).1, reason, "{name}");
+
+        // The next one replaces it, and no older one replaces a newer one.
+        let scene = Scene { memory: scene.memory, ..idle().job(OLD, JobState::Ended(verified())) };
+        let newest = scene.decide().memory.backup.last_verified;
+        assert_eq!(newest, recorded.max(Some(at(20))), "{name}");
+    }
+}
+
+#[test]
 fn schedule_that_cannot_be_followed_blocks_backups_alone() {
     let mut scene = idle();
     scene.instance.spec.backup.as_mut().unwrap().schedule = "0 0 30 2 *".into();
