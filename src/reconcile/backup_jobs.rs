@@ -145,7 +145,10 @@ fn outcome_of(name: &str, observed: Option<&Observed>, backup: &BackupStatus) ->
         return match &job.state {
             JobState::Ended(outcome) => outcome.clone(),
             JobState::Lost(cause) => failed(cause),
-            JobState::Running { .. } => failed("the instance was deleted while its backup was made"),
+            JobState::Running { .. } => match backup.last.as_ref().filter(|last| last.id == name) {
+                Some(last) if last.ended_at.is_some() => failed(&last.message),
+                _ => failed("the instance was deleted while its backup was made"),
+            },
         };
     }
     let id = match name.parse::<BackupId>() {

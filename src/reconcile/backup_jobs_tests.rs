@@ -423,3 +423,19 @@ async fn server_that_cannot_be_started_is_backed_up() {
         assert_eq!(this.health().0, reason);
     }
 }
+
+#[tokio::test]
+async fn job_that_hangs_is_ended_after_a_day_with_an_answer() {
+    let this = Loop::new(&["a"]);
+    this.reconcile(0).await.unwrap();
+    let name = this.platform.started.lock()[0].name.clone();
+    let yesterday = Timestamp::now() - jiff::SignedDuration::from_hours(25);
+    this.written.memories.lock().get_mut("a").unwrap().backup.last.as_mut().unwrap().started_at = yesterday;
+    let Loop { platform, secrets, written, instances, .. } = this;
+    let next = Loop::restarted(&platform, &secrets, &written, instances);
+    next.reconcile(0).await.unwrap();
+    let message = "it ran longer than a day and was ended".to_owned();
+    assert_eq!(*next.platform.removed.lock(), [(name, Outcome::Failed { message: message.clone() })]);
+    let (reason, shown) = next.health();
+    assert!(reason == "BackupFailed" && shown.contains(&message), "{reason}: {shown}");
+}

@@ -23,6 +23,10 @@ pub(in crate::reconcile) const QUEUE_INTERVAL: Duration = Duration::from_secs(5)
 /// Longest time until a due time is checked again, since a clock may be changed.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// Longest time that a job may run. One that hangs would keep its place, and no other backup would be
+/// made.
+const LONGEST_RUN: Duration = Duration::from_secs(24 * 3600);
+
 /// The next step of backups.
 enum Step {
     Act(Action),
@@ -76,6 +80,10 @@ fn step(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus) -> St
         return match &job.state {
             JobState::Running { .. } => {
                 adopt(backup, &job.name, now);
+                if backup.last.as_ref().is_some_and(|last| since(last.started_at, now) > LONGEST_RUN) {
+                    let message = "it ran longer than a day and was ended".to_owned();
+                    return end(backup, &job.name, &JobOutcome::Failed { message }, now);
+                }
                 Step::Wait(Some(RUNNING_INTERVAL))
             }
             JobState::Ended(outcome) => end(backup, &job.name, outcome, now),

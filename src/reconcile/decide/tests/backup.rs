@@ -144,6 +144,9 @@ fn each_state_of_backups_has_one_next_action() {
         ("asked for, and answered", idle().handled(BackupResult::Verified, 9).request(OLD), remove(OLD)),
         ("asked for with a wrong name", idle().request("../x"), remove("../x")),
         ("runs", idle().started(OLD, 99).job(OLD, runs()), Action::Wait),
+        ("runs for a day", idle().started(OLD, 86_400).job(OLD, runs()), Action::Wait),
+        ("runs for longer than a day", idle().started(OLD, 86_401).job(OLD, runs()), remove(OLD)),
+        ("runs, and its end is recorded", idle().handled(BackupResult::Failed, 86_400).job(OLD, runs()), remove(OLD)),
         ("runs, nothing remembered", idle().job(OLD, runs()), Action::Wait),
         ("ended", idle().started(OLD, 99).job(OLD, JobState::Ended(verified())), remove(OLD)),
         (
