@@ -2,9 +2,10 @@
 //! end, and what is left of it when something is killed.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, Volume};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptions};
 use futures::StreamExt;
 use mai_contract::job::{BackupOrder, Destination, Order, Outcome, Progress, S3, Step, Store, Subject};
@@ -108,6 +109,13 @@ impl Client {
         format!("{}.job", self.env.container())
     }
 
+    /// Returns the volume in which the job stages databases.
+    fn staging(&self) -> Option<Volume> {
+        let mounts = inspect(&self.container())?.mounts?;
+        let mount = mounts.into_iter().find(|mount| mount.destination.as_deref() == Some("/run/staging"))?;
+        engine::with_docker(async |docker| docker.inspect_volume(&mount.name?).await.ok())
+    }
+
     fn home(&self) -> PathBuf {
         self.env.workspace.state.join("instances").join(&self.env.name)
     }
@@ -168,6 +176,9 @@ fn job_has_few_rights_and_leaves_its_server_alone() {
     assert_eq!((&host["ReadonlyRootfs"], &host["NetworkMode"]), (&true.into(), &"none".into()));
     assert_eq!((&host["RestartPolicy"]["Name"], &host["Memory"]), (&"no".into(), &(256 << 20).into()));
     assert!(!shown.to_string().contains(SECRET));
+    let staging = client.staging().unwrap();
+    assert_eq!(PathBuf::from(&staging.mountpoint).metadata().unwrap().uid(), 65532);
+    assert!(!json(&client.env.inspect().unwrap()).to_string().contains(&staging.name), "the server mounts it");
 
     // Nothing takes it for a server, and it is started once.
     client.start(&client.job("hold", |_| {})).unwrap();
@@ -190,6 +201,8 @@ fn job_has_few_rights_and_leaves_its_server_alone() {
     assert!(client.state().is_some(), "another job was named");
     client.remove(NAME);
     client.assert_nothing_left();
+    let left = engine::with_docker(async |docker| docker.inspect_volume(&staging.name).await.is_ok());
+    assert!(!left, "the staging volume is left");
     assert_eq!(client.jobs(), ObservedJobs::default());
     let answer = JobRequestFile::new(&client.home()).take_answer(NAME).unwrap();
     assert_eq!(answer, Some(Outcome::Failed { message: "removed".to_owned() }));

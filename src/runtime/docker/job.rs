@@ -192,7 +192,7 @@ impl Engine {
             user = owner;
             created = self.create_job(id, names, job, files, user).await?;
         }
-        self.give_backups(id, names, &created, user).await?;
+        self.give_volumes(id, names, &created, user).await?;
         let _permit = self.starts.acquire().await;
         let started = self.docker.start_container(&created.id, None::<StartContainerOptions>).await;
         started.map_err(failed("start of a job", id))
@@ -225,9 +225,9 @@ impl Engine {
         Ok(ContainerRef { id: created.id, name: names.job.clone(), is_running: false, awaits_restart: false })
     }
 
-    /// Makes the volume of the backups writable for the job, as a start does for a server. What a
-    /// document names for a server of its own user is left as it is.
-    async fn give_backups(
+    /// Makes the volumes of the staging directory and the backups writable for the job, as a start
+    /// does for a server. What a document names for a server of its own user is left as it is.
+    async fn give_volumes(
         &self,
         id: &InstanceId,
         names: &Names,
@@ -240,11 +240,13 @@ impl Engine {
         let Some(container) = self.inspect(id, created).await? else { return Ok(()) };
         let backups = container.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(BACKUPS));
         let is_own = backups.is_some_and(|mount| mount.name.as_ref() == Some(&names.backups));
-        if user != JobUser::OURS && !is_own {
-            return Ok(());
-        }
+        let paths: &[&str] = if user == JobUser::OURS || is_own {
+            &[job_container::STAGING, BACKUPS]
+        } else {
+            &[job_container::STAGING]
+        };
         let user = (user.uid, user.gid);
-        owner::give_to(&self.docker, id, &container, user, &[BACKUPS], self.owns_engine_files).await
+        owner::give_to(&self.docker, id, &container, user, paths, self.owns_engine_files).await
     }
 
     /// Removes what a start that failed has made. What cannot be removed is found again.

@@ -31,6 +31,9 @@ const PROCESSES: i64 = 128;
 const GRACE: i64 = 10;
 /// Directory of its order and secrets in the container.
 const FILES: &str = "/run/job";
+/// Directory of its copies of databases: an anonymous volume, which is removed with the container.
+/// The backups volume would not do, since the server may write to it.
+pub(super) const STAGING: &str = "/run/staging";
 
 /// The container of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +141,8 @@ pub(super) fn needs_network(order: &Order) -> bool {
 /// Returns the arguments of our program; the image's entrypoint is the program.
 fn command() -> Vec<String> {
     let (order, secrets) = (format!("{FILES}/order.json"), format!("{FILES}/secrets"));
-    let arguments = ["job", "--order", &order, "--data", DATA, "--backups", BACKUPS, "--secrets", &secrets];
+    let arguments =
+        ["job", "--order", &order, "--data", DATA, "--backups", BACKUPS, "--secrets", &secrets, "--staging", STAGING];
     arguments.map(str::to_owned).into()
 }
 
@@ -156,6 +160,7 @@ fn mounts(job: &Job, names: &Names, files: &Path) -> Vec<Mount> {
         volume_mount(DATA, data.path.as_deref(), data.volume.as_deref(), &names.data),
         volume_mount(BACKUPS, backups.path.as_deref(), backups.volume.as_deref(), &names.backups),
         bind(FILES.to_owned(), files.display().to_string(), true),
+        Mount { target: Some(STAGING.to_owned()), typ: Some(MountType::VOLUME), ..Mount::default() },
     ]
     .into_iter()
     .chain(directories.into_iter().map(|path| bind(path.clone(), path, false)))

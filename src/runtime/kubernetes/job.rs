@@ -20,6 +20,9 @@ use crate::core::{InstanceId, Job, Location};
 
 /// Name of the order among the secret files.
 const ORDER: &str = "order.json";
+/// Directory of the copies of databases: a volume of the pod alone. The claim of the backups would
+/// not do, since the server may write to it.
+const STAGING: &str = "/staging";
 /// Path at which the kubelet reads the termination message of a container.
 const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 /// Our program in the image.
@@ -84,6 +87,7 @@ fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
                 "--data", DATA,
                 "--backups", BACKUPS,
                 "--secrets", SECRETS_DIRECTORY,
+                "--staging", STAGING,
                 "--termination-message", TERMINATION_MESSAGE,
             ],
             "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": MEMORY}},
@@ -94,6 +98,7 @@ fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
                 {"name": "data", "mountPath": DATA},
                 {"name": "backups", "mountPath": BACKUPS},
                 {"name": "order", "mountPath": SECRETS_DIRECTORY, "readOnly": true},
+                {"name": "staging", "mountPath": STAGING},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
         }],
@@ -101,6 +106,7 @@ fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
             {"name": "data", "persistentVolumeClaim": {"claimName": claim(&job.storage.data, names::data_claim(id))}},
             {"name": "backups", "persistentVolumeClaim": {"claimName": claim(&job.storage.backups, names::backups_claim(id))}},
             {"name": "order", "secret": {"secretName": names::job_object(id, &job.name), "defaultMode": 0o440}},
+            {"name": "staging", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
         ],
     });
