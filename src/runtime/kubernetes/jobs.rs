@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
-use mai_contract::job::Outcome;
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::core::ObjectMeta;
+use mai_contract::job::{BackupId, Outcome};
 use serde_json::Value;
 
 use super::KubernetesRuntime;
@@ -219,9 +220,7 @@ impl KubernetesRuntime {
             self.delete(id, job).await?;
             self.watches.remove(id, job);
         }
-        let object = names::job_object(id, name);
-        let deleted = self.api(&id.namespace, Kind::Secret).delete(&object, &DeleteParams::default()).await;
-        ignore_absent(deleted, REMOVAL, id)?;
+        self.remove_job_secret(id, name).await?;
         if let Some(policy) = policy {
             self.delete(id, policy).await?;
             self.watches.remove(id, policy);
@@ -229,10 +228,22 @@ impl KubernetesRuntime {
         Ok(())
     }
 
+    /// Removes the Secret of a job. A Secret of that name that is not one of a job is left alone.
+    async fn remove_job_secret(&self, id: &InstanceId, name: &str) -> Result<(), RuntimeError> {
+        let api = self.api(&id.namespace, Kind::Secret);
+        let object = names::job_object(id, name);
+        let found = api.get_metadata_opt(&object).await.map_err(|error| failed(REMOVAL, id, error))?;
+        let Some(secret) = found.map(|found| found.metadata).filter(|secret| is_of_job(id, name, secret)) else {
+            return Ok(());
+        };
+        let same = Preconditions { uid: secret.uid, resource_version: None };
+        ignore_absent(api.delete(&object, &DeleteParams::default().preconditions(same)).await, REMOVAL, id)
+    }
+
     /// Returns the objects of the jobs of an instance.
     fn job_objects(&self, id: &InstanceId) -> Vec<LiveObject> {
         let mut objects = self.watches.objects(id);
-        objects.retain(|live| live.label(names::JOB).is_some());
+        objects.retain(|live| job_name(live).is_some());
         objects
     }
 }
@@ -250,9 +261,52 @@ fn current_job<'a>(id: &InstanceId, objects: &'a [LiveObject]) -> Option<&'a Liv
 /// Returns the names of the jobs that have objects of their own.
 fn job_names(objects: &[LiveObject]) -> std::collections::BTreeSet<String> {
     let own = objects.iter().filter(|live| matches!(live.kind, Kind::Job | Kind::NetworkPolicy));
-    own.filter_map(|live| live.label(names::JOB)).map(str::to_owned).collect()
+    own.filter_map(job_name).map(str::to_owned).collect()
+}
+
+/// Returns the name of the job that an object is of. Whoever may edit policies may write the label,
+/// and a Secret is named after it, so any other text in it does not count.
+fn job_name(live: &LiveObject) -> Option<&str> {
+    live.label(names::JOB).filter(|name| name.parse::<BackupId>().is_ok())
+}
+
+/// Returns whether an object was made for a job of an instance.
+fn is_of_job(id: &InstanceId, name: &str, object: &ObjectMeta) -> bool {
+    let label = object.labels.as_ref().and_then(|labels| labels.get(names::JOB));
+    let is_owned = object.owner_references.iter().flatten().any(|owner| owner.uid == id.uid);
+    is_owned && label.is_some_and(|label| label == name)
 }
 
 fn refused(id: &InstanceId, message: String) -> RuntimeError {
     RuntimeError::Refused { action: START, instance: id.to_string(), message, source: None }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NAME: &str = "20261130-020000-1f2e3d";
+
+    #[test]
+    fn only_ids_of_backups_are_names_of_jobs() {
+        let policy = |name: &str| LiveObject {
+            kind: Kind::NetworkPolicy,
+            object: json!({"metadata": {"labels": {names::JOB: name}}}),
+        };
+        let objects = [policy("session"), policy(""), policy(NAME), policy("20261130-020000-1f2e3d-x")];
+        assert_eq!(job_names(&objects).into_iter().collect::<Vec<_>>(), [NAME]);
+    }
+
+    #[test]
+    fn secret_of_a_job_has_its_label_and_the_owner() {
+        let id = InstanceId { namespace: "n".into(), name: "abc".into(), uid: "u".into() };
+        let secret: ObjectMeta = serde_json::from_value(names::job_metadata(&id, NAME)).unwrap();
+        assert!(is_of_job(&id, NAME, &secret));
+        assert!(!is_of_job(&InstanceId { uid: "another".into(), ..id.clone() }, NAME, &secret));
+        assert!(!is_of_job(&id, NAME, &ObjectMeta { labels: None, ..secret.clone() }));
+        assert!(!is_of_job(&id, NAME, &ObjectMeta { owner_references: None, ..secret }));
+    }
 }
