@@ -2,6 +2,7 @@
 //! label of its container, and its end is in the state and the log of it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, StartContainerOptions};
@@ -79,9 +80,7 @@ impl Engine {
     pub(super) async fn start_job(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
         let names = Names::new(id)?;
         let home = self.home(&names);
-        if let Some(holder) = maintenance::holder(&home) {
-            return Err(refused(id, format!("{holder} works on its data")));
-        }
+        refuse_during_maintenance(id, &home)?;
         let all = self.all_containers(id).await?;
         if let Some(existing) = JobContainer::find(id, &all) {
             if existing.was_started && existing.job == job.name {
@@ -194,6 +193,8 @@ impl Engine {
         }
         self.give_volumes(id, names, &created, user).await?;
         let _permit = self.starts.acquire().await;
+        // A pull of the image may have taken minutes.
+        refuse_during_maintenance(id, &self.home(names))?;
         let started = self.docker.start_container(&created.id, None::<StartContainerOptions>).await;
         started.map_err(failed("start of a job", id))
     }
@@ -332,6 +333,14 @@ impl Engine {
     /// Returns every container of the engine as it is now.
     async fn all_containers(&self, id: &InstanceId) -> Result<Vec<ContainerSummary>, RuntimeError> {
         inspect::list_containers(&self.docker).await.map_err(failed("list of the containers", id))
+    }
+}
+
+/// Fails while a command of an administrator works on the data of an instance.
+fn refuse_during_maintenance(id: &InstanceId, home: &Path) -> Result<(), RuntimeError> {
+    match maintenance::holder(home) {
+        Some(holder) => Err(refused(id, format!("{holder} works on its data"))),
+        None => Ok(()),
     }
 }
 
