@@ -62,12 +62,12 @@ impl KubernetesRuntime {
         }
     }
 
-    /// Returns the message of the cluster's event about a pod that it could not create.
+    /// Returns the message of the cluster's newest event about a pod that it could not create.
     async fn refusal_of_pod(&self, id: &InstanceId, job: &LiveObject) -> Option<String> {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &id.namespace);
         let about = ListParams::default().fields(&format!("regarding.uid={},reason={FAILED_CREATE}", job.uid()));
         match api.list(&about).await {
-            Ok(listed) => listed.items.into_iter().filter_map(|event| event.note).next_back(),
+            Ok(listed) => listed.items.into_iter().max_by_key(last_seen).and_then(|event| event.note),
             Err(error) => {
                 tracing::warn!(instance = id.log_name(), "the events of its backup job could not be read: {error}");
                 None
@@ -258,6 +258,15 @@ fn current_job<'a>(id: &InstanceId, objects: &'a [LiveObject]) -> Option<&'a Liv
     objects.iter().filter(is_ours).min_by_key(|job| job.created())
 }
 
+/// Returns the time of the last occurrence of an event. Events are listed by name.
+fn last_seen(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().map(|series| series.last_observed_time.0);
+    series
+        .or_else(|| event.deprecated_last_timestamp.as_ref().map(|time| time.0))
+        .or_else(|| event.event_time.as_ref().map(|time| time.0))
+        .or_else(|| event.metadata.creation_timestamp.as_ref().map(|time| time.0))
+}
+
 /// Returns the names of the jobs that have objects of their own.
 fn job_names(objects: &[LiveObject]) -> std::collections::BTreeSet<String> {
     let own = objects.iter().filter(|live| matches!(live.kind, Kind::Job | Kind::NetworkPolicy));
@@ -298,6 +307,21 @@ mod tests {
         };
         let objects = [policy("session"), policy(""), policy(NAME), policy("20261130-020000-1f2e3d-x")];
         assert_eq!(job_names(&objects).into_iter().collect::<Vec<_>>(), [NAME]);
+    }
+
+    #[test]
+    fn newest_event_is_the_one_that_occurred_last() {
+        let events: Vec<Event> = serde_json::from_value(json!([
+            {"note": "first", "deprecatedLastTimestamp": "2026-11-30T02:00:01Z"},
+            {"note": "repeated", "eventTime": "2026-11-30T02:00:00.000000Z",
+             "series": {"count": 2, "lastObservedTime": "2026-11-30T02:00:04.000000Z"}},
+            {"note": "once", "eventTime": "2026-11-30T02:00:03.000000Z"},
+            {"note": "created", "metadata": {"creationTimestamp": "2026-11-30T02:00:02Z"}},
+            {"note": "without a time"},
+        ]))
+        .unwrap();
+        let newest = events.iter().max_by_key(|event| last_seen(event)).unwrap();
+        assert_eq!(newest.note.as_deref(), Some("repeated"));
     }
 
     #[test]
