@@ -3,17 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use mai_contract::job::{BackupOrder, Step, Store};
+use rustix::fs::OFlags;
 
 use crate::free_space::check_free_space;
 use crate::manifest::DatabaseInfo;
 use crate::snapshot::{SIDECARS, complaints, inspect, is_database, open_copy, snapshot};
 use crate::staging::Staging;
-use crate::tree::{Attributes, Kind, Listing, Tree, identity};
+use crate::tree::{Attributes, FileId, Kind, Listing, Tree, identity};
 use crate::{BackupError, Places, Progress};
 
 /// Size below which nothing is an SQLite database: that of the smallest page.
@@ -40,6 +43,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Snapshot {
     /// The copy.
     pub(crate) staged: PathBuf,
+    /// Its identity since it was made.
+    pub(crate) id: FileId,
     /// Attributes of the database, and the size of the copy.
     pub(crate) attributes: Attributes,
     pub(crate) info: DatabaseInfo,
@@ -99,10 +104,11 @@ impl Prepared {
         let staged = self.staging.path().join(format!("{number}.db"));
         let from = self.tree.absolute(&database.path);
         match copy(&from, &staged, database.is_essential, verifiable, progress) {
-            Ok(Ok(info)) => {
-                let size = staged.metadata().map_err(BackupError::io("read", &staged))?.len();
+            Ok(Ok((id, info))) => {
+                let copy = open_copied(&staged, id).and_then(|file| file.metadata());
+                let size = copy.map_err(BackupError::io("read", &staged))?.len();
                 let attributes = Attributes { size, ..database.attributes };
-                self.snapshots.insert(database.path, Snapshot { staged, attributes, info });
+                self.snapshots.insert(database.path, Snapshot { staged, id, attributes, info });
             }
             Ok(Err(problem)) => {
                 // It may not even have been begun.
@@ -149,7 +155,7 @@ impl Prepared {
     }
 }
 
-/// Copies a database. Returns its properties; or, where nothing has it open and it is not one that
+/// Copies a database. Returns the identity of the copy and its properties; or, where nothing has it open and it is not one that
 /// has to be there, why it is no database. So nobody can prevent backups by uploading a damaged one.
 fn copy(
     from: &Path,
@@ -157,9 +163,9 @@ fn copy(
     is_essential: bool,
     verifiable: bool,
     progress: &Progress,
-) -> Result<Result<DatabaseInfo, String>, BackupError> {
+) -> Result<Result<(FileId, DatabaseInfo), String>, BackupError> {
     let copied = (|| {
-        snapshot(from, staged, progress)?;
+        let id = snapshot(from, staged, progress)?;
         let connection = open_copy(staged)?;
         let failed = BackupError::database("copied", from);
         if !is_essential || !verifiable {
@@ -168,7 +174,7 @@ fn copy(
                 return Err(BackupError::Damaged { path: from.to_owned(), complaints: found.join("; ") });
             }
         }
-        inspect(&connection).map_err(&failed)
+        Ok((id, inspect(&connection).map_err(&failed)?))
     })();
     match copied {
         Err(BackupError::Damaged { complaints, .. }) if !is_essential => Ok(Err(complaints)),
@@ -239,5 +245,48 @@ fn is_same_volume(places: &Places) -> bool {
 
 /// Opens a staged copy.
 pub(crate) fn open_staged(snapshot: &Snapshot) -> Result<File, BackupError> {
-    File::open(&snapshot.staged).map_err(BackupError::io("read", &snapshot.staged))
+    open_copied(&snapshot.staged, snapshot.id).map_err(BackupError::io("read", &snapshot.staged))
+}
+
+/// Opens a staged copy, unless another file took its place: a server that may write to the backups
+/// volume must not get a file of the job, such as a secret, into the archive.
+fn open_copied(staged: &Path, id: FileId) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(staged)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() == 1 && (metadata.dev(), metadata.ino()) == id {
+        return Ok(file);
+    }
+    Err(io::Error::other(
+        "another program replaced it or made a link to it; let nothing else write to the staging directory",
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staged_copy_that_was_replaced_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let (staged, secret) = (place("0.db"), place("secret"));
+        std::fs::write(&secret, "s3cret").unwrap();
+        std::fs::write(&staged, "copy").unwrap();
+        let id = identity(&staged).unwrap();
+        assert!(open_copied(&staged, id).is_ok());
+        std::fs::hard_link(&staged, place("second")).unwrap();
+        assert!(open_copied(&staged, id).is_err(), "a second name");
+        std::fs::rename(&staged, place("moved")).unwrap();
+        std::fs::remove_file(place("second")).unwrap();
+        std::os::unix::fs::symlink(&secret, &staged).unwrap();
+        assert!(open_copied(&staged, id).is_err(), "a link to another file");
+        std::fs::remove_file(&staged).unwrap();
+        std::os::unix::fs::symlink(place("moved"), &staged).unwrap();
+        assert!(open_copied(&staged, id).is_err(), "a link to the copy");
+        std::fs::remove_file(&staged).unwrap();
+        std::fs::rename(&secret, &staged).unwrap();
+        assert!(open_copied(&staged, id).is_err(), "another file");
+    }
 }

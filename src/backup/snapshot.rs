@@ -6,9 +6,9 @@
 //! that do so at once have corrupted databases.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::OFlags;
 
 use crate::manifest::DatabaseInfo;
+use crate::tree::FileId;
 use crate::{BackupError, Progress};
 
 /// First bytes of every SQLite database.
@@ -47,8 +49,9 @@ pub(crate) fn is_database(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Copies the database `from` into a new file `to`. No component of `from` may be a link.
-pub(crate) fn snapshot(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> {
+/// Copies the database `from` into a new file `to`. No component of either path may be a link.
+/// Returns the identity of the new file, by which its reader recognizes it.
+pub(crate) fn snapshot(from: &Path, to: &Path, progress: &Progress) -> Result<FileId, BackupError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match copy(from, to, progress) {
@@ -68,7 +71,7 @@ fn is_locked(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> {
+fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<FileId, BackupError> {
     let unread = BackupError::database("copied", from);
     let source = open_source(from).map_err(|error| match error.sqlite_error_code() {
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
@@ -80,11 +83,13 @@ fn copy(from: &Path, to: &Path, progress: &Progress) -> Result<(), BackupError> 
     // Without a write-ahead log a reader keeps writers waiting, so it is first tried in short steps,
     // which begin anew whenever somebody wrote.
     let is_wal = uses_wal(&source).map_err(&unread)?;
-    if is_wal || !copying.run(PAGES_PER_SHORT_STEP, Some(SHORT_STEPS_ROUNDS))? {
+    let mut copied = if is_wal { None } else { copying.run(PAGES_PER_SHORT_STEP, Some(SHORT_STEPS_ROUNDS))? };
+    if copied.is_none() {
         begin(&source).map_err(&unread)?;
-        copying.run(PAGES_PER_STEP, None)?;
+        copied = copying.run(PAGES_PER_STEP, None)?;
     }
-    source.close().map_err(|(_, error)| unread(error))
+    source.close().map_err(|(_, error)| unread(error))?;
+    copied.ok_or_else(|| unread(locked()))
 }
 
 /// The copying of one database.
@@ -96,13 +101,13 @@ struct Copying<'a> {
 }
 
 impl Copying<'_> {
-    /// Copies all pages in steps of so many. Returns false once more were copied than so many rounds
-    /// would take; without `rounds` the source has to be in a read transaction, whose state the
-    /// steps copy.
-    fn run(&self, step: i32, rounds: Option<i64>) -> Result<bool, BackupError> {
+    /// Copies all pages in steps of so many. Returns the identity of the copy; None once more were
+    /// copied than so many rounds would take. Without `rounds` the source has to be in a read
+    /// transaction, whose state the steps copy.
+    fn run(&self, step: i32, rounds: Option<i64>) -> Result<Option<FileId>, BackupError> {
         let unread = BackupError::database("copied", self.from);
         let unwritten = BackupError::database("copied to the staging directory", self.to);
-        let mut target = self.open_target()?;
+        let (mut target, id) = self.open_target()?;
         let total = pragma(self.source, "page_count").map_err(&unread)?;
         let page_size = pragma(self.source, "page_size").map_err(&unread)?;
         let backup = Backup::new(self.source, &mut target).map_err(&unread)?;
@@ -115,7 +120,7 @@ impl Copying<'_> {
             copied += i64::from(step);
             match result {
                 StepResult::Done => break,
-                _ if rounds.is_some_and(|rounds| copied > rounds * (total + i64::from(step))) => return Ok(false),
+                _ if rounds.is_some_and(|rounds| copied > rounds * (total + i64::from(step))) => return Ok(None),
                 StepResult::More => {}
                 // A writer is at work.
                 _ if rounds.is_some() => sleep(RETRY_DELAY),
@@ -124,22 +129,34 @@ impl Copying<'_> {
         }
         drop(backup);
         target.close().map_err(|(_, error)| unwritten(error))?;
-        Ok(true)
+        Ok(Some(id))
     }
 
     /// Opens an empty target. One that was given up is not what it was: it has no journal.
-    fn open_target(&self) -> Result<Connection, BackupError> {
-        if self.to.exists() {
-            std::fs::remove_file(self.to).map_err(BackupError::io("removed", self.to))?;
-        }
+    fn open_target(&self) -> Result<(Connection, FileId), BackupError> {
+        let id = create_file(self.to).map_err(BackupError::io("made", self.to))?;
         let unwritten = BackupError::database("copied to the staging directory", self.to);
-        let target = Connection::open(self.to).map_err(&unwritten)?;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let target = Connection::open_with_flags(self.to, flags).map_err(&unwritten)?;
         // A copy that is not finished is thrown away, so nothing has to survive a crash.
         target
             .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;")
             .map_err(&unwritten)?;
-        Ok(target)
+        Ok((target, id))
     }
+}
+
+/// Makes an empty file in place of what is there, even a link. Returns its identity.
+fn create_file(path: &Path) -> io::Result<FileId> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let metadata = options.open(path)?.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn locked() -> rusqlite::Error {
@@ -189,8 +206,16 @@ pub(crate) fn harden(connection: &Connection) -> Result<(), rusqlite::Error> {
 /// Opens a copy that nobody else has open, without writing anything next to it.
 pub(crate) fn open_copy(copy: &Path) -> Result<Connection, BackupError> {
     let failed = BackupError::database("read back", copy);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(immutable(copy), flags).map_err(&failed)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_URI;
+    // NOFOLLOW also refuses a link among the parents, where an administrator may have one.
+    let whole = match (copy.parent().map(Path::canonicalize), copy.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => copy.to_owned(),
+    };
+    let connection = Connection::open_with_flags(immutable(&whole), flags).map_err(&failed)?;
     harden(&connection).map_err(&failed)?;
     Ok(connection)
 }
@@ -325,6 +350,22 @@ mod tests {
         }
         is_done.store(true, std::sync::atomic::Ordering::Relaxed);
         writer.join().unwrap();
+    }
+
+    #[test]
+    fn link_in_place_of_a_copy_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let (from, to, elsewhere) = (place("a.db"), place("0.db"), place("elsewhere"));
+        Connection::open(&from).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &to).unwrap();
+        let id = snapshot(&from, &to, &Progress::silent()).unwrap();
+        let metadata = to.symlink_metadata().unwrap();
+        assert_eq!((metadata.is_file(), metadata.mode() & 0o777), (true, 0o600));
+        assert_eq!((metadata.dev(), metadata.ino()), id);
+        assert!(!elsewhere.exists());
+        std::os::unix::fs::symlink(&to, place("link")).unwrap();
+        assert!(open_copy(&place("link")).is_err());
     }
 
     #[test]

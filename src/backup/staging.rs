@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use mai_contract::job::BackupId;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::places::STAGING_PREFIX;
 use crate::{BackupError, Places};
@@ -16,23 +17,34 @@ pub(crate) struct Staging(PathBuf);
 
 impl Staging {
     /// Makes the staging directory of a job. Where its place is a directory already, such as a
-    /// mounted volume, it is a directory in there.
+    /// mounted volume, it is a directory in there. A link is refused: whoever may write to the
+    /// backups volume must not redirect the copies.
     pub(crate) fn create(places: &Places, id: &BackupId) -> Result<Self, BackupError> {
-        let make = |path: &Path| DirBuilder::new().mode(0o700).create(path);
         let place = &places.staging;
+        let is_directory = || place.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         let made = match make(place) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && place.is_dir() => {
-                let within = Places::default_staging(place, id);
-                make(&within).map(|()| within)
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_directory() => {
+                make(&Places::default_staging(place, id))
             }
-            result => result.map(|()| place.clone()),
+            result => result,
         };
-        made.map(Self).map_err(BackupError::io("made", place))
+        made.map_err(BackupError::io("made", place))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// Makes a directory whose path has no link, which SQLite is not to follow.
+fn make(path: &Path) -> io::Result<Staging> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent.canonicalize()?;
+    let path = parent.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
+    DirBuilder::new().mode(0o700).create(&path)?;
+    // It may have been replaced by a link already.
+    openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(Staging(path))
 }
 
 impl Drop for Staging {
@@ -60,4 +72,31 @@ pub(crate) fn remove_left_overs(places: &Places) -> Result<(), BackupError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn link_in_place_of_a_staging_directory_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let id = BackupId::new(jiff::Timestamp::UNIX_EPOCH, 1);
+        let place = |name: &str| top.path().join(name);
+        std::fs::create_dir(place("real")).unwrap();
+        symlink(place("real"), place("link")).unwrap();
+        let at = |staging: &str| Places {
+            data: place("data"),
+            backups: place("real"),
+            secrets: place("secrets"),
+            staging: place(staging),
+        };
+        assert!(Staging::create(&at("link"), &id).is_err());
+        assert_eq!(std::fs::read_dir(place("real")).unwrap().count(), 0);
+        let staging = Staging::create(&at("link/staging"), &id).unwrap();
+        assert_eq!(staging.path(), top.path().canonicalize().unwrap().join("real/staging"));
+    }
 }
