@@ -61,6 +61,16 @@ pub enum BackupError {
         /// Complaints of SQLite.
         complaints: String,
     },
+    /// A file beside a database must not be given to SQLite.
+    #[error(
+        "database {path} was not opened: {problem}; stop its server, move that file away if the server did not make it, start the server again and repeat the backup"
+    )]
+    Sidecar {
+        /// The database.
+        path: PathBuf,
+        /// The file beside it and what is wrong with it.
+        problem: String,
+    },
     /// A database was locked by another program all the time.
     #[error(
         "database {path} could not be copied: another program kept it locked for {seconds} s; end a long transaction on it, or repeat the backup when it is used less"

@@ -2,7 +2,6 @@
 //! else, so that a file that a database names is there if it still exists.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -14,7 +13,7 @@ use rustix::fs::OFlags;
 
 use crate::free_space::check_free_space;
 use crate::manifest::DatabaseInfo;
-use crate::snapshot::{SIDECARS, complaints, inspect, is_database, open_copy, snapshot};
+use crate::snapshot::{SIDECARS, complaints, hostile_sidecar, inspect, is_database, open_copy, sidecars, snapshot};
 use crate::staging::Staging;
 use crate::tree::{Attributes, FileId, Kind, Listing, Tree, identity};
 use crate::{BackupError, Places, Progress};
@@ -179,6 +178,7 @@ fn copy(
     match copied {
         Err(BackupError::Damaged { complaints, .. }) if !is_essential => Ok(Err(complaints)),
         Err(BackupError::Database { source, .. }) if !is_essential => Ok(Err(source.to_string())),
+        Err(BackupError::Sidecar { problem, .. }) if !is_essential => Ok(Err(problem)),
         result => result.map(Ok),
     }
 }
@@ -194,22 +194,16 @@ fn databases(tree: &Tree, listing: &Listing) -> Result<Vec<Database>, BackupErro
         let Ok((file, attributes)) = tree.open_file(&entry.path) else { continue };
         if is_database(&file).unwrap_or(false) {
             let is_at_top = entry.path.components().count() == 1;
-            let beside = sidecars(tree.absolute(&entry.path)).map(|path| path.symlink_metadata().ok());
+            let beside = sidecars(&tree.absolute(&entry.path)).map(|path| path.symlink_metadata().ok());
             let beside: Vec<u64> = beside.flatten().map(|metadata| metadata.len()).collect();
             let bytes = attributes.size + beside.iter().sum::<u64>();
-            let is_essential = is_at_top || !beside.is_empty();
+            // A sidecar that no server makes does not prove that one has the database in use.
+            let is_in_use = !beside.is_empty() && hostile_sidecar(&tree.absolute(&entry.path)).is_none();
+            let is_essential = is_at_top || is_in_use;
             found.push(Database { path: entry.path.clone(), attributes, bytes, is_essential });
         }
     }
     Ok(found)
-}
-
-fn sidecars(database: PathBuf) -> impl Iterator<Item = PathBuf> {
-    SIDECARS.iter().map(move |end| {
-        let mut name = OsString::from(&database);
-        name.push(end);
-        PathBuf::from(name)
-    })
 }
 
 /// Bytes of the data before it is copied.

@@ -207,6 +207,10 @@ async fn damaged_upload_is_kept_and_damaged_database_fails() {
     let report = instance.back_up().await.unwrap();
     assert_eq!((results(&report), report.databases), (vec![&StoreResult::Verified], 1));
     assert!(report.remarks[0].contains("uploads/export.sqlite is not a readable SQLite database"), "{report:?}");
+    let pipe = data.join("uploads/export.sqlite-journal");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+    let report = instance.back_up().await.unwrap();
+    assert!(report.remarks.iter().any(|remark| remark.contains("beside it is no regular file")), "{report:?}");
     std::fs::write(data.join("webui.db"), &damaged).unwrap();
     let error = instance.back_up().await.unwrap_err().to_string();
     assert!(error.contains("webui.db could not be copied"), "{error}");

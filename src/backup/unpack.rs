@@ -78,8 +78,7 @@ impl NewDirectory {
     fn recover_databases(&self) -> Result<(), BackupError> {
         for path in &self.databases {
             let whole = self.path.join(path);
-            let recovered = recover(&whole).map_err(|error| error.to_string());
-            if let Err(damage) = recovered.and_then(|()| check_database(&whole).map(|_| ())) {
+            if let Err(damage) = recover(&whole).and_then(|()| check_database(&whole).map(|_| ())) {
                 let what = format!("the archive cannot be used: database {} is damaged: {damage}", path.display());
                 return Err(BackupError::Unverified { what });
             }
