@@ -8,15 +8,15 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::BackupError;
 use crate::archive_reader::DatabaseCheck;
-use crate::snapshot::{complaints, harden, hostile_sidecar, inspect, open_copy};
+use crate::snapshot::{complaints, explain, harden, hostile_sidecar, inspect, open_copy};
 
 /// Longest wait for a lock on a database that nobody else has open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Checks a database that is a single file. Returns its properties, or its damage as a sentence.
 pub(crate) fn check_database(path: &Path) -> DatabaseCheck {
-    let words = |error: rusqlite::Error| error.to_string();
-    let connection = open_copy(path).map_err(|error| match error {
+    let words = |error: rusqlite::Error| explain(error).to_string();
+    let connection = open_copy(path, None).map_err(|error| match error {
         BackupError::Database { source, .. } => source.to_string(),
         error => error.to_string(),
     })?;

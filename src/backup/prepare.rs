@@ -165,7 +165,7 @@ fn copy(
 ) -> Result<Result<(FileId, DatabaseInfo), String>, BackupError> {
     let copied = (|| {
         let id = snapshot(from, staged, progress)?;
-        let connection = open_copy(staged)?;
+        let connection = open_copy(staged, Some(progress))?;
         let failed = BackupError::database("copied", from);
         if !is_essential || !verifiable {
             let found = complaints(&connection).map_err(&failed)?;
@@ -175,11 +175,27 @@ fn copy(
         }
         Ok((id, inspect(&connection).map_err(&failed)?))
     })();
+    if copied.is_err() {
+        // A stop interrupts SQLite too, and is no problem of the database.
+        progress.check()?;
+    }
+    keep_as_file(copied, is_essential)
+}
+
+/// Returns the result of a copy, in which the problem of a database that is not essential is none of
+/// the backup.
+fn keep_as_file<T>(copied: Result<T, BackupError>, is_essential: bool) -> Result<Result<T, String>, BackupError> {
     match copied {
-        Err(BackupError::Damaged { complaints, .. }) if !is_essential => Ok(Err(complaints)),
-        Err(BackupError::Database { source, .. }) if !is_essential => Ok(Err(source.to_string())),
-        Err(BackupError::Sidecar { problem, .. }) if !is_essential => Ok(Err(problem)),
-        result => result.map(Ok),
+        Ok(copied) => Ok(Ok(copied)),
+        Err(error) if is_essential => Err(error),
+        Err(BackupError::Damaged { complaints: problem, .. } | BackupError::Sidecar { problem, .. }) => {
+            Ok(Err(problem))
+        }
+        Err(BackupError::Database { source, .. } | BackupError::DatabaseDirectory { source, .. }) => {
+            Ok(Err(source.to_string()))
+        }
+        Err(error @ BackupError::DatabaseBusy { .. }) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
     }
 }
 
@@ -260,6 +276,23 @@ fn open_copied(staged: &Path, id: FileId) -> io::Result<File> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn problem_of_an_upload_does_not_end_the_backup() {
+        let path = || PathBuf::from("data/uploads/a.db");
+        let problems: [fn(PathBuf) -> BackupError; 5] = [
+            |path| BackupError::Damaged { path, complaints: String::new() },
+            |path| BackupError::Sidecar { path, problem: String::new() },
+            |path| BackupError::Database { action: "copied", path, source: rusqlite::Error::QueryReturnedNoRows },
+            |path| BackupError::DatabaseDirectory { path, source: rusqlite::Error::QueryReturnedNoRows },
+            |path| BackupError::DatabaseBusy { path, seconds: 60 },
+        ];
+        for problem in problems {
+            assert!(matches!(keep_as_file::<()>(Err(problem(path())), false), Ok(Err(_))));
+            assert!(keep_as_file::<()>(Err(problem(path())), true).is_err());
+        }
+        assert!(matches!(keep_as_file::<()>(Err(BackupError::Stopped), false), Err(BackupError::Stopped)));
+    }
 
     #[test]
     fn staged_copy_that_was_replaced_is_refused() {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::OFlags;
 
@@ -43,6 +44,19 @@ const SHORT_STEPS_ROUNDS: i64 = 3;
 const SUPER_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Longest list of the problems of a damaged database.
 const MAX_COMPLAINTS: usize = 3;
+/// Instructions of SQLite's virtual machine between two checks of the budget.
+const INSTRUCTIONS_PER_STEP: u32 = 100_000;
+/// Instructions that a check of any database may take.
+const BASE_INSTRUCTIONS: u64 = 20_000_000;
+/// Further instructions for each page of the usual size. Generous, since a page may hold hundreds of
+/// short rows with an index entry each.
+const INSTRUCTIONS_PER_PAGE: u64 = 200_000;
+const USUAL_PAGE: u64 = 4096;
+/// Bytes that a value may have in any database. In a larger one it may have as many as the file,
+/// since none that is stored has more: only what an expression makes up is refused.
+const MIN_VALUE_LIMIT: u64 = 64 << 20;
+/// SQLite's own limit.
+const MAX_VALUE_LIMIT: u64 = 1_000_000_000;
 
 /// Returns true if `file` is an SQLite database by its first bytes, whatever its name.
 pub(crate) fn is_database(file: &File) -> io::Result<bool> {
@@ -254,11 +268,47 @@ pub(crate) fn harden(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    Ok(())
+    // A row that breaks one is no damage.
+    connection.pragma_update(None, "ignore_check_constraints", true)
 }
 
-/// Opens a copy that nobody else has open, without writing anything next to it.
-pub(crate) fn open_copy(copy: &Path) -> Result<Connection, BackupError> {
+/// Limits the work of a connection to what a database of so many bytes explains, so that the
+/// expressions of an uploaded file take neither all memory nor for ever. It also ends when the job
+/// is to stop.
+fn limit_work(connection: &Connection, bytes: u64, progress: Option<&Progress>) -> Result<(), rusqlite::Error> {
+    let longest = bytes.clamp(MIN_VALUE_LIMIT, MAX_VALUE_LIMIT);
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(longest).unwrap_or(i32::MAX))?;
+    let instructions = (bytes / USUAL_PAGE).saturating_mul(INSTRUCTIONS_PER_PAGE).saturating_add(BASE_INSTRUCTIONS);
+    limit_instructions(connection, instructions, progress.cloned())
+}
+
+fn limit_instructions(
+    connection: &Connection,
+    instructions: u64,
+    progress: Option<Progress>,
+) -> Result<(), rusqlite::Error> {
+    let mut left = instructions;
+    let is_over = move || {
+        left = left.saturating_sub(INSTRUCTIONS_PER_STEP.into());
+        left == 0 || progress.as_ref().is_some_and(|progress| progress.check().is_err())
+    };
+    connection.progress_handler(INSTRUCTIONS_PER_STEP.cast_signed(), Some(is_over))
+}
+
+/// Returns an error of a check with the cause where its work was over the limit.
+pub(crate) fn explain(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::OperationInterrupted => {
+            let words = "its check takes far more work than its size explains".to_owned();
+            rusqlite::Error::SqliteFailure(code, Some(words))
+        }
+        error => error,
+    }
+}
+
+/// Opens a copy that nobody else has open, without writing anything next to it. The work on it is
+/// limited, and ends when `progress` tells to stop.
+pub(crate) fn open_copy(copy: &Path, progress: Option<&Progress>) -> Result<Connection, BackupError> {
     let failed = BackupError::database("read back", copy);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -271,6 +321,8 @@ pub(crate) fn open_copy(copy: &Path) -> Result<Connection, BackupError> {
     };
     let connection = Connection::open_with_flags(immutable(&whole), flags).map_err(&failed)?;
     harden(&connection).map_err(&failed)?;
+    let bytes = whole.metadata().map_err(BackupError::io("read back", copy))?.len();
+    limit_work(&connection, bytes, progress).map_err(&failed)?;
     Ok(connection)
 }
 
@@ -291,6 +343,10 @@ fn immutable(path: &Path) -> String {
 
 /// Returns the properties of the copy of a database.
 pub(crate) fn inspect(connection: &Connection) -> Result<DatabaseInfo, rusqlite::Error> {
+    properties(connection).map_err(explain)
+}
+
+fn properties(connection: &Connection) -> Result<DatabaseInfo, rusqlite::Error> {
     let mut rows = BTreeMap::new();
     let mut migration = None;
     let mut tables = connection.prepare(
@@ -316,8 +372,8 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
 /// Checks every page and index of a copy. Returns what SQLite complains about, at most a few
 /// sentences; none if it is intact.
 pub(crate) fn complaints(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
-    let mut check = connection.prepare(&format!("PRAGMA integrity_check({MAX_COMPLAINTS})"))?;
-    let found = check.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let mut check = connection.prepare(&format!("PRAGMA integrity_check({MAX_COMPLAINTS})")).map_err(explain)?;
+    let found = check.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>().map_err(explain)?;
     Ok(if found == ["ok"] { Vec::new() } else { found })
 }
 
@@ -352,7 +408,7 @@ pub(crate) mod tests {
 
     fn copied(from: &Path, to: &Path) -> DatabaseInfo {
         snapshot(from, to, &Progress::silent()).unwrap();
-        let connection = open_copy(to).unwrap();
+        let connection = open_copy(to, None).unwrap();
         assert_eq!(complaints(&connection).unwrap(), Vec::<String>::new());
         inspect(&connection).unwrap()
     }
@@ -398,7 +454,7 @@ pub(crate) mod tests {
             .unwrap();
         copied(&from, &to);
         let question = "SELECT id FROM chat WHERE rowid IN (SELECT rowid FROM found WHERE found MATCH 'plum')";
-        let id: String = open_copy(&to).unwrap().query_row(question, [], |row| row.get(0)).unwrap();
+        let id: String = open_copy(&to, None).unwrap().query_row(question, [], |row| row.get(0)).unwrap();
         assert_eq!(id, "3");
     }
 
@@ -443,7 +499,7 @@ pub(crate) mod tests {
         assert_eq!((metadata.dev(), metadata.ino()), id);
         assert!(!elsewhere.exists());
         std::os::unix::fs::symlink(&to, place("link")).unwrap();
-        assert!(open_copy(&place("link")).is_err());
+        assert!(open_copy(&place("link"), None).is_err());
     }
 
     #[test]
@@ -460,6 +516,32 @@ pub(crate) mod tests {
         std::os::unix::fs::symlink(&victim, place("a.db-wal")).unwrap();
         let error = snapshot(&from, &to, &Progress::silent()).unwrap_err().to_string();
         assert!(error.contains("a.db-wal beside it is no regular file"), "{error}");
+    }
+
+    #[test]
+    fn check_of_a_copy_takes_bounded_work() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let made = Connection::open(&path).unwrap();
+        made.execute_batch(
+            "CREATE TABLE t (a CHECK (a < 0)); PRAGMA ignore_check_constraints = ON;
+             WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) INSERT INTO t SELECT i FROM n;",
+        )
+        .unwrap();
+        let copy = open_copy(&path, None).unwrap();
+        assert_eq!(complaints(&copy).unwrap(), Vec::<String>::new());
+        limit_instructions(&copy, 200_000, None).unwrap();
+        let error = complaints(&copy).unwrap_err().to_string();
+        assert!(error.contains("far more work"), "{error}");
+        let progress = Progress::silent();
+        let copy = open_copy(&path, Some(&progress)).unwrap();
+        progress.stop();
+        assert!(complaints(&copy).is_err());
+        // A value that nobody stored.
+        made.execute_batch("DELETE FROM t; INSERT INTO t VALUES (1); VACUUM;").unwrap();
+        made.execute_batch("CREATE INDEX i ON t (length(hex(zeroblob(a * 40000000))))").unwrap();
+        let error = complaints(&open_copy(&path, None).unwrap()).unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::TooBig));
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Fixture {
     fn add_database(&mut self, path: &str, content: &[u8]) {
         let copy = self.directory.path().join("copy.db");
         std::fs::write(&copy, content).unwrap();
-        let info = inspect(&open_copy(&copy).unwrap()).unwrap();
+        let info = inspect(&open_copy(&copy, None).unwrap()).unwrap();
         self.add(path, content.to_vec());
         self.manifest.files.last_mut().unwrap().database = Some(info);
     }
