@@ -18,8 +18,16 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome
     }
 }
 
-/// Shortens an outcome until it fits: first remarks go, then sentences get shorter.
+/// Shortens an outcome until it fits: first remarks go, then sentences get shorter. Control
+/// characters, which a file name in a sentence may have, do not reach a terminal.
 pub fn fit(mut outcome: Outcome) -> Outcome {
+    match &mut outcome {
+        Outcome::Backup(report) => {
+            report.remarks.iter_mut().for_each(replace_control_characters);
+            sentences(report).for_each(replace_control_characters);
+        }
+        Outcome::Failed { message } => replace_control_characters(message),
+    }
     while !fits(&outcome)
         && let Outcome::Backup(report) = &mut outcome
         && report.remarks.pop().is_some()
@@ -29,7 +37,7 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
             break;
         }
         match &mut outcome {
-            Outcome::Backup(report) => shorten_report(report, length),
+            Outcome::Backup(report) => sentences(report).for_each(|text| shorten(text, length)),
             Outcome::Failed { message } => shorten(message, length),
         }
     }
@@ -41,15 +49,20 @@ fn fits(outcome: &Outcome) -> bool {
     serde_json::to_vec(&Message::Outcome(outcome.clone())).is_ok_and(|line| line.len() < MAX_OUTCOME_BYTES)
 }
 
-fn shorten_report(report: &mut BackupReport, length: usize) {
-    for destination in &mut report.destinations {
-        shorten(&mut destination.name, length);
-        if let StoreResult::Stored(text) | StoreResult::Failed(text) = &mut destination.result {
-            shorten(text, length);
-        }
-        if let Some(problem) = &mut destination.retention_problem {
-            shorten(problem, length);
-        }
+/// Returns the texts of a report beside its remarks.
+fn sentences(report: &mut BackupReport) -> impl Iterator<Item = &mut String> {
+    report.destinations.iter_mut().flat_map(|destination| {
+        let result = match &mut destination.result {
+            StoreResult::Stored(text) | StoreResult::Failed(text) => Some(text),
+            StoreResult::Verified => None,
+        };
+        [Some(&mut destination.name), result, destination.retention_problem.as_mut()].into_iter().flatten()
+    })
+}
+
+fn replace_control_characters(text: &mut String) {
+    if text.contains(char::is_control) {
+        *text = text.replace('\n', " ").replace(char::is_control, "\u{fffd}");
     }
 }
 
@@ -95,5 +108,36 @@ mod tests {
         assert_eq!(message.chars().count(), 1001);
         let fine = Outcome::Failed { message: "disk full".to_owned() };
         assert_eq!(fit(fine.clone()), fine);
+    }
+
+    #[test]
+    fn outcome_has_no_control_characters() {
+        let hostile = || "a\u{1b}[2J\u{9b}b\nc".to_owned();
+        let destination = DestinationReport {
+            name: hostile(),
+            result: StoreResult::Failed(hostile()),
+            kept: 1,
+            removed: 0,
+            newest_verified: None,
+            retention_problem: Some(hostile()),
+        };
+        let report = BackupReport {
+            id: BackupId::new(Timestamp::UNIX_EPOCH, 1),
+            taken_at: Timestamp::UNIX_EPOCH,
+            data_bytes: 1,
+            archive_bytes: 1,
+            files: 1,
+            databases: 1,
+            destinations: vec![destination],
+            remarks: vec![hostile()],
+        };
+        let clean = "a\u{fffd}[2J\u{fffd}b c";
+        let Outcome::Backup(report) = fit(Outcome::Backup(report)) else { unreachable!() };
+        let destination = &report.destinations[0];
+        assert_eq!((report.remarks[0].as_str(), destination.name.as_str()), (clean, clean));
+        assert_eq!(destination.result, StoreResult::Failed(clean.to_owned()));
+        assert_eq!(destination.retention_problem.as_deref(), Some(clean));
+        let failed = fit(Outcome::Failed { message: hostile() });
+        assert_eq!(failed, Outcome::Failed { message: clean.to_owned() });
     }
 }
