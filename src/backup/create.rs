@@ -24,7 +24,7 @@ use crate::prepare::{Prepared, open_staged};
 use crate::retention::prune;
 use crate::staging::{Staging, remove_left_overs};
 use crate::store::{OpenStore, StoreError, Upload};
-use crate::summary::{ArchiveInfo, Extent, FORMAT, ObjectKind, Summary};
+use crate::summary::{ArchiveInfo, Extent, FORMAT, ObjectKind, Summary, reason};
 use crate::tree::{Kind, cause, exception};
 use crate::verify::verify;
 use crate::{BackupError, Places, Progress, lock_backups, read_secret_file};
@@ -254,7 +254,7 @@ fn summary(order: &BackupOrder, keys: &Keys, archive: &WrittenArchive<()>) -> Su
         id: order.id.clone(),
         instance: order.instance.clone(),
         taken_at: manifest.taken_at,
-        reason: order.reason.clone(),
+        reason: reason(&order.reason),
         image: order.image.clone(),
         mai_version: manifest.mai_version.clone(),
         archive: ArchiveInfo {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Version of this format and of the archive.
 pub const FORMAT: u32 = 1;
+/// Longest text in a summary beside the image, in characters.
+pub(crate) const MAX_TEXT: usize = 256;
 const SUMMARY: &str = ".json";
 const VERIFICATION: &str = ".verified.json";
 const PLAIN: &str = ".tar.gz";
@@ -53,6 +55,12 @@ impl Summary {
     pub fn is_encrypted(&self) -> bool {
         !self.recipients.is_empty()
     }
+}
+
+/// Returns a reason as a summary may have it: without control characters, and not longer than
+/// [`MAX_TEXT`].
+pub(crate) fn reason(text: &str) -> String {
+    text.chars().take(MAX_TEXT).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 /// An archive as it is stored.
@@ -134,6 +142,13 @@ impl ObjectKind {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_of_an_order_becomes_one_short_line() {
+        assert_eq!(reason("before the move"), "before the move");
+        assert_eq!(reason("two\nlines\u{1b}[2J"), "two lines [2J");
+        assert_eq!(reason(&"\u{17c}".repeat(300)).chars().count(), MAX_TEXT);
+    }
 
     #[test]
     fn object_names_are_read_back_and_others_ignored() {
