@@ -152,8 +152,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
         let decision = decide::backups(&facts);
         match &decision.action {
-            Action::StartJob(request) => drop(self.start_job(id, &facts, session_key, request, &decision).await?),
-            Action::RemoveJob(name) => drop(self.end_job(id, &facts, name, &decision).await?),
+            Action::StartJob(request) => {
+                self.start_job(id, &facts, session_key, request, &decision).await?;
+            }
+            Action::RemoveJob(name) => {
+                self.end_job(id, &facts, name, &decision).await?;
+            }
             _ => self.put(instance, id, previous, &decision.status, &decision.memory).await,
         }
         Ok(())
