@@ -193,7 +193,8 @@ impl<R: Read> Members<R> {
     }
 
     fn skip(&mut self) -> Result<(), MemberError> {
-        let rest = self.left + self.padding;
+        let rest = self.left.checked_add(self.padding);
+        let rest = rest.ok_or_else(|| refused("the size of a member is larger than any archive"))?;
         let skipped = io::copy(&mut (&mut self.input).take(rest), &mut io::sink())?;
         if skipped < rest {
             return Err(MemberError::Io(io::ErrorKind::UnexpectedEof.into()));

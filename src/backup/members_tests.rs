@@ -66,6 +66,23 @@ fn members_are_read_with_long_names_and_modes() {
 }
 
 #[test]
+fn member_of_an_impossible_size_is_refused() {
+    let mut builder = Builder::new(Vec::new());
+    let size = (u64::MAX - 3).to_string();
+    builder.append_pax_extensions([("size", size.as_bytes())]).unwrap();
+    let mut header = Header::new_ustar();
+    header.set_mode(0o644);
+    header.set_size(0);
+    header.set_entry_type(EntryType::Regular);
+    builder.append_data(&mut header, "data/large", &b""[..]).unwrap();
+    let archive = builder.into_inner().unwrap();
+    let mut members = Members::new(archive.as_slice());
+    members.next_member().unwrap();
+    let refused = members.next_member().unwrap_err();
+    assert!(matches!(&refused, MemberError::Refused(what) if what.contains("size of a member")), "{refused:?}");
+}
+
+#[test]
 fn hostile_members_are_refused_with_the_cause() {
     for (kind, name, target, expected) in [
         (EntryType::Regular, &b"/etc/passwd"[..], None, "\"/etc/passwd\" is an absolute path"),
