@@ -26,3 +26,25 @@ pub fn lock_backups(backups: &Path, holder: &str) -> Result<LockFile, BackupErro
     }
     Ok(lock)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holder_that_anybody_wrote_is_one_short_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let _lock = lock_backups(directory.path(), "backup 1").unwrap();
+        let holder = || match lock_backups(directory.path(), "backup 2").unwrap_err() {
+            BackupError::Busy { holder } => holder,
+            error => error.to_string(),
+        };
+        assert_eq!(holder(), "backup 1");
+        let path = directory.path().join(LOCK);
+        std::fs::write(&path, b"\x1b[2Jjob\xff 7\nsecond line").unwrap();
+        assert_eq!(holder(), "[2Jjob\u{fffd} 7");
+        std::fs::write(&path, "x".repeat(1 << 20)).unwrap();
+        assert_eq!(holder().len(), 256);
+    }
+}

@@ -17,6 +17,8 @@ use rustix::io::Errno;
 const RETRIES: u32 = 5;
 /// Number of rounds after which a file that keeps being replaced is given up.
 const MAX_ROUNDS: usize = 100;
+/// Most bytes that are read of the text of a holder.
+const MAX_HOLDER_BYTES: u64 = 256;
 /// Delay between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -95,10 +97,14 @@ impl LockFile {
     }
 }
 
+/// Returns the first line of a file without control characters. Whoever may write in the directory
+/// may have written it, and it is printed.
 fn read_holder(file: &mut File) -> io::Result<String> {
-    let mut holder = String::new();
-    file.read_to_string(&mut holder)?;
-    match holder.trim() {
+    let mut text = Vec::new();
+    file.take(MAX_HOLDER_BYTES).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    match line.trim() {
         "" => Ok("unknown".to_owned()),
         holder => Ok(holder.to_owned()),
     }
