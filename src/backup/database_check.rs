@@ -8,7 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::BackupError;
 use crate::archive_reader::DatabaseCheck;
-use crate::snapshot::{complaints, explain, harden, hostile_sidecar, inspect, open_copy};
+use crate::sidecars::hostile_sidecar;
+use crate::snapshot::{complaints, harden, inspect, open_copy};
+use crate::work_limit::explain;
 
 /// Longest wait for a lock on a database that nobody else has open.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -66,7 +68,7 @@ mod tests {
     use rustix::fs::{CWD, Mode, mkfifoat};
 
     use super::*;
-    use crate::snapshot::tests::hot_journal;
+    use crate::sidecars::tests::hot_journal;
 
     #[test]
     fn database_with_a_hostile_file_beside_it_is_not_recovered() {

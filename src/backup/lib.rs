@@ -34,6 +34,7 @@ pub mod restore;
 pub mod retention;
 mod run;
 mod secret;
+mod sidecars;
 mod snapshot;
 mod staging;
 pub mod store;
@@ -42,6 +43,7 @@ pub mod swap;
 mod tree;
 mod unpack;
 mod verify;
+mod work_limit;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -13,7 +13,8 @@ use rustix::fs::OFlags;
 
 use crate::free_space::check_free_space;
 use crate::manifest::DatabaseInfo;
-use crate::snapshot::{SIDECARS, complaints, hostile_sidecar, inspect, is_database, open_copy, sidecars, snapshot};
+use crate::sidecars::{SIDECARS, hostile_sidecar, sidecars};
+use crate::snapshot::{complaints, inspect, is_database, open_copy, snapshot};
 use crate::staging::Staging;
 use crate::tree::{Attributes, FileId, Kind, Listing, Tree, identity};
 use crate::{BackupError, Places, Progress};

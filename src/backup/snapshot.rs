@@ -6,29 +6,26 @@
 //! that do so at once have corrupted databases.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
-use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::OFlags;
 
 use crate::manifest::DatabaseInfo;
+use crate::sidecars::hostile_sidecar;
 use crate::tree::FileId;
+use crate::work_limit::{explain, limit_work};
 use crate::{BackupError, Progress};
 
 /// First bytes of every SQLite database.
 pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-/// Suffixes of the files next to a database. Its snapshot includes their content.
-pub(crate) const SIDECARS: [&str; 3] = ["-wal", "-shm", JOURNAL];
-const JOURNAL: &str = "-journal";
 /// Longest wait for a database that is locked.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Interval between two attempts to read a locked database.
@@ -39,76 +36,14 @@ const PAGES_PER_STEP: i32 = 4096;
 const PAGES_PER_SHORT_STEP: i32 = 256;
 /// Times that a database may be copied in short steps before writers have to wait.
 const SHORT_STEPS_ROUNDS: i64 = 3;
-/// Last bytes of a rollback journal that names a super-journal, a file that SQLite deletes after the
-/// rollback. See `readSuperJournal` in SQLite's `pager.c`.
-const SUPER_JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Longest list of the problems of a damaged database.
 const MAX_COMPLAINTS: usize = 3;
-/// Instructions of SQLite's virtual machine between two checks of the budget.
-const INSTRUCTIONS_PER_STEP: u32 = 100_000;
-/// Instructions that a check of any database may take.
-const BASE_INSTRUCTIONS: u64 = 20_000_000;
-/// Further instructions for each page of the usual size. Generous, since a page may hold hundreds of
-/// short rows with an index entry each.
-const INSTRUCTIONS_PER_PAGE: u64 = 200_000;
-const USUAL_PAGE: u64 = 4096;
-/// Bytes that a value may have in any database. In a larger one it may have as many as the file,
-/// since none that is stored has more: only what an expression makes up is refused.
-const MIN_VALUE_LIMIT: u64 = 64 << 20;
-/// SQLite's own limit.
-const MAX_VALUE_LIMIT: u64 = 1_000_000_000;
 
 /// Returns true if `file` is an SQLite database by its first bytes, whatever its name.
 pub(crate) fn is_database(file: &File) -> io::Result<bool> {
     let mut start = [0; MAGIC.len()];
     match file.read_exact_at(&mut start, 0) {
         Ok(()) => Ok(&start == MAGIC),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Returns the paths of what a server may have beside a database.
-pub(crate) fn sidecars(database: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    let database = OsString::from(database);
-    SIDECARS.iter().map(move |end| {
-        let mut name = database.clone();
-        name.push(end);
-        PathBuf::from(name)
-    })
-}
-
-/// Returns what forbids to open a database for writing, as a sentence without an end: SQLite waits
-/// for ever on a pipe beside it, and a journal that somebody made can name any file to be deleted.
-pub(crate) fn hostile_sidecar(database: &Path) -> Option<String> {
-    sidecars(database).find_map(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match path.symlink_metadata() {
-            Ok(metadata) if !metadata.is_file() => return Some(format!("{name} beside it is no regular file")),
-            Ok(_) => {}
-            Err(_) => return None,
-        }
-        if !name.ends_with(JOURNAL) {
-            return None;
-        }
-        match names_super_journal(&path) {
-            Ok(false) => None,
-            Ok(true) => Some(format!("{name} beside it names another file for SQLite to delete")),
-            // Removed by its server meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(format!("{name} beside it cannot be read ({error})")),
-        }
-    })
-}
-
-fn names_super_journal(journal: &Path) -> io::Result<bool> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(journal)?;
-    let mut end = [0; SUPER_JOURNAL.len()];
-    let Some(offset) = file.metadata()?.len().checked_sub(end.len() as u64) else { return Ok(false) };
-    match file.read_exact_at(&mut end, offset) {
-        Ok(()) => Ok(end == SUPER_JOURNAL),
-        // Cut off by its server meanwhile.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
@@ -272,40 +207,6 @@ pub(crate) fn harden(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "ignore_check_constraints", true)
 }
 
-/// Limits the work of a connection to what a database of so many bytes explains, so that the
-/// expressions of an uploaded file take neither all memory nor for ever. It also ends when the job
-/// is to stop.
-fn limit_work(connection: &Connection, bytes: u64, progress: Option<&Progress>) -> Result<(), rusqlite::Error> {
-    let longest = bytes.clamp(MIN_VALUE_LIMIT, MAX_VALUE_LIMIT);
-    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, i32::try_from(longest).unwrap_or(i32::MAX))?;
-    let instructions = (bytes / USUAL_PAGE).saturating_mul(INSTRUCTIONS_PER_PAGE).saturating_add(BASE_INSTRUCTIONS);
-    limit_instructions(connection, instructions, progress.cloned())
-}
-
-fn limit_instructions(
-    connection: &Connection,
-    instructions: u64,
-    progress: Option<Progress>,
-) -> Result<(), rusqlite::Error> {
-    let mut left = instructions;
-    let is_over = move || {
-        left = left.saturating_sub(INSTRUCTIONS_PER_STEP.into());
-        left == 0 || progress.as_ref().is_some_and(|progress| progress.check().is_err())
-    };
-    connection.progress_handler(INSTRUCTIONS_PER_STEP.cast_signed(), Some(is_over))
-}
-
-/// Returns an error of a check with the cause where its work was over the limit.
-pub(crate) fn explain(error: rusqlite::Error) -> rusqlite::Error {
-    match error {
-        rusqlite::Error::SqliteFailure(code, _) if code.code == ErrorCode::OperationInterrupted => {
-            let words = "its check takes far more work than its size explains".to_owned();
-            rusqlite::Error::SqliteFailure(code, Some(words))
-        }
-        error => error,
-    }
-}
-
 /// Opens a copy that nobody else has open, without writing anything next to it. The work on it is
 /// limited, and ends when `progress` tells to stop.
 pub(crate) fn open_copy(copy: &Path, progress: Option<&Progress>) -> Result<Connection, BackupError> {
@@ -379,32 +280,10 @@ pub(crate) fn complaints(connection: &Connection) -> Result<Vec<String>, rusqlit
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// Makes a database with a hot journal that names `victim` as its super-journal.
-    pub(crate) fn hot_journal(database: &Path, victim: &Path) {
-        use std::os::unix::ffi::OsStrExt;
-        let live = Connection::open(database).unwrap();
-        live.execute_batch(
-            "PRAGMA cache_size = 1; CREATE TABLE t (a); INSERT INTO t VALUES (randomblob(100000));
-             BEGIN; UPDATE t SET a = randomblob(100000);",
-        )
-        .unwrap();
-        let mut journal = std::fs::read(database.with_extension("db-journal")).unwrap();
-        let name = victim.as_os_str().as_bytes();
-        let sum = name.iter().fold(0_u32, |sum, byte| sum.wrapping_add_signed(i32::from(byte.cast_signed())));
-        // The page number of the lock byte, the name, its length and its sum.
-        journal.extend(((1_u32 << 30) / 4096 + 1).to_be_bytes());
-        journal.extend(name);
-        journal.extend(u32::try_from(name.len()).unwrap().to_be_bytes());
-        journal.extend(sum.to_be_bytes());
-        journal.extend(SUPER_JOURNAL);
-        let content = std::fs::read(database).unwrap();
-        drop(live);
-        std::fs::write(database, content).unwrap();
-        std::fs::write(database.with_extension("db-journal"), journal).unwrap();
-    }
+    use crate::sidecars::tests::hot_journal;
+    use crate::work_limit::limit_instructions;
 
     fn copied(from: &Path, to: &Path) -> DatabaseInfo {
         snapshot(from, to, &Progress::silent()).unwrap();
