@@ -74,8 +74,11 @@ impl LockFile {
             if path.symlink_metadata().is_ok_and(|current| current.ino() == inode) {
                 file.set_len(0)?;
                 file.rewind()?;
-                writeln!(file, "{holder}")?;
-                return Ok(Self { _file: file });
+                match writeln!(file, "{holder}") {
+                    // On a full disk it keeps others out all the same, without a name.
+                    Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(error.into()),
+                    _ => return Ok(Self { _file: file }),
+                }
             }
         }
         Err(io::Error::other("it is replaced again and again, or its file system has no stable inode numbers").into())
