@@ -41,7 +41,8 @@ pub(super) fn run(words: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 fn verbs(root: &Command) -> Vec<String> {
-    root.get_subcommands().map(|verb| with_help(verb.get_name(), verb.get_about())).collect()
+    let shown = root.get_subcommands().filter(|verb| !verb.is_hide_set());
+    shown.map(|verb| with_help(verb.get_name(), verb.get_about())).collect()
 }
 
 fn flags(command: &Command) -> Vec<String> {
