@@ -59,6 +59,7 @@ class PodsAreConfined(Case):
                 "MAI_LOG_FORMAT": "text",
                 "RUST_LOG": "info,kube=debug",
                 "HTTPS_PROXY": "http://proxy:3128",
+                "MAI_HELPER_IMAGE": "registry.example.com/mai-helper:0.1.0",
             },
         )
         self.assertEqual(container["args"], ["operator"])
