@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mai_contract::job::is_secret_name;
 use secrecy::{ExposeSecret, SecretString};
 
 /// A secret file that an order names and that cannot be used. The value never shows.
@@ -29,7 +30,7 @@ pub fn read_secret(directory: &Path, name: &str) -> Result<SecretString, SecretE
 
 /// Returns the content of the secret file `name` in `directory`.
 pub(crate) fn read_secret_file(directory: &Path, name: &str) -> Result<SecretString, SecretError> {
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+    if !is_secret_name(name) {
         return Err(SecretError::Name(name.to_owned()));
     }
     let path = directory.join(name);

@@ -18,6 +18,11 @@ pub const BACKUPS_VOLUME: &str = "backups";
 /// Longest outcome in bytes, which has to fit in the termination message of a container.
 pub const MAX_OUTCOME_BYTES: usize = 4000;
 
+/// Returns whether a secret file of a job may have this name: it leads nowhere but into its directory.
+pub fn is_secret_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
+}
+
 /// The work of a job.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", tag = "kind")]

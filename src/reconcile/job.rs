@@ -21,7 +21,7 @@ use crate::core::{Blocked, Claim, InstanceId, Job, JobRequest, Location, Platfor
 /// Name of the secret file with the key that signs sessions.
 const SESSION_KEY: &str = "session-key";
 /// Name of the secret file with an identity that opens archives.
-const IDENTITY: &str = "age-identity";
+pub const IDENTITY: &str = "age-identity";
 /// Annotation of kubectl that repeats the whole document.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 

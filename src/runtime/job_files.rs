@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use mai_contract::job::Message;
+use mai_contract::job::{Message, is_secret_name};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +96,7 @@ impl JobFiles {
         DirBuilder::new().mode(0o700).create(&unfinished.directory)?;
         DirBuilder::new().mode(0o700).create(unfinished.secrets())?;
         for (name, value) in &job.secrets {
-            let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-            if !plain {
+            if !is_secret_name(name) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} cannot name a secret file")));
             }
             reader.write(&unfinished.secrets().join(name), value.expose_secret().as_bytes())?;

@@ -15,12 +15,9 @@ use mai_contract::job::{BackupId, Destination, Store, Subject};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::shared::named_instance::NamedInstance;
-use crate::reconcile::job::{SecretFile, destinations, secret_files};
+use crate::reconcile::job::{IDENTITY, SecretFile, destinations, secret_files};
 use crate::source::Source;
 use crate::source::directory::Preview;
-
-/// Name of the secret file with the identity, where the document names one.
-const IDENTITY: &str = "age-identity";
 
 /// Destinations of an instance.
 pub(in crate::cli) struct BackupStores {
