@@ -156,6 +156,9 @@ impl MaiBackupStatus {
     /// Returns the status of a request that was answered.
     pub fn answered(&self, outcome: &Outcome, now: Timestamp) -> Self {
         let (phase, message) = match outcome {
+            Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => {
+                return self.answered(&Outcome::of_other_work(), now);
+            }
             Outcome::Failed { message } => (MaiBackupPhase::Failed, message.clone()),
             Outcome::Backup(report) => {
                 let failed = report.destinations.iter().any(|one| matches!(one.result, StoreResult::Failed(_)));

@@ -15,6 +15,7 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome
             Ok(report) => Outcome::Backup(report),
             Err(error) => Outcome::Failed { message: error.to_string() },
         }),
+        Order::Restore(_) | Order::Swap(_) | Order::Drill(_) => Outcome::of_other_work(),
     }
 }
 
@@ -26,12 +27,12 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
             report.remarks.iter_mut().for_each(replace_control_characters);
             sentences(report).for_each(replace_control_characters);
         }
+        Outcome::Restored(report) => report.remarks.iter_mut().for_each(replace_control_characters),
+        Outcome::Drilled(report) => report.checks.iter_mut().for_each(replace_control_characters),
+        Outcome::Swapped => {}
         Outcome::Failed { message } => replace_control_characters(message),
     }
-    while !fits(&outcome)
-        && let Outcome::Backup(report) = &mut outcome
-        && report.remarks.pop().is_some()
-    {}
+    while !fits(&outcome) && drop_remark(&mut outcome) {}
     for length in LENGTHS {
         if fits(&outcome) {
             break;
@@ -39,9 +40,21 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
         match &mut outcome {
             Outcome::Backup(report) => sentences(report).for_each(|text| shorten(text, length)),
             Outcome::Failed { message } => shorten(message, length),
+            Outcome::Restored(_) | Outcome::Drilled(_) | Outcome::Swapped => {}
         }
     }
     outcome
+}
+
+/// Drops the last remark. Returns whether there was one.
+fn drop_remark(outcome: &mut Outcome) -> bool {
+    let remarks = match outcome {
+        Outcome::Backup(report) => &mut report.remarks,
+        Outcome::Restored(report) => &mut report.remarks,
+        Outcome::Drilled(report) => &mut report.checks,
+        Outcome::Swapped | Outcome::Failed { .. } => return false,
+    };
+    remarks.pop().is_some()
 }
 
 fn fits(outcome: &Outcome) -> bool {

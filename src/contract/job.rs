@@ -29,6 +29,125 @@ pub fn is_secret_name(name: &str) -> bool {
 pub enum Order {
     /// Make a backup, verify it in each destination, and remove what retention no longer keeps.
     Backup(BackupOrder),
+    /// Unpack a backup next to the present data and check it. The present data stays as it is.
+    Restore(RestoreOrder),
+    /// Put unpacked data in the place of the present data, or take that back. The server is stopped.
+    Swap(SwapOrder),
+    /// Start a throw-away server on the data of a backup.
+    Drill(DrillOrder),
+}
+
+/// A backup to unpack next to the present data.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestoreOrder {
+    /// Id of the restore. Its directory in the data has this name.
+    pub id: BackupId,
+    /// The instance of the data.
+    pub instance: Subject,
+    /// The backup.
+    pub source: BackupSource,
+}
+
+/// Unpacked data to exchange with the present data.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SwapOrder {
+    /// Id of the job.
+    pub id: BackupId,
+    /// Id of the restore that unpacked it.
+    pub restore: BackupId,
+    /// The step.
+    pub step: SwapStep,
+}
+
+/// Step of a swap. Each may be repeated after an interruption.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum SwapStep {
+    /// The restored data takes the place of the present data, which is kept.
+    Forward,
+    /// The kept data takes its place again; the restored data is removed.
+    Back,
+    /// What the restore unpacked or kept is removed; the present data stays.
+    Discard,
+}
+
+/// A backup to start a throw-away server on.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DrillOrder {
+    /// Id of the drill.
+    pub id: BackupId,
+    /// The instance of the data.
+    pub instance: Subject,
+    /// The backup.
+    pub source: BackupSource,
+    /// The server is ours, so that the job can start it.
+    pub starts_server: bool,
+}
+
+/// A backup to read.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackupSource {
+    /// The place that has it.
+    pub destination: Destination,
+    /// Namespace of the instance whose backup it is.
+    pub namespace: String,
+    /// Name of the instance whose backup it is.
+    pub name: String,
+    /// Choice among its backups.
+    pub choice: Choice,
+    /// Name of the secret file with an identity that opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// Choice among the backups of an instance in a destination.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Choice {
+    /// The newest verified one.
+    Latest,
+    /// The newest that was taken at this time or before.
+    At(Timestamp),
+    /// The one with this id.
+    Id(BackupId),
+    /// A file of the destination by its path below it: an archive of mai, or a data directory as
+    /// `tar` packs it.
+    File(String),
+    /// Any one, by a random number.
+    Random(u32),
+}
+
+impl Outcome {
+    /// Returns the outcome of a job that ended with the result of work that it was not given.
+    pub fn of_other_work() -> Self {
+        Self::Failed { message: "its job did other work than it was asked for".to_owned() }
+    }
+}
+
+impl Order {
+    /// Returns its id, which is the name of its job.
+    pub fn id(&self) -> &BackupId {
+        match self {
+            Self::Backup(order) => &order.id,
+            Self::Restore(order) => &order.id,
+            Self::Swap(order) => &order.id,
+            Self::Drill(order) => &order.id,
+        }
+    }
+
+    /// Returns the places that it reads or writes.
+    pub fn destinations(&self) -> &[Destination] {
+        match self {
+            Self::Backup(order) => &order.destinations,
+            Self::Restore(order) => std::slice::from_ref(&order.source.destination),
+            Self::Drill(order) => std::slice::from_ref(&order.source.destination),
+            Self::Swap(_) => &[],
+        }
+    }
 }
 
 /// A backup to make.
@@ -244,6 +363,12 @@ pub enum Step {
     Verify,
     /// Old backups are removed.
     Prune,
+    /// A backup is read and unpacked.
+    Unpack,
+    /// Unpacked data and present data are exchanged, or removed.
+    Swap,
+    /// A throw-away server is started on unpacked data.
+    Start,
 }
 
 /// End of a job.
@@ -252,6 +377,12 @@ pub enum Step {
 pub enum Outcome {
     /// The archive was made; each destination has its own result.
     Backup(BackupReport),
+    /// A backup is unpacked next to the data.
+    Restored(RestoreReport),
+    /// The step of a swap is done.
+    Swapped,
+    /// A throw-away server answered on the data of a backup.
+    Drilled(DrillReport),
     /// Nothing was made.
     Failed {
         /// The problem and its remedy.
@@ -280,6 +411,56 @@ pub struct BackupReport {
     /// Files that were left out or changed while they were read, as sentences; at most a few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+/// Data that was unpacked and checked.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreReport {
+    /// Id of the restore.
+    pub id: BackupId,
+    /// The backup; absent for an archive that mai did not make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupId>,
+    /// Moment of its data, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
+    /// Bytes of all files.
+    pub data_bytes: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Number of databases among them, each of which was checked.
+    pub databases: u64,
+    /// Extent of the check and what was left out, as sentences; at most a few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// A throw-away server that was started on the data of a backup.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DrillReport {
+    /// Id of the drill.
+    pub id: BackupId,
+    /// The backup.
+    pub backup: BackupId,
+    /// Name of the destination that it was read from.
+    pub destination: String,
+    /// Moment of its data.
+    pub taken_at: Timestamp,
+    /// Bytes of the archive.
+    pub archive_bytes: u64,
+    /// Bytes of all files.
+    pub data_bytes: u64,
+    /// Number of files.
+    pub files: u64,
+    /// Milliseconds to read, unpack and check it.
+    pub restore_millis: u64,
+    /// Milliseconds from the start of the server to its first answer; absent where none was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_millis: Option<u64>,
+    /// What was checked, as sentences; at most a few.
+    pub checks: Vec<String>,
 }
 
 /// Result of a backup in one destination.

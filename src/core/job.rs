@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use mai_contract::job::{Order, Outcome, Progress};
+use mai_contract::job::{BackupId, Order, Outcome, Progress, SwapStep};
 use secrecy::SecretString;
 
 use super::workload::Claim;
+use crate::api::RestoreSource;
 
 /// A job to run.
 #[derive(Clone, Debug)]
@@ -78,11 +79,35 @@ pub enum JobState {
     Lost(String),
 }
 
-/// Request of an administrator for a job, next to the document.
+/// Request for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRequest {
     /// Name of the job it asks for.
     pub name: String,
     /// Reason, as a sentence for people.
     pub reason: String,
+    /// The work.
+    pub work: JobWork,
+}
+
+/// Work of a job, from which its order is derived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum JobWork {
+    /// A backup as declared, in each destination.
+    #[default]
+    Backup,
+    /// A backup before something that may destroy data, in the backups volume alone. It is not
+    /// encrypted, since it has to be read back where there may be no identity.
+    SafetyBackup,
+    /// Unpacking of a backup next to the data.
+    Restore(RestoreSource),
+    /// A step of the swap of a restore.
+    Swap {
+        /// Id of the restore.
+        restore: BackupId,
+        /// The step.
+        step: SwapStep,
+    },
+    /// A throw-away server on a backup, chosen by this number.
+    Drill(u32),
 }

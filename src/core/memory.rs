@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{BackupStatus, Rejected};
+use crate::api::{BackupStatus, Rejected, RestoreStatus};
 
 /// Memory of an instance between decisions, across restarts of the reconciler.
 ///
@@ -25,4 +25,6 @@ pub struct Memory {
     pub data_removed: bool,
     /// Backups, as they are in the status.
     pub backup: BackupStatus,
+    /// The newest restore, as it is in the status.
+    pub restore: Option<RestoreStatus>,
 }

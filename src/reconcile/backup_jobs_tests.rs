@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::api::{ConditionKind, MaiInstanceStatus, SecretRef};
 use crate::core::{
-    Action, EventKind, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
+    Action, EventKind, JobWork, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
 };
 use crate::reconcile::run::Context;
 use crate::runtime::{Observe, RuntimeError};
@@ -301,7 +301,11 @@ async fn missing_credential_blocks_a_backup_until_it_is_there() {
     );
 
     // One that was asked for is answered at once.
-    let request = JobRequest { name: "20261130-020000-1f2e3d".to_owned(), reason: "asked by hand".to_owned() };
+    let request = JobRequest {
+        name: "20261130-020000-1f2e3d".to_owned(),
+        reason: "asked by hand".to_owned(),
+        work: JobWork::Backup,
+    };
     this.platform.jobs.lock().entry("a".to_owned()).or_default().request = Some(request);
     this.reconcile(0).await.unwrap();
     let removed = this.platform.removed.lock().pop();

@@ -47,6 +47,9 @@ pub(super) fn record_end(backup: &mut BackupStatus, id: &str, outcome: &Outcome,
         let (result, message) = match outcome {
             Outcome::Failed { message } => (BackupResult::Failed, message.clone()),
             Outcome::Backup(report) => record_report(backup, report, &last, now),
+            Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => {
+                (BackupResult::Failed, "its job did other work than it was asked for".to_owned())
+            }
         };
         last.result = result;
         last.message = shortened(message);
@@ -60,7 +63,7 @@ pub(super) fn record_end(backup: &mut BackupStatus, id: &str, outcome: &Outcome,
 fn taken_at(outcome: &Outcome) -> Option<Timestamp> {
     match outcome {
         Outcome::Backup(report) => Some(whole_second(report.taken_at)),
-        Outcome::Failed { .. } => None,
+        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => None,
     }
 }
 

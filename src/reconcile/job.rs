@@ -256,6 +256,7 @@ fn document(instance: &MaiInstance) -> Value {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::JobWork;
     use secrecy::ExposeSecret;
 
     fn instance(spec: Value) -> MaiInstance {
@@ -276,7 +277,8 @@ mod tests {
         helper_image: Option<&str>,
     ) -> Result<(Job, BackupOrder), Blocked> {
         let id = InstanceId { namespace: "clients".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() };
-        let request = JobRequest { name: "20261130-020000-1f2e3d".to_owned(), reason: "asked".to_owned() };
+        let request =
+            JobRequest { name: "20261130-020000-1f2e3d".to_owned(), reason: "asked".to_owned(), work: JobWork::Backup };
         let secrets = secrets
             .iter()
             .map(|name| {
@@ -286,7 +288,7 @@ mod tests {
             .collect();
         let key = SecretString::from("generated");
         let job = derive(&instance(spec), &id, &request, &secrets, &key, platform, helper_image)?;
-        let Order::Backup(order) = job.order.clone();
+        let Order::Backup(order) = job.order.clone() else { unreachable!() };
         Ok((job, order))
     }
 

@@ -12,7 +12,7 @@ use mai_contract::job::Outcome;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
-use crate::core::{InstanceId, JobRequest};
+use crate::core::{InstanceId, JobRequest, JobWork};
 
 const REQUEST: &str = "job-request.json";
 const ANSWER: &str = "job-answer.json";
@@ -53,7 +53,7 @@ impl JobRequestFile {
             // Left over from another instance of the name, or not readable for this version.
             remove_file(&self.request)?;
         }
-        let JobRequest { name, reason } = request.clone();
+        let JobRequest { name, reason, .. } = request.clone();
         let unfinished = self.request.with_extension(format!("{}.new", std::process::id()));
         write(&unfinished, &StoredRequest { uid: id.uid.clone(), name, reason })?;
         // Unlike a rename, a link replaces no other request.
@@ -65,9 +65,11 @@ impl JobRequestFile {
     /// Returns the request that has no answer.
     pub fn open_request(&self, id: &InstanceId) -> io::Result<Option<JobRequest>> {
         let stored: Option<StoredRequest> = read(&self.request)?;
-        Ok(stored
-            .filter(|stored| stored.uid == id.uid)
-            .map(|StoredRequest { name, reason, .. }| JobRequest { name, reason }))
+        Ok(stored.filter(|stored| stored.uid == id.uid).map(|StoredRequest { name, reason, .. }| JobRequest {
+            name,
+            reason,
+            work: JobWork::Backup,
+        }))
     }
 
     /// Answers the request of this name, if there is one.
@@ -155,7 +157,7 @@ mod tests {
     }
 
     fn request(name: &str) -> JobRequest {
-        JobRequest { name: name.to_owned(), reason: "before the move".to_owned() }
+        JobRequest { name: name.to_owned(), reason: "before the move".to_owned(), work: JobWork::Backup }
     }
 
     fn failed(message: &str) -> Outcome {

@@ -2,7 +2,7 @@
 
 use bollard::query_parameters::KillContainerOptions;
 use mai_contract::job::Outcome;
-use mai_operator::core::{InstanceId, JobRequest};
+use mai_operator::core::{InstanceId, JobRequest, JobWork};
 use mai_operator::runtime::JobRequestFile;
 
 use super::engine;
@@ -34,7 +34,7 @@ impl Asked {
 
     /// Asks for a job that goes on until it is released.
     fn ask(&self, name: &str) {
-        let request = JobRequest { name: name.to_owned(), reason: "hold".to_owned() };
+        let request = JobRequest { name: name.to_owned(), reason: "hold".to_owned(), work: JobWork::Backup };
         self.file.ask(&self.id, &request).unwrap();
     }
 
@@ -59,7 +59,7 @@ impl Asked {
         let answer = || self.file.take_answer(name).unwrap();
         match wait_until(|| format!("an answer to {name}; {}", compose.output()), answer) {
             Outcome::Failed { message } => message,
-            made @ Outcome::Backup(_) => panic!("{made:?}"),
+            made => panic!("{made:?}"),
         }
     }
 

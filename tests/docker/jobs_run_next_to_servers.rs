@@ -9,7 +9,7 @@ use bollard::models::{ContainerCreateBody, Volume};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, KillContainerOptions};
 use futures::StreamExt;
 use mai_contract::job::{BackupOrder, Destination, Order, Outcome, Progress, S3, Step, Store, Subject};
-use mai_operator::core::{InstanceId, Job, JobRequest, JobState, ObservedJobs, Storage};
+use mai_operator::core::{InstanceId, Job, JobRequest, JobState, JobWork, ObservedJobs, Storage};
 use mai_operator::runtime::docker::{DockerOptions, DockerRuntime};
 use mai_operator::runtime::{Apply, JobRequestFile, Observe, RuntimeError};
 
@@ -157,7 +157,7 @@ fn job_has_few_rights_and_leaves_its_server_alone() {
     let client = Client::new("beside", "");
     let run = client.env.run().unwrap();
     assert_eq!(client.jobs(), ObservedJobs::default());
-    let request = JobRequest { name: NAME.to_owned(), reason: "before the move".to_owned() };
+    let request = JobRequest { name: NAME.to_owned(), reason: "before the move".to_owned(), work: JobWork::Backup };
     JobRequestFile::new(&client.home()).ask(&client.id, &request).unwrap();
     assert_eq!(client.jobs().request, Some(request));
 
@@ -276,7 +276,7 @@ fn start_of_a_job_killed_at_any_call_is_completed() {
                 .start_job(
                     &client.id,
                     &client.job("hold", |job| {
-                        let Order::Backup(order) = &mut job.order;
+                        let Order::Backup(order) = &mut job.order else { unreachable!() };
                         order.destinations.push(destination(bucket()));
                     }),
                 )

@@ -85,6 +85,9 @@ fn step_name(step: Step) -> &'static str {
         Step::Store => "storing the archive",
         Step::Verify => "reading it back and checking it",
         Step::Prune => "removing old backups",
+        Step::Unpack => "reading and unpacking the backup",
+        Step::Swap => "putting the data in its place",
+        Step::Start => "starting a server on it",
     }
 }
 
@@ -107,6 +110,7 @@ fn progress_line(progress: &Progress, done: u64, time: Duration) -> String {
 /// Returns the text of an outcome: a table of destinations, or the problem.
 pub(in crate::cli) fn outcome_text(name: &str, outcome: &Outcome) -> String {
     match outcome {
+        Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => outcome_text(name, &Outcome::of_other_work()),
         Outcome::Failed { message } => format!("{name:<20} no backup was made: {message}\n"),
         Outcome::Backup(report) => report_text(name, report),
     }
@@ -162,7 +166,7 @@ fn destination_notes(destination: &DestinationReport) -> Vec<String> {
 /// Returns whether the backup is in every destination.
 pub(in crate::cli) fn is_everywhere(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Failed { .. } => false,
+        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => false,
         Outcome::Backup(report) => {
             report.destinations.iter().all(|destination| !matches!(destination.result, StoreResult::Failed(_)))
         }

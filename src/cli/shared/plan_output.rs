@@ -177,7 +177,7 @@ fn to_json(items: &[Item], problems: &[Problem]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{InstanceId, JobRequest};
+    use crate::core::{InstanceId, JobRequest, JobWork};
 
     fn item(action: Action) -> Item {
         let id = InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() };
@@ -187,8 +187,11 @@ mod tests {
 
     #[test]
     fn due_backup_is_shown_and_is_no_difference() {
-        let request =
-            JobRequest { name: "20261130-020000-1f2e3d".to_owned(), reason: "scheduled for 02:00".to_owned() };
+        let request = JobRequest {
+            name: "20261130-020000-1f2e3d".to_owned(),
+            reason: "scheduled for 02:00".to_owned(),
+            work: JobWork::Backup,
+        };
         let items = [item(Action::StartJob(request)), item(Action::Wait)];
         let text = to_text(&items, &[], |_| None);
         assert_eq!(text, "backup   abc: scheduled for 02:00\n0 to change, 0 blocked, 2 as declared, 0 problems\n");

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::cli::shared::backup_output::{ProgressOutput, is_everywhere, outcome_text};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
-use crate::core::{JobRequest, JobState, ObservedJob, ObservedJobs};
+use crate::core::{JobRequest, JobState, JobWork, ObservedJob, ObservedJobs};
 use crate::runtime::{BoxedObserver, JobRequestFile, Observe};
 use crate::state::State;
 
@@ -71,7 +71,7 @@ async fn backup(args: &Args) -> anyhow::Result<ExitCode> {
     instance.require_no_job(&observer).await?;
     let name = BackupId::new(Timestamp::now(), rand::random()).to_string();
     let asked = Asked { args, instance: &instance, file: JobRequestFile::new(&home), name: name.clone() };
-    let request = JobRequest { name, reason: args.reason.clone() };
+    let request = JobRequest { name, reason: args.reason.clone(), work: JobWork::Backup };
     asked.file.ask(id, &request).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => anyhow::anyhow!(
             "another backup of {id} was asked for and is not answered yet; `mai status {directory} {id}` shows how it stands"

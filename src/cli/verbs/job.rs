@@ -50,7 +50,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work(args));
     let code = match &outcome {
-        Outcome::Backup(_) => ExitCode::SUCCESS,
+        Outcome::Backup(_) | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => ExitCode::SUCCESS,
         Outcome::Failed { .. } => ExitCode::FAILURE,
     };
     if let Some(file) = &args.termination_message
@@ -73,8 +73,7 @@ async fn work(args: &Args) -> Outcome {
             stop.await;
             stopping.stop();
         });
-        let Order::Backup(backup) = &order;
-        let staging = args.staging.clone().unwrap_or_else(|| Places::default_staging(&args.backups, &backup.id));
+        let staging = args.staging.clone().unwrap_or_else(|| Places::default_staging(&args.backups, order.id()));
         let places =
             Places { data: args.data.clone(), backups: args.backups.clone(), secrets: args.secrets.clone(), staging };
         anyhow::Ok(mai_backup::run(&order, &places, &progress).await)

@@ -8,7 +8,7 @@ use mai_contract::job::{BackupId, Outcome as JobOutcome};
 
 use super::{Outcome, has_annotation, since};
 use crate::api::{BackupStatus, LastBackup, PAUSED};
-use crate::core::{Action, JobRequest, JobState, Memory, Observed};
+use crate::core::{Action, JobRequest, JobState, JobWork, Memory, Observed};
 use crate::reconcile::Facts;
 use crate::reconcile::backoff::backup_retry_delay;
 use crate::reconcile::backup_report::record_end;
@@ -128,7 +128,7 @@ fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp)
     };
     let handled = due.now.or(backup.last_due);
     let name = BackupId::new(now, facts.random).to_string();
-    let step = start(facts, backup, handled, JobRequest { name, reason });
+    let step = start(facts, backup, handled, JobRequest { name, reason, work: JobWork::Backup });
     if matches!(step, Step::Act(_)) {
         backup.next = due.next;
     }

@@ -119,13 +119,12 @@ impl Engine {
     }
 
     async fn get_image(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
-        let Order::Backup(order) = &job.order;
         let Some(reference) = &job.image else {
             return Err(RuntimeError::Unsupported(format!(
                 "no image makes backups of {id}; start mai with --helper-image IMAGE, where IMAGE is that of a mai server"
             )));
         };
-        let of_server = order.image.as_ref() == Some(reference);
+        let of_server = matches!(&job.order, Order::Backup(order) if order.image.as_ref() == Some(reference));
         let unavailable = |message: String| match of_server {
             true => RuntimeError::ImageUnavailable { instance: id.to_string(), image: reference.clone(), message },
             false => RuntimeError::Unsupported(format!(

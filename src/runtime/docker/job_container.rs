@@ -134,8 +134,7 @@ pub(super) fn container(
 
 /// Returns whether a job has to reach another machine.
 pub(super) fn needs_network(order: &Order) -> bool {
-    let Order::Backup(backup) = order;
-    backup.destinations.iter().any(|destination| matches!(destination.store, Store::S3(_)))
+    order.destinations().iter().any(|destination| matches!(destination.store, Store::S3(_)))
 }
 
 /// Returns the arguments of our program; the image's entrypoint is the program.

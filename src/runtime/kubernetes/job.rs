@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use mai_contract::files::{BACKUPS, DATA, SECRETS_DIRECTORY};
-use mai_contract::job::{Order, S3, Store};
+use mai_contract::job::{S3, Store};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
@@ -139,8 +139,7 @@ pub(super) fn job_secret(id: &InstanceId, job: &Job) -> Result<Value, serde_json
 
 /// Returns the NetworkPolicy of the pod of a job: nothing in, and out only to its destinations.
 pub(super) fn job_network_policy(id: &InstanceId, job: &Job) -> Value {
-    let Order::Backup(order) = &job.order;
-    let buckets = order.destinations.iter().filter_map(|destination| match &destination.store {
+    let buckets = job.order.destinations().iter().filter_map(|destination| match &destination.store {
         Store::S3(bucket) => Some(bucket),
         Store::Volume | Store::Directory(_) => None,
     });

@@ -19,7 +19,7 @@ use super::apply::failed;
 use super::{DISCOVERY_INTERVAL, OnWatchError};
 use crate::api::{GROUP, MaiBackup, MaiBackupPhase, MaiBackupStatus, VERSION};
 use crate::cluster::{ApiFailure, classify, error_message, names};
-use crate::core::{InstanceId, JobRequest, hash_texts, log_name};
+use crate::core::{InstanceId, JobRequest, JobWork, hash_texts, log_name};
 use crate::runtime::RuntimeError;
 use crate::runtime::changes::Changes;
 
@@ -137,7 +137,7 @@ impl Requests {
         let open = known.iter().filter(|(key, request)| request.is_open_for(id, key));
         let (key, request) = open.min_by_key(|(_, request)| (request.created, request.uid.clone()))?;
         let reason = request.reason.clone().unwrap_or_else(|| format!("MaiBackup {} asked for it", key.1));
-        Some(JobRequest { name: request.job(), reason })
+        Some(JobRequest { name: request.job(), reason, work: JobWork::Backup })
     }
 
     /// Returns every request that has no answer.

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use mai_contract::job::{BackupOrder, Order, Outcome, Progress, Step, Subject};
 use mai_operator::core::{
-    Action, EnvValue, InstanceId, Job, JobRequest, JobState, ObservedJob, ObservedJobs, Storage, Workload,
+    Action, EnvValue, InstanceId, Job, JobRequest, JobState, JobWork, ObservedJob, ObservedJobs, Storage, Workload,
 };
 use mai_operator::runtime::process::{ProcessObserver, ProcessOptions, ProcessRuntime, running_servers};
 use mai_operator::runtime::{Apply, JobRequestFile, MaintenanceLock, Observe};
@@ -159,7 +159,7 @@ fn failed(message: &str) -> Outcome {
 }
 
 fn request() -> JobRequest {
-    JobRequest { name: JOB.to_owned(), reason: "before the move".to_owned() }
+    JobRequest { name: JOB.to_owned(), reason: "before the move".to_owned(), work: JobWork::Backup }
 }
 
 /// Waits until the instance is named, among whatever else.

@@ -5,7 +5,7 @@ use mai_contract::job::{BackupReport, DestinationReport, Outcome as JobOutcome, 
 
 use super::*;
 use crate::api::{BackupResult, BackupStatus, ConditionKind, LastBackup};
-use crate::core::{JobRequest, JobState, ObservedJob};
+use crate::core::{JobRequest, JobState, JobWork, ObservedJob};
 use crate::reconcile::backup_report;
 
 /// Id of a backup of the moment `at(0)`.
@@ -56,7 +56,8 @@ impl Scene {
     }
 
     fn request(mut self, name: &str) -> Self {
-        self.jobs.request = Some(JobRequest { name: name.into(), reason: "asked by hand".into() });
+        self.jobs.request =
+            Some(JobRequest { name: name.into(), reason: "asked by hand".into(), work: JobWork::Backup });
         self
     }
 
@@ -106,7 +107,7 @@ fn failed() -> JobOutcome {
 }
 
 fn start(name: &str, reason: &str) -> Action {
-    Action::StartJob(JobRequest { name: name.into(), reason: reason.into() })
+    Action::StartJob(JobRequest { name: name.into(), reason: reason.into(), work: JobWork::Backup })
 }
 
 fn remove(name: &str) -> Action {

@@ -1,0 +1,173 @@
+//! The backup that a restore brings back, and the state of a restore.
+
+use jiff::Timestamp;
+use kube::KubeSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+
+/// A backup to bring back: the newest verified one, unless one of backup, time and file says
+/// another.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("[has(self.backup), has(self.time), has(self.file)].filter(set, set).size() <= 1").message("a restore takes at most one of backup, time and file")
+)]
+pub struct RestoreSource {
+    /// Destination that has it: one of spec.backup.destinations, or backups, the backups volume.
+    #[serde(default = "default_destination")]
+    #[schemars(length(max = 40))]
+    pub destination: String,
+
+    /// Another instance whose backup it is, in the same namespace. Its backups volume cannot be
+    /// read; a destination that both share can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("instance must be the name of a MaiInstance"))]
+    #[schemars(length(max = 40))]
+    pub instance: Option<String>,
+
+    /// Its id, such as 20261130-020000-1f2e3d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[0-9]{8}-[0-9]{6}-[0-9a-f]{6}$')").message("backup must be the id of a backup such as 20261130-020000-1f2e3d"))]
+    #[schemars(length(max = 22))]
+    pub backup: Option<String>,
+
+    /// The newest that was taken at this time or before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub time: Option<Timestamp>,
+
+    /// A file of the destination, by its path below it: an archive of mai, or a data directory that
+    /// was packed with tar, such as Open WebUI's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')").message("file must be a path below the destination, without .."))]
+    #[schemars(length(max = 1024))]
+    pub file: Option<String>,
+
+    /// The identity (secret key of age) that opens it. Absent: that of spec.backup.encryption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_secret_ref: Option<SecretRef>,
+}
+
+impl Default for RestoreSource {
+    fn default() -> Self {
+        Self {
+            destination: default_destination(),
+            instance: None,
+            backup: None,
+            time: None,
+            file: None,
+            identity_secret_ref: None,
+        }
+    }
+}
+
+/// The newest restore of an instance. The same type is the memory of the reconciler, so that it
+/// survives wherever the status does.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreStatus {
+    /// Its id. The former data is kept in a directory of this name.
+    pub id: String,
+
+    /// Cause of the restore.
+    pub cause: RestoreCause,
+
+    /// The step it is in, or its end.
+    pub step: RestoreStep,
+
+    /// The backup that is wanted.
+    pub source: RestoreSource,
+
+    /// Job of the present step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+
+    /// Id of the backup that is restored, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+
+    /// Moment of its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub taken_at: Option<Timestamp>,
+
+    /// Id of the backup of the data that was there before, in the backups volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety_backup: Option<String>,
+
+    /// Time at which it was begun.
+    #[schemars(schema_with = "time")]
+    pub started_at: Timestamp,
+
+    /// Time at which the present step began.
+    #[schemars(schema_with = "time")]
+    pub step_since: Timestamp,
+
+    /// Time at which it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub ended_at: Option<Timestamp>,
+
+    /// Time until which the data before it is kept in the data volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "time")]
+    pub kept_until: Option<Timestamp>,
+
+    /// Reason while it runs, then what came of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// Cause of a restore.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, strum::Display, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreCause {
+    /// A person asked for it.
+    Request,
+    /// The document of a new instance names a backup.
+    NewInstance,
+    /// A new image did not work on the data.
+    Upgrade,
+}
+
+/// Step of a restore.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, strum::Display, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestoreStep {
+    /// The backup is unpacked next to the data and checked; the server runs.
+    Unpacking,
+    /// The server is stopped.
+    Stopping,
+    /// The present data is backed up.
+    BackingUp,
+    /// The restored data takes its place.
+    Swapping,
+    /// The server is started on it and has to become ready.
+    Starting,
+    /// It did not become ready: the server is stopped.
+    StoppingAgain,
+    /// The former data takes its place again.
+    Returning,
+    /// What was unpacked is removed.
+    Discarding,
+    /// The restored data is in its place.
+    Completed,
+    /// The data is what it was before.
+    Failed,
+}
+
+impl RestoreStep {
+    /// Returns whether the restore has ended.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+fn default_destination() -> String {
+    mai_contract::job::BACKUPS_VOLUME.to_owned()
+}
+
+/// Returns the schema of an optional time.
+fn time(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "format": "date-time"})
+}
