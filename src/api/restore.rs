@@ -156,6 +156,35 @@ pub enum RestoreStep {
     Failed,
 }
 
+impl RestoreStatus {
+    /// Makes that of a restore that begins. `message` is its reason.
+    pub fn begun(
+        id: impl Into<String>,
+        cause: RestoreCause,
+        source: RestoreSource,
+        message: impl Into<String>,
+        now: Timestamp,
+    ) -> Self {
+        // Whole seconds, as the API server has times.
+        let now = Timestamp::from_second(now.as_second()).unwrap_or_default();
+        Self {
+            id: id.into(),
+            cause,
+            step: RestoreStep::Unpacking,
+            source,
+            job: None,
+            backup: None,
+            taken_at: None,
+            safety_backup: None,
+            started_at: now,
+            step_since: now,
+            ended_at: None,
+            kept_until: None,
+            message: message.into(),
+        }
+    }
+}
+
 impl RestoreStep {
     /// Returns whether the restore has ended.
     pub fn is_end(self) -> bool {

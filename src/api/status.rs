@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::BackupStatus;
+use super::{BackupStatus, RestoreStatus};
 
 /// Observed state of an instance. Nothing in it changes while the instance does not.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -41,6 +41,10 @@ pub struct MaiInstanceStatus {
     /// Backups of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+
+    /// The newest restore of its data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreStatus>,
 }
 
 /// A workload that was rolled back.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use mai_contract::job::{BackupId, Order, Outcome, Progress, SwapStep};
 use secrecy::SecretString;
 
 use super::workload::Claim;
-use crate::api::RestoreSource;
+use crate::api::{RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
 
 /// A job to run.
 #[derive(Clone, Debug)]
@@ -52,8 +53,10 @@ pub struct Location {
 pub struct ObservedJobs {
     /// The job that exists. There is at most one at a time.
     pub current: Option<ObservedJob>,
-    /// The oldest request that has no answer.
+    /// The oldest request for a job that has no answer.
     pub request: Option<JobRequest>,
+    /// The oldest request for a restore that has no answer.
+    pub restore_request: Option<RestoreRequest>,
 }
 
 /// Observation of a job.
@@ -90,6 +93,25 @@ pub struct JobRequest {
     pub work: JobWork,
 }
 
+/// Request for a restore of the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// Id of the restore.
+    pub id: BackupId,
+    /// The backup.
+    pub source: RestoreSource,
+    /// Reason with the name of who asked, as a sentence for people.
+    pub reason: String,
+}
+
+impl RestoreRequest {
+    /// Returns the answer that nothing was restored, and why.
+    pub fn refused(&self, message: impl Into<String>, now: Timestamp) -> RestoreStatus {
+        let begun = RestoreStatus::begun(self.id.as_str(), RestoreCause::Request, self.source.clone(), message, now);
+        RestoreStatus { step: RestoreStep::Failed, ended_at: Some(begun.started_at), ..begun }
+    }
+}
+
 /// Work of a job, from which its order is derived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum JobWork {
@@ -100,7 +122,12 @@ pub enum JobWork {
     /// encrypted, since it has to be read back where there may be no identity.
     SafetyBackup,
     /// Unpacking of a backup next to the data.
-    Restore(RestoreSource),
+    Restore {
+        /// Id of the restore, also of a job that repeats it.
+        restore: BackupId,
+        /// The backup.
+        source: RestoreSource,
+    },
     /// A step of the swap of a restore.
     Swap {
         /// Id of the restore.

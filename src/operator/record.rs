@@ -72,6 +72,7 @@ impl Record for ClusterRecord {
         let memory = Memory {
             rejected: status.rejected.clone(),
             backup: status.backup.clone().unwrap_or_default(),
+            restore: status.restore.clone(),
             ..Memory::default()
         };
         Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await })

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::api::{ConditionKind, MaiInstanceStatus, SecretRef};
+use crate::api::{ConditionKind, MaiInstanceStatus, RestoreStatus, SecretRef};
 use crate::core::{
     Action, EventKind, JobWork, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
 };
@@ -76,6 +76,13 @@ impl Apply for Arc<Platforms> {
         jobs.current.take_if(|job| job.name == name);
         jobs.request.take_if(|request| request.name == name);
         self.removed.lock().push((name.to_owned(), outcome.clone()));
+        Ok(())
+    }
+
+    async fn answer_restore(&self, _: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        self.jobs.lock().values_mut().for_each(|jobs| {
+            jobs.restore_request.take_if(|request| request.id.as_str() == end.id);
+        });
         Ok(())
     }
 

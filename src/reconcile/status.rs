@@ -116,6 +116,7 @@ pub(super) fn render(
     status.restarts = i32::try_from(memory.failures).unwrap_or(i32::MAX);
     status.rejected.clone_from(&memory.rejected);
     status.backup = recorded(&memory.backup);
+    status.restore.clone_from(&memory.restore);
     status
 }
 

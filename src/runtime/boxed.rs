@@ -5,6 +5,7 @@ use futures::stream::BoxStream;
 use mai_contract::job::Outcome;
 
 use super::{Apply, Observe, RuntimeError};
+use crate::api::RestoreStatus;
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// An observer of any platform.
@@ -54,6 +55,12 @@ trait DynApply: DynObserve {
         outcome: &'a Outcome,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
+    fn dyn_answer_restore<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        end: &'a RestoreStatus,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
     fn dyn_changes(&self) -> BoxStream<'static, InstanceId>;
 
     fn dyn_shutdown(&self) -> BoxFuture<'_, Result<(), RuntimeError>>;
@@ -96,6 +103,14 @@ impl<T: Apply> DynApply for T {
         Box::pin(self.remove_job(id, name, outcome))
     }
 
+    fn dyn_answer_restore<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        end: &'a RestoreStatus,
+    ) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        Box::pin(self.answer_restore(id, end))
+    }
+
     fn dyn_changes(&self) -> BoxStream<'static, InstanceId> {
         self.changes()
     }
@@ -136,6 +151,10 @@ impl Apply for BoxedRuntime {
 
     async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
         self.0.dyn_remove_job(id, name, outcome).await
+    }
+
+    async fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        self.0.dyn_answer_restore(id, end).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

@@ -9,7 +9,6 @@ mod changes;
 pub mod docker;
 mod error;
 mod job_files;
-mod job_request;
 pub mod kubernetes;
 mod log_tail;
 mod maintenance;
@@ -18,6 +17,7 @@ mod port;
 pub(crate) mod probe;
 pub mod process;
 mod readiness;
+mod request_file;
 
 use std::future::Future;
 
@@ -25,15 +25,16 @@ use futures::stream::BoxStream;
 
 pub use boxed::{BoxedObserver, BoxedRuntime};
 pub use error::{BoxError, RuntimeError};
-pub use job_request::JobRequestFile;
 pub use maintenance::MaintenanceLock;
 pub use manual::{
     Directories, Exec, ExecCommand, Manual, ManualFuture, Output, OutputStream, RemoteCommand, RemoteControl,
     TakenDown, Target,
 };
+pub use request_file::{JobRequestFile, Request, RequestFile, RestoreRequestFile};
 
 use mai_contract::job::Outcome;
 
+use crate::api::RestoreStatus;
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Probe, Workload};
 
 /// Reads what is there. What `mai plan` uses, so that it cannot change anything.
@@ -76,8 +77,15 @@ pub trait Apply: Observe {
         outcome: &Outcome,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
 
+    /// Answers the request for the restore that has the id of `end`. Does nothing when there is none.
+    fn answer_restore(
+        &self,
+        id: &InstanceId,
+        end: &RestoreStatus,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
     /// Returns the instances of which something may have changed: an exit, a probe with another
-    /// result, a job that ended or was requested. Lossy and coalescing; may be called once.
+    /// result, a job that ended, a job or a restore that was requested. Lossy and coalescing; may be called once.
     fn changes(&self) -> BoxStream<'static, InstanceId>;
 
     /// Stops the servers that must not outlive this program, all at once. Called last; most

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, StartContainerOptions};
+use jiff::Timestamp;
 use mai_contract::files::BACKUPS;
 use mai_contract::job::{Message, Order, Outcome};
 
@@ -18,9 +19,10 @@ use super::job_user::JobUser;
 use super::location::Location;
 use super::names::{Names, SHARED_NETWORK};
 use super::{image, inspect, owner};
-use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs, Pull};
+use crate::api::RestoreStatus;
+use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs, Pull, RestoreRequest};
 use crate::runtime::job_files::{JobFiles, Reader, last_message};
-use crate::runtime::{JobRequestFile, RuntimeError, log_tail, maintenance};
+use crate::runtime::{JobRequestFile, RestoreRequestFile, RuntimeError, log_tail, maintenance};
 
 impl Engine {
     /// Observes the job and the request of an instance. `all` are the containers of the engine.
@@ -31,17 +33,18 @@ impl Engine {
         all: &[ContainerSummary],
     ) -> Result<ObservedJobs, RuntimeError> {
         let home = self.home(names);
-        let request = JobRequestFile::new(&home).open_request(id).unwrap_or_else(|error| {
-            tracing::warn!(instance = %id, "the request for a backup in {} cannot be read: {error}", home.display());
-            None
-        });
+        let unreadable = |error| {
+            tracing::warn!(instance = %id, "the requests in {} cannot be read: {error}", home.display());
+        };
+        let request = JobRequestFile::new(&home).open_request(id).map_err(unreadable).unwrap_or_default();
+        let restore_request = RestoreRequestFile::new(&home).open_request(id).map_err(unreadable).unwrap_or_default();
         let current = match JobContainer::find(id, all) {
             Some(job) => {
                 self.state(id, &JobFiles::new(&home), &job).await?.map(|state| ObservedJob { name: job.job, state })
             }
             None => None,
         };
-        Ok(ObservedJobs { current, request })
+        Ok(ObservedJobs { current, request, restore_request })
     }
 
     /// Returns the state of a job; `None` if its container was removed meanwhile.
@@ -284,12 +287,23 @@ impl Engine {
         }
     }
 
-    /// Ends and removes whatever job an instance has, and answers its request.
+    /// Answers the request for a restore, if there is one.
+    pub(super) fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        let file = RestoreRequestFile::new(&self.home(&Names::new(id)?));
+        let action = "answer to a request";
+        file.answer(&end.id, end).map_err(|source| RuntimeError::Io { action, instance: id.to_string(), source })
+    }
+
+    /// Ends and removes whatever job an instance has, and answers its requests.
     pub(super) async fn remove_any_job(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let names = Names::new(id)?;
         let home = self.home(&names);
-        let gone = Outcome::Failed { message: format!("{id} was taken down before the backup had ended") };
-        JobRequestFile::new(&home).answer_any(&gone).map_err(not_removed(id))?;
+        let gone = |_| Outcome::Failed { message: format!("{id} was taken down before the backup had ended") };
+        JobRequestFile::new(&home).answer_any(gone).map_err(not_removed(id))?;
+        let gone = |request: RestoreRequest| {
+            request.refused(format!("{id} was taken down before its data was restored"), Timestamp::now())
+        };
+        RestoreRequestFile::new(&home).answer_any(gone).map_err(not_removed(id))?;
         let all = self.all_containers(id).await?;
         if let Some(job) = JobContainer::find(id, &all) {
             self.end(id, &names, &job).await?;

@@ -56,9 +56,10 @@ pub use self::manual::DockerManual;
 
 use self::engine::Engine;
 use self::replacement::Goal;
-use super::{Apply, Observe, RuntimeError, job_request, required};
+use super::{Apply, Observe, RuntimeError, request_file, required};
 use mai_contract::job::Outcome;
 
+use crate::api::RestoreStatus;
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// File with the id of a state directory, in it.
@@ -95,7 +96,7 @@ impl DockerRuntime {
         let engine = Arc::new(Engine::new(docker, state_dir, state_id).await?);
         let events = AbortOnDropHandle::new(tokio::spawn(events::follow(Arc::clone(&engine))));
         let asked = Arc::clone(&engine);
-        let requests = tokio::spawn(async move { job_request::watch(&asked.changes, || asked.homes()).await });
+        let requests = tokio::spawn(async move { request_file::watch(&asked.changes, || asked.homes()).await });
         Ok(Self { engine, _events: events, _requests: AbortOnDropHandle::new(requests) })
     }
 
@@ -184,6 +185,10 @@ impl Apply for DockerRuntime {
 
     async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
         self.engine.remove_job(id, name, outcome).await
+    }
+
+    async fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        self.engine.answer_restore(id, end)
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

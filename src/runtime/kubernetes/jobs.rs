@@ -41,7 +41,7 @@ impl KubernetesRuntime {
             }),
             None => None,
         };
-        ObservedJobs { current, request: self.requests.oldest(id) }
+        ObservedJobs { current, request: self.requests.oldest(id), restore_request: None }
     }
 
     async fn job_state(&self, id: &InstanceId, job: &LiveObject, objects: &[LiveObject]) -> JobState {

@@ -55,6 +55,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Apply, Observe, RuntimeError, required};
+use crate::api::RestoreStatus;
 use crate::cluster::watch_config;
 use mai_contract::job::Outcome;
 
@@ -244,6 +245,11 @@ impl Apply for KubernetesRuntime {
 
     async fn remove_job(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
         self.finish(id, name, outcome).await
+    }
+
+    /// Nobody can ask for one in a cluster yet.
+    async fn answer_restore(&self, _: &InstanceId, _: &RestoreStatus) -> Result<(), RuntimeError> {
+        Ok(())
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

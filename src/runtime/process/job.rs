@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use mai_contract::job::{Message, Outcome};
 use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, flock};
@@ -25,10 +26,11 @@ use super::paths::{self, InstancePaths};
 use super::process_handle::{ExitStatus, Process};
 use super::servers::{blocking, failed};
 use super::stat::Stat;
-use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs};
+use crate::api::RestoreStatus;
+use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs, RestoreRequest};
 use crate::runtime::changes::Changes;
 use crate::runtime::job_files::{JobFiles, Reader};
-use crate::runtime::{JobRequestFile, RuntimeError, maintenance};
+use crate::runtime::{JobRequestFile, RestoreRequestFile, RuntimeError, maintenance};
 
 /// Time that a job gets to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -193,14 +195,24 @@ impl Jobs {
         }
     }
 
-    /// Ends and removes whatever job a deleted instance has, and answers its request.
+    /// Answers the request for a restore, if there is one.
+    pub(super) fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        let file = RestoreRequestFile::new(&self.home(&paths::key(id)?));
+        file.answer(&end.id, end).map_err(|source| failed("answer to a request", id, source))
+    }
+
+    /// Ends and removes whatever job a deleted instance has, and answers its requests.
     pub(super) async fn remove_any(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let (key, slot) = self.slot(id)?;
         let _turn = slot.turn.lock().await;
         let not_removed = |source| failed("removal of a job", id, source);
         let home = self.home(&key);
-        let deleted = Outcome::Failed { message: format!("{id} was deleted before the backup had ended") };
-        JobRequestFile::new(&home).answer_any(&deleted).map_err(not_removed)?;
+        let deleted = |_| Outcome::Failed { message: format!("{id} was deleted before the backup had ended") };
+        JobRequestFile::new(&home).answer_any(deleted).map_err(not_removed)?;
+        let deleted = |request: RestoreRequest| {
+            request.refused(format!("{id} was deleted before its data was restored"), Timestamp::now())
+        };
+        RestoreRequestFile::new(&home).answer_any(deleted).map_err(not_removed)?;
         let files = JobFiles::new(&home);
         match files.record().map_err(not_removed)? {
             Some(record) => self.end(id, &slot, &files, &record.name).await.map_err(not_removed),
@@ -301,7 +313,11 @@ pub(super) fn observe(home: &Path, id: &InstanceId, life_of: impl Fn(&str) -> Li
         }
         _ => None,
     };
-    Ok(ObservedJobs { current, request: JobRequestFile::new(home).open_request(id)? })
+    Ok(ObservedJobs {
+        current,
+        request: JobRequestFile::new(home).open_request(id)?,
+        restore_request: RestoreRequestFile::new(home).open_request(id)?,
+    })
 }
 
 fn state(files: &JobFiles, life: &Life) -> io::Result<JobState> {

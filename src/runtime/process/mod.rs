@@ -50,9 +50,10 @@ use self::limits::Limiter;
 use self::paths::InstancePaths;
 use self::scan::Scan;
 use self::servers::{Servers, failed};
-use super::{Apply, Observe, RuntimeError, job_request, required};
+use super::{Apply, Observe, RuntimeError, request_file, required};
 use mai_contract::job::Outcome;
 
+use crate::api::RestoreStatus;
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
 
 /// Options of the process runtime.
@@ -199,6 +200,10 @@ impl Apply for ProcessRuntime {
         self.jobs.remove(id, name, outcome).await
     }
 
+    async fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        self.jobs.answer_restore(id, end)
+    }
+
     fn changes(&self) -> BoxStream<'static, InstanceId> {
         Arc::clone(&self.servers.changes).read()
     }
@@ -225,7 +230,7 @@ async fn watch_requests(servers: Arc<Servers>) {
         };
         servers.known().into_iter().filter_map(home).collect()
     };
-    job_request::watch(&servers.changes, known).await;
+    request_file::watch(&servers.changes, known).await;
 }
 
 /// Returns the error of something that a process cannot do.

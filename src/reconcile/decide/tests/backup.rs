@@ -180,7 +180,7 @@ fn job_keeps_its_place_while_it_runs_or_may_yet_show() {
     let remembers = |started_ago| Scene::running(ready(), 99).started(OLD, started_ago).memory.backup;
     let observed = |state: Option<JobState>| ObservedJobs {
         current: state.map(|state| ObservedJob { name: OLD.into(), state }),
-        request: None,
+        ..ObservedJobs::default()
     };
     for (name, jobs, backup, expected) in [
         ("runs", Some(observed(Some(runs()))), BackupStatus::default(), true),

@@ -1,61 +1,141 @@
-//! The request of an administrator for a job, as a file next to the secrets and logs of the
-//! instance. There is one at a time. It is answered in a file beside it, and then removed.
+//! The request of an administrator for a job or a restore, as a file next to the secrets and logs of
+//! the instance. There is one of each at a time. It is answered in a file beside it, and then removed.
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mai_contract::job::Outcome;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
-use crate::core::{InstanceId, JobRequest, JobWork};
+use crate::api::{RestoreSource, RestoreStatus};
+use crate::core::{InstanceId, JobRequest, JobWork, RestoreRequest};
 
-const REQUEST: &str = "job-request.json";
-const ANSWER: &str = "job-answer.json";
 /// Interval between checks for new requests.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The request of an instance, and its answer.
-#[derive(Clone, Debug)]
-pub struct JobRequestFile {
-    request: PathBuf,
-    answer: PathBuf,
+/// A request that is made with a file.
+pub trait Request: Sized {
+    /// Name of the file with the request.
+    const REQUEST: &str;
+    /// Name of the file with its answer.
+    const ANSWER: &str;
+    /// Its content beside its name.
+    type Content: Serialize + DeserializeOwned;
+    /// Its answer.
+    type Answer: Serialize + DeserializeOwned;
+
+    /// Returns its name, which its answer has as well.
+    fn name(&self) -> &str;
+
+    /// Returns its content.
+    fn content(&self) -> Self::Content;
+
+    /// Returns the request of a name and a content; none where the name is not one of its kind.
+    fn from_content(name: String, content: Self::Content) -> Option<Self>;
 }
 
+/// Content of the request for a job.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredRequest {
-    /// Uid of the instance: a later one of the same name has not asked.
-    uid: String,
-    name: String,
+pub struct JobContent {
     reason: String,
 }
 
+/// Content of the request for a restore.
 #[derive(Debug, Serialize, Deserialize)]
-struct StoredAnswer {
-    name: String,
-    outcome: Outcome,
+pub struct RestoreContent {
+    reason: String,
+    source: RestoreSource,
 }
 
-impl JobRequestFile {
+/// The request for a job of an instance, and its answer.
+pub type JobRequestFile = RequestFile<JobRequest>;
+/// The request for a restore of an instance, and its answer.
+pub type RestoreRequestFile = RequestFile<RestoreRequest>;
+
+/// The request of an instance, and its answer.
+#[derive(Clone, Debug)]
+pub struct RequestFile<Q> {
+    request: PathBuf,
+    answer: PathBuf,
+    kind: PhantomData<fn() -> Q>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredRequest<C> {
+    /// Uid of the instance: a later one of the same name has not asked.
+    uid: String,
+    name: String,
+    #[serde(flatten)]
+    content: C,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredAnswer<A> {
+    name: String,
+    outcome: A,
+}
+
+impl Request for JobRequest {
+    const REQUEST: &str = "job-request.json";
+    const ANSWER: &str = "job-answer.json";
+    type Content = JobContent;
+    type Answer = Outcome;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn content(&self) -> JobContent {
+        JobContent { reason: self.reason.clone() }
+    }
+
+    fn from_content(name: String, JobContent { reason }: JobContent) -> Option<Self> {
+        Some(Self { name, reason, work: JobWork::Backup })
+    }
+}
+
+impl Request for RestoreRequest {
+    const REQUEST: &str = "restore-request.json";
+    const ANSWER: &str = "restore-answer.json";
+    type Content = RestoreContent;
+    type Answer = RestoreStatus;
+
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn content(&self) -> RestoreContent {
+        RestoreContent { reason: self.reason.clone(), source: self.source.clone() }
+    }
+
+    fn from_content(name: String, RestoreContent { reason, source }: RestoreContent) -> Option<Self> {
+        Some(Self { id: name.parse().ok()?, source, reason })
+    }
+}
+
+impl<Q: Request> RequestFile<Q> {
     /// Returns the request of the instance whose files are in `home`.
     pub fn new(home: &Path) -> Self {
-        Self { request: home.join(REQUEST), answer: home.join(ANSWER) }
+        Self { request: home.join(Q::REQUEST), answer: home.join(Q::ANSWER), kind: PhantomData }
     }
 
     /// Writes a request. [`io::ErrorKind::AlreadyExists`] where the instance has one that is not
     /// answered.
-    pub fn ask(&self, id: &InstanceId, request: &JobRequest) -> io::Result<()> {
+    pub fn ask(&self, id: &InstanceId, request: &Q) -> io::Result<()> {
         if self.open_request(id)?.is_none() {
             // Left over from another instance of the name, or not readable for this version.
             remove_file(&self.request)?;
         }
-        let JobRequest { name, reason, .. } = request.clone();
         let unfinished = self.request.with_extension(format!("{}.new", std::process::id()));
-        write(&unfinished, &StoredRequest { uid: id.uid.clone(), name, reason })?;
+        let name = request.name().to_owned();
+        write(&unfinished, &StoredRequest { uid: id.uid.clone(), name, content: request.content() })?;
         // Unlike a rename, a link replaces no other request.
         let linked = std::fs::hard_link(&unfinished, &self.request);
         remove_file(&unfinished)?;
@@ -63,44 +143,44 @@ impl JobRequestFile {
     }
 
     /// Returns the request that has no answer.
-    pub fn open_request(&self, id: &InstanceId) -> io::Result<Option<JobRequest>> {
-        let stored: Option<StoredRequest> = read(&self.request)?;
-        Ok(stored.filter(|stored| stored.uid == id.uid).map(|StoredRequest { name, reason, .. }| JobRequest {
-            name,
-            reason,
-            work: JobWork::Backup,
-        }))
+    pub fn open_request(&self, id: &InstanceId) -> io::Result<Option<Q>> {
+        let stored = self.stored()?.filter(|stored| stored.uid == id.uid);
+        Ok(stored.and_then(|StoredRequest { name, content, .. }| Q::from_content(name, content)))
     }
 
     /// Answers the request of this name, if there is one.
-    pub(super) fn answer(&self, name: &str, outcome: &Outcome) -> io::Result<()> {
-        let stored: Option<StoredRequest> = read(&self.request)?;
-        if stored.is_none_or(|stored| stored.name != name) {
+    pub(super) fn answer(&self, name: &str, outcome: &Q::Answer) -> io::Result<()> {
+        if self.stored()?.is_none_or(|stored| stored.name != name) {
             return Ok(());
         }
         let unfinished = self.answer.with_extension("new");
-        write(&unfinished, &StoredAnswer { name: name.to_owned(), outcome: outcome.clone() })?;
+        write(&unfinished, &StoredAnswer { name: name.to_owned(), outcome })?;
         std::fs::rename(&unfinished, &self.answer)?;
         remove_file(&self.request)
     }
 
     /// Answers any request that is open.
-    pub(super) fn answer_any(&self, outcome: &Outcome) -> io::Result<()> {
-        match read::<StoredRequest>(&self.request)? {
-            Some(stored) => self.answer(&stored.name, outcome),
-            None => Ok(()),
+    pub(super) fn answer_any(&self, outcome: impl FnOnce(Q) -> Q::Answer) -> io::Result<()> {
+        let Some(StoredRequest { name, content, .. }) = self.stored()? else { return Ok(()) };
+        match Q::from_content(name.clone(), content) {
+            Some(request) => self.answer(&name, &outcome(request)),
+            None => remove_file(&self.request),
         }
     }
 
     /// Returns the answer to the request of this name, and removes it.
-    pub fn take_answer(&self, name: &str) -> io::Result<Option<Outcome>> {
-        match read::<StoredAnswer>(&self.answer)? {
+    pub fn take_answer(&self, name: &str) -> io::Result<Option<Q::Answer>> {
+        match read::<StoredAnswer<Q::Answer>>(&self.answer)? {
             Some(stored) if stored.name == name => {
                 remove_file(&self.answer)?;
                 Ok(Some(stored.outcome))
             }
             _ => Ok(None),
         }
+    }
+
+    fn stored(&self) -> io::Result<Option<StoredRequest<Q::Content>>> {
+        read(&self.request)
     }
 }
 
@@ -112,15 +192,18 @@ pub(super) async fn watch(changes: &Changes, known: impl Fn() -> Vec<(InstanceId
     let mut former = HashSet::new();
     loop {
         interval.tick().await;
-        let has_request = |(id, home): (InstanceId, PathBuf)| home.join(REQUEST).exists().then_some(id);
-        let current: HashSet<InstanceId> = known().into_iter().filter_map(has_request).collect();
-        current.difference(&former).for_each(|id| changes.name(id));
+        let requests = |(id, home): (InstanceId, PathBuf)| {
+            let files = [JobRequest::REQUEST, RestoreRequest::REQUEST];
+            files.into_iter().filter(move |file| home.join(file).exists()).map(move |file| (id.clone(), file))
+        };
+        let current: HashSet<(InstanceId, &str)> = known().into_iter().flat_map(requests).collect();
+        current.difference(&former).for_each(|(id, _)| changes.name(id));
         former = current;
     }
 }
 
 /// Reads a file; none where it is missing or of another form than this version writes.
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -195,10 +278,10 @@ mod tests {
         assert_eq!(file.open_request(&id("2")).unwrap(), None);
         file.ask(&id("2"), &request("b")).unwrap();
         assert_eq!(file.open_request(&id("2")).unwrap(), Some(request("b")));
-        std::fs::write(home.path().join(REQUEST), "{").unwrap();
+        std::fs::write(home.path().join(JobRequest::REQUEST), "{").unwrap();
         assert_eq!(file.open_request(&id("2")).unwrap(), None);
         file.ask(&id("2"), &request("c")).unwrap();
-        file.answer_any(&failed("deleted")).unwrap();
+        file.answer_any(|_| failed("deleted")).unwrap();
         assert_eq!(file.take_answer("c").unwrap(), Some(failed("deleted")));
     }
 
