@@ -17,6 +17,9 @@ use super::engine;
 use crate::fixtures::compose::{Compose, Workspace, http, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
+/// Id and time of start of a running container, which differ after a restart or a replacement.
+pub type Run = (String, String);
+
 pub struct Environment {
     pub workspace: Workspace,
     pub name: String,
@@ -99,15 +102,13 @@ impl Environment {
         inspect(&self.container())
     }
 
-    /// Returns the id of the running container and its time of start, which differ after a restart
-    /// or a replacement.
-    pub fn run(&self) -> Option<(String, String)> {
-        let container = self.inspect()?;
-        Some((container.id?, container.state.filter(|state| state.running == Some(true))?.started_at?))
+    /// Returns the run of its container; none while that is stopped or replaced.
+    pub fn run(&self) -> Option<Run> {
+        run_of(&self.inspect()?)
     }
 
     /// Waits for a run other than `before` that answers.
-    pub fn wait_for_another(&self, before: &(String, String)) -> (String, String) {
+    pub fn wait_for_another(&self, before: &Run) -> Run {
         let run = wait_until(|| format!("another run of {}", self.name), || self.run().filter(|run| run != before));
         wait_ready(self.port);
         run
@@ -126,7 +127,7 @@ impl Environment {
     }
 
     /// Checks during several passes that the container is not restarted.
-    pub fn assert_unchanged(&self, run: &(String, String)) {
+    pub fn assert_unchanged(&self, run: &Run) {
         let until = Instant::now() + Duration::from_secs(3);
         while Instant::now() < until {
             assert_eq!(self.run().as_ref(), Some(run), "{} was restarted", self.name);
@@ -170,6 +171,12 @@ pub fn list() -> Vec<ContainerSummary> {
 
 pub fn inspect(container: &str) -> Option<ContainerInspectResponse> {
     engine::with_docker(async |docker| docker.inspect_container(container, None::<InspectContainerOptions>).await.ok())
+}
+
+/// Returns the run of a container; none unless it runs.
+pub fn run_of(container: &ContainerInspectResponse) -> Option<Run> {
+    let state = container.state.as_ref().filter(|state| state.running == Some(true))?;
+    Some((container.id.clone()?, state.started_at.clone()?))
 }
 
 /// Returns the container as JSON, to read single fields.

@@ -1,16 +1,16 @@
 //! Limits that somebody changes on a running container return to the declared ones.
 
-use bollard::models::{ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
+use bollard::models::{ContainerInspectResponse, ContainerUpdateBody, RestartPolicy, RestartPolicyNameEnum};
 use serde_json::{Value, json};
 
 use super::engine;
-use super::environment::{Environment, json as shown, remove};
+use super::environment::{Environment, Run, json as shown, remove, run_of};
 
 use crate::fixtures::compose::{wait_ready, wait_until};
 
-/// Returns everything that an update of the container can change; `None` while it is replaced.
-fn limits(env: &Environment) -> Option<Value> {
-    let container = shown(&env.inspect()?);
+/// Returns everything that an update of a container can change.
+fn limits(container: &ContainerInspectResponse) -> Value {
+    let container = shown(container);
     let fields = [
         "Memory",
         "MemorySwap",
@@ -27,23 +27,29 @@ fn limits(env: &Environment) -> Option<Value> {
     let mut limits: Value = fields.map(|field| (field, container["HostConfig"][field].clone())).into_iter().collect();
     // Without a limit, engines show none, 0 or -1.
     limits["PidsLimit"] = json!(container["HostConfig"]["PidsLimit"].as_i64().unwrap_or(0).max(0));
-    Some(limits)
+    limits
+}
+
+/// Returns the run of the container and its limits, of one inspection: during a replacement the name
+/// passes from one container to another.
+fn run_with_limits(env: &Environment) -> Option<(Run, Value)> {
+    let container = env.inspect()?;
+    Some((run_of(&container)?, limits(&container)))
 }
 
 /// Updates the running container and waits until its limits are as before. Returns whether the
 /// container was kept.
 fn is_restored_in_place(env: &Environment, what: &str, update: ContainerUpdateBody) -> bool {
-    let (before, run) = (limits(env).unwrap(), env.run().unwrap());
+    let (run, before) = run_with_limits(env).unwrap();
     engine::with_docker(async |docker| docker.update_container(&run.0, update).await.unwrap());
-    wait_until(
+    let restored = wait_until(
         || format!("{what} to be restored"),
-        || (env.run().is_some() && limits(env).as_ref() == Some(&before)).then_some(()),
+        || run_with_limits(env).filter(|(_, limits)| *limits == before).map(|(run, _)| run),
     );
     wait_ready(env.port);
-    let after = env.run().unwrap();
-    env.assert_unchanged(&after);
-    assert_eq!(limits(env), Some(before), "{what}");
-    after == run
+    env.assert_unchanged(&restored);
+    assert_eq!(run_with_limits(env), Some((restored.clone(), before)), "{what}");
+    restored == run
 }
 
 fn update() -> ContainerUpdateBody {
