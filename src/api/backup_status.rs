@@ -46,6 +46,11 @@ pub struct BackupStatus {
     #[schemars(schema_with = "time")]
     pub next: Option<Timestamp>,
 
+    /// Id of the last backup of an instance whose document was removed, as `deletionPolicy: Snapshot`
+    /// demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_deletion: Option<String>,
+
     /// Failures in a row.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,

@@ -36,8 +36,10 @@ use super::{
         .message("openRouter.mock answers every model itself: remove ollama or set openRouter.mock to false"),
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && self.server.kind == 'OpenWebUI')")
         .message("openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false"),
-    validation = kube::core::Rule::new("!(self.deletionPolicy == 'Delete' && self.server.kind == 'Custom')")
-        .message("deletionPolicy Delete is refused for server.kind Custom: where such an image keeps other data is not known; use Retain"),
+    validation = kube::core::Rule::new("!(self.deletionPolicy != 'Retain' && self.server.kind == 'Custom')")
+        .message("deletionPolicy Delete and Snapshot are refused for server.kind Custom: where such an image keeps other data is not known; use Retain"),
+    validation = kube::core::Rule::new("!(self.deletionPolicy == 'Snapshot' && has(self.backup) && has(self.backup.encryption) && !has(self.backup.encryption.identitySecretRef))")
+        .message("deletionPolicy Snapshot needs a backup that can be verified: declare backup.encryption.identitySecretRef, or use Retain"),
     validation = kube::core::Rule::new("!(self.server.kind == 'OpenWebUI' && self.access.maxUsers != 20)")
         .message("access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it")
 )]
@@ -79,7 +81,7 @@ pub struct MaiInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ollama: Option<Ollama>,
 
-    /// Volumes of the instance. They outlive it unless deletionPolicy is Delete.
+    /// Volumes of the instance. They outlive it unless deletionPolicy says otherwise.
     #[serde(default)]
     pub storage: Storage,
 
@@ -155,6 +157,8 @@ pub enum DeletionPolicy {
     /// again.
     #[default]
     Retain,
+    /// The data is removed after a last backup of it was made and verified. All backups stay.
+    Snapshot,
     /// Data and backups are removed with the workload.
     Delete,
 }

@@ -301,7 +301,7 @@ mod tests {
             ),
             (
                 json!({"displayName": "A", "deletionPolicy": "retain"}),
-                "spec.deletionPolicy: \"retain\" is not one of Retain, Delete; did you mean Retain?",
+                "spec.deletionPolicy: \"retain\" is not one of Retain, Snapshot, Delete; did you mean Retain?",
             ),
             (
                 json!({"displayName": "A", "storage": {"data": {"size": "ten"}}}),

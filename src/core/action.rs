@@ -26,8 +26,11 @@ pub enum Action {
     Stop(String),
     /// Remove everything of a stopped instance but its volumes.
     Remove,
-    /// Remove data and backups of a deleted instance.
-    RemoveData,
+    /// Remove the data of a deleted instance.
+    RemoveData {
+        /// Its backups are removed, too.
+        and_backups: bool,
+    },
     /// The deleted instance's workload is gone: let its document go.
     RemoveFinalizer,
     /// Start a job on its data, next to its server.
@@ -50,7 +53,8 @@ impl std::fmt::Display for Action {
             Self::RollBack(why) => write!(f, "roll back ({why})"),
             Self::Stop(why) => write!(f, "stop ({why})"),
             Self::Remove => f.write_str("remove"),
-            Self::RemoveData => f.write_str("remove data and backups"),
+            Self::RemoveData { and_backups: true } => f.write_str("remove data and backups"),
+            Self::RemoveData { and_backups: false } => f.write_str("remove the data"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
             Self::StartJob(request) => write!(f, "start backup {} ({})", request.name, request.reason),
             Self::RemoveJob(name) => write!(f, "remove the ended backup job {name}"),

@@ -17,7 +17,7 @@ use super::schedule::whole_second;
 use super::{Decision, Facts, job, status};
 use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, Reason};
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, Memory, Observed, Record};
-use crate::runtime::Apply;
+use crate::runtime::{Apply, RuntimeError};
 use crate::source::Source;
 
 /// Time that a platform may take to remove a job.
@@ -54,6 +54,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         if let Err(error) = runtime.start_job(id, &job).await {
             let outcome = Outcome::Failed { message: error.to_string() };
             let mut memory = decision.memory.clone();
+            // There is nothing that a deletion could lose.
+            memory.data_removed |= is_deleted(facts) && matches!(error, RuntimeError::NoData { .. });
             record_end(&mut memory.backup, &request.name, &outcome, whole_second(Timestamp::now()));
             let verdict = verdict(facts, &memory.backup, false);
             let status =
@@ -108,7 +110,15 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let verdict =
             facts.instance.spec.backup.as_ref().map(|_| Verdict::bad(blocked.reason, blocked.message.clone()));
         let memory = Memory { backup: facts.memory.backup.clone(), ..decision.memory.clone() };
-        let status = status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
+        let mut status =
+            status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
+        if is_deleted(facts) {
+            let message = format!(
+                "the document was removed; the data stays until its last backup is verified, which cannot be made: {}",
+                blocked.message
+            );
+            status = status::with_failure(facts.previous, &status, blocked.reason, &message, facts.now);
+        }
         self.put(facts.instance, id, facts.previous, &status, &memory).await;
         Ok(Some(Requeue::requeue(facts.platform.blocked_interval)))
     }
@@ -136,6 +146,10 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let (platform, helper) = (self.context.runtime.platform(), self.context.helper_image.as_deref());
         job::derive(instance, id, request, &secrets, key, &platform, helper)
     }
+}
+
+fn is_deleted(facts: &Facts<'_>) -> bool {
+    facts.instance.metadata.deletion_timestamp.is_some()
 }
 
 /// Returns the outcome with which a job is removed and a request of its name is answered.

@@ -124,7 +124,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             Action::Commit | Action::RollBack(_) | Action::Stop(_) => {
                 self.change_running(instance, id, previous, decision).await?;
             }
-            Action::Remove | Action::RemoveData => {
+            Action::Remove | Action::RemoveData { .. } => {
                 runtime.apply(id, &decision.action, None).await?;
                 let mut memory = decision.memory;
                 match decision.action {

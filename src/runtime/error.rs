@@ -45,6 +45,14 @@ pub enum RuntimeError {
         /// The engine's words.
         message: String,
     },
+    /// There is no data for a job to work on.
+    #[error("there is no data of {instance}: {place} does not exist; it is made when the server first starts")]
+    NoData {
+        /// The instance.
+        instance: String,
+        /// The place that does not exist.
+        place: String,
+    },
     /// The declared field is not possible on this runtime.
     #[error("{0}")]
     Unsupported(String),
@@ -98,7 +106,9 @@ impl RuntimeError {
     /// Returns the reason of the condition that shows it.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::Io { .. } => Reason::ApplyFailed,
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::NoData { .. } | Self::Io { .. } => {
+                Reason::ApplyFailed
+            }
             Self::ImageUnavailable { .. } => Reason::ImageUnavailable,
             Self::Unsupported(_) => Reason::UnsupportedByRuntime,
             Self::NameTaken { .. } => Reason::NameTaken,

@@ -4,6 +4,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bollard::models::ContainerSummary;
 use serde_json::Value;
 
 use super::engine;
@@ -167,6 +168,31 @@ fn data_of_root_is_backed_up_by_the_helper_image() {
     assert!(listed.contains("data/of-a-user") && listed.contains("data/starts"), "{listed}");
     assert_eq!(secret.metadata().unwrap().uid(), 1000);
     env.assert_unchanged(&run);
+    compose.stop();
+}
+
+#[test]
+fn data_volume_goes_after_a_verified_last_backup() {
+    let _shared = engine::shared();
+    engine::build_own_image();
+    let env = Environment::new("departed");
+    // A directory without any file removes nothing.
+    env.workspace.write_secret("upstream", "key", "sk-or-v1-fixture");
+    env.workspace.write("instance.yaml", &own(&env, "  deletionPolicy: Snapshot\n"));
+    let mut compose = env.compose();
+    env.wait_for("Ready");
+    let (data, backups) = (env.volume("data"), env.volume("backups"));
+    env.workspace.remove("instance.yaml");
+    let has_job = |container: &ContainerSummary| container.labels.as_ref().unwrap().contains_key("mai.dev/job");
+    wait_until(|| format!("a job; {}", compose.output()), || env.containers().iter().any(has_job).then_some(()));
+    compose.kill();
+    assert!(data.join("mai.db").exists());
+    let compose = env.compose();
+    compose.wait_for_line(&["departed", "gone"]);
+    assert!(env.containers().is_empty() && !data.exists());
+    let [summary] = stored(&backups, ".verified.json").try_into().unwrap();
+    let summary = summary.to_str().unwrap().replace(".verified.json", ".json");
+    assert!(std::fs::read_to_string(&summary).unwrap().contains("before its deletion"), "{summary}");
     compose.stop();
 }
 

@@ -233,6 +233,39 @@ fn job_survives_an_operator_and_its_loss_is_told() {
 }
 
 #[test]
+fn data_claim_goes_after_a_verified_last_backup() {
+    let _shared = cluster::shared();
+    let env = Environment::new("backup-last");
+    let operator = start(&env);
+    let spec = format!("  image: {}\n  openRouter: {{mock: true}}\n  deletionPolicy: Snapshot\n", images::own());
+    env.apply(&env.document("abc", &spec));
+    env.wait_ready(&operator, "abc");
+    let backups = directory(&env, "mai-abc-backups");
+    // The pod of the job is refused at first.
+    env.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: '0'}}\n");
+    env.kubectl(&["delete", "mai/abc", "--wait=false"]);
+    let message = env.wait_for_reason(&operator, "abc", "Stalled", "BackupFailed");
+    assert!(message.contains("the data stays") && message.contains("exceeded quota"), "{message}");
+    assert!(env.get("pvc/mai-abc-data").is_some());
+    env.kubectl(&["delete", "resourcequota", "small"]);
+    operator.kill();
+
+    // It is made again after five minutes, or at once where nothing is remembered of the failure.
+    let forget = r#"{"status":{"backup":null}}"#;
+    env.kubectl(&["patch", "mai/abc", "--subresource=status", "--type=merge", "--patch", forget]);
+    let operator = start(&env);
+    env.wait_until(&operator, || "the document to go".into(), || env.get("mai/abc").is_none().then_some(()));
+    let left = || env.children("abc").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let kept = ["PersistentVolumeClaim/mai-abc-backups", "Secret/mai-abc-session"];
+    env.wait_until(&operator, || format!("{:?} to go", left()), || (left() == kept).then_some(()));
+    let archives: Vec<PathBuf> = std::fs::read_dir(&backups).unwrap().map(|file| file.unwrap().path()).collect();
+    let archive = archives.iter().find(|file| file.to_str().unwrap().ends_with(".tar.gz")).unwrap();
+    check_archive(archive);
+    let summary = std::fs::read_to_string(archive.to_str().unwrap().replace(".tar.gz", ".json")).unwrap();
+    assert!(summary.contains("before its deletion"), "{summary}");
+}
+
+#[test]
 fn request_for_a_missing_instance_waits_and_says_so() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-early");

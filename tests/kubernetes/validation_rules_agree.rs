@@ -26,7 +26,11 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "{deletionPolicy: Delete, server: {kind: Custom}}",
-        "deletionPolicy Delete is refused for server.kind Custom: where such an image keeps other data is not known; use Retain",
+        "deletionPolicy Delete and Snapshot are refused for server.kind Custom: where such an image keeps other data is not known; use Retain",
+    ),
+    (
+        "{deletionPolicy: Snapshot, backup: {encryption: {recipients: [age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj]}}}",
+        "deletionPolicy Snapshot needs a backup that can be verified: declare backup.encryption.identitySecretRef, or use Retain",
     ),
     (
         "{access: {signup: Closed}}",

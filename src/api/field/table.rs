@@ -32,9 +32,15 @@ pub const FIELDS: &[Field] = &[
     },
     Field {
         path: "spec.deletionPolicy",
-        process: Active("`Delete` removes data and backups with the document."),
-        docker: Active("`Delete` removes the volumes that were made for the instance with the document."),
-        kubernetes: Active("`Delete` removes the claims that were made for the instance with the document."),
+        process: Active(
+            "`Delete` removes data and backups with the document. `Snapshot` removes the data alone, after a last backup of it was verified; what `spec.storage.data` names stays.",
+        ),
+        docker: Active(
+            "`Delete` removes the volumes that were made for the instance with the document. `Snapshot` removes that of the data alone, after a last backup of it was verified.",
+        ),
+        kubernetes: Active(
+            "`Delete` removes the claims that were made for the instance with the document. `Snapshot` removes that of the data alone, after a last backup of it was verified.",
+        ),
     },
     Field {
         path: "spec.server.kind",
@@ -325,6 +331,7 @@ pub const FIELDS: &[Field] = &[
     all("status.backup.dataBytes", "Bytes of the files in it."),
     all("status.backup.seconds", "Seconds that it took, verification included."),
     all("status.backup.next", "Next due time, or next attempt after a failure."),
+    all("status.backup.beforeDeletion", "Id of the last backup before a deletion with the policy `Snapshot`."),
     all("status.backup.failures", "Failures in a row."),
     all("status.backup.destinations[].name", "Name of a destination; `backups` is the backups volume."),
     all("status.backup.destinations[].lastVerified", "Moment of the data in the newest verified backup there."),

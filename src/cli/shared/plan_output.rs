@@ -64,7 +64,7 @@ impl Item {
             (Action::RollBack(_), _) => "rollBack",
             (Action::Stop(_), _) => "stop",
             (Action::Remove, _) => "remove",
-            (Action::RemoveData, _) => "removeData",
+            (Action::RemoveData { .. }, _) => "removeData",
             (Action::RemoveFinalizer, _) => "release",
             (Action::StartJob(_), _) => "backup",
             (Action::RemoveJob(_), _) => "endBackup",
@@ -81,7 +81,9 @@ impl Item {
             Action::Recreate(_) => "it differs in what needs another server".to_owned(),
             Action::Commit => "its replacement answers; what was replaced is not needed any more".to_owned(),
             Action::RollBack(why) | Action::Stop(why) => why.clone(),
-            Action::Remove | Action::RemoveData | Action::RemoveFinalizer => "the document was removed".to_owned(),
+            Action::Remove | Action::RemoveData { .. } | Action::RemoveFinalizer => {
+                "the document was removed".to_owned()
+            }
             Action::StartJob(request) => request.reason.clone(),
             Action::RemoveJob(_) => "the backup has ended".to_owned(),
             Action::Wait => self.planned.message.clone(),

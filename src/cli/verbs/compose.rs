@@ -115,7 +115,9 @@ async fn print_transitions(mut transitions: mpsc::UnboundedReceiver<Transition>)
     while let Some(transition) = transitions.recv().await {
         let Transition { name, ready, reason, message, address, listen, gone, .. } = transition;
         let line = if gone {
-            format!("{name:<20} gone        its data stays unless its document declared deletionPolicy: Delete")
+            format!(
+                "{name:<20} gone        its data stays unless its document declared another deletionPolicy than Retain"
+            )
         } else if ready {
             let next = match listen {
                 Some(listen) => next_step(listen).await,

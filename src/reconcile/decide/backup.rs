@@ -28,7 +28,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
 const LONGEST_RUN: Duration = Duration::from_secs(24 * 3600);
 
 /// The next step of backups.
-enum Step {
+pub(super) enum Step {
     Act(Action),
     Wait(Option<Duration>),
     /// It is due, and as many jobs as may run at the same time do.
@@ -76,26 +76,8 @@ fn time_to_appear(last: &LastBackup, now: Timestamp) -> Option<Duration> {
 
 fn step(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus) -> Step {
     let now = whole_second(facts.now);
-    if let Some(job) = &observed.jobs.current {
-        return match &job.state {
-            JobState::Running { .. } => {
-                adopt(backup, &job.name, now);
-                if backup.last.as_ref().is_some_and(|last| since(last.started_at, now) > LONGEST_RUN) {
-                    let message = "it ran longer than a day and was ended".to_owned();
-                    return end(backup, &job.name, &JobOutcome::Failed { message }, now);
-                }
-                Step::Wait(Some(RUNNING_INTERVAL))
-            }
-            JobState::Ended(outcome) => end(backup, &job.name, outcome, now),
-            JobState::Lost(cause) => end(backup, &job.name, &JobOutcome::Failed { message: cause.clone() }, now),
-        };
-    }
-    if let Some(last) = backup.running().cloned() {
-        if let Some(left) = time_to_appear(&last, now) {
-            return Step::Wait(Some(left));
-        }
-        let message = "its job is gone: mai was interrupted while it started it, or somebody removed it".to_owned();
-        return end(backup, &last.id, &JobOutcome::Failed { message }, now);
+    if let Some(step) = follow(observed, backup, now) {
+        return step;
     }
     let has_ended = |name: &str| backup.last.as_ref().is_some_and(|last| last.id == name);
     match &observed.jobs.request {
@@ -106,6 +88,30 @@ fn step(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus) -> St
         Some(request) => start(facts, backup, backup.last_due.max(Some(now)), request.clone()),
         None => follow_schedule(facts, backup, now),
     }
+}
+
+/// Returns the next step of a backup that was started, or whose job exists.
+pub(super) fn follow(observed: &Observed, backup: &mut BackupStatus, now: Timestamp) -> Option<Step> {
+    if let Some(job) = &observed.jobs.current {
+        return Some(match &job.state {
+            JobState::Running { .. } => {
+                adopt(backup, &job.name, now);
+                if backup.last.as_ref().is_some_and(|last| since(last.started_at, now) > LONGEST_RUN) {
+                    let message = "it ran longer than a day and was ended".to_owned();
+                    return Some(end(backup, &job.name, &JobOutcome::Failed { message }, now));
+                }
+                Step::Wait(Some(RUNNING_INTERVAL))
+            }
+            JobState::Ended(outcome) => end(backup, &job.name, outcome, now),
+            JobState::Lost(cause) => end(backup, &job.name, &JobOutcome::Failed { message: cause.clone() }, now),
+        });
+    }
+    let last = backup.running().cloned()?;
+    if let Some(left) = time_to_appear(&last, now) {
+        return Some(Step::Wait(Some(left)));
+    }
+    let message = "its job is gone: mai was interrupted while it started it, or somebody removed it".to_owned();
+    Some(end(backup, &last.id, &JobOutcome::Failed { message }, now))
 }
 
 fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp) -> Step {
@@ -137,7 +143,12 @@ fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp)
 
 /// Starts a job if a place is free. `handled` is remembered with it, so that a restart at any point
 /// starts no second one.
-fn start(facts: &Facts<'_>, backup: &mut BackupStatus, handled: Option<Timestamp>, request: JobRequest) -> Step {
+pub(super) fn start(
+    facts: &Facts<'_>,
+    backup: &mut BackupStatus,
+    handled: Option<Timestamp>,
+    request: JobRequest,
+) -> Step {
     if facts.jobs_running >= facts.platform.concurrent_jobs {
         return Step::Queue;
     }

@@ -8,6 +8,7 @@
 mod backup;
 mod deletion;
 mod exits;
+mod last_backup;
 mod obstacles;
 mod rollback;
 mod running;
@@ -80,6 +81,9 @@ impl Outcome {
 
 fn outcome(facts: &Facts<'_>, memory: &mut Memory) -> Outcome {
     let deleted = facts.instance.metadata.deletion_timestamp.is_some();
+    if !deleted {
+        deletion::forget(memory);
+    }
     if deletion::is_overdue(facts) {
         return Outcome::act(
             Action::RemoveFinalizer,
@@ -98,7 +102,7 @@ fn outcome(facts: &Facts<'_>, memory: &mut Memory) -> Outcome {
     }
     exits::count(memory, observed, facts.now);
     if deleted {
-        return deletion::decide(facts, observed);
+        return deletion::decide(facts, observed, memory);
     }
     if facts.instance.spec.suspend {
         return suspension(observed);

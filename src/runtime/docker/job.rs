@@ -156,8 +156,7 @@ impl Engine {
                 (Some(path), _) => path.display().to_string(),
                 (None, volume) => format!("volume {}", volume.as_ref().unwrap_or(&names.data)),
             };
-            let missing = format!("there is no data: {place} does not exist; it is made when the server first starts");
-            return Err(refused(id, missing));
+            return Err(RuntimeError::NoData { instance: id.to_string(), place });
         }
         let backups = &job.storage.backups;
         volumes.ensure(backups.path.as_deref(), backups.volume.as_deref(), &names.backups).await?;

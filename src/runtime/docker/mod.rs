@@ -174,7 +174,7 @@ impl Apply for DockerRuntime {
                 engine.remove_unused_secrets(id).await
             }
             Action::Remove => engine.remove_containers(id).await,
-            Action::RemoveData => engine.remove_data(id).await,
+            Action::RemoveData { and_backups } => engine.remove_data(id, *and_backups).await,
             Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
         }
     }

@@ -23,12 +23,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the volumes that were created for an instance.
-    pub(super) async fn remove_data(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+    /// Removes the volume that was created for the data of an instance; with `and_backups` that of its
+    /// backups, too.
+    pub(super) async fn remove_data(&self, id: &InstanceId, and_backups: bool) -> Result<(), RuntimeError> {
         // It holds on to the volumes.
         self.remove_any_job(id).await?;
         let names = Names::new(id)?;
-        volumes::remove(&self.docker, id, &names, &self.home(&names), &self.state_id).await?;
+        let both = [&names.data, &names.backups];
+        let doomed = if and_backups { &both[..] } else { &both[..1] };
+        volumes::remove(&self.docker, id, doomed, &self.home(&names), &self.state_id).await?;
         // Empty by now, unless another runtime keeps something in it.
         let _ = std::fs::remove_dir(self.home(&names));
         Ok(())

@@ -119,16 +119,16 @@ async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Vol
     }
 }
 
-/// Removes the volumes that were created for the instance. Directories and volumes that a document
-/// names are kept.
+/// Removes volumes of these names that were created for the instance. Directories and volumes that a
+/// document names are kept.
 pub(super) async fn remove(
     docker: &Docker,
     id: &InstanceId,
-    names: &Names,
+    names: &[&String],
     home: &Path,
     state: &str,
 ) -> Result<(), RuntimeError> {
-    for name in [&names.data, &names.backups] {
+    for name in names {
         if find(docker, id, name).await?.is_some_and(|volume| is_of(&volume, id, state)) {
             let removed = docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
             unless_missing(removed).map_err(failed("removal of a volume", id))?;

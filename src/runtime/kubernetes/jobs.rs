@@ -121,7 +121,7 @@ impl KubernetesRuntime {
         };
         let claims = [(names::data_claim(id), &storage.data.claim), (names::backups_claim(id), &storage.backups.claim)];
         if let Some((name, _)) = claims.iter().find(|(name, claim)| is_missing(name, claim)) {
-            return Err(refused(id, format!("the claim {name} does not exist yet, so there is nothing to back up")));
+            return Err(RuntimeError::NoData { instance: id.to_string(), place: format!("the claim {name}") });
         }
         let image = self.helper_image.clone().or_else(|| wanted.image.clone()).ok_or_else(|| {
             let remedy = "set helperImage of the chart, or MAI_HELPER_IMAGE of the operator";

@@ -229,7 +229,7 @@ impl Apply for KubernetesRuntime {
             Action::Commit => self.release_retained(id).await,
             Action::RollBack(_) => self.restore_retained(id).await,
             Action::Remove => self.remove_all(id).await,
-            Action::RemoveData => self.remove_claims(id).await,
+            Action::RemoveData { and_backups } => self.remove_claims(id, *and_backups).await,
             // The nodes pull images.
             Action::Prepare(_)
             | Action::Wait

@@ -31,11 +31,17 @@ impl KubernetesRuntime {
         Ok(())
     }
 
-    /// Removes the claims made for an instance, and the session key without which their data cannot
-    /// be read.
-    pub(super) async fn remove_claims(&self, id: &InstanceId) -> Result<(), RuntimeError> {
-        for object in self.watches.objects(id).iter().filter(|live| live.kind == Kind::PersistentVolumeClaim) {
+    /// Removes the claim made for the data of an instance; with `and_backups` that of its backups,
+    /// too, and the session key without which neither can be read.
+    pub(super) async fn remove_claims(&self, id: &InstanceId, and_backups: bool) -> Result<(), RuntimeError> {
+        let data = names::data_claim(id);
+        let is_doomed =
+            |live: &&LiveObject| live.kind == Kind::PersistentVolumeClaim && (and_backups || live.name() == data);
+        for object in self.watches.objects(id).iter().filter(is_doomed) {
             self.delete(id, object).await?;
+        }
+        if !and_backups {
+            return Ok(());
         }
         const ACTION: &str = "removal of the session key";
         let api = self.api(&id.namespace, Kind::Secret);

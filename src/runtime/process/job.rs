@@ -131,9 +131,7 @@ impl Jobs {
             return Err(not_started(io::Error::new(io::ErrorKind::ResourceBusy, busy)));
         }
         if !paths.data.is_dir() {
-            let missing =
-                format!("there is no data at {} yet; it is made when the server first starts", paths.data.display());
-            return Err(not_started(io::Error::new(io::ErrorKind::NotFound, missing)));
+            return Err(RuntimeError::NoData { instance: id.to_string(), place: paths.data.display().to_string() });
         }
         let (pid, start_ticks) = {
             let (jobs, id, job) = (Arc::clone(self), id.clone(), job.clone());

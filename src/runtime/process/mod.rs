@@ -170,9 +170,9 @@ impl Apply for ProcessRuntime {
                 self.start_process(workload).await
             }
             Action::Stop(_) => self.servers.stop(id).await,
-            Action::RemoveData => {
+            Action::RemoveData { and_backups } => {
                 self.jobs.remove_any(id).await?;
-                self.servers.remove_data(id).await
+                self.servers.remove_data(id, *and_backups).await
             }
             // A server that has ended leaves nothing but its files.
             Action::Remove => self.jobs.remove_any(id).await,

@@ -121,14 +121,21 @@ impl InstancePaths {
         OpenOptions::new().append(true).create(true).mode(0o600).open(&self.log)
     }
 
+    /// Removes the data of the instance `id` in its home, and nothing else. What was never made is no
+    /// error.
+    pub(super) fn remove_data(&self, id: &InstanceId, state_dir: &Path) -> io::Result<()> {
+        let record = self.record_of(id)?;
+        let data = self.home.join("data");
+        if record.is_some_and(|record| record.backups.starts_with(&data)) {
+            return Err(refused(&data, "its backups lie in it"));
+        }
+        may_be_removed(&data, state_dir)?;
+        remove_tree(&data)
+    }
+
     /// Removes data, backups and home of the instance `id`. What was never made is no error.
     pub(super) fn remove(&self, id: &InstanceId, state_dir: &Path) -> io::Result<()> {
-        let record = self.read_record()?;
-        if let Some(record) = &record
-            && record.uid != id.uid
-        {
-            return Err(refused(&self.home, "it belongs to another instance that had the same name"));
-        }
+        let record = self.record_of(id)?;
         let wholly_ours = record.as_ref().map(|record| record.wholly_ours.clone()).unwrap_or_default();
         let recorded = record.into_iter().flat_map(|record| [record.data, record.backups]);
         let mut doomed: Vec<PathBuf> = recorded.filter(|path| !path.starts_with(&self.home)).collect();
@@ -140,16 +147,18 @@ impl InstancePaths {
         for path in &doomed {
             may_be_removed(path, state_dir)?;
         }
-        for path in &doomed {
-            match std::fs::remove_dir_all(path) {
-                // A mount point: its content is gone, the directory itself is not ours to remove.
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
-                Ok(()) => {}
+        doomed.iter().try_for_each(|path| remove_tree(path))
+    }
+
+    /// Returns the record of the instance `id`, unless it is of another one that had its name.
+    fn record_of(&self, id: &InstanceId) -> io::Result<Option<Record>> {
+        let record = self.read_record()?;
+        match &record {
+            Some(record) if record.uid != id.uid => {
+                Err(refused(&self.home, "it belongs to another instance that had the same name"))
             }
+            _ => Ok(record),
         }
-        Ok(())
     }
 
     fn read_record(&self) -> io::Result<Option<Record>> {
@@ -184,6 +193,16 @@ fn make_writable(path: &Path, own: bool) -> io::Result<()> {
         .and_then(|mut file| file.write_all(b"can this be written?\n"));
     let removed = std::fs::remove_file(&trial);
     written.and(removed)
+}
+
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        // A mount point: its content is gone, the directory itself is not ours to remove.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn may_be_removed(path: &Path, state_dir: &Path) -> io::Result<()> {
@@ -272,6 +291,21 @@ mod tests {
         paths.remove(&abc, &state).unwrap();
         assert!(!data.exists() && !paths.home.exists() && neighbour.exists());
         paths.remove(&abc, &state).unwrap();
+    }
+
+    #[test]
+    fn removal_of_data_alone_keeps_backups_in_any_place() {
+        let (_kept, state) = state();
+        let abc = id("default", "abc", "1");
+        let paths = InstancePaths::new(&state, "abc", None);
+        paths.make(&abc).unwrap();
+        paths.remove_data(&abc, &state).unwrap();
+        paths.remove_data(&abc, &state).unwrap();
+        assert!(!paths.data.exists() && paths.backups.exists());
+        InstancePaths { backups: paths.data.join("backups"), ..paths.clone() }.make(&abc).unwrap();
+        let error = paths.remove_data(&abc, &state).unwrap_err().to_string();
+        assert!(error.contains("its backups lie in it") && paths.data.exists(), "{error}");
+        assert!(paths.remove_data(&id("default", "abc", "2"), &state).is_err());
     }
 
     #[test]

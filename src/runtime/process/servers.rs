@@ -169,7 +169,7 @@ impl Servers {
         }
     }
 
-    pub(super) async fn remove_data(self: &Arc<Self>, id: &InstanceId) -> Result<(), RuntimeError> {
+    pub(super) async fn remove_data(self: &Arc<Self>, id: &InstanceId, and_backups: bool) -> Result<(), RuntimeError> {
         let (key, slot) = self.slot(id)?;
         let _turn = slot.turn.lock().await;
         self.adopt_missed("removal of the data", id, &key).await?;
@@ -179,7 +179,8 @@ impl Servers {
             return Err(failed("removal of the data", id, source));
         }
         let (paths, servers, owner) = (InstancePaths::new(&self.state_dir, &key, None), Arc::clone(self), id.clone());
-        blocking(move || paths.remove(&owner, &servers.state_dir))
+        let remove = if and_backups { InstancePaths::remove } else { InstancePaths::remove_data };
+        blocking(move || remove(&paths, &owner, &servers.state_dir))
             .await
             .and_then(|removed| removed)
             .map_err(|source| failed("removal of the data", id, source))

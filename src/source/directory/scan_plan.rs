@@ -174,10 +174,7 @@ impl<'a> Planning<'a> {
 
     fn judge_document(&mut self, key: &Key, seen: &NamedDocument<'a>) -> Result<(), Vec<String>> {
         // What a released instance left behind counts only when its data was kept.
-        let stood = self
-            .known
-            .get(key)
-            .filter(|row| row.released_at.is_none() || row.document["spec"]["deletionPolicy"] != "Delete");
+        let stood = self.known.get(key).filter(|row| row.released_at.is_none() || keeps_data(&row.document));
         let file = seen.file.display().to_string();
         match accept(seen.value, stood.map(|row| &row.document), Some(self.platform)) {
             Ok(mut full) => {
@@ -233,6 +230,11 @@ impl<'a> Planning<'a> {
 
 /// Marks a stored document whose language is the default of an earlier version.
 const FORMER_LOCALE: &str = "mai.dev/former-default-locale";
+
+/// Returns whether the data of a released instance was kept.
+fn keeps_data(document: &Value) -> bool {
+    !matches!(document["spec"]["deletionPolicy"].as_str(), Some("Delete" | "Snapshot"))
+}
 
 /// Keeps the language that earlier versions stored as a default, so that an upgrade of mai replaces
 /// no server. They always stored `spec.upgrade` as well, which tells their rows from a declared

@@ -12,18 +12,18 @@ use crate::fixtures::ports::free_port;
 
 /// Due in the first minute of each year, so that no test meets it by chance.
 const YEARLY: &str = "  backup: {schedule: \"0 0 1 1 *\"}\n";
-const LONG_AGO: &str = "2020-06-01T00:00:00Z";
+pub(super) const LONG_AGO: &str = "2020-06-01T00:00:00Z";
 const IDENTITY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 
 /// A client that has run before, and whose reconciler is stopped.
-struct Client {
-    workspace: Workspace,
-    port: u16,
+pub(super) struct Client {
+    pub(super) workspace: Workspace,
+    pub(super) port: u16,
 }
 
 impl Client {
-    fn new(more: &str) -> Self {
+    pub(super) fn new(more: &str) -> Self {
         let client = Self { workspace: Workspace::new(), port: free_port() };
         client.declare(more);
         let compose = client.workspace.compose(&[]);
@@ -40,12 +40,12 @@ impl Client {
         client
     }
 
-    fn declare(&self, more: &str) {
+    pub(super) fn declare(&self, more: &str) {
         self.workspace.write("a.yaml", &document("alpha", self.port, more));
     }
 
     /// Changes what the reconciler, which does not run, remembers.
-    fn remember(&self, path: &str, value: &str) {
+    pub(super) fn remember(&self, path: &str, value: &str) {
         let database = self.workspace.state.join("state.db");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Returns `status.backup`.
-    fn status(&self) -> Value {
+    pub(super) fn status(&self) -> Value {
         let instances = self.workspace.status();
         let alpha = instances.iter().find(|instance| instance["metadata"]["name"] == "alpha").unwrap();
         alpha["status"]["backup"].clone()
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Returns process and name of the job, once there is one.
-    fn wait_for_job(&self, compose: &Compose) -> (i32, String) {
+    pub(super) fn wait_for_job(&self, compose: &Compose) -> (i32, String) {
         let pid = wait_until(
             || format!("a job; status {}; output:\n{}", self.status(), compose.output()),
             || self.workspace.job("alpha"),
@@ -97,11 +97,11 @@ impl Client {
         (pid, name.to_owned())
     }
 
-    fn home(&self) -> PathBuf {
+    pub(super) fn home(&self) -> PathBuf {
         self.workspace.state.join("instances/alpha")
     }
 
-    fn archives(&self) -> Vec<PathBuf> {
+    pub(super) fn archives(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.home().join("backups")).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.to_str().unwrap().contains(".tar.gz")).collect()
     }

@@ -320,7 +320,7 @@ async fn request_is_noticed_and_answered_when_its_job_is_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_instance_loses_its_job_before_its_data() {
-    for action in [Action::Remove, Action::RemoveData] {
+    for action in [Action::Remove, Action::RemoveData { and_backups: true }] {
         let stage = Stage::new();
         let runtime = stage.runtime();
         let file = JobRequestFile::new(&stage.home());
@@ -351,7 +351,7 @@ async fn job_without_data_or_under_maintenance_is_refused() {
     drop(lock);
     std::fs::remove_dir(stage.home().join("data")).unwrap();
     let refused = runtime.start_job(stage.id(), &job(stage.id())).await.unwrap_err().to_string();
-    assert!(refused.contains("there is no data at"), "{refused}");
+    assert!(refused.contains("there is no data of"), "{refused}");
     assert!(stage.pids().is_empty() && !stage.home().join("job").exists());
 }
 

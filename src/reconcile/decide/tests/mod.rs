@@ -17,6 +17,7 @@ use crate::reconcile::desired;
 
 mod backup;
 mod cluster;
+mod deletion;
 mod exits;
 
 const NOW: i64 = 1_000_000;
@@ -351,7 +352,7 @@ fn each_scene_has_one_next_action() {
         (
             "deleted, gone, data goes",
             Scene::new(Presence::Absent).spec(json!({"deletionPolicy": "Delete"})).removed().deleted(),
-            Action::RemoveData,
+            Action::RemoveData { and_backups: true },
             "False",
             "Deleting",
         ),
