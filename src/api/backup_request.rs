@@ -1,14 +1,13 @@
 //! `MaiBackup`: a request for one backup of an instance of a cluster, and its result.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use mai_contract::job::{DestinationReport, Outcome, StoreResult};
-use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
-use super::ConditionKind;
+use super::request_phase::{GENERATION, RequestPhase, stalled_conditions};
 
 /// Request for one backup of an instance, made when the instance has no other job. Once it is
 /// answered it is a record: nothing is made of it again, and its removal removes no backup.
@@ -59,7 +58,7 @@ pub struct MaiBackupStatus {
 
     /// Pending, Running, Completed or Failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<MaiBackupPhase>,
+    pub phase: Option<RequestPhase>,
 
     /// Id of the backup, by which it is named in every destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,12 +66,12 @@ pub struct MaiBackupStatus {
 
     /// Time at which it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub started_at: Option<Timestamp>,
 
     /// Time at which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub completed_at: Option<Timestamp>,
 
     /// The state or the result, as a sentence.
@@ -90,19 +89,6 @@ pub struct MaiBackupStatus {
     #[schemars(schema_with = "super::condition_schema::conditions")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-}
-
-/// Phase of a request.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, AsRefStr, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MaiBackupPhase {
-    /// It waits for its instance.
-    Pending,
-    /// It is being made.
-    Running,
-    /// Every destination has it, read back and checked.
-    Completed,
-    /// A destination does not have it, or nothing was made.
-    Failed,
 }
 
 /// Result in one destination.
@@ -134,12 +120,12 @@ pub enum MaiBackupResult {
 impl MaiBackupStatus {
     /// Returns whether the request has its answer.
     pub fn is_answered(&self) -> bool {
-        matches!(self.phase, Some(MaiBackupPhase::Completed | MaiBackupPhase::Failed))
+        self.phase.is_some_and(RequestPhase::is_answer)
     }
 
     /// Returns the status of a request whose backup is being made.
     pub fn running(&self, backup: &str, now: Timestamp) -> Self {
-        let mut next = self.moved(MaiBackupPhase::Running, "Running", "the backup is being made".to_owned(), now);
+        let mut next = self.moved(RequestPhase::Running, "Running", "the backup is being made".to_owned(), now);
         next.backup = Some(backup.to_owned());
         next.started_at = Some(now);
         next
@@ -147,10 +133,10 @@ impl MaiBackupStatus {
 
     /// Returns the status of a request that cannot be started until a person acts.
     pub fn stalled(&self, reason: &str, message: String, now: Timestamp) -> Self {
-        let mut next = self.moved(MaiBackupPhase::Pending, reason, message, now);
-        next.set_condition(ConditionKind::Stalled, true, reason, now);
-        next.conditions.retain(|condition| condition.type_ != ConditionKind::Reconciling.as_ref());
-        next
+        Self {
+            conditions: stalled_conditions(&self.conditions, reason, &message, now),
+            ..self.moved(RequestPhase::Pending, reason, message, now)
+        }
     }
 
     /// Returns the status of a request that was answered.
@@ -159,10 +145,10 @@ impl MaiBackupStatus {
             Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => {
                 return self.answered(&Outcome::of_other_work(), now);
             }
-            Outcome::Failed { message } => (MaiBackupPhase::Failed, message.clone()),
+            Outcome::Failed { message } => (RequestPhase::Failed, message.clone()),
             Outcome::Backup(report) => {
                 let failed = report.destinations.iter().any(|one| matches!(one.result, StoreResult::Failed(_)));
-                let phase = if failed { MaiBackupPhase::Failed } else { MaiBackupPhase::Completed };
+                let phase = if failed { RequestPhase::Failed } else { RequestPhase::Completed };
                 (phase, report.destinations.iter().map(sentence).collect::<Vec<_>>().join("; "))
             }
         };
@@ -176,44 +162,14 @@ impl MaiBackupStatus {
     }
 
     /// Returns the status in another phase, with its conditions.
-    fn moved(&self, phase: MaiBackupPhase, reason: &str, message: String, now: Timestamp) -> Self {
-        let mut next = Self {
-            // The spec cannot change.
-            observed_generation: Some(1),
+    fn moved(&self, phase: RequestPhase, reason: &str, message: String, now: Timestamp) -> Self {
+        Self {
+            observed_generation: Some(GENERATION),
             phase: Some(phase),
+            conditions: phase.conditions(&self.conditions, reason, &message, now),
             message: Some(message),
             ..self.clone()
-        };
-        let abnormal = match phase {
-            MaiBackupPhase::Pending | MaiBackupPhase::Running => Some(ConditionKind::Reconciling),
-            MaiBackupPhase::Failed => Some(ConditionKind::Stalled),
-            MaiBackupPhase::Completed => None,
-        };
-        let kept = [Some(ConditionKind::Ready), abnormal].map(|kind| kind.map(|kind| kind.as_ref().to_owned()));
-        next.conditions.retain(|condition| kept.contains(&Some(condition.type_.clone())));
-        next.set_condition(ConditionKind::Ready, phase == MaiBackupPhase::Completed, reason, now);
-        if let Some(abnormal) = abnormal {
-            next.set_condition(abnormal, true, reason, now);
         }
-        next
-    }
-
-    /// Sets a condition with the message of the status. Its transition time is kept when its status
-    /// does not change.
-    fn set_condition(&mut self, kind: ConditionKind, holds: bool, reason: &str, now: Timestamp) {
-        let status = if holds { "True" } else { "False" };
-        let former = self.conditions.iter().find(|condition| condition.type_ == kind.as_ref());
-        let since = former.filter(|former| former.status == status).map(|former| former.last_transition_time.clone());
-        let next = Condition {
-            type_: kind.as_ref().to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: self.message.clone().unwrap_or_default(),
-            observed_generation: self.observed_generation,
-            last_transition_time: since.unwrap_or(Time(now)),
-        };
-        self.conditions.retain(|condition| condition.type_ != kind.as_ref());
-        self.conditions.push(next);
     }
 }
 
@@ -235,10 +191,6 @@ fn sentence(report: &DestinationReport) -> String {
         StoreResult::Stored(how) => format!("{}: stored; {how}", report.name),
         StoreResult::Failed(why) => format!("{}: failed: {why}", report.name),
     }
-}
-
-fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
 }
 
 #[cfg(test)]
@@ -300,7 +252,7 @@ mod tests {
         let nothing = running.answered(&Outcome::Failed { message: "the volume is full".to_owned() }, now);
         assert_eq!(
             (nothing.phase, nothing.message.as_deref()),
-            (Some(MaiBackupPhase::Failed), Some("the volume is full"))
+            (Some(RequestPhase::Failed), Some("the volume is full"))
         );
     }
 

@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use kube::KubeSchema;
-use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// Backups of an instance. Nothing in it changes while none is made.
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct BackupStatus {
     /// Due time or request that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub last_due: Option<Timestamp>,
 
     /// The newest backup, also while it is made and if it failed.
@@ -21,12 +20,12 @@ pub struct BackupStatus {
 
     /// End of the last backup that was verified in each destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub last_success: Option<Timestamp>,
 
     /// Moment of the data in the newest backup that was verified in any destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub last_verified: Option<Timestamp>,
 
     /// Bytes of the newest archive.
@@ -43,7 +42,7 @@ pub struct BackupStatus {
 
     /// Time of the next one: the next due time, or the next attempt after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub next: Option<Timestamp>,
 
     /// Id of the last backup of an instance whose document was removed, as `deletionPolicy: Snapshot`
@@ -69,12 +68,12 @@ pub struct LastBackup {
     pub id: String,
 
     /// Time at which it was started.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub started_at: Timestamp,
 
     /// Time at which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub ended_at: Option<Timestamp>,
 
     /// Its result.
@@ -107,7 +106,7 @@ pub struct DestinationStatus {
 
     /// Moment of the data in the newest verified backup there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub last_verified: Option<Timestamp>,
 
     /// Result of the newest archive there.
@@ -142,9 +141,4 @@ impl BackupStatus {
 
 fn is_zero(number: &i32) -> bool {
     *number == 0
-}
-
-/// Returns the schema of an optional time.
-fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
 }

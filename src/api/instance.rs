@@ -4,7 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Resources, Server, Storage, Upgrade,
+    Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Resources, RestoreSource, Server, Storage,
+    Upgrade,
 };
 
 /// One client company's private AI assistant: the workload, its volumes, its address, its secrets
@@ -29,7 +30,9 @@ use super::{
     printcolumn(name = "Backup", type_ = "date", json_path = ".status.backup.lastVerified", description = "Age of the newest verified backup"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = kube::core::Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be at most 40 lower-case letters, digits and dashes, start with a letter and end with a letter or digit; it names containers, volumes and services")
+        .message("metadata.name must be at most 40 lower-case letters, digits and dashes, start with a letter and end with a letter or digit; it names containers, volumes and services"),
+    validation = kube::core::Rule::new("!has(self.spec.restoreFrom) || !has(oldSelf.spec.restoreFrom) || self.spec.restoreFrom == oldSelf.spec.restoreFrom || !has(oldSelf.status) || !has(oldSelf.status.restore) || (oldSelf.status.restore.cause == 'NewInstance' && oldSelf.status.restore.step != 'Completed')")
+        .message("spec.restoreFrom was used and cannot change; remove it, and bring data back with a MaiRestore or mai restore")
 )]
 #[x_kube(
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && has(self.ollama))")
@@ -41,7 +44,11 @@ use super::{
     validation = kube::core::Rule::new("!(self.deletionPolicy == 'Snapshot' && has(self.backup) && has(self.backup.encryption) && !has(self.backup.encryption.identitySecretRef))")
         .message("deletionPolicy Snapshot needs a backup that can be verified: declare backup.encryption.identitySecretRef, or use Retain"),
     validation = kube::core::Rule::new("!(self.server.kind == 'OpenWebUI' && self.access.maxUsers != 20)")
-        .message("access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it")
+        .message("access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it"),
+    validation = kube::core::Rule::new("!has(self.restoreFrom) || self.restoreFrom.destination == 'backups' || (has(self.backup) && has(self.backup.destinations) && self.backup.destinations.exists(d, d.name == self.restoreFrom.destination))")
+        .message("restoreFrom.destination must be the name of one of backup.destinations, or backups, the backups volume"),
+    validation = kube::core::Rule::new("!has(self.restoreFrom) || has(oldSelf.restoreFrom)")
+        .message("restoreFrom cannot be added to an instance that exists: it makes a new one; bring data back with a MaiRestore or mai restore")
 )]
 pub struct MaiInstanceSpec {
     /// The company's name as its people see it, in the pages and in mail. 1 to 80 characters.
@@ -101,6 +108,11 @@ pub struct MaiInstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 
+    /// Backup from which a new instance gets its data, before its server is started for the first
+    /// time. It is not read again, and may be removed afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<RestoreSource>,
+
     /// Behaviour when the image changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<Upgrade>,
@@ -131,6 +143,7 @@ impl MaiInstanceSpec {
             expose: Expose::default(),
             health: Health::default(),
             backup: None,
+            restore_from: None,
             upgrade: None,
             suspend: false,
             deletion_policy: DeletionPolicy::default(),

@@ -18,22 +18,23 @@ mod health;
 mod instance;
 mod quantity;
 mod recipient;
+mod request_phase;
 mod resources;
 mod restore;
+mod restore_request;
 mod schedule;
 mod schema;
 mod secret_ref;
 mod server;
 mod status;
 mod storage;
+mod time_schema;
 mod upgrade;
 mod upstream;
 
 pub use access::{Access, Admin, Signup};
 pub use backup::{Backup, Destination, Drill, Encryption, LocalDestination, Pruning, Retention, S3Destination};
-pub use backup_request::{
-    MaiBackup, MaiBackupDestination, MaiBackupPhase, MaiBackupResult, MaiBackupSpec, MaiBackupStatus,
-};
+pub use backup_request::{MaiBackup, MaiBackupDestination, MaiBackupResult, MaiBackupSpec, MaiBackupStatus};
 pub use backup_status::{BackupResult, BackupStatus, DestinationResult, DestinationStatus, LastBackup};
 pub use condition::{ConditionKind, Conditions, Reason};
 pub use duration::{DurationError, parse_duration};
@@ -42,8 +43,10 @@ pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
+pub use request_phase::RequestPhase;
 pub use resources::{ResourceAmounts, Resources};
 pub use restore::{RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
+pub use restore_request::{MaiRestore, MaiRestoreSpec, MaiRestoreStatus};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Finding, check, check_stored};
 pub use secret_ref::SecretRef;

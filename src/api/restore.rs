@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use kube::KubeSchema;
-use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
@@ -12,7 +11,9 @@ use super::SecretRef;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = kube::core::Rule::new("[has(self.backup), has(self.time), has(self.file)].filter(set, set).size() <= 1").message("a restore takes at most one of backup, time and file")
+    validation = kube::core::Rule::new("[has(self.backup), has(self.time), has(self.file)].filter(set, set).size() <= 1").message("a restore takes at most one of backup, time and file"),
+    validation = kube::core::Rule::new("!has(self.instance) || self.destination != 'backups'").message("the backups volume of another instance cannot be read; name a destination that both instances have"),
+    validation = kube::core::Rule::new("!has(self.instance) || !has(self.file)").message("a file is named by its path below the destination, whatever instance it is of: remove instance")
 )]
 pub struct RestoreSource {
     /// Destination that has it: one of spec.backup.destinations, or backups, the backups volume.
@@ -35,7 +36,7 @@ pub struct RestoreSource {
 
     /// The newest that was taken at this time or before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub time: Option<Timestamp>,
 
     /// A file of the destination, by its path below it: an archive of mai, or a data directory that
@@ -90,7 +91,7 @@ pub struct RestoreStatus {
 
     /// Moment of its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub taken_at: Option<Timestamp>,
 
     /// Id of the backup of the data that was there before, in the backups volume.
@@ -98,21 +99,21 @@ pub struct RestoreStatus {
     pub safety_backup: Option<String>,
 
     /// Time at which it was begun.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub started_at: Timestamp,
 
     /// Time at which the present step began.
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub step_since: Timestamp,
 
     /// Time at which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub ended_at: Option<Timestamp>,
 
     /// Time until which the data before it is kept in the data volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "time")]
+    #[schemars(schema_with = "super::time_schema::time")]
     pub kept_until: Option<Timestamp>,
 
     /// Reason while it runs, then what came of it.
@@ -186,6 +187,22 @@ impl RestoreStatus {
 }
 
 impl RestoreStep {
+    /// Returns the step as a sentence for people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Unpacking => "the backup is unpacked next to the data and checked; the server runs",
+            Self::Stopping => "the server is stopped",
+            Self::BackingUp => "the present data is backed up",
+            Self::Swapping => "the restored data takes its place",
+            Self::Starting => "the server is started on the restored data",
+            Self::StoppingAgain => "the server did not become ready on the restored data and is stopped",
+            Self::Returning => "the former data takes its place again",
+            Self::Discarding => "what was unpacked is removed",
+            Self::Completed => "the restored data is in its place",
+            Self::Failed => "the data is what it was before",
+        }
+    }
+
     /// Returns whether the restore has ended.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Completed | Self::Failed)
@@ -194,9 +211,4 @@ impl RestoreStep {
 
 fn default_destination() -> String {
     mai_contract::job::BACKUPS_VOLUME.to_owned()
-}
-
-/// Returns the schema of an optional time.
-fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time"})
 }

@@ -362,6 +362,26 @@ mod tests {
                 "spec.backup.timeZone: \"Europe/Krakow\" is not a known time zone",
             ),
             (
+                json!({"displayName": "A", "restoreFrom": {"backup": "20261130-020000-1f2e3d", "file": "a.tar"}}),
+                "spec.restoreFrom: a restore takes at most one of backup, time and file",
+            ),
+            (
+                json!({"displayName": "A", "restoreFrom": {"instance": "brightlabs"}}),
+                "spec.restoreFrom: the backups volume of another instance cannot be read",
+            ),
+            (
+                json!({"displayName": "A", "restoreFrom": {"destination": "s3", "instance": "b", "file": "a.tar"}}),
+                "spec.restoreFrom: a file is named by its path below the destination",
+            ),
+            (
+                json!({"displayName": "A", "restoreFrom": {"destination": "s3", "file": "../a.tar"}}),
+                "spec.restoreFrom.file: file must be a path below the destination",
+            ),
+            (
+                json!({"displayName": "A", "restoreFrom": {"destination": "nas"}}),
+                "spec: restoreFrom.destination must be the name of one of backup.destinations",
+            ),
+            (
                 json!({"displayName": "A", "resources": {"requests": {"memory": "4Gi"}, "limits": {"memory": "2Gi"}}}),
                 "spec.resources: resources.requests.memory may not exceed resources.limits.memory",
             ),
@@ -410,6 +430,33 @@ mod tests {
             check(&document(json!({"displayName": "A", "storage": {"data": {"size": "20Gi"}}})), Some(&old), None)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn restore_of_a_new_instance_changes_until_it_was_used() {
+        let with = |backup: Option<&str>| {
+            let from = backup.map(|backup| json!({"restoreFrom": {"backup": backup}}));
+            let mut spec = json!({"displayName": "A"});
+            spec.as_object_mut().unwrap().extend(from.iter().flat_map(|from| from.as_object().unwrap().clone()));
+            document(spec)
+        };
+        let (one, other) = ("20261130-020000-1f2e3d", "20261201-020000-1f2e3d");
+        let step = |cause: &str, step: &str| Some(json!({"restore": {"cause": cause, "step": step}}));
+        for (before, after, status, refused) in [
+            (None, Some(one), None, Some("restoreFrom cannot be added to an instance that exists")),
+            (Some(one), None, step("NewInstance", "Completed"), None),
+            (Some(one), Some(one), step("NewInstance", "Completed"), None),
+            (Some(one), Some(other), None, None),
+            (Some(one), Some(other), step("NewInstance", "Failed"), None),
+            (Some(one), Some(other), step("NewInstance", "Completed"), Some("spec.restoreFrom was used")),
+            (Some(one), Some(other), step("Request", "Failed"), Some("spec.restoreFrom was used")),
+        ] {
+            let mut old = with(before);
+            old["status"] = status.unwrap_or(json!({}));
+            let found = check_rules(&with(after), Some(&old), Vec::new()).err().unwrap_or_default();
+            assert_eq!(found.is_empty(), refused.is_none(), "{before:?} {after:?} {old}: {found:?}");
+            assert!(refused.is_none_or(|refused| found[0].message.starts_with(refused)), "{found:?}");
+        }
     }
 
     #[test]

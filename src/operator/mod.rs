@@ -2,7 +2,7 @@
 //!
 //! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
 //! `record` stores status, events and session keys in the cluster, `http` answers probes and
-//! Prometheus, `metrics` counts, `requests` answers requests that match no instance.
+//! Prometheus, `metrics` counts, `requests` shows in requests why they wait and how far a restore is.
 
 mod http;
 mod leader;
@@ -203,7 +203,7 @@ async fn lead(
         tokio::spawn(report_invalid(client.clone(), Arc::clone(&context), invalid_objects)),
         tokio::spawn(check_api_server(client, Arc::clone(health))),
         tokio::spawn(count_missing_routes(Arc::clone(&context), Arc::clone(health))),
-        tokio::spawn(requests::report_unmatched(Arc::clone(&context), Arc::clone(health))),
+        tokio::spawn(requests::report(Arc::clone(&context), Arc::clone(health))),
     ];
     // The objects are known before anything is decided. Without the permission for a kind they stay
     // unknown, and each instance reports it.

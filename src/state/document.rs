@@ -1,11 +1,14 @@
 //! The last good document of every instance, and what Kubernetes would keep in its metadata.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{FromRow, Row as _, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{State, StateError, from_millis, now};
+use crate::api::RestoreStatus;
 
 /// An instance that was accepted once, with its last good document.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +35,16 @@ pub struct KnownDocument {
     pub deleted_at: Option<Timestamp>,
     /// Time at which its workload was gone as well.
     pub released_at: Option<Timestamp>,
+    /// The newest restore of its data, as in its status.
+    pub restore: Option<RestoreStatus>,
 }
+
+/// Query for all rows.
+const ALL: &str = "SELECT documents.*, json_extract(statuses.status, '$.restore') AS restore
+    FROM documents LEFT JOIN statuses ON statuses.uid = documents.uid ORDER BY namespace, name";
+/// Query for the row of one instance.
+const ONE: &str = "SELECT documents.*, json_extract(statuses.status, '$.restore') AS restore
+    FROM documents LEFT JOIN statuses ON statuses.uid = documents.uid WHERE namespace = ? AND name = ?";
 
 struct Row {
     namespace: String,
@@ -46,6 +58,7 @@ struct Row {
     created_at: i64,
     deleted_at: Option<i64>,
     released_at: Option<i64>,
+    restore: Option<String>,
 }
 
 impl FromRow<'_, SqliteRow> for Row {
@@ -62,6 +75,7 @@ impl FromRow<'_, SqliteRow> for Row {
             created_at: row.try_get("created_at")?,
             deleted_at: row.try_get("deleted_at")?,
             released_at: row.try_get("released_at")?,
+            restore: row.try_get("restore")?,
         })
     }
 }
@@ -88,6 +102,7 @@ impl KnownDocument {
                 created_at: now(),
                 deleted_at: None,
                 released_at: None,
+                restore: None,
             };
         };
         next.generation += i64::from(next.document.get("spec") != document.get("spec"));
@@ -95,6 +110,16 @@ impl KnownDocument {
         next.file = file.map(str::to_owned);
         (next.problem, next.deleted_at, next.released_at) = (None, None, None);
         next
+    }
+
+    /// Returns the document with what the rules about its changes ask of its status.
+    pub(crate) fn as_former(&self) -> Cow<'_, Value> {
+        let Some(restore) = self.restore.as_ref().filter(|_| !self.document["spec"]["restoreFrom"].is_null()) else {
+            return Cow::Borrowed(&self.document);
+        };
+        let mut former = self.document.clone();
+        former["status"] = json!({"restore": restore});
+        Cow::Owned(former)
     }
 
     /// Returns the row after its newest document proved invalid.
@@ -115,10 +140,8 @@ impl KnownDocument {
 impl State {
     /// Returns all known documents, released ones too, by namespace and name.
     pub async fn documents(&self) -> Result<Vec<KnownDocument>, StateError> {
-        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM documents ORDER BY namespace, name")
-            .fetch_all(&self.inner.readers)
-            .await
-            .map_err(|source| self.failed(source))?;
+        let rows: Vec<Row> =
+            sqlx::query_as(ALL).fetch_all(&self.inner.readers).await.map_err(|source| self.failed(source))?;
         rows.into_iter().map(|row| self.known(row)).collect()
     }
 
@@ -177,12 +200,8 @@ impl State {
     ) -> Result<KnownDocument, StateError> {
         let failed = |source| self.failed(source);
         let mut transaction = self.inner.writer.begin().await.map_err(failed)?;
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM documents WHERE namespace = ? AND name = ?")
-            .bind(namespace)
-            .bind(name)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        let row: Option<Row> =
+            sqlx::query_as(ONE).bind(namespace).bind(name).fetch_optional(&mut *transaction).await.map_err(failed)?;
         let standing = row.map(|row| self.known(row)).transpose()?;
         let Some(mut next) = change(standing.clone()) else {
             return Err(StateError::UnknownInstance { namespace: namespace.to_owned(), name: name.to_owned() });
@@ -196,8 +215,11 @@ impl State {
     }
 
     fn known(&self, row: Row) -> Result<KnownDocument, StateError> {
-        let document = serde_json::from_str(&row.document)
-            .map_err(|source| self.unreadable(format!("a document of {}/{}", row.namespace, row.name), source))?;
+        let unreadable =
+            |part: &str, source| self.unreadable(format!("a {part} of {}/{}", row.namespace, row.name), source);
+        let document = serde_json::from_str(&row.document).map_err(|source| unreadable("document", source))?;
+        let restore = row.restore.as_deref().map(serde_json::from_str).transpose();
+        let restore = restore.map_err(|source| unreadable("status", source))?;
         Ok(KnownDocument {
             namespace: row.namespace,
             name: row.name,
@@ -210,6 +232,7 @@ impl State {
             created_at: from_millis(row.created_at),
             deleted_at: row.deleted_at.map(from_millis),
             released_at: row.released_at.map(from_millis),
+            restore,
         })
     }
 }

@@ -98,6 +98,25 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     ("{backup: {timeZone: '+02:00'}}", "backup.timeZone must be an IANA name such as Europe/Warsaw"),
     (
+        "{restoreFrom: {backup: 20261130-020000-1f2e3d, file: a.tar}}",
+        "a restore takes at most one of backup, time and file",
+    ),
+    (
+        "{restoreFrom: {instance: brightlabs}}",
+        "the backups volume of another instance cannot be read; name a destination that both instances have",
+    ),
+    (
+        "{restoreFrom: {destination: s3, instance: brightlabs, file: a.tar}}",
+        "a file is named by its path below the destination, whatever instance it is of: remove instance",
+    ),
+    ("{restoreFrom: {destination: s3, instance: Bright}}", "instance must be the name of a MaiInstance"),
+    ("{restoreFrom: {backup: newest}}", "backup must be the id of a backup such as 20261130-020000-1f2e3d"),
+    ("{restoreFrom: {file: ../a.tar}}", "file must be a path below the destination, without .."),
+    (
+        "{restoreFrom: {destination: s3}, backup: {}}",
+        "restoreFrom.destination must be the name of one of backup.destinations, or backups, the backups volume",
+    ),
+    (
         "{expose: {host: a.example.com, ingress: {}, gateway: {name: g}}}",
         "expose.ingress and expose.gateway exclude each other: keep the one your cluster has",
     ),

@@ -276,6 +276,13 @@ pub const FIELDS: &[Field] = &[
     ),
     all("spec.backup.encryption.identitySecretRef.key", KEY_OF_SECRET),
     pending("spec.backup.drill", NO_DRILL),
+    pending("spec.restoreFrom.destination", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.instance", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.backup", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.time", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.file", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.identitySecretRef.name", NO_NEW_FROM_BACKUP),
+    pending("spec.restoreFrom.identitySecretRef.key", NO_NEW_FROM_BACKUP),
     pending(
         "spec.upgrade.backupFirst",
         Refusal {
@@ -375,6 +382,10 @@ const NO_KEYS: Refusal = Refusal {
 const NO_DRILL: Refusal = Refusal {
     cause: "no instance is started from a backup",
     remedy: "remove it; each backup is read back, unpacked and checked",
+};
+const NO_NEW_FROM_BACKUP: Refusal = Refusal {
+    cause: "no new instance is made from a backup",
+    remedy: "remove it, and bring the data back when the instance has started",
 };
 const JOB_ON_ANY_NODE: Refusal = Refusal {
     cause: "a backup job may run on any node, and this is a directory of one",

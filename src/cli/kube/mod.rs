@@ -9,6 +9,7 @@ mod operator_log;
 mod plan;
 mod redact;
 mod report;
+mod request;
 mod restart;
 mod restore;
 mod status;
@@ -82,8 +83,7 @@ enum Verb {
     Restart(restart::Args),
     /// Make a backup of an instance now, and wait until it is verified
     Backup(backup::Args),
-    /// Bring data back from a backup; in a cluster that is done by hand
-    #[command(hide = true)]
+    /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
     /// Gather what helps to find out what is wrong into one archive, without secrets
     Report(report::Args),
@@ -119,7 +119,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
-        Verb::Restore(args) => restore::run(&args),
+        Verb::Restore(args) => run_verb(&connection, async |cluster| restore::run(&cluster, &args).await),
         Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),
         Verb::Complete(words) => complete::run(&words),
     }

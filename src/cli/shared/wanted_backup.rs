@@ -16,17 +16,23 @@ pub(in crate::cli) fn parse_wanted(text: &str, instance: &MaiInstance) -> anyhow
     if let Ok(id) = text.parse() {
         return Ok(Wanted::Id(id));
     }
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(Wanted::At(time));
-    }
-    let time: DateTime = text.parse().with_context(|| {
+    let zone = instance.spec.backup.as_ref().map_or("UTC", |backup| &backup.time_zone);
+    let time = parse_time(text, zone).with_context(|| {
         format!(
             "{text:?} is neither `latest` nor the id of a backup, a time such as 2026-11-30T02:00 or an archive in a file; `mai backups` lists ids and times"
         )
     })?;
-    let zone = instance.spec.backup.as_ref().map_or("UTC", |backup| &backup.time_zone);
+    Ok(Wanted::At(time))
+}
+
+/// Parses a time. One without an offset is in this zone.
+pub(in crate::cli) fn parse_time(text: &str, zone: &str) -> anyhow::Result<Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let time: DateTime = text.parse().with_context(|| format!("{text:?} is no time such as 2026-11-30T02:00"))?;
     let zone = TimeZone::get(zone).with_context(|| format!("time zone {zone} is unknown"))?;
-    Ok(Wanted::At(zone.to_zoned(time).with_context(|| format!("{text} is no time there"))?.timestamp()))
+    Ok(zone.to_zoned(time).with_context(|| format!("{text} is no time there"))?.timestamp())
 }
 
 #[cfg(test)]

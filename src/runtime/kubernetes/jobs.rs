@@ -41,7 +41,11 @@ impl KubernetesRuntime {
             }),
             None => None,
         };
-        ObservedJobs { current, request: self.requests.oldest(id), restore_request: None }
+        ObservedJobs {
+            current,
+            request: self.backup_requests.job(id),
+            restore_request: self.restore_requests.restore(id),
+        }
     }
 
     async fn job_state(&self, id: &InstanceId, job: &LiveObject, objects: &[LiveObject]) -> JobState {
@@ -86,7 +90,7 @@ impl KubernetesRuntime {
             self.remove_left_overs(id, &objects).await?;
             self.create(id, wanted).await?;
         }
-        self.requests.set_running(id, &wanted.name).await;
+        self.backup_requests.set_running(id, &wanted.name).await;
         Ok(())
     }
 
@@ -186,7 +190,7 @@ impl KubernetesRuntime {
     /// Answers the request for a job and removes the job and its objects. Does nothing when there is
     /// neither.
     pub(super) async fn finish(&self, id: &InstanceId, name: &str, outcome: &Outcome) -> Result<(), RuntimeError> {
-        self.requests.answer(id, name, outcome).await?;
+        self.backup_requests.end(id, name, outcome).await?;
         self.remove_objects(id, name, &self.job_objects(id)).await
     }
 

@@ -8,10 +8,11 @@
 //! labels of the Deployment. The objects come from one watch for each kind (`watches`), so an
 //! observation costs no request.
 //!
-//! Jobs (`jobs`) have objects of their own (`job`), a state (`job_state`) and requests of people
-//! (`requests`).
+//! Jobs (`jobs`) have objects of their own (`job`) and a state (`job_state`). People ask for them by
+//! objects (`requests`), of a kind for backups and one for restores.
 
 mod apply;
+mod backup_requests;
 mod children;
 mod claim;
 mod compare;
@@ -33,6 +34,7 @@ mod remove;
 #[cfg(test)]
 mod rendered;
 mod requests;
+mod restore_requests;
 mod retained_template;
 mod rollback;
 mod scheduling;
@@ -55,7 +57,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::changes::Changes;
 use super::{Apply, Observe, RuntimeError, required};
-use crate::api::RestoreStatus;
+use crate::api::{MaiBackup, MaiRestore, RestoreStatus};
 use crate::cluster::watch_config;
 use mai_contract::job::Outcome;
 
@@ -64,8 +66,8 @@ use apply::DeploymentMode;
 use claim::Refusals;
 pub(crate) use kind::Kind;
 pub use platform::PLATFORM;
-pub use requests::OpenRequest;
 use requests::Requests;
+pub use requests::{OpenRequest, RequestedWork};
 use version::ServerVersions;
 pub use watches::OnWatchError;
 use watches::Watches;
@@ -127,7 +129,8 @@ pub struct KubernetesRuntime {
     ingress_namespaces: BTreeSet<String>,
     operator_place: OperatorPlace,
     serves_routes: Arc<AtomicBool>,
-    requests: Arc<Requests>,
+    backup_requests: Arc<Requests<MaiBackup>>,
+    restore_requests: Arc<Requests<MaiRestore>>,
     helper_image: Option<String>,
     versions: Option<Arc<ServerVersions>>,
     warnings: UnboundedSender<WarningEvent>,
@@ -146,7 +149,10 @@ impl KubernetesRuntime {
         let served = discover_routes(&client).await;
         let kinds: Vec<Kind> = Kind::WATCHED.into_iter().filter(|kind| served || !kind.is_optional()).collect();
         let config = watch_config(&client).await;
-        let requests = Requests::start(&client, config.clone(), &namespaces, Arc::clone(&changes), &on_watch_error);
+        let backup_requests =
+            Requests::start(&client, config.clone(), &namespaces, Arc::clone(&changes), &on_watch_error);
+        let restore_requests =
+            Requests::start(&client, config.clone(), &namespaces, Arc::clone(&changes), &on_watch_error);
         let watches = Watches::start(&client, config, &kinds, &namespaces, Arc::clone(&changes), &on_watch_error);
         let serves_routes = Arc::new(AtomicBool::new(served));
         if !served {
@@ -168,7 +174,8 @@ impl KubernetesRuntime {
             ingress_namespaces: options.ingress_namespaces,
             operator_place: options.operator_place,
             serves_routes,
-            requests,
+            backup_requests,
+            restore_requests,
             helper_image: options.helper_image,
             warnings: options.warnings,
             refusals: Mutex::default(),
@@ -187,14 +194,23 @@ impl KubernetesRuntime {
         self.watches.all_listed().await;
     }
 
-    /// Returns the requests for jobs that have no answer.
+    /// Returns the requests for backups and restores that have no answer.
     pub fn open_requests(&self) -> Vec<OpenRequest> {
-        self.requests.open()
+        self.backup_requests.open().into_iter().chain(self.restore_requests.open()).collect()
     }
 
     /// Shows in a request why it cannot be started until a person acts.
     pub async fn set_stalled(&self, request: &OpenRequest, reason: &str, message: String) {
-        self.requests.set_stalled(request, reason, message).await;
+        let key = (request.namespace.clone(), request.name.clone());
+        match request.work {
+            RequestedWork::Backup => self.backup_requests.set_stalled(&key, reason, message).await,
+            RequestedWork::Restore => self.restore_requests.set_stalled(&key, reason, message).await,
+        }
+    }
+
+    /// Shows in the request for a restore how far it is, or that it has ended.
+    pub async fn show_restore(&self, id: &InstanceId, restore: &RestoreStatus) {
+        self.restore_requests.show(id, restore).await;
     }
 
     /// Returns whether the cluster serves HTTPRoutes.
@@ -247,9 +263,8 @@ impl Apply for KubernetesRuntime {
         self.finish(id, name, outcome).await
     }
 
-    /// Nobody can ask for one in a cluster yet.
-    async fn answer_restore(&self, _: &InstanceId, _: &RestoreStatus) -> Result<(), RuntimeError> {
-        Ok(())
+    async fn answer_restore(&self, id: &InstanceId, end: &RestoreStatus) -> Result<(), RuntimeError> {
+        self.restore_requests.end(id, end).await
     }
 
     fn changes(&self) -> BoxStream<'static, InstanceId> {

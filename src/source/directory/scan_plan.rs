@@ -176,7 +176,8 @@ impl<'a> Planning<'a> {
         // What a released instance left behind counts only when its data was kept.
         let stood = self.known.get(key).filter(|row| row.released_at.is_none() || keeps_data(&row.document));
         let file = seen.file.display().to_string();
-        match accept(seen.value, stood.map(|row| &row.document), Some(self.platform)) {
+        let former = stood.map(KnownDocument::as_former);
+        match accept(seen.value, former.as_deref(), Some(self.platform)) {
             Ok(mut full) => {
                 if let Some(row) = stood {
                     keep_former_locale(&row.document, &mut full);

@@ -149,6 +149,9 @@ impl Follower {
     async fn take_up(&mut self) -> Result<(), StateError> {
         // Secrets first: who acts on a document finds those it refers to.
         let secret_problems = self.secrets.update(&self.tree);
+        for row in self.known.values_mut().filter(|row| !row.document["spec"]["restoreFrom"].is_null()) {
+            row.restore = self.state.status(&row.uid).await?.and_then(|status| status.restore);
+        }
         let plan = plan(&self.root, &self.known, &self.tree, &self.missing, self.platform, Instant::now());
         for (key, document, file) in plan.accept {
             let row = self.state.accept(&key.0, &key.1, &document, Some(&file)).await?;

@@ -30,6 +30,7 @@ fn row(root: &Path, name: &str, file: &str) -> (Key, KnownDocument) {
         created_at: Timestamp::UNIX_EPOCH,
         deleted_at: None,
         released_at: None,
+        restore: None,
     };
     (("default".to_owned(), name.to_owned()), row)
 }
