@@ -8,6 +8,8 @@ pub enum ExitCode {
     Failure = 1,
     /// A setting is wrong.
     Configuration = 2,
+    /// A newer version of the server wrote the data. Nothing in it was changed.
+    DataTooNew = 65,
     /// The data directory cannot be written.
     DataNotWritable = 73,
     /// Another server holds the data directory.
@@ -17,8 +19,8 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    const ALL: [Self; 5] =
-        [Self::Failure, Self::Configuration, Self::DataNotWritable, Self::DataInUse, Self::PortTaken];
+    const ALL: [Self; 6] =
+        [Self::Failure, Self::Configuration, Self::DataTooNew, Self::DataNotWritable, Self::DataInUse, Self::PortTaken];
 
     /// The number.
     pub const fn code(self) -> u8 {
