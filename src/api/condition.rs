@@ -61,7 +61,6 @@ pub enum Reason {
     NotAccepted,
     DataNotWritable,
     DataInUse,
-    DataTooNew,
     InvalidDocument,
     Valid,
     UnsupportedByRuntime,

@@ -78,13 +78,13 @@ async fn read_entry(
     id: BackupId,
 ) -> Result<Option<Result<CatalogEntry, String>>, StoreError> {
     let is_there = |name: &str| objects.iter().any(|object| object.name == name);
-    let name = ObjectKind::Summary.name(&id);
-    let Some(summary) = read_object::<Summary>(store, &name).await? else { return Ok(None) };
-    let summary = match summary.and_then(|summary| check(summary, &id)) {
+    let Some(summary) = read_summary(store, &id).await? else { return Ok(None) };
+    let summary = match summary {
         Ok(summary) => summary,
-        Err(problem) => return Ok(Some(Err(format!("{name} cannot be used: {problem}")))),
+        Err(problem) => return Ok(Some(Err(problem))),
     };
     if !is_there(&summary.archive.name) {
+        let name = ObjectKind::Summary.name(&id);
         return Ok(Some(Err(format!("{name} is there, and its archive {} is not", summary.archive.name))));
     }
     let name = ObjectKind::Verification.name(&id);
@@ -95,6 +95,17 @@ async fn read_entry(
     // One that cannot be read counts as none: the backup is to be verified again.
     let verification = verification.and_then(Result::ok).filter(|verification| verification.id == id);
     Ok(Some(Ok(CatalogEntry { summary, verification })))
+}
+
+/// Returns the summary of a backup, or its problem as a sentence; None where there is none.
+pub(crate) async fn read_summary(
+    store: &OpenStore,
+    id: &BackupId,
+) -> Result<Option<Result<Summary, String>>, StoreError> {
+    let name = ObjectKind::Summary.name(id);
+    let Some(summary) = read_object::<Summary>(store, &name).await? else { return Ok(None) };
+    let checked = summary.and_then(|summary| check(summary, id));
+    Ok(Some(checked.map_err(|problem| format!("{name} cannot be used: {problem}"))))
 }
 
 fn check(summary: Summary, id: &BackupId) -> Result<Summary, String> {

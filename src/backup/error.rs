@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mai_contract::job::BackupId;
+
 use crate::SecretError;
 use crate::store::StoreError;
 
@@ -141,6 +143,40 @@ pub enum BackupError {
         /// Public keys that the archive is encrypted to, where they are known.
         recipients: String,
     },
+    /// A destination does not have the backup that was asked for.
+    #[error("destination {destination} has no {wanted} of {instance}; {there}")]
+    NoSuchBackup {
+        /// Name of the destination.
+        destination: String,
+        /// The choice, such as "verified backup".
+        wanted: String,
+        /// Namespace and name of the instance.
+        instance: String,
+        /// The backups that are there, as the rest of a sentence.
+        there: String,
+    },
+    /// A backup is one of another instance than the one that was named.
+    #[error(
+        "backup {id} in destination {destination} is one of {found}, not of {instance}; name that instance as its origin, or restore the archive by its path"
+    )]
+    OtherInstance {
+        /// The backup.
+        id: BackupId,
+        /// Name of the destination.
+        destination: String,
+        /// Namespace and name of its instance.
+        found: String,
+        /// Namespace and name that were named.
+        instance: String,
+    },
+    /// The path of an archive leads nowhere below a destination.
+    #[error(
+        "{path:?} is no path of an archive below a destination; give one without a leading /, and without .., such as open-webui/data.tar.gz"
+    )]
+    ArchivePath {
+        /// The path.
+        path: String,
+    },
     /// A restored directory cannot take the place of the data.
     #[error(
         "{path} {cause}, so restored data cannot take its place in one step; nothing was changed; restore by hand as docs/restore-by-hand.md says"
@@ -150,6 +186,82 @@ pub enum BackupError {
         path: PathBuf,
         /// The cause, as the rest of a sentence.
         cause: String,
+    },
+    /// Restored data cannot take the place of the data, which would take more along than itself.
+    #[error("{path} {cause}, so its data cannot be exchanged for restored data; {remedy}; nothing was changed")]
+    NotExchangeable {
+        /// The data directory.
+        path: PathBuf,
+        /// The cause, as the rest of a sentence.
+        cause: String,
+        /// The correction.
+        remedy: &'static str,
+    },
+    /// A server has the data open.
+    #[error("data directory {path} is in use by another process ({holder}); stop its server first")]
+    DataInUse {
+        /// The data directory.
+        path: PathBuf,
+        /// The other process.
+        holder: String,
+    },
+    /// The data is being exchanged for restored data.
+    #[error("data directory {path} is half replaced by restore {id}; finish that one or take it back first")]
+    SwapUnfinished {
+        /// The data directory.
+        path: PathBuf,
+        /// The restore.
+        id: BackupId,
+    },
+    /// A restore has no data to exchange.
+    #[error("restore {id} {cause}; restore the backup again")]
+    NothingToSwap {
+        /// The restore.
+        id: BackupId,
+        /// The cause, as the rest of a sentence.
+        cause: &'static str,
+    },
+    /// The id of a restore was used already.
+    #[error("restore {id} has replaced data already; give another restore another id")]
+    RestoredAlready {
+        /// The restore.
+        id: BackupId,
+    },
+    /// The data of a later restore is the present data.
+    #[error(
+        "restore {id} cannot be taken back, since {later} came after it; take that one back first, or discard what it keeps"
+    )]
+    LaterRestore {
+        /// The restore.
+        id: BackupId,
+        /// The one after it.
+        later: BackupId,
+    },
+    /// An entry that is to be moved has one of its name in the way.
+    #[error(
+        "{path} is in the way: something else made it while the data was being replaced; move it away and repeat the step"
+    )]
+    InTheWay {
+        /// The entry.
+        path: PathBuf,
+    },
+    /// The exchange failed and was undone.
+    #[error("{source}; the data is what it was before")]
+    NotSwapped {
+        /// The failure.
+        source: Box<BackupError>,
+    },
+    /// The exchange failed and could not be undone.
+    #[error(
+        "{source}; the former data could not be put back: {second}; data directory {path} is half replaced, so no server is started on it: correct the cause and repeat the step, or take the restore back"
+    )]
+    HalfSwapped {
+        /// The data directory.
+        path: PathBuf,
+        /// The failure.
+        source: Box<BackupError>,
+        /// The failure to undo it.
+        second: Box<BackupError>,
     },
     /// No destination has the backup.
     #[error("no destination took the backup: {0}")]

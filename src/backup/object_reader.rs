@@ -22,7 +22,14 @@ pub(crate) async fn read_object<T: Send + 'static>(
     object: &str,
     work: impl FnOnce(ObjectReader) -> Result<T, BackupError> + Send + 'static,
 ) -> Result<T, BackupError> {
-    let stream = store.read(object).await?;
+    read_stream(store.read(object).await?, work).await
+}
+
+/// Runs `work` on the content of a stream, on a thread where it may block.
+pub(crate) async fn read_stream<T: Send + 'static>(
+    stream: ObjectStream,
+    work: impl FnOnce(ObjectReader) -> Result<T, BackupError> + Send + 'static,
+) -> Result<T, BackupError> {
     let reader = ObjectReader { stream, chunk: Bytes::new(), runtime: Handle::current() };
     blocking(move || work(reader)).await
 }

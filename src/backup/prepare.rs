@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use mai_contract::job::{BackupOrder, Step, Store};
 use rustix::fs::OFlags;
 
+use crate::exchange::unfinished;
 use crate::free_space::check_free_space;
 use crate::manifest::DatabaseInfo;
 use crate::sidecars::{SIDECARS, hostile_sidecar, sidecars};
@@ -60,6 +61,14 @@ struct Database {
     is_essential: bool,
 }
 
+/// Fails while a restore has replaced only a part of the data.
+fn expect_whole(data: &Path) -> Result<(), BackupError> {
+    match unfinished(data)? {
+        Some((_, id)) => Err(BackupError::SwapUnfinished { path: data.to_owned(), id }),
+        None => Ok(()),
+    }
+}
+
 impl Prepared {
     /// Copies the databases and lists the data. `verifiable` is false where nobody will be able to
     /// read the archive back, so that its databases have to be checked here.
@@ -69,6 +78,7 @@ impl Prepared {
         verifiable: bool,
         progress: &Progress,
     ) -> Result<Self, BackupError> {
+        expect_whole(&places.data)?;
         let tree = Tree::open(&places.data)?;
         let backups = identity(&places.backups).map_err(BackupError::io("read", &places.backups))?;
         let listing = tree.list(Some(backups))?;
@@ -90,6 +100,7 @@ impl Prepared {
             prepared.copy(database, verifiable, progress)?;
         }
         prepared.listing = prepared.tree.list(Some(backups))?;
+        expect_whole(&places.data)?;
         for database in self::databases(&prepared.tree, &prepared.listing)? {
             // Made in the meantime.
             if !prepared.snapshots.contains_key(&database.path) && !prepared.no_databases.contains_key(&database.path) {

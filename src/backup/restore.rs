@@ -16,7 +16,7 @@ use crate::manifest::Manifest;
 use crate::object_reader::{blocking, read_object};
 use crate::store::OpenStore;
 use crate::summary::{Extent, ObjectKind, Summary};
-use crate::unpack::{NewDirectory, data_root};
+use crate::unpack::{Counts, NewDirectory, data_root};
 use crate::{BackupError, Progress};
 
 /// Longest summary, in bytes.
@@ -61,8 +61,8 @@ pub struct Unpacked {
     /// The manifest that all of it was compared with; None where the archive has none, so that only
     /// its databases could be checked.
     pub manifest: Option<Manifest>,
-    /// Number of databases that were checked.
-    pub databases: usize,
+    /// Counts of it.
+    pub counts: Counts,
 }
 
 /// Opens a file as an archive: a backup of mai, with its summary beside it or without, or a data
@@ -86,19 +86,23 @@ pub async fn open_file(
         }
         progress.begin(Step::Verify, metadata.len());
         let file = File::open(&path).map_err(BackupError::io("read", &path))?;
-        let request = Request {
-            summary: None,
-            identity: identity.as_ref(),
-            max_data_bytes: u64::MAX,
-            layout: Layout::Unknown,
-            progress: &progress,
-        };
-        match request.read(file, &mut Nowhere)? {
-            Reading::Survey(survey) => Ok(ArchiveFile { path, summary: None, survey }),
-            _ => Err(BackupError::MissingIdentity { recipients: String::new() }),
-        }
+        let survey = survey(file, identity.as_ref(), &progress)?;
+        Ok(ArchiveFile { path, summary: None, survey })
     })
     .await
+}
+
+/// Lists the members of an archive without a summary, whose size and kind nothing else tells.
+pub(crate) fn survey(
+    archive: impl io::Read,
+    identity: Option<&Identity>,
+    progress: &Progress,
+) -> Result<Survey, BackupError> {
+    let request = Request { summary: None, identity, max_data_bytes: u64::MAX, layout: Layout::Unknown, progress };
+    match request.read(archive, &mut Nowhere)? {
+        Reading::Survey(survey) => Ok(survey),
+        _ => Err(BackupError::MissingIdentity { recipients: String::new() }),
+    }
 }
 
 /// Returns the summary of the archive in `path`, if there is one beside it.
@@ -157,7 +161,7 @@ impl ArchiveFile {
             let failed = BackupError::io("read", &archive.path);
             let file = File::open(&archive.path).map_err(&failed)?;
             let bytes = file.metadata().map_err(&failed)?.len();
-            progress.begin(Step::Verify, bytes);
+            progress.begin(Step::Unpack, bytes);
             let request = Request {
                 summary: archive.summary.as_ref(),
                 identity: identity.as_ref(),
@@ -182,7 +186,7 @@ pub async fn unpack_stored(
     progress: &Progress,
 ) -> Result<Unpacked, BackupError> {
     expect_identity(summary, identity)?;
-    progress.begin(Step::Verify, summary.archive.bytes);
+    progress.begin(Step::Unpack, summary.archive.bytes);
     let name = summary.archive.name.clone();
     let (summary, identity, into, progress) = (summary.clone(), identity.cloned(), into.to_owned(), progress.clone());
     read_object(store, &name, move |archive| {
@@ -198,7 +202,8 @@ pub async fn unpack_stored(
     .await
 }
 
-fn unpack(
+/// Unpacks an archive into the new directory `into`.
+pub(crate) fn unpack(
     request: &Request<'_>,
     archive: impl io::Read,
     into: &Path,
@@ -215,17 +220,17 @@ fn unpack(
             return Err(BackupError::MissingIdentity { recipients: String::new() });
         }
     };
-    let databases = directory.finish(owner)?;
+    let counts = directory.finish(owner)?;
     if is_plain {
         promote_data_root(into)?;
-        if databases == 0 {
+        if counts.databases == 0 {
             // Nothing in it could be checked, and no server of ours or Open WebUI is without one.
             let _ = std::fs::remove_dir_all(into);
             let what = "the archive cannot be used: it is no backup of mai, and there is no database in it".to_owned();
             return Err(BackupError::Unverified { what });
         }
     }
-    Ok(Unpacked { manifest, databases })
+    Ok(Unpacked { manifest, counts })
 }
 
 /// Moves the data up where an archive has it in a directory of its own.

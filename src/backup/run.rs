@@ -3,6 +3,9 @@
 use mai_contract::job::{BackupReport, MAX_OUTCOME_BYTES, Message, Order, Outcome, StoreResult};
 
 use crate::create::create;
+use crate::exchange::swap;
+use crate::object_reader::blocking;
+use crate::restore_order::restore;
 use crate::{Places, Progress};
 
 /// Lengths that sentences of an outcome are shortened to, one after the other, until it fits.
@@ -15,7 +18,18 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome
             Ok(report) => Outcome::Backup(report),
             Err(error) => Outcome::Failed { message: error.to_string() },
         }),
-        Order::Restore(_) | Order::Swap(_) | Order::Drill(_) => Outcome::of_other_work(),
+        Order::Restore(order) => fit(match restore(order, places, progress).await {
+            Ok(report) => Outcome::Restored(report),
+            Err(error) => Outcome::Failed { message: error.to_string() },
+        }),
+        Order::Swap(order) => {
+            let (order, places, progress) = (order.clone(), places.clone(), progress.clone());
+            fit(match blocking(move || swap(&order, &places, &progress)).await {
+                Ok(()) => Outcome::Swapped,
+                Err(error) => Outcome::Failed { message: error.to_string() },
+            })
+        }
+        Order::Drill(_) => Outcome::of_other_work(),
     }
 }
 

@@ -197,11 +197,7 @@ pub fn leftovers(data: &Path, infix: &str) -> io::Result<Vec<PathBuf>> {
 /// Fails unless a directory beside `data` can take its place: `data` is no mount point and holds
 /// none, and its file system can exchange two directories.
 pub fn expect_swappable(data: &Path) -> Result<(), BackupError> {
-    let mounts =
-        std::fs::read_to_string("/proc/self/mountinfo").map_err(BackupError::io("read", Path::new("/proc")))?;
-    let mount_points =
-        mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(|path| PathBuf::from(unescape(path)));
-    for mount_point in mount_points {
+    for mount_point in mount_points()? {
         if mount_point == data {
             return refuse(data, "is a mount point of its own");
         }
@@ -227,6 +223,14 @@ pub fn expect_swappable(data: &Path) -> Result<(), BackupError> {
 
 fn refuse(data: &Path, cause: &str) -> Result<(), BackupError> {
     Err(BackupError::NotSwappable { path: data.to_owned(), cause: cause.to_owned() })
+}
+
+/// Returns where file systems are mounted, as this process sees them.
+pub(crate) fn mount_points() -> Result<Vec<PathBuf>, BackupError> {
+    let path = Path::new("/proc/self/mountinfo");
+    let mounts = std::fs::read_to_string(path).map_err(BackupError::io("read", path))?;
+    let paths = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    Ok(paths.map(|path| PathBuf::from(unescape(path))).collect())
 }
 
 /// Returns the path that a line of mountinfo has: spaces and the like are octal there.

@@ -1,5 +1,10 @@
 //! Backups from end to end, into directories.
 
+#[path = "restore_order_tests.rs"]
+mod restore_orders;
+#[path = "source_tests.rs"]
+mod sources;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;

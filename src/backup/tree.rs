@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use mai_contract::restores;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
@@ -138,7 +139,7 @@ impl Tree {
         openat(&self.directory, ".", flags, Mode::empty())
     }
 
-    /// Lists all entries except the directory `without`. What cannot be listed is an exception; only
+    /// Lists all entries except what restores keep and the directory `without`. What cannot be listed is an exception; only
     /// the top itself has to be readable.
     pub(crate) fn list(&self, without: Option<FileId>) -> Result<Listing, BackupError> {
         let mut listing = Listing::default();
@@ -173,6 +174,9 @@ impl Tree {
         names.sort_unstable();
         let mut directories = Vec::new();
         for name in names {
+            if path.as_os_str().is_empty() && name.to_bytes() == restores::DIRECTORY.as_bytes() {
+                continue;
+            }
             let path = path.join(std::ffi::OsStr::from_bytes(name.to_bytes()));
             let mut leave_out = |cause| listing.exceptions.push(exception(&path, cause));
             let stat = match statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use mai_contract::files::LOCK;
+use mai_contract::restores;
 use mai_ownership::chown_tree;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
@@ -19,6 +20,7 @@ use rustix::process::{getegid, geteuid};
 use crate::BackupError;
 use crate::archive_reader::{DatabaseCheck, NewFile, Sink};
 use crate::database_check::{check_database, recover};
+use crate::members::Named;
 
 /// A new directory that an archive is unpacked into. Removed again unless it is finished.
 pub(crate) struct NewDirectory {
@@ -32,8 +34,25 @@ pub(crate) struct NewDirectory {
     /// Databases are as a server left them, and are checked at the end.
     plain: bool,
     databases: Vec<PathBuf>,
+    unpacked: Counts,
     is_finished: bool,
 }
+
+/// Counts of unpacked data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Number of files.
+    pub files: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Number of databases among them, each of which was checked.
+    pub databases: u64,
+}
+
+/// Names at the top of a data directory that belong to the place and not to the data.
+const OF_THE_PLACE: [&str; 2] = [LOCK, restores::DIRECTORY];
+/// Names of a data directory that `tar` packs from the outside.
+const ROOTS: [&str; 2] = ["data", "_data"];
 
 impl NewDirectory {
     /// Makes the directory. `plain` tells that databases in the archive are as a server left them.
@@ -49,13 +68,14 @@ impl NewDirectory {
             current: None,
             plain,
             databases: Vec::new(),
+            unpacked: Counts::default(),
             is_finished: false,
         })
     }
 
     /// Checks databases that were not checked yet, sets the permissions of directories, gives
-    /// everything to `owner` and waits until it is on the disk. Returns the number of databases.
-    pub(crate) fn finish(mut self, owner: (u32, u32)) -> Result<usize, BackupError> {
+    /// everything to `owner` and waits until it is on the disk. Returns what is in it.
+    pub(crate) fn finish(mut self, owner: (u32, u32)) -> Result<Counts, BackupError> {
         self.parent = None;
         if self.plain {
             self.recover_databases()?;
@@ -72,7 +92,22 @@ impl NewDirectory {
         }
         syncfs(&self.top).map_err(self.failed("written", Path::new("")))?;
         self.is_finished = true;
-        Ok(self.databases.len())
+        Ok(self.unpacked)
+    }
+
+    /// Returns whether an entry belongs to the place that it was packed from and is left out. A
+    /// backup of mai has none of those; one that does is refused.
+    fn is_of_the_place(&self, path: &Path) -> Result<bool, BackupError> {
+        let mut names = path.components().map(Component::as_os_str).peekable();
+        if self.plain {
+            let _ = names.next_if(|first| ROOTS.iter().any(|root| first == root));
+        }
+        let is_one = names.next().is_some_and(|first| OF_THE_PLACE.iter().any(|name| first == *name));
+        if is_one && !self.plain {
+            let what = format!("the archive cannot be used: {} does not belong into a backup", Named(path));
+            return Err(BackupError::Unverified { what });
+        }
+        Ok(is_one)
     }
 
     fn recover_databases(&self) -> Result<(), BackupError> {
@@ -129,6 +164,9 @@ fn make_directory(parent: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
 
 impl Sink for NewDirectory {
     fn directory(&mut self, path: &Path, mode: u32) -> Result<(), BackupError> {
+        if self.is_of_the_place(path)? {
+            return Ok(());
+        }
         if !path.as_os_str().is_empty() {
             let failed = self.failed("made", path);
             let (parent, name) = self.place(path).map_err(&failed)?;
@@ -139,14 +177,16 @@ impl Sink for NewDirectory {
     }
 
     fn link(&mut self, path: &Path, target: &Path) -> Result<(), BackupError> {
+        if self.is_of_the_place(path)? {
+            return Ok(());
+        }
         let failed = self.failed("made", path);
         let (parent, name) = self.place(path).map_err(&failed)?;
         symlinkat(target, parent, name).map_err(failed)
     }
 
     fn file(&mut self, new: &NewFile<'_>) -> Result<Option<File>, BackupError> {
-        // Left by a server; the next one makes its own.
-        if self.plain && new.path == Path::new(LOCK) {
+        if self.is_of_the_place(new.path)? {
             self.current = None;
             return Ok(None);
         }
@@ -166,9 +206,12 @@ impl Sink for NewDirectory {
         let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let modified = Timespec { tv_sec: new.modified, tv_nsec: 0 };
         futimens(&file, &Timestamps { last_access: unchanged, last_modification: modified }).map_err(&failed)?;
+        self.unpacked.files += 1;
+        self.unpacked.bytes += new.size;
         if !new.is_database {
             return Ok(None);
         }
+        self.unpacked.databases += 1;
         self.databases.push(new.path.to_owned());
         Ok((!self.plain).then(|| check_database(&self.path.join(new.path))))
     }
@@ -186,9 +229,8 @@ impl Drop for NewDirectory {
 /// Returns the directory with the data in an unpacked one: itself, or the only one in it, as `tar`
 /// packs a data directory from the outside.
 pub(crate) fn data_root(unpacked: &Path) -> io::Result<Option<PathBuf>> {
-    const NAMES: [&str; 2] = ["data", "_data"];
     let entries = std::fs::read_dir(unpacked)?.collect::<io::Result<Vec<_>>>()?;
     let [entry] = entries.as_slice() else { return Ok(None) };
-    let is_root = entry.file_type()?.is_dir() && NAMES.iter().any(|name| entry.file_name() == *name);
+    let is_root = entry.file_type()?.is_dir() && ROOTS.iter().any(|name| entry.file_name() == *name);
     Ok(is_root.then(|| entry.path()))
 }

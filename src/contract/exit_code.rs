@@ -8,19 +8,25 @@ pub enum ExitCode {
     Failure = 1,
     /// A setting is wrong.
     Configuration = 2,
-    /// A newer version of the server wrote the data. Nothing in it was changed.
-    DataTooNew = 65,
     /// The data directory cannot be written.
     DataNotWritable = 73,
     /// Another server holds the data directory.
     DataInUse = 75,
+    /// A restore has replaced a part of the data and has to be finished or taken back first.
+    RestoreUnfinished = 79,
     /// Another program listens on the port.
     PortTaken = 98,
 }
 
 impl ExitCode {
-    const ALL: [Self; 6] =
-        [Self::Failure, Self::Configuration, Self::DataTooNew, Self::DataNotWritable, Self::DataInUse, Self::PortTaken];
+    const ALL: [Self; 6] = [
+        Self::Failure,
+        Self::Configuration,
+        Self::DataNotWritable,
+        Self::DataInUse,
+        Self::RestoreUnfinished,
+        Self::PortTaken,
+    ];
 
     /// The number.
     pub const fn code(self) -> u8 {

@@ -6,12 +6,12 @@
 //! `mai job --order FILE --data DIR --backups DIR --secrets DIR` runs one. The directories are those
 //! of the platform, so the same order is valid on each.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use crate::backup_id::{BackupId, InvalidBackupId};
 
 /// Name of the destination that every instance has: its backups volume.
 pub const BACKUPS_VOLUME: &str = "backups";
@@ -29,7 +29,8 @@ pub fn is_secret_name(name: &str) -> bool {
 pub enum Order {
     /// Make a backup, verify it in each destination, and remove what retention no longer keeps.
     Backup(BackupOrder),
-    /// Unpack a backup next to the present data and check it. The present data stays as it is.
+    /// Unpack a backup next to the present data and check it. The present data stays as it is, and
+    /// may be missing.
     Restore(RestoreOrder),
     /// Put unpacked data in the place of the present data, or take that back. The server is stopped.
     Swap(SwapOrder),
@@ -69,7 +70,7 @@ pub enum SwapStep {
     Forward,
     /// The kept data takes its place again; the restored data is removed.
     Back,
-    /// What the restore unpacked or kept is removed; the present data stays.
+    /// The directory of the restore is removed; the present data stays.
     Discard,
 }
 
@@ -139,6 +140,11 @@ impl Order {
         }
     }
 
+    /// Returns whether it makes the data of an instance that has none yet.
+    pub fn makes_data(&self) -> bool {
+        matches!(self, Self::Restore(_))
+    }
+
     /// Returns the places that it reads or writes.
     pub fn destinations(&self) -> &[Destination] {
         match self {
@@ -176,69 +182,6 @@ pub struct BackupOrder {
     pub destinations: Vec<Destination>,
     /// IANA time zone of the days, weeks and months of retention.
     pub time_zone: String,
-}
-
-/// Id of a backup: `YYYYMMDD-HHMMSS-xxxxxx`, the time in UTC and a random part. A DNS label, and
-/// sorted by time.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[serde(try_from = "String", into = "String")]
-pub struct BackupId(String);
-
-/// A text that is no id of a backup.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not the id of a backup, such as 20261130-020000-1f2e3d")]
-pub struct InvalidBackupId(String);
-
-impl BackupId {
-    /// Returns the id of a backup of this moment. `random` makes it differ from another of the same
-    /// second.
-    pub fn new(at: Timestamp, random: u32) -> Self {
-        Self(format!("{}-{:06x}", at.strftime("%Y%m%d-%H%M%S"), random & 0x00ff_ffff))
-    }
-
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for BackupId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for BackupId {
-    type Err = InvalidBackupId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidBackupId> {
-        let shape = text.bytes().map(|byte| match byte {
-            b'0'..=b'9' => b'9',
-            b'a'..=b'f' => b'a',
-            other => other,
-        });
-        let is_date = shape.clone().take(16).eq(*b"99999999-999999-");
-        let is_hex = shape.skip(16).all(|byte| matches!(byte, b'9' | b'a'));
-        if is_date && is_hex && text.len() == 22 {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidBackupId(text.to_owned()))
-        }
-    }
-}
-
-impl TryFrom<String> for BackupId {
-    type Error = InvalidBackupId;
-
-    fn try_from(text: String) -> Result<Self, InvalidBackupId> {
-        text.parse()
-    }
-}
-
-impl From<BackupId> for String {
-    fn from(id: BackupId) -> Self {
-        id.0
-    }
 }
 
 /// The instance of a backup.
@@ -459,7 +402,7 @@ pub struct DrillReport {
     /// Milliseconds from the start of the server to its first answer; absent where none was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_millis: Option<u64>,
-    /// What was checked, as sentences; at most a few.
+    /// The checks, as sentences; at most a few.
     pub checks: Vec<String>,
 }
 
@@ -501,20 +444,6 @@ pub enum StoreResult {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_of_backups_are_sorted_by_time_and_read_back() {
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let early = BackupId::new(at("2026-11-30T02:00:00Z"), 0xffff_ffff);
-        let late = BackupId::new(at("2026-11-30T02:00:01Z"), 1);
-        assert_eq!(early.as_str(), "20261130-020000-ffffff");
-        assert!(early < late);
-        assert_eq!(late.as_str().parse::<BackupId>().unwrap(), late);
-        for text in ["", "20261130-020000", "20261130-020000-1", "20261130-020000-00000g", "../20261130-020000-000001"]
-        {
-            assert!(text.parse::<BackupId>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn messages_survive_the_round_trip_in_one_line() {

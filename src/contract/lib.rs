@@ -7,14 +7,17 @@
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
+//! * [`restores`]: the directory in the data that restores work in.
 //! * [`secrets_file`]: secret settings in a mounted file.
 
+mod backup_id;
 pub mod environment;
 mod exit_code;
 pub mod files;
 pub mod http;
 pub mod job;
 pub mod lock_file;
+pub mod restores;
 pub mod secrets_file;
 
 pub use exit_code::ExitCode;

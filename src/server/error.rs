@@ -34,6 +34,14 @@ pub enum ServeError {
         /// The system's error.
         source: io::Error,
     },
+    /// A restore has replaced a part of the data (exit code 79).
+    #[error("data directory {} is half replaced by a restore, as {} in it says; the reconciler that began it finishes it or takes it back (see `mai status`)", path.display(), mark.display())]
+    RestoreUnfinished {
+        /// The data directory.
+        path: PathBuf,
+        /// The mark of the restore.
+        mark: PathBuf,
+    },
     /// The port is taken (exit code 98, as EADDRINUSE).
     #[error("port {port} on {host} is taken by another program; stop it or set another PORT")]
     PortTaken {
@@ -52,8 +60,7 @@ pub enum ServeError {
         /// The system's error.
         source: io::Error,
     },
-    /// The database can't be opened or brought up to date (exit code 65 where a newer version wrote
-    /// it).
+    /// The database can't be opened or brought up to date.
     #[error("can't open the database in the data directory: {0}")]
     Database(#[from] DatabaseError),
     /// Start-up work failed.
@@ -68,8 +75,8 @@ impl ServeError {
             Self::Configuration(_) => ExitCode::Configuration,
             Self::DataDirectoryInUse { .. } => ExitCode::DataInUse,
             Self::DataDirectoryNotWritable { .. } => ExitCode::DataNotWritable,
+            Self::RestoreUnfinished { .. } => ExitCode::RestoreUnfinished,
             Self::PortTaken { .. } => ExitCode::PortTaken,
-            Self::Database(DatabaseError::NewerVersion { .. }) => ExitCode::DataTooNew,
             Self::Listen { .. } | Self::Database(_) | Self::Start(_) => ExitCode::Failure,
         }
     }

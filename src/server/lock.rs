@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
-use mai_contract::{LockError, LockFile, files};
+use mai_contract::{LockError, LockFile, files, restores};
 use rustix::fs::OFlags;
 
 use super::ServeError;
@@ -17,13 +17,17 @@ pub(super) struct DataDirectoryLock {
 }
 
 impl DataDirectoryLock {
-    /// Creates the directory if needed and locks `.mai.lock` in it.
+    /// Creates the directory if needed and locks `.mai.lock` in it. Fails while a restore has
+    /// replaced only a part of the data.
     pub(super) fn acquire(directory: &Path) -> Result<Self, ServeError> {
         let not_writable = |source| ServeError::DataDirectoryNotWritable { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(not_writable)?;
         let pid = std::process::id().to_string();
         match LockFile::acquire(&directory.join(files::LOCK), 0o666, &pid) {
-            Ok(lock) => Ok(Self { _lock: lock }),
+            Ok(lock) => match restores::unfinished_swap(directory).map_err(not_writable)? {
+                None => Ok(Self { _lock: lock }),
+                Some(mark) => Err(ServeError::RestoreUnfinished { path: directory.to_owned(), mark }),
+            },
             Err(LockError::Locked { holder }) => {
                 Err(ServeError::DataDirectoryInUse { path: directory.to_owned(), pid: holder })
             }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mai_contract::files::LOCK;
+use mai_contract::{files::LOCK, restores};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{ServeError, lock::DataDirectoryLock};
@@ -50,11 +50,11 @@ impl OfflineData {
         Ok(cleared.rows_affected())
     }
 
-    /// Removes everything but the lock file.
+    /// Removes everything but the lock file and what restores keep.
     pub fn clear(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(&self.directory)? {
             let entry = entry?;
-            if entry.file_name() == LOCK {
+            if entry.file_name() == LOCK || entry.file_name() == restores::DIRECTORY {
                 continue;
             }
             if entry.file_type()?.is_dir() {

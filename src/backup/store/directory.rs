@@ -48,6 +48,23 @@ impl Directory {
             .await
     }
 
+    /// Opens a directory below another one as it is.
+    pub(super) async fn open_existing(path: &Path, below: &[&str]) -> Result<Self, StoreError> {
+        let (path, below) = (path.to_owned(), below.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        blocking(move || {
+            below.iter().try_fold(Self::open(&path)?, |directory, segment| {
+                let handle = openat(&*directory.handle, segment, directory_flags(), Mode::empty());
+                let below = directory.path.join(segment);
+                let handle = handle.map_err(|error| match error {
+                    Errno::NOENT => StoreError::NotFound { object: segment.clone(), place: place(&directory.path) },
+                    other => StoreError::io("opened", &below)(other),
+                })?;
+                Ok(Self { handle: Arc::new(handle), path: below })
+            })
+        })
+        .await
+    }
+
     fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {
@@ -62,13 +79,13 @@ impl Directory {
     /// Opens a directory in this one, and makes it for the owner of this one if it is not there.
     fn enter(self, segment: &str) -> Result<Self, StoreError> {
         let path = self.path.join(segment);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let is_new = match mkdirat(&*self.handle, segment, Mode::RWXU) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(error) => return Err(StoreError::io("made", &path)(error)),
         };
-        let handle = openat(&*self.handle, segment, flags, Mode::empty()).map_err(StoreError::io("opened", &path))?;
+        let handle = openat(&*self.handle, segment, directory_flags(), Mode::empty())
+            .map_err(StoreError::io("opened", &path))?;
         if is_new {
             self.give_to_owner(&handle).map_err(StoreError::io("given to the owner of the directory", &path))?;
             fsync(&*self.handle).map_err(StoreError::io("written", &self.path))?;
@@ -113,10 +130,11 @@ impl Directory {
         Ok(PartialFile { file: tokio::fs::File::from_std(File::from(handle)), object, name: guard, bytes: 0 })
     }
 
-    pub(super) async fn read(&self, object: &str) -> Result<ObjectStream, StoreError> {
+    /// Returns the content of a file, and its size.
+    pub(super) async fn read(&self, object: &str) -> Result<(ObjectStream, u64), StoreError> {
         let (directory, object) = (self.clone(), object.to_owned());
         let path = self.path.join(&object);
-        let file = blocking(move || directory.open_file(&object)).await?;
+        let (file, bytes) = blocking(move || directory.open_file(&object)).await?;
         let stream = futures::stream::try_unfold((tokio::fs::File::from_std(file), path), |(mut file, path)| async {
             let mut chunk = BytesMut::with_capacity(READ_BYTES);
             match file.read_buf(&mut chunk).await {
@@ -125,10 +143,10 @@ impl Directory {
                 Err(error) => Err(StoreError::io("read", &path)(error)),
             }
         });
-        Ok(stream.boxed())
+        Ok((stream.boxed(), bytes))
     }
 
-    fn open_file(&self, object: &str) -> Result<File, StoreError> {
+    fn open_file(&self, object: &str) -> Result<(File, u64), StoreError> {
         let path = self.path.join(object);
         // Not blocking, so that a pipe of this name does not hold us up.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -141,7 +159,7 @@ impl Directory {
             let problem = format!("{object} is not a plain file; move it away");
             return Err(StoreError::Invalid { place: place(&self.path), problem });
         }
-        Ok(File::from(handle))
+        Ok((File::from(handle), u64::try_from(stat.st_size).unwrap_or_default()))
     }
 
     pub(super) async fn list(&self) -> Result<Vec<StoredObject>, StoreError> {
@@ -211,6 +229,10 @@ impl Directory {
         }
         Ok(removed)
     }
+}
+
+fn directory_flags() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
 }
 
 /// A file that is being written.

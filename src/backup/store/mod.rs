@@ -70,7 +70,24 @@ impl OpenStore {
         let kind = match &destination.store {
             Store::Volume => Kind::Directory(Directory::open_root(&places.backups).await?),
             Store::Directory(path) => Kind::Directory(Directory::open_below(path, subject).await?),
-            Store::S3(s3) => Kind::Bucket(Bucket::open(s3, subject, &places.secrets).await?),
+            Store::S3(s3) => {
+                let segments = segments(subject, &format!("bucket {}", s3.bucket))?;
+                Kind::Bucket(Bucket::open(s3, &segments, &places.secrets).await?)
+            }
+        };
+        Ok(Self { name: destination.name.clone(), kind })
+    }
+
+    /// Opens the directory `below` a destination to read from it. Makes nothing.
+    pub(crate) async fn open_to_read(
+        destination: &Destination,
+        below: &[&str],
+        places: &Places,
+    ) -> Result<Self, StoreError> {
+        let kind = match &destination.store {
+            Store::Volume => Kind::Directory(Directory::open_existing(&places.backups, below).await?),
+            Store::Directory(path) => Kind::Directory(Directory::open_existing(path, below).await?),
+            Store::S3(s3) => Kind::Bucket(Bucket::open(s3, below, &places.secrets).await?),
         };
         Ok(Self { name: destination.name.clone(), kind })
     }
@@ -100,9 +117,14 @@ impl OpenStore {
     /// Returns the content of an object, as the store has it.
     pub async fn read(&self, object: &str) -> Result<ObjectStream, StoreError> {
         self.check_name(object)?;
+        Ok(self.read_file(object).await?.0)
+    }
+
+    /// Returns a file that need not be an object of a backup, and its size in bytes.
+    pub(crate) async fn read_file(&self, name: &str) -> Result<(ObjectStream, u64), StoreError> {
         match &self.kind {
-            Kind::Directory(directory) => directory.read(object).await,
-            Kind::Bucket(bucket) => bucket.read(object).await,
+            Kind::Directory(directory) => directory.read(name).await,
+            Kind::Bucket(bucket) => bucket.read(name).await,
         }
     }
 

@@ -115,11 +115,11 @@ fn checked(unpacked: &Unpacked) -> String {
         Some(manifest) => format!(
             "unpacked; all {} files and {} databases are as its manifest says",
             manifest.data_files().count(),
-            unpacked.databases
+            unpacked.counts.databases
         ),
         None => format!(
             "unpacked; its {} databases are intact; nothing else could be verified, since it has no manifest of mai",
-            unpacked.databases
+            unpacked.counts.databases
         ),
     }
 }

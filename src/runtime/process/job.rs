@@ -130,7 +130,7 @@ impl Jobs {
             let busy = format!("{holder} works on its data");
             return Err(not_started(io::Error::new(io::ErrorKind::ResourceBusy, busy)));
         }
-        if !paths.data.is_dir() {
+        if !paths.data.is_dir() && !job.order.makes_data() {
             return Err(RuntimeError::NoData { instance: id.to_string(), place: paths.data.display().to_string() });
         }
         let (pid, start_ticks) = {

@@ -51,8 +51,13 @@ impl Instance {
             }],
             time_zone: "Europe/Warsaw".to_owned(),
         });
+        self.run(&order)
+    }
+
+    /// Starts a job of an order.
+    pub fn run(&self, order: &Order) -> Job {
         let file = self.path("order.json");
-        std::fs::write(&file, serde_json::to_vec(&order).unwrap()).unwrap();
+        std::fs::write(&file, serde_json::to_vec(order).unwrap()).unwrap();
         Job::start(&file, &self.data, &self.backups, &self.path("message"))
     }
 

@@ -11,4 +11,5 @@ mod network_faults_are_survived;
 mod old_backups_are_removed;
 mod restore_by_hand;
 mod restored_instance;
+mod restores_and_swaps_survive_kills;
 mod restores_come_back;

@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
-use mai_contract::job::{S3, Subject};
+use mai_contract::job::S3;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{BackoffConfig, GetOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{ObjectStream, Removal, StoreError, StoredObject, segments};
+use super::{ObjectStream, Removal, StoreError, StoredObject};
 use crate::read_secret;
 use connection::{Connection, Patience};
 use failure::{Operation, classify, classify_removal};
@@ -53,7 +53,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) async fn open(s3: &S3, subject: &Subject, secrets: &Path) -> Result<Self, StoreError> {
+    /// Opens the objects whose keys begin with the prefix and the segments `below` it.
+    pub(super) async fn open(s3: &S3, below: &[&str], secrets: &Path) -> Result<Self, StoreError> {
         let place = match &s3.endpoint {
             Some(endpoint) => format!("bucket {} at {}", s3.bucket, without_credentials(endpoint)),
             None => format!("bucket {}", s3.bucket),
@@ -61,15 +62,16 @@ impl Bucket {
         let invalid = |problem: String| StoreError::Invalid { place: place.clone(), problem };
         let region = s3.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned());
         let url = bucket_url(s3, &region).map_err(invalid)?;
-        let [namespace, name] = segments(subject, &place)?;
-        let folder = match s3.prefix.as_str() {
-            "" => format!("{namespace}/{name}"),
-            prefix => format!("{prefix}/{namespace}/{name}"),
-        };
+        let segments: Vec<_> = Some(s3.prefix.as_str())
+            .filter(|prefix| !prefix.is_empty())
+            .into_iter()
+            .chain(below.iter().copied())
+            .collect();
+        let folder = segments.join("/");
         let prefix = Key::parse(&folder)
             .ok()
             .filter(|key| key.as_ref() == folder)
-            .ok_or_else(|| invalid(format!("prefix {:?} is not part of a valid key; correct prefix", s3.prefix)))?;
+            .ok_or_else(|| invalid(format!("{folder:?} is not part of a valid key; correct prefix or path")))?;
         let key_id = read_secret(secrets, &s3.access_key_id)?;
         let secret = read_secret(secrets, &s3.secret_access_key)?;
         let ca = s3.ca.as_deref().map(|name| read_secret(secrets, name)).transpose()?;
@@ -105,11 +107,13 @@ impl Bucket {
         Ok(BucketUpload::new(self.clone(), object, expected_bytes))
     }
 
-    pub(super) async fn read(&self, object: &str) -> Result<ObjectStream, StoreError> {
+    /// Returns the content of an object, and its size.
+    pub(super) async fn read(&self, object: &str) -> Result<(ObjectStream, u64), StoreError> {
         let result = self.reader.get_opts(&self.key(object), GetOptions::default()).await;
         let answer = result.map_err(|error| self.failed(&error, Operation::Read, object))?;
-        let (bucket, object) = (self.clone(), object.to_owned());
-        Ok(answer.into_stream().map_err(move |error| bucket.failed(&error, Operation::Read, &object)).boxed())
+        let (bucket, object, bytes) = (self.clone(), object.to_owned(), answer.meta.size);
+        let stream = answer.into_stream().map_err(move |error| bucket.failed(&error, Operation::Read, &object));
+        Ok((stream.boxed(), bytes))
     }
 
     /// Returns the size of an object.

@@ -1,0 +1,96 @@
+//! Unpacks a backup next to the present data, which stays as it is: [`crate::exchange`] puts it in
+//! place once the server is stopped.
+
+use mai_contract::job::{RestoreOrder, RestoreReport};
+
+use crate::exchange::{expect_exchangeable, unfinished};
+use crate::object_reader::blocking;
+use crate::restore_directory::{RestoreDirectory, State};
+use crate::source::{UnpackedSource, unpack_source};
+use crate::{BackupError, Places, Progress, lock_backups};
+
+/// Exceptions of a backup in a report; its manifest has them all.
+const MAX_EXCEPTIONS: usize = 5;
+
+/// Unpacks the backup of an order and checks all of it. Leaves nothing behind when it fails, and
+/// nothing to be done when it is repeated.
+pub(crate) async fn restore(
+    order: &RestoreOrder,
+    places: &Places,
+    progress: &Progress,
+) -> Result<RestoreReport, BackupError> {
+    let holder = format!("restore {} of process {}", order.id, std::process::id());
+    let directory = RestoreDirectory::new(&places.data, &order.id);
+    let (prepared, to_prepare, of_prepared) = (directory.clone(), directory.clone(), places.clone());
+    let (_lock, former) = blocking(move || {
+        // Retention is not to remove the backup meanwhile.
+        let lock = lock_backups(&of_prepared.backups, &holder)?;
+        expect_exchangeable(&of_prepared)?;
+        Ok((lock, prepare(&to_prepare)?))
+    })
+    .await?;
+    if let Some(report) = former {
+        return Ok(report);
+    }
+    let unpacked = unpack_source(&order.source, places, &directory.unpacked(), directory.owner()?, progress).await;
+    let restored = unpacked.map(|unpacked| report(order, &unpacked));
+    blocking(move || {
+        let written = restored.and_then(|report| prepared.write_report(&report).map(|()| report));
+        written.inspect_err(|_| {
+            // What is left goes with the next restore.
+            let _ = prepared.remove();
+        })
+    })
+    .await
+}
+
+/// Makes the directory of a restore. Returns the report of one that was unpacked already.
+fn prepare(directory: &RestoreDirectory) -> Result<Option<RestoreReport>, BackupError> {
+    if let Some((_, id)) = unfinished(&directory.data)? {
+        return Err(BackupError::SwapUnfinished { path: directory.data.clone(), id });
+    }
+    match directory.state()? {
+        State::Unpacked => return directory.read_report().map(Some),
+        State::Swapped | State::TakenBack => return Err(BackupError::RestoredAlready { id: directory.id.clone() }),
+        State::Absent | State::Unfinished => {}
+    }
+    for other in RestoreDirectory::all(&directory.data)? {
+        // Left by jobs that were killed, and what is left of those that ended.
+        if matches!(other.state()?, State::Absent | State::Unfinished | State::TakenBack) {
+            other.remove()?;
+        }
+    }
+    directory.make_own()?;
+    Ok(None)
+}
+
+fn report(order: &RestoreOrder, source: &UnpackedSource) -> RestoreReport {
+    let counts = source.counts();
+    let mut remarks = Vec::new();
+    match &source.unpacked.manifest {
+        None => remarks.push(format!(
+            "it has no manifest of mai, so its files could not be compared with anything; its {} databases are intact",
+            counts.databases
+        )),
+        Some(manifest) => {
+            let exceptions = &manifest.exceptions;
+            remarks.extend(exceptions.iter().take(MAX_EXCEPTIONS).map(ToString::to_string));
+            if let Some(more) = exceptions.len().checked_sub(MAX_EXCEPTIONS).filter(|more| *more > 0) {
+                remarks.push(format!("{more} more exceptions are named in manifest.json of the archive"));
+            }
+            if manifest.instance.uid != order.instance.uid {
+                let of = &manifest.instance;
+                remarks.push(format!("it is the data of {}/{}", of.namespace, of.name));
+            }
+        }
+    }
+    RestoreReport {
+        id: order.id.clone(),
+        backup: source.backup.clone(),
+        taken_at: source.taken_at,
+        data_bytes: counts.bytes,
+        files: counts.files,
+        databases: counts.databases,
+        remarks,
+    }
+}
