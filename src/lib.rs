@@ -17,6 +17,7 @@
 //! * [`state`]: the database that stands in for a cluster: last good documents, statuses, events.
 //! * `cluster`: words of the kube client that several rooms share.
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
+//! * [`notification`]: what webhooks are told of instances, and heartbeats.
 //! * [`adopt`]: from a hand-made Compose deployment to a document.
 //! * [`cli`]: the command line: `verbs/` one file per verb, `shared/` what several use, `kube/`.
 //!
@@ -35,6 +36,7 @@ pub mod api;
 pub mod cli;
 mod cluster;
 pub mod core;
+pub mod notification;
 pub mod operator;
 pub mod reconcile;
 pub mod runtime;

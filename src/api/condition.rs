@@ -74,6 +74,22 @@ pub enum Reason {
     BackupBlocked,
 }
 
+impl Reason {
+    /// Returns whether what it names ends by itself, so that nobody has to act.
+    pub fn is_under_way(self) -> bool {
+        matches!(
+            self,
+            Self::Preparing
+                | Self::Starting
+                | Self::Restarting
+                | Self::Replacing
+                | Self::Stopping
+                | Self::Held
+                | Self::Deleting
+        )
+    }
+}
+
 /// A set of conditions of one generation, in which a transition time moves only when a status does.
 #[derive(Clone, Debug)]
 pub struct Conditions {

@@ -79,6 +79,11 @@ impl Health {
         (!self.listed.load(Ordering::Relaxed)).then(|| "the MaiInstances have not been listed yet".to_owned())
     }
 
+    /// Returns why the instances may not be as they are known to be.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        self.unready_cause().or_else(|| self.stuck_cause())
+    }
+
     /// Returns the cause for which it has to be restarted.
     fn stuck_cause(&self) -> Option<String> {
         if self.unlisted.get().is_none() || self.instances.all().is_empty() {

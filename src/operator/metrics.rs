@@ -20,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::api::{ConditionKind, MaiInstance};
+use crate::notification::Delivery;
 use crate::reconcile::{ReconcileError, ReconcileMetrics};
 
 const KIND: (&str, &str) = ("kind", "MaiInstance");
@@ -33,6 +34,8 @@ pub(super) struct Metrics {
     errors: Family<Labels, Counter>,
     durations: Family<Labels, Histogram>,
     watch_errors: Family<Labels, Counter>,
+    notifications: Family<Labels, Counter>,
+    heartbeats: Family<Labels, Counter>,
     last_reconciliation: Arc<AtomicI64>,
     last_reconciliation_gauge: Family<Labels, Gauge>,
     leader: Gauge,
@@ -45,6 +48,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let (reconciliations, errors) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
         let watch_errors = Family::<Labels, Counter>::default();
+        let (notifications, heartbeats) = (Family::<Labels, Counter>::default(), Family::<Labels, Counter>::default());
         let durations =
             Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 4.0, 8)));
         let (last_reconciliation_gauge, crd_missing) =
@@ -54,6 +58,12 @@ impl Metrics {
         registry.register("mai_operator_reconcile_errors", "Reconciliations that failed, by reason", errors.clone());
         registry.register("mai_operator_reconcile_duration_seconds", "Duration of a reconciliation", durations.clone());
         registry.register("mai_operator_watch_errors", "Watches that failed and were repeated", watch_errors.clone());
+        registry.register(
+            "mai_operator_notifications",
+            "Notices that webhooks took, or did not",
+            notifications.clone(),
+        );
+        registry.register("mai_operator_heartbeats", "Heartbeats that were answered, or were not", heartbeats.clone());
         registry.register(
             "mai_operator_last_reconcile_timestamp_seconds",
             "End of the last reconciliation, in Unix time",
@@ -74,6 +84,9 @@ impl Metrics {
         // Present from the start, so that a rate over them is right from the first one on.
         for outcome in ["ok", "error"] {
             reconciliations.get_or_create(&vec![KIND, ("outcome", outcome)]).inc_by(0);
+            for family in [&notifications, &heartbeats] {
+                family.get_or_create(&vec![("outcome", outcome)]).inc_by(0);
+            }
         }
         Self {
             registry,
@@ -81,6 +94,8 @@ impl Metrics {
             errors,
             durations,
             watch_errors,
+            notifications,
+            heartbeats,
             last_reconciliation: Arc::new(AtomicI64::new(0)),
             last_reconciliation_gauge,
             leader,
@@ -100,6 +115,14 @@ impl Metrics {
 
     pub(super) fn count_watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&vec![("kind", kind)]).inc();
+    }
+
+    pub(super) fn count_delivery(&self, delivery: Delivery) {
+        let (family, taken) = match delivery {
+            Delivery::Notice { taken } => (&self.notifications, taken),
+            Delivery::Heartbeat { taken } => (&self.heartbeats, taken),
+        };
+        family.get_or_create(&vec![("outcome", if taken { "ok" } else { "error" })]).inc();
     }
 
     pub(super) fn set_crd_missing(&self, missing: bool) {

@@ -2,12 +2,14 @@
 //!
 //! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
 //! `record` stores status, events and session keys in the cluster, `http` answers probes and
-//! Prometheus, `metrics` counts, `requests` shows in requests why they wait and how far a restore is.
+//! Prometheus, `metrics` counts, `requests` shows in requests why they wait and how far a restore is,
+//! `notified` stores what webhooks were told.
 
 mod http;
 mod leader;
 mod lease_guard;
 mod metrics;
+mod notified;
 mod record;
 mod requests;
 
@@ -29,13 +31,15 @@ use tower::BoxError;
 use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
 use crate::cluster::{error_message, names};
 use crate::core::{EventKind, InstanceId, Record as _, log_name};
-use crate::reconcile::{self, Context, InstanceFeed, Options, Transition};
+use crate::notification::{self, Senders};
+use crate::reconcile::{self, Context, InstanceFeed, Options, Overview, Transition};
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace, WarningEvent};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
 use http::Health;
 use leader::Candidate;
 use lease_guard::LeaseGuard;
 use metrics::{Instances, Metrics, ReconcileRecorder};
+use notified::ClusterNotified;
 pub(crate) use record::ClusterRecord;
 
 /// Requests under way at once, and instances reconciled at once.
@@ -68,6 +72,8 @@ pub struct OperatorOptions {
     pub pod_name: Option<String>,
     /// Image that holds this program, for jobs; that of its pod when absent.
     pub helper_image: Option<String>,
+    /// Notices to webhooks, and heartbeats.
+    pub senders: Option<Senders>,
 }
 
 /// Why the operator ended.
@@ -182,7 +188,9 @@ async fn lead(
     let (transitions, transitioned) = mpsc::unbounded_channel();
     let record = ClusterRecord::new(client.clone(), options.identity.clone());
     let metrics = Box::new(ReconcileRecorder(Arc::clone(&health.metrics)));
-    let context = Arc::new(Context { source, runtime, record, transitions, metrics, helper_image });
+    let overview = Arc::<Overview>::default();
+    let known = Arc::clone(&overview);
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics, overview, helper_image });
     health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
     let feed = InstanceFeed::new(
@@ -196,8 +204,11 @@ async fn lead(
             .boxed(),
     );
     instances.set(feed.store());
+    let declared = notification::Instances { store: feed.store(), overview: known };
+    let sending = tokio::spawn(send(client.clone(), options.clone(), declared, Arc::clone(health)));
 
     let helpers = [
+        sending,
         tokio::spawn(log_transitions(transitioned)),
         tokio::spawn(publish_warnings(Arc::clone(&context), warned)),
         tokio::spawn(report_invalid(client.clone(), Arc::clone(&context), invalid_objects)),
@@ -216,6 +227,15 @@ async fn lead(
     reconcile::run(feed, Arc::clone(&context), loop_options, stop).await;
     helpers.iter().for_each(tokio::task::JoinHandle::abort);
     health.metrics.set_leader(false);
+}
+
+/// Tells webhooks and sends heartbeats, as far as they are wanted.
+async fn send(client: Client, options: OperatorOptions, instances: notification::Instances, health: Arc<Health>) {
+    let Some(senders) = options.senders else { return };
+    let namespace = options.lease_namespace.or(options.pod_namespace).unwrap_or_else(|| "default".to_owned());
+    let record = ClusterNotified::new(client, &namespace);
+    let metrics = Arc::clone(&health.metrics);
+    senders.run(instances, record, move || health.obstacle(), move |sent| metrics.count_delivery(sent)).await;
 }
 
 /// Returns the image for jobs: the given one, or that of the operator's pod.

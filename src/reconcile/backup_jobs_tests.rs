@@ -200,6 +200,7 @@ impl Loop {
             record: Arc::clone(written),
             transitions: mpsc::unbounded_channel().0,
             metrics: Box::new(()),
+            overview: Arc::default(),
             helper_image: None,
         };
         Self {

@@ -60,7 +60,10 @@ pub(super) fn reconcile<S: Source, R: Apply, K: Record>(
 ) -> BoxFuture<'static, Result<Requeue, ReconcileError>> {
     async move {
         let began = Instant::now();
+        let uid = instance.uid().unwrap_or_default();
+        reconciler.context.overview.begin(&uid);
         let outcome = reconciler.reconcile(&instance).await;
+        reconciler.context.overview.end(&uid);
         reconciler.context.metrics.record_reconciliation(began.elapsed(), outcome.as_ref().map(drop));
         outcome
     }
@@ -99,6 +102,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
         let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
         self.record_job(id, memory, &observation);
+        if observation.observed.is_ok() {
+            self.context.overview.record_observation(&id.uid);
+        }
         let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
         let decision = decide(&facts);
 
@@ -245,6 +251,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.announced.lock().remove(&id.uid);
         self.finalized.lock().remove(&id.uid);
         self.jobs.record(&id.uid, false);
+        self.context.overview.forget(&id.uid);
         Ok(())
     }
 
@@ -295,6 +302,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         status: &MaiInstanceStatus,
         memory: &Memory,
     ) -> Result<(), RecordError> {
+        self.context.overview.record_status(&id.uid, status);
         let remembered = self.try_put_memory(id, memory).await;
         let first = self.announced.lock().insert(id.uid.clone());
         if status == previous {

@@ -13,6 +13,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, applier, predica
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::desired::references;
+use super::overview::Overview;
 use super::reconciler::{Reconciler, on_error, reconcile};
 use crate::api::MaiInstance;
 use crate::core::{Platform, Record, RecordError, log_name};
@@ -76,6 +77,8 @@ pub struct Context<S, R, K> {
     pub transitions: UnboundedSender<Transition>,
     /// Records each reconciliation.
     pub metrics: Box<dyn ReconcileMetrics>,
+    /// Knows the present state of each instance.
+    pub overview: Arc<Overview>,
     /// Image that makes backups of instances whose own image does not hold our program.
     pub helper_image: Option<String>,
 }
@@ -179,7 +182,13 @@ fn requests<S: Source, R: Apply, K: Record>(
     let everything = |store: Store<MaiInstance>| {
         move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
     };
+    let overview = Arc::clone(&context.overview);
     let declared = reflector::reflector(writer, documents)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                overview.record_list();
+            }
+        })
         .touched_objects()
         .predicate_filter(decisive_parts(), PredicateConfig::default())
         .map_ok(|instance| ObjectRef::from_obj(&instance));

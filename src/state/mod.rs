@@ -1,12 +1,13 @@
 //! The state database: what has to survive a restart where there is no cluster to store it.
 //!
 //! It holds what Kubernetes would hold: the last good document of every instance with its uid and
-//! generation, its status, its events, and the secrets generated for it. One reconciler at a time
+//! generation, its status, its events, the secrets generated for it, and what webhooks were told. One reconciler at a time
 //! writes it; others may read it ([`State::open_read_only`]). It makes no decisions.
 
 mod document;
 mod event;
 mod memory;
+mod notified;
 mod problem;
 mod record;
 mod secret;
@@ -156,8 +157,13 @@ impl State {
 
 /// Returns the migrations of the database. A published one never changes.
 fn migrations() -> Migrator {
-    let sql = include_str!("migrations/0001_state.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(1, "state".into(), MigrationType::Simple, sql, false)])
+    let migration = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "state", include_str!("migrations/0001_state.sql")),
+        migration(2, "notified", include_str!("migrations/0002_notified.sql")),
+    ])
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {

@@ -26,6 +26,7 @@ VALUE_SETS = {
         "entrances": ["my-ingress"],
         "resync": "10m",
         "log": {"format": "text", "filter": "info,kube=debug"},
+        "notifications": {"webhooks": {"secretName": "told"}, "heartbeat": {"secretName": "told", "key": "beat", "interval": "1m"}, "name": "production"},
         "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
         "crds": {"annotations": {"example.com/kept": "yes"}},
         "rbac": {"watchSecrets": False},

@@ -38,6 +38,10 @@ INSTANCE = {
     ("policy", "poddisruptionbudgets"): WRITTEN,
     ("gateway.networking.k8s.io", "httproutes"): WRITTEN,
 }
+NOTIFICATIONS = {
+    ("", "configmaps"): {"create"},
+    ("", "configmaps/mai-operator-notifications"): {"get", "patch"},
+}
 LEASE = {
     ("coordination.k8s.io", "leases"): {"create"},
     ("coordination.k8s.io", "leases/mai-operator"): {"get", "update", "patch"},
@@ -71,6 +75,11 @@ class PermissionsAreMinimal(Case):
     def test_secrets_are_not_listed_in_all_namespaces(self):
         for values in ({}, {"rbac": {"watchSecrets": True}}):
             self.assertEqual(operator_permissions(values), [(None, INSTANCE), ("mai-system", LEASE)])
+
+    def test_record_of_webhooks_is_written_only_with_webhooks(self):
+        told = operator_permissions({"notifications": {"webhooks": {"secretName": "told"}}})
+        self.assertEqual(sorted(told, key=str), sorted([(None, INSTANCE), ("mai-system", LEASE), ("mai-system", NOTIFICATIONS)], key=str))
+        self.assertNotIn(("mai-system", NOTIFICATIONS), operator_permissions({"notifications": {"heartbeat": {"secretName": "told"}}}))
 
     def test_watched_namespaces_limit_all_permissions(self):
         there = INSTANCE | {("", "secrets"): WRITTEN}
@@ -113,4 +122,4 @@ class PermissionsAreMinimal(Case):
         for group, resources, verbs in re.findall(r"^\| `(core|[a-z.0-9]+)` \| ((?:`[a-z./-]+`(?:, )?)+) \| ([a-z, ]+) \|", page, re.M):
             for resource in re.findall(r"`([a-z./-]+)`", resources):
                 documented.setdefault(("" if group == "core" else group, resource), set()).update(verbs.strip().split(", "))
-        self.assertEqual(documented, INSTANCE | LEASE)
+        self.assertEqual(documented, INSTANCE | NOTIFICATIONS | LEASE)

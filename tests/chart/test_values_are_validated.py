@@ -23,6 +23,8 @@ REFUSED = {
     "at '/log/format'": {"log": {"format": "xml"}},
     "at '/runAsUser': minimum: got 0, want 1": {"runAsUser": 0},
     "at '/rbac/create': got string, want boolean": {"rbac": {"create": "yes"}},
+    "at '/notifications/format'": {"notifications": {"format": "xml"}},
+    "at '/notifications/after'": {"notifications": {"after": "a minute"}},
     "at '/env/0': missing property 'name'": {"env": [{"value": "x"}]},
     "at '/resources/limits': additional properties 'ram' not allowed": {"resources": {"limits": {"ram": "1Gi"}}},
     "at '/metrics/prometheusRule/disabled/0'": {"metrics": {"prometheusRule": {"disabled": ["MaiUnknown"]}}},

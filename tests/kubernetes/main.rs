@@ -25,4 +25,5 @@ mod secret_changes_reach_servers;
 mod unchanged_instances_cause_no_writes;
 mod validation_rules_agree;
 mod volumes_grow_and_are_kept;
+mod webhooks_are_told;
 mod whole_cluster;

@@ -6,6 +6,7 @@ pub(super) mod block_on;
 pub(super) mod confirmation;
 pub(super) mod logging;
 pub(super) mod named_instance;
+pub(super) mod notifications;
 pub(super) mod output;
 pub(super) mod plan_output;
 pub(super) mod runtime;

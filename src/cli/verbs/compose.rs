@@ -10,10 +10,12 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::shared::notifications::Notifications;
 use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
 use crate::cli::shared::service_manager::ServiceManager;
 use crate::cli::shared::state_dir::Place;
-use crate::reconcile::{self, InstanceFeed, Options, Transition};
+use crate::notification::Instances;
+use crate::reconcile::{self, InstanceFeed, Options, Overview, Transition};
 use crate::runtime::probe::get_json;
 use crate::runtime::{Apply, Observe};
 use crate::source::directory::Directory;
@@ -45,6 +47,9 @@ pub(in crate::cli) struct Args {
     /// Interval between reconciliations of an unchanged instance, such as 20s
     #[arg(long, default_value = "20s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     resync: Duration,
+
+    #[command(flatten)]
+    notifications: Notifications,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -59,6 +64,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 async fn compose(args: &Args) -> anyhow::Result<()> {
     let stop = crate::cli::shared::signals::stop()?;
     let helper_image = args.runtime.helper_image(args.helper_image.as_deref())?;
+    let senders = args.notifications.senders(args.resync)?;
     let state_dir = args.place.state_dir()?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.record(&state_dir)?;
@@ -74,12 +80,17 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let problems = tokio::spawn(print_problems(source.problems()));
     let (transitions, receiver) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(receiver));
+    let feed = InstanceFeed::new(documents);
+    let overview = Arc::<Overview>::default();
+    let instances = Instances { store: feed.store(), overview: Arc::clone(&overview) };
+    let sending = senders.map(|senders| tokio::spawn(senders.run(instances, state.clone(), || None, |_| {})));
     let context = Arc::new(reconcile::Context {
         source,
         runtime,
         record: state.clone(),
         transitions,
         metrics: Box::new(()),
+        overview,
         helper_image,
     });
 
@@ -91,16 +102,11 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
         async move { manager.keep_alive().await }
     });
     manager.ready();
-    reconcile::run(
-        InstanceFeed::new(documents),
-        context.clone(),
-        Options { resync: args.resync, ..Options::default() },
-        stop,
-    )
-    .await;
+    reconcile::run(feed, context.clone(), Options { resync: args.resync, ..Options::default() }, stop).await;
 
     problems.abort();
     printer.abort();
+    sending.inspect(tokio::task::JoinHandle::abort);
     match outlives_program {
         true => println!("the servers keep running; `mai down {}` stops them", args.place.directory.display()),
         false => println!("stopping"),

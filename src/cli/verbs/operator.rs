@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cli::shared::notifications::Notifications;
 use crate::operator::{OperatorOptions, run as operate};
 use crate::server::LogFormat;
 
@@ -41,6 +42,9 @@ pub(in crate::cli) struct Args {
     /// Format of the log
     #[arg(long, env = mai_contract::environment::LOG_FORMAT, value_enum, default_value = "text", value_name = "FORMAT")]
     log_format: LogFormat,
+
+    #[command(flatten)]
+    notifications: Notifications,
 }
 
 /// Namespaces of ingress controllers: an argument of the operator that a plan needs too.
@@ -72,6 +76,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     crate::cli::shared::logging::to_output(args.log_format);
     let pod_namespace = std::env::var("POD_NAMESPACE").ok();
     let options = OperatorOptions {
+        senders: args.notifications.senders(args.resync)?,
         namespaces: names(&args.namespaces),
         listen: args.listen,
         resync: args.resync,

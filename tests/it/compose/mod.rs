@@ -6,3 +6,4 @@ mod directory_becomes_running_clients;
 mod last_backups_precede_deletions;
 mod servers_follow_or_outlive_reconciler;
 mod two_hundred_documents_stay_fast;
+mod webhooks_are_told;

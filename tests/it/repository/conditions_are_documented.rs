@@ -26,6 +26,21 @@ fn documented(columns: &str) -> BTreeSet<String> {
     found
 }
 
+/// Returns the first cells of the tables below a heading.
+fn documented_below(heading: &str) -> BTreeSet<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/conditions.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap().split("\n## ").next().unwrap();
+    let words = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn reasons_under_way_are_documented_as_such() {
+    let under_way = Reason::iter().filter(|reason| reason.is_under_way()).map(|reason| reason.as_ref().to_owned());
+    assert_eq!(documented_below("Under way"), under_way.collect(), "webhooks are told of all others");
+}
+
 #[test]
 fn every_condition_and_reason_is_documented() {
     assert_eq!(documented("| condition |"), names::<ConditionKind>());
