@@ -169,6 +169,23 @@ pub enum BackupError {
         /// Namespace and name that were named.
         instance: String,
     },
+    /// A drill failed.
+    #[error("destination {destination}: {source}")]
+    Drill {
+        /// Name of the destination that the backup was to be read from.
+        destination: String,
+        /// The cause.
+        #[source]
+        source: Box<BackupError>,
+    },
+    /// A server that was started on a backup did not work.
+    #[error("backup {backup} was unpacked and is whole, but no server works on it: {problem}")]
+    Trial {
+        /// The backup.
+        backup: BackupId,
+        /// The problem of the server.
+        problem: String,
+    },
     /// The path of an archive leads nowhere below a destination.
     #[error(
         "{path:?} is no path of an archive below a destination; give one without a leading /, and without .., such as open-webui/data.tar.gz"

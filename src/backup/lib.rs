@@ -18,6 +18,7 @@ pub mod catalog;
 mod contents;
 mod create;
 mod database_check;
+pub mod drill;
 pub mod encryption;
 mod error;
 mod exchange;

@@ -1,12 +1,22 @@
 //! Restores and swaps from end to end, on real databases.
 
 use mai_contract::files::LOCK as SERVER_LOCK;
-use mai_contract::job::{Choice, Order, Outcome, RestoreOrder, RestoreReport, SwapOrder, SwapStep};
+use mai_contract::job::{Choice, Order, Outcome, RestoreOrder, RestoreReport, ServerReport, SwapOrder, SwapStep};
 use mai_contract::restores;
 
 use super::sources::rows;
 use super::*;
+use crate::drill::TrialServer;
 use crate::run::run as run_order;
+
+/// Starts no server.
+struct NoServer;
+
+impl TrialServer for NoServer {
+    async fn try_on(&self, _: &Path, _: &Progress) -> Result<ServerReport, String> {
+        Err("there is none".to_owned())
+    }
+}
 
 fn restore_id() -> BackupId {
     BackupId::new("2026-12-01T02:00:00Z".parse().unwrap(), 9)
@@ -18,7 +28,7 @@ impl Instance {
     }
 
     async fn restore(&self, order: &RestoreOrder) -> Result<RestoreReport, String> {
-        match run_order(&Order::Restore(order.clone()), &self.places, &Progress::silent()).await {
+        match run_order(&Order::Restore(order.clone()), &self.places, &Progress::silent(), &NoServer).await {
             Outcome::Restored(report) => Ok(report),
             Outcome::Failed { message } => Err(message),
             other => panic!("{other:?}"),
@@ -27,7 +37,7 @@ impl Instance {
 
     async fn swap(&self, step: SwapStep) -> Result<(), String> {
         let order = Order::Swap(SwapOrder { id: restore_id(), restore: restore_id(), step });
-        match run_order(&order, &self.places, &Progress::silent()).await {
+        match run_order(&order, &self.places, &Progress::silent(), &NoServer).await {
             Outcome::Swapped => Ok(()),
             Outcome::Failed { message } => Err(message),
             other => panic!("{other:?}"),
@@ -164,7 +174,7 @@ async fn full_volume_is_told_before_a_restore_and_meanwhile() {
             std::thread::spawn(move || std::io::Write::write_all(&mut &filler, &vec![1; 26 << 20]).ok()).join().ok();
         }
     });
-    let outcome = run_order(&Order::Restore(order), &instance.places, &progress).await;
+    let outcome = run_order(&Order::Restore(order), &instance.places, &progress, &NoServer).await;
     let Outcome::Failed { message } = outcome else { panic!("{outcome:?}") };
     assert!(message.contains("full") || message.contains("No space left"), "{message}");
     assert!(!instance.restores().exists());

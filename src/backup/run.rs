@@ -3,6 +3,7 @@
 use mai_contract::job::{BackupReport, MAX_OUTCOME_BYTES, Message, Order, Outcome, StoreResult};
 
 use crate::create::create;
+use crate::drill::{TrialServer, drill};
 use crate::exchange::swap;
 use crate::object_reader::blocking;
 use crate::restore_order::restore;
@@ -11,8 +12,9 @@ use crate::{Places, Progress};
 /// Lengths that sentences of an outcome are shortened to, one after the other, until it fits.
 const LENGTHS: [usize; 5] = [1000, 500, 250, 120, 60];
 
-/// Runs an order. The outcome fits into [`MAX_OUTCOME_BYTES`] as a message.
-pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome {
+/// Runs an order. The outcome fits into [`MAX_OUTCOME_BYTES`] as a message. `server` starts the
+/// server of a drill.
+pub async fn run(order: &Order, places: &Places, progress: &Progress, server: &impl TrialServer) -> Outcome {
     match order {
         Order::Backup(order) => fit(match create(order, places, progress).await {
             Ok(report) => Outcome::Backup(report),
@@ -29,7 +31,10 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress) -> Outcome
                 Err(error) => Outcome::Failed { message: error.to_string() },
             })
         }
-        Order::Drill(_) => Outcome::of_other_work(),
+        Order::Drill(order) => fit(match drill(order, places, progress, server).await {
+            Ok(report) => Outcome::Drilled(report),
+            Err(error) => Outcome::Failed { message: error.to_string() },
+        }),
     }
 }
 
@@ -42,8 +47,7 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
             sentences(report).for_each(replace_control_characters);
         }
         Outcome::Restored(report) => report.remarks.iter_mut().for_each(replace_control_characters),
-        Outcome::Drilled(report) => report.checks.iter_mut().for_each(replace_control_characters),
-        Outcome::Swapped => {}
+        Outcome::Swapped | Outcome::Drilled(_) => {}
         Outcome::Failed { message } => replace_control_characters(message),
     }
     while !fits(&outcome) && drop_remark(&mut outcome) {}
@@ -65,8 +69,7 @@ fn drop_remark(outcome: &mut Outcome) -> bool {
     let remarks = match outcome {
         Outcome::Backup(report) => &mut report.remarks,
         Outcome::Restored(report) => &mut report.remarks,
-        Outcome::Drilled(report) => &mut report.checks,
-        Outcome::Swapped | Outcome::Failed { .. } => return false,
+        Outcome::Swapped | Outcome::Drilled(_) | Outcome::Failed { .. } => return false,
     };
     remarks.pop().is_some()
 }

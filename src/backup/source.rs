@@ -25,6 +25,8 @@ pub struct UnpackedSource {
     pub taken_at: Option<Timestamp>,
     /// Image of the server that the data is from, where that is known.
     pub image: Option<String>,
+    /// Whether the archive is encrypted, where its summary tells.
+    pub is_encrypted: Option<bool>,
     /// Bytes of the archive.
     pub archive_bytes: u64,
     /// Data and manifest.
@@ -125,6 +127,7 @@ impl Task<'_> {
             backup: manifest.map(|manifest| manifest.id.clone()),
             taken_at: manifest.map(|manifest| manifest.taken_at),
             image: manifest.and_then(|manifest| manifest.image.clone()),
+            is_encrypted: None,
             archive_bytes: bytes,
             unpacked,
         })
@@ -136,6 +139,7 @@ fn of_backup(summary: &Summary, unpacked: Unpacked) -> UnpackedSource {
         backup: Some(summary.id.clone()),
         taken_at: Some(summary.taken_at),
         image: summary.image.clone(),
+        is_encrypted: Some(summary.is_encrypted()),
         archive_bytes: summary.archive.bytes,
         unpacked,
     }

@@ -145,6 +145,16 @@ impl Order {
         matches!(self, Self::Restore(_))
     }
 
+    /// Returns whether it is a drill, which has no access to the data, and reads backups alone.
+    pub fn is_drill(&self) -> bool {
+        matches!(self, Self::Drill(_))
+    }
+
+    /// Returns whether it has access to the backups volume: a drill, where its backup is there.
+    pub fn uses_backups_volume(&self) -> bool {
+        !self.is_drill() || self.destinations().iter().any(|destination| destination.store == Store::Volume)
+    }
+
     /// Returns the places that it reads or writes.
     pub fn destinations(&self) -> &[Destination] {
         match self {
@@ -379,7 +389,8 @@ pub struct RestoreReport {
     pub remarks: Vec<String>,
 }
 
-/// A throw-away server that was started on the data of a backup.
+/// A drill that was passed: a backup was unpacked, all of it was checked, and a throw-away server
+/// answered on it where one could be started.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DrillReport {
@@ -391,19 +402,42 @@ pub struct DrillReport {
     pub destination: String,
     /// Moment of its data.
     pub taken_at: Timestamp,
+    /// The archive is encrypted, and was opened with the identity.
+    pub is_encrypted: bool,
     /// Bytes of the archive.
     pub archive_bytes: u64,
     /// Bytes of all files.
     pub data_bytes: u64,
     /// Number of files.
     pub files: u64,
-    /// Milliseconds to read, unpack and check it.
-    pub restore_millis: u64,
-    /// Milliseconds from the start of the server to its first answer; absent where none was started.
+    /// Number of databases among them.
+    pub databases: u64,
+    /// Number of rows in all of their tables.
+    pub rows: u64,
+    /// Number of accounts, where the database is one of a known server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_millis: Option<u64>,
-    /// The checks, as sentences; at most a few.
-    pub checks: Vec<String>,
+    pub people: Option<u64>,
+    /// Number of stored chats, where the database is one of a known server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chats: Option<u64>,
+    /// Milliseconds to find, read, unpack and check it.
+    pub restore_millis: u64,
+    /// The server that was started on it; absent where the server is not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerReport>,
+}
+
+/// A throw-away server that answered. An account that was made for it signed in and was told the
+/// number of accounts.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerReport {
+    /// Its version.
+    pub version: String,
+    /// Milliseconds until it was ready.
+    pub start_millis: u64,
+    /// Number of accounts that it listed, without the one that was made for it.
+    pub people: u64,
 }
 
 /// Result of a backup in one destination.

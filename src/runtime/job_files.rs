@@ -63,6 +63,11 @@ impl JobFiles {
         self.directory.join("secrets")
     }
 
+    /// Directory of the data of a drill, which its job makes.
+    pub(super) fn staging(&self) -> PathBuf {
+        self.directory.join("staging")
+    }
+
     /// Path of the output, one [`Message`] a line.
     pub(super) fn output(&self) -> PathBuf {
         self.directory.join("output.jsonl")

@@ -1,14 +1,16 @@
-//! One HTTP request to a server, on a connection of its own: the probe of its readiness.
+//! One HTTP request to a server, on a connection of its own: the probe of its readiness, and what a
+//! drill asks a server that it started.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mai_contract::http::VERSION_HEADER;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
 use super::Probe;
@@ -47,6 +49,38 @@ pub(crate) async fn get_json(listen: SocketAddr, path: &str, timeout: Duration) 
     serde_json::from_slice(&response.body).ok()
 }
 
+/// A request of JSON to a server.
+pub(crate) struct JsonRequest<'a> {
+    /// The method.
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) path: &'a str,
+    /// Token of the session.
+    pub(crate) token: Option<&'a SecretString>,
+    /// The body.
+    pub(crate) body: Option<&'a serde_json::Value>,
+}
+
+impl JsonRequest<'_> {
+    /// Sends it and returns the answer. Fails with a sentence unless the answer is 200 and JSON.
+    pub(crate) async fn send(&self, server: SocketAddr, timeout: Duration) -> Result<serde_json::Value, String> {
+        let request = format!("{} {}", self.method, self.path);
+        let mut builder = Request::builder().method(self.method.clone()).uri(self.path);
+        if let Some(token) = self.token {
+            builder = builder.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        if self.body.is_some() {
+            builder = builder.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = self.body.map(|body| body.to_string().into()).unwrap_or_default();
+        let response = within(timeout, &request, exchange(server, &request, builder, body)).await?;
+        if response.status != StatusCode::OK {
+            return Err(refusal(&request, &response));
+        }
+        serde_json::from_slice(&response.body).map_err(|error| format!("{request} was answered with no JSON: {error}"))
+    }
+}
+
 struct Response {
     status: StatusCode,
     headers: HeaderMap,
@@ -54,9 +88,19 @@ struct Response {
 }
 
 async fn get(listen: SocketAddr, path: &str, timeout: Duration) -> Result<Response, String> {
-    tokio::time::timeout(timeout, exchange(connect_address(listen), path))
+    let request = format!("GET {path}");
+    let answer = exchange(connect_address(listen), &request, Request::get(path), Bytes::new());
+    within(timeout, &request, answer).await
+}
+
+async fn within(
+    timeout: Duration,
+    request: &str,
+    answer: impl Future<Output = Result<Response, String>>,
+) -> Result<Response, String> {
+    tokio::time::timeout(timeout, answer)
         .await
-        .unwrap_or_else(|_| Err(format!("GET {path} was not answered within {} s", timeout.as_secs_f32())))
+        .unwrap_or_else(|_| Err(format!("{request} was not answered within {} s", timeout.as_secs_f32())))
 }
 
 /// Returns the address at which a listener can be reached from this machine.
@@ -69,19 +113,25 @@ fn connect_address(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn exchange(target: SocketAddr, path: &str) -> Result<Response, String> {
+/// Sends a request, whose name in messages is `name`.
+async fn exchange(
+    target: SocketAddr,
+    name: &str,
+    request: http::request::Builder,
+    body: Bytes,
+) -> Result<Response, String> {
     let stream = TcpStream::connect(target).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::ConnectionRefused => format!("nothing listens on {target} yet"),
         _ => format!("{target} cannot be reached: {error}"),
     })?;
-    let broken = |error: hyper::Error| format!("GET {path} was not answered properly: {error}");
+    let broken = |error: hyper::Error| format!("{name} was not answered properly: {error}");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = Request::get(path)
+    let request = request
         .header(header::HOST, target.to_string())
         .header(header::USER_AGENT, "mai-probe")
         .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| format!("GET {path} is no valid request: {error}"))?;
+        .body(Full::new(body))
+        .map_err(|error| format!("{name} is no valid request: {error}"))?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let (head, body) = response.into_parts();
@@ -99,20 +149,24 @@ async fn exchange(target: SocketAddr, path: &str) -> Result<Response, String> {
 }
 
 impl Answer {
-    fn from_response(path: &str, Response { status, headers, body }: &Response) -> Self {
-        if *status == StatusCode::OK {
-            let version = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(printable);
+    fn from_response(path: &str, response: &Response) -> Self {
+        if response.status == StatusCode::OK {
+            let version = response.headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok()).map(printable);
             return Self::Ready { version: version.filter(|version| !version.is_empty()) };
         }
-        let words = serde_json::from_slice::<serde_json::Value>(body)
-            .ok()
-            .and_then(|body| Some(printable(body.get("detail")?.as_str()?)))
-            .filter(|detail| !detail.is_empty());
-        let detail = match words {
-            Some(words) => format!("GET {path} was answered with {}: {words}", status.as_u16()),
-            None => format!("GET {path} was answered with {status}"),
-        };
-        Self::NotReady { detail }
+        Self::NotReady { detail: refusal(&format!("GET {path}"), response) }
+    }
+}
+
+/// Returns a sentence about an answer other than 200, with the server's own words.
+fn refusal(request: &str, Response { status, body, .. }: &Response) -> String {
+    let words = serde_json::from_slice::<serde_json::Value>(body)
+        .ok()
+        .and_then(|body| Some(printable(body.get("detail")?.as_str()?)))
+        .filter(|detail| !detail.is_empty());
+    match words {
+        Some(words) => format!("{request} was answered with {}: {words}", status.as_u16()),
+        None => format!("{request} was answered with {status}"),
     }
 }
 

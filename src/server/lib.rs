@@ -30,7 +30,8 @@
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.
-//! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands.
+//! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands and for
+//!   drills, which add an account to a copy (`probe_account`).
 //!
 //! Rooms are given the parts they use (`&Database`, `&Connections`, …), never the whole [`App`].
 
@@ -49,6 +50,7 @@ mod markdown;
 pub mod models;
 mod offline_data;
 pub mod pages;
+mod probe_account;
 mod request_log;
 mod route;
 mod run;
@@ -71,6 +73,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 pub use config::{Config, Environment, LogFormat, Signup};
 pub use error::{ApiError, ServeError};
 pub use offline_data::OfflineData;
+pub use probe_account::{ProbeAccount, ProbeError};
 pub use route::Endpoint;
 pub use run::run;
 pub use state::{App, Parts};

@@ -35,10 +35,15 @@ impl OfflineData {
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
+    /// Path of the database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.directory.join(DATABASE)
+    }
+
     /// Removes the settings saved in the pages, such as the upstream connection, and returns their
     /// number. Users, chats and usage stay.
     pub async fn clear_settings(&self) -> Result<u64, ServeError> {
-        let file = self.directory.join(DATABASE);
+        let file = self.database();
         if !file.symlink_metadata().is_ok_and(|file| file.is_file()) {
             return Ok(0);
         }

@@ -17,4 +17,5 @@ pub(super) mod state_dir;
 pub(super) mod status_output;
 pub(super) mod stopped_server;
 pub(super) mod table;
+pub(super) mod trial_server;
 pub(super) mod wanted_backup;

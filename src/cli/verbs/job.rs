@@ -11,6 +11,7 @@ use mai_backup::{Places, Progress, fit};
 use mai_contract::job::{Message, Order, Outcome};
 
 use crate::cli::shared::signals;
+use crate::cli::shared::trial_server::OwnProgram;
 
 /// Added to its nice value, so that the server goes first on a busy machine.
 const NICENESS: i32 = 10;
@@ -35,7 +36,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "DIR")]
     secrets: PathBuf,
 
-    /// Directory for copies of databases [default: one among the backups]
+    /// Directory for copies of databases and for the data of a drill [default: one among the backups]
     #[arg(long, value_name = "DIR")]
     staging: Option<PathBuf>,
 
@@ -76,7 +77,7 @@ async fn work(args: &Args) -> Outcome {
         let staging = args.staging.clone().unwrap_or_else(|| Places::default_staging(&args.backups, order.id()));
         let places =
             Places { data: args.data.clone(), backups: args.backups.clone(), secrets: args.secrets.clone(), staging };
-        anyhow::Ok(mai_backup::run(&order, &places, &progress).await)
+        anyhow::Ok(mai_backup::run(&order, &places, &progress, &OwnProgram).await)
     };
     result.await.unwrap_or_else(|error| fit(Outcome::Failed { message: format!("{error:#}") }))
 }

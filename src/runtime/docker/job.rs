@@ -150,7 +150,7 @@ impl Engine {
     /// Checks that there is data, and makes sure that backups have a place.
     async fn prepare_places(&self, id: &InstanceId, names: &Names, job: &Job) -> Result<(), RuntimeError> {
         let volumes = self.volumes(id, names);
-        if volumes.place(&job.storage.data, &names.data).await?.is_none() {
+        if !job.order.is_drill() && volumes.place(&job.storage.data, &names.data).await?.is_none() {
             let data = &job.storage.data;
             let place = match (&data.path, &data.volume) {
                 (Some(path), _) => path.display().to_string(),
@@ -186,13 +186,13 @@ impl Engine {
         let mut user = known.unwrap_or(JobUser::OURS);
         let mut created = self.create_job(id, names, job, files, user).await?;
         if known.is_none()
-            && let Some(owner) = self.owner_of_data(id, &created.id).await?.filter(|owner| *owner != user)
+            && let Some(owner) = self.owner_of_data(id, &created.id, &job.order).await?.filter(|owner| *owner != user)
         {
             self.remove(id, names, &created).await?;
             user = owner;
             created = self.create_job(id, names, job, files, user).await?;
         }
-        self.give_volumes(id, names, &created, user).await?;
+        self.give_volumes(id, names, &created, user, job.order.is_drill()).await?;
         let _permit = self.starts.acquire().await;
         // A pull of the image may have taken minutes.
         refuse_during_maintenance(id, &self.home(names))?;
@@ -228,13 +228,14 @@ impl Engine {
     }
 
     /// Makes the volumes of the staging directory and the backups writable for the job, as a start
-    /// does for a server. What a document names for a server of its own user is left as it is.
+    /// does for a server; a drill only reads backups. What a document names for a server of its own user is left as it is.
     async fn give_volumes(
         &self,
         id: &InstanceId,
         names: &Names,
         created: &ContainerRef,
         user: JobUser,
+        is_drill: bool,
     ) -> Result<(), RuntimeError> {
         if user.uid == 0 {
             return Ok(());
@@ -242,7 +243,7 @@ impl Engine {
         let Some(container) = self.inspect(id, created).await? else { return Ok(()) };
         let backups = container.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(BACKUPS));
         let is_own = backups.is_some_and(|mount| mount.name.as_ref() == Some(&names.backups));
-        let paths: &[&str] = if user == JobUser::OURS || is_own {
+        let paths: &[&str] = if !is_drill && (user == JobUser::OURS || is_own) {
             &[job_container::STAGING, BACKUPS]
         } else {
             &[job_container::STAGING]

@@ -31,7 +31,8 @@ const PROCESSES: i64 = 128;
 const GRACE: i64 = 10;
 /// Directory of its order and secrets in the container.
 const FILES: &str = "/run/job";
-/// Directory of its copies of databases: an anonymous volume, which is removed with the container.
+/// Directory of its copies of databases, or of the data of a drill: an anonymous volume, which is
+/// removed with the container.
 /// The backups volume would not do, since the server may write to it.
 pub(super) const STAGING: &str = "/run/staging";
 
@@ -155,15 +156,18 @@ fn mounts(job: &Job, names: &Names, files: &Path) -> Vec<Mount> {
     };
     let directories: BTreeSet<String> = job.directories.iter().map(|path| path.display().to_string()).collect();
     let (data, backups) = (&job.storage.data, &job.storage.backups);
-    [
-        volume_mount(DATA, data.path.as_deref(), data.volume.as_deref(), &names.data),
-        volume_mount(BACKUPS, backups.path.as_deref(), backups.volume.as_deref(), &names.backups),
+    let is_drill = job.order.is_drill();
+    let data = (!is_drill).then(|| volume_mount(DATA, data.path.as_deref(), data.volume.as_deref(), &names.data));
+    let backups = job.order.uses_backups_volume().then(|| Mount {
+        read_only: Some(is_drill),
+        ..volume_mount(BACKUPS, backups.path.as_deref(), backups.volume.as_deref(), &names.backups)
+    });
+    let own = [
         bind(FILES.to_owned(), files.display().to_string(), true),
         Mount { target: Some(STAGING.to_owned()), typ: Some(MountType::VOLUME), ..Mount::default() },
-    ]
-    .into_iter()
-    .chain(directories.into_iter().map(|path| bind(path.clone(), path, false)))
-    .collect()
+    ];
+    let directories = directories.into_iter().map(|path| bind(path.clone(), path, is_drill));
+    data.into_iter().chain(backups).chain(own).chain(directories).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use mai_contract::files::{DATA, USER};
+use mai_contract::files::{BACKUPS, DATA, USER};
+use mai_contract::job::Order;
 
 use super::engine::Engine;
 use super::error::failed;
@@ -56,13 +57,16 @@ impl Engine {
         Ok(top.map(|top| JobUser { uid: top.uid(), gid: top.gid() }))
     }
 
-    /// Returns the owner of the data that a container mounts.
+    /// Returns the owner of the data that the container of a job mounts, or of the backups where it has
+    /// no access to the data.
     pub(super) async fn owner_of_data(
         &self,
         id: &InstanceId,
         container: &str,
+        order: &Order,
     ) -> Result<Option<JobUser>, RuntimeError> {
-        let top = owner::top(&self.docker, container, DATA).await;
+        let place = if order.is_drill() { BACKUPS } else { DATA };
+        let top = owner::top(&self.docker, container, place).await;
         let top = top.map_err(failed("inspection of the owner of a volume", id))?;
         Ok(top.and_then(|top| Some(JobUser { uid: top.owner?, gid: top.group? })))
     }

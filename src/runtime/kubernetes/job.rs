@@ -20,7 +20,7 @@ use crate::core::{InstanceId, Job, Location};
 
 /// Name of the order among the secret files.
 const ORDER: &str = "order.json";
-/// Directory of the copies of databases: a volume of the pod alone. The claim of the backups would
+/// Directory of the copies of databases, or of the data of a drill: a volume of the pod alone. The claim of the backups would
 /// not do, since the server may write to it.
 const STAGING: &str = "/staging";
 /// Path at which the kubelet reads the termination message of a container.
@@ -68,7 +68,7 @@ pub(super) fn job(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
 }
 
 fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
-    let claim = |location: &Location, own: String| location.claim.existing.clone().unwrap_or(own);
+    let (mounts, volumes) = volumes(id, job);
     let mut pod = json!({
         "serviceAccountName": names::object_name(id),
         "automountServiceAccountToken": false,
@@ -94,23 +94,11 @@ fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
             "securityContext": pod_security::container(false),
             "terminationMessagePath": TERMINATION_MESSAGE,
             "terminationMessagePolicy": "File",
-            "volumeMounts": [
-                {"name": "data", "mountPath": DATA},
-                {"name": "backups", "mountPath": BACKUPS},
-                {"name": "order", "mountPath": SECRETS_DIRECTORY, "readOnly": true},
-                {"name": "staging", "mountPath": STAGING},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
+            "volumeMounts": mounts,
         }],
-        "volumes": [
-            {"name": "data", "persistentVolumeClaim": {"claimName": claim(&job.storage.data, names::data_claim(id))}},
-            {"name": "backups", "persistentVolumeClaim": {"claimName": claim(&job.storage.backups, names::backups_claim(id))}},
-            {"name": "order", "secret": {"secretName": names::job_object(id, &job.name), "defaultMode": 0o440}},
-            {"name": "staging", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
+        "volumes": volumes,
     });
-    if placement.beside_server {
+    if placement.beside_server && job.order.uses_backups_volume() {
         pod["affinity"] = json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
             {"labelSelector": {"matchLabels": names::pod_selector(id)}, "topologyKey": "kubernetes.io/hostname"},
         ]}});
@@ -119,6 +107,35 @@ fn pod(id: &InstanceId, job: &Job, placement: &Placement) -> Value {
         pod["imagePullSecrets"] = placement.pull_secrets.iter().map(|name| json!({"name": name})).collect();
     }
     pod
+}
+
+/// Returns the mounts of the pod of a job, and their volumes. A drill has no access to the data, and
+/// reads backups alone.
+fn volumes(id: &InstanceId, job: &Job) -> (Vec<Value>, Vec<Value>) {
+    let is_drill = job.order.is_drill();
+    let mut all = vec![
+        (
+            json!({"name": "order", "mountPath": SECRETS_DIRECTORY, "readOnly": true}),
+            json!({"name": "order", "secret": {"secretName": names::job_object(id, &job.name), "defaultMode": 0o440}}),
+        ),
+        (json!({"name": "staging", "mountPath": STAGING}), json!({"name": "staging", "emptyDir": {}})),
+        (json!({"name": "tmp", "mountPath": "/tmp"}), json!({"name": "tmp", "emptyDir": {}})),
+    ];
+    let mut add = |name: &str, path: &str, location: &Location, own: String| {
+        let claim = location.claim.existing.clone().unwrap_or(own);
+        let mount = match is_drill {
+            true => json!({"name": name, "mountPath": path, "readOnly": true}),
+            false => json!({"name": name, "mountPath": path}),
+        };
+        all.push((mount, json!({"name": name, "persistentVolumeClaim": {"claimName": claim}})));
+    };
+    if !is_drill {
+        add("data", DATA, &job.storage.data, names::data_claim(id));
+    }
+    if job.order.uses_backups_volume() {
+        add("backups", BACKUPS, &job.storage.backups, names::backups_claim(id));
+    }
+    all.into_iter().unzip()
 }
 
 /// Returns the Secret with the order and the secret files of a job, or why there cannot be one.

@@ -123,8 +123,10 @@ impl KubernetesRuntime {
             claim.existing.is_none()
                 && !live.iter().any(|live| live.kind == Kind::PersistentVolumeClaim && live.name() == name)
         };
-        let claims = [(names::data_claim(id), &storage.data.claim), (names::backups_claim(id), &storage.backups.claim)];
-        if let Some((name, _)) = claims.iter().find(|(name, claim)| is_missing(name, claim)) {
+        let order = &wanted.order;
+        let data = (!order.is_drill()).then(|| (names::data_claim(id), &storage.data.claim));
+        let backups = order.uses_backups_volume().then(|| (names::backups_claim(id), &storage.backups.claim));
+        if let Some((name, _)) = data.into_iter().chain(backups).find(|(name, claim)| is_missing(name, claim)) {
             return Err(RuntimeError::NoData { instance: id.to_string(), place: format!("the claim {name}") });
         }
         let image = self.helper_image.clone().or_else(|| wanted.image.clone()).ok_or_else(|| {

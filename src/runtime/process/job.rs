@@ -130,7 +130,7 @@ impl Jobs {
             let busy = format!("{holder} works on its data");
             return Err(not_started(io::Error::new(io::ErrorKind::ResourceBusy, busy)));
         }
-        if !paths.data.is_dir() && !job.order.makes_data() {
+        if !paths.data.is_dir() && !job.order.makes_data() && !job.order.is_drill() {
             return Err(RuntimeError::NoData { instance: id.to_string(), place: paths.data.display().to_string() });
         }
         let (pid, start_ticks) = {
@@ -165,6 +165,10 @@ impl Jobs {
         command.arg0("mai").arg("job");
         command.arg("--order").arg(files.order()).arg("--secrets").arg(files.secrets());
         command.arg("--data").arg(&paths.data).arg("--backups").arg(&paths.backups);
+        if job.order.is_drill() {
+            // What a killed drill leaves goes with the files of the job.
+            command.arg("--staging").arg(files.staging());
+        }
         command.current_dir(&paths.home).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(JobLabels { id: id.clone(), name: job.name.clone() }.variables(&self.state_dir));

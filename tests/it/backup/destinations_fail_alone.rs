@@ -1,8 +1,8 @@
 //! A backup with two destinations, one of which fails: the other has it, and each says how it went.
 
 use http::Method;
-use mai_backup::{Progress, run};
-use mai_contract::job::{BackupId, BackupOrder, DestinationReport, Order, Outcome, Store, StoreResult};
+use mai_backup::{Progress, create};
+use mai_contract::job::{BackupId, BackupOrder, DestinationReport, Store, StoreResult};
 
 use crate::fixtures::s3::{COPIES, Place};
 use crate::fixtures::s3_proxy::{Fault, Proxy};
@@ -27,7 +27,7 @@ async fn back_up(directory: &Place, bucket: &Place, bytes: usize) -> [Destinatio
     std::fs::write(places.data.join("file"), noise).unwrap();
     let (mut first, mut second) = (directory.destination.clone(), bucket.destination.clone());
     (first.name, second.name) = ("directory".to_owned(), "bucket".to_owned());
-    let order = Order::Backup(BackupOrder {
+    let order = BackupOrder {
         id: BackupId::new("2026-11-30T02:00:00Z".parse().unwrap(), 1),
         instance: bucket.subject.clone(),
         reason: "a test".to_owned(),
@@ -37,11 +37,8 @@ async fn back_up(directory: &Place, bucket: &Place, bytes: usize) -> [Destinatio
         encryption: None,
         destinations: vec![first, second],
         time_zone: "Europe/Warsaw".to_owned(),
-    });
-    match run(&order, &places, &Progress::silent()).await {
-        Outcome::Backup(report) => report.destinations.try_into().unwrap(),
-        failed => panic!("{failed:?}"),
-    }
+    };
+    create(&order, &places, &Progress::silent()).await.unwrap().destinations.try_into().unwrap()
 }
 
 fn files(place: &Place) -> usize {

@@ -4,6 +4,7 @@
 mod buckets_keep_whole_objects;
 mod destinations_fail_alone;
 mod directories_keep_whole_files;
+mod drills_touch_nothing_else;
 mod job;
 mod killed_jobs_leave_nothing;
 mod live_writes_tear_no_backup;
