@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kube::KubeSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
@@ -79,6 +80,7 @@ pub struct RestoreStatus {
     pub step: RestoreStep,
 
     /// The backup that is wanted.
+    #[schemars(schema_with = "recorded_source")]
     pub source: RestoreSource,
 
     /// Job of the present step.
@@ -149,7 +151,7 @@ pub enum RestoreStep {
     StoppingAgain,
     /// The former data takes its place again.
     Returning,
-    /// What was unpacked is removed.
+    /// The unpacked data is removed.
     Discarding,
     /// The restored data is in its place.
     Completed,
@@ -211,4 +213,21 @@ impl RestoreStep {
 
 fn default_destination() -> String {
     mai_contract::job::BACKUPS_VOLUME.to_owned()
+}
+
+/// Returns the schema of a source in a status, which nobody writes by hand: fields without their
+/// meaning and rules.
+fn recorded_source(_: &mut SchemaGenerator) -> Schema {
+    let text = json_schema!({"type": "string"});
+    json_schema!({
+        "type": "object",
+        "properties": {
+            "destination": text,
+            "instance": text,
+            "backup": text,
+            "time": {"type": "string", "format": "date-time"},
+            "file": text,
+            "identitySecretRef": {"type": "object", "properties": {"name": text, "key": text}},
+        },
+    })
 }

@@ -3,7 +3,7 @@
 import yaml
 from environment import CHART, ROOT, VALUE_SETS, Case, of_kind, render
 
-KINDS = ("maiinstances", "maibackups")
+KINDS = ("maiinstances", "maibackups", "mairestores")
 
 
 class CrdSurvivesUninstall(Case):

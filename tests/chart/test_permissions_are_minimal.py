@@ -24,6 +24,8 @@ INSTANCE = {
     ("mai.dev", "maiinstances/finalizers"): {"update"},
     ("mai.dev", "maibackups"): {"get", "list", "watch"},
     ("mai.dev", "maibackups/status"): {"patch"},
+    ("mai.dev", "mairestores"): {"get", "list", "watch"},
+    ("mai.dev", "mairestores/status"): {"patch"},
     ("apps", "deployments"): WRITTEN,
     ("apps", "replicasets"): {"get", "list", "watch"},
     ("batch", "jobs"): WRITTEN - {"patch"},
@@ -104,7 +106,7 @@ class PermissionsAreMinimal(Case):
                     for (group, resource), verbs in permissions(role["rules"]).items():
                         self.assertEqual(group, "mai.dev")
                         granted[to] |= {(resource, verb) for verb in verbs}
-        kinds = ("maiinstances", "maibackups")
+        kinds = ("maiinstances", "maibackups", "mairestores")
         read = {(resource, verb) for kind in kinds for resource in (kind, f"{kind}/status") for verb in ("get", "list", "watch")}
         write = {(kind, verb) for kind in kinds for verb in ("create", "update", "patch", "delete")}
         self.assertEqual(granted["view"], read)

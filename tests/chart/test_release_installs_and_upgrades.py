@@ -149,4 +149,4 @@ class ReleaseInstallsAndUpgrades(Case):
         self.assertTrue(wait_for(lambda: self.cluster.get("pods", "-n", "mai-system")["items"]))
         code, output = self.cluster.kubectl("delete", "clusterrole,clusterrolebinding,role,rolebinding,deployment,service,serviceaccount", "-n", "mai-system", "-l", "app.kubernetes.io/instance=mai-operator")
         self.assertEqual(code, 0, output)
-        self.cluster.kubectl("delete", "crd", "maiinstances.mai.dev", "maibackups.mai.dev")
+        self.cluster.kubectl("delete", "crd", "maiinstances.mai.dev", "maibackups.mai.dev", "mairestores.mai.dev")

@@ -120,7 +120,7 @@ class ReleaseServesClients(Case):
         self.kubectl("delete", "maiinstances", "--all", "--all-namespaces", "--timeout=3m")
         with self.cluster.helm() as config:
             config.uninstall("mai-operator")
-        self.kubectl("delete", "crd", "maiinstances.mai.dev", "maibackups.mai.dev")
+        self.kubectl("delete", "crd", "maiinstances.mai.dev", "maibackups.mai.dev", "mairestores.mai.dev")
         self.assertEqual(len(self.cluster.get("pvc", "-A")["items"]), 6, "data outlives everything")
         self.kubectl("delete", "pvc,secret", "--all-namespaces", "-l", "app.kubernetes.io/managed-by=mai-operator", "--timeout=2m")
         left = self.cluster.get("all,pvc,secrets,networkpolicies,ingresses", "-A", "-l", "app.kubernetes.io/managed-by=mai-operator")["items"]

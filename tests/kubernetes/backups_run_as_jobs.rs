@@ -1,107 +1,24 @@
 //! Backups are made and verified by jobs of the cluster, on the claims of an instance and in a
 //! bucket, whatever its server or the operator does meanwhile.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::cluster::{self, cluster};
 use super::environment::Environment;
+use super::gate::Gate;
 use super::images;
 use super::operator::Operator;
+use super::requests::{self, answer, claim_directory, condition, stalled};
 
-use crate::fixtures::s3::{COPIES, Place, S3Server};
-
-/// A port of this machine that pods reach. Connections wait until it is opened, and are then passed
-/// on.
-struct Gate {
-    address: SocketAddr,
-    open: Arc<AtomicBool>,
-}
-
-impl Gate {
-    fn new(env: &Environment, target: Option<SocketAddr>) -> Self {
-        let server = env.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
-        let server = server.trim_start_matches("https://").split(':').next().unwrap().to_owned();
-        let host = format!("{}.2", server.rsplit_once('.').unwrap().0);
-        let listener = TcpListener::bind((host.as_str(), 0)).unwrap();
-        let gate = Self { address: listener.local_addr().unwrap(), open: Arc::default() };
-        let open = Arc::clone(&gate.open);
-        std::thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                let open = Arc::clone(&open);
-                std::thread::spawn(move || {
-                    while !open.load(Ordering::Relaxed) {
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
-                    if let Some(server) = target.and_then(|target| TcpStream::connect(target).ok()) {
-                        pass_on(connection, server);
-                    }
-                });
-            }
-        });
-        gate
-    }
-
-    fn open(&self) {
-        self.open.store(true, Ordering::Relaxed);
-    }
-
-    /// Returns lines below `spec:` that name a bucket behind it, with credentials of the Secret `s3`.
-    fn destination(&self, bucket: &str) -> String {
-        let reference = |key: &str| format!("{{name: s3, key: {key}}}");
-        format!(
-            "  backup:\n    schedule: '0 0 1 1 *'\n    destinations:\n    - name: offsite\n      s3: {{bucket: {bucket}, endpoint: 'http://{}', region: us-east-1, accessKeyIdRef: {}, secretAccessKeyRef: {}}}\n",
-            self.address,
-            reference("id"),
-            reference("key"),
-        )
-    }
-}
-
-fn pass_on(client: TcpStream, server: TcpStream) {
-    let copy = |mut from: TcpStream, mut to: TcpStream| {
-        std::thread::spawn(move || {
-            let mut piece = [0; 16 * 1024];
-            while let Ok(read @ 1..) = from.read(&mut piece) {
-                if to.write_all(&piece[..read]).is_err() {
-                    break;
-                }
-            }
-            let _ = to.shutdown(std::net::Shutdown::Write);
-        })
-    };
-    copy(client.try_clone().unwrap(), server.try_clone().unwrap());
-    copy(server, client);
-}
-
-/// Starts an operator that makes backups with the image of the binary under test.
-fn start(env: &Environment) -> Operator {
-    env.operator_with(&["--helper-image", images::own(), "--leader-election", "false", "--resync", "1s"])
-}
+use crate::fixtures::s3::COPIES;
 
 fn request(env: &Environment, name: &str, instance: &str) {
     env.apply(&format!(
         "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {{name: {name}}}\nspec: {{instance: {instance}, reason: before the move}}\n"
     ));
-}
-
-/// Waits until a request is answered; returns its status.
-fn answer(env: &Environment, operator: &Operator, name: &str) -> Value {
-    env.wait_until(
-        operator,
-        || format!("an answer to {name}"),
-        || {
-            let status = env.get(&format!("maibackup/{name}"))?["status"].clone();
-            status["completedAt"].is_string().then_some(status)
-        },
-    )
 }
 
 /// Waits until the only pod of the only job of an instance runs; returns the uid of the Job.
@@ -122,17 +39,6 @@ fn job_objects(env: &Environment) -> String {
     env.kubectl(&["get", "jobs,pods,networkpolicies,secrets", "-l", "mai.dev/job", "-o", "name"])
 }
 
-fn condition(status: &Value, kind: &str) -> Option<String> {
-    let found = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?;
-    found["status"].as_str().map(str::to_owned)
-}
-
-/// Returns the directory of a claim on this machine.
-fn directory(env: &Environment, claim: &str) -> PathBuf {
-    let volume = env.kubectl(&["get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}"]);
-    env.kubectl(&["get", "pv", &volume, "-o", "jsonpath={.spec.local.path}"]).into()
-}
-
 /// Unpacks an archive with standard tools and checks its sums.
 fn check_archive(archive: &Path) {
     let unpacked = tempfile::tempdir().unwrap();
@@ -150,7 +56,7 @@ fn requested_backup_is_verified_on_the_claims() {
     let _shared = cluster::shared();
     let env = Environment::new("backup");
     env.kubectl(&["label", "namespace", &env.namespace, "pod-security.kubernetes.io/enforce=restricted"]);
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     env.apply(&env.document("abc", &format!("  image: {}\n  openRouter: {{mock: true}}\n", images::own())));
     env.wait_ready(&operator, "abc");
     let server = env.pod("abc").unwrap();
@@ -172,7 +78,7 @@ fn requested_backup_is_verified_on_the_claims() {
     assert!(status["startedAt"].as_str() <= status["completedAt"].as_str());
     let instance = env.get("mai/abc").unwrap();
     assert_eq!(instance["status"]["backup"]["last"]["id"], id);
-    let backups = directory(&env, "mai-abc-backups");
+    let backups = claim_directory(&env, "mai-abc-backups");
     check_archive(&backups.join(format!("{id}.tar.gz")));
     let summary: Value = serde_json::from_slice(&std::fs::read(backups.join(format!("{id}.json"))).unwrap()).unwrap();
     assert!(summary["databases"].as_u64() >= Some(1), "{summary}");
@@ -197,7 +103,7 @@ fn job_survives_an_operator_and_its_loss_is_told() {
     let env = Environment::new("backup-lost");
     let gate = Gate::new(&env, None);
     env.kubectl(&["create", "secret", "generic", "s3", "--from-literal=id=a", "--from-literal=key=the-secret-key"]);
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     env.apply(&env.fixture("abc", &gate.destination("copies")));
     env.wait_ready(&operator, "abc");
     request(&env, "first", "abc");
@@ -208,11 +114,11 @@ fn job_survives_an_operator_and_its_loss_is_told() {
     operator.kill();
 
     // Another operator goes on with the same job.
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     assert_eq!(running_job(&env, &operator), job);
     assert_eq!(env.get("maibackup/first").unwrap()["status"]["phase"], "Running");
     env.kubectl(&["delete", "pods", "-l", "mai.dev/job", "--wait=false"]);
-    let status = answer(&env, &operator, "first");
+    let status = answer(&env, &operator, "maibackup/first");
     assert_eq!((status["phase"].as_str(), condition(&status, "Stalled").as_deref()), (Some("Failed"), Some("True")));
     let message = status["message"].as_str().unwrap();
     assert!(message.contains("its pod was deleted while it ran"), "{message}");
@@ -236,11 +142,11 @@ fn job_survives_an_operator_and_its_loss_is_told() {
 fn data_claim_goes_after_a_verified_last_backup() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-last");
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     let spec = format!("  image: {}\n  openRouter: {{mock: true}}\n  deletionPolicy: Snapshot\n", images::own());
     env.apply(&env.document("abc", &spec));
     env.wait_ready(&operator, "abc");
-    let backups = directory(&env, "mai-abc-backups");
+    let backups = claim_directory(&env, "mai-abc-backups");
     // The pod of the job is refused at first.
     env.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: '0'}}\n");
     env.kubectl(&["delete", "mai/abc", "--wait=false"]);
@@ -253,7 +159,7 @@ fn data_claim_goes_after_a_verified_last_backup() {
     // It is made again after five minutes, or at once where nothing is remembered of the failure.
     let forget = r#"{"status":{"backup":null}}"#;
     env.kubectl(&["patch", "mai/abc", "--subresource=status", "--type=merge", "--patch", forget]);
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     env.wait_until(&operator, || "the document to go".into(), || env.get("mai/abc").is_none().then_some(()));
     let left = || env.children("abc").into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let kept = ["PersistentVolumeClaim/mai-abc-backups", "Secret/mai-abc-session"];
@@ -269,21 +175,12 @@ fn data_claim_goes_after_a_verified_last_backup() {
 fn request_for_a_missing_instance_waits_and_says_so() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-early");
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     request(&env, "early", "abc");
-    env.wait_until(
-        &operator,
-        || "the sentence about the instance".into(),
-        || {
-            let status = env.get("maibackup/early")?["status"].clone();
-            let message = status["message"].as_str()?.to_owned();
-            (condition(&status, "Stalled")? == "True")
-                .then_some(message)
-                .filter(|text| text.contains("no MaiInstance abc"))
-        },
-    );
+    let message = stalled(&env, &operator, "maibackup/early");
+    assert!(message.contains("no MaiInstance abc"), "{message}");
     env.apply(&env.fixture("abc", ""));
-    let status = answer(&env, &operator, "early");
+    let status = answer(&env, &operator, "maibackup/early");
     assert_eq!(condition(&status, "Ready").as_deref(), Some("True"), "{status}");
     assert_eq!(condition(&status, "Stalled"), None);
 }
@@ -292,38 +189,32 @@ fn request_for_a_missing_instance_waits_and_says_so() {
 fn quota_refusal_of_a_job_is_quoted() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-quota");
-    let operator = start(&env);
+    let operator = requests::operator(&env);
     env.apply(&env.fixture("abc", ""));
     env.wait_ready(&operator, "abc");
     env.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: '1'}}\n");
     request(&env, "refused", "abc");
-    let status = answer(&env, &operator, "refused");
+    let status = answer(&env, &operator, "maibackup/refused");
     let message = status["message"].as_str().unwrap();
     assert!(message.contains("its pod is refused") && message.contains("exceeded quota: small"), "{message}");
     env.kubectl(&["delete", "resourcequota", "small"]);
     request(&env, "again", "abc");
-    assert_eq!(answer(&env, &operator, "again")["phase"], "Completed");
+    assert_eq!(answer(&env, &operator, "maibackup/again")["phase"], "Completed");
 }
 
 #[test]
 fn bucket_gets_the_backup_of_a_suspended_instance() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-bucket");
-    let server = S3Server::get();
-    let gate = Gate::new(&env, Some(([127, 0, 0, 1], server.port).into()));
-    gate.open();
-    let bucket = Place::bucket("http://unused", COPIES, "full", "");
-    let secret = |file: &str| format!("--from-file={}", bucket.directory.path().join("secrets").join(file).display());
-    env.kubectl(&["create", "secret", "generic", "s3", &secret("id"), &secret("secret")]);
-    let operator = start(&env);
-    let document = env.fixture("abc", &gate.destination(COPIES).replace("key: key", "key: secret"));
-    env.apply(&document);
+    let gate = Gate::to_bucket(&env);
+    let operator = requests::operator(&env);
+    env.apply(&env.fixture("abc", &gate.destination(COPIES)));
     env.wait_ready(&operator, "abc");
     env.patch("abc", &json!({"suspend": true}));
     env.wait_for_reason(&operator, "abc", "Ready", "Suspended");
     env.wait_until(&operator, || "the server to end".into(), || env.pod("abc").is_none().then_some(()));
     request(&env, "night", "abc");
-    let status = answer(&env, &operator, "night");
+    let status = answer(&env, &operator, "maibackup/night");
     assert_eq!(status["phase"], "Completed", "{status}");
     let results: Vec<_> =
         status["destinations"].as_array().unwrap().iter().map(|one| (&one["name"], &one["result"])).collect();

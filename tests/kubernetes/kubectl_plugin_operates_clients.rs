@@ -341,8 +341,11 @@ fn plugin_is_found_by_kubectl_and_completes() {
     };
     let verbs = completed(&[""]);
     assert!(verbs.contains("restart\tStop the server") && verbs.ends_with(":4\n"), "{verbs}");
-    assert_eq!(completed(&["re"]).lines().count(), 3, "report, restart and the directive");
-    let in_it = ["status", "--namespace", &env.namespace, ""];
-    assert!(completed(&in_it).starts_with("abc\n"), "{}", completed(&in_it));
+    assert_eq!(completed(&["re"]).lines().count(), 4, "report, restart, restore and the directive");
+    assert!(completed(&["restore", "--des"]).starts_with("--destination\t"));
+    for verb in ["status", "restore"] {
+        let in_it = completed(&[verb, "--namespace", &env.namespace, ""]);
+        assert!(in_it.starts_with("abc\n"), "{in_it}");
+    }
     assert!(completed(&["logs", "--f"]).starts_with("--follow\t"));
 }

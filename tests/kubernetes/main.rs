@@ -1,5 +1,5 @@
 //! `mai operator`, the CRD and `kubectl mai` against a real Kubernetes. [`cluster`],
-//! [`environment`], [`images`] and [`operator`] are fixtures.
+//! [`environment`], [`gate`], [`images`], [`operator`] and [`requests`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod backups_run_as_jobs;
@@ -11,6 +11,7 @@ mod failed_changes_are_rolled_back;
 #[allow(dead_code)]
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
+mod gate;
 mod images;
 mod kubectl_plugin_operates_clients;
 mod manual_changes_are_reverted;
@@ -20,6 +21,7 @@ mod one_operator_leads;
 mod operator;
 mod pods_run_under_restricted_policy;
 mod requested_states_are_applied;
+mod requests;
 mod resource_works_with_kubectl;
 mod secret_changes_reach_servers;
 mod unchanged_instances_cause_no_writes;

@@ -47,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* The image with the program that backup jobs run. */}}
+{{/* The image with the program that jobs run. */}}
 {{- define "mai-operator.helperImage" -}}
 {{- .Values.helperImage | default (include "mai-operator.image" .) -}}
 {{- end -}}
@@ -71,10 +71,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   resources: [maiinstances/finalizers]
   verbs: [update]
 - apiGroups: [mai.dev]
-  resources: [maibackups]
+  resources: [maibackups, mairestores]
   verbs: [get, list, watch]
 - apiGroups: [mai.dev]
-  resources: [maibackups/status]
+  resources: [maibackups/status, mairestores/status]
   verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments]
@@ -82,7 +82,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
-# Backups: made by pods of their own, next to the server.
+# Backups and restores: done by pods of their own, next to the server.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]

@@ -80,7 +80,7 @@ pub(super) enum Verb {
     Job(job::Args),
     /// Serve a mock of OpenRouter, for trying out and for tests
     MockUpstream(mock_upstream::Args),
-    /// Print the custom resource definitions of MaiInstance and MaiBackup for a cluster
+    /// Print the custom resource definitions of MaiInstance, MaiBackup and MaiRestore for a cluster
     Crd,
     /// Print what each field of a document does on each platform, as Markdown
     Fields,

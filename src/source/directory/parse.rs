@@ -136,6 +136,8 @@ fn recognise(index: usize, within: String, lines: &Arc<LineMap>, mut value: Valu
             message: "kind is missing; write apiVersion: mai.dev/v1alpha1 and kind: MaiInstance".to_owned(),
             ours,
         },
+        "MaiBackup" if ours => Content::Unrecognised { message: request_of_cluster(&kind, "mai backup"), ours },
+        "MaiRestore" if ours => Content::Unrecognised { message: request_of_cluster(&kind, "mai restore"), ours },
         _ if ours => Content::Unrecognised {
             message: format!("kind {kind:?} is not known in {api_version}; write kind: MaiInstance"),
             ours,
@@ -143,6 +145,10 @@ fn recognise(index: usize, within: String, lines: &Arc<LineMap>, mut value: Valu
         _ => Content::Foreign { kind },
     };
     documents.push(Document { index, within, lines: Arc::clone(lines), content });
+}
+
+fn request_of_cluster(kind: &str, command: &str) -> String {
+    format!("kind {kind} is a request to a cluster; create it there with kubectl, and use `{command}` for a directory")
 }
 
 fn broken(chunk: Chunk<'_>, error: &serde_saphyr::Error) -> Content {
@@ -231,6 +237,15 @@ mod tests {
                 assert!(found.ends_with(expected), "{text:?}: {found} is not {expected}");
             }
         }
+    }
+
+    #[test]
+    fn request_to_a_cluster_names_the_command() {
+        let parsed = parse("apiVersion: mai.dev/v1alpha1\nkind: MaiRestore\nmetadata: {name: a}\n");
+        let Content::Unrecognised { message, ours: true } = &parsed.documents[0].content else {
+            panic!("it is recognised")
+        };
+        assert!(message.contains("kind MaiRestore is a request to a cluster") && message.contains("`mai restore`"));
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! Requests for backups and restores, and an operator that fulfils them.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::environment::Environment;
+use super::images;
+use super::operator::Operator;
+
+/// Starts an operator whose jobs use the image of the binary under test.
+pub fn operator(env: &Environment) -> Operator {
+    env.operator_with(&["--helper-image", images::own(), "--leader-election", "false", "--resync", "1s"])
+}
+
+/// Waits until a request such as `maibackup/first` is answered; returns its status.
+pub fn answer(env: &Environment, operator: &Operator, request: &str) -> Value {
+    env.wait_until(
+        operator,
+        || format!("an answer to {request}"),
+        || {
+            let status = env.get(request)?["status"].clone();
+            status["completedAt"].is_string().then_some(status)
+        },
+    )
+}
+
+/// Returns the status of a condition of a request.
+pub fn condition(status: &Value, kind: &str) -> Option<String> {
+    let found = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?;
+    found["status"].as_str().map(str::to_owned)
+}
+
+/// Waits until a request waits for a person; returns its message.
+pub fn stalled(env: &Environment, operator: &Operator, request: &str) -> String {
+    env.wait_until(
+        operator,
+        || format!("{request} to be stalled"),
+        || {
+            let status = env.get(request)?["status"].clone();
+            (condition(&status, "Stalled")? == "True").then(|| status["message"].as_str().unwrap().to_owned())
+        },
+    )
+}
+
+/// Returns the directory of a claim on this machine.
+pub fn claim_directory(env: &Environment, claim: &str) -> PathBuf {
+    let volume = env.kubectl(&["get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}"]);
+    env.kubectl(&["get", "pv", &volume, "-o", "jsonpath={.spec.local.path}"]).into()
+}
