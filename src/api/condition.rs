@@ -72,6 +72,8 @@ pub enum Reason {
     BackupFailed,
     BackupOverdue,
     BackupBlocked,
+    Restoring,
+    RestoreFailed,
 }
 
 impl Reason {
@@ -86,6 +88,7 @@ impl Reason {
                 | Self::Stopping
                 | Self::Held
                 | Self::Deleting
+                | Self::Restoring
         )
     }
 }

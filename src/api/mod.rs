@@ -45,7 +45,7 @@ pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use request_phase::RequestPhase;
 pub use resources::{ResourceAmounts, Resources};
-pub use restore::{RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
+pub use restore::{KeptData, RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
 pub use restore_request::{MaiRestore, MaiRestoreSpec, MaiRestoreStatus};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Finding, check, check_stored};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use kube::KubeSchema;
+use mai_contract::job::BackupId;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -104,9 +105,17 @@ pub struct RestoreStatus {
     #[schemars(schema_with = "super::time_schema::time")]
     pub started_at: Timestamp,
 
-    /// Time at which the present step began.
+    /// Time at which the present step, or the newest attempt at it, began.
     #[schemars(schema_with = "super::time_schema::time")]
     pub step_since: Timestamp,
+
+    /// Attempts at the present step that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: i32,
+
+    /// Cause of the last of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 
     /// Time at which it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,9 +127,25 @@ pub struct RestoreStatus {
     #[schemars(schema_with = "super::time_schema::time")]
     pub kept_until: Option<Timestamp>,
 
+    /// Data that earlier restores replaced and that is still kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<KeptData>,
+
     /// Reason while it runs, then what came of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+/// Data that a restore replaced.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptData {
+    /// Id of the restore.
+    pub restore: String,
+
+    /// Time until which it is kept.
+    #[schemars(schema_with = "super::time_schema::time")]
+    pub until: Timestamp,
 }
 
 /// Cause of a restore.
@@ -162,7 +187,7 @@ pub enum RestoreStep {
 impl RestoreStatus {
     /// Makes that of a restore that begins. `message` is its reason.
     pub fn begun(
-        id: impl Into<String>,
+        id: &BackupId,
         cause: RestoreCause,
         source: RestoreSource,
         message: impl Into<String>,
@@ -171,7 +196,7 @@ impl RestoreStatus {
         // Whole seconds, as the API server has times.
         let now = Timestamp::from_second(now.as_second()).unwrap_or_default();
         Self {
-            id: id.into(),
+            id: id.to_string(),
             cause,
             step: RestoreStep::Unpacking,
             source,
@@ -181,8 +206,11 @@ impl RestoreStatus {
             safety_backup: None,
             started_at: now,
             step_since: now,
+            failures: 0,
+            problem: String::new(),
             ended_at: None,
             kept_until: None,
+            earlier: Vec::new(),
             message: message.into(),
         }
     }
@@ -213,6 +241,10 @@ impl RestoreStep {
 
 fn default_destination() -> String {
     mai_contract::job::BACKUPS_VOLUME.to_owned()
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Returns the schema of a source in a status, which nobody writes by hand: fields without their

@@ -72,6 +72,18 @@ pub(crate) fn expect_exchangeable(places: &Places) -> Result<(), BackupError> {
     Ok(())
 }
 
+/// Returns whether a data directory holds data.
+pub(crate) fn holds_data(data: &Path) -> Result<bool, BackupError> {
+    let failed = BackupError::io("read", data);
+    for entry in std::fs::read_dir(data).map_err(&failed)? {
+        let name = entry.map_err(&failed)?.file_name();
+        if !OF_THE_PLACE.iter().any(|own| name == *own) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Takes the lock of a server on the data.
 fn lock(data: &Path) -> Result<LockFile, BackupError> {
     let path = data.join(LOCK);

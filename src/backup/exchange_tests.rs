@@ -91,6 +91,7 @@ impl Place {
             data_bytes: 10,
             files: 3,
             databases: 1,
+            replaces_data: true,
             remarks: Vec::new(),
         };
         directory.write_report(&report).unwrap();

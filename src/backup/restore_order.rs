@@ -3,7 +3,7 @@
 
 use mai_contract::job::{RestoreOrder, RestoreReport};
 
-use crate::exchange::{expect_exchangeable, unfinished};
+use crate::exchange::{expect_exchangeable, holds_data, unfinished};
 use crate::object_reader::blocking;
 use crate::restore_directory::{RestoreDirectory, State};
 use crate::source::{UnpackedSource, unpack_source};
@@ -33,7 +33,8 @@ pub(crate) async fn restore(
         return Ok(report);
     }
     let unpacked = unpack_source(&order.source, places, &directory.unpacked(), directory.owner()?, progress).await;
-    let restored = unpacked.map(|unpacked| report(order, &unpacked));
+    let data = places.data.clone();
+    let restored = unpacked.and_then(|unpacked| Ok(report(order, &unpacked, holds_data(&data)?)));
     blocking(move || {
         let written = restored.and_then(|report| prepared.write_report(&report).map(|()| report));
         written.inspect_err(|_| {
@@ -64,7 +65,7 @@ fn prepare(directory: &RestoreDirectory) -> Result<Option<RestoreReport>, Backup
     Ok(None)
 }
 
-fn report(order: &RestoreOrder, source: &UnpackedSource) -> RestoreReport {
+fn report(order: &RestoreOrder, source: &UnpackedSource, replaces_data: bool) -> RestoreReport {
     let counts = source.counts();
     let mut remarks = Vec::new();
     match &source.unpacked.manifest {
@@ -91,6 +92,7 @@ fn report(order: &RestoreOrder, source: &UnpackedSource) -> RestoreReport {
         data_bytes: counts.bytes,
         files: counts.files,
         databases: counts.databases,
+        replaces_data,
         remarks,
     }
 }

@@ -384,6 +384,8 @@ pub struct RestoreReport {
     pub files: u64,
     /// Number of databases among them, each of which was checked.
     pub databases: u64,
+    /// There is data in the place of the data, which a swap replaces: it is backed up first.
+    pub replaces_data: bool,
     /// Extent of the check and what was left out, as sentences; at most a few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

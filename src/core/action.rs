@@ -1,10 +1,11 @@
 //! The outcome of a decision.
 
 use super::{Change, JobRequest};
+use crate::api::RestoreStatus;
 
-/// The next thing to do for an instance. [`Action::Wait`], [`Action::RemoveFinalizer`] and the two
-/// of jobs have calls of their own; every other action is applied by the runtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The next thing to do for an instance. [`Action::Wait`], [`Action::RemoveFinalizer`] and those of
+/// jobs and requests have calls of their own; every other action is applied by the runtime.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Nothing to do now.
     Wait,
@@ -37,6 +38,8 @@ pub enum Action {
     StartJob(JobRequest),
     /// The job ended and its outcome is in the status: answer who asked for it, and remove it.
     RemoveJob(String),
+    /// Answer the request for a restore with its end.
+    AnswerRestore(Box<RestoreStatus>),
 }
 
 impl std::fmt::Display for Action {
@@ -56,8 +59,9 @@ impl std::fmt::Display for Action {
             Self::RemoveData { and_backups: true } => f.write_str("remove data and backups"),
             Self::RemoveData { and_backups: false } => f.write_str("remove the data"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
-            Self::StartJob(request) => write!(f, "start backup {} ({})", request.name, request.reason),
-            Self::RemoveJob(name) => write!(f, "remove the ended backup job {name}"),
+            Self::StartJob(request) => write!(f, "start job {} ({})", request.name, request.reason),
+            Self::RemoveJob(name) => write!(f, "remove the ended job {name}"),
+            Self::AnswerRestore(end) => write!(f, "answer the request for restore {} ({})", end.id, end.step),
         }
     }
 }

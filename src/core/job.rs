@@ -107,7 +107,7 @@ pub struct RestoreRequest {
 impl RestoreRequest {
     /// Returns the answer that nothing was restored, and why.
     pub fn refused(&self, message: impl Into<String>, now: Timestamp) -> RestoreStatus {
-        let begun = RestoreStatus::begun(self.id.as_str(), RestoreCause::Request, self.source.clone(), message, now);
+        let begun = RestoreStatus::begun(&self.id, RestoreCause::Request, self.source.clone(), message, now);
         RestoreStatus { step: RestoreStep::Failed, ended_at: Some(begun.started_at), ..begun }
     }
 }

@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::api::{ConditionKind, MaiInstance};
+use crate::api::{ConditionKind, MaiInstance, RestoreStep};
 use crate::notification::Delivery;
 use crate::reconcile::{ReconcileError, ReconcileMetrics};
 
@@ -229,6 +229,10 @@ impl Collector for Instances {
             "Moment of the data in the newest verified backup, in Unix time; 0 before the first",
             &|instance| instance.spec.backup.as_ref().map(|_| newest_backup(instance)),
         )?;
+        gauges("mai_instance_restore_failed", "1 while its newest restore is one that failed", &|instance| {
+            let restore = instance.status.as_ref()?.restore.as_ref()?;
+            Some(i64::from(restore.step == RestoreStep::Failed))
+        })?;
         let mut family = encoder.encode_descriptor(
             "mai_instance_info",
             "Version and image of the instance",

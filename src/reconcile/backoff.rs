@@ -29,6 +29,12 @@ pub(super) fn backup_retry_delay(failures: i32) -> Duration {
     Duration::from_secs(300).saturating_mul(1 << times.min(4)).min(Duration::from_secs(3600))
 }
 
+/// Returns the delay before a job is started again for which a stopped server waits: 1 s, 2 s, 4 s …
+/// up to a minute.
+pub(super) fn step_retry_delay(failures: i32) -> Duration {
+    doubled(Duration::from_secs(1), u32::try_from(failures.saturating_sub(1)).unwrap_or(0))
+}
+
 fn doubled(base: Duration, times: u32) -> Duration {
     base.saturating_mul(1 << times.min(16)).min(Duration::from_secs(60))
 }

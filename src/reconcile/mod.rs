@@ -4,21 +4,23 @@
 //! I/O. [`run`] feeds it: one keyed, deduplicated, bounded loop over any source of documents and
 //! any runtime. Data flows from `observation` (what should run, what is there) through `decide` to
 //! the runtime, and from `status` to the record. A backup is a job next to the server: `schedule` says
-//! when one is due, `job` derives it, `backup_report` puts what came of it into the status.
+//! when one is due, `job` derives it, `backup_report` puts what came of it into the status. A restore
+//! takes several jobs; `restore_record` says which step follows on the end of each.
 
 mod backoff;
-mod backup_jobs;
 mod backup_report;
 mod decide;
 mod desired;
 mod environment;
 mod facts;
 pub mod job;
+mod jobs;
 mod observation;
 mod overview;
 mod plan;
 mod ports;
 mod reconciler;
+mod restore_record;
 mod run;
 mod running_jobs;
 mod schedule;

@@ -12,11 +12,10 @@ use kube::runtime::reflector::Store;
 use parking_lot::Mutex;
 
 use super::backoff::retry_delay;
-use super::backup_report;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
-use super::{Decision, decide, status};
+use super::{Decision, backup_report, decide, restore_record, status};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
@@ -121,8 +120,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 // Only decided where the workload is known.
                 let Ok(workload) = &observation.desired else { return Ok(None) };
                 if let Err(error) = self.bring_up(instance, id, workload, previous, &decision).await {
-                    if let Err(problem) = self.advance_backups(instance, id).await {
-                        tracing::error!(instance = id.log_name(), "backups could not be reconciled: {problem}");
+                    if let Err(problem) = self.advance_jobs(instance, id).await {
+                        tracing::error!(instance = id.log_name(), "jobs could not be reconciled: {problem}");
                     }
                     return Err(error);
                 }
@@ -143,26 +142,30 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 return self.start_job(id, &facts, session_key, request, &decision).await;
             }
             Action::RemoveJob(name) => return self.end_job(id, &facts, name, &decision).await,
+            Action::AnswerRestore(end) => return self.answer_restore(id, &facts, end, &decision).await,
         }
         Ok(None)
     }
 
-    /// Takes the next step of backups alone, after an action for the server failed: it may go on
-    /// failing for days, and its data is backed up all the same.
-    async fn advance_backups(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
+    /// Takes the next step of jobs alone, after an action for the server failed: it may go on failing
+    /// for days, and its data is backed up and restored all the same.
+    async fn advance_jobs(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let RecordSnapshot { status: previous, memory, session_key } = &self.snapshot(instance, id).await?;
         // The action may have taken long, so what was observed before it is out of date.
         let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
         self.record_job(id, memory, &observation);
         let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
-        let decision = decide::backups(&facts);
+        let decision = decide::jobs_alone(&facts);
         match &decision.action {
             Action::StartJob(request) => {
                 self.start_job(id, &facts, session_key, request, &decision).await?;
             }
             Action::RemoveJob(name) => {
                 self.end_job(id, &facts, name, &decision).await?;
+            }
+            Action::AnswerRestore(end) => {
+                self.answer_restore(id, &facts, end, &decision).await?;
             }
             _ => self.put(instance, id, previous, &decision.status, &decision.memory).await,
         }
@@ -171,7 +174,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
 
     /// Records whether a job of an instance runs.
     fn record_job(&self, id: &InstanceId, memory: &Memory, observation: &Observation) {
-        let runs = decide::job_runs(observation.observed.as_ref().ok(), &memory.backup, Timestamp::now());
+        let runs = decide::job_runs(observation.observed.as_ref().ok(), memory, Timestamp::now());
         self.jobs.record(&id.uid, runs);
     }
 
@@ -321,8 +324,13 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         if short(previous) != short(status) {
             self.put_event(instance, id, status, false).await;
         }
-        for event in backup_report::events(previous, status).iter().filter(|_| shown.is_ok()) {
-            self.try_put_event(id, event.kind, event.reason, &event.message).await;
+        if shown.is_ok() {
+            for event in backup_report::events(previous, status) {
+                self.try_put_event(id, event.kind, event.reason, &event.message).await;
+            }
+            if let Some(event) = restore_record::event(previous, status) {
+                self.try_put_event(id, event.kind, event.reason, &event.message).await;
+            }
         }
         remembered.and(shown)
     }

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::Facts;
 use super::backup_report::Verdict;
-use crate::api::{BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason};
+use super::restore_record::in_progress;
+use crate::api::{
+    BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason, RestoreStatus,
+};
 use crate::core::{Cause, Component, ComponentKind, Memory};
 
 /// Phase of an instance.
@@ -90,6 +93,9 @@ pub(super) fn render(
             (Some((Reason::ObserveFailed, message.clone())), None)
         }
     };
+    let restoring = in_progress(memory).and_then(RestoreStatus::progress).filter(|_| *phase != Phase::Paused);
+    let restoring = restoring.filter(|_| stalled.is_none());
+    let reconciling = reconciling.or_else(|| restoring.map(|progress| (Reason::Restoring, progress)));
     let problem = document_problem(instance);
     let stalled = problem.map(|problem| (Reason::InvalidDocument, problem.to_owned())).or(stalled);
     let mut abnormal = |kind, cause: Option<(Reason, String)>, otherwise: Reason| match cause {
@@ -165,12 +171,12 @@ pub(super) fn with_failure(
     MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
 }
 
-/// Returns the decided status with other backups than were decided. The condition starts from the
-/// previous one, so that a repeated failure changes nothing.
-pub(super) fn with_backup(
+/// Returns the decided status with other backups and another restore than were decided. The condition
+/// starts from the previous one, so that a repeated failure changes nothing.
+pub(super) fn with_jobs(
     previous: &MaiInstanceStatus,
     decided: &MaiInstanceStatus,
-    backup: &BackupStatus,
+    memory: &Memory,
     verdict: Option<&Verdict>,
     now: Timestamp,
 ) -> MaiInstanceStatus {
@@ -183,7 +189,12 @@ pub(super) fn with_backup(
     }
     let mut conditions = Conditions::from_previous(&list, decided.observed_generation, now);
     set_backups(&mut conditions, verdict);
-    MaiInstanceStatus { conditions: conditions.into_vec(), backup: recorded(backup), ..decided.clone() }
+    MaiInstanceStatus {
+        conditions: conditions.into_vec(),
+        backup: recorded(&memory.backup),
+        restore: memory.restore.clone(),
+        ..decided.clone()
+    }
 }
 
 fn set_backups(conditions: &mut Conditions, verdict: Option<&Verdict>) {

@@ -15,7 +15,7 @@ use mai_contract::job::{BackupId, Destination, Store, Subject};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cli::shared::named_instance::NamedInstance;
-use crate::reconcile::job::{IDENTITY, SecretFile, destinations, secret_files};
+use crate::reconcile::job::{SecretFile, destinations, identity_file};
 use crate::source::Source;
 use crate::source::directory::Preview;
 
@@ -45,7 +45,7 @@ impl BackupStores {
         let id = instance.id();
         let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
         let declared = destinations(&instance.document);
-        let identity_file = secret_files(&instance.document).required.into_iter().find(|file| file.name == IDENTITY);
+        let identity_file = identity_file(&instance.document);
         let needs_secrets = identity_file.is_some() || declared.iter().any(|(_, files)| !files.is_empty());
         let secrets = match needs_secrets {
             true => Some(Secrets::read(instance, directory).await?),

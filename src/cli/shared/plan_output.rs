@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::core::{Action, Change};
+use crate::core::{Action, Change, JobWork};
 use crate::reconcile::{PlanState, Planned};
 use crate::state::Problem;
 
@@ -36,14 +36,14 @@ impl std::fmt::Display for DocumentChange {
 }
 
 impl Item {
-    /// Returns whether an action would be applied that changes what runs. A backup that is due is no
+    /// Returns whether an action would be applied that changes what runs. A job that is due is no
     /// difference from what is declared.
     fn changes(&self) -> bool {
-        self.planned.action != Action::Wait && !self.is_backup()
+        self.planned.action != Action::Wait && !self.is_of_jobs()
     }
 
-    fn is_backup(&self) -> bool {
-        matches!(self.planned.action, Action::StartJob(_) | Action::RemoveJob(_))
+    fn is_of_jobs(&self) -> bool {
+        matches!(self.planned.action, Action::StartJob(_) | Action::RemoveJob(_) | Action::AnswerRestore(_))
     }
 
     fn is(&self, standing: PlanState) -> bool {
@@ -66,8 +66,13 @@ impl Item {
             (Action::Remove, _) => "remove",
             (Action::RemoveData { .. }, _) => "removeData",
             (Action::RemoveFinalizer, _) => "release",
-            (Action::StartJob(_), _) => "backup",
-            (Action::RemoveJob(_), _) => "endBackup",
+            (Action::StartJob(request), _) => match request.work {
+                JobWork::Backup | JobWork::SafetyBackup => "backup",
+                JobWork::Restore { .. } | JobWork::Swap { .. } => "restore",
+                JobWork::Drill(_) => "drill",
+            },
+            (Action::RemoveJob(_), _) => "endJob",
+            (Action::AnswerRestore(_), _) => "answer",
         }
     }
 
@@ -85,7 +90,8 @@ impl Item {
                 "the document was removed".to_owned()
             }
             Action::StartJob(request) => request.reason.clone(),
-            Action::RemoveJob(_) => "the backup has ended".to_owned(),
+            Action::RemoveJob(_) => "its job has ended".to_owned(),
+            Action::AnswerRestore(_) => "the restore that was asked for has ended".to_owned(),
             Action::Wait => self.planned.message.clone(),
         }
     }
@@ -127,7 +133,7 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
         text.push_str(&format!("problem  {problem}\n"));
     }
     let is_worth_a_line =
-        |item: &&Item| !item.is(PlanState::Converged) || item.is_backup() || !item.document.is_empty();
+        |item: &&Item| !item.is(PlanState::Converged) || item.is_of_jobs() || !item.document.is_empty();
     for item in items.iter().filter(is_worth_a_line) {
         let Item { planned, document, .. } = item;
         let place = place(item).map(|place| format!("   ({place})")).unwrap_or_default();
@@ -179,7 +185,7 @@ fn to_json(items: &[Item], problems: &[Problem]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{InstanceId, JobRequest, JobWork};
+    use crate::core::{InstanceId, JobRequest};
 
     fn item(action: Action) -> Item {
         let id = InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() };

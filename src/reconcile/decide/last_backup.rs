@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mai_contract::job::BackupId;
 
-use super::backup::{QUEUE_INTERVAL, Step, follow, start};
+use super::backup::{await_started, follow, start};
+use super::jobs::{QUEUE_INTERVAL, Step};
 use super::{Outcome, since};
 use crate::api::{BackupResult, BackupStatus, DestinationResult, LastBackup, Reason};
 use crate::core::{JobRequest, JobWork, Memory, Observed};
@@ -23,7 +24,10 @@ pub(super) fn decide(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory
     let now = whole_second(facts.now);
     let backup = &mut memory.backup;
     if of_deletion(backup).is_some()
-        && let Some(step) = follow(observed, backup, now)
+        && let Some(step) = match &observed.jobs.current {
+            Some(job) => Some(follow(backup, job, now)),
+            None => await_started(backup, now),
+        }
     {
         return Some(outcome(step, "is being made"));
     }

@@ -1,15 +1,18 @@
 //! The next action for one instance. A function: no I/O, no clock.
 //!
 //! The order in [`outcome`] is the order of precedence, and the first decision wins: overdue
-//! deletion, pause, failed observation, maintenance, deletion, suspension, blocked document,
-//! convergence. Backups come last, while nothing else is to be done ([`backup`]), or after what was
-//! to be done has failed ([`backups`]).
+//! deletion, pause, failed observation, maintenance, deletion, a restore, suspension, blocked
+//! document, convergence. Jobs come last, while nothing else is to be done ([`jobs`]), or after what
+//! was to be done has failed ([`jobs_alone`]).
 
 mod backup;
 mod deletion;
 mod exits;
+mod jobs;
 mod last_backup;
 mod obstacles;
+mod restore;
+mod restore_jobs;
 mod rollback;
 mod running;
 mod start;
@@ -34,27 +37,29 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval between checks of a server that is stopping.
 const STOPPING_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(super) use backup::{QUEUE_INTERVAL, job_runs};
+pub(super) use jobs::{QUEUE_INTERVAL, job_runs};
 
 /// Decides the next action, the status, and what to remember.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
+    restore::begin_new(facts, &mut memory);
     let mut outcome = outcome(facts, &mut memory);
-    let is_queued = backup::add(facts, &mut outcome, &mut memory);
+    let is_queued = jobs::add(facts, &mut outcome, &mut memory);
     let Outcome { action, phase, requeue_after } = outcome;
+    let phase = restore::with_progress(phase, &memory);
     let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
     let status = status::render(facts, &phase, &memory, verdict.as_ref());
     Decision { action, status, memory, requeue_after }
 }
 
-/// Decides the next step of backups alone, for an instance whose last action failed. The rest of its
+/// Decides the next step of jobs alone, for an instance whose last action failed. The rest of its
 /// status stays as it is.
-pub(super) fn backups(facts: &Facts<'_>) -> Decision {
+pub(super) fn jobs_alone(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
     let mut outcome = Outcome::wait(Phase::Paused, None);
-    let is_queued = backup::add(facts, &mut outcome, &mut memory);
+    let is_queued = jobs::add(facts, &mut outcome, &mut memory);
     let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
-    let status = status::with_backup(facts.previous, facts.previous, &memory.backup, verdict.as_ref(), facts.now);
+    let status = status::with_jobs(facts.previous, facts.previous, &memory, verdict.as_ref(), facts.now);
     Decision { action: outcome.action, status, memory, requeue_after: outcome.requeue_after }
 }
 
@@ -101,8 +106,11 @@ fn outcome(facts: &Facts<'_>, memory: &mut Memory) -> Outcome {
         return maintenance(command, observed, memory);
     }
     exits::count(memory, observed, facts.now);
-    if deleted {
+    if deleted && !restore::precedes_deletion(facts, memory) {
         return deletion::decide(facts, observed, memory);
+    }
+    if let Some(outcome) = restore::server(facts, observed, memory) {
+        return outcome;
     }
     if facts.instance.spec.suspend {
         return suspension(observed);

@@ -175,7 +175,11 @@ impl Apply for DockerRuntime {
             }
             Action::Remove => engine.remove_containers(id).await,
             Action::RemoveData { and_backups } => engine.remove_data(id, *and_backups).await,
-            Action::Wait | Action::RemoveFinalizer | Action::StartJob(_) | Action::RemoveJob(_) => Ok(()),
+            Action::Wait
+            | Action::RemoveFinalizer
+            | Action::StartJob(_)
+            | Action::RemoveJob(_)
+            | Action::AnswerRestore(_) => Ok(()),
         }
     }
 

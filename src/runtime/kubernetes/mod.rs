@@ -251,7 +251,8 @@ impl Apply for KubernetesRuntime {
             | Action::Wait
             | Action::RemoveFinalizer
             | Action::StartJob(_)
-            | Action::RemoveJob(_) => Ok(()),
+            | Action::RemoveJob(_)
+            | Action::AnswerRestore(_) => Ok(()),
         }
     }
 

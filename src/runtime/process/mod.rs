@@ -184,7 +184,8 @@ impl Apply for ProcessRuntime {
             | Action::Wait
             | Action::RemoveFinalizer
             | Action::StartJob(_)
-            | Action::RemoveJob(_) => Ok(()),
+            | Action::RemoveJob(_)
+            | Action::AnswerRestore(_) => Ok(()),
         }
     }
 

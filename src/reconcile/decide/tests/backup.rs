@@ -9,9 +9,9 @@ use crate::core::{JobRequest, JobState, JobWork, ObservedJob};
 use crate::reconcile::backup_report;
 
 /// Id of a backup of the moment `at(0)`.
-const NEW: &str = "19700112-134640-00002a";
+pub(super) const NEW: &str = "19700112-134640-00002a";
 /// Id of an earlier one.
-const OLD: &str = "19700112-020000-000001";
+pub(super) const OLD: &str = "19700112-020000-000001";
 /// Seconds from the last due time, 13:00, to the moment of the decision, 13:46:40.
 const SINCE_DUE: i64 = 2800;
 /// A time before the last due time, in seconds before the decision.
@@ -19,7 +19,7 @@ const EARLIER: i64 = SINCE_DUE + 60;
 
 impl Scene {
     /// Declares hourly backups of an instance that was created long ago.
-    fn backed_up(mut self) -> Self {
+    pub(super) fn backed_up(mut self) -> Self {
         self.instance.spec.backup = Some(serde_json::from_value(json!({"schedule": "0 * * * *"})).unwrap());
         self.instance.metadata.creation_timestamp = Some(Time(at(900_000)));
         self
@@ -44,25 +44,25 @@ impl Scene {
     }
 
     /// A backup was started and has not ended as far as is remembered.
-    fn started(mut self, id: &str, started_ago: i64) -> Self {
+    pub(super) fn started(mut self, id: &str, started_ago: i64) -> Self {
         self.memory.backup.last_due = Some(at(SINCE_DUE));
         self.memory.backup.last = Some(LastBackup::started(id, at(started_ago)));
         self
     }
 
-    fn job(mut self, id: &str, state: JobState) -> Self {
+    pub(super) fn job(mut self, id: &str, state: JobState) -> Self {
         self.jobs.current = Some(ObservedJob { name: id.into(), state });
         self
     }
 
-    fn request(mut self, name: &str) -> Self {
+    pub(super) fn request(mut self, name: &str) -> Self {
         self.jobs.request =
             Some(JobRequest { name: name.into(), reason: "asked by hand".into(), work: JobWork::Backup });
         self
     }
 
     /// Returns the scene after a decision whose action changed nothing yet.
-    fn after(mut self, decision: &Decision) -> Self {
+    pub(super) fn after(mut self, decision: &Decision) -> Self {
         self.memory = decision.memory.clone();
         self.previous = decision.status.clone();
         self
@@ -73,11 +73,11 @@ fn idle() -> Scene {
     Scene::running(ready(), 99).backed_up()
 }
 
-fn runs() -> JobState {
+pub(super) fn runs() -> JobState {
     JobState::Running { progress: None }
 }
 
-fn report(results: &[(&str, StoreResult)], data_bytes: u64) -> JobOutcome {
+pub(super) fn report(results: &[(&str, StoreResult)], data_bytes: u64) -> JobOutcome {
     let destinations = results.iter().map(|(name, result)| DestinationReport {
         name: (*name).into(),
         result: result.clone(),
@@ -98,11 +98,11 @@ fn report(results: &[(&str, StoreResult)], data_bytes: u64) -> JobOutcome {
     })
 }
 
-fn verified() -> JobOutcome {
+pub(super) fn verified() -> JobOutcome {
     report(&[("backups", StoreResult::Verified), ("s3", StoreResult::Verified)], 900)
 }
 
-fn failed() -> JobOutcome {
+pub(super) fn failed() -> JobOutcome {
     JobOutcome::Failed { message: "the volume is full".into() }
 }
 
@@ -110,7 +110,7 @@ fn start(name: &str, reason: &str) -> Action {
     Action::StartJob(JobRequest { name: name.into(), reason: reason.into(), work: JobWork::Backup })
 }
 
-fn remove(name: &str) -> Action {
+pub(super) fn remove(name: &str) -> Action {
     Action::RemoveJob(name.into())
 }
 
@@ -192,7 +192,8 @@ fn job_keeps_its_place_while_it_runs_or_may_yet_show() {
         ("not observed, nothing remembered", None, BackupStatus::default(), false),
     ] {
         let observed = jobs.map(|jobs| Scene { jobs, ..idle() }.observed());
-        assert_eq!(job_runs(observed.as_ref(), &backup, at(0)), expected, "{name}");
+        let memory = Memory { backup, ..Memory::default() };
+        assert_eq!(job_runs(observed.as_ref(), &memory, at(0)), expected, "{name}");
     }
 }
 

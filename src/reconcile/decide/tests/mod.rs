@@ -19,6 +19,7 @@ mod backup;
 mod cluster;
 mod deletion;
 mod exits;
+mod restore;
 
 const NOW: i64 = 1_000_000;
 

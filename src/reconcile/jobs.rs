@@ -1,5 +1,6 @@
-//! Start and end of backup jobs. What is decided is recorded before it is done, and not done if it
-//! cannot be recorded: a job that nobody remembers would be started again and again.
+//! Start and end of jobs, and answers to requests for restores. What is decided is recorded before it
+//! is done, and not done if it cannot be recorded: a job that nobody remembers would be started again
+//! and again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +12,14 @@ use secrecy::SecretString;
 
 use super::backup_report::{Verdict, record_end, verdict};
 use super::decide::QUEUE_INTERVAL;
+use super::job::Given;
 use super::reconciler::Reconciler;
+use super::restore_record::JobEnd;
 use super::run::ReconcileError;
 use super::schedule::whole_second;
 use super::{Decision, Facts, job, status};
-use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, Reason};
-use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, Memory, Observed, Record};
+use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus};
+use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
 use crate::source::Source;
 
@@ -24,7 +27,7 @@ use crate::source::Source;
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
-    /// Starts the job of a decision. A failure to start it is the outcome of the backup.
+    /// Starts the job of a decision. A failure to start it is its end.
     pub(super) async fn start_job(
         &self,
         id: &InstanceId,
@@ -52,18 +55,36 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             return Err(error);
         }
         if let Err(error) = runtime.start_job(id, &job).await {
-            let outcome = Outcome::Failed { message: error.to_string() };
+            let message = error.to_string();
             let mut memory = decision.memory.clone();
             // There is nothing that a deletion could lose.
             memory.data_removed |= is_deleted(facts) && matches!(error, RuntimeError::NoData { .. });
-            record_end(&mut memory.backup, &request.name, &outcome, whole_second(Timestamp::now()));
-            let verdict = verdict(facts, &memory.backup, false);
-            let status =
-                status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
-            self.try_put(facts.instance, id, &decision.status, &status, &memory).await?;
-            runtime.remove_job(id, &request.name, &outcome).await?;
+            let decision = Decision { memory, ..decision.clone() };
+            self.record_failed_start(id, facts, &decision.status, &decision, request, JobEnd::Lost(&message)).await?;
+            runtime.remove_job(id, &request.name, &Outcome::Failed { message }).await?;
         }
         Ok(None)
+    }
+
+    /// Records that the job of a decision could not be started. `recorded` is the status until then.
+    async fn record_failed_start(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        recorded: &MaiInstanceStatus,
+        decision: &Decision,
+        request: &JobRequest,
+        end: JobEnd<'_>,
+    ) -> Result<(), ReconcileError> {
+        let mut memory = decision.memory.clone();
+        let now = whole_second(Timestamp::now());
+        match memory.restore.as_mut().filter(|restore| restore.job.as_ref() == Some(&request.name)) {
+            Some(restore) => restore.record_end(end, false, now),
+            None => record_end(&mut memory.backup, &request.name, &end.into_outcome(), now),
+        }
+        let verdict = verdict(facts, &memory.backup, false);
+        let status = status::with_jobs(facts.previous, &decision.status, &memory, verdict.as_ref(), facts.now);
+        Ok(self.try_put(facts.instance, id, recorded, &status, &memory).await?)
     }
 
     /// Records that the job of a decision is started.
@@ -92,7 +113,22 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)))
     }
 
-    /// Shows why a backup that is due cannot be started; one that was asked for ends with it.
+    /// Records the answer to a request for a restore, and gives it.
+    pub(super) async fn answer_restore(
+        &self,
+        id: &InstanceId,
+        facts: &Facts<'_>,
+        end: &RestoreStatus,
+        decision: &Decision,
+    ) -> Result<Option<Requeue>, ReconcileError> {
+        self.try_put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await?;
+        tracing::info!(instance = id.log_name(), "{}", decision.action);
+        self.context.runtime.answer_restore(id, end).await?;
+        Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)))
+    }
+
+    /// Shows why a job cannot be started. A backup that is due waits; one that was asked for ends with
+    /// it, and a step of a restore has failed.
     async fn block_job(
         &self,
         id: &InstanceId,
@@ -101,6 +137,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         decision: &Decision,
         blocked: &Blocked,
     ) -> Result<Option<Requeue>, ReconcileError> {
+        if request.work != JobWork::Backup {
+            let end = JobEnd::Blocked(&blocked.message);
+            self.record_failed_start(id, facts, facts.previous, decision, request, end).await?;
+            return Ok(None);
+        }
         let is_asked_for = facts.observed.is_ok_and(|observed| observed.jobs.request.as_ref() == Some(request));
         if is_asked_for {
             let outcome = Outcome::Failed { message: blocked.message.clone() };
@@ -110,8 +151,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let verdict =
             facts.instance.spec.backup.as_ref().map(|_| Verdict::bad(blocked.reason, blocked.message.clone()));
         let memory = Memory { backup: facts.memory.backup.clone(), ..decision.memory.clone() };
-        let mut status =
-            status::with_backup(facts.previous, &decision.status, &memory.backup, verdict.as_ref(), facts.now);
+        let mut status = status::with_jobs(facts.previous, &decision.status, &memory, verdict.as_ref(), facts.now);
         if is_deleted(facts) {
             let message = format!(
                 "the document was removed; the data stays until its last backup is verified, which cannot be made: {}",
@@ -130,11 +170,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         request: &JobRequest,
         session_key: &Result<SecretString, String>,
     ) -> Result<Job, Blocked> {
-        let files = job::secret_files(instance);
+        let files = job::secret_files(instance, &request.work)?;
         let mut secrets = BTreeMap::new();
         for file in files.required {
             let value = self.context.source.secret(&id.namespace, &file.reference).await;
-            let value = value.map_err(|error| Blocked::new(Reason::BackupBlocked, error.to_string()))?;
+            let value = value.map_err(|error| Blocked::new(job::blocked_reason(&request.work), error.to_string()))?;
             secrets.insert(file.reference, value);
         }
         for file in files.archived {
@@ -142,9 +182,15 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 secrets.insert(file.reference, value);
             }
         }
-        let key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::BackupBlocked, problem.clone()))?;
-        let (platform, helper) = (self.context.runtime.platform(), self.context.helper_image.as_deref());
-        job::derive(instance, id, request, &secrets, key, &platform, helper)
+        let given = Given {
+            instance,
+            id,
+            secrets: &secrets,
+            session_key,
+            platform: self.context.runtime.platform(),
+            helper_image: self.context.helper_image.as_deref(),
+        };
+        job::derive(&given, request)
     }
 }
 

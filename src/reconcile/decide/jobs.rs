@@ -1,0 +1,132 @@
+//! Jobs: whose the present one is, and which is started next. They come after everything else: only
+//! while nothing is to be done for the server, or that has failed. An instance has one at a time; a
+//! restore goes before backups, and they before the removal of data that is kept no longer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Outcome, backup, has_annotation, restore, restore_jobs};
+use crate::api::PAUSED;
+use crate::core::{Action, JobState, Memory, Observed};
+use crate::reconcile::Facts;
+use crate::reconcile::restore_record::in_progress;
+use crate::reconcile::schedule::whole_second;
+
+/// Interval between checks of a job that runs; its end is announced.
+pub(super) const RUNNING_INTERVAL: Duration = Duration::from_secs(60);
+/// Time within which a job that was started has to show.
+pub(super) const APPEARANCE: Duration = Duration::from_secs(30);
+/// Interval between checks for a place among the jobs that run at the same time.
+pub(in crate::reconcile) const QUEUE_INTERVAL: Duration = Duration::from_secs(5);
+/// Longest time until a due time is checked again, since a clock may be changed.
+pub(super) const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
+/// Longest time that a job may run. One that hangs would keep its place, and there would be no other.
+pub(super) const LONGEST_RUN: Duration = Duration::from_secs(24 * 3600);
+/// Cause of the end of a job that was ended for it.
+pub(super) const OVERDUE: &str = "it ran longer than a day and was ended";
+/// Cause of the end of a job that does not show.
+pub(super) const GONE: &str = "its job is gone: mai was interrupted while it started it, or somebody removed it";
+
+/// The next step of jobs.
+pub(super) enum Step {
+    Act(Action),
+    Wait(Option<Duration>),
+    /// One is to be started, and as many as may run at the same time do.
+    Queue,
+}
+
+/// Whose a job is.
+enum Owner {
+    Backup,
+    Restore,
+    /// Its end is recorded.
+    Nobody,
+}
+
+/// Adds jobs to an outcome that leaves the instance alone. Returns whether a backup has to wait for
+/// the jobs of other instances.
+pub(super) fn add(facts: &Facts<'_>, outcome: &mut Outcome, memory: &mut Memory) -> bool {
+    let Ok(observed) = facts.observed else { return false };
+    let is_deleted = facts.instance.metadata.deletion_timestamp.is_some();
+    let leave_alone = match is_deleted {
+        true => !restore::precedes_deletion(facts, memory),
+        false => has_annotation(facts.instance, PAUSED),
+    };
+    if outcome.action != Action::Wait || leave_alone || observed.maintenance.is_some() {
+        return false;
+    }
+    let step = step(facts, observed, memory);
+    let is_queued = matches!(step, Step::Queue);
+    let interval = match step {
+        Step::Act(action) => {
+            outcome.action = action;
+            outcome.requeue_after = None;
+            return false;
+        }
+        Step::Wait(interval) => interval,
+        Step::Queue => Some(QUEUE_INTERVAL),
+    };
+    outcome.requeue_after = [outcome.requeue_after, interval].into_iter().flatten().min();
+    is_queued && in_progress(memory).is_none()
+}
+
+/// Returns whether a job of an instance runs. One that was started shows a little later; while
+/// nothing is observed, what is remembered counts.
+pub(in crate::reconcile) fn job_runs(observed: Option<&Observed>, memory: &Memory, now: Timestamp) -> bool {
+    let restore = memory.restore.as_ref();
+    match observed.map(|observed| &observed.jobs.current) {
+        Some(Some(job)) => matches!(job.state, JobState::Running { .. }),
+        Some(None) => {
+            backup::is_awaited(&memory.backup, now)
+                || restore.is_some_and(|restore| restore_jobs::is_awaited(restore, now))
+        }
+        None => memory.backup.running().is_some() || restore.is_some_and(|restore| restore.job.is_some()),
+    }
+}
+
+fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
+    let now = whole_second(facts.now);
+    if let Some(answer) = restore::take_request(facts, observed, memory) {
+        return Step::Act(Action::AnswerRestore(Box::new(answer)));
+    }
+    if let Some(job) = &observed.jobs.current {
+        return match (owner(memory, observed, &job.name), &mut memory.restore) {
+            (Owner::Restore, Some(restore)) => restore_jobs::follow(restore, observed, job, now),
+            (Owner::Backup, _) => backup::follow(&mut memory.backup, job, now),
+            _ => Step::Act(Action::RemoveJob(job.name.clone())),
+        };
+    }
+    if let Some(step) = backup::await_started(&mut memory.backup, now) {
+        return step;
+    }
+    if let Some(restore) = memory.restore.as_mut().filter(|restore| !restore.step.is_end() || restore.job.is_some()) {
+        return restore_jobs::next(facts, restore, observed, now);
+    }
+    let interval = match backup::next(facts, observed, &mut memory.backup) {
+        Step::Wait(interval) => interval,
+        other => return other,
+    };
+    let retry = restore::retry_new(facts, memory);
+    let step = memory.restore.as_mut().map(|restore| restore_jobs::next(facts, restore, observed, now));
+    match step {
+        Some(Step::Wait(other)) => Step::Wait([interval, retry, other].into_iter().flatten().min()),
+        Some(step) => step,
+        None => Step::Wait(interval),
+    }
+}
+
+/// Returns whose a job is. A start is recorded before the job is started, so one that is not known is
+/// one whose end was recorded; or the record was lost, and then it is taken for a backup.
+fn owner(memory: &Memory, observed: &Observed, name: &str) -> Owner {
+    let is = |known: Option<&str>| known == Some(name);
+    let requested = observed.jobs.request.as_ref().map(|request| request.name.as_str());
+    if is(memory.restore.as_ref().and_then(|restore| restore.job.as_deref())) {
+        Owner::Restore
+    } else if memory.restore.is_none() || is(memory.backup.last.as_ref().map(|last| last.id.as_str())) || is(requested)
+    {
+        Owner::Backup
+    } else {
+        Owner::Nobody
+    }
+}
