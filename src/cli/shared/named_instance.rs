@@ -92,8 +92,25 @@ impl NamedInstance {
         self.choice.observer(&self.state_dir).await
     }
 
-    /// Fails while a job works on its data.
+    /// Fails while a reconciler restores its data, of which the steps between two jobs are a part.
+    pub(in crate::cli) async fn require_no_restore(&self) -> anyhow::Result<()> {
+        let state = State::open_read_only(&self.state_dir).await?;
+        let status = state.status(&self.id().uid).await?;
+        state.close().await;
+        match status.and_then(|status| status.restore).filter(|restore| !restore.step.is_end()) {
+            Some(restore) => anyhow::bail!(
+                "restore {} of {} is in progress ({}); ask again when it has ended",
+                restore.id,
+                self.id(),
+                restore.step.sentence()
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails while a reconciler restores its data, or a job works on it.
     pub(in crate::cli) async fn require_no_job(&self, observer: &BoxedObserver) -> anyhow::Result<()> {
+        self.require_no_restore().await?;
         match observer.observe(self.id(), None).await?.jobs.current {
             Some(ObservedJob { name, state: JobState::Running { .. } }) => {
                 anyhow::bail!("backup {name} of {} is being made; ask again when it has ended", self.id())

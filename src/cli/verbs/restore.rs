@@ -72,6 +72,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
     let instance = args.instance.find().await?;
+    instance.require_no_restore().await?;
     let name = &instance.id().name;
     let home = instance.manual.home(instance.id())?;
     let directories = instance.manual.directories(&instance.target).await?;
