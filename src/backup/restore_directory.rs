@@ -78,8 +78,13 @@ impl RestoreDirectory {
         })
     }
 
-    /// Returns the user and group of the data.
+    /// Returns the user and group that new entries are given to: those of the data. Root alone can
+    /// give something away; in a pod, whose volume belongs to root and to a group of the pod, they
+    /// stay with its user.
     pub(crate) fn owner(&self) -> Result<(u32, u32), BackupError> {
+        if !geteuid().is_root() {
+            return Ok((geteuid().as_raw(), getegid().as_raw()));
+        }
         let metadata = self.data.metadata().map_err(BackupError::io("read", &self.data))?;
         Ok((metadata.uid(), metadata.gid()))
     }
@@ -106,10 +111,10 @@ impl RestoreDirectory {
         self.make(&self.own)
     }
 
-    /// Gives a new entry to the owner of the data, which root alone has to and can do.
+    /// Gives a new entry to the owner of the data.
     pub(crate) fn give(&self, path: &Path) -> Result<(), BackupError> {
         let owner = self.owner()?;
-        if owner == (geteuid().as_raw(), getegid().as_raw()) || !geteuid().is_root() {
+        if owner == (geteuid().as_raw(), getegid().as_raw()) {
             return Ok(());
         }
         lchown(path, Some(owner.0), Some(owner.1)).map_err(BackupError::io("given to the user of the server", path))
