@@ -116,9 +116,13 @@ impl MaiRestoreStatus {
     /// Returns the status of a request whose restore has come to this point, or has ended.
     pub fn with_restore(&self, restore: &RestoreStatus, now: Timestamp) -> Self {
         let (phase, message) = match restore.step {
-            RestoreStep::Completed => (RequestPhase::Completed, restore.message.as_str()),
-            RestoreStep::Failed => (RequestPhase::Failed, restore.message.as_str()),
-            step => (RequestPhase::Running, step.sentence()),
+            RestoreStep::Completed => (RequestPhase::Completed, restore.message.clone()),
+            RestoreStep::Failed => (RequestPhase::Failed, restore.message.clone()),
+            step if restore.problem.is_empty() => (RequestPhase::Running, step.sentence().to_owned()),
+            step => {
+                let (sentence, failures, problem) = (step.sentence(), restore.failures, &restore.problem);
+                (RequestPhase::Running, format!("{sentence}; attempt {failures} failed: {problem}"))
+            }
         };
         let reason = restore.step.to_string();
         Self {
@@ -131,8 +135,8 @@ impl MaiRestoreStatus {
             kept_until: restore.kept_until,
             started_at: Some(restore.started_at),
             completed_at: phase.is_answer().then(|| restore.ended_at.unwrap_or(now)),
-            conditions: phase.conditions(&self.conditions, &reason, message, now),
-            message: Some(message.to_owned()),
+            conditions: phase.conditions(&self.conditions, &reason, &message, now),
+            message: Some(message),
         }
     }
 
@@ -180,6 +184,9 @@ mod tests {
         assert_eq!(conditions(&running), [("Ready", "False", "Swapping"), ("Reconciling", "True", "Swapping")]);
         assert_eq!(running.message.as_deref(), Some("the restored data takes its place"));
         assert!(!running.is_answered() && running.completed_at.is_none());
+        let repeated = RestoreStatus { failures: 2, problem: "no room".to_owned(), ..restore(RestoreStep::Swapping) };
+        let repeated = running.with_restore(&repeated, now);
+        assert_eq!(repeated.message.as_deref(), Some("the restored data takes its place; attempt 2 failed: no room"));
         let completed = running.with_restore(&restore(RestoreStep::Completed), now);
         assert_eq!(conditions(&completed), [("Ready", "True", "Completed")]);
         assert_eq!((completed.message.as_deref(), completed.completed_at), (Some("the end"), Some(now)));

@@ -23,6 +23,7 @@ mod pods_run_under_restricted_policy;
 mod requested_states_are_applied;
 mod requests;
 mod resource_works_with_kubectl;
+mod restores_bring_data_back;
 mod secret_changes_reach_servers;
 mod unchanged_instances_cause_no_writes;
 mod validation_rules_agree;

@@ -276,13 +276,25 @@ pub const FIELDS: &[Field] = &[
     ),
     all("spec.backup.encryption.identitySecretRef.key", KEY_OF_SECRET),
     pending("spec.backup.drill", NO_DRILL),
-    pending("spec.restoreFrom.destination", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.instance", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.backup", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.time", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.file", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.identitySecretRef.name", NO_NEW_FROM_BACKUP),
-    pending("spec.restoreFrom.identitySecretRef.key", NO_NEW_FROM_BACKUP),
+    all(
+        "spec.restoreFrom.destination",
+        "Destination of the backup from which a new instance gets its data before its first start: a name of `backup.destinations`, or `backups`, the backups volume. Read once; it may be removed afterwards, and cannot be added or changed.",
+    ),
+    all(
+        "spec.restoreFrom.instance",
+        "Another instance of the namespace whose backup it is; that of its own name unless set.",
+    ),
+    all("spec.restoreFrom.backup", "Its id; without id, time and file the newest verified one."),
+    all("spec.restoreFrom.time", "Time: the newest backup that was not taken after it."),
+    all(
+        "spec.restoreFrom.file",
+        "Its file by the path below the destination: an archive of mai, or a data directory packed with `tar`.",
+    ),
+    all(
+        "spec.restoreFrom.identitySecretRef.name",
+        "Secret with the identity that opens it; without it that of `backup.encryption`. Only the job gets it, never the server.",
+    ),
+    all("spec.restoreFrom.identitySecretRef.key", KEY_OF_SECRET),
     pending(
         "spec.upgrade.backupFirst",
         Refusal {
@@ -411,10 +423,6 @@ const NO_KEYS: Refusal = Refusal {
 const NO_DRILL: Refusal = Refusal {
     cause: "no instance is started from a backup",
     remedy: "remove it; each backup is read back, unpacked and checked",
-};
-const NO_NEW_FROM_BACKUP: Refusal = Refusal {
-    cause: "no new instance is made from a backup",
-    remedy: "remove it, and bring the data back when the instance has started",
 };
 const JOB_ON_ANY_NODE: Refusal = Refusal {
     cause: "a backup job may run on any node, and this is a directory of one",

@@ -127,7 +127,11 @@ fn containerised_operator_has_the_mounts_it_needs() {
 #[test]
 fn examples_are_valid_on_their_platform() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (runtime, examples) in [("process", "compose-mode/quickstart"), ("kubernetes", "deploy/examples")] {
+    for (runtime, examples) in [
+        ("process", "compose-mode/quickstart"),
+        ("kubernetes", "deploy/examples"),
+        ("kubernetes", "deploy/restore/new-client.yaml"),
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_mai"))
             .args(["validate", "--runtime", runtime])
             .arg(root.join(examples))

@@ -10,6 +10,8 @@ use super::super::images;
 use super::super::operator::Operator;
 
 const BACKUP: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
+const RESTORE: &str =
+    "apiVersion: mai.dev/v1alpha1\nkind: MaiRestore\nmetadata: {name: first}\nspec: {instance: abc, from: {}}\n";
 
 /// Returns the rules of a role of the chart with default values.
 fn chart_rules(kind: &str, name: &str) -> Value {
@@ -90,6 +92,8 @@ fn chart_permissions_suffice_for_a_client_lifecycle() {
     env.wait_until(&operator, || "all of it to come back".into(), || (env.children("abc").len() == 10).then_some(()));
     env.apply(BACKUP);
     env.kubectl(&["wait", "--for=condition=Ready", "maibackup/first", "--timeout=120s"]);
+    env.apply(RESTORE);
+    env.kubectl(&["wait", "--for=condition=Ready", "mairestore/first", "--timeout=120s"]);
     // Without the permission to list Secrets a rotation is noticed at the next pass.
     env.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: upstream}\nstringData: {key: sk-or-v1-b}\n");
     env.wait_until(

@@ -20,7 +20,6 @@ mod cluster;
 mod deletion;
 mod exits;
 mod restore;
-mod restore_meanwhile;
 
 const NOW: i64 = 1_000_000;
 
