@@ -25,7 +25,7 @@ pub struct UnpackedSource {
     pub taken_at: Option<Timestamp>,
     /// Image of the server that the data is from, where that is known.
     pub image: Option<String>,
-    /// Whether the archive is encrypted, where its summary tells.
+    /// The archive is encrypted; None where no summary tells.
     pub is_encrypted: Option<bool>,
     /// Bytes of the archive.
     pub archive_bytes: u64,

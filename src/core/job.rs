@@ -35,6 +35,8 @@ pub struct Storage {
     pub data: Location,
     /// The backups.
     pub backups: Location,
+    /// The server runs as the user of our image, where the runtime has images.
+    pub confined: bool,
 }
 
 /// Declared place of a volume. Nothing declared is the volume that the runtime makes.

@@ -24,5 +24,6 @@ mod plan_only_reads_the_engine;
 mod private_registries_are_used;
 mod proxy;
 mod restored_data_comes_back;
+mod restores_run_in_containers;
 mod twenty_clients_stay_cheap;
 mod verbs_act_on_containers;

@@ -16,7 +16,7 @@ use crate::fixtures::page_commands::commands;
 const SIGN_IN: &str = r#"{"email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
 
 /// Starts a client with an account and a file, and makes a backup of it.
-fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
+pub fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
     engine::build_own_image();
     let env = Environment::new(name);
     let document =
@@ -47,7 +47,7 @@ fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
     (env, compose, id)
 }
 
-fn assert_restored(env: &Environment) {
+pub fn assert_restored(env: &Environment) {
     let signed_in =
         || http("POST", env.port, "/api/v1/auths/signin", "", SIGN_IN).ok().filter(|(code, _)| *code == 200);
     wait_until(|| "the admin on the restored data".into(), signed_in);

@@ -15,7 +15,7 @@ use super::requests::{self, answer, claim_directory, condition, stalled};
 
 use crate::fixtures::s3::COPIES;
 
-fn request(env: &Environment, name: &str, instance: &str) {
+pub fn request(env: &Environment, name: &str, instance: &str) {
     env.apply(&format!(
         "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {{name: {name}}}\nspec: {{instance: {instance}, reason: before the move}}\n"
     ));
@@ -35,7 +35,7 @@ fn running_job(env: &Environment, operator: &Operator) -> String {
 }
 
 /// Returns the names of what exists for jobs: Jobs, their pods, policies and Secrets.
-fn job_objects(env: &Environment) -> String {
+pub fn job_objects(env: &Environment) -> String {
     env.kubectl(&["get", "jobs,pods,networkpolicies,secrets", "-l", "mai.dev/job", "-o", "name"])
 }
 

@@ -24,6 +24,7 @@ mod requested_states_are_applied;
 mod requests;
 mod resource_works_with_kubectl;
 mod restores_bring_data_back;
+mod restores_run_as_jobs;
 mod secret_changes_reach_servers;
 mod unchanged_instances_cause_no_writes;
 mod validation_rules_agree;

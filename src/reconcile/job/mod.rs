@@ -141,6 +141,7 @@ pub fn storage(instance: &MaiInstance) -> Storage {
     Storage {
         data: location(&storage.data, storage.data_size()),
         backups: location(&storage.backups, storage.backups_size()),
+        confined: instance.spec.server.kind == ServerKind::Mai,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, StartContainerOptions};
 use jiff::Timestamp;
-use mai_contract::files::BACKUPS;
+use mai_contract::files::{BACKUPS, DATA};
 use mai_contract::job::{Message, Order, Outcome};
 
 use super::containers::{self, ContainerRef};
@@ -124,14 +124,14 @@ impl Engine {
     async fn get_image(&self, id: &InstanceId, job: &Job) -> Result<(), RuntimeError> {
         let Some(reference) = &job.image else {
             return Err(RuntimeError::Unsupported(format!(
-                "no image makes backups of {id}; start mai with --helper-image IMAGE, where IMAGE is that of a mai server"
+                "no image makes and restores backups of {id}; start mai with --helper-image IMAGE, where IMAGE is that of a mai server"
             )));
         };
         let of_server = matches!(&job.order, Order::Backup(order) if order.image.as_ref() == Some(reference));
         let unavailable = |message: String| match of_server {
             true => RuntimeError::ImageUnavailable { instance: id.to_string(), image: reference.clone(), message },
             false => RuntimeError::Unsupported(format!(
-                "image {reference}, which makes backups of {id}, could not be pulled: {message}; build or pull it on this server, or correct --helper-image"
+                "image {reference}, which makes and restores backups of {id}, could not be pulled: {message}; build or pull it on this server, or correct --helper-image"
             )),
         };
         let found = self.cache.image(&self.docker, reference).await;
@@ -147,11 +147,14 @@ impl Engine {
         pulled.map_err(|error| unavailable(message(&error)))
     }
 
-    /// Checks that there is data, and makes sure that backups have a place.
+    /// Makes sure that there is data, or a place for it if the job makes it, and that backups have a
+    /// place.
     async fn prepare_places(&self, id: &InstanceId, names: &Names, job: &Job) -> Result<(), RuntimeError> {
         let volumes = self.volumes(id, names);
-        if !job.order.is_drill() && volumes.place(&job.storage.data, &names.data).await?.is_none() {
-            let data = &job.storage.data;
+        let data = &job.storage.data;
+        if job.order.makes_data() {
+            volumes.ensure(data.path.as_deref(), data.volume.as_deref(), &names.data).await?;
+        } else if !job.order.is_drill() && volumes.place(data, &names.data).await?.is_none() {
             let place = match (&data.path, &data.volume) {
                 (Some(path), _) => path.display().to_string(),
                 (None, volume) => format!("volume {}", volume.as_ref().unwrap_or(&names.data)),
@@ -182,7 +185,7 @@ impl Engine {
         job: &Job,
         files: &JobFiles,
     ) -> Result<(), RuntimeError> {
-        let known = self.known_user(id, names, &job.storage.data).await?;
+        let known = self.known_user(id, names, job).await?;
         let mut user = known.unwrap_or(JobUser::OURS);
         let mut created = self.create_job(id, names, job, files, user).await?;
         if known.is_none()
@@ -192,7 +195,7 @@ impl Engine {
             user = owner;
             created = self.create_job(id, names, job, files, user).await?;
         }
-        self.give_volumes(id, names, &created, user, job.order.is_drill()).await?;
+        self.give_volumes(id, names, job, &created, user).await?;
         let _permit = self.starts.acquire().await;
         // A pull of the image may have taken minutes.
         refuse_during_maintenance(id, &self.home(names))?;
@@ -228,14 +231,15 @@ impl Engine {
     }
 
     /// Makes the volumes of the staging directory and the backups writable for the job, as a start
-    /// does for a server; a drill only reads backups. What a document names for a server of its own user is left as it is.
+    /// does for a server, and that of the data if the job makes it; a drill only reads backups. What
+    /// a document names for a server of its own user is left as it is.
     async fn give_volumes(
         &self,
         id: &InstanceId,
         names: &Names,
+        job: &Job,
         created: &ContainerRef,
         user: JobUser,
-        is_drill: bool,
     ) -> Result<(), RuntimeError> {
         if user.uid == 0 {
             return Ok(());
@@ -243,13 +247,13 @@ impl Engine {
         let Some(container) = self.inspect(id, created).await? else { return Ok(()) };
         let backups = container.mounts.iter().flatten().find(|mount| mount.destination.as_deref() == Some(BACKUPS));
         let is_own = backups.is_some_and(|mount| mount.name.as_ref() == Some(&names.backups));
-        let paths: &[&str] = if !is_drill && (user == JobUser::OURS || is_own) {
-            &[job_container::STAGING, BACKUPS]
-        } else {
-            &[job_container::STAGING]
-        };
+        let order = &job.order;
+        let makes_data = order.makes_data() && job.storage.confined && user == JobUser::OURS;
+        let mut paths = vec![job_container::STAGING];
+        paths.extend((!order.is_drill() && (user == JobUser::OURS || is_own)).then_some(BACKUPS));
+        paths.extend(makes_data.then_some(DATA));
         let user = (user.uid, user.gid);
-        owner::give_to(&self.docker, id, &container, user, paths, self.owns_engine_files).await
+        owner::give_to(&self.docker, id, &container, user, &paths, self.owns_engine_files).await
     }
 
     /// Removes what a start that failed has made. What cannot be removed is found again.
@@ -298,7 +302,7 @@ impl Engine {
     pub(super) async fn remove_any_job(&self, id: &InstanceId) -> Result<(), RuntimeError> {
         let names = Names::new(id)?;
         let home = self.home(&names);
-        let gone = |_| Outcome::Failed { message: format!("{id} was taken down before the backup had ended") };
+        let gone = |_| Outcome::Failed { message: format!("{id} was taken down before its job had ended") };
         JobRequestFile::new(&home).answer_any(gone).map_err(not_removed(id))?;
         let gone = |request: RestoreRequest| {
             request.refused(format!("{id} was taken down before its data was restored"), Timestamp::now())

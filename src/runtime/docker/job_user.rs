@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::error::failed;
 use super::names::Names;
 use super::owner;
-use crate::core::{InstanceId, Location};
+use crate::core::{InstanceId, Job};
 use crate::runtime::RuntimeError;
 
 /// Capabilities of a job of a server that runs as root: the files may belong to others, and so do
@@ -36,12 +36,13 @@ impl JobUser {
 
 impl Engine {
     /// Returns the user of the server of an instance, where it is known before a container of the
-    /// job exists: from the container of the server, or else from the data on this machine.
+    /// job exists: from the container of the server, or else from the data on this machine. Data that
+    /// the job makes is given to a server of ours.
     pub(super) async fn known_user(
         &self,
         id: &InstanceId,
         names: &Names,
-        data: &Location,
+        job: &Job,
     ) -> Result<Option<JobUser>, RuntimeError> {
         if let Some(server) = &self.containers(id, names).await?.active
             && let Some(inspected) = self.inspect(id, server).await?
@@ -49,10 +50,13 @@ impl Engine {
         {
             return Ok(Some(JobUser { uid, gid }));
         }
+        if job.order.makes_data() && job.storage.confined {
+            return Ok(Some(JobUser::OURS));
+        }
         if !self.owns_engine_files {
             return Ok(None);
         }
-        let place = self.volumes(id, names).place(data, &names.data).await?;
+        let place = self.volumes(id, names).place(&job.storage.data, &names.data).await?;
         let top = place.and_then(|place| place.metadata().ok());
         Ok(top.map(|top| JobUser { uid: top.uid(), gid: top.gid() }))
     }

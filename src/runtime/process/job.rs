@@ -209,7 +209,7 @@ impl Jobs {
         let _turn = slot.turn.lock().await;
         let not_removed = |source| failed("removal of a job", id, source);
         let home = self.home(&key);
-        let deleted = |_| Outcome::Failed { message: format!("{id} was deleted before the backup had ended") };
+        let deleted = |_| Outcome::Failed { message: format!("{id} was deleted before its job had ended") };
         JobRequestFile::new(&home).answer_any(deleted).map_err(not_removed)?;
         let deleted = |request: RestoreRequest| {
             request.refused(format!("{id} was deleted before its data was restored"), Timestamp::now())

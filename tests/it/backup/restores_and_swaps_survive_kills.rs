@@ -1,7 +1,7 @@
 //! `mai job` restores a backup beside the data and exchanges the two. Killed at any moment, the same
 //! order goes on, and a server refuses data that is half replaced.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use mai_operator::contract::restores;
 use rusqlite::Connection;
 
 use super::job::{Instance, Job};
+use crate::fixtures::compose::read_file;
+use crate::fixtures::page_commands::commands;
 
 fn id(number: u32) -> BackupId {
     BackupId::new("2026-12-01T02:00:00Z".parse().unwrap(), number)
@@ -73,6 +75,16 @@ impl Instance {
 
     fn swapped(&self, order: &Order) {
         assert_eq!(self.run(order).outcome(), Outcome::Swapped);
+    }
+
+    /// Runs the commands of the page that bring the former data back.
+    fn put_back_by_hand(&self) {
+        let page = read_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/restore-by-hand.md"));
+        let script = commands(&page, "half-replaced");
+        let output =
+            Command::new("bash").args(["-euo", "pipefail", "-c", &script]).env("DATA", &self.data).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(restores::unfinished_swap(&self.data).unwrap(), None);
     }
 
     /// Starts a server on the data and returns its exit code; the mark keeps it from serving.
@@ -137,6 +149,10 @@ fn killed_swap_goes_on_or_back_and_no_server_starts_meanwhile() {
             };
             assert!(message.contains("half replaced"), "{message}");
             refusals += 1;
+        }
+        if attempt % 3 == 0 && restores::unfinished_swap(&instance.data).unwrap().is_some() {
+            instance.put_back_by_hand();
+            assert_eq!((instance.rows(), instance.data.join("newer").exists()), (2, true));
         }
         if attempt % 2 == 0 {
             instance.swapped(&swap(attempt, SwapStep::Forward));

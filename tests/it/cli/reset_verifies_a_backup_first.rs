@@ -136,12 +136,15 @@ fn reset_of_everything_returns_to_onboarding() {
     let client = Client::new();
     std::fs::create_dir(client.workspace.data("alpha").join("uploads")).unwrap();
     std::fs::write(client.workspace.data("alpha").join("uploads/letter"), "dear").unwrap();
+    let former = client.workspace.data("alpha").join(".mai-restore/20261201-020000-1f2e3d/former");
+    std::fs::create_dir_all(&former).unwrap();
     let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");
     let (_, config) = http("GET", client.port, "/api/config", "", "").unwrap();
     assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["onboarding"], true, "{config}");
     assert!(client.sign_in().is_err());
     assert!(!client.workspace.data("alpha").join("uploads").exists());
+    assert!(former.exists(), "data that a restore keeps was wiped");
     assert_eq!(client.restarts(), None, "it was counted as a failure");
     let (backup, _) = client.backup();
     assert_eq!(std::fs::read_to_string(backup.join("data/uploads/letter")).unwrap(), "dear");

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use mai_contract::job::{BackupOrder, Order, Outcome, Progress, Step, Subject};
+use mai_contract::job::{
+    BackupOrder, BackupSource, Choice, Destination, Order, Outcome, Progress, RestoreOrder, Step, Store, Subject,
+};
 use mai_operator::core::{
     Action, EnvValue, InstanceId, Job, JobRequest, JobState, JobWork, ObservedJob, ObservedJobs, Storage, Workload,
 };
 use mai_operator::runtime::process::{ProcessObserver, ProcessOptions, ProcessRuntime, running_servers};
-use mai_operator::runtime::{Apply, JobRequestFile, MaintenanceLock, Observe};
+use mai_operator::runtime::{Apply, JobRequestFile, MaintenanceLock, Observe, RuntimeError};
 use rustix::process::Signal;
 
 use crate::fixtures::ports::free_port;
@@ -205,6 +207,30 @@ async fn job_beside_a_server_reports_progress_and_outcome() {
     let observed = runtime.observe(stage.id(), Some(&stage.workload)).await.unwrap();
     assert_eq!(observed.jobs, ObservedJobs::default());
     assert!(!stage.home().join("job").exists() && is_ready(&observed), "{observed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_makes_the_data_directory_that_is_missing() {
+    let stage = Stage::new();
+    let runtime = stage.runtime();
+    std::fs::remove_dir(stage.home().join("data")).unwrap();
+    let error = runtime.start_job(stage.id(), &job(stage.id())).await.unwrap_err();
+    assert!(matches!(error, RuntimeError::NoData { .. }), "{error}");
+    let Order::Backup(backup) = job(stage.id()).order else { unreachable!() };
+    let source = BackupSource {
+        destination: Destination { name: "backups".to_owned(), store: Store::Volume, retention: None },
+        namespace: "default".to_owned(),
+        name: "abc".to_owned(),
+        choice: Choice::Latest,
+        identity: None,
+    };
+    let order = Order::Restore(RestoreOrder { id: backup.id, instance: backup.instance, source });
+    runtime.start_job(stage.id(), &Job { order, ..job(stage.id()) }).await.unwrap();
+    let mode = stage.home().join("data").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    stage.finish(&failed("none"));
+    assert_eq!(stage.wait_for_end(&runtime).await, JobState::Ended(failed("none")));
+    runtime.remove_job(stage.id(), JOB, &failed("none")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
