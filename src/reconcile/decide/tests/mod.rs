@@ -20,6 +20,7 @@ mod cluster;
 mod deletion;
 mod exits;
 mod restore;
+mod restore_meanwhile;
 
 const NOW: i64 = 1_000_000;
 
