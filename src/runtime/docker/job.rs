@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerStateStatusEnum, ContainerSummary};
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, StartContainerOptions};
 use jiff::Timestamp;
 use mai_contract::files::{BACKUPS, DATA};
@@ -54,16 +54,18 @@ impl Engine {
         files: &JobFiles,
         job: &JobContainer,
     ) -> Result<Option<JobState>, RuntimeError> {
-        if !job.was_started {
+        // Engines announce the start and the end of a container before their list of containers shows it.
+        let Some(container) = self.inspect(id, &job.reference).await? else { return Ok(None) };
+        let state = container.state.clone().unwrap_or_default();
+        if state.status == Some(ContainerStateStatusEnum::CREATED) {
             let cause = "it was created and not started, because mai was interrupted";
             return Ok(Some(JobState::Lost(cause.to_owned())));
         }
-        if job.reference.is_running {
+        if state.running == Some(true) {
             let end = read_end(&self.docker, &job.reference.id, PROGRESS_LINES).await;
             let progress = end.ok().and_then(|end| progress(&end.output));
             return Ok(Some(JobState::Running { progress }));
         }
-        let Some(container) = self.inspect(id, &job.reference).await? else { return Ok(None) };
         let end = match read_end(&self.docker, &job.reference.id, END_LINES).await {
             Ok(end) => end,
             Err(error) if is_missing(&error) => return Ok(None),
