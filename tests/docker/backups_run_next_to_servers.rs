@@ -1,16 +1,16 @@
 //! Backups of containers, from the request or the schedule to what is stored and reported.
 
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use serde_json::Value;
 
 use super::engine;
 use super::environment::Environment;
 
 use crate::fixtures::compose::{Compose, http, wait_until};
+use crate::fixtures::forwarder::Forwarder;
 use crate::fixtures::s3::{COPIES, Place, S3Server};
 
 /// Due once a year, so that only what a test asks for is made.
@@ -38,27 +38,16 @@ fn stored(directory: &Path, suffix: &str) -> Vec<PathBuf> {
     entries.filter(|path| path.to_str().unwrap().ends_with(suffix)).collect()
 }
 
-/// Forwards connections to an address of this machine that containers reach to a port of 127.0.0.1.
-/// Returns the address.
-fn forward(port: u16) -> String {
+/// Returns an address of this machine that containers reach, and that leads to the S3 server.
+fn s3_address() -> String {
     let gateway = engine::with_docker(async |docker| {
         let network = docker.inspect_network("mai", None).await.unwrap();
         network.ipam.unwrap().config.unwrap().remove(0).gateway.unwrap()
     });
-    let listener = TcpListener::bind((gateway.as_str(), 0)).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-            for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
-                std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(std::net::Shutdown::Write);
-                });
-            }
-        }
-    });
-    address
+    let server = ([127, 0, 0, 1], S3Server::get().port).into();
+    let forwarder = Forwarder::closed(&gateway, Some(server));
+    forwarder.open();
+    forwarder.address.to_string()
 }
 
 #[test]
@@ -73,7 +62,7 @@ fn backup_is_verified_in_each_destination_beside_its_server() {
     let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
     assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
 
-    let address = forward(S3Server::get().port);
+    let address = s3_address();
     let place = Place::bucket(&format!("http://{address}"), COPIES, "full", "docker-runtime");
     let key = |name: &str| {
         std::fs::read_to_string(place.directory.path().join("secrets").join(name)).unwrap().trim().to_owned()
@@ -183,8 +172,14 @@ fn data_volume_goes_after_a_verified_last_backup() {
     env.wait_for("Ready");
     let (data, backups) = (env.volume("data"), env.volume("backups"));
     env.workspace.remove("instance.yaml");
-    let has_job = |container: &ContainerSummary| container.labels.as_ref().unwrap().contains_key("mai.dev/job");
-    wait_until(|| format!("a job; {}", compose.output()), || env.containers().iter().any(has_job).then_some(()));
+    let is_running_job = |container: &ContainerSummary| {
+        let runs = container.state == Some(ContainerSummaryStateEnum::RUNNING);
+        runs && container.labels.as_ref().unwrap().contains_key("mai.dev/job")
+    };
+    wait_until(
+        || format!("a running job; {}", compose.output()),
+        || env.containers().iter().any(is_running_job).then_some(()),
+    );
     compose.kill();
     assert!(data.join("mai.db").exists());
     let compose = env.compose();
@@ -204,7 +199,8 @@ fn older_backup_goes_once_the_next_is_verified() {
     let more =
         "  backup: {schedule: \"0 2 1 1 *\", retention: {keepLast: 1, keepDaily: 0, keepWeekly: 0, keepMonthly: 0}}\n";
     env.workspace.write("instance.yaml", &own(&env, more));
-    let compose = env.compose();
+    // A request and the end of a job are noticed without a look at everything.
+    let compose = env.compose_by_events();
     env.wait_for("Ready");
     let run = env.run().unwrap();
     let mut verified = Vec::new();

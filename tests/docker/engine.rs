@@ -1,9 +1,14 @@
-//! A Docker Engine for the tests (the script `engine`), and their images.
+//! Docker Engines for the tests (the script `engine`), and their images.
+//!
+//! Most tests share one. Those that restart it, remove its network or measure it take turns on
+//! another, so that nobody waits for them.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 
@@ -11,8 +16,8 @@ struct Engine {
     directory: PathBuf,
     /// Ends with its standard input, and therefore with this process, and the engine with it.
     script: Option<Mutex<Script>>,
-    /// Shared by tests; exclusive for those that restart the engine or measure it.
     usage: RwLock<()>,
+    has_own_image: OnceLock<()>,
 }
 
 struct Script {
@@ -21,32 +26,68 @@ struct Script {
     _child: Child,
 }
 
-static ENGINE: OnceLock<Engine> = OnceLock::new();
+thread_local! {
+    /// The engine of the test that runs in this thread, unless it is the shared one.
+    static CURRENT: Cell<Option<&'static Engine>> = const { Cell::new(None) };
+}
 
-/// Returns the engine of the script, or with MAI_TEST_ENGINE=DIRECTORY the one behind `docker.sock`
-/// in there, such as Podman's; that one is not restarted.
+/// A test's use of an engine, which ends with the test.
+pub struct Usage {
+    _lock: Box<dyn Any>,
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+    }
+}
+
+/// Returns the engine of the test that runs in this thread.
 fn engine() -> &'static Engine {
-    ENGINE.get_or_init(|| {
-        let (directory, script) = match std::env::var_os("MAI_TEST_ENGINE") {
-            Some(directory) => (PathBuf::from(directory), None),
-            None => {
-                let directory = std::env::temp_dir().join(format!("mai-engine-{}", std::process::id()));
-                let script = start(&directory);
-                (directory, Some(Mutex::new(script)))
-            }
-        };
-        build_images(&directory);
-        Engine { directory, script, usage: RwLock::new(()) }
+    CURRENT.get().unwrap_or_else(shared_engine)
+}
+
+/// Returns the engine that tests share, or with MAI_TEST_ENGINE=DIRECTORY the one behind `docker.sock`
+/// in there, such as Podman's; that one is not restarted.
+fn shared_engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| match given_engine() {
+        Some(directory) => {
+            build_images(&directory);
+            Engine { directory, script: None, usage: RwLock::default(), has_own_image: OnceLock::new() }
+        }
+        None => Engine::start("shared", "10.213"),
     })
 }
 
-fn start(directory: &Path) -> Script {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
-    let mut child = Command::new(script).arg(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (orders, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    let mut script = Script { orders, output, _child: child };
-    wait_ready(&mut script.output);
-    script
+/// Returns the engine that one test at a time uses.
+fn engine_for_one() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    match given_engine() {
+        Some(_) => shared_engine(),
+        None => ENGINE.get_or_init(|| Engine::start("for-one", "10.214")),
+    }
+}
+
+fn given_engine() -> Option<PathBuf> {
+    std::env::var_os("MAI_TEST_ENGINE").map(PathBuf::from)
+}
+
+impl Engine {
+    /// Starts an engine whose networks begin with these two numbers.
+    fn start(name: &str, networks: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("mai-engine-{}-{name}", std::process::id()));
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/docker/engine");
+        let mut command = Command::new(program);
+        command.arg(&directory).arg(networks).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (orders, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut script = Script { orders, output, _child: child };
+        wait_ready(&mut script.output);
+        build_images(&directory);
+        let script = Some(Mutex::new(script));
+        Self { directory, script, usage: RwLock::default(), has_own_image: OnceLock::new() }
+    }
 }
 
 fn wait_ready(output: &mut impl BufRead) {
@@ -55,17 +96,21 @@ fn wait_ready(output: &mut impl BufRead) {
     assert_eq!(line.trim(), "ready", "these tests need a Docker Engine and root to start one of their own");
 }
 
-/// Returns a guard; while it exists, no test restarts the engine.
-pub fn shared() -> RwLockReadGuard<'static, ()> {
-    engine().usage.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Returns a guard; while it exists, this test uses the engine that tests share, and does neither
+/// restart it nor remove its network.
+pub fn shared() -> Usage {
+    Usage { _lock: Box::new(shared_engine().usage.read().unwrap_or_else(PoisonError::into_inner)) }
 }
 
-/// Returns a guard; while it exists, no other test uses the engine.
-pub fn alone() -> RwLockWriteGuard<'static, ()> {
-    engine().usage.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Returns a guard; while it exists, this test alone uses an engine.
+pub fn alone() -> Usage {
+    let engine = engine_for_one();
+    let lock = engine.usage.write().unwrap_or_else(PoisonError::into_inner);
+    CURRENT.set(Some(engine));
+    Usage { _lock: Box::new(lock) }
 }
 
-/// Sends `restart` or `kill` to the script and waits until the engine answers again.
+/// Sends `restart`, `kill` or `clean` to the script and waits until the engine answers again.
 pub fn send(order: &str) {
     let script =
         engine().script.as_ref().expect("only an engine of the tests' own can be restarted: unset MAI_TEST_ENGINE");
@@ -118,9 +163,9 @@ fn build_images(directory: &Path) {
 
 /// Builds `mai-own:test` from the binary under test and its shared libraries.
 pub fn build_own_image() {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let rootfs = engine().directory.join("own-rootfs");
+    let engine = engine();
+    engine.has_own_image.get_or_init(|| {
+        let rootfs = engine.directory.join("own-rootfs");
         std::fs::create_dir_all(rootfs.join("tmp")).unwrap();
         let binary = env!("CARGO_BIN_EXE_mai");
         std::fs::copy(binary, rootfs.join("mai")).unwrap();
@@ -130,7 +175,7 @@ pub fn build_own_image() {
             std::fs::create_dir_all(target.parent().unwrap()).unwrap();
             std::fs::copy(library, target).unwrap();
         }
-        import(&engine().directory, "mai-own:test", "/mai", &pack(&rootfs));
+        import(&engine.directory, "mai-own:test", "/mai", &pack(&rootfs));
     });
 }
 

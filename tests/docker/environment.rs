@@ -1,6 +1,8 @@
 //! One instance on the tests' engine: its documents, its container and its HTTP address.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
@@ -29,6 +31,7 @@ pub struct Environment {
 impl Environment {
     /// Takes a name that no other test uses, because the tests share an engine.
     pub fn new(name: &str) -> Self {
+        assert!(names().insert(name.to_owned()), "another test has a client called {name}");
         Self { workspace: Workspace::new(), name: name.to_owned(), port: free_port() }
     }
 
@@ -47,12 +50,23 @@ impl Environment {
         self.workspace.write("instance.yaml", &self.document(image, more));
     }
 
+    /// Starts a reconciler that looks at everything twice a second.
     pub fn compose(&self) -> Compose {
         self.compose_on(&engine::host())
     }
 
+    /// Starts a reconciler whose engine is at `host`.
     pub fn compose_on(&self, host: &str) -> Compose {
-        let compose = self.workspace.compose(&["--runtime", "docker", "--docker-host", host]);
+        self.compose_with(host, &["--resync", "500ms"])
+    }
+
+    /// Starts a reconciler that looks at what events name, and at nothing else.
+    pub fn compose_by_events(&self) -> Compose {
+        self.compose_with(&engine::host(), &["--resync", "1h"])
+    }
+
+    pub fn compose_with(&self, host: &str, more: &[&str]) -> Compose {
+        let compose = self.workspace.compose(&[&["--runtime", "docker", "--docker-host", host], more].concat());
         compose.wait_for_line(&["mai keeps"]);
         compose
     }
@@ -77,9 +91,14 @@ impl Environment {
     pub fn up(&self, more: &str) -> Compose {
         self.declare("fixture:1", more);
         let compose = self.compose();
+        self.wait_up();
+        compose
+    }
+
+    /// Waits until the instance answers and is reported as ready.
+    pub fn wait_up(&self) {
         self.wait_for("Ready");
         wait_ready(self.port);
-        compose
     }
 
     pub fn wait_for(&self, reason: &str) -> String {
@@ -126,9 +145,9 @@ impl Environment {
         self.get("/starts").lines().count()
     }
 
-    /// Checks during several passes that the container is not restarted.
+    /// Checks during several passes of [`Self::compose`] that the container is not restarted.
     pub fn assert_unchanged(&self, run: &Run) {
-        let until = Instant::now() + Duration::from_secs(3);
+        let until = Instant::now() + Duration::from_millis(1_500);
         while Instant::now() < until {
             assert_eq!(self.run().as_ref(), Some(run), "{} was restarted", self.name);
             std::thread::sleep(Duration::from_millis(100));
@@ -148,7 +167,14 @@ impl Drop for Environment {
                 let _ = docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
             }
         });
+        names().remove(&self.name);
     }
+}
+
+/// Returns the names of the clients that exist at the moment.
+fn names() -> MutexGuard<'static, BTreeSet<String>> {
+    static NAMES: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub async fn remove(docker: &Docker, container: &str) {

@@ -157,12 +157,20 @@ fn missing_network_is_reported_before_anything_stops() {
         docker.create_network(request).await.unwrap();
     });
     env.wait_for_another(&run);
-    let networks = super::environment::json(&env.inspect().unwrap())["NetworkSettings"]["Networks"].clone();
-    for network in ["mai", "web-of-netless"] {
-        // Its network alias stays while a replacement runs.
-        let aliases = networks[network]["Aliases"].as_array().unwrap();
-        assert!(aliases.iter().any(|alias| alias == "mai-netless"), "{networks}");
-    }
+    let networks = || super::environment::json(&env.inspect().unwrap())["NetworkSettings"]["Networks"].clone();
+    // Its network alias stays while a replacement runs.
+    let has_alias = |networks: &serde_json::Value, network: &str| {
+        networks[network]["Aliases"]
+            .as_array()
+            .is_some_and(|aliases| aliases.iter().any(|alias| alias == "mai-netless"))
+    };
+    wait_until(
+        || format!("its alias in both networks: {}", networks()),
+        || {
+            let networks = networks();
+            ["mai", "web-of-netless"].iter().all(|network| has_alias(&networks, network)).then_some(())
+        },
+    );
     drop(compose);
     drop(env);
     engine::with_docker(async |docker| drop(docker.remove_network("web-of-netless").await));

@@ -283,8 +283,7 @@ fn start_of_a_job_killed_at_any_call_is_completed() {
                 .await
         };
         // A call that is never answered stands for a process that is killed.
-        let killed =
-            client.runtime.block_on(async { tokio::time::timeout(std::time::Duration::from_secs(5), through).await });
+        let killed = client.runtime.block_on(async { tokio::time::timeout(PATIENCE, through).await });
         drop(killed);
         proxy.changes()
     };

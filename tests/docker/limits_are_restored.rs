@@ -37,19 +37,17 @@ fn run_with_limits(env: &Environment) -> Option<(Run, Value)> {
     Some((run_of(&container)?, limits(&container)))
 }
 
-/// Updates the running container and waits until its limits are as before. Returns whether the
-/// container was kept.
-fn is_restored_in_place(env: &Environment, what: &str, update: ContainerUpdateBody) -> bool {
-    let (run, before) = run_with_limits(env).unwrap();
+/// Updates the running container and waits until its limits are as before. Returns the run then.
+fn restored(env: &Environment, what: &str, run: &Run, update: ContainerUpdateBody) -> Run {
+    let (found, before) = run_with_limits(env).unwrap();
+    assert_eq!(found, *run, "it was restarted before {what} was changed");
     engine::with_docker(async |docker| docker.update_container(&run.0, update).await.unwrap());
     let restored = wait_until(
         || format!("{what} to be restored"),
         || run_with_limits(env).filter(|(_, limits)| *limits == before).map(|(run, _)| run),
     );
     wait_ready(env.port);
-    env.assert_unchanged(&restored);
-    assert_eq!(run_with_limits(env), Some((restored.clone(), before)), "{what}");
-    restored == run
+    restored
 }
 
 fn update() -> ContainerUpdateBody {
@@ -65,6 +63,7 @@ fn limits_set_without_declared_ones_are_removed() {
     let _shared = engine::shared();
     let env = Environment::new("unlimited");
     let _compose = env.up("");
+    let mut run = env.run().unwrap();
     for (what, body, in_place) in [
         ("memory", ContainerUpdateBody { memory: Some(64 << 20), memory_swap: Some(128 << 20), ..update() }, false),
         ("memory reservation", ContainerUpdateBody { memory_reservation: Some(32 << 20), ..update() }, false),
@@ -80,8 +79,11 @@ fn limits_set_without_declared_ones_are_removed() {
             true,
         ),
     ] {
-        assert_eq!(is_restored_in_place(&env, what, body), in_place, "{what}");
+        let before = run;
+        run = restored(&env, what, &before, body);
+        assert_eq!(run == before, in_place, "{what}");
     }
+    env.assert_unchanged(&run);
 }
 
 #[test]
@@ -90,6 +92,7 @@ fn declared_limits_are_restored_in_place() {
     let env = Environment::new("limited");
     let resources = "  resources: {requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 64Mi}}\n";
     let _compose = env.up(resources);
+    let run = env.run().unwrap();
     for (what, body) in [
         ("memory", ContainerUpdateBody { memory: Some(48 << 20), ..update() }),
         ("memory swap", ContainerUpdateBody { memory_swap: Some(256 << 20), ..update() }),
@@ -102,8 +105,9 @@ fn declared_limits_are_restored_in_place() {
             ContainerUpdateBody { restart_policy: restart(RestartPolicyNameEnum::NO, None), ..update() },
         ),
     ] {
-        assert!(is_restored_in_place(&env, what, body), "{what}");
+        assert_eq!(restored(&env, what, &run, body), run, "{what}");
     }
+    env.assert_unchanged(&run);
 }
 
 #[test]

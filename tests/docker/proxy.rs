@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -33,11 +33,12 @@ impl Proxy {
         let listener = UnixListener::bind(&socket).unwrap();
         let (changes, reads) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
         let (recorded, count) = (Arc::clone(&changes), Arc::clone(&reads));
+        let engine = engine::socket();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
-                let (recorded, count) = (Arc::clone(&recorded), Arc::clone(&count));
-                std::thread::spawn(move || serve(client, cut, &recorded, &count));
+                let (recorded, count, engine) = (Arc::clone(&recorded), Arc::clone(&count), engine.clone());
+                std::thread::spawn(move || serve(client, &engine, cut, &recorded, &count));
             }
         });
         Self { _directory: directory, socket, changes, reads }
@@ -59,7 +60,7 @@ impl Proxy {
 
 /// Forwards one connection. The client opens one for each request, so its first line is the
 /// request.
-fn serve(mut client: UnixStream, cut: Cut, recorded: &Mutex<Vec<String>>, reads: &AtomicUsize) {
+fn serve(mut client: UnixStream, engine: &Path, cut: Cut, recorded: &Mutex<Vec<String>>, reads: &AtomicUsize) {
     let mut head = [0; 4096];
     let Ok(length @ 1..) = client.read(&mut head) else { return };
     let text = String::from_utf8_lossy(&head[..length]);
@@ -82,7 +83,7 @@ fn serve(mut client: UnixStream, cut: Cut, recorded: &Mutex<Vec<String>>, reads:
         Cut::After(at) if number > at => return,
         _ => {}
     }
-    let Ok(mut engine) = UnixStream::connect(engine::socket()) else { return };
+    let Ok(mut engine) = UnixStream::connect(engine) else { return };
     engine.write_all(&head[..length]).unwrap();
     let mut to_engine = (client.try_clone().unwrap(), engine.try_clone().unwrap());
     let upload = std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Verbs for manual operations on a client's container: run a command, restore the owner of files,
 //! take it down.
 
-use std::io::{BufReader, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::engine;
 use super::environment::Environment;
 
-use crate::fixtures::compose::wait_ready;
+use crate::fixtures::compose::{collect_lines, wait_ready, wait_until};
 
 #[test]
 fn exec_passes_stdin_and_exit_code() {
@@ -64,29 +64,37 @@ fn exec_from_a_terminal_gets_a_terminal() {
         .args(["-qec", &line, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut keys = terminal.stdin.take().unwrap();
-    let mut screen = BufReader::new(terminal.stdout.take().unwrap());
-    // Input before the terminal is raw is interpreted by the kernel; repeated, some of it arrives
-    // as keys.
-    let typing = std::thread::spawn(move || {
-        for _ in 0..30 {
-            std::thread::sleep(Duration::from_millis(200));
-            if keys.write_all(b"dear\n").and_then(|()| keys.flush()).is_err() {
-                return;
-            }
-        }
-        // The end of the input, for the container's own terminal.
-        let _ = keys.write_all(b"\x04");
-        std::thread::sleep(Duration::from_secs(1));
-    });
-    let mut shown = String::new();
-    screen.read_to_string(&mut shown).unwrap();
-    typing.join().unwrap();
-    assert_eq!(terminal.wait().unwrap().code(), Some(5), "{shown}");
-    // Echoed by the container's terminal and copied by the command; a terminal has one output.
-    assert!(shown.matches("dear\r\n").count() > 30 && shown.contains("copied"), "{shown}");
+    let screen = collect_lines(&mut terminal);
+    let count = |line: &str| screen.lock().unwrap().iter().filter(|shown| *shown == line).count();
+    let mut number = 0;
+    // Types lines until one of them is shown twice; returns its number.
+    let mut type_until_twice = || {
+        let first = number + 1;
+        wait_until(
+            || format!("a line twice; {:?}", screen.lock().unwrap()),
+            || {
+                number += 1;
+                keys.write_all(format!("dear {number}\n").as_bytes()).and_then(|()| keys.flush()).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+                (first..=number).find(|number| count(&format!("dear {number}")) >= 2)
+            },
+        )
+    };
+    // Input before the terminal is raw is interpreted by the kernel, so the first lines may be echoed
+    // by it. The others are echoed by the container's terminal, and copied by the command.
+    type_until_twice();
+    type_until_twice();
+    // The end of the input, for the container's own terminal.
+    keys.write_all(b"\x04").unwrap();
+    assert_eq!(terminal.wait().unwrap().code(), Some(5), "{:?}", screen.lock().unwrap());
+    wait_until(
+        || format!("the end of the output; {:?}", screen.lock().unwrap()),
+        || screen.lock().unwrap().iter().any(|line| line.contains("copied")).then_some(()),
+    );
     compose.stop();
 }
 
