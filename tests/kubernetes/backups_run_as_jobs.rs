@@ -27,16 +27,16 @@ fn running_job(env: &Environment, operator: &Operator) -> String {
         operator,
         || "a job that runs".into(),
         || {
-            let pods = env.kubectl(&["get", "pods", "-l", "mai.dev/job", "-o", "jsonpath={.items[*].status.phase}"]);
-            let jobs = env.kubectl(&["get", "jobs", "-o", "jsonpath={.items[*].metadata.uid}"]);
-            (pods == "Running" && !jobs.is_empty() && !jobs.contains(' ')).then_some(jobs)
+            let [pod] = <[Value; 1]>::try_from(env.list(&["pods"], "mai.dev/job")).ok()?;
+            let [job] = <[Value; 1]>::try_from(env.list(&["jobs"], "")).ok()?;
+            (pod["status"]["phase"] == "Running").then(|| job["metadata"]["uid"].as_str().unwrap().to_owned())
         },
     )
 }
 
-/// Returns the names of what exists for jobs: Jobs, their pods, policies and Secrets.
-pub fn job_objects(env: &Environment) -> String {
-    env.kubectl(&["get", "jobs,pods,networkpolicies,secrets", "-l", "mai.dev/job", "-o", "name"])
+/// Returns what exists for jobs: Jobs, their pods, policies and Secrets.
+pub fn job_objects(env: &Environment) -> Vec<Value> {
+    env.list(&["jobs", "pods", "networkpolicies", "secrets"], "mai.dev/job")
 }
 
 /// Unpacks an archive with standard tools and checks its sums.
@@ -68,7 +68,7 @@ fn requested_backup_is_verified_on_the_claims() {
     let output = String::from_utf8_lossy(&made.stdout);
     assert!(made.status.success(), "{output}{}", String::from_utf8_lossy(&made.stderr));
     let name = env.kubectl(&["get", "maibackups", "-o", "jsonpath={.items[*].metadata.name}"]);
-    env.kubectl(&["wait", "--for=condition=Ready", &format!("maibackup/{name}"), "--timeout=10s"]);
+    env.kubectl(&["wait", "--for=condition=Ready", &format!("maibackup/{name}"), "--timeout=3m"]);
     let status = env.get(&format!("maibackup/{name}")).unwrap()["status"].clone();
     let id = status["backup"].as_str().unwrap();
     assert!(output.contains(id), "{output}");
@@ -76,8 +76,11 @@ fn requested_backup_is_verified_on_the_claims() {
     assert_eq!(status["destinations"][0]["name"], "backups");
     assert_eq!(status["destinations"][0]["result"], "Verified");
     assert!(status["startedAt"].as_str() <= status["completedAt"].as_str());
-    let instance = env.get("mai/abc").unwrap();
-    assert_eq!(instance["status"]["backup"]["last"]["id"], id);
+    env.wait_until(
+        &operator,
+        || format!("backup {id} in the status"),
+        || (env.get("mai/abc")?["status"]["backup"]["last"]["id"] == id).then_some(()),
+    );
     let backups = claim_directory(&env, "mai-abc-backups");
     check_archive(&backups.join(format!("{id}.tar.gz")));
     let summary: Value = serde_json::from_slice(&std::fs::read(backups.join(format!("{id}.json"))).unwrap()).unwrap();
@@ -88,10 +91,7 @@ fn requested_backup_is_verified_on_the_claims() {
     assert_eq!(env.pod("abc").unwrap(), server);
     let versions =
         || (env.children("abc"), env.resource_version("mai/abc"), env.resource_version(&format!("maibackup/{name}")));
-    let passes = || operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap();
-    let (before, counted) = (versions(), passes());
-    env.wait_until(&operator, || "some passes".into(), || (passes() >= counted + 3.0).then_some(()));
-    assert_eq!(versions(), before);
+    env.wait_settled(&operator, versions);
     env.refusal(&format!(
         "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {{name: {name}}}\nspec: {{instance: xyz}}\n"
     ));
@@ -124,14 +124,18 @@ fn job_survives_an_operator_and_its_loss_is_told() {
     assert!(message.contains("its pod was deleted while it ran"), "{message}");
     env.wait_until(&operator, || "the job to be gone".into(), || job_objects(&env).is_empty().then_some(()));
     // It is repeated soon, and not only at the next due time.
-    let backup = env.get("mai/abc").unwrap()["status"]["backup"].clone();
+    let backup = env.wait_until(
+        &operator,
+        || "the failure in the status".into(),
+        || Some(env.get("mai/abc")?["status"]["backup"].clone()).filter(|backup| backup["failures"] == 1),
+    );
     let next: jiff::Timestamp = backup["next"].as_str().unwrap().parse().unwrap();
-    assert!(next.duration_since(jiff::Timestamp::now()).as_mins() <= 5 && backup["failures"] == 1, "{backup}");
+    assert!(next.duration_since(jiff::Timestamp::now()).as_mins() <= 5, "{backup}");
 
     // A deleted instance ends its job first.
     request(&env, "second", "abc");
     running_job(&env, &operator);
-    env.kubectl(&["delete", "mai/abc", "--timeout=90s"]);
+    env.kubectl(&["delete", "mai/abc", "--timeout=3m"]);
     env.wait_until(&operator, || "nothing of the job".into(), || job_objects(&env).is_empty().then_some(()));
     let claims = env.kubectl(&["get", "pvc", "-o", "jsonpath={.items[*].metadata.name}"]);
     assert_eq!(claims, "mai-abc-backups mai-abc-data");
@@ -148,7 +152,7 @@ fn data_claim_goes_after_a_verified_last_backup() {
     env.wait_ready(&operator, "abc");
     let backups = claim_directory(&env, "mai-abc-backups");
     // The pod of the job is refused at first.
-    env.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: '0'}}\n");
+    env.apply_quota(&operator, "small", "pods", 0);
     env.kubectl(&["delete", "mai/abc", "--wait=false"]);
     let message = env.wait_for_reason(&operator, "abc", "Stalled", "BackupFailed");
     assert!(message.contains("the data stays") && message.contains("exceeded quota"), "{message}");
@@ -192,7 +196,7 @@ fn quota_refusal_of_a_job_is_quoted() {
     let operator = requests::operator(&env);
     env.apply(&env.fixture("abc", ""));
     env.wait_ready(&operator, "abc");
-    env.apply("apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: small}\nspec: {hard: {pods: '1'}}\n");
+    env.apply_quota(&operator, "small", "pods", 1);
     request(&env, "refused", "abc");
     let status = answer(&env, &operator, "maibackup/refused");
     let message = status["message"].as_str().unwrap();
@@ -212,7 +216,7 @@ fn bucket_gets_the_backup_of_a_suspended_instance() {
     env.wait_ready(&operator, "abc");
     env.patch("abc", &json!({"suspend": true}));
     env.wait_for_reason(&operator, "abc", "Ready", "Suspended");
-    env.wait_until(&operator, || "the server to end".into(), || env.pod("abc").is_none().then_some(()));
+    env.wait_no_pod(&operator, "abc");
     request(&env, "night", "abc");
     let status = answer(&env, &operator, "maibackup/night");
     assert_eq!(status["phase"], "Completed", "{status}");
@@ -220,6 +224,5 @@ fn bucket_gets_the_backup_of_a_suspended_instance() {
         status["destinations"].as_array().unwrap().iter().map(|one| (&one["name"], &one["result"])).collect();
     assert_eq!(results, [(&json!("backups"), &json!("Verified")), (&json!("offsite"), &json!("Verified"))]);
     assert!(env.pod("abc").is_none());
-    let (_, reason, message) = env.condition("abc", "BackupHealthy").unwrap();
-    assert_eq!(reason, "BackupVerified", "{message}");
+    env.wait_for_reason(&operator, "abc", "BackupHealthy", "BackupVerified");
 }

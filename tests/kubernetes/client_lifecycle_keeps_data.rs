@@ -18,7 +18,7 @@ fn client_is_created_edited_deleted_and_recreated() {
     let document = env.document("abc", &format!("  image: {}\n  openRouter: {{mock: true}}\n", images::own()));
     let operator = env.operator();
     env.apply(&document);
-    env.kubectl(&["wait", "--for=condition=Ready", "mai/abc", "--timeout=120s"]);
+    env.kubectl(&["wait", "--for=condition=Ready", "mai/abc", "--timeout=3m"]);
     let instance = env.get("mai/abc").unwrap();
     assert_eq!(instance["status"]["address"], json!(format!("http://mai-abc.{}:8080", env.namespace)));
     // The version that the server names, not the tag of its image.
@@ -30,13 +30,14 @@ fn client_is_created_edited_deleted_and_recreated() {
 
     // Users connect through the Service.
     let person = json!({"name": "Ada", "email": "ada@example.com", "password": "correct horse"}).to_string();
-    let (status, account) = env.ask("abc", "POST", "/api/v1/auths/signup", "", &person).unwrap();
+    let (status, account) = env.answer(&operator, "abc", "POST", "/api/v1/auths/signup", "", &person);
     assert_eq!(status, 200, "{account}");
     let account: Value = serde_json::from_str(&account).unwrap();
     assert_eq!(account["role"], "admin");
     let bearer = format!("authorization: Bearer {}\r\n", account["token"].as_str().unwrap());
     let question = json!({"model": "openai/gpt-5", "messages": [{"role": "user", "content": "Why is the sky blue?"}]});
-    let (status, answer) = env.ask("abc", "POST", "/api/v1/chat/completions", &bearer, &question.to_string()).unwrap();
+    let (status, answer) =
+        env.answer(&operator, "abc", "POST", "/api/v1/chat/completions", &bearer, &question.to_string());
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert!(answer["choices"][0]["message"]["content"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
@@ -44,22 +45,22 @@ fn client_is_created_edited_deleted_and_recreated() {
     // An edit replaces the server and keeps data and sessions.
     let (pod, session) = (env.pod("abc").unwrap(), env.get("secret/mai-abc-session").unwrap()["data"].clone());
     let still_there = || {
-        let (status, body) = env.ask("abc", "GET", "/api/v1/auths/", &bearer, "").unwrap();
+        let (status, body) = env.answer(&operator, "abc", "GET", "/api/v1/auths/", &bearer, "");
         assert_eq!(status, 200, "{body}");
         assert!(body.contains("ada@example.com"), "{body}");
     };
     env.patch("abc", &json!({"displayName": "Company ABC & Sons"}));
     env.wait_ready(&operator, "abc");
     assert_ne!(env.pod("abc").unwrap(), pod);
-    assert!(env.read("abc", "/api/config").unwrap().contains("Company ABC & Sons"));
+    assert!(env.answer(&operator, "abc", "GET", "/api/config", "", "").1.contains("Company ABC & Sons"));
     still_there();
 
     // A deletion stops it and keeps what cannot be recreated.
-    env.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
+    env.kubectl(&["delete", "mai/abc", "--timeout=3m"]);
     let kept =
         ["PersistentVolumeClaim/mai-abc-backups", "PersistentVolumeClaim/mai-abc-data", "Secret/mai-abc-session"];
     env.wait_until(&operator, || "only the data to be left".into(), || (children(&env) == kept).then_some(()));
-    assert!(env.pod("abc").is_none());
+    env.wait_no_pod(&operator, "abc");
 
     // An instance with the same name uses the data again.
     env.apply(&document);
@@ -69,6 +70,6 @@ fn client_is_created_edited_deleted_and_recreated() {
 
     // The data is deleted only with a deletion policy that says so.
     env.patch("abc", &json!({"deletionPolicy": "Delete"}));
-    env.kubectl(&["delete", "mai/abc", "--timeout=60s"]);
+    env.kubectl(&["delete", "mai/abc", "--timeout=3m"]);
     env.wait_until(&operator, || "nothing to be left".into(), || children(&env).is_empty().then_some(()));
 }

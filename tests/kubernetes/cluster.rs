@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::api::Api;
+
 pub struct Cluster {
     kubeconfig: PathBuf,
     own: Option<Own>,
+    api: OnceLock<Api>,
     /// Shared by tests; exclusive for those that stop a program of the cluster.
     usage: RwLock<()>,
 }
@@ -27,7 +30,7 @@ static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 pub fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| {
         let cluster = match std::env::var_os("MAI_TEST_KUBECONFIG") {
-            Some(kubeconfig) => Cluster { kubeconfig: kubeconfig.into(), own: None, usage: RwLock::new(()) },
+            Some(kubeconfig) => Cluster::at(kubeconfig.into(), None),
             None => Cluster::start(),
         };
         cluster.install_definitions();
@@ -46,6 +49,10 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
 }
 
 impl Cluster {
+    fn at(kubeconfig: PathBuf, own: Option<Own>) -> Self {
+        Self { kubeconfig, own, api: OnceLock::new(), usage: RwLock::new(()) }
+    }
+
     fn start() -> Self {
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
         script(&home.join("packages"));
@@ -64,7 +71,7 @@ impl Cluster {
             if stages.last().is_some_and(|stage| stage == "ready") {
                 let kubeconfig = directory.join("kubeconfig/admin");
                 let own = Some(Own { binary, directory, _supervisor: supervisor });
-                return Self { kubeconfig, own, usage: RwLock::new(()) };
+                return Self::at(kubeconfig, own);
             }
         }
         let ended = supervisor.wait().unwrap();
@@ -80,7 +87,7 @@ impl Cluster {
         let definitions = definitions.to_str().unwrap();
         for arguments in [
             &["apply", "--server-side", "--force-conflicts", "-f", definitions][..],
-            &["wait", "--for=condition=Established", "--timeout=60s", "-f", definitions],
+            &["wait", "--for=condition=Established", "--timeout=3m", "-f", definitions],
         ] {
             let output = self.kubectl(arguments, "");
             assert!(
@@ -89,6 +96,10 @@ impl Cluster {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
+    }
+
+    pub fn api(&self) -> &Api {
+        self.api.get_or_init(|| Api::open(&self.kubeconfig))
     }
 
     pub fn kubeconfig(&self) -> &Path {

@@ -1,6 +1,7 @@
 //! A namespace for each test, with kubectl and the operator in it.
 
-use std::fmt::Write;
+use std::cell::RefCell;
+use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::operator::Operator;
 use crate::fixtures::compose::http_to;
 
 /// Longest time to wait for anything, so long that a loaded machine fails no test.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Environment {
     cluster: &'static Cluster,
@@ -100,28 +101,44 @@ impl Environment {
 
     /// Returns the uid of the pod, if there is exactly one.
     pub fn pod(&self, name: &str) -> Option<String> {
-        let selector = format!("app.kubernetes.io/name=mai,mai.dev/instance={name}");
-        let pods = self.kubectl(&["get", "pods", "--selector", &selector, "-o", "jsonpath={.items[*].metadata.uid}"]);
-        (!pods.is_empty() && !pods.contains(' ')).then_some(pods)
+        let [pod] = <[Value; 1]>::try_from(self.pods(name)).ok()?;
+        Some(pod["metadata"]["uid"].as_str()?.to_owned())
+    }
+
+    /// Returns the pods of a server.
+    fn pods(&self, name: &str) -> Vec<Value> {
+        self.list(&["pods"], &format!("app.kubernetes.io/name=mai,mai.dev/instance={name}"))
     }
 
     /// Returns an object such as `deployment/mai-abc`, or `None` if it does not exist.
     pub fn get(&self, what: &str) -> Option<Value> {
-        match self.try_kubectl(&["get", what, "--ignore-not-found", "-o", "json"], "") {
-            Ok(text) if text.is_empty() => None,
-            Ok(text) => Some(serde_json::from_str(&text).unwrap()),
-            Err(error) => panic!("kubectl get {what}: {error}"),
-        }
+        self.cluster.api().get(&self.namespace, what)
+    }
+
+    /// Returns all objects of these kinds with labels.
+    pub fn list(&self, kinds: &[&str], labels: &str) -> Vec<Value> {
+        self.cluster.api().list(&self.namespace, kinds, labels)
     }
 
     /// Returns all objects of an instance as `Kind/name` with their resourceVersion.
     pub fn children(&self, instance: &str) -> Vec<(String, String)> {
-        const KINDS: &str = "deployments,statefulsets,services,serviceaccounts,networkpolicies,poddisruptionbudgets,persistentvolumeclaims,secrets,configmaps,ingresses,jobs,cronjobs";
+        const KINDS: [&str; 12] = [
+            "deployments",
+            "statefulsets",
+            "services",
+            "serviceaccounts",
+            "networkpolicies",
+            "poddisruptionbudgets",
+            "persistentvolumeclaims",
+            "secrets",
+            "configmaps",
+            "ingresses",
+            "jobs",
+            "cronjobs",
+        ];
         let label = format!("app.kubernetes.io/managed-by=mai-operator,mai.dev/instance={instance}");
-        let list: Value =
-            serde_json::from_str(&self.kubectl(&["get", KINDS, "--selector", &label, "-o", "json"])).unwrap();
         let text = |item: &Value, pointer: &str| item.pointer(pointer).unwrap().as_str().unwrap().to_owned();
-        let mut children: Vec<_> = (list["items"].as_array().unwrap().iter())
+        let mut children: Vec<_> = (self.list(&KINDS, &label).iter())
             .map(|item| {
                 let name = format!("{}/{}", text(item, "/kind"), text(item, "/metadata/name"));
                 (name, text(item, "/metadata/resourceVersion"))
@@ -180,22 +197,107 @@ impl Environment {
             if let Some(found) = attempt() {
                 return found;
             }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(100));
         }
         panic!("waited in vain for {}\n{}\n--- operator\n{}", what(), self.describe(), operator.output())
     }
 
+    /// Repeats an attempt that needs no operator until it succeeds.
+    pub fn wait_quietly<T>(&self, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(found) = attempt() {
+                return found;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("waited in vain for {what}\n{}", self.describe())
+    }
+
     /// Sends a request to an instance through its Service, whose address is reachable from the
-    /// tests.
+    /// tests. `None` without an answer: a Service leads to a new pod a moment after that is ready.
     pub fn ask(&self, name: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let service = self.get(&format!("service/mai-{name}"))?;
         let address = service["spec"]["clusterIP"].as_str()?.parse().ok()?;
         http_to(SocketAddr::new(address, 8080), method, path, headers, body).ok()
     }
 
+    /// Sends a request until it is answered.
+    pub fn answer(
+        &self,
+        operator: &Operator,
+        name: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> (u16, String) {
+        self.wait_until(
+            operator,
+            || format!("an answer of {name} to {method} {path}"),
+            || self.ask(name, method, path, headers, body),
+        )
+    }
+
     /// Returns the body of a GET that answers 200.
     pub fn read(&self, name: &str, path: &str) -> Option<String> {
         self.ask(name, "GET", path, "", "").filter(|(status, _)| *status == 200).map(|(_, body)| body)
+    }
+
+    /// Waits until a GET answers 200 with this body.
+    pub fn wait_served(&self, operator: &Operator, name: &str, path: &str, expected: &str) {
+        self.wait_until(
+            operator,
+            || format!("{expected:?} at {path} of {name}; it answers {:?}", self.read(name, path)),
+            || self.read(name, path).filter(|served| served == expected),
+        );
+    }
+
+    /// Waits until an instance has no pod.
+    pub fn wait_no_pod(&self, operator: &Operator, name: &str) {
+        self.wait_until(
+            operator,
+            || format!("the end of the pod of {name}"),
+            || self.pods(name).is_empty().then_some(()),
+        );
+    }
+
+    /// Applies a ResourceQuota, and waits until the cluster keeps to it.
+    pub fn apply_quota(&self, operator: &Operator, name: &str, resource: &str, most: u32) {
+        self.apply(&format!(
+            "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: {name}}}\nspec: {{hard: {{{resource}: '{most}'}}}}\n"
+        ));
+        // Until its status is there, nothing is refused.
+        self.wait_until(
+            operator,
+            || format!("the quota {name}"),
+            || {
+                let status = self.get(&format!("resourcequota/{name}"))?["status"].clone();
+                (status["hard"][resource].is_string() && status["used"][resource].is_string()).then_some(())
+            },
+        );
+    }
+
+    /// Waits until something has not changed during several passes of an operator with a short resync
+    /// interval, and returns it: some changes of a cluster come a moment after a server is ready.
+    pub fn wait_settled<T: PartialEq + Debug>(&self, operator: &Operator, what: impl Fn() -> T) -> T {
+        let last = RefCell::new(None);
+        self.wait_until(
+            operator,
+            || format!("no change any more; the last is {:?}", last.borrow()),
+            || {
+                let found = what();
+                self.wait_passes(operator, 4.0);
+                last.replace(Some(what()));
+                last.borrow().as_ref().is_some_and(|last| *last == found).then_some(found)
+            },
+        )
+    }
+
+    /// Waits until an operator has reconciled instances this many times again.
+    pub fn wait_passes(&self, operator: &Operator, more: f64) {
+        let before = operator.passes();
+        self.wait_until(operator, || format!("{more} passes"), || (operator.passes() >= before + more).then_some(()));
     }
 
     fn describe(&self) -> String {

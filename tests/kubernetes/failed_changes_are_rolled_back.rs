@@ -1,8 +1,6 @@
 //! A change that does not become ready is rolled back, reported and not retried until the document
 //! changes.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::cluster;
@@ -17,7 +15,7 @@ fn start_ready(env: &Environment, start_period: &str) -> Operator {
 
 fn start_ready_with(env: &Environment, start_period: &str, more: &str) -> Operator {
     env.apply(&env.fixture("abc", more).replace("startPeriod: 20s", &format!("startPeriod: {start_period}")));
-    let operator = env.operator_with(&["--resync", "1s"]);
+    let operator = env.operator_with(&["--resync", "500ms"]);
     env.wait_ready(&operator, "abc");
     operator
 }
@@ -41,11 +39,11 @@ fn assert_keeps_previous_server(env: &Environment, operator: &Operator) {
             env.pod("abc")
         },
     );
-    let (status, version) = (env.get("mai/abc").unwrap()["status"].clone(), env.resource_version("deployment/mai-abc"));
-    std::thread::sleep(Duration::from_secs(3));
+    // The status of a Deployment, and with it its version, follows that of its pod a moment later.
+    env.wait_settled(operator, || {
+        (env.get("mai/abc").unwrap()["status"].clone(), env.resource_version("deployment/mai-abc"))
+    });
     assert_eq!(env.pod("abc"), Some(pod), "it was tried again");
-    assert_eq!(env.get("mai/abc").unwrap()["status"], status);
-    assert_eq!(env.resource_version("deployment/mai-abc"), version);
 }
 
 fn spec(server: &Value, name: &str) -> Value {
@@ -65,7 +63,7 @@ fn unready_server_is_rolled_back_until_the_next_edit() {
     // A longer start period is a change of the document as well.
     env.patch("abc", &json!({"health": {"startPeriod": "40s"}}));
     env.wait_ready(&operator, "abc");
-    assert_eq!(env.read("abc", "/name").as_deref(), Some("next"));
+    env.wait_served(&operator, "abc", "/name", "next");
     assert_eq!(env.get("mai/abc").unwrap()["status"]["rejected"], Value::Null);
 }
 
@@ -125,9 +123,15 @@ fn unavailable_image_is_rolled_back_until_another_is_set() {
     assert_keeps_previous_server(&env, &operator);
     env.patch("abc", &json!({"image": super::images::FIXTURE_NEXT}));
     env.wait_ready(&operator, "abc");
-    assert_eq!(env.read("abc", "/name").as_deref(), Some("next"));
-    let instance = env.get("mai/abc").unwrap();
-    assert_eq!((&instance["status"]["version"], &instance["status"]["rejected"]), (&json!("fixture"), &Value::Null));
+    env.wait_served(&operator, "abc", "/name", "next");
+    env.wait_until(
+        &operator,
+        || "its version".into(),
+        || {
+            let status = env.get("mai/abc")?["status"].clone();
+            (status["version"] == "fixture" && status["rejected"].is_null()).then_some(())
+        },
+    );
 }
 
 #[test]

@@ -1,20 +1,17 @@
 //! A way from pods to a bucket on this machine, which a test opens.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use super::environment::Environment;
 
+use crate::fixtures::forwarder::Forwarder;
 use crate::fixtures::s3::{COPIES, Place, S3Server};
 
 /// A port of this machine that pods reach. Connections wait until it is opened, and are then passed
 /// on.
 pub struct Gate {
     pub address: SocketAddr,
-    open: Arc<AtomicBool>,
+    forwarder: Forwarder,
 }
 
 impl Gate {
@@ -34,27 +31,12 @@ impl Gate {
         let server = env.kubectl(&["config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"]);
         let server = server.trim_start_matches("https://").split(':').next().unwrap().to_owned();
         let host = format!("{}.2", server.rsplit_once('.').unwrap().0);
-        let listener = TcpListener::bind((host.as_str(), 0)).unwrap();
-        let gate = Self { address: listener.local_addr().unwrap(), open: Arc::default() };
-        let open = Arc::clone(&gate.open);
-        std::thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                let open = Arc::clone(&open);
-                std::thread::spawn(move || {
-                    while !open.load(Ordering::Relaxed) {
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
-                    if let Some(server) = target.and_then(|target| TcpStream::connect(target).ok()) {
-                        pass_on(connection, server);
-                    }
-                });
-            }
-        });
-        gate
+        let forwarder = Forwarder::closed(&host, target);
+        Self { address: forwarder.address, forwarder }
     }
 
     pub fn open(&self) {
-        self.open.store(true, Ordering::Relaxed);
+        self.forwarder.open();
     }
 
     /// Returns lines below `spec:` that name a bucket behind it, with credentials of the Secret `s3`.
@@ -67,20 +49,4 @@ impl Gate {
             reference("key"),
         )
     }
-}
-
-fn pass_on(client: TcpStream, server: TcpStream) {
-    let copy = |mut from: TcpStream, mut to: TcpStream| {
-        std::thread::spawn(move || {
-            let mut piece = [0; 16 * 1024];
-            while let Ok(read @ 1..) = from.read(&mut piece) {
-                if to.write_all(&piece[..read]).is_err() {
-                    break;
-                }
-            }
-            let _ = to.shutdown(std::net::Shutdown::Write);
-        })
-    };
-    copy(client.try_clone().unwrap(), server.try_clone().unwrap());
-    copy(server, client);
 }

@@ -1,7 +1,8 @@
-//! `mai operator`, the CRD and `kubectl mai` against a real Kubernetes. [`cluster`],
+//! `mai operator`, the CRD and `kubectl mai` against a real Kubernetes. [`api`], [`cluster`],
 //! [`environment`], [`gate`], [`images`], [`operator`] and [`requests`] are fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod api;
 mod backups_run_as_jobs;
 mod client_lifecycle_keeps_data;
 #[allow(dead_code)]

@@ -12,10 +12,17 @@ const INGRESS: &str = "  expose: {host: abc.example.com, ingress: {className: ng
 
 /// Returns all objects of an instance, without fields that the cluster maintains.
 fn shape(env: &Environment) -> Vec<Value> {
-    const KINDS: &str = "deployments,services,serviceaccounts,networkpolicies,poddisruptionbudgets,persistentvolumeclaims,ingresses,secrets";
-    let list = env.kubectl(&["get", KINDS, "--selector=mai.dev/instance=abc", "-o", "json"]);
-    let mut list: Value = serde_json::from_str(&list).unwrap();
-    let mut items = std::mem::take(list["items"].as_array_mut().unwrap());
+    const KINDS: [&str; 8] = [
+        "deployments",
+        "services",
+        "serviceaccounts",
+        "networkpolicies",
+        "poddisruptionbudgets",
+        "persistentvolumeclaims",
+        "ingresses",
+        "secrets",
+    ];
+    let mut items = env.list(&KINDS, "mai.dev/instance=abc");
     for item in &mut items {
         item["status"].take();
         for field in ["resourceVersion", "generation", "uid", "creationTimestamp", "annotations", "finalizers"] {

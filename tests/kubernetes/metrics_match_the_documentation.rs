@@ -30,6 +30,14 @@ fn every_documented_metric_is_served_with_its_labels() {
     env.apply(&env.fixture("taken", ""));
     env.wait_ready(&operator, "abc");
     env.wait_for_reason(&operator, "taken", "Ready", "NameTaken");
+    let labels = |name: &str| format!("{{namespace=\"{}\",name=\"{name}\"}}", env.namespace);
+    let ready = |name: &str| operator.figure(&format!("mai_instance_ready{}", labels(name)));
+    // Metrics are recorded after the status.
+    env.wait_until(
+        &operator,
+        || format!("the readiness of both: {:?}", (ready("abc"), ready("taken"))),
+        || ((ready("abc"), ready("taken")) == (Some(1.0), Some(0.0))).then_some(()),
+    );
     let (_, text) = operator.get("/metrics").unwrap();
     assert!(text.ends_with("# EOF\n"), "{text}");
     let mut served: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -50,9 +58,6 @@ fn every_documented_metric_is_served_with_its_labels() {
     }
     assert_eq!(served, documented);
 
-    let labels = |name: &str| format!("{{namespace=\"{}\",name=\"{name}\"}}", env.namespace);
-    assert_eq!(operator.figure(&format!("mai_instance_ready{}", labels("abc"))), Some(1.0));
-    assert_eq!(operator.figure(&format!("mai_instance_ready{}", labels("taken"))), Some(0.0));
     let refused = operator.figure("mai_operator_reconcile_errors_total{kind=\"MaiInstance\",reason=\"NameTaken\"}");
     assert!(refused >= Some(1.0), "{refused:?}\n{text}");
 }

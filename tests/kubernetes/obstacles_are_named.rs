@@ -67,19 +67,14 @@ fn quota_refusal_of_pod_or_claim_is_quoted() {
     let _shared = cluster::shared();
     let env = Environment::new("quota");
     let operator = env.operator();
-    let quota = |of: &str| {
-        env.apply(&format!(
-            "apiVersion: v1\nkind: ResourceQuota\nmetadata: {{name: small}}\nspec: {{hard: {{{of}: '0'}}}}\n"
-        ));
-    };
-    quota("pods");
+    env.apply_quota(&operator, "small", "pods", 0);
     env.apply(&env.fixture("pod", ""));
     let message = env.wait_for_reason(&operator, "pod", "Ready", "Refused");
     assert!(message.contains("its pod is refused") && message.contains("exceeded quota: small"), "{message}");
     env.kubectl(&["delete", "resourcequota", "small"]);
     env.wait_ready(&operator, "pod");
 
-    quota("persistentvolumeclaims");
+    env.apply_quota(&operator, "small", "persistentvolumeclaims", 0);
     env.apply(&env.fixture("claim", ""));
     let message = env.wait_for_reason(&operator, "claim", "Ready", "ApplyFailed");
     assert!(message.contains("exceeded quota: small"), "{message}");

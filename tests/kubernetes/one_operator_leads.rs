@@ -10,6 +10,8 @@ use super::cluster;
 use super::environment::Environment;
 use super::operator::Operator;
 
+use crate::fixtures::compose::PATIENCE;
+
 fn wait_for_lead(env: &Environment, operator: &Operator) -> Duration {
     let since = Instant::now();
     env.wait_until(operator, || "it to lead".into(), || operator.leads().then_some(()));
@@ -21,12 +23,12 @@ fn interrupted_replacement_is_completed_by_next_operator() {
     let _shared = cluster::shared();
     let env = Environment::new("half-done");
     let alone = ["--leader-election", "false"];
-    env.apply(&env.fixture("good", ""));
-    env.apply(&env.fixture("bad", "").replace("startPeriod: 20s", "startPeriod: 6s"));
+    env.apply(&env.fixture("good", "").replace("startPeriod: 20s", "startPeriod: 90s"));
+    env.apply(&env.fixture("bad", "").replace("startPeriod: 20s", "startPeriod: 12s"));
     let operator = env.operator_with(&alone);
     ["good", "bad"].iter().for_each(|name| env.wait_ready(&operator, name));
     let slow = |seconds: &str| json!({"displayName": "next", "server": {"env": [{"name": "FIXTURE_READY", "value": seconds}]}});
-    env.patch("good", &slow("3"));
+    env.patch("good", &slow("12"));
     env.patch("bad", &slow("never"));
     let former = |name: &str| {
         env.get(&format!("deployment/mai-{name}")).unwrap()["metadata"]["labels"]["mai.dev/former"].clone()
@@ -65,17 +67,15 @@ fn standby_takes_over_after_a_kill_or_termination() {
     assert!(second.is_ready(), "{:?}", second.get("/readyz"));
 
     first.kill();
-    let took = wait_for_lead(&env, &second);
-    assert!(took < Duration::from_secs(25), "it took {took:?}");
+    wait_for_lead(&env, &second);
     env.apply(&env.fixture("abc", ""));
     env.wait_ready(&second, "abc");
 
     let third = env.start_operator(&[]);
     env.wait_until(&third, || "it to stand by".into(), || third.output().contains("standing by").then_some(()));
-    let since = Instant::now();
     second.stop();
-    wait_for_lead(&env, &third);
-    assert!(since.elapsed() < Duration::from_secs(5), "it took {:?}", since.elapsed());
+    let took = wait_for_lead(&env, &third);
+    assert!(took < Duration::from_secs(12), "it was left to the end of the Lease, after 15 s: {took:?}");
     let lease = env.get("lease/mai-operator").unwrap();
     assert_eq!(lease["spec"]["leaseTransitions"], 2, "{lease}");
 }
@@ -96,7 +96,7 @@ fn isolated_leader_exits_before_any_write() {
     let children = env.children("abc");
     let (instance, lease) = (env.resource_version("mai/abc"), env.resource_version("lease/mai-operator"));
     operator.send(Signal::CONT);
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + PATIENCE;
     let code = loop {
         if let Some(code) = operator.exit_code() {
             break code;

@@ -59,6 +59,11 @@ impl Operator {
         text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
+    /// Returns how many reconciliations of instances have succeeded.
+    pub fn passes(&self) -> f64 {
+        self.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap_or_default()
+    }
+
     /// Returns true if it is the leader.
     pub fn leads(&self) -> bool {
         self.figure("mai_operator_leader") == Some(1.0)

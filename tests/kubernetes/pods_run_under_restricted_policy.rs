@@ -42,7 +42,7 @@ fn restricted_pod_serves_and_keeps_its_accounts() {
     env.kubectl(&["label", "namespace", &env.namespace, "pod-security.kubernetes.io/enforce=restricted"]);
     let documents = POD.replace("IMAGE", images::own());
     env.apply(&documents);
-    env.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=120s"]);
+    env.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=3m"]);
     let answered =
         |path: &str, body: &str| env.ask("confined", "POST", path, "", body).filter(|(status, _)| *status == 200);
     let person = json!({"name": "Ada", "email": "ada@example.com", "password": "correct horse"}).to_string();
@@ -50,6 +50,6 @@ fn restricted_pod_serves_and_keeps_its_accounts() {
 
     env.kubectl(&["delete", "pod", "confined"]);
     env.apply(&documents);
-    env.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=120s"]);
+    env.kubectl(&["wait", "--for=condition=Ready", "pod/confined", "--timeout=3m"]);
     wait_until(|| "the account on the kept data".into(), || answered("/api/v1/auths/signin", &person));
 }

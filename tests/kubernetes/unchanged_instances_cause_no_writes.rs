@@ -1,10 +1,7 @@
 //! A pass over unchanged instances writes nothing.
 
-use std::time::Duration;
-
 use super::cluster;
 use super::environment::Environment;
-use super::operator::Operator;
 
 /// Returns all objects that could have been written, with their resourceVersion.
 fn versions(env: &Environment, instances: &[&str]) -> Vec<(String, String)> {
@@ -14,10 +11,6 @@ fn versions(env: &Environment, instances: &[&str]) -> Vec<(String, String)> {
         all
     };
     instances.iter().flat_map(of_instance).collect()
-}
-
-fn passes(operator: &Operator) -> f64 {
-    operator.figure("mai_operator_reconcile_total{kind=\"MaiInstance\",outcome=\"ok\"}").unwrap_or_default()
 }
 
 #[test]
@@ -35,17 +28,15 @@ fn repeated_passes_write_nothing_across_operators() {
     ["full", "plain"].iter().for_each(|name| env.wait_ready(&operator, name));
 
     // The cluster itself makes a few more changes after the last pod is ready.
-    std::thread::sleep(Duration::from_secs(1));
+    env.wait_settled(&operator, || versions(&env, &["full", "plain"]));
     let before = versions(&env, &["full", "plain"]);
     assert_eq!(before.len(), 21, "{before:?}");
-    let counted = passes(&operator);
-    std::thread::sleep(Duration::from_secs(4));
-    assert!(passes(&operator) >= counted + 8.0, "it did not look: {counted} passes, now {}", passes(&operator));
+    env.wait_passes(&operator, 12.0);
     assert_eq!(versions(&env, &["full", "plain"]), before);
 
     // Another operator finds no difference.
     operator.stop();
     let another = env.operator_with(&["--resync", "500ms"]);
-    env.wait_until(&another, || "some passes".into(), || (passes(&another) >= 8.0).then_some(()));
+    env.wait_passes(&another, 8.0);
     assert_eq!(versions(&env, &["full", "plain"]), before);
 }

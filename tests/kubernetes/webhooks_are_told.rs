@@ -8,7 +8,7 @@ use crate::fixtures::webhook::Webhook;
 #[test]
 fn edges_are_told_once_across_operators() {
     let _shared = cluster::shared();
-    let env = Environment::new("webhook");
+    let env = Environment::new("told");
     let webhook = Webhook::start();
     let url = webhook.url();
     let arguments = ["--notify-url", &url, "--notify-after", "1s", "--resync", "1s", "--heartbeat-url", &url];
@@ -23,7 +23,11 @@ fn edges_are_told_once_across_operators() {
     env.wait_until(&operator, || "the record".into(), || stored().map(drop));
     let count =
         |operator: &super::operator::Operator| operator.figure("mai_operator_notifications_total{outcome=\"ok\"}");
-    assert_eq!(count(&operator), Some(1.0));
+    env.wait_until(
+        &operator,
+        || format!("one notice to be counted: {:?}", count(&operator)),
+        || (count(&operator) == Some(1.0)).then_some(()),
+    );
     env.wait_until(
         &operator,
         || "a heartbeat".into(),

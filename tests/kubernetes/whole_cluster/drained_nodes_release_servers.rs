@@ -11,8 +11,11 @@ fn drained_node_releases_the_server_and_keeps_its_data() {
     env.apply(&env.fixture("abc", ""));
     env.wait_ready(&operator, "abc");
     let node = env.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let budget = env.get("pdb/mai-abc").unwrap();
-    assert_eq!(budget["status"]["disruptionsAllowed"], 1, "{budget}");
+    env.wait_until(
+        &operator,
+        || "its disruption budget to allow one".into(),
+        || (env.get("pdb/mai-abc")?["status"]["disruptionsAllowed"] == 1).then_some(()),
+    );
     let drained = env.try_kubectl(
         &[
             "drain",
@@ -20,7 +23,7 @@ fn drained_node_releases_the_server_and_keeps_its_data() {
             "--pod-selector=mai.dev/instance=abc",
             "--delete-emptydir-data",
             "--ignore-daemonsets",
-            "--timeout=60s",
+            "--timeout=3m",
         ],
         "",
     );
@@ -29,5 +32,5 @@ fn drained_node_releases_the_server_and_keeps_its_data() {
     let message = message.unwrap();
     assert!(drained.unwrap().contains("evicted") && message.contains("unschedulable"), "{message}");
     env.wait_ready(&operator, "abc");
-    assert_eq!(env.read("abc", "/starts").as_deref(), Some("abc\nabc\n"));
+    env.wait_served(&operator, "abc", "/starts", "abc\nabc\n");
 }

@@ -68,7 +68,43 @@ fn invalid_object_is_reported_and_affects_no_other() {
     let operator = env.operator();
     env.patch("good", &json!({"displayName": "next"}));
     env.wait_ready(&operator, "good");
-    assert_eq!(env.read("good", "/name").as_deref(), Some("next"));
+    env.wait_served(&operator, "good", "/name", "next");
+}
+
+#[test]
+fn older_crd_is_named_until_it_is_replaced() {
+    let _alone = cluster::alone();
+    let _restored = RestoredDefinition;
+    let env = Environment::new("older-crd");
+    let mut definition = env.get(DEFINITION).unwrap();
+    for version in definition["spec"]["versions"].as_array_mut().unwrap() {
+        let status = version.pointer_mut("/schema/openAPIV3Schema/properties/status/properties").unwrap();
+        status.as_object_mut().unwrap().remove("backup");
+    }
+    definition["metadata"] = json!({"name": "maiinstances.mai.dev"});
+    definition["status"].take();
+    env.try_kubectl(&["replace", "-f", "-"], &definition.to_string()).unwrap();
+    // The API server shows a changed definition with a delay.
+    env.wait_quietly("the older definition", || {
+        let explained = env.try_kubectl(&["explain", "maiinstance.status"], "").ok()?;
+        (!explained.contains("backup")).then_some(())
+    });
+    let operator = env.start_operator(&[]);
+    let message = env.wait_until(
+        &operator,
+        || "it to say what is missing".into(),
+        || {
+            operator
+                .get("/readyz")
+                .filter(|(status, _)| *status == 503)
+                .map(|(_, body)| body)
+                .filter(|body| body.contains("older"))
+        },
+    );
+    assert!(message.contains("has no status.backup; apply crds/maiinstances.yaml"), "{message}");
+    assert!(operator.output().contains("status.backup"), "{}", operator.output());
+    cluster().install_definitions();
+    operator.wait_ready();
 }
 
 #[test]
@@ -76,7 +112,7 @@ fn missing_crd_is_named_and_awaited() {
     let _alone = cluster::alone();
     let _restored = RestoredDefinition;
     let env = Environment::new("no-crd");
-    env.kubectl(&["delete", DEFINITION, "--timeout=60s"]);
+    env.kubectl(&["delete", DEFINITION, "--timeout=3m"]);
     let operator = env.start_operator(&[]);
     let message = env.wait_until(
         &operator,
