@@ -15,16 +15,7 @@ const LARGE: usize = 11 << 19;
 /// how it went in each.
 async fn back_up(directory: &Place, bucket: &Place, bytes: usize) -> [DestinationReport; 2] {
     let places = bucket.places();
-    let mut state = 1_u64;
-    let noise = std::iter::repeat_with(|| {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    let noise: Vec<u8> = noise.take(bytes / 8).flatten().collect();
-    std::fs::write(places.data.join("file"), noise).unwrap();
+    std::fs::write(places.data.join("file"), noise(bytes)).unwrap();
     let (mut first, mut second) = (directory.destination.clone(), bucket.destination.clone());
     (first.name, second.name) = ("directory".to_owned(), "bucket".to_owned());
     let order = BackupOrder {
@@ -39,6 +30,19 @@ async fn back_up(directory: &Place, bucket: &Place, bytes: usize) -> [Destinatio
         time_zone: "Europe/Warsaw".to_owned(),
     };
     create(&order, &places, &Progress::silent()).await.unwrap().destinations.try_into().unwrap()
+}
+
+/// Returns bytes that cannot be compressed.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let words = std::iter::repeat_with(|| {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(length / 8).flatten().collect()
 }
 
 fn files(place: &Place) -> usize {

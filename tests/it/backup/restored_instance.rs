@@ -106,9 +106,13 @@ impl Client {
         );
     }
 
+    /// Waits for an answer: a server may be about to stop after it was asked whether it is ready.
     fn get(&self, path: &str) -> Value {
         let authorization = format!("authorization: Bearer {}\r\n", self.token);
-        let (status, answer) = http("GET", self.port, path, &authorization, "").unwrap();
+        let (status, answer) = wait_until(
+            || format!("an answer; output:\n{}", self.compose.output()),
+            || http("GET", self.port, path, &authorization, "").ok().filter(|(status, _)| *status != 0),
+        );
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str(&answer).unwrap()
     }
@@ -140,11 +144,20 @@ impl Client {
 
     /// Makes a backup that is encrypted to these keys.
     pub fn back_up_for(&mut self, recipients: Vec<String>) -> BackupReport {
+        self.make(self.uid(), recipients)
+    }
+
+    /// Makes a backup as one of another instance of the name.
+    pub fn back_up_as(&mut self, uid: &str) -> BackupReport {
+        self.make(uid.to_owned(), Vec::new())
+    }
+
+    fn make(&mut self, uid: String, recipients: Vec<String>) -> BackupReport {
         self.number += 1;
         let id = BackupId::new(format!("2026-01-02T02:00:{:02}Z", self.number).parse().unwrap(), self.number);
         let order = BackupOrder {
             id: id.clone(),
-            instance: Subject { namespace: "default".into(), name: "alpha".into(), uid: self.uid() },
+            instance: Subject { namespace: "default".into(), name: "alpha".into(), uid },
             reason: "a test".to_owned(),
             image: None,
             document: json!({"kind": "MaiInstance"}),

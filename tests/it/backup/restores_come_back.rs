@@ -24,7 +24,7 @@ fn restore_brings_back_accounts_chats_and_files() {
     let pid = client.workspace.pid("alpha");
 
     let (code, out, err) = client.workspace.mai("restore", &["alpha", "--from", "latest"]);
-    assert!(code == 1 && err.contains("pass --yes"), "{out}{err}");
+    assert!(code == 1 && err.contains("pass --yes") && !out.contains("another instance"), "{out}{err}");
     assert_eq!(client.workspace.pid("alpha"), pid, "something was done unasked");
 
     let (code, out, err) = client.restore("latest", &[]);
@@ -143,6 +143,10 @@ fn data_directory_packed_with_tar_and_its_wal_is_accepted() {
 fn unusable_backup_is_refused_before_the_server_is_stopped() {
     let mut client = Client::new();
     let before = client.settled();
+    let foreign = client.back_up_as("uid-of-a-former-one");
+    let (code, out, err) = client.workspace.mai("restore", &["alpha", "--from", "latest"]);
+    assert!(code == 1 && out.contains(foreign.id.as_str()), "{out}{err}");
+    assert!(out.contains("it is of another instance, default/alpha with uid uid-of-a-former-one"), "{out}");
     let report = client.back_up();
     let other = client.back_up();
     let keys: Vec<_> = (0..2).map(|_| new_key(&client.home())).collect();

@@ -7,9 +7,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::fixtures::compose::{Compose, Workspace, collect_lines, document, http, signal, wait_until};
+use crate::fixtures::held_database::HeldDatabase;
 use crate::fixtures::ports::free_port;
 
-/// A client with an account and a large file, so that a backup takes a moment.
+/// A client with an account.
 struct Client {
     compose: Compose,
     workspace: Workspace,
@@ -44,18 +45,6 @@ impl Client {
 
     fn last(&self) -> Value {
         self.workspace.status()[0]["status"]["backup"]["last"].clone()
-    }
-
-    /// Makes backups slow enough to be caught in the middle.
-    fn enlarge(&self) {
-        let mut state = 1_u64;
-        let noise: Vec<u8> = (0..4 << 20)
-            .map(|_| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (state >> 56) as u8
-            })
-            .collect();
-        std::fs::write(self.workspace.data("alpha").join("noise"), noise).unwrap();
     }
 
     /// Returns the process of the job, once there is one.
@@ -137,11 +126,12 @@ fn backup_without_a_reconciler_is_refused() {
 #[test]
 fn second_request_and_a_reset_are_refused_meanwhile() {
     let client = Client::new("");
-    client.enlarge();
+    let held = HeldDatabase::new(&client.workspace.data("alpha"));
     let mut first = client.ask(&[]);
     let lines = collect_lines(&mut first);
     let job = client.wait_for_job();
     signal(job, Signal::STOP);
+    drop(held);
     let (code, out, err) = client.workspace.mai("backup", &["alpha"]);
     assert!(code == 1 && err.contains("is being made"), "{out}{err}");
     let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
@@ -150,7 +140,10 @@ fn second_request_and_a_reset_are_refused_meanwhile() {
     assert!(code == 1 && err.contains("is being made"), "{out}{err}");
     signal(job, Signal::CONT);
     assert_eq!(first.wait().unwrap().code(), Some(0), "{:?}", lines.lock().unwrap());
-    assert!(lines.lock().unwrap().iter().any(|line| line.contains("verified")));
+    wait_until(
+        || format!("its last line; {:?}", lines.lock().unwrap()),
+        || lines.lock().unwrap().iter().any(|line| line.contains("verified")).then_some(()),
+    );
     assert_eq!(client.stored(".tar.gz").len(), 1);
     client.compose.stop();
 }
@@ -171,6 +164,24 @@ fn backup_that_fails_in_a_destination_ends_with_1() {
     assert_eq!(client.stored(".verified.json").len(), 1, "the other destination has none");
     let message = client.workspace.wait_for_reason("alpha", "BackupHealthy", "BackupUnverified");
     assert!(message.contains("nas"), "{message}");
+    client.compose.stop();
+}
+
+#[test]
+fn backup_that_no_identity_opens_is_healthy_as_far_as_told() {
+    let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+    let client = Client::new(&format!(
+        "  backup:\n    schedule: \"0 0 1 1 *\"\n    encryption: {{recipients: [{recipient}]}}\n"
+    ));
+    let (code, out, err) = client.workspace.mai("backup", &["alpha"]);
+    assert!(code == 0 && out.contains("intact") && out.contains("its content was not checked"), "{out}{err}");
+    assert_eq!(client.stored(".tar.gz.age").len(), 1);
+    let message = client.workspace.wait_for_reason("alpha", "BackupHealthy", "BackupIntact");
+    assert!(message.contains("backups: it was read back") && message.contains("names no identity"), "{message}");
+    let (status, ..) = client.workspace.condition("alpha", "BackupHealthy").unwrap();
+    assert_eq!(status, "True");
+    let (_, table, _) = client.workspace.mai("status", &[]);
+    assert!(!table.contains("never"), "its age is not shown: {table}");
     client.compose.stop();
 }
 

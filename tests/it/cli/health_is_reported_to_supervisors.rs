@@ -21,8 +21,9 @@ fn health(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
 
 #[tokio::test]
 async fn health_returns_an_exit_code_and_a_sentence() {
-    let mut server = Server::start(&[]).await;
-    let port = server.url.rsplit(':').next().unwrap().to_owned();
+    // Nobody else takes it when the server has ended.
+    let port = free_port().to_string();
+    let mut server = Server::start(&[("PORT", port.as_str())]).await;
     let environment = [("PORT", port.as_str())];
     assert_eq!(health(&[], &environment), (0, String::new()), "as in the container of the server, by its environment");
     assert_eq!(health(&["--url", &format!("{}/health", server.url)], &[]), (0, String::new()));

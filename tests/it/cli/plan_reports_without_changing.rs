@@ -1,6 +1,7 @@
 //! `mai plan` lists changes and their causes by instance and field, and has no effect.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,11 +9,14 @@ use serde_json::Value;
 use crate::fixtures::compose::{Workspace, document, wait_ready};
 use crate::fixtures::ports::free_port;
 
-/// Returns all files below a directory with their contents.
+/// Returns all files below a directory with their contents, without those that a running server
+/// writes.
 fn read_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_of_server = ["data", "server.log"].map(OsStr::new).contains(&entry.file_name().as_os_str());
         match entry.file_type().unwrap().is_dir() {
+            _ if is_of_server => {}
             true => found.extend(read_files(&entry.path())),
             false => drop(found.insert(entry.path(), std::fs::read(entry.path()).unwrap())),
         }

@@ -66,14 +66,14 @@ fn logs_are_of_one_client_and_follow_a_restart() {
     let mut follower = Command::new(env!("CARGO_BIN_EXE_mai"))
         .arg("logs")
         .arg(&workspace.documents)
-        .args(["alpha", "-f", "-n", "0", "--state-dir"])
+        .args(["alpha", "-f", "-n", "1", "--state-dir"])
         .arg(&workspace.state)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines().map_while(Result::ok);
-    // The follower has to be at the end of the log before a line is appended.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Then it is at the end of the log.
+    assert_eq!(lines.next().as_deref(), last.lines().last());
     assert_eq!(workspace.mai("restart", &["alpha"]).0, 0);
     let next = lines.find(|line| line.contains("shutting down") || line.contains("ready"));
     assert!(next.unwrap().contains("shutting down"), "the end of the former server comes first");

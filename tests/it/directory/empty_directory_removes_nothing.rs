@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mai_operator::api::PlatformKind;
 use mai_operator::source::Source;
@@ -50,23 +50,36 @@ async fn missing_directory_removes_nothing_across_restarts() {
     assert!(!stream.is_deleted("a") && !stream.is_deleted("b"));
     fs::rename(base.path().join("elsewhere"), &tree).unwrap();
     fs::write(tree.join("a.yaml"), document("a", "Two")).unwrap();
-    let took = stream.wait_until("it is followed again", |now| now.display_name("a") == Some("Two")).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    stream.wait_until("it is followed again", |now| now.display_name("a") == Some("Two")).await;
 }
 
 #[tokio::test]
 async fn blank_or_truncated_file_removes_nothing() {
     let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = |length: usize| format!("a{length:03}");
+    let whole = |length: usize| document(&name(length), "One");
+    let file = |length: usize| tree.path().join(format!("{}.yaml", name(length)));
+    let lengths = [0, 6, 15, 30, 50, 60, whole(0).len() - 15];
+    for length in lengths {
+        fs::write(file(length), whole(length)).unwrap();
+    }
     let mut stream = two_documents(tree.path(), state.path()).await;
-    let whole = document("a", "One");
-    for length in [0, 6, 15, 30, 50, 60, whole.len() - 15] {
-        fs::write(tree.path().join("a.yaml"), &whole[..length]).unwrap();
-        stream.wait_until("a says what is wrong", |now| now.document_problem("a").is_some()).await;
-        tokio::time::sleep(Duration::from_millis(900)).await;
-        fs::write(tree.path().join("a.yaml"), &whole).unwrap();
-        stream.wait_until("a is whole again", |now| now.document_problem("a").is_none()).await;
-        assert!(!stream.is_deleted("a"), "cut off after {length} bytes");
-        assert_eq!(stream.objects["a"].metadata.generation, Some(1), "cut off after {length} bytes");
+    for length in lengths {
+        fs::write(file(length), &whole(length)[..length]).unwrap();
+    }
+    let all = |now: &EventStream, is: fn(Option<&str>) -> bool| {
+        lengths.iter().all(|length| is(now.document_problem(&name(*length))))
+    };
+    stream.wait_until("each says what is wrong", |now| all(now, |problem| problem.is_some())).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    for length in lengths {
+        fs::write(file(length), whole(length)).unwrap();
+    }
+    stream.wait_until("each is whole again", |now| all(now, |problem| problem.is_none())).await;
+    for length in lengths {
+        assert!(!stream.is_deleted(&name(length)), "cut off after {length} bytes");
+        let generation = stream.objects[&name(length)].metadata.generation;
+        assert_eq!(generation, Some(1), "cut off after {length} bytes");
     }
 }
 
@@ -103,9 +116,10 @@ async fn removed_file_is_kept_until_released_and_keeps_its_uid() {
     let mut stream = two_documents(tree.path(), state.path()).await;
     let uid = stream.objects["a"].metadata.uid.clone();
     let secret = stream.state.generated_secret(uid.as_deref().unwrap(), "key").await.unwrap();
+    let removed = Instant::now();
     fs::remove_file(tree.path().join("a.yaml")).unwrap();
-    let took = stream.wait_until("a is to go", |now| now.is_deleted("a")).await;
-    assert!(took >= Duration::from_millis(700), "{took:?} is too quick to believe it");
+    stream.wait_until("a is to go", |now| now.is_deleted("a")).await;
+    assert!(removed.elapsed() >= Duration::from_millis(700), "{:?} is too quick to believe it", removed.elapsed());
     assert_eq!(stream.objects["a"].metadata.finalizers.as_deref(), Some(&["mai.dev/teardown".to_owned()][..]));
 
     stream.directory.remove_finalizer("default", "a").await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::ports::free_port;
 use http::{HeaderMap, StatusCode};
 use mai_operator::openrouter::mock::{MockOptions, serve};
@@ -86,18 +87,17 @@ async fn whole_answer_is_one_document_with_usage() {
 async fn generation_is_available_half_a_second_after_its_end() {
     let (base, pool) = mock(None).await;
     let client = client(&base, &pool, "sk");
+    let asked = Instant::now();
     let (_, headers, _) = ask(&client, "chunks=5", true).await;
     let id = headers["x-generation-id"].to_str().unwrap();
-    assert_eq!(client.generation(id).await.unwrap(), None);
-    let ended = Instant::now();
     let found = loop {
         if let Some(found) = client.generation(id).await.unwrap() {
             break found;
         }
-        assert!(ended.elapsed() < Duration::from_secs(5));
+        assert!(asked.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert!(ended.elapsed() > Duration::from_millis(300));
+    assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!((found.native_tokens_completion, found.cancelled), (Some(5), Some(false)));
     assert_eq!(found.usage().cost, Some(MicroUsd::new(5)), "4.8 millionths of a dollar");
     assert_eq!(client.key().await.unwrap().usage, Some(MicroUsd::new(5)));
@@ -116,11 +116,11 @@ async fn abandoned_answer_is_cancelled_and_recorded() {
         if let Some(found) = client.generation(&id).await.unwrap() {
             break found;
         }
-        assert!(left.elapsed() < Duration::from_millis(300), "the mock went on for nobody");
+        assert!(left.elapsed() < PATIENCE, "it is not recorded");
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     assert_eq!(found.cancelled, Some(true));
-    assert!(found.native_tokens_completion.unwrap() < 20);
+    assert!(found.native_tokens_completion.unwrap() < 500, "the mock went on for nobody");
 }
 
 #[tokio::test]

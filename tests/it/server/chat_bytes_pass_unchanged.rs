@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::Server;
 use crate::fixtures::upstream::{Canned, Mock};
 
@@ -20,7 +21,7 @@ const STREAM: &str = ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\r\n\r\n
 
 /// Waits until `requests` generations have ended; returns the usage summary.
 async fn usage(server: &Server, token: &str, requests: u64) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let summary = server.get("/api/v1/usage/summary", token).await.1;
         if summary["requests"] == requests && summary["running"] == 0 {

@@ -1,13 +1,17 @@
 //! One server opens a data directory; one that cannot start names the cause and has the documented
 //! exit code; one that is stopped finishes its requests.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
+use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::{PASSWORD, Server, client, command, send_sigterm, wait_exit, wait_failure};
 
 #[tokio::test]
@@ -92,19 +96,25 @@ async fn sigterm_finishes_requests_and_closes_the_database() {
 
     let address = server.url.trim_start_matches("http://").to_owned();
     let body = format!(r#"{{"email":"admin@example.com","password":"{PASSWORD}"}}"#);
-    let (half, rest) = body.split_at(10);
     let mut begun = TcpStream::connect(&address).await.unwrap();
     let head = format!(
-        "POST /api/v1/auths/signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/auths/signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nexpect: 100-continue\r\n\r\n",
         body.len()
     );
-    begun.write_all(format!("{head}{half}").as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    begun.write_all(head.as_bytes()).await.unwrap();
+    // The server asks for the body once it works on the request.
+    let goes_on = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let mut asked = vec![0; goes_on.len()];
+    begun.read_exact(&mut asked).await.unwrap();
+    assert_eq!(asked, goes_on);
 
     send_sigterm(&server.child);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(TcpStream::connect(&address).await.is_err(), "a stopping server takes no new connections");
-    begun.write_all(rest.as_bytes()).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(&address).await.is_ok() {
+        assert!(Instant::now() < deadline, "a stopping server takes no new connections");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    begun.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();
     begun.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
+use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::{Server, send};
 use crate::fixtures::upstream::{KEY, Mock};
 
@@ -33,7 +34,7 @@ async fn failed_chat(server: &Server, token: &str) -> String {
     let response = asked.send().await.unwrap();
     let location = response.headers().get("location").map(|path| path.to_str().unwrap().to_owned());
     let path = location.unwrap_or_else(|| response.url().path().to_owned());
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !page(server, token, &path, "en").await.contains("The AI provider refused: ") {
         assert!(Instant::now() < deadline, "the answer at {path} did not fail");
         tokio::time::sleep(Duration::from_millis(50)).await;

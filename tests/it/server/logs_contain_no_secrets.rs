@@ -2,12 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
+use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::{PASSWORD, Server, command, send_sigterm, wait_exit};
 
 #[tokio::test]
@@ -38,9 +39,15 @@ async fn trace_log_contains_no_secrets() {
     let (status, answer) = server.post("/api/chat/completions", &key, question).await;
     assert_eq!(status, 200, "{answer}");
 
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let log = server.log();
-    assert!(log.contains("/api/chat/completions") && log.contains("status=400"), "requests are logged: {log}");
+    let deadline = Instant::now() + PATIENCE;
+    let log = loop {
+        let log = server.log();
+        if log.contains("/api/chat/completions") && log.contains("status=400") {
+            break log;
+        }
+        assert!(Instant::now() < deadline, "requests are logged: {log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     let answered = answer["choices"][0]["message"]["content"].as_str().unwrap().lines().next().unwrap();
     for secret in
         [PASSWORD, SECRET, UPSTREAM_KEY, "sk-or-v1-mock", &admin, &user, &key, "what nobody else may read", answered]

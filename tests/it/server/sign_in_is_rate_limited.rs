@@ -13,12 +13,25 @@ async fn sixteenth_sign_in_in_three_minutes_is_refused() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
     server.user(&admin, "other@example.com").await;
-    for _ in 0..15 {
-        assert_eq!(server.sign_in("admin@example.com", "wrong password").await.0, 400);
-    }
-    let body = json!({ "email": "Admin@example.com", "password": PASSWORD });
-    let response = server.request(Method::POST, "/api/v1/auths/signin").json(&body).send().await.unwrap();
-    assert_eq!(response.status(), 429, "even the right password waits, and letter case is no way around");
+    let begun = Instant::now();
+    let mut attempts = 0;
+    let response = loop {
+        // On a slow machine some more attempts have become free meanwhile.
+        let free = 15 + begun.elapsed().as_secs() / 12;
+        while attempts < free && server.sign_in("admin@example.com", "wrong password").await.0 == 400 {
+            attempts += 1;
+        }
+        assert!(attempts >= 15, "refused after {attempts}");
+        let body = json!({ "email": "Admin@example.com", "password": PASSWORD });
+        let response = server.request(Method::POST, "/api/v1/auths/signin").json(&body).send().await.unwrap();
+        if response.status() == 429 {
+            // Even the right password waits, and letter case is no way around.
+            break response;
+        }
+        attempts += 1;
+        let free = 15 + begun.elapsed().as_secs() / 12;
+        assert!(attempts <= free, "attempt {attempts} is accepted");
+    };
     let wait: u64 = response.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
     assert!((1..=13).contains(&wait), "{wait}");
 
@@ -41,11 +54,7 @@ async fn unknown_email_is_refused_like_a_wrong_password() {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0].0, 400);
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2]
-    };
-    let [known, unknown] = &mut times;
-    let (known, unknown) = (median(known), median(unknown));
+    // The quickest of each, since other tests load the machine as well.
+    let [known, unknown] = times.map(|times: Vec<Duration>| times.into_iter().min().unwrap());
     assert!(unknown * 4 > known && known * 4 > unknown, "known {known:?}, unknown {unknown:?}");
 }
