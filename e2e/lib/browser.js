@@ -13,7 +13,7 @@ export async function browser() {
 /** Opens a browser context of its own. `complaints` collects everything a page must not do. */
 export async function person(browser, url, options = {}) {
   const context = await browser.newContext({ baseURL: url, viewport: { width: 1280, height: 860 }, locale: "en-GB", ...options });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(60_000);
   const complaints = [];
   // Chromium reports error statuses on the console; tests announce the ones they expect.
   const expected = [];
@@ -51,7 +51,7 @@ export async function shot(page, name) {
 }
 
 /** Waits until `probe` is true. */
-export async function until(what, probe, milliseconds = 15_000) {
+export async function until(what, probe, milliseconds = 60_000) {
   const end = Date.now() + milliseconds;
   while (Date.now() < end) {
     if (await probe()) return;

@@ -6,13 +6,19 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Returns a free port. */
+// Below the ports that the kernel assigns to outgoing connections, such as those of the browser.
+let nextPort = 15_000 + (process.pid % 150) * 100;
+
+/** Returns a port that nobody listens on, another one at each call. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = nextPort++;
+    const server = createServer();
+    const free = await new Promise((resolve) => server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true)));
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 /** Starts a verb of `mai` and waits until `ready` accepts the response of `url`. */
@@ -23,7 +29,7 @@ async function start(args, env, url, ready) {
   const ended = new Promise((resolve) => child.once("exit", resolve));
   let over = false;
   ended.then(() => (over = true));
-  for (let waited = 0; waited < 20_000 && !over; waited += 50) {
+  for (let waited = 0; waited < 120_000 && !over; waited += 50) {
     const answer = await fetch(url).catch(() => null);
     if (answer && ready(answer)) {
       return {
@@ -40,11 +46,11 @@ async function start(args, env, url, ready) {
   throw new Error(`mai ${args.join(" ")} did not come up:\n${log}`);
 }
 
-/** Starts a mock of OpenRouter that accepts one key. */
+/** Starts a mock of OpenRouter that accepts one key, and answers so slowly that a slow browser sees its answers grow. */
 export async function mockUpstream(key) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/api/v1`;
-  const process = await start(["mock-upstream", "--listen", `127.0.0.1:${port}`, "--key", key], {}, `${url}/models`, () => true);
+  const process = await start(["mock-upstream", "--listen", `127.0.0.1:${port}`, "--key", key, "--delay", "60"], {}, `${url}/models`, () => true);
   return { url, ...process };
 }
 

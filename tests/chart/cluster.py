@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -15,6 +16,13 @@ import helm_python as helm
 import yaml
 from environment import ROOT
 
+
+def wait_for(found, seconds=180):
+    """Calls `found` until it returns a true value; returns the last one."""
+    until = time.monotonic() + seconds
+    while not (answer := found()) and time.monotonic() < until:
+        time.sleep(0.3)
+    return answer
 
 
 class Cluster:
@@ -38,7 +46,7 @@ class Cluster:
 
     def close(self):
         self._process.stdin.close()
-        self._process.wait(timeout=60)
+        self._process.wait(timeout=180)
         self._process.stdout.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 

@@ -2,10 +2,10 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,15 +22,21 @@ def call(url, body=None, token=None, method=None):
         headers["authorization"] = f"Bearer {token}"
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, headers=headers, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
-def wait_until_ready(url):
-    for _ in range(500):
+def wait_until_ready(server):
+    """Returns the URL of the server, which takes a free port, once it is ready."""
+    address = next((line.split("listening address=")[1].strip() for line in server.stdout if "listening address=" in line), None)
+    if address is None:
+        raise SystemExit("the server did not start")
+    # So that it never waits for a reader of its log.
+    threading.Thread(target=server.stdout.read, daemon=True).start()
+    for _ in range(6000):
         try:
-            call(f"{url}/ready")
-            return
+            call(f"http://{address}/ready")
+            return f"http://{address}"
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.02)
     raise SystemExit("the server did not become ready")
@@ -59,15 +65,11 @@ def refuses(client, kind, **changes):
 
 
 def main(mai):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as data:
-        env = {"HOST": "127.0.0.1", "PORT": str(port), "DATA_DIR": data, "WEBUI_SECRET_KEY": "test", "MAI_MOCK_UPSTREAM": "true", "PATH": os.environ["PATH"]}
-        server = subprocess.Popen([mai, "serve"], env=env, stdout=subprocess.DEVNULL)
+        env = {"HOST": "127.0.0.1", "PORT": "0", "DATA_DIR": data, "WEBUI_SECRET_KEY": "test", "MAI_MOCK_UPSTREAM": "true", "PATH": os.environ["PATH"]}
+        server = subprocess.Popen([mai, "serve"], env=env, stdout=subprocess.PIPE, text=True)
         try:
-            wait_until_ready(url)
+            url = wait_until_ready(server)
             account = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery"}
             token = call(f"{url}/api/v1/auths/signup", account)["token"]
             key = call(f"{url}/api/v1/auths/api_keys", {"name": "python"}, token)["api_key"]
@@ -79,7 +81,7 @@ def main(mai):
             client = openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0)
             refuses(client, openai.BadRequestError, model="no/such-model")
             refuses(client, openai.RateLimitError, extra_body={"metadata": {"mock": "error=429"}})
-            for _ in range(100):
+            for _ in range(1200):
                 counted = call(f"{url}/api/v1/usage/summary", token=token)
                 if counted["requests"] >= 12:
                     break
@@ -87,7 +89,7 @@ def main(mai):
             assert counted["requests"] >= 12, counted
         finally:
             server.terminate()
-            assert server.wait(15) == 0, "a clean end"
+            assert server.wait(60) == 0, "a clean end"
     print("the OpenAI Python client chats, streams and is counted")
 
 
