@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::metrics::{Instances, Metrics};
@@ -31,6 +32,8 @@ pub(super) struct Health {
     unlisted: std::sync::OnceLock<Box<dyn Fn() -> Option<String> + Send + Sync>>,
     /// The instances were listed.
     listed: AtomicBool,
+    /// What the definition in the cluster lacks.
+    outdated: Mutex<Option<String>>,
 }
 
 impl Health {
@@ -42,6 +45,7 @@ impl Health {
             answered: std::sync::atomic::AtomicI64::new(Timestamp::now().as_second()),
             unlisted: std::sync::OnceLock::new(),
             listed: AtomicBool::new(false),
+            outdated: Mutex::default(),
         }
     }
 
@@ -53,6 +57,11 @@ impl Health {
     /// Records that the instances were listed.
     pub(super) fn record_list(&self) {
         self.listed.store(true, Ordering::Relaxed);
+    }
+
+    /// Sets what the definition in the cluster lacks.
+    pub(super) fn set_outdated(&self, outdated: Option<String>) {
+        *self.outdated.lock() = outdated;
     }
 
     /// Returns whether the instances were listed.
@@ -70,6 +79,9 @@ impl Health {
     fn unready_cause(&self) -> Option<String> {
         if self.metrics.is_crd_missing() {
             return Some("the cluster does not serve maiinstances.mai.dev; apply crds/maiinstances.yaml".to_owned());
+        }
+        if let Some(outdated) = self.outdated.lock().clone() {
+            return Some(outdated);
         }
         // One that stands by needs nothing else.
         let unlisted = self.unlisted.get()?;

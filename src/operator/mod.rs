@@ -5,6 +5,7 @@
 //! Prometheus, `metrics` counts, `requests` shows in requests why they wait and how far a restore is,
 //! `notified` stores what webhooks were told.
 
+mod definition;
 mod http;
 mod leader;
 mod lease_guard;
@@ -212,6 +213,7 @@ async fn lead(
         tokio::spawn(log_transitions(transitioned)),
         tokio::spawn(publish_warnings(Arc::clone(&context), warned)),
         tokio::spawn(report_invalid(client.clone(), Arc::clone(&context), invalid_objects)),
+        tokio::spawn(definition::check(client.clone(), Arc::clone(health))),
         tokio::spawn(check_api_server(client, Arc::clone(health))),
         tokio::spawn(count_missing_routes(Arc::clone(&context), Arc::clone(health))),
         tokio::spawn(requests::report(Arc::clone(&context), Arc::clone(health))),
