@@ -16,7 +16,7 @@ use mai_backup::summary::Summary;
 use mai_backup::swap::{self, Settled, Swap};
 use mai_backup::{OpenStore, Progress, catalog, lock_backups};
 use mai_contract::LockFile;
-use mai_contract::job::BACKUPS_VOLUME;
+use mai_contract::job::{BACKUPS_VOLUME, Subject};
 
 use crate::cli::shared::backup_output::{ProgressOutput, local};
 use crate::cli::shared::backup_stores::BackupStores;
@@ -26,6 +26,7 @@ use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
 use crate::cli::shared::safety_backup::{back_up, require_apart};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::cli::shared::wanted_backup::parse_wanted;
+use crate::core::InstanceId;
 use crate::server::OfflineData;
 
 const COMMAND: &str = "mai restore";
@@ -86,6 +87,9 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
 
     let source = Source::find(args, &instance, &place).await?;
     println!("{name:<20} {}", source.describe());
+    if let Some(warning) = source.warning(instance.id()) {
+        println!("{name:<20} {warning}");
+    }
     let question = format!("This stops {name} and replaces all of its data by that of the backup.");
     confirm(name, &question, &format!("replace the data of {name}"), args.yes)?;
 
@@ -177,6 +181,25 @@ impl Source {
             );
         }
         Ok(Self { archive: Archive::Stored(Box::new(store.clone()), Box::new(entry.summary.clone())), identity })
+    }
+
+    /// Returns the summary of the backup, if it has one.
+    fn summary(&self) -> Option<&Summary> {
+        match &self.archive {
+            Archive::Stored(_, summary) => Some(summary),
+            Archive::File(_, file) => file.summary(),
+        }
+    }
+
+    /// Returns a sentence where it is the backup of another instance.
+    fn warning(&self, id: &InstanceId) -> Option<String> {
+        let Subject { namespace, name, uid } = &self.summary()?.instance;
+        (*uid != id.uid).then(|| {
+            format!(
+                "it is of another instance, {namespace}/{name} with uid {uid}: of one that was deleted, or of another machine; {id} has uid {}",
+                id.uid
+            )
+        })
     }
 
     fn describe(&self) -> String {
