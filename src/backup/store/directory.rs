@@ -25,6 +25,9 @@ use super::{ObjectStream, Removal, StoreError, StoredObject, segments};
 /// End of the name of a file that is being written.
 const PARTIAL: &str = ".partial";
 const READ_BYTES: usize = 256 << 10;
+/// Bytes after which what was written is synced. Little is left for the end then, whose time is
+/// limited, however large the archive and slow the disk.
+const SYNC_BYTES: u64 = 64 << 20;
 
 /// A directory. Clones share one handle.
 #[derive(Clone, Debug)]
@@ -127,7 +130,8 @@ impl Directory {
             Err(error) => return Err(StoreError::io("locked", &path)(error)),
         }
         self.give_to_owner(&handle).map_err(StoreError::io("given to the owner of the directory", &path))?;
-        Ok(PartialFile { file: tokio::fs::File::from_std(File::from(handle)), object, name: guard, bytes: 0 })
+        let file = tokio::fs::File::from_std(File::from(handle));
+        Ok(PartialFile { file, object, name: guard, bytes: 0, unsynced: 0 })
     }
 
     /// Returns the content of a file, and its size.
@@ -242,6 +246,7 @@ pub(super) struct PartialFile {
     object: String,
     name: PartialName,
     bytes: u64,
+    unsynced: u64,
 }
 
 /// Name of a file that is being written, which goes with this value unless the file was finished.
@@ -255,7 +260,14 @@ struct PartialName {
 impl PartialFile {
     pub(super) async fn write(&mut self, chunk: Bytes) -> Result<(), StoreError> {
         self.bytes += chunk.len() as u64;
-        self.file.write_all(&chunk).await.map_err(self.failed("written"))
+        self.unsynced += chunk.len() as u64;
+        self.file.write_all(&chunk).await.map_err(self.failed("written"))?;
+        if self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.file.flush().await.map_err(self.failed("written"))?;
+            self.file.sync_data().await.map_err(self.failed("written"))?;
+        }
+        Ok(())
     }
 
     pub(super) async fn finish(mut self) -> Result<(), StoreError> {
@@ -310,5 +322,28 @@ async fn blocking<T: Send + 'static>(
             let problem = format!("an operation on its files was interrupted: {error}");
             Err(StoreError::Invalid { place: "the directory".to_owned(), problem })
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn large_file_is_synced_while_it_is_written() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = Directory::open_root(place.path()).await.unwrap();
+        let mut file = directory.create("a").await.unwrap();
+        let chunk = Bytes::from(vec![7; 8 << 20]);
+        let mut left = Vec::new();
+        for _ in 0..17 {
+            file.write(chunk.clone()).await.unwrap();
+            left.push(file.unsynced >> 20);
+        }
+        assert_eq!(left, [8, 16, 24, 32, 40, 48, 56, 0, 8, 16, 24, 32, 40, 48, 56, 0, 8]);
+        file.finish().await.unwrap();
+        let written = std::fs::read(place.path().join("a")).unwrap();
+        assert!(written.len() == 17 * chunk.len() && written.iter().all(|byte| *byte == 7));
     }
 }
