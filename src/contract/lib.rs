@@ -4,6 +4,7 @@
 //! * [`environment`]: names of the variables a server is configured by.
 //! * [`http`]: the port, the probed paths and the header that names the version.
 //! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
+//! * [`causes`]: the text of an error, as both report it.
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
@@ -11,6 +12,7 @@
 //! * [`secrets_file`]: secret settings in a mounted file.
 
 mod backup_id;
+pub mod causes;
 pub mod environment;
 mod exit_code;
 pub mod files;

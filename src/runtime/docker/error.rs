@@ -3,9 +3,8 @@
 //! Engines answer many failures with the same status, so their messages are part of the decision.
 //! No other file reads them.
 
-use std::error::Error as _;
-
 use bollard::errors::Error;
+use mai_contract::causes::with_causes;
 
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
@@ -69,19 +68,8 @@ pub(super) fn message(error: &Error) -> String {
         Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         Error::DockerStreamError { error } => error.trim().to_owned(),
         Error::RequestTimeoutError => "no answer in time".to_owned(),
-        other => {
-            // Only the sources of a connection error name its cause.
-            let mut text = other.to_string();
-            let mut source = other.source();
-            while let Some(cause) = source {
-                let cause_text = cause.to_string();
-                if !text.contains(&cause_text) {
-                    text = format!("{text}: {cause_text}");
-                }
-                source = cause.source();
-            }
-            text
-        }
+        // Only the sources of a connection error name its cause.
+        other => with_causes(other),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The HTTP client of a bucket: trusts what the destination declares, sends nothing elsewhere, gives
 //! up a connection on which nothing moves, however long the whole takes.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
+use mai_contract::causes::with_causes;
 use md5::{Digest, Md5};
 use object_store::ClientOptions;
 use object_store::client::{
@@ -198,17 +198,7 @@ fn network(error: reqwest::Error) -> HttpError {
 
 /// Returns the error with its causes and without its URL.
 fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
+    with_causes(&error.without_url())
 }
 
 /// Time at which a piece of a request was last taken.
