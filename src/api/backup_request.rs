@@ -177,7 +177,7 @@ impl From<&DestinationReport> for MaiBackupDestination {
     fn from(report: &DestinationReport) -> Self {
         let (result, message) = match &report.result {
             StoreResult::Verified => (MaiBackupResult::Verified, None),
-            StoreResult::Stored(how) => (MaiBackupResult::Stored, Some(how.clone())),
+            StoreResult::Intact(how) | StoreResult::Stored(how) => (MaiBackupResult::Stored, Some(how.clone())),
             StoreResult::Failed(why) => (MaiBackupResult::Failed, Some(why.clone())),
         };
         Self { name: report.name.clone(), result, message }
@@ -188,7 +188,7 @@ impl From<&DestinationReport> for MaiBackupDestination {
 fn sentence(report: &DestinationReport) -> String {
     match &report.result {
         StoreResult::Verified => format!("{}: stored and verified", report.name),
-        StoreResult::Stored(how) => format!("{}: stored; {how}", report.name),
+        StoreResult::Intact(how) | StoreResult::Stored(how) => format!("{}: stored; {how}", report.name),
         StoreResult::Failed(why) => format!("{}: failed: {why}", report.name),
     }
 }

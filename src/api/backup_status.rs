@@ -18,7 +18,8 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastBackup>,
 
-    /// End of the last backup that was verified in each destination.
+    /// End of the last backup that was verified, or read back as far as the declared identity allows,
+    /// in each destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::time_schema::time")]
     pub last_success: Option<Timestamp>,
@@ -91,6 +92,9 @@ pub enum BackupResult {
     Running,
     /// It was read back from each destination, unpacked and checked.
     Verified,
+    /// It was read back from each destination and is what was stored; no identity is declared that
+    /// opens it to check its content.
+    Intact,
     /// It was made, and is not verified in each destination.
     Unverified,
     /// Nothing was made.

@@ -68,6 +68,7 @@ pub enum Reason {
     ObserveFailed,
     BackupPending,
     BackupVerified,
+    BackupIntact,
     BackupUnverified,
     BackupFailed,
     BackupOverdue,

@@ -336,7 +336,7 @@ impl Committing<'_> {
             Ok(Extent::Checksum) => {
                 let sentence = "it was read back and has the right checksum; its content was not checked, since \
                                 spec.backup.encryption names no identity to open it with";
-                Committed { result: StoreResult::Stored(sentence.to_owned()), is_checked: true }
+                Committed { result: StoreResult::Intact(sentence.to_owned()), is_checked: true }
             }
             Err(result) => Committed { result, is_checked: false },
         }

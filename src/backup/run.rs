@@ -83,7 +83,7 @@ fn fits(outcome: &Outcome) -> bool {
 fn sentences(report: &mut BackupReport) -> impl Iterator<Item = &mut String> {
     report.destinations.iter_mut().flat_map(|destination| {
         let result = match &mut destination.result {
-            StoreResult::Stored(text) | StoreResult::Failed(text) => Some(text),
+            StoreResult::Intact(text) | StoreResult::Stored(text) | StoreResult::Failed(text) => Some(text),
             StoreResult::Verified => None,
         };
         [Some(&mut destination.name), result, destination.retention_problem.as_mut()].into_iter().flatten()

@@ -198,7 +198,7 @@ async fn without_identity_only_the_checksum_is_claimed() {
     assert!(missing.contains("session-key could not be read"), "{missing}");
     std::fs::write(instance.places.secrets.join("session-key"), "s3cret").unwrap();
     let report = instance.back_up().await.unwrap();
-    assert!(matches!(results(&report)[..], [StoreResult::Stored(how_far)] if how_far.contains("names no identity")));
+    assert!(matches!(results(&report)[..], [StoreResult::Intact(how_far)] if how_far.contains("names no identity")));
 }
 
 #[tokio::test]

@@ -470,6 +470,9 @@ pub struct DestinationReport {
 pub enum StoreResult {
     /// It was read back from there, unpacked and checked.
     Verified,
+    /// It was read back from there and is what was stored. Its content was not checked, for the
+    /// reason in this sentence: nothing here opens it.
+    Intact(String),
     /// It is there and was checked only as far as this sentence says.
     Stored(String),
     /// It is not there, or is not what was stored.

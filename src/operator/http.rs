@@ -32,7 +32,7 @@ pub(super) struct Health {
     unlisted: std::sync::OnceLock<Box<dyn Fn() -> Option<String> + Send + Sync>>,
     /// The instances were listed.
     listed: AtomicBool,
-    /// What the definition in the cluster lacks.
+    /// Sentence about what the definition in the cluster lacks.
     outdated: Mutex<Option<String>>,
 }
 

@@ -13,6 +13,8 @@ use crate::core::EventKind;
 
 /// Message while all is well.
 const CHECKED: &str = "the newest backup was read back from each destination and checked";
+/// Message while another is made than the one whose content nobody could check.
+const INTACT: &str = "the newest backup was read back from each destination and is what was stored; its content was not checked, since no identity is declared";
 /// Longest message in a status.
 const MESSAGE: usize = 1000;
 
@@ -99,11 +101,17 @@ fn record_report(
         let former = past(backup.last_verified, now);
         backup.last_verified = former.max(Some(taken_at.min(now)));
     }
-    let verified = backup.destinations.iter().all(is(DestinationResult::Verified));
-    if verified {
+    let mut results = report.destinations.iter().map(|one| &one.result);
+    let result = if results.clone().all(|one| *one == StoreResult::Verified) {
+        BackupResult::Verified
+    } else if results.all(|one| matches!(one, StoreResult::Verified | StoreResult::Intact(_))) {
+        BackupResult::Intact
+    } else {
+        BackupResult::Unverified
+    };
+    if result != BackupResult::Unverified {
         backup.last_success = Some(now);
     }
-    let result = if verified { BackupResult::Verified } else { BackupResult::Unverified };
     let message = problems(&backup.destinations).into_iter().chain(remarks).chain(report.remarks.iter().cloned());
     (result, message.collect::<Vec<_>>().join("; "))
 }
@@ -126,7 +134,9 @@ fn destination(
     let newest = report.newest_verified.map(whole_second).or(former.and_then(|known| known.last_verified));
     let (result, last_verified, message) = match &report.result {
         StoreResult::Verified => (DestinationResult::Verified, newest.max(Some(taken_at)), None),
-        StoreResult::Stored(how_far) => (DestinationResult::Stored, newest, Some(how_far.clone())),
+        StoreResult::Intact(how_far) | StoreResult::Stored(how_far) => {
+            (DestinationResult::Stored, newest, Some(how_far.clone()))
+        }
         StoreResult::Failed(problem) => (DestinationResult::Failed, newest, Some(problem.clone())),
     };
     let retention = report.retention_problem.as_ref().map(|problem| format!("old backups were not removed: {problem}"));
@@ -152,6 +162,14 @@ pub(super) fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool)
     };
     let previous = facts.previous.condition(ConditionKind::BackupHealthy);
     let previous_reason = facts.previous.reason(ConditionKind::BackupHealthy);
+    // Nothing is tried while others are made, so what kept it from starting stands.
+    if is_queued
+        && previous_reason == Some(Reason::BackupBlocked)
+        && let Some(condition) = previous
+        && condition.observed_generation == facts.instance.metadata.generation
+    {
+        return Some(Verdict::bad(Reason::BackupBlocked, condition.message.clone()));
+    }
     let again = backup.next.map(|next| format!("; the next one is made at {}", shown(next))).unwrap_or_default();
     match (&backup.last, previous_reason, previous) {
         // It stands until the next one has ended.
@@ -175,12 +193,27 @@ pub(super) fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool)
         (_, None) => facts.now,
     };
     let last_verified = past(backup.last_verified, facts.now);
-    let since = last_verified.unwrap_or(waited_since);
+    let last_success = past(backup.last_success, facts.now);
+    let is_intact = match backup.last.as_ref().map(|last| last.result) {
+        Some(BackupResult::Intact) => true,
+        Some(BackupResult::Running) => {
+            previous_reason == Some(Reason::BackupIntact) || (last_verified.is_none() && last_success.is_some())
+        }
+        _ => false,
+    };
+    let newest = if is_intact { last_success } else { last_verified };
+    let since = newest.unwrap_or(waited_since);
     let is_overdue = overdue_at(&schedule, since).is_some_and(|limit| facts.now > limit);
     let queue = if is_queued { "; the next one waits for those of other instances" } else { "" };
-    Some(match (last_verified, is_overdue) {
+    Some(match (newest, is_overdue) {
         (Some(newest), true) => {
-            Verdict::bad(Reason::BackupOverdue, format!("the newest verified backup is of {}{queue}", shown(newest)))
+            let kind = if is_intact { "backup that was read back" } else { "verified backup" };
+            Verdict::bad(Reason::BackupOverdue, format!("the newest {kind} is of {}{queue}", shown(newest)))
+        }
+        (Some(_), false) if is_intact => {
+            let ended = backup.last.as_ref().filter(|last| last.ended_at.is_some());
+            let message = ended.map_or(INTACT.to_owned(), |last| format!("backup {}: {}", last.id, last.message));
+            Verdict { holds: Some(true), reason: Reason::BackupIntact, message: shortened(message) }
         }
         (None, true) => Verdict::bad(
             Reason::BackupOverdue,
@@ -244,6 +277,7 @@ fn end_event(last: &LastBackup, backup: &BackupStatus, shrunk: bool) -> BackupEv
     let (kind, reason) = match last.result {
         BackupResult::Verified if shrunk => (EventKind::Warning, "BackupShrank"),
         BackupResult::Verified => (EventKind::Normal, Reason::BackupVerified.into()),
+        BackupResult::Intact => (EventKind::Normal, Reason::BackupIntact.into()),
         BackupResult::Unverified => (EventKind::Warning, Reason::BackupUnverified.into()),
         BackupResult::Failed | BackupResult::Running => (EventKind::Warning, Reason::BackupFailed.into()),
     };

@@ -216,7 +216,9 @@ fn outcome_of(name: &str, observed: Option<&Observed>, backup: &BackupStatus) ->
         Err(error) => return failed(&error.to_string()),
     };
     match backup.last.as_ref().filter(|last| last.id == name) {
-        Some(last) if matches!(last.result, BackupResult::Verified | BackupResult::Unverified) => {
+        Some(last)
+            if matches!(last.result, BackupResult::Verified | BackupResult::Intact | BackupResult::Unverified) =>
+        {
             Outcome::Backup(recorded_report(id, last.started_at, backup))
         }
         Some(last) => failed(&last.message),

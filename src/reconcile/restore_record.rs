@@ -278,7 +278,9 @@ impl RestoreStep {
 fn safety_problem(report: &BackupReport) -> Option<String> {
     match report.destinations.iter().find(|one| one.name == BACKUPS_VOLUME).map(|one| &one.result) {
         Some(StoreResult::Verified) => None,
-        Some(StoreResult::Stored(problem) | StoreResult::Failed(problem)) => Some(problem.clone()),
+        Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {
+            Some(problem.clone())
+        }
         None => Some("it was stored nowhere".to_owned()),
     }
 }

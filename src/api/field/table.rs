@@ -272,7 +272,7 @@ pub const FIELDS: &[Field] = &[
     ),
     all(
         "spec.backup.encryption.identitySecretRef.name",
-        "Secret with an identity of one of them, which backup jobs get to check what they stored; without it archives are checked up to the encryption, and count as `BackupUnverified`.",
+        "Secret with an identity of one of them, which backup jobs get to check what they stored; without it archives are checked up to the encryption, which `BackupIntact` says.",
     ),
     all("spec.backup.encryption.identitySecretRef.key", KEY_OF_SECRET),
     pending("spec.backup.drill", NO_DRILL),
@@ -344,7 +344,10 @@ pub const FIELDS: &[Field] = &[
         "`Running`, `Verified`, `Unverified` (not checked in each destination) or `Failed`.",
     ),
     all("status.backup.last.message", "Reason of the backup while it is made, then what came of it."),
-    all("status.backup.lastSuccess", "End of the last backup that was verified in each destination."),
+    all(
+        "status.backup.lastSuccess",
+        "End of the last backup that was verified in each destination, or read back as far as the declared identity allows.",
+    ),
     all("status.backup.lastVerified", "Moment of the data in the newest backup that was verified in any destination."),
     all("status.backup.bytes", "Bytes of the newest archive."),
     all("status.backup.dataBytes", "Bytes of the files in it."),

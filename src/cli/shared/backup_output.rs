@@ -149,6 +149,7 @@ fn report_text(name: &str, report: &BackupReport) -> String {
 fn result_word(result: &StoreResult) -> &'static str {
     match result {
         StoreResult::Verified => "verified",
+        StoreResult::Intact(_) => "intact",
         StoreResult::Stored(_) => "stored",
         StoreResult::Failed(_) => "failed",
     }
@@ -157,7 +158,7 @@ fn result_word(result: &StoreResult) -> &'static str {
 fn destination_notes(destination: &DestinationReport) -> Vec<String> {
     let result = match &destination.result {
         StoreResult::Verified => None,
-        StoreResult::Stored(sentence) | StoreResult::Failed(sentence) => Some(sentence),
+        StoreResult::Intact(sentence) | StoreResult::Stored(sentence) | StoreResult::Failed(sentence) => Some(sentence),
     };
     let notes = result.into_iter().chain(&destination.retention_problem);
     notes.map(|note| format!("{}: {note}", destination.name)).collect()

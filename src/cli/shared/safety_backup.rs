@@ -60,7 +60,9 @@ pub(in crate::cli) async fn back_up(
     let report = create(&order, &places, &Progress::silent()).await?;
     match report.destinations.first().map(|destination| &destination.result) {
         Some(StoreResult::Verified) => Ok(report),
-        Some(StoreResult::Stored(problem) | StoreResult::Failed(problem)) => anyhow::bail!("backup {id}: {problem}"),
+        Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {
+            anyhow::bail!("backup {id}: {problem}")
+        }
         None => anyhow::bail!("backup {id} was stored nowhere"),
     }
 }

@@ -41,11 +41,16 @@ pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 8]
     ]
 }
 
-/// Returns the age of the newest verified backup, or why there is none; nothing where none is
+/// Returns the age of the newest backup that was checked as far as possible, or why there is none; nothing where none is
 /// declared and none was ever made.
 fn backup(status: &MaiInstanceStatus) -> String {
-    match (status.reason(ConditionKind::BackupHealthy), status.backup.as_ref().and_then(|backup| backup.last_verified))
-    {
+    let reason = status.reason(ConditionKind::BackupHealthy);
+    let newest = status.backup.as_ref().and_then(|backup| match reason {
+        // Nobody here can verify them.
+        Some(Reason::BackupIntact) => backup.last_success,
+        _ => backup.last_verified,
+    });
+    match (reason, newest) {
         (Some(Reason::BackupFailed), _) => "failed".to_owned(),
         (Some(Reason::BackupBlocked), _) => "blocked".to_owned(),
         // Its age in seconds would change a watched status all the time.
@@ -88,6 +93,7 @@ mod tests {
         for (reason, last_verified, expected) in [
             (Some(Reason::BackupVerified), ago(3), "3h"),
             (Some(Reason::BackupVerified), ago(0), "2m"),
+            (Some(Reason::BackupIntact), None, "4h"),
             (Some(Reason::BackupUnverified), ago(30), "30h"),
             (Some(Reason::BackupPending), None, "never"),
             (Some(Reason::BackupFailed), ago(30), "failed"),
@@ -99,9 +105,10 @@ mod tests {
             if let Some(reason) = reason {
                 conditions.set(ConditionKind::BackupHealthy, None, reason, "");
             }
+            let last_success = Some(now - SignedDuration::from_hours(4));
             let status = MaiInstanceStatus {
                 conditions: conditions.into_vec(),
-                backup: Some(BackupStatus { last_verified, ..BackupStatus::default() }),
+                backup: Some(BackupStatus { last_verified, last_success, ..BackupStatus::default() }),
                 ..MaiInstanceStatus::default()
             };
             assert_eq!(backup(&status), expected, "{reason:?} {last_verified:?}");

@@ -55,7 +55,7 @@ pub(super) fn decide(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory
 /// Returns the end of the last backup if it was verified in a destination and is in all of them.
 pub(super) fn verified_at(backup: &BackupStatus) -> Option<Timestamp> {
     let last = of_deletion(backup)?;
-    let is_made = matches!(last.result, BackupResult::Verified | BackupResult::Unverified);
+    let is_made = matches!(last.result, BackupResult::Verified | BackupResult::Intact | BackupResult::Unverified);
     let has = |wanted| backup.destinations.iter().any(|one| one.result == wanted);
     let is_verified = is_made && has(DestinationResult::Verified) && !has(DestinationResult::Failed);
     last.ended_at.filter(|_| is_verified)
@@ -78,6 +78,7 @@ fn outcome(step: Step, state: &str) -> Outcome {
 
 fn stalled(failed: &LastBackup, retry_at: Option<Timestamp>) -> Phase {
     let reason = match failed.result {
+        BackupResult::Intact => Reason::BackupIntact,
         BackupResult::Unverified => Reason::BackupUnverified,
         _ => Reason::BackupFailed,
     };

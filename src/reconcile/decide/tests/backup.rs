@@ -255,12 +255,15 @@ fn interruption_at_any_step_makes_no_second_backup() {
 #[test]
 fn outcome_is_recorded_with_each_destination() {
     let partly = report(&[("backups", StoreResult::Verified), ("s3", StoreResult::Failed("403".into()))], 900);
-    let sealed = report(&[("backups", StoreResult::Stored("no identity".into()))], 900);
+    let sealed = report(&[("backups", StoreResult::Intact("no identity".into()))], 900);
+    let unread =
+        report(&[("backups", StoreResult::Verified), ("s3", StoreResult::Stored("not read back".into()))], 900);
     let nowhere = report(&[("backups", StoreResult::Failed("disk full".into()))], 900);
     for (outcome, result, reason, failures, says) in [
         (verified(), BackupResult::Verified, "BackupVerified", 0, "read back from each destination"),
         (partly, BackupResult::Unverified, "BackupUnverified", 1, "s3: 403"),
-        (sealed, BackupResult::Unverified, "BackupUnverified", 0, "backups: no identity"),
+        (sealed, BackupResult::Intact, "BackupIntact", 0, "backups: no identity"),
+        (unread, BackupResult::Unverified, "BackupUnverified", 0, "s3: not read back"),
         (nowhere, BackupResult::Failed, "BackupFailed", 1, "backups: disk full"),
         (failed(), BackupResult::Failed, "BackupFailed", 1, "the volume is full"),
     ] {
@@ -268,19 +271,57 @@ fn outcome_is_recorded_with_each_destination() {
         let decision = scene.decide();
         let backup = decision.status.backup.clone().unwrap();
         assert_eq!((backup.last.unwrap().result, backup.failures), (result, failures), "{says}");
-        assert_eq!(
-            health(&decision),
-            ((if result == BackupResult::Verified { "True" } else { "False" }).into(), reason.into())
-        );
+        let is_good = matches!(result, BackupResult::Verified | BackupResult::Intact);
+        assert_eq!(health(&decision), ((if is_good { "True" } else { "False" }).into(), reason.into()));
         let message = &decision.status.condition(ConditionKind::BackupHealthy).unwrap().message;
         assert!(message.contains(says), "{message}");
-        assert_eq!(backup.last_success, (result == BackupResult::Verified).then(|| at(0)), "{says}");
+        assert_eq!(backup.last_success, is_good.then(|| at(0)), "{says}");
         assert_eq!(backup.last_verified.is_some(), backup.destinations.iter().any(|one| one.last_verified.is_some()));
         assert_eq!(backup.seconds.is_some(), result != BackupResult::Failed);
         // One event tells it, and the next decision has nothing to add.
         assert_eq!(backup_report::events(&scene.previous, &decision.status).len(), 1, "{says}");
         assert_eq!(backup_report::events(&decision.status, &scene.after(&decision).decide().status).len(), 0);
     }
+}
+
+#[test]
+fn intact_backups_are_healthy_until_they_are_overdue() {
+    let sealed = report(&[("backups", StoreResult::Intact("no identity".into()))], 900);
+    let scene = idle().started(OLD, 99).job(OLD, JobState::Ended(sealed));
+    let ended = scene.decide();
+    let mut scene = scene.after(&ended);
+    scene.jobs = ObservedJobs::default();
+    assert_eq!(health(&scene.decide()), ("True".into(), "BackupIntact".into()));
+    let running = scene.clone().started(NEW, 9).job(NEW, runs());
+    assert_eq!(health(&running.decide()), ("True".into(), "BackupIntact".into()), "while the next is made");
+    for (name, scene) in [("idle", scene), ("the next is made", running)] {
+        let mut scene = Scene { jobs_running: 1, ..scene };
+        scene.memory.backup.last_success = Some(at(EARLIER + 3600));
+        let decision = scene.decide();
+        assert_eq!(health(&decision), ("False".into(), "BackupOverdue".into()), "{name}");
+        let message = &decision.status.condition(ConditionKind::BackupHealthy).unwrap().message;
+        assert!(message.contains("the newest backup that was read back is of"), "{message}");
+        assert_eq!(health(&scene.after(&decision).decide()).1, "BackupOverdue", "{name}");
+    }
+}
+
+#[test]
+fn blocked_backup_stays_so_while_others_are_made() {
+    let mut scene = Scene { jobs_running: 1, ..idle() };
+    scene.memory.backup.last_verified = Some(at(20));
+    let mut conditions = crate::api::Conditions::from_previous(&[], scene.instance.metadata.generation, at(60));
+    conditions.set(ConditionKind::BackupHealthy, Some(false), Reason::BackupBlocked, "Secret x is not there");
+    scene.previous.conditions = conditions.into_vec();
+    let queued = scene.decide();
+    assert_eq!((&queued.action, health(&queued)), (&Action::Wait, ("False".into(), "BackupBlocked".into())));
+    let message = &queued.status.condition(ConditionKind::BackupHealthy).unwrap().message;
+    assert_eq!(message, "Secret x is not there");
+    // Another document may be another cause, and with a place it is tried.
+    let mut edited = scene.clone();
+    edited.instance.metadata.generation = edited.instance.metadata.generation.map(|generation| generation + 1);
+    assert_eq!(health(&edited.decide()).1, "BackupVerified");
+    scene.jobs_running = 0;
+    assert_eq!(scene.decide().action, start(NEW, "scheduled for 1970-01-12 13:00 UTC"));
 }
 
 #[test]
