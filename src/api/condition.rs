@@ -61,6 +61,7 @@ pub enum Reason {
     NotAccepted,
     DataNotWritable,
     DataInUse,
+    DataTooNew,
     InvalidDocument,
     Valid,
     UnsupportedByRuntime,

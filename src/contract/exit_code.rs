@@ -8,6 +8,8 @@ pub enum ExitCode {
     Failure = 1,
     /// A setting is wrong.
     Configuration = 2,
+    /// A newer version of the server wrote the data. Nothing in it was changed.
+    DataTooNew = 65,
     /// The data directory cannot be written.
     DataNotWritable = 73,
     /// Another server holds the data directory.
@@ -19,9 +21,10 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Failure,
         Self::Configuration,
+        Self::DataTooNew,
         Self::DataNotWritable,
         Self::DataInUse,
         Self::RestoreUnfinished,

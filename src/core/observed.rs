@@ -75,6 +75,8 @@ pub enum Cause {
     Unhealthy,
     /// It keeps ending.
     CrashLoop,
+    /// It refuses data that a newer version of it wrote.
+    DataTooNew,
     /// Its image could not be pulled.
     ImageUnavailable,
     /// No node has room for it.
@@ -92,7 +94,7 @@ pub enum Cause {
 impl Cause {
     /// Returns whether a replacement with this fault has failed before its start period ends.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::CrashLoop | Self::ImageUnavailable | Self::Refused)
+        matches!(self, Self::CrashLoop | Self::DataTooNew | Self::ImageUnavailable | Self::Refused)
     }
 }
 

@@ -146,6 +146,7 @@ pub(super) fn reason_of(cause: Cause) -> Reason {
         Cause::Starting => Reason::Starting,
         Cause::Unhealthy => Reason::Unhealthy,
         Cause::CrashLoop => Reason::CrashLoop,
+        Cause::DataTooNew => Reason::DataTooNew,
         Cause::ImageUnavailable => Reason::ImageUnavailable,
         Cause::Unschedulable => Reason::Unschedulable,
         Cause::Refused => Reason::Refused,

@@ -60,7 +60,8 @@ pub enum ServeError {
         /// The system's error.
         source: io::Error,
     },
-    /// The database can't be opened or brought up to date.
+    /// The database can't be opened or brought up to date (exit code 65 where a newer version wrote
+    /// it).
     #[error("can't open the database in the data directory: {0}")]
     Database(#[from] DatabaseError),
     /// Start-up work failed.
@@ -77,6 +78,7 @@ impl ServeError {
             Self::DataDirectoryNotWritable { .. } => ExitCode::DataNotWritable,
             Self::RestoreUnfinished { .. } => ExitCode::RestoreUnfinished,
             Self::PortTaken { .. } => ExitCode::PortTaken,
+            Self::Database(DatabaseError::NewerVersion { .. }) => ExitCode::DataTooNew,
             Self::Listen { .. } | Self::Database(_) | Self::Start(_) => ExitCode::Failure,
         }
     }

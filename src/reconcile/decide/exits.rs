@@ -28,6 +28,7 @@ pub(super) fn phase_after(failures: u32, exit: Option<&Exit>) -> Phase {
     let reason = match exit.and_then(|exit| exit.code).and_then(ExitCode::from_code) {
         Some(ExitCode::DataNotWritable) => Reason::DataNotWritable,
         Some(ExitCode::DataInUse) => Reason::DataInUse,
+        Some(ExitCode::DataTooNew) => Reason::DataTooNew,
         Some(ExitCode::PortTaken) => Reason::PortTaken,
         _ if failures >= CRASH_LOOP => return Phase::crash_loop(format!("{failures} failures in a row; {message}")),
         _ => return Phase::progressing(Reason::Restarting, message),
@@ -40,6 +41,10 @@ pub(super) fn describe(exit: &Exit) -> String {
     let known = exit.code.and_then(ExitCode::from_code);
     let cause = match (known, exit.code, exit.signal) {
         (Some(ExitCode::Configuration), ..) => "the server refused its configuration (exit code 2)".to_owned(),
+        (Some(ExitCode::DataTooNew), ..) => {
+            "a newer version of the server wrote the data (exit code 65); declare that version again, or restore a backup that was made before it"
+                .to_owned()
+        }
         (Some(ExitCode::DataNotWritable), ..) => {
             "the data directory cannot be written (exit code 73); make it writable for the user that the server runs as"
                 .to_owned()

@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::live_object::LiveObject;
 use super::scheduling::waits_for_claim;
 use crate::core::{Cause, Component, ComponentKind, Fault};
+use mai_contract::ExitCode;
 
 /// Cause for which a server is not ready.
 pub(super) struct Diagnosis {
@@ -69,17 +70,19 @@ pub(super) fn diagnose(deployment: &LiveObject, live: &[LiveObject]) -> Diagnosi
         reason if end.is_some() => {
             let description = describe_end(end);
             let looping = reason == "CrashLoopBackOff" || restarts >= CRASH_LOOP;
-            Fault {
-                cause: if looping { Cause::CrashLoop } else { Cause::Starting },
-                detail: format!("{description} and is restarted ({restarts} times so far)"),
-            }
+            let cause = match exit_code(end) {
+                Some(ExitCode::DataTooNew) => Cause::DataTooNew,
+                _ if looping => Cause::CrashLoop,
+                _ => Cause::Starting,
+            };
+            Fault { cause, detail: format!("{description} and is restarted ({restarts} times so far)") }
         }
         _ if container["started"] == true => {
             Fault { cause: Cause::Unhealthy, detail: "it runs and does not answer its readiness probe".to_owned() }
         }
         _ => Fault { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
-    let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::Starting));
+    let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::DataTooNew | Cause::Starting));
     Diagnosis { fault, log_tail: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
@@ -107,6 +110,11 @@ fn pending_claims(live: &[LiveObject]) -> Vec<&str> {
 /// Returns the end of the last run of a container.
 fn last_termination(container: &Value) -> Option<&Value> {
     [&container["state"]["terminated"], &container["lastState"]["terminated"]].into_iter().find(|end| end.is_object())
+}
+
+fn exit_code(end: Option<&Value>) -> Option<ExitCode> {
+    let code = end?["exitCode"].as_i64()?;
+    ExitCode::from_code(i32::try_from(code).ok()?)
 }
 
 fn describe_end(end: Option<&Value>) -> String {
@@ -197,6 +205,20 @@ mod tests {
             },
         });
         LiveObject { kind: Kind::Pod, object }
+    }
+
+    #[test]
+    fn end_is_told_by_its_exit_code_and_how_often_it_came() {
+        let deployment = LiveObject { kind: Kind::Deployment, object: json!({}) };
+        for (code, restarts, cause) in
+            [(1, 1, Cause::Starting), (1, 2, Cause::CrashLoop), (65, 1, Cause::DataTooNew), (65, 9, Cause::DataTooNew)]
+        {
+            let mut pod = pod("True", &json!({"terminated": {"exitCode": code}}), None);
+            pod.object["status"]["containerStatuses"][0]["restartCount"] = json!(restarts);
+            let fault = diagnose(&deployment, &[pod]).fault;
+            let expected = format!("the server ended with exit code {code} and is restarted ({restarts} times so far)");
+            assert_eq!((fault.cause, fault.detail), (cause, expected));
+        }
     }
 
     #[test]

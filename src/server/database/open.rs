@@ -140,6 +140,6 @@ mod tests {
         .unwrap();
         db.close().await;
         let error = Database::open(&path).await.unwrap_err();
-        assert!(error.to_string().contains("newer version"), "{error}");
+        assert!(matches!(error, DatabaseError::NewerVersion { migration: 9999 }), "{error}");
     }
 }

@@ -39,6 +39,25 @@ async fn unusable_data_directory_exits_with_73() {
 }
 
 #[tokio::test]
+async fn data_of_a_newer_version_exits_with_65_and_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start_in(directory.path(), &[]).await;
+    send_sigterm(&server.child);
+    wait_exit(&mut server.child).await;
+    let rows = || {
+        let database = rusqlite::Connection::open(directory.path().join("mai.db")).unwrap();
+        database.query_row("SELECT count(*) FROM _sqlx_migrations", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let later = "INSERT INTO _sqlx_migrations VALUES (9999, 'later', 0, 1, x'00', 0)";
+    rusqlite::Connection::open(directory.path().join("mai.db")).unwrap().execute(later, []).unwrap();
+    let before = rows();
+    let (code, stderr) = wait_failure(command(directory.path(), &[]).spawn().unwrap()).await;
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("newer version") && stderr.contains("9999"), "{stderr}");
+    assert_eq!(rows(), before);
+}
+
+#[tokio::test]
 async fn port_in_use_exits_with_98() {
     let directory = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();

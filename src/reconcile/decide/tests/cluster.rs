@@ -31,6 +31,7 @@ fn fault_that_a_cluster_retries_is_shown_by_its_cause() {
     for (cause, condition_true, reason) in [
         (Cause::Starting, "Reconciling", "Starting"),
         (Cause::CrashLoop, "Stalled", "CrashLoop"),
+        (Cause::DataTooNew, "Stalled", "DataTooNew"),
         (Cause::ImageUnavailable, "Stalled", "ImageUnavailable"),
         (Cause::Unschedulable, "Stalled", "Unschedulable"),
         (Cause::Refused, "Stalled", "Refused"),
@@ -83,6 +84,7 @@ fn replacement_has_its_start_period_unless_it_has_failed() {
         (Cause::Unschedulable, 60, Some(late)),
         (Cause::VolumePending, 59, None),
         (Cause::CrashLoop, 1, Some("the cluster's words")),
+        (Cause::DataTooNew, 1, Some("the cluster's words")),
         (Cause::ImageUnavailable, 1, Some("the cluster's words")),
         (Cause::Refused, 1, Some("the cluster's words")),
     ] {

@@ -314,6 +314,13 @@ fn each_scene_has_one_next_action() {
             "DataNotWritable",
         ),
         (
+            "data of a newer version",
+            Scene::new(Presence::Absent).failures(1, 50).exited(0, 65),
+            Action::Wait,
+            "False",
+            "DataTooNew",
+        ),
+        (
             "data directory in use",
             Scene::new(Presence::Absent).failures(1, 50).exited(0, 75),
             Action::Wait,
