@@ -30,6 +30,8 @@ pub enum ConditionKind {
     Exposed,
     /// The newest backup is verified in each destination and no older than declared.
     BackupHealthy,
+    /// The declared image serves.
+    UpgradeHealthy,
 }
 
 /// Reason of a condition: a closed set, since people alert on it.
@@ -76,6 +78,15 @@ pub enum Reason {
     BackupBlocked,
     Restoring,
     RestoreFailed,
+    WaitingForWindow,
+    WaitingForCanary,
+    Upgrading,
+    Upgraded,
+    UpToDate,
+    UpgradeBackupFailed,
+    UpgradeHalted,
+    UpgradeFailed,
+    BreakerOpen,
 }
 
 impl Reason {
@@ -91,6 +102,9 @@ impl Reason {
                 | Self::Held
                 | Self::Deleting
                 | Self::Restoring
+                | Self::WaitingForWindow
+                | Self::WaitingForCanary
+                | Self::Upgrading
         )
     }
 }
@@ -135,6 +149,14 @@ impl Conditions {
             }
             Some(current) => *current = next,
             None => self.list.push(next),
+        }
+    }
+
+    /// Marks a condition as one about a generation before the present one.
+    pub fn set_former_generation(&mut self, kind: ConditionKind, former: Option<i64>) {
+        let latest = self.generation.map(|generation| generation.saturating_sub(1));
+        if let Some(condition) = self.list.iter_mut().find(|condition| condition.type_ == kind.as_ref()) {
+            condition.observed_generation = former.min(latest).or(latest);
         }
     }
 

@@ -16,6 +16,7 @@ mod expose;
 mod field;
 mod health;
 mod instance;
+mod maintenance_window;
 mod quantity;
 mod recipient;
 mod request_phase;
@@ -30,6 +31,7 @@ mod status;
 mod storage;
 mod time_schema;
 mod upgrade;
+mod upgrade_status;
 mod upstream;
 
 pub use access::{Access, Admin, Signup};
@@ -42,6 +44,7 @@ pub use expose::{Expose, Gateway, Ingress};
 pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
+pub use maintenance_window::{MaintenanceWindow, Weekday};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use request_phase::RequestPhase;
 pub use resources::{ResourceAmounts, Resources};
@@ -53,7 +56,8 @@ pub use secret_ref::SecretRef;
 pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
 pub use status::{MaiInstanceStatus, Rejected};
 pub use storage::{Storage, Volume};
-pub use upgrade::{MaintenanceWindow, Upgrade, Weekday};
+pub use upgrade::Upgrade;
+pub use upgrade_status::{CompletedUpgrade, UpgradeStatus, UpgradeStep};
 pub use upstream::{Ollama, OpenRouter};
 
 /// The API group of every document.
@@ -66,6 +70,9 @@ pub const API_VERSION: &str = "mai.dev/v1alpha1";
 pub const FINALIZER: &str = "mai.dev/teardown";
 /// Annotation: with the value `true` an instance is not reconciled.
 pub const PAUSED: &str = "mai.dev/paused";
+/// Annotation: with the value `true` an instance gets the declared image now, whatever its window,
+/// other instances and its own failures say. It counts for one attempt.
+pub const UPGRADE_NOW: &str = "mai.dev/upgrade-now";
 /// Annotation: with the value `true` an instance that is being deleted is let go at once, without
 /// stopping or removing anything more.
 pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";

@@ -405,6 +405,14 @@ mod tests {
                 json!({"displayName": "A", "upgrade": {"window": {"start": "25:00", "duration": "1h"}}}),
                 "spec.upgrade.window.start: upgrade.window.start must be a time in quotes",
             ),
+            (
+                json!({"displayName": "A", "upgrade": {"window": {"start": "22:00", "duration": "169h"}}}),
+                "spec.upgrade.window.duration: upgrade.window.duration may not exceed 168h, a week",
+            ),
+            (
+                json!({"displayName": "A", "upgrade": {"settle": "24h1s"}}),
+                "spec.upgrade.settle: upgrade.settle must be a duration of up to 24h",
+            ),
         ];
         for (spec, expected) in cases {
             let found = findings(spec);

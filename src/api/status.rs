@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupStatus, RestoreStatus};
+use super::{BackupStatus, RestoreStatus, UpgradeStatus};
 
 /// Observed state of an instance. Nothing in it changes while the instance does not.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -37,6 +37,14 @@ pub struct MaiInstanceStatus {
     /// something else is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
+
+    /// Image of the server that was ready last, with its id where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+
+    /// The newest change of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
 
     /// Backups of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,64 +1,59 @@
 //! `spec.upgrade`: behaviour when the image changes.
 
+use std::time::Duration;
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Behaviour when the image changes.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+use super::{MaintenanceWindow, parse_duration};
+
+/// Time that a new image has to be ready without a break, unless declared.
+const SETTLE: &str = "2m";
+
+/// Behaviour when the image changes. Absent fields have the same defaults as an absent section.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Upgrade {
-    /// Takes a verified backup before the new version touches the data.
+    /// Makes a verified backup before the new image gets the data, in the backups volume. Absent
+    /// means true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_first: Option<bool>,
 
-    /// Restores image and data if the new version does not become ready, and does not retry it.
+    /// Returns the former image, and the data of the backup, if the new one does not become ready or
+    /// does not stay so; it is not tried again until the document changes. Absent means true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<bool>,
 
-    /// The only time in which versions change. Absent: any time.
+    /// Time that the new image has to be ready without a break until the upgrade is completed, such
+    /// as 10m; up to 24h. Absent means 2m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$') && duration(self) <= duration('24h')").message("upgrade.settle must be a duration of up to 24h such as 10m"))]
+    #[schemars(length(max = 32))]
+    pub settle: Option<String>,
+
+    /// The only time in which a running server gets another image. Absent means any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<MaintenanceWindow>,
 }
 
-/// A weekly maintenance window.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct MaintenanceWindow {
-    /// Days on which it opens; empty means every day.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 7))]
-    pub days: Vec<Weekday>,
+impl Upgrade {
+    /// Returns whether a backup is made first.
+    pub fn backs_up_first(&self) -> bool {
+        self.backup_first.unwrap_or(true)
+    }
 
-    /// Local time at which it opens, such as "22:00".
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')").message("upgrade.window.start must be a time in quotes such as \"22:00\""))]
-    #[schemars(length(max = 5))]
-    pub start: String,
+    /// Returns whether a failed upgrade is undone.
+    pub fn rolls_back(&self) -> bool {
+        self.rollback.unwrap_or(true)
+    }
 
-    /// Time it stays open, such as 4h.
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(s|m|h))+$') && !self.matches('^(0+(s|m|h))+$')").message("upgrade.window.duration must be a duration above 0 such as 4h"))]
-    #[schemars(length(max = 32))]
-    pub duration: String,
+    /// Returns the time that the new image has to be ready without a break.
+    pub fn settle(&self) -> Duration {
+        parse_duration(self.settle_text()).unwrap_or(Duration::from_secs(120))
+    }
 
-    /// IANA time zone of start.
-    #[serde(default = "default_time_zone")]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[A-Za-z]+([_+-][A-Za-z0-9]+)*(/[A-Za-z0-9_+-]+)*$')").message("upgrade.window.timeZone must be an IANA name such as Europe/Warsaw"))]
-    #[schemars(length(max = 64))]
-    pub time_zone: String,
-}
-
-/// Days of the week.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names of the days say it")]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
-}
-
-fn default_time_zone() -> String {
-    "UTC".to_owned()
+    /// Returns the same as it is declared.
+    pub fn settle_text(&self) -> &str {
+        self.settle.as_deref().unwrap_or(SETTLE)
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{BackupStatus, Rejected, RestoreStatus};
+use crate::api::{BackupStatus, Rejected, RestoreStatus, UpgradeStatus};
 
 /// Memory of an instance between decisions, across restarts of the reconciler.
 ///
@@ -19,6 +19,10 @@ pub struct Memory {
     pub ready_since: Option<Timestamp>,
     /// Workload that was rolled back. It is not tried again until something else is declared.
     pub rejected: Option<Rejected>,
+    /// Image of the server that was ready last, with its id where that is known.
+    pub image: Option<String>,
+    /// The newest change of the image, as it is in the status.
+    pub upgrade: Option<UpgradeStatus>,
     /// The deleted instance's workload is gone.
     pub removed: bool,
     /// The deleted instance's data is gone.

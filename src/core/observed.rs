@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, Effect, ObservedJobs};
+use super::{Change, Effect, Field, ObservedJobs};
 
 /// Observation of one instance by a runtime.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Observed {
     pub presence: Presence,
     /// Differences from what is declared; none while that is not known.
     pub changes: Vec<Change>,
+    /// The declared image as [`Change::to`] names it, on platforms where servers are made from one.
+    pub image: Option<String>,
     /// Prerequisite of a start that is missing, such as "image mai-production:1.4.0".
     pub missing: Option<String>,
     /// Replaced workload that is retained until its replacement is ready.
@@ -31,6 +33,16 @@ impl Observed {
     /// Returns the strongest effect among the changes.
     pub fn effect(&self) -> Option<Effect> {
         self.changes.iter().map(|change| change.effect).max()
+    }
+
+    /// Returns the change of the image, if it changes.
+    pub fn image_change(&self) -> Option<&Change> {
+        self.changes.iter().find(|change| change.field == Field::Image && change.effect == Effect::Recreate)
+    }
+
+    /// Returns the changes that need no other server.
+    pub fn changes_in_place(&self) -> Vec<Change> {
+        self.changes.iter().filter(|change| change.effect != Effect::Recreate).cloned().collect()
     }
 
     /// Returns the changes that are applied whatever becomes of the server.
@@ -71,6 +83,8 @@ pub struct Fault {
 pub enum Cause {
     /// It has not started yet.
     Starting,
+    /// It ended by itself and is started again.
+    Restarting,
     /// It was ready and is not now.
     Unhealthy,
     /// It keeps ending.

@@ -23,6 +23,10 @@ pub struct Platform {
     pub recreates_slowly: bool,
     /// Most jobs that run at the same time, of all instances.
     pub concurrent_jobs: usize,
+    /// Most instances that get the same image at the same time, once one of them has proved it.
+    pub concurrent_upgrades: usize,
+    /// Command that restores a backup of the instance whose name follows.
+    pub restore_command: &'static str,
     /// Interval between checks of a blocked instance.
     pub blocked_interval: Duration,
     /// Time after which a deleted document is let go even though its teardown has not ended, where
@@ -47,6 +51,8 @@ impl Platform {
             pulls_images: true,
             recreates_slowly: true,
             concurrent_jobs: 1,
+            concurrent_upgrades: 2,
+            restore_command: "mai restore DIR",
             blocked_interval: Duration::from_secs(3),
             teardown_timeout: None,
             listen: listen_on_server,

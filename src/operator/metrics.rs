@@ -206,6 +206,12 @@ impl Collector for Instances {
         let backups_fail = |instance: &MaiInstance| {
             instance.status.iter().any(|status| status.condition_holds(ConditionKind::BackupHealthy) == Some(false))
         };
+        let upgrade = |instance: &MaiInstance| {
+            instance.status.as_ref().and_then(|status| {
+                status.condition(ConditionKind::UpgradeHealthy)?;
+                Some(i64::from(status.condition_holds(ConditionKind::UpgradeHealthy) != Some(false)))
+            })
+        };
         let mut gauges = |name: &str, help: &str, value: &dyn Fn(&MaiInstance) -> Option<i64>| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for instance in &all {
@@ -224,6 +230,7 @@ impl Collector for Instances {
             "0 while its backups fail, are overdue or are not verified",
             &|instance| instance.spec.backup.as_ref().map(|_| i64::from(!backups_fail(instance))),
         )?;
+        gauges("mai_instance_upgrade_healthy", "0 while its upgrade failed or is held up", &upgrade)?;
         gauges(
             "mai_instance_last_verified_backup_timestamp_seconds",
             "Moment of the data in the newest verified backup, in Unix time; 0 before the first",

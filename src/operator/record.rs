@@ -73,6 +73,8 @@ impl Record for ClusterRecord {
             rejected: status.rejected.clone(),
             backup: status.backup.clone().unwrap_or_default(),
             restore: status.restore.clone(),
+            image: status.image.clone(),
+            upgrade: status.upgrade.clone(),
             ..Memory::default()
         };
         Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await })

@@ -40,6 +40,7 @@ impl Observe for Arc<Platforms> {
         Ok(Observed {
             presence: Presence::Absent,
             changes: Vec::new(),
+            image: None,
             missing: None,
             retained: None,
             last_exit: None,

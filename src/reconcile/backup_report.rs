@@ -26,7 +26,7 @@ pub(super) struct Verdict {
     pub(super) message: String,
 }
 
-/// An event about backups.
+/// An event about backups or upgrades.
 pub(super) struct BackupEvent {
     pub(super) kind: EventKind,
     pub(super) reason: &'static str,

@@ -26,6 +26,10 @@ pub struct Facts<'a> {
     pub now: Timestamp,
     /// Jobs of other instances that run now.
     pub jobs_running: usize,
+    /// Upgrades of other instances to the image that is declared.
+    pub fleet: FleetTurn,
+    /// Why the backup of an upgrade cannot be started, where that was tried for this decision.
+    pub backup_problem: Option<&'a str>,
     /// Random part of the id of a backup that is started.
     pub random: u32,
 }
@@ -41,6 +45,25 @@ impl Facts<'_> {
     pub(super) fn created(&self) -> Timestamp {
         self.instance.metadata.creation_timestamp.as_ref().map_or(self.now, |time| time.0)
     }
+}
+
+/// Answer to whether it is the turn of an instance to get an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FleetTurn {
+    /// It is.
+    #[default]
+    Free,
+    /// Not all instances were observed yet.
+    Unknown,
+    /// As many as may have got it now.
+    Busy {
+        /// One of them.
+        instance: String,
+        /// It was completed on another one before; else this is the first.
+        is_proved: bool,
+    },
+    /// It failed on this instance.
+    Failed(String),
 }
 
 /// The outcome of a decision.

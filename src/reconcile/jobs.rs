@@ -17,7 +17,7 @@ use super::reconciler::Reconciler;
 use super::restore_record::JobEnd;
 use super::run::ReconcileError;
 use super::schedule::whole_second;
-use super::{Decision, Facts, job, status};
+use super::{Decision, Facts, decide, job, status};
 use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus};
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
@@ -78,9 +78,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
     ) -> Result<(), ReconcileError> {
         let mut memory = decision.memory.clone();
         let now = whole_second(Timestamp::now());
-        match memory.restore.as_mut().filter(|restore| restore.job.as_ref() == Some(&request.name)) {
-            Some(restore) => restore.record_end(end, false, now),
-            None => record_end(&mut memory.backup, &request.name, &end.into_outcome(), now),
+        let restore = memory.restore.as_mut().filter(|restore| restore.job.as_ref() == Some(&request.name));
+        let upgrade = memory.upgrade.as_mut().filter(|upgrade| upgrade.job.as_ref() == Some(&request.name));
+        match (restore, upgrade) {
+            (Some(restore), _) => restore.record_end(end, false, now),
+            (None, Some(upgrade)) => upgrade.record_end(&request.name, &end.into_outcome(), now),
+            (None, None) => record_end(&mut memory.backup, &request.name, &end.into_outcome(), now),
         }
         let verdict = verdict(facts, &memory.backup, false);
         let status = status::with_jobs(facts.previous, &decision.status, &memory, verdict.as_ref(), facts.now);
@@ -137,6 +140,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         decision: &Decision,
         blocked: &Blocked,
     ) -> Result<Option<Requeue>, ReconcileError> {
+        if decision.memory.upgrade.as_ref().is_some_and(|upgrade| upgrade.job.as_ref() == Some(&request.name)) {
+            let facts = Facts { backup_problem: Some(&blocked.message), ..facts.clone() };
+            let decision = decide(&facts);
+            self.put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await;
+            return Ok(Some(Requeue::requeue(facts.platform.blocked_interval)));
+        }
         if request.work != JobWork::Backup {
             let end = JobEnd::Blocked(&blocked.message);
             self.record_failed_start(id, facts, facts.previous, decision, request, end).await?;

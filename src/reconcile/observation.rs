@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use super::facts::FleetTurn;
 use super::{Facts, desired, ports, references};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
@@ -44,13 +45,15 @@ impl Observation {
         Self { desired, observed, platform }
     }
 
-    /// Returns everything a decision is made from. `jobs_running` counts those of other instances.
+    /// Returns everything a decision is made from. `jobs_running` counts those of other instances,
+    /// `fleet` is about their upgrades.
     pub(super) fn facts<'a>(
         &'a self,
         instance: &'a MaiInstance,
         memory: &'a Memory,
         previous: &'a MaiInstanceStatus,
         jobs_running: usize,
+        fleet: FleetTurn,
     ) -> Facts<'a> {
         Facts {
             instance,
@@ -61,6 +64,8 @@ impl Observation {
             platform: self.platform,
             now: Timestamp::now(),
             jobs_running,
+            fleet,
+            backup_problem: None,
             random: rand::random(),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
+use super::facts::FleetTurn;
 use super::observation::Observation;
 use super::{Decision, decide};
 use crate::api::{ConditionKind, MaiInstance, MaiInstanceStatus};
@@ -55,7 +56,8 @@ pub async fn plan<S: Source, O: Observe, K: Record>(
             },
         };
         let observation = Observation::make(instance, &id, || instances, &session_key, source, runtime).await;
-        let Decision { action, status, .. } = decide(&observation.facts(instance, &memory, &previous, 0));
+        let Decision { action, status, .. } =
+            decide(&observation.facts(instance, &memory, &previous, 0, FleetTurn::Free));
         let stalled = status.true_condition(ConditionKind::Stalled);
         let state = if observation.observed.is_err() || stalled.is_some() {
             PlanState::Blocked

@@ -12,12 +12,14 @@ use kube::runtime::reflector::Store;
 use parking_lot::Mutex;
 
 use super::backoff::retry_delay;
+use super::facts::{Facts, FleetTurn};
+use super::fleet::Fleet;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
-use super::{Decision, backup_report, decide, restore_record, status};
+use super::{Decision, backup_report, decide, restore_record, status, upgrade_report};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
-use crate::core::{Action, EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot, Workload};
+use crate::core::{Action, EventKind, InstanceId, Memory, Observed, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
 use crate::source::Source;
 
@@ -40,6 +42,8 @@ pub(super) struct Reconciler<S, R, K> {
     announced: Mutex<HashSet<String>>,
     /// Running jobs of all instances.
     pub(super) jobs: RunningJobs,
+    /// Upgrades of all instances.
+    fleet: Fleet,
 }
 
 pub(super) fn on_error<S, R, K>(
@@ -79,6 +83,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             finalized: Mutex::default(),
             announced: Mutex::default(),
             jobs: RunningJobs::new(),
+            fleet: Fleet::new(),
         }
     }
 
@@ -104,8 +109,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         if observation.observed.is_ok() {
             self.context.overview.record_observation(&id.uid);
         }
-        let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
+        self.fleet.record(id, memory.upgrade.as_ref());
+        let facts = self.facts(instance, id, &snapshot, &observation);
         let decision = decide(&facts);
+        if !self.takes_turn(id, &facts, &decision) {
+            return Ok(Some(Requeue::requeue(facts.platform.blocked_interval)));
+        }
 
         match &decision.action {
             Action::Wait => {
@@ -151,11 +160,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
     /// for days, and its data is backed up and restored all the same.
     async fn advance_jobs(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
-        let RecordSnapshot { status: previous, memory, session_key } = &self.snapshot(instance, id).await?;
+        let snapshot = self.snapshot(instance, id).await?;
+        let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
         // The action may have taken long, so what was observed before it is out of date.
         let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
         self.record_job(id, memory, &observation);
-        let facts = observation.facts(instance, memory, previous, self.jobs.count_others(&id.uid, || self.uids()));
+        let facts = self.facts(instance, id, &snapshot, &observation);
         let decision = decide::jobs_alone(&facts);
         match &decision.action {
             Action::StartJob(request) => {
@@ -170,6 +180,33 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             _ => self.put(instance, id, previous, &decision.status, &decision.memory).await,
         }
         Ok(())
+    }
+
+    fn facts<'a>(
+        &self,
+        instance: &'a MaiInstance,
+        id: &InstanceId,
+        snapshot: &'a RecordSnapshot,
+        observation: &'a Observation,
+    ) -> Facts<'a> {
+        let jobs_running = self.jobs.count_others(&id.uid, || self.uids());
+        let change = observation.observed.as_ref().ok().and_then(Observed::image_change);
+        let most = self.context.runtime.platform().concurrent_upgrades;
+        let fleet = change.map_or(FleetTurn::Free, |change| self.fleet.turn(&id.uid, &change.to, most, || self.uids()));
+        observation.facts(instance, &snapshot.memory, &snapshot.status, jobs_running, fleet)
+    }
+
+    /// Takes the turn of an instance whose upgrade is about to begin. Returns false if another one
+    /// took it in the meantime.
+    fn takes_turn(&self, id: &InstanceId, facts: &Facts<'_>, decision: &Decision) -> bool {
+        let is_under_way = |memory: &Memory| memory.upgrade.as_ref().is_some_and(|one| one.step.is_under_way());
+        match &decision.memory.upgrade {
+            Some(upgrade) if is_under_way(&decision.memory) && !is_under_way(facts.memory) => {
+                let has_turn = self.fleet.reserve(id, &upgrade.to, facts.platform.concurrent_upgrades);
+                has_turn || facts.fleet != FleetTurn::Free
+            }
+            _ => true,
+        }
     }
 
     /// Records whether a job of an instance runs.
@@ -202,7 +239,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             Action::Prepare(_) => !is_retry(previous, status),
             _ => false,
         };
-        let previous = if takes_a_while {
+        let previous = if memory.upgrade != previous.upgrade {
+            // After a crash in the middle the new image has to be known to be on trial.
+            self.try_put(instance, id, previous, status, memory).await?;
+            status
+        } else if takes_a_while {
             self.put(instance, id, previous, status, memory).await;
             status
         } else {
@@ -255,6 +296,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.finalized.lock().remove(&id.uid);
         self.jobs.record(&id.uid, false);
         self.context.overview.forget(&id.uid);
+        self.fleet.forget(&id.uid);
         Ok(())
     }
 
@@ -325,7 +367,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             self.put_event(instance, id, status, false).await;
         }
         if shown.is_ok() {
-            for event in backup_report::events(previous, status) {
+            let backups = backup_report::events(previous, status);
+            for event in backups.into_iter().chain(upgrade_report::events(previous, status)) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;
             }
             if let Some(event) = restore_record::event(previous, status) {

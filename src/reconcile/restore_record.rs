@@ -78,6 +78,13 @@ impl RestoreStatus {
         self.job = None;
     }
 
+    /// Returns whether the server must not run now. One whose new image failed does not serve while its
+    /// data is unpacked.
+    pub(super) fn holds_server(&self) -> bool {
+        let is_undone = self.cause == RestoreCause::Upgrade && self.step == RestoreStep::Unpacking;
+        is_undone || self.step.holds_server()
+    }
+
     /// Returns the work of the job of the present step, or of the data that is kept no longer.
     pub(super) fn work(&self, now: Timestamp) -> Option<JobWork> {
         let restore = self.id.parse().ok()?;
@@ -110,7 +117,7 @@ impl RestoreStatus {
     /// Returns the delay before the next attempt at the present step. While the server waits for it,
     /// it is short.
     pub(super) fn retry_delay(&self) -> Duration {
-        match (self.failures, self.step.holds_server()) {
+        match (self.failures, self.holds_server()) {
             (0, _) => Duration::ZERO,
             (failures, true) => step_retry_delay(failures),
             (failures, false) => backup_retry_delay(failures),
@@ -204,8 +211,8 @@ impl RestoreStatus {
         self.ended_at = Some(whole_second(now));
     }
 
-    /// Ends a restore whose data is in place.
-    pub(super) fn complete(&mut self, is_started: bool, now: Timestamp) {
+    /// Ends a restore whose data is in place. `untried` says why no server is ready on it.
+    pub(super) fn complete(&mut self, untried: Option<&str>, now: Timestamp) {
         let now = whole_second(now);
         let replaced = self.safety_backup.is_some() || self.cause == RestoreCause::Upgrade;
         let kept_until = now.checked_add(KEPT).ok().filter(|_| replaced);
@@ -214,11 +221,11 @@ impl RestoreStatus {
             (Some(backup), None) => format!("the data of backup {backup} is in place"),
             (None, _) => "the restored data is in place".to_owned(),
         };
-        let untried = if is_started { "" } else { "; no server was started on it, since spec.suspend is true" };
+        let untried = untried.map(|untried| format!("; {untried}")).unwrap_or_default();
         let before = kept_until.map(|until| format!("; the data before it is kept until {}", shown(until)));
         let safety = self.safety_backup.as_ref().map(|id| format!(", and is backup {id} in the backups volume"));
         self.message =
-            shortened([restored.as_str(), untried, &before.unwrap_or_default(), &safety.unwrap_or_default()].concat());
+            shortened([restored.as_str(), &untried, &before.unwrap_or_default(), &safety.unwrap_or_default()].concat());
         self.enter(RestoreStep::Completed, now);
         self.ended_at = Some(now);
         // Where nothing was replaced, no more than an empty directory is left.
@@ -275,7 +282,7 @@ impl RestoreStep {
 }
 
 /// Returns the problem of a backup that does not suffice to replace the data.
-fn safety_problem(report: &BackupReport) -> Option<String> {
+pub(super) fn safety_problem(report: &BackupReport) -> Option<String> {
     match report.destinations.iter().find(|one| one.name == BACKUPS_VOLUME).map(|one| &one.result) {
         Some(StoreResult::Verified) => None,
         Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::Facts;
 use super::backup_report::Verdict;
 use super::restore_record::in_progress;
+use super::{Facts, upgrade_report};
 use crate::api::{
     BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason, RestoreStatus,
 };
@@ -19,6 +19,15 @@ pub(super) enum Phase {
     ProbeFailing { detail: String },
     /// Work is under way and ends by itself.
     Progressing { reason: Reason, message: String },
+    /// It is ready, and its upgrade waits, is under way or is held up.
+    Upgrading {
+        version: Option<String>,
+        /// The former image serves.
+        is_former: bool,
+        reason: Reason,
+        message: String,
+        needs_a_person: bool,
+    },
     /// It keeps failing and is restarted with back-off.
     CrashLoop { message: String },
     /// A person has to do something.
@@ -61,6 +70,17 @@ pub(super) fn render(
             status.version = version.clone().or(status.version);
             ready(Some(true), Reason::Ready, "the instance answers");
             (None, None)
+        }
+        Phase::Upgrading { version, is_former, reason, message, needs_a_person } => {
+            status.version = version.clone().or(status.version);
+            ready(Some(true), Reason::Ready, &format!("the instance answers; {message}"));
+            if *is_former {
+                // So that nobody who waits for the newest document takes it for served.
+                let former = facts.previous.condition(ConditionKind::Ready).and_then(|ready| ready.observed_generation);
+                conditions.set_former_generation(ConditionKind::Ready, former);
+            }
+            let cause = Some((*reason, message.clone()));
+            if *needs_a_person { (None, cause) } else { (cause, None) }
         }
         Phase::ProbeFailing { detail } => {
             let stands = facts.previous.condition_holds(ConditionKind::Ready) == Some(true);
@@ -114,13 +134,17 @@ pub(super) fn render(
         set_components(&mut conditions, &observed.components);
     }
 
-    set_backups(&mut conditions, backups);
+    set_verdict(&mut conditions, ConditionKind::BackupHealthy, backups);
+    let upgrade = upgrade_report::verdict(facts, memory.upgrade.as_ref());
+    set_verdict(&mut conditions, ConditionKind::UpgradeHealthy, upgrade.as_ref());
 
     status.observed_generation = generation;
     status.conditions = conditions.into_vec();
     status.address = (facts.platform.address)(instance);
     status.restarts = i32::try_from(memory.failures).unwrap_or(i32::MAX);
     status.rejected.clone_from(&memory.rejected);
+    status.image.clone_from(&memory.image);
+    status.upgrade.clone_from(&memory.upgrade);
     status.backup = recorded(&memory.backup);
     status.restore.clone_from(&memory.restore);
     status
@@ -144,6 +168,7 @@ fn set_components(conditions: &mut Conditions, components: &[Component]) {
 pub(super) fn reason_of(cause: Cause) -> Reason {
     match cause {
         Cause::Starting => Reason::Starting,
+        Cause::Restarting => Reason::Restarting,
         Cause::Unhealthy => Reason::Unhealthy,
         Cause::CrashLoop => Reason::CrashLoop,
         Cause::DataTooNew => Reason::DataTooNew,
@@ -189,21 +214,20 @@ pub(super) fn with_jobs(
         shown.clone_from(former);
     }
     let mut conditions = Conditions::from_previous(&list, decided.observed_generation, now);
-    set_backups(&mut conditions, verdict);
+    set_verdict(&mut conditions, kind, verdict);
     MaiInstanceStatus {
         conditions: conditions.into_vec(),
         backup: recorded(&memory.backup),
         restore: memory.restore.clone(),
+        upgrade: memory.upgrade.clone(),
         ..decided.clone()
     }
 }
 
-fn set_backups(conditions: &mut Conditions, verdict: Option<&Verdict>) {
+fn set_verdict(conditions: &mut Conditions, kind: ConditionKind, verdict: Option<&Verdict>) {
     match verdict {
-        Some(Verdict { holds, reason, message }) => {
-            conditions.set(ConditionKind::BackupHealthy, *holds, *reason, message);
-        }
-        None => conditions.remove(ConditionKind::BackupHealthy),
+        Some(Verdict { holds, reason, message }) => conditions.set(kind, *holds, *reason, message),
+        None => conditions.remove(kind),
     }
 }
 

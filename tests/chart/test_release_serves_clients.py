@@ -158,6 +158,7 @@ class ReleaseServesClients(Case):
         silent = {
             "mai_operator_reconcile_errors_total",
             "mai_operator_watch_errors_total",
+            "mai_instance_upgrade_healthy",
             "mai_instance_backup_healthy",
             "mai_instance_last_verified_backup_timestamp_seconds",
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
+use bollard::query_parameters::{TagImageOptions, TagImageOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 struct Engine {
@@ -140,6 +141,15 @@ pub fn with_docker<T>(work: impl AsyncFnOnce(Docker) -> T) -> T {
             Docker::connect_with_unix(&host(), 120, API_DEFAULT_VERSION).unwrap().negotiate_version().await.unwrap();
         work(docker).await
     })
+}
+
+/// Gives an image another name.
+pub fn tag(image: &str, name: &str) {
+    let (repo, tag) = name.rsplit_once(':').unwrap();
+    with_docker(async |docker| {
+        let options: TagImageOptions = TagImageOptionsBuilder::new().repo(repo).tag(tag).build();
+        docker.tag_image(image, Some(options)).await.unwrap();
+    });
 }
 
 /// Builds `fixture:1` and `fixture:2` (two images of the same server) and `fixture:broken` (which

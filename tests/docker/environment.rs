@@ -35,10 +35,13 @@ impl Environment {
         Self { workspace: Workspace::new(), name: name.to_owned(), port: free_port() }
     }
 
-    /// Returns the document, with further lines below `spec:`.
+    /// Returns the document, with further lines below `spec:`. Unless they say otherwise, another
+    /// image is neither backed up nor waited for: the fixture has no program that makes backups.
     pub fn document(&self, image: &str, more: &str) -> String {
+        let upgrade = "  upgrade: {backupFirst: false, settle: 0s}\n";
+        let upgrade = if more.contains("upgrade:") { "" } else { upgrade };
         format!(
-            "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata:\n  name: {}\nspec:\n  displayName: {}\n  image: {image}\n  imagePullPolicy: Never\n  openRouter: {{apiKeySecretRef: {{name: upstream, key: key}}}}\n  expose: {{port: {}}}\n{more}",
+            "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\nmetadata:\n  name: {}\nspec:\n  displayName: {}\n  image: {image}\n  imagePullPolicy: Never\n  openRouter: {{apiKeySecretRef: {{name: upstream, key: key}}}}\n  expose: {{port: {}}}\n{upgrade}{more}",
             self.name, self.name, self.port
         )
     }

@@ -20,11 +20,7 @@ fn missing_image_is_reported_and_used_once_present() {
     let message = env.wait_for("ImageUnavailable");
     assert!(message.contains("127.0.0.1:1/fixture:later") && message.contains("connection refused"), "{message}");
 
-    engine::with_docker(async |docker| {
-        let options: bollard::query_parameters::TagImageOptions =
-            bollard::query_parameters::TagImageOptionsBuilder::new().repo("127.0.0.1:1/fixture").tag("later").build();
-        docker.tag_image("fixture:1", Some(options)).await.unwrap();
-    });
+    engine::tag("fixture:1", "127.0.0.1:1/fixture:later");
     wait_ready(env.port);
 }
 

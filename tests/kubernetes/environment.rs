@@ -86,11 +86,13 @@ impl Environment {
     }
 
     /// Returns a document for the fixture image (`tests/docker/fixture/server.rs`) with short probe
-    /// intervals.
+    /// intervals. Unless it says otherwise, another image is neither backed up nor waited for: the
+    /// fixture has no program that makes backups.
     pub fn fixture(&self, name: &str, more: &str) -> String {
         let image = images::fixture();
+        let upgrade = if more.contains("upgrade:") { "" } else { "  upgrade: {backupFirst: false, settle: 0s}\n" };
         let health = "  health: {interval: 1s, timeout: 1s, startPeriod: 20s}\n";
-        self.document(name, &format!("  image: {image}\n{health}{more}"))
+        self.document(name, &format!("  image: {image}\n{health}{upgrade}{more}"))
     }
 
     /// Changes the spec with `kubectl patch`.

@@ -89,7 +89,7 @@ fn auxiliary_objects_are_repaired_during_rollback() {
             env.get("service/mai-abc")?;
             let [policy_now, deployment] = ["networkpolicy/mai-abc", "deployment/mai-abc"].map(|what| env.get(what));
             let history = deployment?["spec"]["revisionHistoryLimit"].clone();
-            (policy_now?["spec"] == policy && history == 2).then_some(())
+            (policy_now?["spec"] == policy && history == 10).then_some(())
         },
     );
     // Without its labels no watch includes it.

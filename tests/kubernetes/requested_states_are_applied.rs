@@ -65,7 +65,7 @@ fn suspended_instance_has_auxiliary_objects_and_no_pod() {
     env.kubectl(&["delete", "pvc", "mai-abc-backups", "--wait=false"]);
     env.kubectl(&["patch", "deployment/mai-abc", "--type=merge", "-p", r#"{"spec": {"revisionHistoryLimit": 9}}"#]);
     let history = || env.get("deployment/mai-abc").unwrap()["spec"]["revisionHistoryLimit"].clone();
-    let back = || (kinds() == declared && history() == 2).then_some(());
+    let back = || (kinds() == declared && history() == 10).then_some(());
     env.wait_until(&operator, || format!("all to come back; there is {:?}", kinds()), back);
     env.wait_passes(&operator, 3.0);
     assert_eq!((env.pod("abc"), uid("deployment/mai-abc")), (None, deployment));

@@ -161,6 +161,9 @@ const BROKEN: &[(&str, &str)] = &[
         "{upgrade: {window: {start: '22:00', duration: long}}}",
         "upgrade.window.duration must be a duration above 0 such as 4h",
     ),
+    ("{upgrade: {window: {start: '22:00', duration: 169h}}}", "upgrade.window.duration may not exceed 168h, a week"),
+    ("{upgrade: {settle: 25h}}", "upgrade.settle must be a duration of up to 24h such as 10m"),
+    ("{upgrade: {settle: soon}}", "upgrade.settle must be a duration of up to 24h such as 10m"),
     (
         "{upgrade: {window: {start: 10 PM, duration: 4h}}}",
         "upgrade.window.start must be a time in quotes such as \"22:00\"",
@@ -192,18 +195,6 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "{openRouter: {managementKeySecretRef: {name: s, key: k}}}",
         "openRouter.managementKeySecretRef has no effect yet: keys are neither created nor rotated; remove it, and name the client's key in openRouter.apiKeySecretRef",
-    ),
-    (
-        "{upgrade: {backupFirst: true}}",
-        "upgrade.backupFirst has no effect yet: no backup is taken before an upgrade; remove it, and copy the data volume before you change the image",
-    ),
-    (
-        "{upgrade: {rollback: false}}",
-        "upgrade.rollback has no effect yet: containers and pods that do not become ready are always rolled back, processes and data never; remove it",
-    ),
-    (
-        "{upgrade: {window: {start: '22:00', duration: 4h}}}",
-        "upgrade.window has no effect yet: a change takes effect as soon as it is declared; remove it, and change the image when the client can spare its server",
     ),
     (
         "{expose: {port: 8001}}",

@@ -27,7 +27,6 @@ pub fn stored_refusals(document: &Value) -> Vec<Finding> {
 /// objects, where nobody declared it.
 fn is_former_default(row: &str, value: &Value) -> bool {
     match row {
-        "spec.upgrade.backupFirst" | "spec.upgrade.rollback" => *value == true,
         "spec.openRouter.markup" => *value == "1.3",
         _ => false,
     }
@@ -87,14 +86,13 @@ mod tests {
     #[test]
     fn former_defaults_of_a_stored_object_are_not_refused() {
         let spec = json!({
-            "upgrade": {"backupFirst": true, "rollback": true}, "openRouter": {"markup": "1.3"},
-            "storage": {"data": {"size": "10Gi"}},
+            "openRouter": {"markup": "1.3"}, "storage": {"data": {"size": "10Gi"}},
         });
         let document = json!({"spec": spec});
         assert_eq!(stored_refusals(&document), []);
-        assert_eq!(refusals(&document, None).len(), 3, "in a document somebody wrote them");
-        let declared = json!({"spec": {"upgrade": {"rollback": false}, "openRouter": {"markup": "1.5"}, "backup": {"drill": "Weekly"}}});
+        assert_eq!(refusals(&document, None).len(), 1, "in a document somebody wrote them");
+        let declared = json!({"spec": {"openRouter": {"markup": "1.5"}, "backup": {"drill": "Weekly"}}});
         let paths: Vec<String> = stored_refusals(&declared).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, ["spec.upgrade.rollback", "spec.openRouter.markup", "spec.backup.drill"]);
+        assert_eq!(paths, ["spec.openRouter.markup", "spec.backup.drill"]);
     }
 }

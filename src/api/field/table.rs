@@ -295,24 +295,25 @@ pub const FIELDS: &[Field] = &[
         "Secret with the identity that opens it; without it that of `backup.encryption`. Only the job gets it, never the server.",
     ),
     all("spec.restoreFrom.identitySecretRef.key", KEY_OF_SECRET),
-    pending(
+    upgrades(
         "spec.upgrade.backupFirst",
-        Refusal {
-            cause: "no backup is taken before an upgrade",
-            remedy: "remove it, and copy the data volume before you change the image",
-        },
+        "Whether the data is backed up, into the backups volume, before another image gets it: true unless set. The upgrade waits until that backup is verified.",
     ),
-    pending(
+    upgrades(
         "spec.upgrade.rollback",
-        Refusal {
-            cause: "containers and pods that do not become ready are always rolled back, processes and data never",
-            remedy: "remove it",
-        },
+        "Whether the former image returns, with the data of the backup, if another one does not become ready or does not stay so: true unless set.",
     ),
-    pending("spec.upgrade.window.days[]", NO_WINDOW),
-    pending("spec.upgrade.window.start", NO_WINDOW),
-    pending("spec.upgrade.window.duration", NO_WINDOW),
-    pending("spec.upgrade.window.timeZone", NO_WINDOW),
+    upgrades(
+        "spec.upgrade.settle",
+        "Time that another image has to be ready without a break until the upgrade is completed, 2m unless set; until then the former one is kept.",
+    ),
+    upgrades("spec.upgrade.window.days[]", "Days on which the window opens; every day without any."),
+    upgrades(
+        "spec.upgrade.window.start",
+        "Local time at which it opens. A running server gets another image only while it is open.",
+    ),
+    upgrades("spec.upgrade.window.duration", "Time that it stays open. What has begun is carried on after it."),
+    upgrades("spec.upgrade.window.timeZone", "Time zone of its days and its start."),
     all("status.observedGeneration", "Generation of the document that the status describes."),
     all("status.conditions[].type", "Type of a condition; [conditions](conditions.md) explains each."),
     all("status.conditions[].status", "`True`, `False` or `Unknown`."),
@@ -335,6 +336,30 @@ pub const FIELDS: &[Field] = &[
         docker: Active(REJECTED_WHY),
         kubernetes: Active(REJECTED_WHY),
     },
+    upgrades("status.image", "Image of the server that was ready last, with its id where that is known."),
+    upgrades("status.upgrade.from", "Image before the newest change of it, with its id where that is known."),
+    upgrades("status.upgrade.to", "Image that was declared then."),
+    upgrades(
+        "status.upgrade.step",
+        "`WaitingForWindow`, `WaitingForCanary`, `Halted` or `BreakerOpen` before it begins; `BackingUp`, `Replacing`, `Settling`, `ReturningData`; `Completed`, `RolledBack` or `Failed` at its end.",
+    ),
+    upgrades("status.upgrade.job", "Id of the job that makes its backup."),
+    upgrades("status.upgrade.backup", "Id of the verified backup that was made before it, in the backups volume."),
+    upgrades("status.upgrade.startedAt", "Time at which it began."),
+    upgrades("status.upgrade.stepSince", "Time at which the present step began."),
+    upgrades("status.upgrade.endedAt", "Time at which it ended."),
+    upgrades("status.upgrade.failures", "Failed attempts with this image in a row; after two it is not tried again."),
+    upgrades("status.upgrade.backupFailures", "Failed attempts to make its backup in a row."),
+    upgrades(
+        "status.upgrade.haltedGeneration",
+        "Generation of the document since which the failure of another instance holds it up.",
+    ),
+    upgrades("status.upgrade.forced", "Whether the annotation `mai.dev/upgrade-now` began it."),
+    upgrades("status.upgrade.message", "Cause of the wait or of the end."),
+    upgrades("status.upgrade.completed.from", "Image before the last change of it that was completed."),
+    upgrades("status.upgrade.completed.to", "Image after that."),
+    upgrades("status.upgrade.completed.backup", "Id of the backup that was made before that, in the backups volume."),
+    upgrades("status.upgrade.completed.at", "Time at which that was completed."),
     all("status.backup.lastDue", "Due time or request that was handled last."),
     all("status.backup.last.id", "Id of the newest backup, also while it is made and if it failed."),
     all("status.backup.last.startedAt", "Time at which it was started."),
@@ -431,10 +456,6 @@ const JOB_ON_ANY_NODE: Refusal = Refusal {
     cause: "a backup job may run on any node, and this is a directory of one",
     remedy: "remove it; the backups volume and s3 work in a cluster",
 };
-const NO_WINDOW: Refusal = Refusal {
-    cause: "a change takes effect as soon as it is declared",
-    remedy: "remove it, and change the image when the client can spare its server",
-};
 
 /// One effect on all platforms.
 const fn all(path: &'static str, effect: &'static str) -> Field {
@@ -450,6 +471,11 @@ const fn pending(path: &'static str, refusal: Refusal) -> Field {
 /// Effects of containers that processes do not have.
 const fn engines(path: &'static str, process: Refusal, docker: &'static str, kubernetes: &'static str) -> Field {
     Field { path, process: Unsupported(process), docker: Active(docker), kubernetes: Active(kubernetes) }
+}
+
+/// One effect where servers are made from images.
+const fn upgrades(path: &'static str, effect: &'static str) -> Field {
+    engines(path, OWN_BINARY, effect, effect)
 }
 
 /// An effect of the cluster alone.

@@ -1,12 +1,13 @@
 //! Jobs: whose the present one is, and which is started next. They come after everything else: only
 //! while nothing is to be done for the server, or that has failed. An instance has one at a time; a
-//! restore goes before backups, and they before the removal of data that is kept no longer.
+//! restore and the backup of an upgrade go before other backups, and they before the removal of data
+//! that is kept no longer.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Outcome, backup, has_annotation, restore, restore_jobs};
+use super::{Outcome, backup, has_annotation, restore, restore_jobs, trial, upgrade_job};
 use crate::api::PAUSED;
 use crate::core::{Action, JobState, Memory, Observed};
 use crate::reconcile::Facts;
@@ -40,6 +41,7 @@ pub(super) enum Step {
 enum Owner {
     Backup,
     Restore,
+    Upgrade,
     /// Its end is recorded.
     Nobody,
 }
@@ -74,14 +76,19 @@ pub(super) fn add(facts: &Facts<'_>, outcome: &mut Outcome, memory: &mut Memory)
 /// Returns whether a job of an instance runs. One that was started shows a little later; while
 /// nothing is observed, what is remembered counts.
 pub(in crate::reconcile) fn job_runs(observed: Option<&Observed>, memory: &Memory, now: Timestamp) -> bool {
-    let restore = memory.restore.as_ref();
+    let (restore, upgrade) = (memory.restore.as_ref(), memory.upgrade.as_ref());
     match observed.map(|observed| &observed.jobs.current) {
         Some(Some(job)) => matches!(job.state, JobState::Running { .. }),
         Some(None) => {
             backup::is_awaited(&memory.backup, now)
                 || restore.is_some_and(|restore| restore_jobs::is_awaited(restore, now))
+                || upgrade.is_some_and(|upgrade| upgrade_job::is_awaited(upgrade, now))
         }
-        None => memory.backup.running().is_some() || restore.is_some_and(|restore| restore.job.is_some()),
+        None => {
+            memory.backup.running().is_some()
+                || restore.is_some_and(|restore| restore.job.is_some())
+                || upgrade.is_some_and(|upgrade| upgrade.job.is_some())
+        }
     }
 }
 
@@ -91,17 +98,25 @@ fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
         return Step::Act(Action::AnswerRestore(Box::new(answer)));
     }
     if let Some(job) = &observed.jobs.current {
-        return match (owner(memory, observed, &job.name), &mut memory.restore) {
-            (Owner::Restore, Some(restore)) => restore_jobs::follow(restore, observed, job, now),
-            (Owner::Backup, _) => backup::follow(&mut memory.backup, job, now),
+        return match (owner(memory, observed, &job.name), &mut memory.restore, &mut memory.upgrade) {
+            (Owner::Restore, Some(restore), _) => restore_jobs::follow(restore, observed, job, now),
+            (Owner::Upgrade, _, Some(upgrade)) => upgrade_job::follow(upgrade, job, now),
+            (Owner::Backup, ..) => backup::follow(&mut memory.backup, job, now),
             _ => Step::Act(Action::RemoveJob(job.name.clone())),
         };
     }
     if let Some(step) = backup::await_started(&mut memory.backup, now) {
         return step;
     }
+    if let Some(step) = memory.upgrade.as_mut().and_then(|upgrade| upgrade_job::await_started(upgrade, now)) {
+        return step;
+    }
     if let Some(restore) = memory.restore.as_mut().filter(|restore| !restore.step.is_end() || restore.job.is_some()) {
         return restore_jobs::next(facts, restore, observed, now);
+    }
+    if trial::is_under_way(memory) {
+        // Retention of another backup might remove the one that is needed if the new image fails.
+        return Step::Wait(None);
     }
     let interval = match backup::next(facts, observed, &mut memory.backup) {
         Step::Wait(interval) => interval,
@@ -123,6 +138,8 @@ fn owner(memory: &Memory, observed: &Observed, name: &str) -> Owner {
     let requested = observed.jobs.request.as_ref().map(|request| request.name.as_str());
     if is(memory.restore.as_ref().and_then(|restore| restore.job.as_deref())) {
         Owner::Restore
+    } else if is(memory.upgrade.as_ref().and_then(|upgrade| upgrade.job.as_deref())) {
+        Owner::Upgrade
     } else if memory.restore.is_none() || is(memory.backup.last.as_ref().map(|last| last.id.as_str())) || is(requested)
     {
         Owner::Backup

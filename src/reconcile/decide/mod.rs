@@ -18,6 +18,10 @@ mod running;
 mod start;
 #[cfg(test)]
 mod tests;
+mod trial;
+mod turn;
+mod upgrade;
+mod upgrade_job;
 
 use std::time::Duration;
 
@@ -29,6 +33,7 @@ use super::{Decision, Facts, backup_report};
 use crate::api::{MaiInstance, PAUSED, Reason};
 use crate::core::{Action, Blocked, Effect, Memory, Observed, Presence, Workload};
 use running::Running;
+use trial::Failure;
 
 /// Interval between attempts to observe an instance that could not be observed.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(3);
@@ -42,9 +47,11 @@ pub(super) use jobs::{QUEUE_INTERVAL, job_runs};
 /// Decides the next action, the status, and what to remember.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
+    upgrade::follow_document(facts, &mut memory);
     restore::begin_new(facts, &mut memory);
     let mut outcome = outcome(facts, &mut memory);
     let is_queued = jobs::add(facts, &mut outcome, &mut memory);
+    trial::follow_return(facts, &mut memory);
     let Outcome { action, phase, requeue_after } = outcome;
     let phase = restore::with_progress(phase, &memory);
     let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
@@ -162,6 +169,9 @@ fn wait_for_document(facts: &Facts<'_>, blocked: &Blocked, observed: &Observed) 
 }
 
 fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Outcome {
+    if observed.presence != Presence::Stopping && start::new_image(observed, memory).is_none() {
+        upgrade::withdraw(facts, memory);
+    }
     let running = match &observed.presence {
         Presence::Stopping => {
             let phase = Phase::progressing(Reason::Stopping, "the former server is ending");
@@ -170,12 +180,31 @@ fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory:
         Presence::Absent | Presence::Stopped => return start::decide(facts, workload, observed, memory),
         Presence::Running { since, readiness } => Running { facts, workload, observed, since: *since, readiness },
     };
-    let rejection = rollback::rejection(workload, memory).map(str::to_owned);
+    if let Some(cause) = trial::undone_for(memory).filter(|_| observed.retained.is_some()) {
+        return rollback::roll_back(workload, memory, cause.to_owned());
+    }
+    let rejection = rollback::rejection(facts, workload, observed, memory).map(str::to_owned);
     match (observed.effect(), rejection) {
-        (Some(Effect::Recreate), None) => start::recreate(facts, workload, observed),
+        (Some(Effect::Recreate), None) => replace(&running, memory),
         (Some(Effect::Recreate), Some(cause)) => running.keep_retained(memory, &cause),
-        (Some(Effect::InPlace | Effect::Auxiliary), _) => running.update(),
+        (Some(Effect::InPlace | Effect::Auxiliary), _) => running.apply(observed.changes.clone()),
         (None, _) => running.keep(memory),
+    }
+}
+
+fn replace(running: &Running<'_>, memory: &mut Memory) -> Outcome {
+    let Running { facts, workload, observed, .. } = running;
+    match start::new_image(observed, memory) {
+        Some(change) if trial::is_of_former(memory, &change) => {
+            let failure = Failure::new("its former image is declared again");
+            trial::fail(facts, workload, observed, memory, &failure)
+                .unwrap_or_else(|| start::recreate(facts, workload, observed))
+        }
+        Some(change) => upgrade::replace(running, memory, &change),
+        None => {
+            trial::begin_again(facts, memory);
+            start::recreate(facts, workload, observed)
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn server(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory
     if restore.step == RestoreStep::Starting {
         judge_start(facts, observed, memory, &mut restore);
     }
-    let outcome = if restore.step.holds_server() {
+    let outcome = if restore.holds_server() {
         Some(hold(facts, observed, memory, &mut restore))
     } else if restore.cause == RestoreCause::NewInstance {
         wait_for_data(facts, observed, &restore)
@@ -122,14 +122,19 @@ fn wait_for_data(facts: &Facts<'_>, observed: &Observed, restore: &RestoreStatus
 fn judge_start(facts: &Facts<'_>, observed: &Observed, memory: &Memory, restore: &mut RestoreStatus) {
     let is_down = matches!(observed.presence, Presence::Absent | Presence::Stopped);
     if matches!(observed.presence, Presence::Running { readiness: Readiness::Ready { .. }, .. }) {
-        restore.complete(true, facts.now);
+        restore.complete(None, facts.now);
     } else if facts.instance.spec.suspend {
         if is_down {
-            restore.complete(false, facts.now);
+            restore.complete(Some("no server was started on it, since spec.suspend is true"), facts.now);
         }
-    } else {
-        if let Some(cause) = failed_start(facts, observed, memory, restore.step_since) {
-            restore.turn_back(&cause, facts.now);
+    } else if let Some(cause) = failed_start(facts, observed, memory, restore.step_since) {
+        match restore.cause {
+            // The data before it is that of another image.
+            RestoreCause::Upgrade => {
+                let untried = format!("the server did not become ready on it: {cause}");
+                restore.complete(Some(&untried), facts.now);
+            }
+            RestoreCause::Request | RestoreCause::NewInstance => restore.turn_back(&cause, facts.now),
         }
     }
 }
@@ -194,6 +199,10 @@ pub(super) fn take_request(facts: &Facts<'_>, observed: &Observed, memory: &mut 
         }
         Some(restore) if !restore.step.is_end() => {
             let busy = format!("restore {} of it is in progress; ask again when it has ended", restore.id);
+            return Some(request.refused(busy, facts.now));
+        }
+        _ if memory.upgrade.as_ref().is_some_and(|upgrade| upgrade.step.is_under_way()) => {
+            let busy = "its image is being upgraded; ask again when that has ended";
             return Some(request.refused(busy, facts.now));
         }
         // Data that is kept no longer is being removed.

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 
 use super::exits::CRASH_LOOP;
 use super::rollback::{roll_back, rolled_back};
-use super::{Outcome, exits, since};
+use super::turn::Hold;
+use super::{Outcome, exits, since, trial};
 use crate::api::Reason;
-use crate::core::{Action, Cause, Fault, Memory, Observed, Readiness, Workload};
+use crate::core::{Action, Cause, Change, Fault, Memory, Observed, Readiness, Workload};
 use crate::reconcile::Facts;
 use crate::reconcile::status::{self, Phase};
 
@@ -31,11 +32,50 @@ pub(super) struct Running<'a> {
 impl Running<'_> {
     /// Leaves the server as it is, or acts on its readiness.
     pub(super) fn keep(&self, memory: &mut Memory) -> Outcome {
-        if matches!(self.readiness, Readiness::Ready { .. }) {
+        let is_ready = matches!(self.readiness, Readiness::Ready { .. });
+        if is_ready {
             // It is what is declared, and it is ready.
             memory.rejected = None;
         }
-        self.act_on_readiness(memory)
+        let outcome = self.act_on_readiness(memory);
+        if is_ready && matches!(outcome.action, Action::Wait | Action::Commit) && !trial::is_under_way(memory) {
+            memory.image.clone_from(&self.observed.image);
+        }
+        outcome
+    }
+
+    /// Keeps the former server while an upgrade is held up. What needs no other server is applied.
+    pub(super) fn keep_meanwhile(&self, memory: &mut Memory, hold: Hold) -> Outcome {
+        let meanwhile = self.observed.changes_in_place();
+        let outcome = match hold.action {
+            Action::Wait if !meanwhile.is_empty() => self.apply(meanwhile),
+            Action::Wait => self.act_on_readiness(memory),
+            action => Outcome::act(action, self.phase()),
+        };
+        let phase = match outcome.phase {
+            Phase::Ready { version } => Phase::Upgrading {
+                version,
+                is_former: true,
+                reason: hold.reason,
+                message: hold.message,
+                needs_a_person: hold.needs_a_person,
+            },
+            phase => phase,
+        };
+        let requeue_after = match outcome.action {
+            Action::Wait => [outcome.requeue_after, hold.interval].into_iter().flatten().min(),
+            _ => None,
+        };
+        Outcome { phase, requeue_after, ..outcome }
+    }
+
+    /// Returns whether the server serves nobody and cannot be expected to.
+    pub(super) fn is_down(&self, memory: &Memory) -> bool {
+        let fails = match self.readiness {
+            Readiness::Waiting(fault) => fault.cause.is_failure() || self.start_period_left().is_zero(),
+            _ => false,
+        };
+        fails || memory.failures >= CRASH_LOOP
     }
 
     /// Keeps the server that was restored by a rollback. It is supervised like any other; the phase
@@ -52,19 +92,26 @@ impl Running<'_> {
         }
     }
 
-    /// Applies the changes that need no other server.
-    pub(super) fn update(&self) -> Outcome {
-        let phase = match self.readiness {
+    /// Applies changes that need no other server.
+    pub(super) fn apply(&self, changes: Vec<Change>) -> Outcome {
+        Outcome::act(Action::Update(changes), self.phase())
+    }
+
+    /// Returns the phase of the server as it is.
+    fn phase(&self) -> Phase {
+        match self.readiness {
             Readiness::Ready { version } => Phase::Ready { version: version.clone() },
             Readiness::Waiting(fault) => waiting_phase(fault, self.start_period_left()),
             Readiness::Starting { .. } | Readiness::Failing { .. } => {
                 Phase::progressing(Reason::Starting, NOT_READY_YET)
             }
-        };
-        Outcome::act(Action::Update(self.observed.changes.clone()), phase)
+        }
     }
 
     fn act_on_readiness(&self, memory: &mut Memory) -> Outcome {
+        if let Some(outcome) = trial::judge(self, memory) {
+            return outcome;
+        }
         match self.readiness {
             Readiness::Ready { version } => self.ready(memory, version.as_ref()),
             Readiness::Starting { detail } => self.starting(memory, detail),
@@ -88,7 +135,7 @@ impl Running<'_> {
 
     fn starting(&self, memory: &mut Memory, detail: &str) -> Outcome {
         memory.ready_since = None;
-        let replaced = self.observed.retained.is_some();
+        let replaced = self.is_undone_on_failure(memory);
         if let Some(exit) = self.observed.last_exit.as_ref().filter(|_| replaced) {
             // An engine that restarts it again and again gives it a new start period each time.
             return roll_back(self.workload, memory, exits::describe(exit));
@@ -111,9 +158,9 @@ impl Running<'_> {
     fn waiting(&self, memory: &mut Memory, fault: &Fault) -> Outcome {
         memory.ready_since = None;
         let left = self.start_period_left();
-        if self.observed.retained.is_none() {
+        if !self.is_undone_on_failure(memory) {
             let requeue_after = match fault.cause {
-                Cause::Starting => Some(STARTING_INTERVAL.max(since(self.since, self.facts.now))),
+                Cause::Starting | Cause::Restarting => Some(STARTING_INTERVAL.max(since(self.since, self.facts.now))),
                 // No watch event marks the end of the start period.
                 Cause::Unhealthy if !left.is_zero() => Some(left),
                 _ => None,
@@ -134,6 +181,9 @@ impl Running<'_> {
     fn failing(&self, memory: &mut Memory, probes: u32, detail: &str) -> Outcome {
         let retries = self.facts.instance.spec.health.retries;
         if i64::from(probes) < i64::from(retries) {
+            if trial::is_under_way(memory) {
+                memory.ready_since = None;
+            }
             return Outcome::wait(Phase::ProbeFailing { detail: detail.to_owned() }, None);
         }
         self.restart(memory, format!("{retries} probes in a row failed: {detail}"))
@@ -148,7 +198,7 @@ impl Running<'_> {
         Outcome::stop(cause, phase)
     }
 
-    fn start_period_left(&self) -> Duration {
+    pub(super) fn start_period_left(&self) -> Duration {
         self.facts.instance.spec.health.start_period().saturating_sub(since(self.since, self.facts.now))
     }
 }
@@ -160,7 +210,7 @@ fn waiting_phase(fault: &Fault, start_period_left: Duration) -> Phase {
     let reason = status::reason_of(fault.cause);
     match fault.cause {
         Cause::Unhealthy if !start_period_left.is_zero() => Phase::progressing(Reason::Starting, NOT_READY_YET),
-        Cause::Starting | Cause::Unhealthy => Phase::progressing(reason, fault.detail.clone()),
+        Cause::Starting | Cause::Restarting | Cause::Unhealthy => Phase::progressing(reason, fault.detail.clone()),
         Cause::CrashLoop => Phase::crash_loop(fault.detail.clone()),
         _ => Phase::Stalled { reason, message: fault.detail.clone() },
     }

@@ -106,7 +106,7 @@ pub fn derive(given: &Given<'_>, request: &JobRequest) -> Result<Job, Blocked> {
         .collect();
     Ok(Job {
         name: request.name.clone(),
-        image: image(given, reason)?,
+        image: image(given, &request.work, reason)?,
         secrets: values,
         storage: storage(given.instance),
         directories: directories.into_iter().collect(),
@@ -145,12 +145,16 @@ pub fn storage(instance: &MaiInstance) -> Storage {
     }
 }
 
-/// Returns the image with our program: that of the instance if it is ours, and where the platform
-/// has images at all.
-fn image(given: &Given<'_>, reason: Reason) -> Result<Option<String>, Blocked> {
+/// Returns the image with our program, where the platform has images at all: that of the instance if
+/// it is ours. What has to go well while the declared image may be at fault goes by the helper image.
+fn image(given: &Given<'_>, work: &JobWork, reason: Reason) -> Result<Option<String>, Blocked> {
     let spec = &given.instance.spec;
     let own = (spec.server.kind == ServerKind::Mai).then_some(spec.image.as_str());
-    match own.or(given.helper_image) {
+    let image = match work {
+        JobWork::Backup | JobWork::Drill(_) => own.or(given.helper_image),
+        JobWork::SafetyBackup | JobWork::Restore { .. } | JobWork::Swap { .. } => given.helper_image.or(own),
+    };
+    match image {
         _ if given.platform.kind == PlatformKind::Process => Ok(None),
         Some(image) => Ok(Some(image.to_owned())),
         None => Err(Blocked::new(

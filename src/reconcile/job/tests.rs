@@ -144,6 +144,19 @@ fn missing_credential_or_image_blocks_the_job() {
     assert_eq!((job.image.as_deref(), order.image.as_deref()), (Some("mai:2"), Some("open-webui:1")));
 }
 
+#[test]
+fn job_beside_a_new_image_goes_by_the_helper_image() {
+    let own = || json!({"displayName": "A", "image": "mai:3"});
+    for (work, helper, image) in [
+        (JobWork::Backup, Some("mai:2"), "mai:3"),
+        (JobWork::SafetyBackup, Some("mai:2"), "mai:2"),
+        (JobWork::SafetyBackup, None, "mai:3"),
+    ] {
+        let job = derived_for(work.clone(), own(), &[], &Platform::DOCKER, helper).unwrap();
+        assert_eq!(job.image.as_deref(), Some(image), "{work:?}");
+    }
+}
+
 /// A document whose backups are encrypted and go to a bucket and a directory.
 fn elsewhere() -> Value {
     json!({

@@ -53,9 +53,9 @@ pub(super) struct Fields {
 
 /// An image by its reference, and by its id where that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Named {
-    reference: String,
-    id: Option<String>,
+pub(super) struct Named {
+    pub(super) reference: String,
+    pub(super) id: Option<String>,
 }
 
 impl Named {

@@ -158,10 +158,10 @@ impl Apply for DockerRuntime {
             Action::Prepare(_) => engine.pull(required(action, workload)?).await,
             // Where nothing serves, a replacement is a start.
             Action::Start | Action::Recreate(_) => engine.reach_for(Goal::Replace, required(action, workload)?).await,
-            Action::Update(_) => {
+            Action::Update(changes) => {
                 let workload = required(action, workload)?;
                 engine.reach_for(Goal::CleanUp, workload).await?;
-                engine.update(workload).await
+                engine.update(workload, changes).await
             }
             Action::Resume => engine.reach(Goal::Resume, id).await,
             Action::Stop(_) => engine.reach(Goal::Stop, id).await,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::containers::InstanceContainers;
 use super::engine::Engine;
 use super::error::failed;
-use super::fields::{self, Fields};
+use super::fields::{self, Fields, Named};
 use super::labels::Labels;
 use super::location::Location;
 use super::monitor::RunKey;
@@ -34,9 +34,9 @@ impl Engine {
             Some(reference) => self.inspect(id, reference).await?,
             None => None,
         };
-        let missing = match workload {
-            Some(workload) => self.missing(workload).await?,
-            None => None,
+        let (image, missing) = match workload {
+            Some(workload) => self.image(workload).await?,
+            None => (None, None),
         };
         let retained = match &containers.retained {
             Some(reference) => self.inspect(id, reference).await?,
@@ -83,6 +83,7 @@ impl Engine {
             jobs,
             presence,
             changes,
+            image,
             missing,
             retained,
             last_exit,
@@ -92,14 +93,17 @@ impl Engine {
         })
     }
 
-    async fn missing(&self, workload: &Workload) -> Result<Option<String>, RuntimeError> {
+    /// Returns the declared image, and what of it is missing.
+    async fn image(&self, workload: &Workload) -> Result<(Option<String>, Option<String>), RuntimeError> {
         let image = self
             .cache
             .image(&self.docker, &workload.image)
             .await
             .map_err(failed("inspection of its image", &workload.id))?;
         let stale = workload.container.pull == Pull::Always && !self.cache.is_fresh(&workload.image);
-        Ok((image.is_none() || stale).then(|| format!("image {}", workload.image)))
+        let missing = (image.is_none() || stale).then(|| format!("image {}", workload.image));
+        let named = Named { reference: workload.image.clone(), id: image.map(|image| image.id.clone()) };
+        Ok((Some(named.to_string()), missing))
     }
 
     /// Returns the presence of the server, and how it differs from what is declared.

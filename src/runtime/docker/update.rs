@@ -25,8 +25,11 @@ impl Engine {
         }
     }
 
-    /// Applies the changes of a workload that need no other container.
-    pub(super) async fn update(&self, workload: &Workload) -> Result<(), RuntimeError> {
+    /// Applies the changes of a workload that need no other container. Of one that differs in other
+    /// ways as well limits are changed only if they are among the `wanted` changes: a restored one
+    /// keeps those that were declared together with it.
+    pub(super) async fn update(&self, workload: &Workload, wanted: &[Change]) -> Result<(), RuntimeError> {
+        let in_place = wanted.iter().any(|change| change.effect == Effect::InPlace);
         let id = &workload.id;
         let names = Names::new(id)?;
         self.cache.forget();
@@ -36,7 +39,8 @@ impl Engine {
         if container.state.as_ref().is_some_and(|state| state.paused == Some(true)) {
             self.docker.unpause_container(&active.id).await.map_err(failed("end of its pause", id))?;
         }
-        let (changes, stays) = self.in_place(&active.id, self.differences(workload, &names, &container).await?);
+        let changes = self.differences(workload, &names, &container).await?;
+        let (changes, stays) = self.in_place(&active.id, changes, in_place);
         self.update_limits(workload, &names, &container, &changes).await?;
         if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
@@ -47,7 +51,8 @@ impl Engine {
         }
         self.cache.forget();
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
-        let (changes, _) = self.in_place(&active.id, self.differences(workload, &names, &container).await?);
+        let changes = self.differences(workload, &names, &container).await?;
+        let (changes, _) = self.in_place(&active.id, changes, in_place);
         if changes.is_empty() {
             return Ok(());
         }
@@ -109,11 +114,11 @@ impl Engine {
 
     /// Returns the changes that are applied while the container is kept, and whether it is kept
     /// although it differs from the workload in other ways.
-    fn in_place(&self, container: &str, mut changes: Vec<Change>) -> (Vec<Change>, bool) {
+    fn in_place(&self, container: &str, mut changes: Vec<Change>, limits: bool) -> (Vec<Change>, bool) {
         self.set_effects(Some(container), &mut changes);
         let stays = changes.iter().any(|change| change.effect == Effect::Recreate);
         if stays {
-            changes.retain(|change| change.effect == Effect::Auxiliary);
+            changes.retain(|change| change.effect == Effect::Auxiliary || limits && change.effect == Effect::InPlace);
         }
         (changes, stays)
     }

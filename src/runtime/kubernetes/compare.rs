@@ -7,6 +7,9 @@ use super::kind::Kind;
 use crate::api::{parse_bytes, parse_cpu_millis};
 use crate::core::{Change, Effect, Field};
 
+/// Path of the image of a server in its Deployment.
+const IMAGE: &str = ".spec.template.spec.containers[server].image";
+
 /// Returns the fields of an object `wanted` that are others in `live`. Fields that `wanted` leaves
 /// out are the cluster's.
 pub(super) fn differences(kind: Kind, wanted: &Value, live: &Value) -> Vec<Change> {
@@ -29,7 +32,10 @@ impl Difference {
         // A pod cannot change; everything else can.
         let recreates = kind == Kind::Deployment && self.path.starts_with(".spec.template");
         let effect = if recreates { Effect::Recreate } else { Effect::Auxiliary };
-        let field = Field::ObjectField { kind: kind.as_str(), path: self.path };
+        let field = match self.path.as_str() {
+            IMAGE if recreates => Field::Image,
+            _ => Field::ObjectField { kind: kind.as_str(), path: self.path },
+        };
         Change { field, effect, from: self.from, to: self.to }
     }
 }
@@ -121,6 +127,17 @@ mod tests {
         });
         let changes: Vec<String> = differences(Kind::Service, &wanted, &live).iter().map(ToString::to_string).collect();
         assert_eq!(changes, ["Service.containers[server].image: a:1 -> a:2", r#"Service.args: ["a"] -> ["a","b"]"#]);
+    }
+
+    #[test]
+    fn image_of_a_server_is_a_change_of_its_own() {
+        let deployment = |image: &str| {
+            let containers = json!([{"name": "server", "image": image}]);
+            json!({"spec": {"template": {"spec": {"containers": containers}}}})
+        };
+        let [change] = differences(Kind::Deployment, &deployment("a:2"), &deployment("a:1")).try_into().unwrap();
+        assert_eq!((change.field, change.effect), (Field::Image, Effect::Recreate));
+        assert_eq!((change.from.as_str(), change.to.as_str()), ("a:1", "a:2"));
     }
 
     #[test]

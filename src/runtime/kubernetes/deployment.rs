@@ -13,8 +13,9 @@ use mai_contract::environment;
 use mai_contract::files::{BACKUPS, DATA, SECRETS_DIRECTORY, SECRETS_FILE};
 use mai_contract::http::{HEALTH_PATH, PORT};
 
-/// ReplicaSets of former pod templates that the cluster retains.
-const REVISION_HISTORY: u8 = 2;
+/// ReplicaSets of former pod templates that the cluster retains. The one that an upgrade may return
+/// to must be among them, however often its document changes meanwhile.
+const REVISION_HISTORY: u8 = 10;
 
 /// Returns the Deployment of a workload whose secret values are in the Secret `secrets`. `retained`
 /// is the template it replaces, while that is retained.

@@ -73,7 +73,7 @@ pub(super) fn diagnose(deployment: &LiveObject, live: &[LiveObject]) -> Diagnosi
             let cause = match exit_code(end) {
                 Some(ExitCode::DataTooNew) => Cause::DataTooNew,
                 _ if looping => Cause::CrashLoop,
-                _ => Cause::Starting,
+                _ => Cause::Restarting,
             };
             Fault { cause, detail: format!("{description} and is restarted ({restarts} times so far)") }
         }
@@ -82,7 +82,7 @@ pub(super) fn diagnose(deployment: &LiveObject, live: &[LiveObject]) -> Diagnosi
         }
         _ => Fault { cause: Cause::Starting, detail: "the server was started and is not ready yet".to_owned() },
     };
-    let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::DataTooNew | Cause::Starting));
+    let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::DataTooNew | Cause::Restarting));
     Diagnosis { fault, log_tail: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
 }
 
@@ -210,9 +210,12 @@ mod tests {
     #[test]
     fn end_is_told_by_its_exit_code_and_how_often_it_came() {
         let deployment = LiveObject { kind: Kind::Deployment, object: json!({}) };
-        for (code, restarts, cause) in
-            [(1, 1, Cause::Starting), (1, 2, Cause::CrashLoop), (65, 1, Cause::DataTooNew), (65, 9, Cause::DataTooNew)]
-        {
+        for (code, restarts, cause) in [
+            (1, 1, Cause::Restarting),
+            (1, 2, Cause::CrashLoop),
+            (65, 1, Cause::DataTooNew),
+            (65, 9, Cause::DataTooNew),
+        ] {
             let mut pod = pod("True", &json!({"terminated": {"exitCode": code}}), None);
             pod.object["status"]["containerStatuses"][0]["restartCount"] = json!(restarts);
             let fault = diagnose(&deployment, &[pod]).fault;

@@ -55,6 +55,7 @@ impl KubernetesRuntime {
             jobs: self.observe_jobs(id).await,
             presence: presence(workload, &live, version),
             changes,
+            image: workload.map(|workload| workload.image.clone()),
             missing: None,
             retained: retained.map(|retained| Retained { hash: retained.replica_set }),
             last_exit: None,

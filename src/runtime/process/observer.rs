@@ -77,6 +77,7 @@ impl Observe for ProcessObserver {
             jobs,
             presence,
             changes,
+            image: None,
             missing: None,
             retained: None,
             last_exit: None,

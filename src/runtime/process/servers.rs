@@ -89,6 +89,7 @@ impl Servers {
             jobs: ObservedJobs::default(),
             presence,
             changes,
+            image: None,
             missing: None,
             retained: None,
             last_exit,

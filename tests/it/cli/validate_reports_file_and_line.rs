@@ -176,7 +176,7 @@ fn nothing_to_validate_is_an_error() {
 #[test]
 fn field_without_effect_yet_is_refused_with_its_remedy() {
     let tree = tempfile::tempdir().unwrap();
-    let spec = "  displayName: A\n  backup:\n    drill: Weekly\n  openRouter:\n    monthlyLimitUsd: 500\n    markup: \"1.3\"\n  upgrade:\n    backupFirst: true\n";
+    let spec = "  displayName: A\n  backup:\n    drill: Weekly\n  openRouter:\n    monthlyLimitUsd: 500\n    markup: \"1.3\"\n";
     write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n{spec}"));
     let output = validate(&["a.yaml"], tree.path());
     assert_eq!(output.status.code(), Some(1));
@@ -184,8 +184,7 @@ fn field_without_effect_yet_is_refused_with_its_remedy() {
         "a.yaml:7:5: spec.backup.drill: backup.drill has no effect yet: no instance is started from a backup; remove it; each backup is read back, unpacked and checked",
         "a.yaml:9:5: spec.openRouter.monthlyLimitUsd: openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
         "a.yaml:10:5: spec.openRouter.markup: openRouter.markup has no effect yet: clients see what the upstream charges; remove it, and add the markup to your own bills",
-        "a.yaml:12:5: spec.upgrade.backupFirst: upgrade.backupFirst has no effect yet: no backup is taken before an upgrade; remove it, and copy the data volume before you change the image",
-        "4 errors, 1 instance in 1 file",
+        "3 errors, 1 instance in 1 file",
     ];
     assert_eq!(lines(&output), expected);
 }

@@ -16,7 +16,7 @@ fn waits(cause: Cause, started_ago: i64) -> Scene {
     Scene::running(Readiness::Waiting(fault), started_ago).in_a_cluster()
 }
 
-fn annotated_with(mut scene: Scene, annotation: &str, value: &str) -> Scene {
+pub(super) fn annotated_with(mut scene: Scene, annotation: &str, value: &str) -> Scene {
     scene.instance.metadata.annotations = Some(BTreeMap::from([(annotation.to_owned(), value.to_owned())]));
     scene
 }
@@ -211,6 +211,8 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
         platform: crate::runtime::kubernetes::PLATFORM,
         now: at(0),
         jobs_running: 0,
+        fleet: FleetTurn::Free,
+        backup_problem: None,
         random: 0,
     });
     assert_eq!(blind.action, Action::RemoveFinalizer);

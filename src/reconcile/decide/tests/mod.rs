@@ -13,7 +13,7 @@ use crate::core::{
     Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence,
     Readiness, Retained,
 };
-use crate::reconcile::desired;
+use crate::reconcile::{FleetTurn, desired};
 
 mod backup;
 mod cluster;
@@ -21,6 +21,9 @@ mod deletion;
 mod exits;
 mod restore;
 mod restore_meanwhile;
+mod upgrade;
+mod upgrade_trial;
+mod upgrade_turn;
 
 const NOW: i64 = 1_000_000;
 
@@ -28,7 +31,7 @@ fn at(seconds_ago: i64) -> Timestamp {
     Timestamp::from_second(NOW - seconds_ago).unwrap()
 }
 
-fn instance(spec: Value) -> MaiInstance {
+fn instance(spec: Value) -> Box<MaiInstance> {
     let mut full = json!({"displayName": "A", "expose": {"port": 8001}});
     full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc", "generation": 3}, "spec": full});
@@ -42,17 +45,20 @@ fn workload(instance: &MaiInstance) -> Workload {
 
 #[derive(Clone)]
 struct Scene {
-    instance: MaiInstance,
+    /// In a box, since tables hold many scenes on the stack of a test.
+    instance: Box<MaiInstance>,
     presence: Presence,
     changes: Vec<Change>,
     auxiliary: Vec<Change>,
     retained: Option<Retained>,
+    image: Option<String>,
     missing: Option<String>,
     last_exit: Option<Exit>,
     port_holder: Option<String>,
     maintenance: Option<String>,
     jobs: ObservedJobs,
     jobs_running: usize,
+    fleet: FleetTurn,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -68,12 +74,14 @@ impl Scene {
             changes: Vec::new(),
             auxiliary: Vec::new(),
             retained: None,
+            image: None,
             missing: None,
             last_exit: None,
             port_holder: None,
             maintenance: None,
             jobs: ObservedJobs::default(),
             jobs_running: 0,
+            fleet: FleetTurn::Free,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
@@ -144,6 +152,7 @@ impl Scene {
         Observed {
             presence: self.presence.clone(),
             changes: [self.changes.as_slice(), &self.auxiliary].concat(),
+            image: self.image.clone(),
             missing: self.missing.clone(),
             retained: self.retained.clone(),
             last_exit: self.last_exit.clone(),
@@ -166,13 +175,15 @@ impl Scene {
             platform: self.platform,
             now: at(0),
             jobs_running: self.jobs_running,
+            fleet: self.fleet.clone(),
+            backup_problem: None,
             random: 42,
         })
     }
 }
 
 fn changes() -> Vec<Change> {
-    vec![Change { field: Field::Image, effect: Effect::Recreate, from: "a:1".into(), to: "a:2".into() }]
+    vec![Change { field: Field::Env("A".into()), effect: Effect::Recreate, from: "1".into(), to: "2".into() }]
 }
 
 fn auxiliary() -> Vec<Change> {
@@ -422,6 +433,8 @@ fn failed_observation_is_unknown_and_keeps_the_status() {
         platform: Platform::PROCESS,
         now: at(-5),
         jobs_running: 0,
+        fleet: FleetTurn::Free,
+        backup_problem: None,
         random: 0,
     });
     assert_eq!(unknown.action, Action::Wait);

@@ -77,6 +77,8 @@ fn pause_maintenance_and_failed_observation_move_nothing() {
             platform: Platform::PROCESS,
             now: at(0),
             jobs_running: 0,
+            fleet: FleetTurn::Free,
+            backup_problem: None,
             random: 42,
         });
         assert_eq!((unknown.action, unknown.memory), (Action::Wait, scene.memory), "{step}");
