@@ -149,7 +149,7 @@ fn of_backup(summary: &Summary, unpacked: Unpacked) -> UnpackedSource {
 fn archive_path(path: &str) -> Result<(Vec<&str>, &str), BackupError> {
     let is_name = |name: &&str| !matches!(*name, "" | "." | "..") && !name.contains(char::is_control);
     let mut names: Vec<_> = path.split('/').collect();
-    match names.pop().filter(|name| is_name(name) && names.iter().all(|name| is_name(&name))) {
+    match names.pop().filter(|name| is_name(name) && names.iter().all(is_name)) {
         Some(name) => Ok((names, name)),
         None => Err(BackupError::ArchivePath { path: path.to_owned() }),
     }
