@@ -51,6 +51,12 @@ pub(crate) fn swap(order: &SwapOrder, places: &Places, progress: &Progress) -> R
     }
 }
 
+/// Removes the directory of a restore, with what it unpacked and what it replaced. Nothing else may
+/// work on the data meanwhile.
+pub fn discard_restore(data: &Path, restore: &BackupId) -> Result<(), BackupError> {
+    Exchange::new(data, restore).discard()
+}
+
 /// Fails unless all data below a directory can be moved within it.
 pub(crate) fn expect_exchangeable(places: &Places) -> Result<(), BackupError> {
     let real = |path: &Path| path.canonicalize().map_err(BackupError::io("read", path));

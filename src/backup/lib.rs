@@ -56,6 +56,7 @@ mod tests;
 
 pub use create::create;
 pub use error::BackupError;
+pub use exchange::discard_restore;
 pub use lock::lock_backups;
 pub use member_path::MemberPath;
 pub use places::Places;

@@ -11,7 +11,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use tokio::io::AsyncWrite;
 
-use super::{MaintenanceLock, RuntimeError};
+use super::{MaintenanceLock, RetiredData, RuntimeError, UsedPlaces};
 use crate::core::InstanceId;
 use mai_ownership::OwnershipChange;
 
@@ -64,6 +64,12 @@ pub trait Manual {
 
     /// Stops the server for good and removes what can be made again; data and backups stay.
     fn take_down<'a>(&'a self, id: &'a InstanceId, grace: Duration) -> ManualFuture<'a, TakenDown>;
+
+    /// Returns what was made from this state directory for instances whose documents are gone.
+    fn retired<'a>(&'a self, used: &'a UsedPlaces) -> ManualFuture<'a, Vec<RetiredData>>;
+
+    /// Removes something that is retired. Fails if it is not any more, or if something works on it.
+    fn remove_retired<'a>(&'a self, retired: &'a RetiredData, used: &'a UsedPlaces) -> ManualFuture<'a, ()>;
 }
 
 /// The instance of a command, as its last good document declares it.

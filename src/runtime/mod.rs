@@ -18,6 +18,7 @@ pub(crate) mod probe;
 pub mod process;
 mod readiness;
 mod request_file;
+mod retired;
 
 use std::future::Future;
 
@@ -31,6 +32,7 @@ pub use manual::{
     TakenDown, Target,
 };
 pub use request_file::{JobRequestFile, Request, RequestFile, RestoreRequestFile};
+pub use retired::{RetiredData, RetiredKind, UsedPlaces};
 
 use mai_contract::job::Outcome;
 

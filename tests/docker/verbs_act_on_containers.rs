@@ -48,6 +48,26 @@ fn exec_passes_stdin_and_exit_code() {
 }
 
 #[test]
+fn prune_removes_the_volume_of_a_removed_document() {
+    let _engine = engine::shared();
+    let env = Environment::new("pruned");
+    let compose = env.up("");
+    let (data, backups) = (env.volume("data"), env.volume("backups"));
+    let host = engine::host();
+    let prune = |more: &[&str]| env.workspace.mai("prune", &[&["--docker-host", &host, "--yes"], more].concat());
+    let (code, out, _) = prune(&[]);
+    assert_eq!((code, out.as_str()), (0, "there is nothing that no document uses\n"));
+    env.workspace.remove("instance.yaml");
+    compose.wait_for_line(&["pruned", "gone"]);
+    let (code, out, err) = prune(&[]);
+    assert!(code == 0 && out.contains("mai-pruned-data") && !data.exists() && backups.exists(), "{out}{err}");
+    let (code, out, err) = prune(&["--with-backups"]);
+    assert!(code == 0 && !backups.exists(), "{out}{err}");
+    assert!(!env.workspace.state.join("instances/pruned").exists());
+    compose.stop();
+}
+
+#[test]
 fn exec_from_a_terminal_gets_a_terminal() {
     let _engine = engine::shared();
     let env = Environment::new("terminal");

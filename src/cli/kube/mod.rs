@@ -7,6 +7,7 @@ mod exec;
 mod logs;
 mod operator_log;
 mod plan;
+mod prune;
 mod redact;
 mod report;
 mod request;
@@ -85,6 +86,8 @@ enum Verb {
     Backup(backup::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
+    /// List the claims that were made for instances which are gone, and remove them on confirmation
+    Prune(prune::Args),
     /// Gather what helps to find out what is wrong into one archive, without secrets
     Report(report::Args),
     /// The words so far, the last unfinished: kubectl asks what may follow.
@@ -120,6 +123,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
         Verb::Restore(args) => run_verb(&connection, async |cluster| restore::run(&cluster, &args).await),
+        Verb::Prune(args) => run_verb(&connection, async |cluster| prune::run(&cluster, &args).await),
         Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),
         Verb::Complete(words) => complete::run(&words),
     }

@@ -9,6 +9,8 @@ pub(super) mod named_instance;
 pub(super) mod notifications;
 pub(super) mod output;
 pub(super) mod plan_output;
+pub(super) mod prunable;
+pub(super) mod replaced_data;
 pub(super) mod runtime;
 pub(super) mod safety_backup;
 pub(super) mod service_manager;

@@ -17,6 +17,7 @@ mod logs;
 mod mock_upstream;
 pub(super) mod operator;
 mod plan;
+mod prune;
 mod reset;
 pub(super) mod restart;
 mod restore;
@@ -65,6 +66,8 @@ pub(super) enum Verb {
     Restore(restore::Args),
     /// Wipe the configuration of an instance, or all of its data, after a verified backup
     Reset(reset::Args),
+    /// List data that no document uses any more, and remove it on confirmation
+    Prune(prune::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the
     /// containers; data stays
     Down(down::Args),
@@ -105,6 +108,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Backups(args) => backups::run(&args),
         Verb::Restore(args) => restore::run(&args),
         Verb::Reset(args) => reset::run(&args),
+        Verb::Prune(args) => prune::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

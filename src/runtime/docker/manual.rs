@@ -13,7 +13,7 @@ use super::{DockerOptions, DockerRuntime};
 use crate::core::{Action, InstanceId};
 use crate::runtime::{
     Apply, Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RemoteCommand,
-    RemoteControl, RuntimeError, TakenDown, Target,
+    RemoteControl, RetiredData, RuntimeError, TakenDown, Target, UsedPlaces,
 };
 use mai_ownership::OwnershipChange;
 
@@ -114,6 +114,14 @@ impl Manual for DockerManual {
             self.runtime().await?.take_down(id).await?;
             Ok(TakenDown::Removed)
         })
+    }
+
+    fn retired<'a>(&'a self, used: &'a UsedPlaces) -> ManualFuture<'a, Vec<RetiredData>> {
+        Box::pin(async { self.runtime().await?.retired(used).await })
+    }
+
+    fn remove_retired<'a>(&'a self, retired: &'a RetiredData, used: &'a UsedPlaces) -> ManualFuture<'a, ()> {
+        Box::pin(async { self.runtime().await?.remove_retired(retired, used).await })
     }
 }
 

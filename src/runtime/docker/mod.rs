@@ -36,6 +36,7 @@ mod owner;
 mod ports;
 mod removal;
 mod replacement;
+mod retired;
 mod secrets;
 mod serving_container;
 mod spec;

@@ -133,9 +133,14 @@ pub(super) async fn remove(
             let removed = docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
             unless_missing(removed).map_err(failed("removal of a volume", id))?;
         }
-        let _ = std::fs::remove_file(home.join(format!("{MADE}{name}")));
+        forget(home, name);
     }
     Ok(())
+}
+
+/// Forgets that a volume was created, so that nobody misses it.
+pub(super) fn forget(home: &Path, name: &str) {
+    let _ = std::fs::remove_file(home.join(format!("{MADE}{name}")));
 }
 
 /// Returns the places of data other than our own volumes.

@@ -15,11 +15,11 @@ use super::discovery::{RunningServer, running_jobs, running_servers};
 use super::log::Reader;
 use super::paths::{self, InstancePaths};
 use super::servers::failed;
-use super::unsupported;
+use super::{retired, unsupported};
 use crate::core::InstanceId;
 use crate::runtime::{
-    Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RuntimeError,
-    TakenDown, Target,
+    Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RetiredData,
+    RuntimeError, TakenDown, Target, UsedPlaces,
 };
 use mai_ownership::OwnershipChange;
 
@@ -209,6 +209,20 @@ impl Manual for ProcessManual {
             ended.map_err(|source| failed("stop", id, source))?;
             Ok(TakenDown::Stopped)
         })
+    }
+
+    fn retired<'a>(&'a self, used: &'a UsedPlaces) -> ManualFuture<'a, Vec<RetiredData>> {
+        Box::pin(async {
+            retired::list(&self.state_dir, used).map_err(|source| RuntimeError::Io {
+                action: "look-up of retired data",
+                instance: "all instances".to_owned(),
+                source,
+            })
+        })
+    }
+
+    fn remove_retired<'a>(&'a self, retired: &'a RetiredData, used: &'a UsedPlaces) -> ManualFuture<'a, ()> {
+        Box::pin(async { retired::remove(&self.state_dir, retired, used) })
     }
 }
 

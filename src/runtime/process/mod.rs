@@ -21,6 +21,7 @@ mod observer;
 mod paths;
 mod process_handle;
 mod restart_request;
+mod retired;
 mod run;
 mod scan;
 mod servers;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{InstanceId, Workload};
-use crate::runtime::RuntimeError;
+use crate::runtime::{RetiredKind, RuntimeError};
 use mai_ownership::{OwnershipChange, chown_tree};
 
 /// File with the paths in use, by which data is removed when the document is gone.
@@ -57,6 +57,14 @@ pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
         "default" => id.name.clone(),
         namespace => format!("{namespace}_{}", id.name),
     })
+}
+
+/// Returns the instance that is kept under a name, without its uid. What [`key`] never returns is no
+/// instance's.
+pub(super) fn owner_of(kept_as: &str) -> Option<InstanceId> {
+    let (namespace, name) = kept_as.split_once('_').unwrap_or(("default", kept_as));
+    let id = InstanceId { namespace: namespace.to_owned(), name: name.to_owned(), uid: String::new() };
+    key(&id).is_ok_and(|key| key == kept_as).then_some(id)
 }
 
 impl InstancePaths {
@@ -150,6 +158,41 @@ impl InstancePaths {
         doomed.iter().try_for_each(|path| remove_tree(path))
     }
 
+    /// Returns the recorded uid, and the places that hold nothing but data and backups of the instance.
+    pub(super) fn made(&self) -> io::Result<(String, Vec<(RetiredKind, PathBuf)>)> {
+        let mut places =
+            vec![(RetiredKind::Data, self.home.join("data")), (RetiredKind::Backups, self.home.join("backups"))];
+        let Some(Record { uid, data, backups, wholly_ours }) = self.read_record()? else {
+            return Ok((String::new(), places));
+        };
+        for place in [(RetiredKind::Data, data), (RetiredKind::Backups, backups)] {
+            if !places.contains(&place) && wholly_ours.contains(&place.1) {
+                places.push(place);
+            }
+        }
+        Ok((uid, places))
+    }
+
+    /// Removes one of the places that [`InstancePaths::made`] returns, and the home where it holds
+    /// nothing but files after the last of them.
+    pub(super) fn remove_made(&self, place: &Path, state_dir: &Path) -> io::Result<()> {
+        let (_, places) = self.made()?;
+        let others: Vec<&PathBuf> = places.iter().map(|(_, made)| made).filter(|made| *made != place).collect();
+        if others.len() == places.len() {
+            return Err(refused(place, "it was not made for the instance"));
+        }
+        if let Some(within) = others.iter().find(|other| other.starts_with(place) && other.exists()) {
+            return Err(refused(place, &format!("{} lies in it", within.display())));
+        }
+        may_be_removed(place, state_dir)?;
+        remove_tree(place)?;
+        if others.iter().any(|other| other.exists()) || holds_directory(&self.home)? {
+            return Ok(());
+        }
+        may_be_removed(&self.home, state_dir)?;
+        remove_tree(&self.home)
+    }
+
     /// Returns the record of the instance `id`, unless it is of another one that had its name.
     fn record_of(&self, id: &InstanceId) -> io::Result<Option<Record>> {
         let record = self.read_record()?;
@@ -193,6 +236,19 @@ fn make_writable(path: &Path, own: bool) -> io::Result<()> {
         .and_then(|mut file| file.write_all(b"can this be written?\n"));
     let removed = std::fs::remove_file(&trial);
     written.and(removed)
+}
+
+fn holds_directory(path: &Path) -> io::Result<bool> {
+    let entries = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        if entry?.file_type()?.is_dir() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn remove_tree(path: &Path) -> io::Result<()> {
@@ -254,6 +310,41 @@ mod tests {
         for name in ["", "..", ".", "a/b", "/a", "a\0b", "-", "team_abc"] {
             assert!(key(&id("default", name, "")).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn name_of_a_directory_tells_its_instance() {
+        for (namespace, name) in [("default", "abc"), ("team", "abc"), ("a.b", "c-d")] {
+            let id = id(namespace, name, "");
+            assert_eq!(owner_of(&key(&id).unwrap()), Some(id));
+        }
+        for kept_as in ["default_abc", "a_b_c", "-", ".hidden", ""] {
+            assert_eq!(owner_of(kept_as), None, "{kept_as:?}");
+        }
+    }
+
+    #[test]
+    fn retired_places_are_removed_one_by_one() {
+        let (_kept, state) = state();
+        let data = state.parent().unwrap().join("disk/abc");
+        let paths = InstancePaths::new(&state, "abc", None);
+        elsewhere(paths.clone(), data.clone()).make(&id("default", "abc", "1")).unwrap();
+        let (uid, places) = paths.made().unwrap();
+        assert_eq!((uid.as_str(), places.len(), &places[2]), ("1", 3, &(RetiredKind::Data, data.clone())));
+        let error = paths.remove_made(&state, &state).unwrap_err().to_string();
+        assert!(error.contains("was not made for the instance"), "{error}");
+        let replaced = paths.home.join("data.before-restore-20261130T020000Z");
+        std::fs::create_dir(&replaced).unwrap();
+        paths.remove_made(&data, &state).unwrap();
+        assert!(!data.exists() && paths.backups.exists());
+        std::fs::create_dir(&data).unwrap();
+        paths.remove_made(&paths.backups, &state).unwrap();
+        paths.remove_made(&paths.data, &state).unwrap();
+        paths.remove_made(&data, &state).unwrap();
+        assert!(replaced.exists() && !data.exists(), "nobody confirmed that");
+        std::fs::remove_dir(&replaced).unwrap();
+        paths.remove_made(&paths.data, &state).unwrap();
+        assert!(!paths.home.exists(), "nothing is left of it");
     }
 
     #[test]

@@ -4,5 +4,6 @@ mod backups_on_demand;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;
+mod unused_data_is_pruned;
 mod validate_reports_file_and_line;
 mod verbs_affect_one_instance;

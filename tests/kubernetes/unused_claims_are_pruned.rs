@@ -1,0 +1,43 @@
+//! `kubectl mai prune` removes the claims of instances that are gone, and no others.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::cluster::{self, cluster};
+use super::environment::Environment;
+
+/// Runs `mai kube prune --json`; returns whether it succeeded, and each claim that it removed.
+fn prune(env: &Environment, arguments: &[&str]) -> (bool, Vec<String>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["kube", "prune", "--json", "--namespace", &env.namespace])
+        .args(arguments)
+        .env("KUBECONFIG", cluster().kubeconfig())
+        .output()
+        .unwrap();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let items = printed["items"].as_array().unwrap().iter().filter(|item| item["removed"] == true);
+    (output.status.success(), items.map(|item| item["claim"].as_str().unwrap().to_owned()).collect())
+}
+
+#[test]
+fn only_claims_without_an_instance_are_removed() {
+    let _shared = cluster::shared();
+    let env = Environment::new("prune");
+    let operator = env.operator();
+    env.apply(&env.fixture("gone", ""));
+    env.apply(&env.fixture("abc", ""));
+    env.wait_ready(&operator, "gone");
+    env.wait_ready(&operator, "abc");
+    env.kubectl(&["delete", "mai/gone", "--timeout=60s"]);
+    let left = || env.children("gone").into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+    let all = "PersistentVolumeClaim/mai-gone-backups PersistentVolumeClaim/mai-gone-data Secret/mai-gone-session";
+    env.wait_until(&operator, || format!("{} to go", left()), || (left() == all).then_some(()));
+
+    assert_eq!(prune(&env, &["--dry-run"]), (true, Vec::new()));
+    assert_eq!(prune(&env, &[]), (false, Vec::new()), "nobody confirmed it");
+    assert_eq!(prune(&env, &["--yes"]), (true, vec!["mai-gone-data".to_owned()]));
+    assert_eq!(prune(&env, &["--yes", "--with-backups"]), (true, vec!["mai-gone-backups".to_owned()]));
+    env.wait_until(&operator, || format!("{} to go", left()), || left().is_empty().then_some(()));
+    assert!(env.get("pvc/mai-abc-data").is_some() && env.get("pvc/mai-abc-backups").is_some());
+}
