@@ -38,8 +38,8 @@ pub(super) struct Clock {
     pub(super) now: Timestamp,
 }
 
-/// Conditions that differ from what was told, and since when.
-pub(super) type Pending = BTreeMap<(NotifiedInstance, ConditionKind), Duration>;
+/// Conditions that differ from what was told: whether they are bad, and since when.
+pub(super) type Pending = BTreeMap<(NotifiedInstance, ConditionKind), (bool, Duration)>;
 
 /// One condition of an instance, to be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,20 +127,21 @@ fn differing(
         let instance = NotifiedInstance(id.clone());
         for kind in rules::kinds() {
             let key = (instance.clone(), kind);
-            let since = former.remove(&key);
+            let former = former.remove(&key);
             let was_bad = told.bad.get(&instance).is_some_and(|kinds| kinds.contains(kind.as_ref()));
             let state = conditions.as_ref().map_or(State::UnderWay, |conditions| rules::state(kind, conditions));
-            let since = match (state, was_bad) {
-                (State::Bad, false) | (State::Good, true) => since.unwrap_or(elapsed),
+            let is_bad = match (state, was_bad) {
+                (State::Bad, false) | (State::Good, true) => state == State::Bad,
                 // Between two attempts it is neither; it began to be bad before the first.
                 (State::UnderWay, _) => {
-                    pending.extend(since.map(|since| (key, since)));
+                    pending.extend(former.filter(|(is_bad, _)| *is_bad != was_bad).map(|former| (key, former)));
                     continue;
                 }
                 (State::Bad, true) | (State::Good, false) => continue,
             };
-            pending.insert(key, since);
-            found.push((item(id, kind, state == State::Bad, conditions.as_deref().unwrap_or_default()), since));
+            let since = since(former, is_bad, elapsed);
+            pending.insert(key, (is_bad, since));
+            found.push((item(id, kind, is_bad, conditions.as_deref().unwrap_or_default()), since));
         }
     }
     for (instance, kinds) in &told.bad {
@@ -149,12 +150,18 @@ fn differing(
         }
         for kind in rules::kinds().filter(|kind| kinds.contains(kind.as_ref())) {
             let key = (instance.clone(), kind);
-            let since = former.remove(&key).unwrap_or(elapsed);
-            pending.insert(key, since);
+            let since = since(former.remove(&key), false, elapsed);
+            pending.insert(key, (false, since));
             found.push((gone(&instance.0, kind), since));
         }
     }
     found
+}
+
+/// Returns since when a condition differs. One that had turned the other way, and was told so, differs
+/// from now on.
+fn since(former: Option<(bool, Duration)>, is_bad: bool, elapsed: Duration) -> Duration {
+    former.filter(|(was_bad, _)| *was_bad == is_bad).map_or(elapsed, |(_, since)| since)
 }
 
 fn item(id: &InstanceId, kind: ConditionKind, is_bad: bool, conditions: &[Condition]) -> Item {
