@@ -31,7 +31,7 @@ impl Instance {
         match run_order(&Order::Restore(order.clone()), &self.places, &Progress::silent(), &NoServer).await {
             Outcome::Restored(report) => Ok(report),
             Outcome::Failed { message } => Err(message),
-            other => panic!("{other:?}"),
+            other => Err(format!("{other:?}")),
         }
     }
 
@@ -40,7 +40,7 @@ impl Instance {
         match run_order(&order, &self.places, &Progress::silent(), &NoServer).await {
             Outcome::Swapped => Ok(()),
             Outcome::Failed { message } => Err(message),
-            other => panic!("{other:?}"),
+            other => Err(format!("{other:?}")),
         }
     }
 
@@ -175,7 +175,7 @@ async fn full_volume_is_told_before_a_restore_and_meanwhile() {
         }
     });
     let outcome = run_order(&Order::Restore(order), &instance.places, &progress, &NoServer).await;
-    let Outcome::Failed { message } = outcome else { panic!("{outcome:?}") };
+    let Outcome::Failed { message } = outcome else { unreachable!("{outcome:?}") };
     assert!(message.contains("full") || message.contains("No space left"), "{message}");
     assert!(!instance.restores().exists());
 }

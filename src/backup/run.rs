@@ -32,7 +32,7 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress, server: &i
             })
         }
         Order::Drill(order) => fit(match drill(order, places, progress, server).await {
-            Ok(report) => Outcome::Drilled(report),
+            Ok(report) => Outcome::Drilled(Box::new(report)),
             Err(error) => Outcome::Failed { message: error.to_string() },
         }),
     }

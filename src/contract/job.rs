@@ -335,7 +335,7 @@ pub enum Outcome {
     /// The step of a swap is done.
     Swapped,
     /// A throw-away server answered on the data of a backup.
-    Drilled(DrillReport),
+    Drilled(Box<DrillReport>),
     /// Nothing was made.
     Failed {
         /// The problem and its remedy.

@@ -128,7 +128,7 @@ pub enum JobWork {
         /// Id of the restore, also of a job that repeats it.
         restore: BackupId,
         /// The backup.
-        source: RestoreSource,
+        source: Box<RestoreSource>,
     },
     /// A step of the swap of a restore.
     Swap {

@@ -89,7 +89,7 @@ impl RestoreStatus {
     pub(super) fn work(&self, now: Timestamp) -> Option<JobWork> {
         let restore = self.id.parse().ok()?;
         let step = match self.step {
-            RestoreStep::Unpacking => return Some(JobWork::Restore { restore, source: self.source.clone() }),
+            RestoreStep::Unpacking => return Some(JobWork::Restore { restore, source: Box::new(self.source.clone()) }),
             RestoreStep::BackingUp => return Some(JobWork::SafetyBackup),
             RestoreStep::Stopping | RestoreStep::Starting | RestoreStep::StoppingAgain => return None,
             RestoreStep::Swapping => SwapStep::Forward,

@@ -60,11 +60,11 @@ pub(super) fn wait(
     upgrade: &mut UpgradeStatus,
     former: Former,
     failure: Option<&str>,
-) -> Result<(), Hold> {
+) -> Result<(), Box<Hold>> {
     let Some((step, hold)) = obstacle(facts, upgrade, former, failure) else { return Ok(()) };
     upgrade.step = step;
     upgrade.message.clone_from(&hold.message);
-    Err(hold)
+    Err(Box::new(hold))
 }
 
 fn obstacle(

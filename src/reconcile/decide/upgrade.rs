@@ -41,7 +41,7 @@ pub(super) fn replace(running: &Running<'_>, memory: &mut Memory, change: &Chang
     let former = if running.is_down(memory) { Former::Down } else { Former::Serves };
     match advance(facts, observed, memory, change, former) {
         Ok(()) => start::recreate(facts, workload, observed),
-        Err(hold) => running.keep_meanwhile(memory, hold),
+        Err(hold) => running.keep_meanwhile(memory, *hold),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn begin_start(
     };
     let hold = match advance(facts, observed, memory, change, former) {
         Ok(()) => return StartOf::Declared,
-        Err(hold) => hold,
+        Err(hold) => *hold,
     };
     if is_there && hold.lasts {
         return StartOf::Former;
@@ -94,10 +94,10 @@ fn advance(
     memory: &mut Memory,
     change: &Change,
     former: Former,
-) -> Result<(), Hold> {
+) -> Result<(), Box<Hold>> {
     if let Some(restore) = in_progress(memory) {
         let message = format!("the upgrade to {} waits for restore {} of its data", change.to, restore.id);
-        return Err(Hold::brief(Reason::WaitingForCanary, message, facts.platform.blocked_interval));
+        return Err(Box::new(Hold::brief(Reason::WaitingForCanary, message, facts.platform.blocked_interval)));
     }
     let cause = memory.rejected.as_ref().map(|rejected| rejected.why.as_str());
     let upgrade = attempt(facts, observed, &mut memory.upgrade, change);
@@ -113,7 +113,7 @@ fn advance(
     }
     let lacks_backup = upgrade.backup.is_none() && declared(facts).backs_up_first();
     if upgrade.step == UpgradeStep::BackingUp && (lacks_backup || upgrade.job.is_some()) {
-        return Err(upgrade_job::start(facts, observed, upgrade));
+        return Err(Box::new(upgrade_job::start(facts, observed, upgrade)));
     }
     upgrade.enter(UpgradeStep::Replacing, facts.now);
     upgrade.message.clear();

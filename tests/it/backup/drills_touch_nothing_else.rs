@@ -32,7 +32,7 @@ fn order(starts_server: bool) -> Order {
 impl Instance {
     fn drilled(&self, starts_server: bool) -> DrillReport {
         match self.run(&order(starts_server)).outcome() {
-            Outcome::Drilled(report) => report,
+            Outcome::Drilled(report) => *report,
             outcome => panic!("{outcome:?}"),
         }
     }

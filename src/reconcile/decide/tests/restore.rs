@@ -111,7 +111,7 @@ pub(super) fn swap(step: RestoreStep, swap: SwapStep) -> Action {
 }
 
 pub(super) fn unpack() -> Action {
-    start_work(Unpacking, JobWork::Restore { restore: id(RESTORE), source: restore_source() })
+    start_work(Unpacking, JobWork::Restore { restore: id(RESTORE), source: Box::new(restore_source()) })
 }
 
 pub(super) fn stop() -> Action {
@@ -221,7 +221,8 @@ fn interruption_between_any_two_steps_repeats_nothing() {
     // Each row: what is there once the action of the former decision has been done.
     let mut scene = Scene::running(ready(), 99).requests(RESTORE);
     let mut seen = Vec::new();
-    let worlds: [(&str, fn(Scene) -> Scene); 8] = [
+    type World = fn(Scene) -> Scene;
+    let worlds: [(&str, World); 8] = [
         ("unpacked", |scene| scene.world(true, Some(unpacked(true)))),
         ("removed", |scene| scene.world(true, None)),
         ("stopped", |scene| scene.world(false, None)),

@@ -189,7 +189,7 @@ fn of_new_instance(step: RestoreStep) -> Scene {
 #[test]
 fn new_instance_gets_its_data_before_its_first_start() {
     let first = new_instance().decide();
-    let work = JobWork::Restore { restore: id(NEW), source: restore_source() };
+    let work = JobWork::Restore { restore: id(NEW), source: Box::new(restore_source()) };
     assert_eq!(
         first.action,
         Action::StartJob(JobRequest { name: NEW.into(), reason: format!("restore {NEW}, Unpacking"), work })
