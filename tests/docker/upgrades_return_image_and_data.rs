@@ -128,7 +128,9 @@ fn image_that_dies_after_a_while_returns_with_its_data() {
     assert_eq!(back.0, before.0, "the very container that was replaced serves again");
     assert_eq!(client.versions(), ["first", "first"]);
     let [former] = client.kept().try_into().unwrap();
-    assert_eq!(read_file(&former.join("starts")), "first\nsecond\n", "what was written meanwhile is kept aside");
+    // The engine may have started it again before it was stopped.
+    let kept = read_file(&former.join("starts"));
+    assert!(kept.starts_with("first\nsecond\n"), "what was written meanwhile is kept aside: {kept}");
     client.assert_one_container(&compose);
     client.env.assert_unchanged(&back);
     let (_, shown, _) = client.env.mai("status", &[]);
@@ -224,7 +226,7 @@ fn upgrade_killed_at_any_call_is_completed() {
         number += 1;
         let image = format!("fixture:{}", 1 + (number + 1) % 2);
         let proxy = Proxy::start(cut);
-        client.declare(&image, &number.to_string(), "", "1s");
+        client.declare(&image, &format!("v{number}"), "", "1s");
         let mut compose = client.compose(&proxy.host());
         if cut != Cut::Never {
             wait_until(|| format!("call {at}; {}", compose.output()), || (proxy.changes().len() >= at).then_some(()));
@@ -241,7 +243,7 @@ fn upgrade_killed_at_any_call_is_completed() {
         assert!(client.is_verified(&upgrade["backup"]), "{upgrade}");
         client.assert_one_container(&compose);
         let versions = client.versions();
-        assert_eq!(versions.last(), Some(&number.to_string()), "{versions:?}");
+        assert_eq!(versions.last(), Some(&format!("v{number}")), "{versions:?}");
         compose.stop();
         proxy.changes()
     };
@@ -270,7 +272,7 @@ fn return_killed_at_any_step_is_carried_on() {
         compose.stop();
         let image = format!("fixture:fails-{number}");
         engine::tag("fixture:2", &image);
-        client.declare(&image, &number.to_string(), fails, "1h");
+        client.declare(&image, &format!("v{number}"), fails, "1h");
         let mut compose = client.compose(&proxy.host());
         if cut != Cut::Never {
             wait_until(|| format!("call {at}; {}", compose.output()), || (proxy.changes().len() >= at).then_some(()));

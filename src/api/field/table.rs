@@ -310,7 +310,7 @@ pub const FIELDS: &[Field] = &[
     upgrades("spec.upgrade.window.days[]", "Days on which the window opens; every day without any."),
     upgrades(
         "spec.upgrade.window.start",
-        "Local time at which it opens. A running server gets another image only while it is open.",
+        "Local time at which it opens. A running server gets another image only then.",
     ),
     upgrades("spec.upgrade.window.duration", "Time that it stays open. What has begun is carried on after it."),
     upgrades("spec.upgrade.window.timeZone", "Time zone of its days and its start."),
@@ -350,10 +350,7 @@ pub const FIELDS: &[Field] = &[
     upgrades("status.upgrade.endedAt", "Time at which it ended."),
     upgrades("status.upgrade.failures", "Failed attempts with this image in a row; after two it is not tried again."),
     upgrades("status.upgrade.backupFailures", "Failed attempts to make its backup in a row."),
-    upgrades(
-        "status.upgrade.haltedGeneration",
-        "Generation of the document since which the failure of another instance holds it up.",
-    ),
+    upgrades("status.upgrade.haltedGeneration", "Generation since which the failure of another instance holds it up."),
     upgrades("status.upgrade.forced", "Whether the annotation `mai.dev/upgrade-now` began it."),
     upgrades("status.upgrade.message", "Cause of the wait or of the end."),
     upgrades("status.upgrade.completed.from", "Image before the last change of it that was completed."),

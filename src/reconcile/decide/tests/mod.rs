@@ -22,6 +22,7 @@ mod exits;
 mod restore;
 mod restore_meanwhile;
 mod upgrade;
+mod upgrade_return;
 mod upgrade_trial;
 mod upgrade_turn;
 

@@ -1,4 +1,4 @@
-//! What happens while a restore is in progress, and restores of new instances.
+//! Events while a restore is in progress, and restores of new instances.
 
 use mai_contract::job::SwapStep;
 

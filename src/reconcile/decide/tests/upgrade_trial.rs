@@ -140,7 +140,7 @@ fn former_image_that_is_declared_again_on_trial_returns_at_once() {
 }
 
 #[test]
-fn image_that_is_too_old_for_the_data_names_the_backup_to_restore() {
+fn image_too_old_for_the_data_names_the_backup_to_restore() {
     let completed = CompletedUpgrade { from: "a:2".into(), to: "a:1".into(), backup: Some("B".into()), at: at(99) };
     let known = |scene: Scene| {
         scene.with_upgrade(|known| (known.step, known.completed) = (UpgradeStep::Replacing, Some(completed.clone())))
