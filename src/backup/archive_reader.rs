@@ -40,6 +40,10 @@ pub(crate) trait Sink {
     fn link(&mut self, path: &Path, target: &Path) -> Result<(), BackupError>;
     /// Returns the file to write the content of a file to; None where it is not wanted.
     fn file(&mut self, new: &NewFile<'_>) -> Result<Option<File>, BackupError>;
+    /// Returns where the content of a file below `instance/` is kept; None where it is not wanted.
+    fn instance_file(&mut self, _path: &Path) -> Option<&mut Vec<u8>> {
+        None
+    }
     /// Takes note that the content of a file is complete. Returns the check of a database; None
     /// where it is not checked here.
     fn complete(&mut self, new: &NewFile<'_>) -> Result<Option<DatabaseCheck>, BackupError>;
@@ -285,7 +289,7 @@ impl Request<'_> {
                     if instance_bytes > MAX_INSTANCE_BYTES {
                         return Err(ReadError::Content(format!("{shown} is larger than anything there may be")));
                     }
-                    let sha256 = copy(&mut members, &mut buffer, None, path)?;
+                    let sha256 = copy(&mut members, &mut buffer, sink.instance_file(path), path)?;
                     contents.add_file(member, sha256, None);
                     continue;
                 }
@@ -314,11 +318,11 @@ fn read_start(members: &mut impl Read, size: u64) -> Result<Vec<u8>, ReadError> 
     Ok(start)
 }
 
-/// Copies a content to a file, if there is one; returns its SHA-256.
+/// Copies a content to an output, if there is one; returns its SHA-256.
 fn copy(
     content: &mut impl Read,
     buffer: &mut [u8],
-    mut file: Option<File>,
+    mut output: Option<impl Write>,
     path: &Path,
 ) -> Result<[u8; 32], ReadError> {
     let mut hasher = Sha256::new();
@@ -328,8 +332,8 @@ fn copy(
             return Ok(hasher.finalize().into());
         }
         hasher.update(&buffer[..count]);
-        if let Some(file) = &mut file {
-            file.write_all(&buffer[..count]).map_err(BackupError::io("written", path))?;
+        if let Some(output) = &mut output {
+            output.write_all(&buffer[..count]).map_err(BackupError::io("written", path))?;
         }
     }
 }

@@ -55,6 +55,17 @@ impl Identity {
         Self::parse(read_secret(secrets, name)?.expose_secret()).map(Some)
     }
 
+    /// Returns whether it opens an archive that is encrypted to these public keys.
+    pub fn opens(&self, recipients: &[String]) -> bool {
+        self.0.iter().any(|identity| recipients.contains(&identity.to_public().to_string()))
+    }
+
+    /// Returns the secret keys of both.
+    pub fn join(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Returns a reader of the content of an encrypted archive.
     pub fn decrypt<R: Read>(&self, archive: R) -> Result<StreamReader<R>, BackupError> {
         let decryptor = age::Decryptor::new(archive).map_err(BackupError::Decrypt)?;
@@ -92,6 +103,9 @@ mod tests {
         assert_eq!(open(&keys[0]).unwrap(), "content");
         assert_eq!(open(&keys[1]).unwrap(), "content");
         assert!(matches!(open(&keys[2]), Err(BackupError::Decrypt(_))));
+        let identity = |number: usize| Identity(vec![keys[number].clone()]);
+        assert_eq!([0, 1, 2].map(|number| identity(number).opens(&public)), [true, true, false]);
+        assert!(identity(2).join(identity(0)).opens(&public) && !identity(0).opens(&[]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const RESERVE: u64 = 16 << 20;
 const MIB: u64 = 1 << 20;
 
 /// Fails unless `bytes` more have room on the volume of `path`.
-pub(crate) fn check_free_space(path: &Path, bytes: u64) -> Result<(), BackupError> {
+pub fn check_free_space(path: &Path, bytes: u64) -> Result<(), BackupError> {
     let volume = statvfs(path).map_err(|errno| BackupError::io("read", path)(errno.into()))?;
     let free = volume.f_bavail.saturating_mul(volume.f_frsize);
     let needed = bytes.saturating_add(RESERVE);

@@ -17,7 +17,8 @@ use crate::object_reader::{blocking, read_object};
 use crate::store::OpenStore;
 use crate::summary::{Extent, ObjectKind, Summary};
 use crate::unpack::{Counts, NewDirectory, data_root};
-use crate::{BackupError, Progress};
+use crate::verify::read_back;
+use crate::{BackupError, InstanceFiles, Progress};
 
 /// Longest summary, in bytes.
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
@@ -63,6 +64,8 @@ pub struct Unpacked {
     pub manifest: Option<Manifest>,
     /// Counts of it.
     pub counts: Counts,
+    /// The document and the secrets in the archive.
+    pub instance: InstanceFiles,
 }
 
 /// Opens a file as an archive: a backup of mai, with its summary beside it or without, or a data
@@ -202,6 +205,20 @@ pub async fn unpack_stored(
     .await
 }
 
+/// Returns the document and the secrets in a backup, after all of it was read and checked. Databases
+/// are checked in `staging`, which is made where it is missing.
+pub async fn read_instance_files(
+    store: &OpenStore,
+    summary: &Summary,
+    identity: Option<&Identity>,
+    staging: &Path,
+    progress: &Progress,
+) -> Result<InstanceFiles, BackupError> {
+    expect_identity(summary, identity)?;
+    let (_, files) = read_back(store, summary, identity, staging, progress).await?;
+    files.read()
+}
+
 /// Unpacks an archive into the new directory `into`.
 pub(crate) fn unpack(
     request: &Request<'_>,
@@ -220,6 +237,7 @@ pub(crate) fn unpack(
             return Err(BackupError::MissingIdentity { recipients: String::new() });
         }
     };
+    let instance = directory.take_instance_files()?;
     let counts = directory.finish(owner)?;
     if is_plain {
         promote_data_root(into)?;
@@ -230,7 +248,7 @@ pub(crate) fn unpack(
             return Err(BackupError::Unverified { what });
         }
     }
-    Ok(Unpacked { manifest, counts })
+    Ok(Unpacked { manifest, counts, instance })
 }
 
 /// Moves the data up where an archive has it in a directory of its own.

@@ -20,6 +20,7 @@ use rustix::process::{getegid, geteuid};
 use crate::BackupError;
 use crate::archive_reader::{DatabaseCheck, NewFile, Sink};
 use crate::database_check::{check_database, recover};
+use crate::instance_files::{CollectedFiles, InstanceFiles};
 use crate::members::Named;
 
 /// A new directory that an archive is unpacked into. Removed again unless it is finished.
@@ -35,6 +36,7 @@ pub(crate) struct NewDirectory {
     plain: bool,
     databases: Vec<PathBuf>,
     unpacked: Counts,
+    instance: CollectedFiles,
     is_finished: bool,
 }
 
@@ -69,8 +71,14 @@ impl NewDirectory {
             plain,
             databases: Vec::new(),
             unpacked: Counts::default(),
+            instance: CollectedFiles::default(),
             is_finished: false,
         })
+    }
+
+    /// Returns the document and the secrets that were in the archive.
+    pub(crate) fn take_instance_files(&mut self) -> Result<InstanceFiles, BackupError> {
+        std::mem::take(&mut self.instance).read()
     }
 
     /// Checks databases that were not checked yet, sets the permissions of directories, gives
@@ -197,6 +205,10 @@ impl Sink for NewDirectory {
         let copy = file.try_clone().map_err(BackupError::io("written", new.path))?;
         self.current = Some(copy);
         Ok(Some(file))
+    }
+
+    fn instance_file(&mut self, path: &Path) -> Option<&mut Vec<u8>> {
+        Some(self.instance.file(path))
     }
 
     fn complete(&mut self, new: &NewFile<'_>) -> Result<Option<DatabaseCheck>, BackupError> {

@@ -13,6 +13,7 @@ use crate::archive_reader::{DatabaseCheck, Layout, NewFile, Reading, Request, Si
 use crate::database_check::check_database;
 use crate::encryption::Identity;
 use crate::free_space::check_free_space;
+use crate::instance_files::CollectedFiles;
 use crate::object_reader::read_object;
 use crate::store::OpenStore;
 use crate::summary::{Extent, FORMAT, Summary, Verification};
@@ -31,20 +32,7 @@ pub async fn verify(
     staging: &Path,
     progress: &Progress,
 ) -> Result<Verification, BackupError> {
-    progress.begin(Step::Verify, summary.archive.bytes);
-    let mut sink = Staging::new(staging)?;
-    let (summary_of, identity, counter) = (summary.clone(), identity.cloned(), progress.clone());
-    let reading = read_object(store, &summary.archive.name, move |archive| {
-        let request = Request {
-            summary: Some(&summary_of),
-            identity: identity.as_ref(),
-            max_data_bytes: summary_of.data_bytes,
-            layout: Layout::Backup,
-            progress: &counter,
-        };
-        request.read(archive, &mut sink)
-    })
-    .await?;
+    let (reading, _) = read_back(store, summary, identity, staging, progress).await?;
     let extent = match reading {
         Reading::Content(_) => Extent::Content,
         Reading::Sealed | Reading::Plain | Reading::Survey(_) => Extent::Checksum,
@@ -52,17 +40,47 @@ pub async fn verify(
     Ok(Verification { format: FORMAT, id: summary.id.clone(), verified_at: Timestamp::now(), extent })
 }
 
-/// Keeps nothing of an archive but the database that is being checked.
+/// Reads a backup to its end and checks all of it. Returns what is in it beside the data, too.
+pub(crate) async fn read_back(
+    store: &OpenStore,
+    summary: &Summary,
+    identity: Option<&Identity>,
+    staging: &Path,
+    progress: &Progress,
+) -> Result<(Reading, CollectedFiles), BackupError> {
+    progress.begin(Step::Verify, summary.archive.bytes);
+    let mut sink = Staging::new(staging)?;
+    let (summary_of, identity, counter) = (summary.clone(), identity.cloned(), progress.clone());
+    read_object(store, &summary.archive.name, move |archive| {
+        let request = Request {
+            summary: Some(&summary_of),
+            identity: identity.as_ref(),
+            max_data_bytes: summary_of.data_bytes,
+            layout: Layout::Backup,
+            progress: &counter,
+        };
+        let reading = request.read(archive, &mut sink)?;
+        Ok((reading, std::mem::take(&mut sink.instance)))
+    })
+    .await
+}
+
+/// Keeps nothing of an archive but the database that is being checked and the few files beside the data.
 struct Staging {
     directory: PathBuf,
     database: PathBuf,
+    instance: CollectedFiles,
 }
 
 impl Staging {
     fn new(directory: &Path) -> Result<Self, BackupError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(BackupError::io("made", directory))?;
-        let staging = Self { directory: directory.to_owned(), database: directory.join(DATABASE) };
+        let staging = Self {
+            directory: directory.to_owned(),
+            database: directory.join(DATABASE),
+            instance: CollectedFiles::default(),
+        };
         staging.clear()?;
         Ok(staging)
     }
@@ -101,6 +119,10 @@ impl Sink for Staging {
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&self.database);
         file.map(Some).map_err(BackupError::io("written", &self.database))
+    }
+
+    fn instance_file(&mut self, path: &Path) -> Option<&mut Vec<u8>> {
+        Some(self.instance.file(path))
     }
 
     fn complete(&mut self, new: &NewFile<'_>) -> Result<Option<DatabaseCheck>, BackupError> {

@@ -68,6 +68,38 @@ impl Directory {
         .await
     }
 
+    /// Returns the names of the folders in the folders of a directory.
+    pub(super) async fn folders(path: &Path) -> Result<Vec<(String, String)>, StoreError> {
+        let path = path.to_owned();
+        blocking(move || {
+            let top = Self::open(&path)?;
+            let mut found = Vec::new();
+            for namespace in top.subdirectories()? {
+                for name in top.clone().enter(&namespace)?.subdirectories()? {
+                    found.push((namespace.clone(), name));
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Returns the names of the directories in this one that are not hidden. A link is none.
+    fn subdirectories(&self) -> Result<Vec<String>, StoreError> {
+        let failed = StoreError::io("read", &self.path);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&*self.handle).map_err(&failed)? {
+            let entry = entry.map_err(&failed)?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let is_directory = statat(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+            if is_directory && super::is_plain(name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
     fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = openat(CWD, path, flags, Mode::empty()).map_err(|error| match error {

@@ -92,6 +92,19 @@ impl OpenStore {
         Ok(Self { name: destination.name.clone(), kind })
     }
 
+    /// Returns namespace and name of each instance that may have backups in a destination, by the
+    /// folders there. Sends nothing else and makes nothing.
+    pub async fn subjects(destination: &Destination, places: &Places) -> Result<Vec<(String, String)>, StoreError> {
+        let mut found = match &destination.store {
+            Store::Volume => Vec::new(),
+            Store::Directory(path) => Directory::folders(path).await?,
+            Store::S3(s3) => Bucket::folders(s3, &places.secrets).await?,
+        };
+        found.retain(|(namespace, name)| is_plain(namespace) && is_plain(name));
+        found.sort();
+        Ok(found)
+    }
+
     /// Name of the destination.
     pub fn name(&self) -> &str {
         &self.name

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
-use mai_backup::store::{Removal, StoreError};
+use mai_backup::store::{OpenStore, Removal, StoreError};
 
 use crate::fixtures::s3::{COPIES, LOCKED, Place, S3Server, VERSIONED, read};
 use crate::fixtures::s3_proxy::{Fault, Proxy};
@@ -64,6 +64,10 @@ async fn instances_and_prefixes_do_not_mix() {
         assert_eq!(read(&store, "a").await.unwrap(), prefix.as_bytes());
         let names: Vec<_> = store.list().await.unwrap().into_iter().map(|object| object.name).collect();
         assert_eq!(names, ["a"], "{prefix}");
+        let mut found = OpenStore::subjects(&place.destination, &place.places()).await.unwrap();
+        // Without a prefix, those of all others begin there.
+        found.retain(|(namespace, _)| namespace == "default");
+        assert_eq!(found, ["acme", "acme-2"].map(|name| ("default".to_owned(), name.to_owned())), "{prefix}");
     }
     for prefix in ["..", "a/../b", "a//b", "line\nbreak"] {
         let refused = Place::bucket(&proxy.url, COPIES, "full", prefix).try_open().await.unwrap_err();

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use mai_backup::store::{Removal, StoreError};
+use mai_backup::store::{OpenStore, Removal, StoreError};
 use mai_contract::job::Store;
 use rustix::fs::{FlockOperation, flock};
 
@@ -35,6 +35,25 @@ async fn file_appears_whole_for_its_owner_alone() {
     assert_eq!(store.remove("a").await.unwrap(), Removal::Removed);
     let missing = read(&store, "a").await.unwrap_err();
     assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
+}
+
+#[tokio::test]
+async fn folders_of_a_directory_are_its_instances() {
+    let place = Place::directory();
+    let Store::Directory(top) = &place.destination.store else { unreachable!() };
+    for folder in ["default/alpha", "default/beta", "team/alpha", "_server/host", "default/.hidden", ".git/x"] {
+        std::fs::create_dir_all(top.join(folder)).unwrap();
+    }
+    std::fs::write(top.join("default/note"), "").unwrap();
+    symlink(top.join("team"), top.join("link")).unwrap();
+    let found = OpenStore::subjects(&place.destination, &place.places()).await.unwrap();
+    let found: Vec<_> = found.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+    assert_eq!(found, ["_server/host", "default/alpha", "default/beta", "team/alpha"]);
+    let missing = Place::directory();
+    let Store::Directory(top) = &missing.destination.store else { unreachable!() };
+    std::fs::remove_dir(top).unwrap();
+    let error = OpenStore::subjects(&missing.destination, &missing.places()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -103,6 +103,24 @@ impl Bucket {
         Ok(Self { writer, reader, connection, url, region, prefix, place })
     }
 
+    /// Returns the names of the folders in the folders below the prefix.
+    pub(super) async fn folders(s3: &S3, secrets: &Path) -> Result<Vec<(String, String)>, StoreError> {
+        let bucket = Self::open(s3, &[], secrets).await?;
+        let mut found = Vec::new();
+        for namespace in bucket.folders_in(&bucket.prefix).await? {
+            let names = bucket.folders_in(&namespace).await?;
+            found.extend(
+                names.iter().filter_map(|name| Some((namespace.filename()?.to_owned(), name.filename()?.to_owned()))),
+            );
+        }
+        Ok(found)
+    }
+
+    async fn folders_in(&self, folder: &Key) -> Result<Vec<Key>, StoreError> {
+        let listed = self.writer.list_with_delimiter(Some(folder)).await;
+        Ok(listed.map_err(|error| self.failed(&error, Operation::List, ""))?.common_prefixes)
+    }
+
     pub(super) fn create(&self, object: &str, expected_bytes: u64) -> Result<BucketUpload, StoreError> {
         Ok(BucketUpload::new(self.clone(), object, expected_bytes))
     }
