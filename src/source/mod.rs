@@ -93,6 +93,8 @@ pub enum SecretError {
 pub enum SourceError {
     #[error("{0} is not a directory; name the directory that holds the MaiInstance documents")]
     NotADirectory(String),
+    #[error("the documents could not be read whole: {0}")]
+    Incomplete(String),
     #[error("the directory is not followed any more: its stream was dropped")]
     Ended,
     #[error(transparent)]

@@ -237,7 +237,7 @@ impl State {
     }
 }
 
-async fn put(connection: &mut SqliteConnection, known: &KnownDocument) -> Result<(), sqlx::Error> {
+pub(super) async fn put(connection: &mut SqliteConnection, known: &KnownDocument) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT OR REPLACE INTO documents (namespace, name, uid, generation, resource_version, document, file, problem,
              created_at, deleted_at, released_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -10,6 +10,7 @@ mod memory;
 mod notified;
 mod problem;
 mod record;
+mod restore;
 mod secret;
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
@@ -28,6 +29,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 pub use document::KnownDocument;
 pub use event::Event;
 pub use problem::Problem;
+pub use restore::KnownInstance;
 
 use mai_contract::{LockError, LockFile};
 

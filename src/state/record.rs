@@ -7,7 +7,8 @@ use super::{State, StateError};
 use crate::api::{MaiInstance, MaiInstanceStatus};
 use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
 
-const SESSION_KEY: &str = "session-key";
+/// Purpose of the generated secret that signs sessions.
+pub(super) const SESSION_KEY: &str = "session-key";
 
 impl Record for State {
     async fn load(&self, _: &MaiInstance, id: &InstanceId, create_key: bool) -> Result<RecordSnapshot, RecordError> {

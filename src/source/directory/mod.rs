@@ -4,9 +4,10 @@
 //! `scan_plan` decides what they mean for the instances that are known, `watch` follows the tree
 //! (after `file_events` and by polling) and feeds the stream, `secrets` keeps the values.
 //! `validation` judges documents for `mai validate`, by the same rules; `preview` says for `mai
-//! plan` what would become of the instances.
+//! plan` what would become of the instances. `files` gives the files as they are, to a backup.
 
 mod file_events;
+mod files;
 mod line_map;
 mod object;
 mod parse;
@@ -31,6 +32,7 @@ use crate::api::{PlatformKind, SecretRef};
 use crate::source::{Documents, Rotated, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
 
+pub use files::{Part, SourceFile, read_files};
 pub use preview::{Preview, Previewed};
 pub(crate) use scan::read;
 pub(crate) use validation::{Judged, Severity, Verdict, judge};
