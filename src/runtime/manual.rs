@@ -12,7 +12,8 @@ use futures::stream::LocalBoxStream;
 use tokio::io::AsyncWrite;
 
 use super::{MaintenanceLock, RetiredData, RuntimeError, UsedPlaces};
-use crate::core::InstanceId;
+use crate::api::ServerKind;
+use crate::core::{InstanceId, Storage};
 use mai_ownership::OwnershipChange;
 
 /// Answer of a command.
@@ -59,6 +60,15 @@ pub trait Manual {
     /// Returns the directories of data and backups, when they can be changed from here.
     fn directories<'a>(&'a self, target: &'a Target) -> ManualFuture<'a, Directories>;
 
+    /// Makes what is missing of the places of an instance that never ran here, as its first start
+    /// would, and returns that of its data.
+    fn make_places<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        storage: &'a Storage,
+        server: ServerKind,
+    ) -> ManualFuture<'a, NewPlace>;
+
     /// Gives data and backups to the user that the server runs as.
     fn fix_ownership<'a>(&'a self, target: &'a Target) -> ManualFuture<'a, Vec<OwnershipChange>>;
 
@@ -94,6 +104,15 @@ pub struct Directories {
     pub data: PathBuf,
     /// The backups.
     pub backups: PathBuf,
+}
+
+/// Place of data that is to be unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPlace {
+    /// The data directory.
+    pub data: PathBuf,
+    /// User and group that the server runs as.
+    pub owner: (u32, u32),
 }
 
 /// Bytes that a server or command wrote.

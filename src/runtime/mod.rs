@@ -28,7 +28,7 @@ pub use boxed::{BoxedObserver, BoxedRuntime};
 pub use error::{BoxError, RuntimeError};
 pub use maintenance::MaintenanceLock;
 pub use manual::{
-    Directories, Exec, ExecCommand, Manual, ManualFuture, Output, OutputStream, RemoteCommand, RemoteControl,
+    Directories, Exec, ExecCommand, Manual, ManualFuture, NewPlace, Output, OutputStream, RemoteCommand, RemoteControl,
     TakenDown, Target,
 };
 pub use request_file::{JobRequestFile, Request, RequestFile, RestoreRequestFile};

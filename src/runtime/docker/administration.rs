@@ -10,7 +10,7 @@ use super::error::{failed, no_container, runtime_error};
 use super::names::Names;
 use super::replacement::Goal;
 use super::{DockerRuntime, labels, owner};
-use crate::core::InstanceId;
+use crate::core::{InstanceId, Storage};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
 use mai_ownership::OwnershipChange;
@@ -52,11 +52,7 @@ impl DockerRuntime {
     /// Returns the directories of data and backups of an instance on this machine, if they are
     /// accessible from here.
     pub async fn places(&self, id: &InstanceId) -> Result<(PathBuf, PathBuf), RuntimeError> {
-        if !self.engine.owns_engine_files {
-            return Err(RuntimeError::Unsupported(format!(
-                "the volumes of {id} cannot be reached from here; run this as root on the server of the engine, outside of any container"
-            )));
-        }
+        self.require_reach(id)?;
         let mounts = self.serving(id).await?.mounts.unwrap_or_default();
         let place = |path: &str| {
             let mount = mounts.iter().find(|mount| mount.destination.as_deref() == Some(path));
@@ -65,6 +61,29 @@ impl DockerRuntime {
             })
         };
         Ok((place(DATA)?, place(BACKUPS)?))
+    }
+
+    fn require_reach(&self, id: &InstanceId) -> Result<(), RuntimeError> {
+        if self.engine.owns_engine_files {
+            return Ok(());
+        }
+        Err(RuntimeError::Unsupported(format!(
+            "the volumes of {id} cannot be reached from here; run this as root on the server of the engine, outside of any container"
+        )))
+    }
+
+    /// Makes the volumes of an instance that has no container yet; returns the directory of its data
+    /// on this machine.
+    pub async fn make_places(&self, id: &InstanceId, storage: &Storage) -> Result<PathBuf, RuntimeError> {
+        self.require_reach(id)?;
+        let names = Names::new(id)?;
+        let volumes = self.engine.volumes(id, &names);
+        let Storage { data, backups } = storage;
+        volumes.ensure(data.path.as_deref(), data.volume.as_deref(), &names.data).await?;
+        volumes.ensure(backups.path.as_deref(), backups.volume.as_deref(), &names.backups).await?;
+        volumes.place(data, &names.data).await?.ok_or_else(|| {
+            RuntimeError::Unsupported(format!("the volume of the data of {id} was removed again; repeat the command"))
+        })
     }
 
     /// Returns whether any container of an instance runs.

@@ -10,11 +10,13 @@ use super::exec::Exec as ContainerExec;
 use super::names::Names;
 use super::serving_container::ServingContainer;
 use super::{DockerOptions, DockerRuntime};
-use crate::core::{Action, InstanceId};
+use crate::api::ServerKind;
+use crate::core::{Action, InstanceId, Storage};
 use crate::runtime::{
-    Apply, Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RemoteCommand,
-    RemoteControl, RetiredData, RuntimeError, TakenDown, Target, UsedPlaces,
+    Apply, Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, NewPlace, Output, OutputStream,
+    RemoteCommand, RemoteControl, RetiredData, RuntimeError, TakenDown, Target, UsedPlaces,
 };
+use mai_contract::files::USER;
 use mai_ownership::OwnershipChange;
 
 /// Runs an administrator's commands on the containers of a state directory. Connects to the engine
@@ -102,6 +104,20 @@ impl Manual for DockerManual {
         Box::pin(async {
             let (data, backups) = self.runtime().await?.places(&target.id).await?;
             Ok(Directories { data, backups })
+        })
+    }
+
+    fn make_places<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        storage: &'a Storage,
+        server: ServerKind,
+    ) -> ManualFuture<'a, NewPlace> {
+        Box::pin(async move {
+            let data = self.runtime().await?.make_places(id, storage).await?;
+            // Our image has its own user; Open WebUI's runs as root.
+            let owner = if server == ServerKind::Mai { (USER, USER) } else { (0, 0) };
+            Ok(NewPlace { data, owner })
         })
     }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::join_all;
+use rustix::process::{getegid, geteuid};
+
 use mai_contract::environment::{DATA_DIR, HOST, PORT};
 
 use super::discovery::{RunningServer, running_jobs, running_servers};
@@ -16,9 +18,10 @@ use super::log::Reader;
 use super::paths::{self, InstancePaths};
 use super::servers::failed;
 use super::{retired, unsupported};
-use crate::core::InstanceId;
+use crate::api::ServerKind;
+use crate::core::{InstanceId, Storage};
 use crate::runtime::{
-    Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, Output, OutputStream, RetiredData,
+    Directories, Exec, ExecCommand, MaintenanceLock, Manual, ManualFuture, NewPlace, Output, OutputStream, RetiredData,
     RuntimeError, TakenDown, Target, UsedPlaces,
 };
 use mai_ownership::OwnershipChange;
@@ -179,6 +182,21 @@ impl Manual for ProcessManual {
         Box::pin(async {
             let InstancePaths { data, backups, .. } = self.declared_paths(target)?;
             Ok(Directories { data, backups })
+        })
+    }
+
+    fn make_places<'a>(
+        &'a self,
+        id: &'a InstanceId,
+        storage: &'a Storage,
+        _server: ServerKind,
+    ) -> ManualFuture<'a, NewPlace> {
+        Box::pin(async {
+            let Storage { data, backups } = storage;
+            let key = paths::key(id)?;
+            let paths = InstancePaths::declared(&self.state_dir, &key, data.path.as_deref(), backups.path.as_deref());
+            paths.make(id)?;
+            Ok(NewPlace { data: paths.data, owner: (geteuid().as_raw(), getegid().as_raw()) })
         })
     }
 
