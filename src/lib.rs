@@ -18,6 +18,7 @@
 //! * `cluster`: words of the kube client that several rooms share.
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
 //! * [`notification`]: what webhooks are told of instances, and heartbeats.
+//! * [`recovery`]: the backup of the reconciler itself, and the way back of a whole server.
 //! * [`adopt`]: from a hand-made Compose deployment to a document.
 //! * [`cli`]: the command line: `verbs/` one file per verb, `shared/` what several use, `kube/`.
 //!
@@ -39,6 +40,7 @@ pub mod core;
 pub mod notification;
 pub mod operator;
 pub mod reconcile;
+pub mod recovery;
 pub mod runtime;
 pub mod source;
 pub mod state;

@@ -4,6 +4,7 @@
 
 mod backups_run_next_to_servers;
 mod backups_survive_interruptions;
+mod dead_servers_come_back;
 mod documents_become_containers;
 mod drift_is_repaired;
 mod engine;

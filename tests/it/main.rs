@@ -10,6 +10,7 @@
 //!   what is kept in them, against a real S3 server.
 //! * [`cli`]: the other verbs.
 //! * [`process`]: the process runtime: start, observe, stop, take over.
+//! * [`recovery`]: the backup of a whole server, and its way back on an empty machine.
 //! * [`repository`]: committed files: the CRD, documentation and examples that must agree with the code.
 //! * [`fixtures`]: servers, directories and upstreams for the tests, shared with the other test binaries.
 
@@ -23,5 +24,6 @@ mod directory;
 mod fixtures;
 mod openrouter;
 mod process;
+mod recovery;
 mod repository;
 mod server;

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::ValueEnum;
 
+use crate::core::Platform;
 use crate::runtime::docker::{DockerManual, DockerOptions, DockerRuntime};
 use crate::runtime::process::{ProcessManual, ProcessObserver, ProcessOptions, ProcessRuntime};
 use crate::runtime::{BoxedObserver, BoxedRuntime, Manual};
@@ -42,6 +44,18 @@ impl RuntimeChoice {
     /// Returns the commands of an administrator on the chosen runtime.
     pub(in crate::cli) fn manual(&self, state_dir: &Path) -> Box<dyn Manual> {
         self.kind(state_dir).manual(state_dir, self.docker_host.as_deref())
+    }
+
+    /// Returns the runtime of a state directory that is about to be filled, and an administrator's
+    /// commands on it: the one that was chosen, or else `former`.
+    pub(in crate::cli) fn manual_for_new(
+        &self,
+        state_dir: &Path,
+        former: Option<&str>,
+    ) -> (RuntimeKind, Box<dyn Manual>) {
+        let former = || former.and_then(|name| RuntimeKind::from_str(name, false).ok());
+        let kind = self.runtime.or_else(former).unwrap_or_else(|| RuntimeKind::recorded(state_dir));
+        (kind, kind.manual(state_dir, self.docker_host.as_deref()))
     }
 
     /// Opens the chosen runtime for reading alone. The state directory need not exist.
@@ -113,13 +127,25 @@ impl RuntimeKind {
         }
     }
 
+    /// Returns the properties of its platform.
+    pub(in crate::cli) fn platform(self) -> Platform {
+        match self {
+            Self::Process => Platform::PROCESS,
+            Self::Docker => Platform::DOCKER,
+        }
+    }
+
+    /// Returns its name on the command line.
+    pub(in crate::cli) fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Docker => "docker",
+        }
+    }
+
     /// Records the runtime for other verbs.
     pub(in crate::cli) fn record(self, state_dir: &Path) -> anyhow::Result<()> {
-        let name = match self {
-            Self::Process => "process\n",
-            Self::Docker => "docker\n",
-        };
-        std::fs::write(state_dir.join(FILE), name)
+        std::fs::write(state_dir.join(FILE), format!("{}\n", self.name()))
             .with_context(|| format!("the state directory {} could not be written", state_dir.display()))
     }
 }

@@ -11,11 +11,14 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::shared::notifications::Notifications;
+use crate::cli::shared::recovery_kit;
 use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
+use crate::cli::shared::server_backup_args::ServerBackupArgs;
 use crate::cli::shared::service_manager::ServiceManager;
 use crate::cli::shared::state_dir::Place;
 use crate::notification::Instances;
 use crate::reconcile::{self, InstanceFeed, Options, Overview, Transition};
+use crate::recovery::require_no_recovery;
 use crate::runtime::probe::get_json;
 use crate::runtime::{Apply, Observe};
 use crate::source::directory::Directory;
@@ -50,6 +53,9 @@ pub(in crate::cli) struct Args {
 
     #[command(flatten)]
     notifications: Notifications,
+
+    #[command(flatten)]
+    server_backup: ServerBackupArgs,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -66,8 +72,10 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let helper_image = args.runtime.helper_image(args.helper_image.as_deref())?;
     let senders = args.notifications.senders(args.resync)?;
     let state_dir = args.place.state_dir()?;
+    require_no_recovery(&state_dir)?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.record(&state_dir)?;
+    let server_backup = args.server_backup.open(&args.place.directory, &state_dir, &state, args.runtime.name())?;
     let opened = args.runtime.open(state_dir.clone(), args.docker_host.as_deref(), args.detach).await?;
     let OpenedRuntime { runtime, outlives_program } = opened;
     let (source, documents) = Directory::open(&args.place.directory, state.clone(), runtime.platform().kind).await?;
@@ -77,7 +85,12 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
         state_dir.display(),
         if outlives_program { "leaves the servers running" } else { "stops everything" }
     );
+    if let Some(reminder) = recovery_kit::reminder(&state, &state_dir, &args.place.directory).await? {
+        say(&format!("{:<20} reminder    {reminder}", "recovery kit"));
+    }
     let problems = tokio::spawn(print_problems(source.problems()));
+    let server_backup =
+        server_backup.map(|backup| tokio::spawn(ServerBackupArgs::keep(backup, args.server_backup.interval())));
     let (transitions, receiver) = mpsc::unbounded_channel();
     let printer = tokio::spawn(print_transitions(receiver));
     let feed = InstanceFeed::new(documents);
@@ -107,6 +120,9 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     problems.abort();
     printer.abort();
     sending.inspect(tokio::task::JoinHandle::abort);
+    if let Some(server_backup) = server_backup {
+        server_backup.abort();
+    }
     match outlives_program {
         true => println!("the servers keep running; `mai down {}` stops them", args.place.directory.display()),
         false => println!("stopping"),

@@ -18,6 +18,8 @@ mod mock_upstream;
 pub(super) mod operator;
 mod plan;
 mod prune;
+mod recover;
+mod recovery_kit;
 mod reset;
 pub(super) mod restart;
 mod restore;
@@ -64,6 +66,11 @@ pub(super) enum Verb {
     Backups(backups::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
+    /// Bring all clients of a server that is gone back, on an empty machine
+    Recover(recover::Args),
+    /// Print the page that is needed when this server is gone: where its backups are, which keys
+    /// open them, and how everything comes back
+    RecoveryKit(recovery_kit::Args),
     /// Wipe the configuration of an instance, or all of its data, after a verified backup
     Reset(reset::Args),
     /// List data that no document uses any more, and remove it on confirmation
@@ -107,6 +114,8 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Backup(args) => backup::run(&args),
         Verb::Backups(args) => backups::run(&args),
         Verb::Restore(args) => restore::run(&args),
+        Verb::Recover(args) => recover::run(&args),
+        Verb::RecoveryKit(args) => recovery_kit::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Prune(args) => prune::run(&args),
         Verb::Down(args) => down::run(&args),

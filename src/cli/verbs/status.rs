@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use crate::api::{API_VERSION, MaiInstanceStatus};
 use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::recovery_kit;
 use crate::cli::shared::runtime::RuntimeKind;
 use crate::cli::shared::state_dir::Place;
 use crate::cli::shared::status_output::{self, Format, HEADER, age};
 use crate::cli::shared::table;
 use crate::core::InstanceId;
+use crate::recovery::ServerBackupRecord;
 use crate::state::{KnownDocument, Problem, State};
 
 /// Interval between reads of a watched status.
@@ -87,6 +89,7 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
                 widen(&mut table, &instances, state_dir)?;
             }
             let mut text = table::text(&table) + &problems(&state.problems().await?);
+            text.push_str(&recovery(args, state_dir, state).await?);
             if let Some(name) = &args.name {
                 text.push_str(&events(state, &instances, name).await?);
             }
@@ -143,6 +146,19 @@ fn standings(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
 fn problems(problems: &[Problem]) -> String {
     let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+/// Returns what there is to say of the end of the whole server.
+async fn recovery(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<String> {
+    let mut lines = Vec::new();
+    if let Some(record) = ServerBackupRecord::read(state_dir)? {
+        let to = &record.to;
+        lines.extend(record.newest.map(|newest| format!("backup of the server: {} in {to}", newest.id)));
+        lines.extend(record.problem.map(|problem| format!("the server itself is not backed up: {problem}")));
+    }
+    lines.extend(recovery_kit::reminder(state, state_dir, &args.place.directory).await?);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    Ok(if text.is_empty() { text } else { format!("\n{text}") })
 }
 
 async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<String> {
