@@ -177,7 +177,7 @@ fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
 }
 
 /// Makes a database of chats.
-fn fill(path: &Path, bytes: u64) -> anyhow::Result<()> {
+pub fn fill(path: &Path, bytes: u64) -> anyhow::Result<()> {
     const WORDS: [&str; 16] = [
         "invoice",
         "the",

@@ -9,6 +9,7 @@ mod docker;
 mod fleet;
 mod load;
 mod process;
+mod recover;
 mod report;
 mod server;
 
@@ -51,6 +52,19 @@ struct Args {
     /// MiB of the database that is backed up
     #[arg(long, default_value_t = 1024)]
     database: u64,
+
+    /// Python with the packages of tests/fixtures/s3_server.txt; without it the rows of `recover` are
+    /// left out
+    #[arg(long)]
+    s3_python: Option<PathBuf>,
+
+    /// Clients that are backed up and brought back
+    #[arg(long, default_value_t = 20)]
+    clients: usize,
+
+    /// MiB of the database of each of them
+    #[arg(long, default_value_t = 50)]
+    client_database: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -64,6 +78,8 @@ fn main() -> anyhow::Result<()> {
         docker::measure(&args.mai, args.docker_compose.as_deref(), args.containers, &mut report).await?;
         let idle = Duration::from_secs(args.idle);
         backup::measure(&args.mai, args.database, &mut report)?;
+        let python = args.s3_python.as_deref();
+        recover::measure(&args.mai, python, args.clients, args.client_database, &mut report)?;
         cluster::measure(&args.mai, args.cluster.as_deref(), args.instances, idle, &mut report).await?;
         report.print();
         Ok(())
