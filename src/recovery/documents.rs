@@ -17,7 +17,7 @@ use super::found::Found;
 use super::record::RecoveryRecord;
 use super::survey::Key;
 use crate::api::PlatformKind;
-use crate::reconcile::job::secret_files;
+use crate::reconcile::job::server_secrets;
 use crate::source::directory::{Preview, SourceFile, judge, read, read_files};
 use crate::source::{SecretError, Source};
 
@@ -116,7 +116,7 @@ impl<'a> Documents<'a> {
         for client in clients {
             let Some(document) = client.document() else { continue };
             let archived = ArchivedSecrets::read(work, &client.key)?;
-            for file in secret_files(&document).archived {
+            for file in server_secrets(&document) {
                 let (Some(value), Some(key)) = (archived.get(&file.name), file.reference.key.clone()) else { continue };
                 let there = preview.secret(&client.key.0, &file.reference).await;
                 if matches!(there, Err(SecretError::Missing { .. })) {

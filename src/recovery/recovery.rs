@@ -350,7 +350,7 @@ impl<'a> Recovery<'a> {
 fn used(source: RestoreSource, record: &ClientRecord) -> RestoreStatus {
     let message = "brought back by mai recover, with all that was written since";
     let begun =
-        RestoreStatus::begun(record.backup.as_str(), RestoreCause::NewInstance, source, message, Timestamp::now());
+        RestoreStatus::begun(&record.backup, RestoreCause::NewInstance, source, message, Timestamp::now());
     RestoreStatus {
         step: RestoreStep::Completed,
         backup: Some(record.backup.to_string()),

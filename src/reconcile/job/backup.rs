@@ -79,7 +79,7 @@ fn plain(given: &Given<'_>, request: &JobRequest, backup: BackupId) -> BackupOrd
 }
 
 /// Returns the secrets of the server that the document names.
-fn server_secrets(instance: &MaiInstance) -> Vec<SecretFile> {
+pub fn server_secrets(instance: &MaiInstance) -> Vec<SecretFile> {
     let spec = &instance.spec;
     let key = spec.server.secret_key_ref.as_ref().map(|reference| (SESSION_KEY.to_owned(), reference));
     let admin = spec.access.admin.as_ref().map(|admin| ("admin-password".to_owned(), &admin.password_secret_ref));

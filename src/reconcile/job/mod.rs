@@ -19,6 +19,7 @@ use secrecy::SecretString;
 use crate::api::{MaiInstance, PlatformKind, Reason, SecretRef, ServerKind, Volume};
 use crate::core::{Blocked, Claim, InstanceId, Job, JobRequest, JobWork, Location, Platform, Storage};
 
+pub use backup::server_secrets;
 pub use destinations::destinations;
 
 /// Name of the secret file with the key that signs sessions.

@@ -78,7 +78,7 @@ impl DockerRuntime {
         self.require_reach(id)?;
         let names = Names::new(id)?;
         let volumes = self.engine.volumes(id, &names);
-        let Storage { data, backups } = storage;
+        let Storage { data, backups, .. } = storage;
         volumes.ensure(data.path.as_deref(), data.volume.as_deref(), &names.data).await?;
         volumes.ensure(backups.path.as_deref(), backups.volume.as_deref(), &names.backups).await?;
         volumes.place(data, &names.data).await?.ok_or_else(|| {

@@ -192,7 +192,7 @@ impl Manual for ProcessManual {
         _server: ServerKind,
     ) -> ManualFuture<'a, NewPlace> {
         Box::pin(async {
-            let Storage { data, backups } = storage;
+            let Storage { data, backups, .. } = storage;
             let key = paths::key(id)?;
             let paths = InstancePaths::declared(&self.state_dir, &key, data.path.as_deref(), backups.path.as_deref());
             paths.make(id)?;
