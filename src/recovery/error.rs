@@ -63,7 +63,7 @@ pub enum RecoveryError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(Box<SourceError>),
 }
 
 impl RecoveryError {
@@ -71,5 +71,11 @@ impl RecoveryError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path: path.clone(), source }
+    }
+}
+
+impl From<SourceError> for RecoveryError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(Box::new(error))
     }
 }
