@@ -17,6 +17,7 @@ mod images;
 mod kubectl_plugin_operates_clients;
 mod manual_changes_are_reverted;
 mod metrics_match_the_documentation;
+mod missing_permissions_are_named;
 mod obstacles_are_named;
 mod one_operator_leads;
 mod operator;

@@ -1,20 +1,21 @@
-//! The permissions of the chart suffice; a missing one is named and affects nothing else.
+//! The permissions of the chart suffice for all that the operator does.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::super::cluster::{self, cluster};
+use super::super::cluster;
 use super::super::environment::Environment;
 use super::super::images;
 use super::super::operator::Operator;
 
-const BACKUP: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
+pub const BACKUP: &str =
+    "apiVersion: mai.dev/v1alpha1\nkind: MaiBackup\nmetadata: {name: first}\nspec: {instance: abc}\n";
 const RESTORE: &str =
     "apiVersion: mai.dev/v1alpha1\nkind: MaiRestore\nmetadata: {name: first}\nspec: {instance: abc, from: {}}\n";
 
 /// Returns the rules of a role of the chart with default values.
-fn chart_rules(kind: &str, name: &str) -> Value {
+pub fn chart_rules(kind: &str, name: &str) -> Value {
     let rendered = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/snapshots/default.yaml");
     let rendered = std::fs::read_to_string(rendered).unwrap();
     // Each file of the chart begins with a comment, each document with a separator.
@@ -29,7 +30,7 @@ fn chart_rules(kind: &str, name: &str) -> Value {
 
 /// Creates a ServiceAccount with these rules in the namespace or everywhere, and those for its
 /// Lease; returns its kubeconfig.
-fn confined(env: &Environment, rules: &Value, everywhere: bool) -> (tempfile::TempDir, PathBuf) {
+pub fn confined(env: &Environment, rules: &Value, everywhere: bool) -> (tempfile::TempDir, PathBuf) {
     let (name, namespace) = (&env.namespace, &env.namespace);
     let role = |kind: &str, name: &str, rules: &Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "rules": rules});
     let binding = |kind: &str, of: &str, name: &str| {
@@ -59,17 +60,6 @@ fn confined(env: &Environment, rules: &Value, everywhere: bool) -> (tempfile::Te
     let path = directory.path().join("kubeconfig");
     std::fs::write(&path, config.to_string()).unwrap();
     (directory, path)
-}
-
-/// Returns the rules without a verb for a resource.
-fn without(rules: &Value, resource: &str, verb: &str) -> Value {
-    let mut rules = rules.clone();
-    for rule in rules.as_array_mut().unwrap() {
-        if rule["resources"].as_array().unwrap().iter().any(|found| found == resource) {
-            rule["verbs"].as_array_mut().unwrap().retain(|found| found != verb);
-        }
-    }
-    rules
 }
 
 #[test]
@@ -147,59 +137,4 @@ fn secret_applied_later_is_noticed_without_a_watch() {
     env.wait_ready(&operator, "abc");
     operator.stop();
     env.kubectl(&["delete", "clusterrole,clusterrolebinding", &env.namespace]);
-}
-
-#[test]
-fn missing_permission_is_named_and_affects_nothing_else() {
-    let _shared = cluster::shared();
-    let all = chart_rules("ClusterRole", "mai-operator");
-    let start = |env: &Environment, rules: &Value| {
-        let (directory, kubeconfig) = confined(env, rules, false);
-        let arguments = ["--namespaces", &env.namespace, "--lease-namespace", &env.namespace, "--resync", "1s"];
-        (directory, Operator::start(&kubeconfig, &arguments))
-    };
-
-    // Without the permission to watch a kind its state is unknown: that is reported, and nothing is
-    // changed.
-    let unseen = Environment::new("unseen");
-    let (_place, mut blind) = start(&unseen, &without(&all, "networkpolicies", "watch"));
-    unseen.apply(&unseen.fixture("abc", ""));
-    let message = unseen.wait_for_reason(&blind, "abc", "Ready", "ObserveFailed");
-    assert!(message.contains("NetworkPolicy") && message.contains("forbidden"), "{message}");
-    let (status, output) = blind.get("/readyz").unwrap();
-    assert!(status == 503 && output.contains("NetworkPolicy"), "{status} {output}");
-    assert_eq!(blind.get("/livez").map(|(status, _)| status), Some(200));
-    assert!(unseen.pod("abc").is_none());
-    assert_eq!(blind.exit_code(), None);
-    // It recovers once it has the permission.
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": unseen.namespace}, "rules": all});
-    unseen.apply(&role.to_string());
-    unseen.wait_ready(&blind, "abc");
-    blind.wait_ready();
-
-    // Without the permission to create a kind, each instance reports the refusal.
-    let unmade = Environment::new("unmade");
-    let (_place, mut bound) = start(&unmade, &without(&all, "poddisruptionbudgets", "patch"));
-    unmade.apply(&unmade.fixture("abc", ""));
-    let message = unmade.wait_for_reason(&bound, "abc", "Ready", "ApplyFailed");
-    assert!(message.contains("poddisruptionbudgets") && message.contains("forbidden"), "{message}");
-    assert_eq!(bound.exit_code(), None);
-
-    // Without the permission for Jobs backups fail, and nothing else.
-    let unsaved = Environment::new("unsaved");
-    let (_place, operator) = start(&unsaved, &without(&all, "jobs", "watch"));
-    unsaved.apply(&unsaved.fixture("abc", ""));
-    unsaved.wait_ready(&operator, "abc");
-    unsaved.apply(BACKUP);
-    let message = unsaved.wait_until(
-        &operator,
-        || "the request to be answered".into(),
-        || {
-            let status = unsaved.get("maibackup/first")?["status"].clone();
-            (status["phase"] == "Failed").then(|| status["message"].as_str().unwrap_or_default().to_owned())
-        },
-    );
-    assert!(message.contains("jobs") && message.contains("forbidden"), "{message}");
-    assert_eq!(unsaved.condition("abc", "Ready").unwrap().0, "True");
-    assert!(cluster().kubeconfig().exists());
 }
