@@ -38,9 +38,10 @@ pub struct Backup {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
 
-    /// Interval at which a backup is restored into a throw-away instance and started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drill: Option<Drill>,
+    /// Interval of drills, each of which brings a random verified backup back into a throw-away
+    /// instance and checks it. An encrypted one needs an identity.
+    #[serde(default)]
+    pub drill: Drill,
 }
 
 /// Which backups are kept: the newest of each of the last N periods. The newest verified one is
@@ -181,14 +182,15 @@ pub struct Encryption {
     pub identity_secret_ref: Option<SecretRef>,
 }
 
-/// Interval at which a backup is restored into a throw-away instance and started.
-#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+/// Interval of drills. Each instance has a moment of its own between 0:00 and 6:00.
+#[derive(Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drill {
-    /// Never.
+    /// Never, but on demand.
     Never,
     /// Every day.
     Daily,
     /// Every week.
+    #[default]
     Weekly,
     /// Every month.
     Monthly,

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::DrillStatus;
+
 /// Backups of an instance. Nothing in it changes while none is made.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +61,10 @@ pub struct BackupStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub destinations: Vec<DestinationStatus>,
+
+    /// Drills, which bring a backup back and start a server on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Box<DrillStatus>>,
 }
 
 /// The newest backup.

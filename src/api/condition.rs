@@ -30,6 +30,8 @@ pub enum ConditionKind {
     Exposed,
     /// The newest backup is verified in each destination and no older than declared.
     BackupHealthy,
+    /// A backup was brought back in a drill and worked, no longer ago than declared.
+    RestoreVerified,
     /// The declared image serves.
     UpgradeHealthy,
 }
@@ -76,6 +78,12 @@ pub enum Reason {
     BackupFailed,
     BackupOverdue,
     BackupBlocked,
+    DrillPending,
+    DrillPassed,
+    DrillFailed,
+    DrillOverdue,
+    DrillBlocked,
+    DrillNeedsIdentity,
     Restoring,
     RestoreFailed,
     WaitingForWindow,

@@ -11,6 +11,7 @@ mod backup_request;
 mod backup_status;
 mod condition;
 mod condition_schema;
+mod drill_status;
 mod duration;
 mod expose;
 mod field;
@@ -39,6 +40,7 @@ pub use backup::{Backup, Destination, Drill, Encryption, LocalDestination, Pruni
 pub use backup_request::{MaiBackup, MaiBackupDestination, MaiBackupResult, MaiBackupSpec, MaiBackupStatus};
 pub use backup_status::{BackupResult, BackupStatus, DestinationResult, DestinationStatus, LastBackup};
 pub use condition::{ConditionKind, Conditions, Reason};
+pub use drill_status::{DrillResult, DrillStatus, LastDrill, PassedDrill};
 pub use duration::{DurationError, parse_duration};
 pub use expose::{Expose, Gateway, Ingress};
 pub use field::{Effect, FIELDS, Field, PlatformKind, crd};

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use sha2::{Digest, Sha256};
 
-use super::Backup;
+use super::{Backup, Drill};
 
 /// Longest time between two moments of a schedule that is accepted: the 29th of February is up to
 /// eight years away.
@@ -46,6 +46,17 @@ impl Schedule {
     /// Returns the schedule of the instance with this uid, on which random moments depend.
     pub fn from_backup(backup: &Backup, uid: &str) -> Result<Self, ScheduleError> {
         Self::parse(&backup.schedule, &backup.time_zone, uid)
+    }
+
+    /// Returns the schedule of the drills of the instance with this uid; None where it has none.
+    pub fn of_drills(backup: &Backup, uid: &str) -> Option<Result<Self, ScheduleError>> {
+        let name = match backup.drill {
+            Drill::Never => return None,
+            Drill::Daily => "@daily-random",
+            Drill::Weekly => "@weekly-random",
+            Drill::Monthly => "@monthly-random",
+        };
+        Some(Self::parse(name, &backup.time_zone, uid))
     }
 
     /// Parses a cron line of five fields, or one of the names that stand for one.

@@ -137,6 +137,15 @@ pub enum JobWork {
         /// The step.
         step: SwapStep,
     },
-    /// A throw-away server on a backup, chosen by this number.
-    Drill(u32),
+    /// A throw-away server on a backup; absent in a request, before it is chosen.
+    Drill(Option<DrillChoice>),
+}
+
+/// Choice of the backup of a drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrillChoice {
+    /// Name of the destination that has it.
+    pub destination: String,
+    /// Random number by which it is chosen among the verified ones there.
+    pub number: u32,
 }

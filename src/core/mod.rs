@@ -26,7 +26,9 @@ pub use change::{Change, Effect, Field};
 pub use event::EventKind;
 pub use hash::hash_texts;
 pub use instance_id::{InstanceId, log_name};
-pub use job::{Job, JobRequest, JobState, JobWork, Location, ObservedJob, ObservedJobs, RestoreRequest, Storage};
+pub use job::{
+    DrillChoice, Job, JobRequest, JobState, JobWork, Location, ObservedJob, ObservedJobs, RestoreRequest, Storage,
+};
 pub use memory::Memory;
 pub use notified::{NotificationRecord, Notified, NotifiedInstance, NotifiedWebhook};
 pub use observed::{Cause, Component, ComponentKind, Exit, Fault, Observed, Presence, Readiness, Retained};

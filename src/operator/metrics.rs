@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::api::{ConditionKind, MaiInstance, RestoreStep};
+use crate::api::{ConditionKind, Drill, MaiInstance, RestoreStep};
 use crate::notification::Delivery;
 use crate::reconcile::{ReconcileError, ReconcileMetrics};
 
@@ -212,6 +212,16 @@ impl Collector for Instances {
                 Some(i64::from(status.condition_holds(ConditionKind::UpgradeHealthy) != Some(false)))
             })
         };
+        let restore_fails = |instance: &MaiInstance| {
+            instance.status.iter().any(|status| status.condition_holds(ConditionKind::RestoreVerified) == Some(false))
+        };
+        let passed_drill = |instance: &MaiInstance| {
+            let backup = instance.status.as_ref().and_then(|status| status.backup.as_ref());
+            backup.and_then(|backup| backup.drill.as_ref()).and_then(|drills| drills.passed.clone())
+        };
+        let has_drills = |instance: &MaiInstance| {
+            instance.spec.backup.as_ref().filter(|backup| backup.drill != Drill::Never).map(|_| ())
+        };
         let mut gauges = |name: &str, help: &str, value: &dyn Fn(&MaiInstance) -> Option<i64>| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for instance in &all {
@@ -235,6 +245,19 @@ impl Collector for Instances {
             "mai_instance_last_verified_backup_timestamp_seconds",
             "Moment of the data in the newest verified backup, in Unix time; 0 before the first",
             &|instance| instance.spec.backup.as_ref().map(|_| newest_backup(instance)),
+        )?;
+        gauges("mai_instance_restore_verified", "0 while its drills fail or are overdue", &|instance| {
+            has_drills(instance).map(|()| i64::from(!restore_fails(instance)))
+        })?;
+        gauges(
+            "mai_instance_last_passed_drill_timestamp_seconds",
+            "End of the newest drill that was passed, in Unix time; 0 before the first",
+            &|instance| has_drills(instance).map(|()| passed_drill(instance).map_or(0, |passed| passed.at.as_second())),
+        )?;
+        gauges(
+            "mai_instance_recovery_seconds",
+            "Seconds until the backup of that drill was back and a server ready on it",
+            &|instance| passed_drill(instance).map(|passed| passed.recovery_seconds),
         )?;
         gauges("mai_instance_restore_failed", "1 while its newest restore is one that failed", &|instance| {
             let restore = instance.status.as_ref()?.restore.as_ref()?;

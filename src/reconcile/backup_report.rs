@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use mai_contract::job::{BackupReport, DestinationReport, Outcome, StoreResult};
 
-use super::Facts;
 use super::schedule::{overdue_at, whole_second};
+use super::{Facts, drills};
 use crate::api::{
     BackupResult, BackupStatus, ConditionKind, DestinationResult, DestinationStatus, LastBackup, MaiInstanceStatus,
     Reason,
@@ -18,12 +18,32 @@ const INTACT: &str = "the newest backup was read back from each destination and 
 /// Longest message in a status.
 const MESSAGE: usize = 1000;
 
-/// Value of the condition `BackupHealthy`.
+/// Value of a condition about backups.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdict {
     pub(super) holds: Option<bool>,
     pub(super) reason: Reason,
     pub(super) message: String,
+}
+
+/// Values of the conditions about backups, of those that are declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Verdicts {
+    pub(super) backups: Option<Verdict>,
+    pub(super) drills: Option<Verdict>,
+}
+
+impl Verdicts {
+    /// Returns what the conditions say. `is_queued` says that a backup waits for the jobs of other
+    /// instances.
+    pub(super) fn new(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool) -> Self {
+        Self { backups: verdict(facts, backup, is_queued), drills: drills::verdict(facts, backup) }
+    }
+
+    /// Returns each condition with its value.
+    pub(super) fn conditions(&self) -> [(ConditionKind, Option<&Verdict>); 2] {
+        [(ConditionKind::BackupHealthy, self.backups.as_ref()), (ConditionKind::RestoreVerified, self.drills.as_ref())]
+    }
 }
 
 /// An event about backups or upgrades.
@@ -155,7 +175,7 @@ fn problems(destinations: &[DestinationStatus]) -> Vec<String> {
 }
 
 /// Returns what the condition says of the backups; nothing where none are declared.
-pub(super) fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool) -> Option<Verdict> {
+fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool) -> Option<Verdict> {
     let schedule = match facts.schedule()? {
         Ok(schedule) => schedule,
         Err(error) => return Some(Verdict::bad(Reason::BackupBlocked, format!("spec.backup: {error}"))),
@@ -292,11 +312,11 @@ fn end_event(last: &LastBackup, backup: &BackupStatus, shrunk: bool) -> BackupEv
     BackupEvent { kind, reason, message }
 }
 
-fn shown(time: Timestamp) -> String {
+pub(super) fn shown(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn shortened(mut message: String) -> String {
+pub(super) fn shortened(mut message: String) -> String {
     message.truncate(message.floor_char_boundary(MESSAGE));
     message
 }

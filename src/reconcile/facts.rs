@@ -41,6 +41,12 @@ impl Facts<'_> {
         self.instance.spec.backup.as_ref().map(|backup| Schedule::from_backup(backup, uid))
     }
 
+    /// Returns the schedule of drills, where they are declared.
+    pub(super) fn drill_schedule(&self) -> Option<Result<Schedule, ScheduleError>> {
+        let uid = self.instance.metadata.uid.as_deref().unwrap_or_default();
+        Schedule::of_drills(self.instance.spec.backup.as_ref()?, uid)
+    }
+
     /// Returns when the instance was created.
     pub(super) fn created(&self) -> Timestamp {
         self.instance.metadata.creation_timestamp.as_ref().map_or(self.now, |time| time.0)

@@ -10,14 +10,14 @@ use kube::runtime::controller::Action as Requeue;
 use mai_contract::job::{BackupId, BackupReport, DestinationReport, Outcome, StoreResult};
 use secrecy::SecretString;
 
-use super::backup_report::{Verdict, record_end, verdict};
+use super::backup_report::{Verdict, Verdicts, record_end};
 use super::decide::QUEUE_INTERVAL;
 use super::job::Given;
 use super::reconciler::Reconciler;
 use super::restore_record::JobEnd;
 use super::run::ReconcileError;
 use super::schedule::whole_second;
-use super::{Decision, Facts, decide, job, status};
+use super::{Decision, Facts, decide, drills, job, status};
 use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus};
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
@@ -83,10 +83,15 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         match (restore, upgrade) {
             (Some(restore), _) => restore.record_end(end, false, now),
             (None, Some(upgrade)) => upgrade.record_end(&request.name, &end.into_outcome(), now),
-            (None, None) => record_end(&mut memory.backup, &request.name, &end.into_outcome(), now),
+            (None, None) => match (&request.work, &mut memory.backup.drill) {
+                (JobWork::Drill(_), Some(drills)) => {
+                    drills::record_end(drills, &request.name, &end.into_outcome(), now);
+                }
+                _ => record_end(&mut memory.backup, &request.name, &end.into_outcome(), now),
+            },
         }
-        let verdict = verdict(facts, &memory.backup, false);
-        let status = status::with_jobs(facts.previous, &decision.status, &memory, verdict.as_ref(), facts.now);
+        let verdicts = Verdicts::new(facts, &memory.backup, false);
+        let status = status::with_jobs(facts.previous, &decision.status, &memory, &verdicts, facts.now);
         Ok(self.try_put(facts.instance, id, recorded, &status, &memory).await?)
     }
 
@@ -130,8 +135,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)))
     }
 
-    /// Shows why a job cannot be started. A backup that is due waits; one that was asked for ends with
-    /// it, and a step of a restore has failed.
+    /// Shows why a job cannot be started. A backup or a drill that is due waits; one that was asked for
+    /// ends with it, and a step of a restore has failed.
     async fn block_job(
         &self,
         id: &InstanceId,
@@ -146,21 +151,27 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             self.put(facts.instance, id, facts.previous, &decision.status, &decision.memory).await;
             return Ok(Some(Requeue::requeue(facts.platform.blocked_interval)));
         }
-        if request.work != JobWork::Backup {
+        if !matches!(request.work, JobWork::Backup | JobWork::Drill(_)) {
             let end = JobEnd::Blocked(&blocked.message);
             self.record_failed_start(id, facts, facts.previous, decision, request, end).await?;
             return Ok(None);
         }
-        let is_asked_for = facts.observed.is_ok_and(|observed| observed.jobs.request.as_ref() == Some(request));
-        if is_asked_for {
+        let asked = facts.observed.ok().and_then(|observed| observed.jobs.request.as_ref());
+        if asked.is_some_and(|asked| asked.name == request.name) {
             let outcome = Outcome::Failed { message: blocked.message.clone() };
             self.context.runtime.remove_job(id, &request.name, &outcome).await?;
             return Ok(Some(Requeue::requeue(REMOVAL_INTERVAL)));
         }
-        let verdict =
-            facts.instance.spec.backup.as_ref().map(|_| Verdict::bad(blocked.reason, blocked.message.clone()));
         let memory = Memory { backup: facts.memory.backup.clone(), ..decision.memory.clone() };
-        let mut status = status::with_jobs(facts.previous, &decision.status, &memory, verdict.as_ref(), facts.now);
+        let mut verdicts = Verdicts::new(facts, &memory.backup, false);
+        let declared = match request.work {
+            JobWork::Drill(_) => &mut verdicts.drills,
+            _ => &mut verdicts.backups,
+        };
+        if let Some(verdict) = declared {
+            *verdict = Verdict::bad(blocked.reason, blocked.message.clone());
+        }
+        let mut status = status::with_jobs(facts.previous, &decision.status, &memory, &verdicts, facts.now);
         if is_deleted(facts) {
             let message = format!(
                 "the document was removed; the data stays until its last backup is verified, which cannot be made: {}",
@@ -216,9 +227,13 @@ fn outcome_of(name: &str, observed: Option<&Observed>, backup: &BackupStatus) ->
             JobState::Lost(cause) => failed(cause),
             JobState::Running { .. } => match backup.last.as_ref().filter(|last| last.id == name) {
                 Some(last) if last.ended_at.is_some() => failed(&last.message),
-                _ => failed("the instance was deleted while its backup was made"),
+                _ => drills::recorded_outcome(backup, name)
+                    .unwrap_or_else(|| failed("the instance was deleted while its job ran")),
             },
         };
+    }
+    if let Some(outcome) = drills::recorded_outcome(backup, name) {
+        return outcome;
     }
     let id = match name.parse::<BackupId>() {
         Ok(id) => id,

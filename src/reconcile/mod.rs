@@ -11,6 +11,7 @@ mod backoff;
 mod backup_report;
 mod decide;
 mod desired;
+mod drills;
 mod environment;
 mod facts;
 mod fleet;

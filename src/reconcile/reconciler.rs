@@ -17,7 +17,7 @@ use super::fleet::Fleet;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
-use super::{Decision, backup_report, decide, restore_record, status, upgrade_report};
+use super::{Decision, backup_report, decide, drills, restore_record, status, upgrade_report};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Action, EventKind, InstanceId, Memory, Observed, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
@@ -367,8 +367,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             self.put_event(instance, id, status, false).await;
         }
         if shown.is_ok() {
-            let backups = backup_report::events(previous, status);
-            for event in backups.into_iter().chain(upgrade_report::events(previous, status)) {
+            let backups = backup_report::events(previous, status).into_iter().chain(drills::events(previous, status));
+            for event in backups.chain(upgrade_report::events(previous, status)) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;
             }
             if let Some(event) = restore_record::event(previous, status) {

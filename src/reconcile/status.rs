@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::backup_report::Verdict;
+use super::backup_report::{Verdict, Verdicts};
 use super::restore_record::in_progress;
 use super::{Facts, upgrade_report};
 use crate::api::{
@@ -52,12 +52,7 @@ impl Phase {
 
 /// Returns the status of an instance: the previous one, with only that changed which the phase
 /// changes.
-pub(super) fn render(
-    facts: &Facts<'_>,
-    phase: &Phase,
-    memory: &Memory,
-    backups: Option<&Verdict>,
-) -> MaiInstanceStatus {
+pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts: &Verdicts) -> MaiInstanceStatus {
     let instance = facts.instance;
     let mut status = facts.previous.clone();
     let generation = instance.metadata.generation;
@@ -134,7 +129,7 @@ pub(super) fn render(
         set_components(&mut conditions, &observed.components);
     }
 
-    set_verdict(&mut conditions, ConditionKind::BackupHealthy, backups);
+    set_verdicts(&mut conditions, verdicts);
     let upgrade = upgrade_report::verdict(facts, memory.upgrade.as_ref());
     set_verdict(&mut conditions, ConditionKind::UpgradeHealthy, upgrade.as_ref());
 
@@ -197,30 +192,37 @@ pub(super) fn with_failure(
     MaiInstanceStatus { conditions: conditions.into_vec(), ..decided.clone() }
 }
 
-/// Returns the decided status with other backups and another restore than were decided. The condition
-/// starts from the previous one, so that a repeated failure changes nothing.
+/// Returns the decided status with other backups and another restore than were decided. Their
+/// conditions start from the previous ones, so that a repeated failure changes nothing.
 pub(super) fn with_jobs(
     previous: &MaiInstanceStatus,
     decided: &MaiInstanceStatus,
     memory: &Memory,
-    verdict: Option<&Verdict>,
+    verdicts: &Verdicts,
     now: Timestamp,
 ) -> MaiInstanceStatus {
-    let kind = ConditionKind::BackupHealthy;
     let mut list = decided.conditions.clone();
-    if let (Some(shown), Some(former)) =
-        (list.iter_mut().find(|one| one.type_ == kind.as_ref()), previous.condition(kind))
-    {
-        shown.clone_from(former);
+    for (kind, _) in verdicts.conditions() {
+        if let (Some(shown), Some(former)) =
+            (list.iter_mut().find(|one| one.type_ == kind.as_ref()), previous.condition(kind))
+        {
+            shown.clone_from(former);
+        }
     }
     let mut conditions = Conditions::from_previous(&list, decided.observed_generation, now);
-    set_verdict(&mut conditions, kind, verdict);
+    set_verdicts(&mut conditions, verdicts);
     MaiInstanceStatus {
         conditions: conditions.into_vec(),
         backup: recorded(&memory.backup),
         restore: memory.restore.clone(),
         upgrade: memory.upgrade.clone(),
         ..decided.clone()
+    }
+}
+
+fn set_verdicts(conditions: &mut Conditions, verdicts: &Verdicts) {
+    for (kind, verdict) in verdicts.conditions() {
+        set_verdict(conditions, kind, verdict);
     }
 }
 

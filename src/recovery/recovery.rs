@@ -349,8 +349,7 @@ impl<'a> Recovery<'a> {
 /// Returns that a backup which a document names was used, and what of it came back.
 fn used(source: RestoreSource, record: &ClientRecord) -> RestoreStatus {
     let message = "brought back by mai recover, with all that was written since";
-    let begun =
-        RestoreStatus::begun(&record.backup, RestoreCause::NewInstance, source, message, Timestamp::now());
+    let begun = RestoreStatus::begun(&record.backup, RestoreCause::NewInstance, source, message, Timestamp::now());
     RestoreStatus {
         step: RestoreStep::Completed,
         backup: Some(record.backup.to_string()),

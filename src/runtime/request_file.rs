@@ -45,6 +45,17 @@ pub trait Request: Sized {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct JobContent {
     reason: String,
+    #[serde(default)]
+    work: AskedWork,
+}
+
+/// Work that an administrator may ask for.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum AskedWork {
+    #[default]
+    Backup,
+    Drill,
 }
 
 /// Content of the request for a restore.
@@ -93,11 +104,19 @@ impl Request for JobRequest {
     }
 
     fn content(&self) -> JobContent {
-        JobContent { reason: self.reason.clone() }
+        let work = match self.work {
+            JobWork::Drill(_) => AskedWork::Drill,
+            _ => AskedWork::Backup,
+        };
+        JobContent { reason: self.reason.clone(), work }
     }
 
-    fn from_content(name: String, JobContent { reason }: JobContent) -> Option<Self> {
-        Some(Self { name, reason, work: JobWork::Backup })
+    fn from_content(name: String, JobContent { reason, work }: JobContent) -> Option<Self> {
+        let work = match work {
+            AskedWork::Backup => JobWork::Backup,
+            AskedWork::Drill => JobWork::Drill(None),
+        };
+        Some(Self { name, reason, work })
     }
 }
 

@@ -161,6 +161,10 @@ class ReleaseServesClients(Case):
             "mai_instance_upgrade_healthy",
             "mai_instance_backup_healthy",
             "mai_instance_last_verified_backup_timestamp_seconds",
+            "mai_instance_restore_failed",
+            "mai_instance_restore_verified",
+            "mai_instance_last_passed_drill_timestamp_seconds",
+            "mai_instance_recovery_seconds",
         }
         whole = lambda: next(iter(self.metrics().values()), "")
         self.assertTrue(wait_for(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")

@@ -7,6 +7,7 @@ mod backups_survive_interruptions;
 mod dead_servers_come_back;
 mod documents_become_containers;
 mod drift_is_repaired;
+mod drills_run_next_to_servers;
 mod engine;
 mod engine_restarts_keep_servers;
 mod environment;

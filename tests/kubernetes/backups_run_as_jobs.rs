@@ -98,6 +98,52 @@ fn requested_backup_is_verified_on_the_claims() {
 }
 
 #[test]
+fn due_drill_runs_as_a_job_without_the_data() {
+    let _shared = cluster::shared();
+    let env = Environment::new("backup-drill");
+    env.kubectl(&["label", "namespace", &env.namespace, "pod-security.kubernetes.io/enforce=restricted"]);
+    let operator = requests::operator(&env);
+    let more = "  openRouter: {mock: true}\n  backup: {schedule: '0 0 1 1 *', drill: Monthly}\n";
+    env.apply(&env.document("abc", &format!("  image: {}\n{more}", images::own())));
+    env.wait_ready(&operator, "abc");
+    let server = env.pod("abc").unwrap();
+    request(&env, "first", "abc");
+    assert_eq!(answer(&env, &operator, "maibackup/first")["phase"], "Completed");
+    operator.stop();
+    // What a month without an operator leaves.
+    let patch = json!({"status": {"backup": {"drill": {"lastDue": "2020-06-01T00:00:00Z"}}}}).to_string();
+    env.kubectl(&["patch", "mai/abc", "--subresource=status", "--type=merge", "--patch", &patch]);
+    let operator = requests::operator(&env);
+    let volumes = env.wait_until(
+        &operator,
+        || format!("the pod of the drill; {:?}", env.condition("abc", "RestoreVerified")),
+        || {
+            let names =
+                env.kubectl(&["get", "pods", "-l", "mai.dev/job", "-o", "jsonpath={.items[*].spec.volumes[*].name}"]);
+            (!names.is_empty()).then_some(names)
+        },
+    );
+    assert_eq!(volumes, "order staging tmp backups");
+    env.wait_until(
+        &operator,
+        || format!("the end of the drill; {:?}", env.condition("abc", "RestoreVerified")),
+        || env.condition("abc", "RestoreVerified").filter(|(_, reason, _)| reason == "DrillPassed"),
+    );
+    let drill = env.get("mai/abc").unwrap()["status"]["backup"]["drill"].clone();
+    assert_eq!((drill["passed"]["people"].as_i64(), drill["last"]["result"].as_str()), (Some(0), Some("Passed")));
+    assert!(drill["passed"]["serverVersion"].is_string(), "{drill}");
+    env.wait_until(&operator, || "the job to be gone".into(), || job_objects(&env).is_empty().then_some(()));
+    assert_eq!(env.pod("abc").unwrap(), server);
+    let reported = Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["kube", "drill-report", "abc", "--output", "html", "--namespace", &env.namespace])
+        .env("KUBECONFIG", cluster().kubeconfig())
+        .output()
+        .unwrap();
+    let page = String::from_utf8_lossy(&reported.stdout);
+    assert!(reported.status.success() && page.contains("Passed"), "{page}");
+}
+
+#[test]
 fn job_survives_an_operator_and_its_loss_is_told() {
     let _shared = cluster::shared();
     let env = Environment::new("backup-lost");

@@ -177,10 +177,6 @@ const BROKEN: &[(&str, &str)] = &[
         "access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it",
     ),
     (
-        "{backup: {drill: Weekly}}",
-        "backup.drill has no effect yet: no instance is started from a backup; remove it; each backup is read back, unpacked and checked",
-    ),
-    (
         "{backup: {destinations: [{name: nas, local: {path: /nas}}]}}",
         "backup.destinations[].local has no effect on Kubernetes: a backup job may run on any node, and this is a directory of one; remove it; the backups volume and s3 work in a cluster",
     ),

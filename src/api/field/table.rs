@@ -275,7 +275,10 @@ pub const FIELDS: &[Field] = &[
         "Secret with an identity of one of them, which backup jobs get to check what they stored; without it archives are checked up to the encryption, which `BackupIntact` says.",
     ),
     all("spec.backup.encryption.identitySecretRef.key", KEY_OF_SECRET),
-    pending("spec.backup.drill", NO_DRILL),
+    all(
+        "spec.backup.drill",
+        "When a random verified backup is brought back into a throw-away instance, checked, and removed again; `Never` leaves that to `mai drill`.",
+    ),
     all(
         "spec.restoreFrom.destination",
         "Destination of the backup from which a new instance gets its data before its first start: a name of `backup.destinations`, or `backups`, the backups volume. Read once; it may be removed afterwards, and cannot be added or changed.",
@@ -382,6 +385,32 @@ pub const FIELDS: &[Field] = &[
     all("status.backup.destinations[].result", "`Verified`, `Stored` (checked in part) or `Failed`."),
     all("status.backup.destinations[].message", "Problem of the destination."),
     all("status.backup.destinations[].kept", "Number of backups there."),
+    all("status.backup.drill.lastDue", "Due time or request of a drill that was handled last."),
+    all("status.backup.drill.last.id", "Id of the newest drill, also while it runs and if it failed."),
+    all("status.backup.drill.last.startedAt", "Time at which it was started."),
+    all("status.backup.drill.last.endedAt", "Time at which it ended."),
+    all("status.backup.drill.last.result", "`Running`, `Passed` or `Failed`."),
+    all("status.backup.drill.last.message", "Reason of the drill while it runs, then its problem."),
+    all("status.backup.drill.passed.id", "Id of the newest drill that was passed."),
+    all("status.backup.drill.passed.at", "Time at which it ended."),
+    all("status.backup.drill.passed.backup", "Id of the backup that was brought back."),
+    all("status.backup.drill.passed.destination", "Destination that it was read from."),
+    all("status.backup.drill.passed.takenAt", "Moment of the data in it."),
+    all("status.backup.drill.passed.encrypted", "Whether the archive is encrypted, and was opened with the identity."),
+    all("status.backup.drill.passed.bytes", "Bytes of the archive."),
+    all("status.backup.drill.passed.dataBytes", "Bytes of its files, which were compared one by one."),
+    all("status.backup.drill.passed.files", "Number of its files."),
+    all("status.backup.drill.passed.databases", "Number of its databases, each of which was checked."),
+    all("status.backup.drill.passed.rows", "Number of rows in their tables, which were counted again."),
+    all("status.backup.drill.passed.people", "Number of accounts, where it is known."),
+    all("status.backup.drill.passed.chats", "Number of chats, where it is known."),
+    all(
+        "status.backup.drill.passed.serverVersion",
+        "Version of the throw-away server that answered; absent where the server is not mai, so that none was started.",
+    ),
+    all("status.backup.drill.passed.recoverySeconds", "Seconds until the backup was back and the server was ready."),
+    all("status.backup.drill.next", "Next due time of a drill, or next attempt after a failure."),
+    all("status.backup.drill.failures", "Drills in a row that failed."),
     all("status.restore.id", "Id of the newest restore."),
     all(
         "status.restore.cause",
@@ -444,10 +473,6 @@ const NO_INGRESS: Refusal = Refusal {
 const NO_KEYS: Refusal = Refusal {
     cause: "keys are neither created nor rotated",
     remedy: "remove it, and name the client's key in openRouter.apiKeySecretRef",
-};
-const NO_DRILL: Refusal = Refusal {
-    cause: "no instance is started from a backup",
-    remedy: "remove it; each backup is read back, unpacked and checked",
 };
 const JOB_ON_ANY_NODE: Refusal = Refusal {
     cause: "a backup job may run on any node, and this is a directory of one",

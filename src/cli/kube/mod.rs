@@ -3,6 +3,7 @@
 
 mod backup;
 mod complete;
+mod drill_report;
 mod exec;
 mod logs;
 mod operator_log;
@@ -84,6 +85,8 @@ enum Verb {
     Restart(restart::Args),
     /// Make a backup of an instance now, and wait until it is verified
     Backup(backup::Args),
+    /// Print a page about the newest drill of an instance that its client may be sent
+    DrillReport(drill_report::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
     /// List the claims that were made for instances which are gone, and remove them on confirmation
@@ -122,6 +125,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
+        Verb::DrillReport(args) => run_verb(&connection, async |cluster| drill_report::run(&cluster, &args).await),
         Verb::Restore(args) => run_verb(&connection, async |cluster| restore::run(&cluster, &args).await),
         Verb::Prune(args) => run_verb(&connection, async |cluster| prune::run(&cluster, &args).await),
         Verb::Report(args) => run_verb(&connection, async |cluster| report::run(&cluster, &args).await),

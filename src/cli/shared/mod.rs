@@ -1,9 +1,11 @@
 //! Code that several verbs use. Nothing here knows a verb.
 
+pub(super) mod asked_job;
 pub(super) mod backup_output;
 pub(super) mod backup_stores;
 pub(super) mod block_on;
 pub(super) mod confirmation;
+pub(super) mod drill_report;
 pub(super) mod identity_files;
 pub(super) mod logging;
 pub(super) mod named_instance;

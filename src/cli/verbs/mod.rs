@@ -8,6 +8,8 @@ mod completions;
 mod compose;
 mod crd;
 mod down;
+mod drill;
+mod drill_report;
 mod exec;
 mod fields;
 mod fix_permissions;
@@ -64,6 +66,11 @@ pub(super) enum Verb {
     Backup(backup::Args),
     /// List the backups of an instance in each destination, or verify one
     Backups(backups::Args),
+    /// Bring a random verified backup of an instance back into a throw-away instance now and wait
+    /// until it is checked; exit code 1 unless it works
+    Drill(drill::Args),
+    /// Print a page about the newest drill of an instance that its client may be sent
+    DrillReport(drill_report::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
     /// Bring all clients of a server that is gone back, on an empty machine
@@ -113,6 +120,8 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::FixPermissions(args) => fix_permissions::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Backups(args) => backups::run(&args),
+        Verb::Drill(args) => drill::run(&args),
+        Verb::DrillReport(args) => drill_report::run(&args),
         Verb::Restore(args) => restore::run(&args),
         Verb::Recover(args) => recover::run(&args),
         Verb::RecoveryKit(args) => recovery_kit::run(&args),

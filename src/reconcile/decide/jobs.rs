@@ -1,15 +1,15 @@
 //! Jobs: whose the present one is, and which is started next. They come after everything else: only
 //! while nothing is to be done for the server, or that has failed. An instance has one at a time; a
-//! restore and the backup of an upgrade go before other backups, and they before the removal of data
-//! that is kept no longer.
+//! restore and the backup of an upgrade go before other backups, they before drills, and those before
+//! the removal of data that is kept no longer.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Outcome, backup, has_annotation, restore, restore_jobs, trial, upgrade_job};
-use crate::api::PAUSED;
-use crate::core::{Action, JobState, Memory, Observed};
+use super::{Outcome, backup, drill, has_annotation, restore, restore_jobs, trial, upgrade_job};
+use crate::api::{BackupStatus, PAUSED};
+use crate::core::{Action, JobRequest, JobState, JobWork, Memory, Observed};
 use crate::reconcile::Facts;
 use crate::reconcile::restore_record::in_progress;
 use crate::reconcile::schedule::whole_second;
@@ -40,6 +40,7 @@ pub(super) enum Step {
 /// Whose a job is.
 enum Owner {
     Backup,
+    Drill,
     Restore,
     Upgrade,
     /// Its end is recorded.
@@ -81,11 +82,13 @@ pub(in crate::reconcile) fn job_runs(observed: Option<&Observed>, memory: &Memor
         Some(Some(job)) => matches!(job.state, JobState::Running { .. }),
         Some(None) => {
             backup::is_awaited(&memory.backup, now)
+                || drill::is_awaited(&memory.backup, now)
                 || restore.is_some_and(|restore| restore_jobs::is_awaited(restore, now))
                 || upgrade.is_some_and(|upgrade| upgrade_job::is_awaited(upgrade, now))
         }
         None => {
             memory.backup.running().is_some()
+                || drill::running(&memory.backup).is_some()
                 || restore.is_some_and(|restore| restore.job.is_some())
                 || upgrade.is_some_and(|upgrade| upgrade.job.is_some())
         }
@@ -102,10 +105,12 @@ fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
             (Owner::Restore, Some(restore), _) => restore_jobs::follow(restore, observed, job, now),
             (Owner::Upgrade, _, Some(upgrade)) => upgrade_job::follow(upgrade, job, now),
             (Owner::Backup, ..) => backup::follow(&mut memory.backup, job, now),
+            (Owner::Drill, ..) => drill::follow(&mut memory.backup, job, now),
             _ => Step::Act(Action::RemoveJob(job.name.clone())),
         };
     }
-    if let Some(step) = backup::await_started(&mut memory.backup, now) {
+    let backup = &mut memory.backup;
+    if let Some(step) = backup::await_started(backup, now).or_else(|| drill::await_started(backup, now)) {
         return step;
     }
     if let Some(step) = memory.upgrade.as_mut().and_then(|upgrade| upgrade_job::await_started(upgrade, now)) {
@@ -118,7 +123,7 @@ fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
         // Retention of another backup might remove the one that is needed if the new image fails.
         return Step::Wait(None);
     }
-    let interval = match backup::next(facts, observed, &mut memory.backup) {
+    let interval = match next(facts, observed, &mut memory.backup, now) {
         Step::Wait(interval) => interval,
         other => return other,
     };
@@ -131,16 +136,39 @@ fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
     }
 }
 
+/// Starts the backup or the drill that was asked for or is due, a backup first.
+fn next(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus, now: Timestamp) -> Step {
+    if let Some(request) = observed.jobs.request.as_ref().filter(|request| is_drill(request)) {
+        return drill::answer(facts, backup, request, now);
+    }
+    let interval = match backup::next(facts, observed, backup) {
+        Step::Wait(interval) => interval,
+        other => return other,
+    };
+    match drill::follow_schedule(facts, backup, now) {
+        Step::Wait(other) => Step::Wait([interval, other].into_iter().flatten().min()),
+        other => other,
+    }
+}
+
+fn is_drill(request: &JobRequest) -> bool {
+    matches!(request.work, JobWork::Drill(_))
+}
+
 /// Returns whose a job is. A start is recorded before the job is started, so one that is not known is
 /// one whose end was recorded; or the record was lost, and then it is taken for a backup.
 fn owner(memory: &Memory, observed: &Observed, name: &str) -> Owner {
     let is = |known: Option<&str>| known == Some(name);
-    let requested = observed.jobs.request.as_ref().map(|request| request.name.as_str());
-    if is(memory.restore.as_ref().and_then(|restore| restore.job.as_deref())) {
+    let requested = observed.jobs.request.as_ref().filter(|request| request.name == name);
+    if drill::is_drill(&memory.backup, name) || requested.is_some_and(is_drill) {
+        Owner::Drill
+    } else if is(memory.restore.as_ref().and_then(|restore| restore.job.as_deref())) {
         Owner::Restore
     } else if is(memory.upgrade.as_ref().and_then(|upgrade| upgrade.job.as_deref())) {
         Owner::Upgrade
-    } else if memory.restore.is_none() || is(memory.backup.last.as_ref().map(|last| last.id.as_str())) || is(requested)
+    } else if memory.restore.is_none()
+        || is(memory.backup.last.as_ref().map(|last| last.id.as_str()))
+        || requested.is_some()
     {
         Owner::Backup
     } else {

@@ -7,6 +7,7 @@
 
 mod backup;
 mod deletion;
+mod drill;
 mod exits;
 mod jobs;
 mod last_backup;
@@ -28,8 +29,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff::blocked_interval;
+use super::backup_report::Verdicts;
 use super::status::{self, Phase};
-use super::{Decision, Facts, backup_report};
+use super::{Decision, Facts};
 use crate::api::{MaiInstance, PAUSED, Reason};
 use crate::core::{Action, Blocked, Effect, Memory, Observed, Presence, Workload};
 use running::Running;
@@ -54,8 +56,8 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     trial::follow_return(facts, &mut memory);
     let Outcome { action, phase, requeue_after } = outcome;
     let phase = restore::with_progress(phase, &memory);
-    let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
-    let status = status::render(facts, &phase, &memory, verdict.as_ref());
+    let verdicts = Verdicts::new(facts, &memory.backup, is_queued);
+    let status = status::render(facts, &phase, &memory, &verdicts);
     Decision { action, status, memory, requeue_after }
 }
 
@@ -65,8 +67,8 @@ pub(super) fn jobs_alone(facts: &Facts<'_>) -> Decision {
     let mut memory = facts.memory.clone();
     let mut outcome = Outcome::wait(Phase::Paused, None);
     let is_queued = jobs::add(facts, &mut outcome, &mut memory);
-    let verdict = backup_report::verdict(facts, &memory.backup, is_queued);
-    let status = status::with_jobs(facts.previous, facts.previous, &memory, verdict.as_ref(), facts.now);
+    let verdicts = Verdicts::new(facts, &memory.backup, is_queued);
+    let status = status::with_jobs(facts.previous, facts.previous, &memory, &verdicts, facts.now);
     Decision { action: outcome.action, status, memory, requeue_after: outcome.requeue_after }
 }
 

@@ -67,7 +67,7 @@ pub fn secret_files(instance: &MaiInstance, work: &JobWork) -> Result<SecretFile
     match work {
         JobWork::Backup => Ok(backup::secret_files(instance)),
         JobWork::Restore { source, .. } => restore::secret_files(instance, source),
-        JobWork::Drill(_) => restore::secret_files(instance, &crate::api::RestoreSource::default()),
+        JobWork::Drill(choice) => restore::secret_files(instance, &restore::drill_source(instance, choice.as_ref())?),
         JobWork::SafetyBackup | JobWork::Swap { .. } => Ok(SecretFiles::default()),
     }
 }
@@ -95,7 +95,7 @@ pub fn derive(given: &Given<'_>, request: &JobRequest) -> Result<Job, Blocked> {
         JobWork::SafetyBackup => backup::safety_order(given, request, id),
         JobWork::Restore { restore, source } => restore::order(given, restore.clone(), source)?,
         JobWork::Swap { restore, step } => Order::Swap(SwapOrder { id, restore: restore.clone(), step: *step }),
-        JobWork::Drill(random) => restore::drill_order(given, id, *random)?,
+        JobWork::Drill(choice) => restore::drill_order(given, id, choice.as_ref())?,
     };
     let directories: BTreeSet<PathBuf> = order
         .destinations()
@@ -118,7 +118,8 @@ pub fn derive(given: &Given<'_>, request: &JobRequest) -> Result<Job, Blocked> {
 /// Returns the reason for which a job of this work cannot be started.
 pub(super) fn blocked_reason(work: &JobWork) -> Reason {
     match work {
-        JobWork::Backup | JobWork::SafetyBackup | JobWork::Drill(_) => Reason::BackupBlocked,
+        JobWork::Backup | JobWork::SafetyBackup => Reason::BackupBlocked,
+        JobWork::Drill(_) => Reason::DrillBlocked,
         JobWork::Restore { .. } | JobWork::Swap { .. } => Reason::RestoreFailed,
     }
 }

@@ -4,7 +4,8 @@ use mai_contract::job::{BACKUPS_VOLUME, BackupId, BackupSource, Choice, Destinat
 
 use super::{Given, IDENTITY, SecretFile, SecretFiles, destinations, identity_file, subject};
 use crate::api::{MaiInstance, Reason, RestoreSource, ServerKind};
-use crate::core::Blocked;
+use crate::core::{Blocked, DrillChoice};
+use crate::reconcile::drills::{NEEDS_IDENTITY, needs_identity};
 
 /// Returns the secret files of a restore: those of the place that has the backup, and the identity
 /// that opens it.
@@ -27,15 +28,27 @@ pub(super) fn order(given: &Given<'_>, restore: BackupId, source: &RestoreSource
     Ok(Order::Restore(RestoreOrder { id: restore, instance: subject(given.id), source }))
 }
 
-/// Returns the order of a drill with a backup that is chosen by this number.
-pub(super) fn drill_order(given: &Given<'_>, drill: BackupId, random: u32) -> Result<Order, Blocked> {
-    let source = RestoreSource::default();
+/// Returns the source of a drill, or why it can have none.
+pub(super) fn drill_source(instance: &MaiInstance, choice: Option<&DrillChoice>) -> Result<RestoreSource, Blocked> {
+    if needs_identity(instance) {
+        return Err(Blocked::new(Reason::DrillNeedsIdentity, NEEDS_IDENTITY));
+    }
+    let Some(DrillChoice { destination, .. }) = choice else {
+        let message = "there is no verified backup of it that could be brought back; make one with `mai backup`";
+        return Err(Blocked::new(Reason::DrillBlocked, message));
+    };
+    Ok(RestoreSource { destination: destination.clone(), ..RestoreSource::default() })
+}
+
+/// Returns the order of a drill.
+pub(super) fn drill_order(given: &Given<'_>, drill: BackupId, choice: Option<&DrillChoice>) -> Result<Order, Blocked> {
+    let source = drill_source(given.instance, choice)?;
     let (destination, _) = destination(given.instance, &source)?;
     let source = BackupSource {
         destination,
         namespace: given.id.namespace.clone(),
         name: given.id.name.clone(),
-        choice: Choice::Random(random),
+        choice: Choice::Random(choice.map_or(0, |choice| choice.number)),
         identity: identity(given.instance, &source).map(|file| file.name),
     };
     let starts_server = given.instance.spec.server.kind == ServerKind::Mai;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{API_VERSION, DOCUMENT_FILE, RestoreSource};
+use crate::core::DrillChoice;
 
 /// Annotation of kubectl that repeats the whole document.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -245,7 +246,8 @@ fn swap_needs_no_secret_and_a_drill_those_of_its_source() {
     let id = job.name.parse().unwrap();
     assert_eq!((job.order, job.secrets.len()), (Order::Swap(SwapOrder { id, restore, step: SwapStep::Back }), 0));
 
-    let job = derived_for(JobWork::Drill(7), elsewhere(), &["identity"], &Platform::DOCKER, None).unwrap();
+    let choice = DrillChoice { destination: "backups".to_owned(), number: 7 };
+    let job = derived_for(JobWork::Drill(Some(choice)), elsewhere(), &["identity"], &Platform::DOCKER, None).unwrap();
     let Order::Drill(order) = job.order else { unreachable!() };
     assert!(order.starts_server && order.source.choice == Choice::Random(7));
     assert_eq!(job.secrets.keys().collect::<Vec<_>>(), ["age-identity"]);

@@ -1,6 +1,7 @@
 //! Verbs of the command line other than `compose` and `serve`.
 
 mod backups_on_demand;
+mod drills_prove_backups;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;

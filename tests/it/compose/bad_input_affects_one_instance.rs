@@ -212,14 +212,21 @@ fn field_without_effect_keeps_the_last_good_document() {
     let compose = workspace.compose(&[]);
     wait_ready(port);
     let pid = workspace.pid("alpha");
-    workspace.write("a.yaml", &document("alpha", port, "  image: mai-production:2\n  backup: {drill: Weekly}\n"));
+    workspace.write(
+        "a.yaml",
+        &document("alpha", port, "  image: mai-production:2\n  resources: {requests: {cpu: \"1\"}}\n"),
+    );
     let message = workspace.wait_for_reason("alpha", "DocumentValid", "InvalidDocument");
     assert!(message.contains("a.yaml:9:3: spec.image: image has no effect on the process runtime"), "{message}");
-    assert!(message.contains("a.yaml:10:12: spec.backup.drill: backup.drill has no effect yet"), "{message}");
+    assert!(
+        message
+            .contains("a.yaml:10:15: spec.resources.requests: resources.requests has no effect on the process runtime"),
+        "{message}"
+    );
     assert_eq!((workspace.pid("alpha"), workspace.condition("alpha", "Ready").unwrap().0.as_str()), (pid, "True"));
-    compose.wait_for_line(&["alpha", "problem", "spec.backup.drill"]);
+    compose.wait_for_line(&["alpha", "problem", "spec.resources.requests"]);
     let (code, out, _) = workspace.mai("plan", &[]);
-    assert!(code == 1 && out.contains("spec.backup.drill: backup.drill has no effect yet"), "{code}: {out}");
+    assert!(code == 1 && out.contains("resources.requests has no effect on the process runtime"), "{code}: {out}");
 
     workspace.write("a.yaml", &document("alpha", port, ""));
     workspace.wait_for_reason("alpha", "DocumentValid", "Valid");

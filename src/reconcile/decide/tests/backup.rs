@@ -106,7 +106,7 @@ pub(super) fn failed() -> JobOutcome {
     JobOutcome::Failed { message: "the volume is full".into() }
 }
 
-fn start(name: &str, reason: &str) -> Action {
+pub(super) fn start(name: &str, reason: &str) -> Action {
     Action::StartJob(JobRequest { name: name.into(), reason: reason.into(), work: JobWork::Backup })
 }
 

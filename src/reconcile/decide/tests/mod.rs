@@ -18,6 +18,7 @@ use crate::reconcile::{FleetTurn, desired};
 mod backup;
 mod cluster;
 mod deletion;
+mod drill;
 mod exits;
 mod restore;
 mod restore_meanwhile;

@@ -1,0 +1,153 @@
+//! Drills: which one is started, when one is over, and when the next is due. They come after
+//! backups.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use mai_contract::job::{BACKUPS_VOLUME, BackupId, Outcome as JobOutcome};
+
+use super::jobs::{APPEARANCE, GONE, LONGEST_INTERVAL, LONGEST_RUN, OVERDUE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step};
+use super::since;
+use crate::api::{BackupStatus, LastDrill, MaiInstance};
+use crate::core::{Action, DrillChoice, JobRequest, JobState, JobWork, ObservedJob};
+use crate::reconcile::Facts;
+use crate::reconcile::drills::{needs_identity, record_end};
+use crate::reconcile::schedule::due;
+
+/// Delay before a drill that failed is made again.
+const RETRY_DELAY: SignedDuration = SignedDuration::from_hours(24);
+/// Most times that it is made again before the next is due.
+const MOST_RETRIES: i32 = 3;
+
+/// Returns whether the job of this name is the newest drill.
+pub(super) fn is_drill(backup: &BackupStatus, name: &str) -> bool {
+    newest(backup).is_some_and(|last| last.id == name)
+}
+
+/// Returns whether a drill was started that is not shown, and may yet be.
+pub(super) fn is_awaited(backup: &BackupStatus, now: Timestamp) -> bool {
+    running(backup).is_some_and(|last| time_to_appear(last, now).is_some())
+}
+
+/// Returns the drill that was started and has not ended.
+pub(super) fn running(backup: &BackupStatus) -> Option<&LastDrill> {
+    newest(backup).filter(|last| last.ended_at.is_none())
+}
+
+fn newest(backup: &BackupStatus) -> Option<&LastDrill> {
+    backup.drill.as_ref()?.last.as_ref()
+}
+
+/// Returns the time that a job which was started has left to show.
+fn time_to_appear(last: &LastDrill, now: Timestamp) -> Option<Duration> {
+    let elapsed = since(last.started_at, now).max(since(now, last.started_at));
+    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
+}
+
+/// Follows the job of a drill.
+pub(super) fn follow(backup: &mut BackupStatus, job: &ObservedJob, now: Timestamp) -> Step {
+    let failed = |cause: &str| JobOutcome::Failed { message: cause.to_owned() };
+    match &job.state {
+        JobState::Running { .. } => {
+            let drills = backup.drill.get_or_insert_default();
+            let known = drills.last.take().filter(|last| last.id == job.name);
+            let last = drills.last.insert(known.unwrap_or_else(|| LastDrill::started(&job.name, now, "")));
+            if since(last.started_at, now) > LONGEST_RUN {
+                return end(backup, &job.name, &failed(OVERDUE), now);
+            }
+            Step::Wait(Some(RUNNING_INTERVAL))
+        }
+        JobState::Ended(outcome) => end(backup, &job.name, outcome, now),
+        JobState::Lost(cause) => end(backup, &job.name, &failed(cause), now),
+    }
+}
+
+/// Waits for a job that was started and is not there, for a while.
+pub(super) fn await_started(backup: &mut BackupStatus, now: Timestamp) -> Option<Step> {
+    let last = running(backup)?.clone();
+    if let Some(left) = time_to_appear(&last, now) {
+        return Some(Step::Wait(Some(left)));
+    }
+    Some(end(backup, &last.id, &JobOutcome::Failed { message: GONE.to_owned() }, now))
+}
+
+/// Starts the drill that was asked for.
+pub(super) fn answer(facts: &Facts<'_>, backup: &mut BackupStatus, request: &JobRequest, now: Timestamp) -> Step {
+    // It has been answered, or cannot be.
+    if is_drill(backup, &request.name) || request.name.parse::<BackupId>().is_err() {
+        return Step::Act(Action::RemoveJob(request.name.clone()));
+    }
+    let last_due = backup.drill.as_ref().and_then(|drills| drills.last_due);
+    start(facts, backup, last_due.max(Some(now)), request.clone(), now)
+}
+
+/// Starts the next drill, if one is due.
+pub(super) fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp) -> Step {
+    let schedule = facts.drill_schedule().and_then(Result::ok).filter(|_| !needs_identity(facts.instance));
+    let (Some(schedule), Some(_)) = (schedule, backup.last_verified) else {
+        if let Some(drills) = &mut backup.drill {
+            drills.next = None;
+        }
+        return Step::Wait(None);
+    };
+    let drills = backup.drill.get_or_insert_default();
+    // They count from the first verified backup.
+    let since_then = *drills.last_due.get_or_insert(now);
+    let due = due(&schedule, since_then, Some(since_then), now);
+    drills.last_due = due.corrected.or(drills.last_due);
+    let failed_at = drills.last.as_ref().and_then(|last| last.ended_at);
+    let failed_at = failed_at.filter(|_| (1..=MOST_RETRIES).contains(&drills.failures));
+    let retry_at = failed_at.and_then(|ended| ended.checked_add(RETRY_DELAY).ok());
+    drills.next = [due.next, retry_at].into_iter().flatten().min();
+    let reason = match (due.now, retry_at.filter(|at| *at <= now)) {
+        (Some(due), _) => format!("scheduled for {}", due.strftime("%Y-%m-%d %H:%M UTC")),
+        (None, Some(_)) => format!("attempt {} after a failure", i64::from(drills.failures) + 1),
+        (None, None) => {
+            let interval = drills.next.map(|next| since(now, next).min(LONGEST_INTERVAL));
+            return Step::Wait(interval.map(|interval| interval.max(Duration::from_secs(1))));
+        }
+    };
+    let handled = due.now.or(drills.last_due);
+    let name = BackupId::new(now, facts.random).to_string();
+    let step = start(facts, backup, handled, JobRequest { name, reason, work: JobWork::Drill(None) }, now);
+    if let (Step::Act(_), Some(drills)) = (&step, &mut backup.drill) {
+        drills.next = due.next;
+    }
+    step
+}
+
+/// Starts a job if a place is free, and chooses its backup. `handled` is remembered with it.
+fn start(
+    facts: &Facts<'_>,
+    backup: &mut BackupStatus,
+    handled: Option<Timestamp>,
+    request: JobRequest,
+    now: Timestamp,
+) -> Step {
+    if facts.jobs_running >= facts.platform.concurrent_jobs {
+        return Step::Wait(Some(QUEUE_INTERVAL));
+    }
+    let work = JobWork::Drill(choose(facts.instance, backup, facts.random));
+    let drills = backup.drill.get_or_insert_default();
+    drills.last_due = handled;
+    drills.last = Some(LastDrill::started(&request.name, now, &request.reason));
+    Step::Act(Action::StartJob(JobRequest { work, ..request }))
+}
+
+/// Remembers the end of a drill once, and removes its job.
+fn end(backup: &mut BackupStatus, name: &str, outcome: &JobOutcome, now: Timestamp) -> Step {
+    record_end(backup.drill.get_or_insert_default(), name, outcome, now);
+    Step::Act(Action::RemoveJob(name.to_owned()))
+}
+
+/// Returns a random destination with a verified backup, of those that are still declared.
+fn choose(instance: &MaiInstance, backup: &BackupStatus, random: u32) -> Option<DrillChoice> {
+    let declared = instance.spec.backup.iter().flat_map(|backup| &backup.destinations);
+    let names: Vec<&str> = declared.map(|destination| destination.name.as_str()).chain([BACKUPS_VOLUME]).collect();
+    let with_one = backup.destinations.iter().filter(|destination| destination.last_verified.is_some());
+    let with_one: Vec<&str> =
+        with_one.map(|destination| destination.name.as_str()).filter(|name| names.contains(name)).collect();
+    let count = u32::try_from(with_one.len()).ok()?;
+    let index = usize::try_from(random.checked_rem(count)?).ok()?;
+    Some(DrillChoice { destination: (*with_one.get(index)?).to_owned(), number: random / count })
+}
