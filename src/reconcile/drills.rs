@@ -74,7 +74,12 @@ pub(super) fn recorded_outcome(backup: &BackupStatus, name: &str) -> Option<Outc
     let drills = backup.drill.as_ref()?;
     let last = drills.last.as_ref().filter(|last| last.id == name && last.ended_at.is_some())?;
     let report = drills.passed.as_ref().filter(|passed| passed.id == name).and_then(recorded_report);
-    Some(report.map_or_else(|| Outcome::Failed { message: last.message.clone() }, Outcome::Drilled))
+    Some(
+        report.map_or_else(
+            || Outcome::Failed { message: last.message.clone() },
+            |report| Outcome::Drilled(Box::new(report)),
+        ),
+    )
 }
 
 /// Returns what the status knows of a drill. The time to start the server is part of the other.

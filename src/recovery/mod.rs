@@ -3,7 +3,7 @@
 //!
 //! `server_backup` makes it: `contents` collects the documents of the directory and what the state
 //! database holds (`server_state`), and `src/backup` does the rest, as for a client. The other way,
-//! `survey` reads which backups a destination has, `found` decides which come back, and `recovery`
+//! `survey` reads which backups a destination has, `found` decides which come back, and `run`
 //! brings them, one client after the other, with a `record` of how far it came; `documents` are last,
 //! so that nothing is started before. `kit` is the page that says all this to a person. Nothing here prints or asks.
 
@@ -17,7 +17,7 @@ mod found;
 mod kit;
 mod location;
 mod record;
-mod recovery;
+mod run;
 mod scratch;
 mod server_archive;
 mod server_backup;
@@ -31,5 +31,5 @@ pub use found::{Found, Search};
 pub use kit::RecoveryKit;
 pub use location::{Address, Location};
 pub use record::require_no_recovery;
-pub use recovery::{ClientEnd, Recovery, RestoredClient, Target};
+pub use run::{ClientEnd, Recovery, RestoredClient, Target};
 pub use server_backup::{Newest, Notice, ServerBackup, ServerBackupRecord};

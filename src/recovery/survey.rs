@@ -105,7 +105,7 @@ pub(super) fn shown(at: Timestamp) -> impl std::fmt::Display {
 /// Returns entries in the order in which they are tried.
 fn in_order(mut entries: Vec<CatalogEntry>) -> Vec<CatalogEntry> {
     let key = |entry: &CatalogEntry| (entry.verification.is_some(), entry.summary.taken_at, entry.summary.id.clone());
-    entries.sort_by(|one, other| key(other).cmp(&key(one)));
+    entries.sort_by_key(|entry| std::cmp::Reverse(key(entry)));
     entries
 }
 

@@ -100,5 +100,5 @@ pub enum SourceError {
     #[error(transparent)]
     State(#[from] crate::state::StateError),
     #[error("{action} of {instance}: the API server says: {message}")]
-    Cluster { action: &'static str, instance: String, message: String, source: kube::Error },
+    Cluster { action: &'static str, instance: String, message: String, source: Box<kube::Error> },
 }

@@ -111,13 +111,13 @@ mod tests {
             restore_millis: 1500,
             server: Some(ServerReport { version: "0.1.0".to_owned(), start_millis: 600, people: 4 }),
         };
-        let text = outcome_text("abc", &Outcome::Drilled(report.clone()));
+        let text = outcome_text("abc", &Outcome::Drilled(Box::new(report.clone())));
         for part in ["20261129-020000-1f2e3d", "off-site in 2.1 s", "5.0 MiB in 3 files", "42 rows", "mai 0.1.0"] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("it has 4 accounts and 7 chats"), "{text}");
         let foreign = DrillReport { server: None, people: None, chats: None, ..report };
-        let text = outcome_text("abc", &Outcome::Drilled(foreign));
+        let text = outcome_text("abc", &Outcome::Drilled(Box::new(foreign)));
         assert!(text.contains("in 1.5 s") && text.ends_with("its program is not mai\n"), "{text}");
         let text = outcome_text("abc", &Outcome::Failed { message: "the archive is cut off".to_owned() });
         assert!(text.contains("the drill failed: the archive is cut off"), "{text}");

@@ -144,5 +144,5 @@ impl Source for ClusterSource {
 }
 
 fn failed(action: &'static str, name: &str, error: kube::Error) -> SourceError {
-    SourceError::Cluster { action, instance: name.to_owned(), message: error_message(&error), source: error }
+    SourceError::Cluster { action, instance: name.to_owned(), message: error_message(&error), source: Box::new(error) }
 }

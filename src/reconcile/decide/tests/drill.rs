@@ -81,7 +81,7 @@ impl Scene {
 }
 
 fn passed() -> JobOutcome {
-    JobOutcome::Drilled(DrillReport {
+    JobOutcome::Drilled(Box::new(DrillReport {
         id: OLD.parse().unwrap(),
         backup: "19700110-020000-0000bb".parse().unwrap(),
         destination: "nas".into(),
@@ -96,7 +96,7 @@ fn passed() -> JobOutcome {
         chats: Some(3),
         restore_millis: 1400,
         server: Some(ServerReport { version: "0.1.0".into(), start_millis: 700, people: 2 }),
-    })
+    }))
 }
 
 fn failed() -> JobOutcome {
