@@ -5,6 +5,7 @@
 mod admission;
 mod effect;
 mod refusal;
+mod row;
 mod table;
 
 pub use admission::crd;
