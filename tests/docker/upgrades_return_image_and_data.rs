@@ -133,7 +133,7 @@ fn image_that_dies_after_a_while_returns_with_its_data() {
     assert!(kept.starts_with("first\nsecond\n"), "what was written meanwhile is kept aside: {kept}");
     client.assert_one_container(&compose);
     client.env.assert_unchanged(&back);
-    let (_, shown, _) = client.env.mai("status", &[]);
+    let (_, shown, _) = client.env.workspace.mai("status", &[&client.env.name]);
     assert!(shown.contains("UpgradeRolledBack"), "{shown}");
     compose.stop();
 }

@@ -19,8 +19,9 @@ use crate::reconcile::upgrade_report::held_by_backup;
 /// Starts the backup of an upgrade, or returns what it waits for.
 pub(super) fn start(facts: &Facts<'_>, observed: &Observed, upgrade: &mut UpgradeStatus) -> Hold {
     let to = &upgrade.to;
-    if upgrade.job.is_none() && upgrade.backup_failures > 0 {
-        let delay = backup_retry_delay(upgrade.backup_failures);
+    // The first failure is made up for at once: mai may have been interrupted while it started the job.
+    if upgrade.job.is_none() && upgrade.backup_failures > 1 {
+        let delay = backup_retry_delay(upgrade.backup_failures - 1);
         let left = delay.saturating_sub(since(upgrade.step_since, facts.now));
         if !left.is_zero() {
             let message = held_by_backup(to, &upgrade.message);

@@ -1,6 +1,7 @@
 //! A running reconciler restores data that was asked for, whatever is killed meanwhile, and puts the
 //! former data back if the server does not become ready.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -54,6 +55,10 @@ impl Client {
 fn restore_goes_on_after_a_killed_reconciler() {
     let client = Client::new("");
     std::fs::write(client.marker(), "backed up").unwrap();
+    // Enough that it is still being unpacked when its job is found.
+    let mut noise = vec![0; 48 << 20];
+    std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut noise).unwrap();
+    std::fs::write(client.workspace.data("alpha").join("noise.bin"), noise).unwrap();
     let mut compose = client.workspace.compose(&[]);
     wait_ready(client.port);
     let (code, output, errors) = client.workspace.mai("backup", &["alpha"]);
@@ -64,8 +69,8 @@ fn restore_goes_on_after_a_killed_reconciler() {
     let (job, _) = client.wait_for_job(&compose);
     signal(job, Signal::STOP);
     // The server runs while the backup is unpacked; a second operation is refused with the reason.
-    wait_ready(client.port);
     assert_eq!(client.restore()["step"], "Unpacking");
+    wait_ready(client.port);
     let (code, _, errors) = client.workspace.mai("restore", &["alpha", "--from", "latest", "--yes"]);
     assert!(code == 1 && errors.contains(RESTORE), "{errors}");
     // A process that is stopped would be hung up on with the end of its parent.

@@ -179,6 +179,11 @@ fn backup_that_fails_holds_the_upgrade_up_and_is_repeated() {
         assert_eq!(scene.step().action, Action::RemoveJob(job.name), "{outcome:?}");
         scene.jobs.current = None;
         scene.step();
+        let job = job_of(&scene.step());
+        scene.has_job(&job.name, JobState::Lost("no space left".into()));
+        assert_eq!(scene.step().action, Action::RemoveJob(job.name), "the second failure waits");
+        scene.jobs.current = None;
+        scene.step();
         let held = scene.step();
         assert_eq!((held.action.clone(), held.requeue_after), (Action::Wait, Some(Duration::from_secs(300))));
         assert_eq!(condition(&held, "Ready").0, "True");
@@ -259,7 +264,7 @@ fn suspended_server_is_backed_up_before_another_image_starts() {
 
     // It serves with its former image while its backup fails.
     let failed = |known: &mut UpgradeStatus| {
-        (known.step, known.backup, known.backup_failures) = (UpgradeStep::BackingUp, None, 1);
+        (known.step, known.backup, known.backup_failures) = (UpgradeStep::BackingUp, None, 2);
         known.message = "no space left".into();
     };
     let mut failing = upgraded(Scene::new(stopped())).with_upgrade(failed);
