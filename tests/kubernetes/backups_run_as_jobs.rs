@@ -109,6 +109,11 @@ fn due_drill_runs_as_a_job_without_the_data() {
     let server = env.pod("abc").unwrap();
     request(&env, "first", "abc");
     assert_eq!(answer(&env, &operator, "maibackup/first")["phase"], "Completed");
+    env.wait_until(
+        &operator,
+        || "the job of the backup to be gone".into(),
+        || job_objects(&env).is_empty().then_some(()),
+    );
     operator.stop();
     // What a month without an operator leaves.
     let patch = json!({"status": {"backup": {"drill": {"lastDue": "2020-06-01T00:00:00Z"}}}}).to_string();

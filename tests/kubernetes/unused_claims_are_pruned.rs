@@ -37,6 +37,8 @@ fn only_claims_without_an_instance_are_removed() {
     assert_eq!(prune(&env, &["--dry-run"]), (true, Vec::new()));
     assert_eq!(prune(&env, &[]), (false, Vec::new()), "nobody confirmed it");
     assert_eq!(prune(&env, &["--yes"]), (true, vec!["mai-gone-data".to_owned()]));
+    let data = || env.get("pvc/mai-gone-data");
+    env.wait_until(&operator, || "the claim of the data to go".into(), || data().is_none().then_some(()));
     assert_eq!(prune(&env, &["--yes", "--with-backups"]), (true, vec!["mai-gone-backups".to_owned()]));
     env.wait_until(&operator, || format!("{} to go", left()), || left().is_empty().then_some(()));
     assert!(env.get("pvc/mai-abc-data").is_some() && env.get("pvc/mai-abc-backups").is_some());
