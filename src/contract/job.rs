@@ -230,6 +230,13 @@ pub struct Destination {
     pub retention: Option<Retention>,
 }
 
+impl Destination {
+    /// Returns the backups volume.
+    pub fn backups_volume(retention: Option<Retention>) -> Self {
+        Self { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention }
+    }
+}
+
 /// Kind and address of a destination.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -440,6 +447,20 @@ pub struct ServerReport {
     pub start_millis: u64,
     /// Number of accounts that it listed, without the one that was made for it.
     pub people: u64,
+}
+
+impl BackupReport {
+    /// Returns why the backups volume holds no verified copy, without which the data may not be
+    /// replaced.
+    pub fn safety_problem(&self) -> Option<String> {
+        match self.destinations.iter().find(|one| one.name == BACKUPS_VOLUME).map(|one| &one.result) {
+            Some(StoreResult::Verified) => None,
+            Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {
+                Some(problem.clone())
+            }
+            None => Some("it was stored nowhere".to_owned()),
+        }
+    }
 }
 
 /// Result of a backup in one destination.

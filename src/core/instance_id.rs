@@ -1,6 +1,7 @@
 //! The identity of an instance.
 
 use kube::ResourceExt as _;
+use mai_contract::job::Subject;
 
 use crate::api::MaiInstance;
 
@@ -20,6 +21,12 @@ impl InstanceId {
     /// Returns the name used in logs.
     pub fn log_name(&self) -> String {
         log_name(&self.namespace, &self.name)
+    }
+}
+
+impl From<&InstanceId> for Subject {
+    fn from(id: &InstanceId) -> Self {
+        Self { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use mai_contract::job::{BACKUPS_VOLUME, BackupId, BackupReport, Outcome, StoreResult, SwapStep};
+use mai_contract::job::{BackupId, Outcome, SwapStep};
 
 use super::backoff::{backup_retry_delay, step_retry_delay};
 use super::schedule::whole_second;
@@ -140,7 +140,7 @@ impl RestoreStatus {
                 let is_first = is_down && !report.replaces_data;
                 self.enter(if is_first { RestoreStep::Swapping } else { RestoreStep::Stopping }, now);
             }
-            (RestoreStep::BackingUp, Outcome::Backup(report)) => match safety_problem(report) {
+            (RestoreStep::BackingUp, Outcome::Backup(report)) => match report.safety_problem() {
                 None => {
                     self.safety_backup = Some(report.id.to_string());
                     self.enter(RestoreStep::Swapping, now);
@@ -278,17 +278,6 @@ impl RestoreStep {
     /// Returns whether data may be half replaced in this step, or about to be put back.
     pub(super) fn is_turning(self) -> bool {
         matches!(self, Self::Swapping | Self::StoppingAgain | Self::Returning)
-    }
-}
-
-/// Returns the problem of a backup that does not suffice to replace the data.
-pub(super) fn safety_problem(report: &BackupReport) -> Option<String> {
-    match report.destinations.iter().find(|one| one.name == BACKUPS_VOLUME).map(|one| &one.result) {
-        Some(StoreResult::Verified) => None,
-        Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {
-            Some(problem.clone())
-        }
-        None => Some("it was stored nowhere".to_owned()),
     }
 }
 

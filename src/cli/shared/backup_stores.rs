@@ -43,7 +43,7 @@ impl BackupStores {
         backups: Result<PathBuf, String>,
     ) -> anyhow::Result<Self> {
         let id = instance.id();
-        let subject = Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() };
+        let subject = Subject::from(id);
         let declared = destinations(&instance.document);
         let identity_file = identity_file(&instance.document);
         let needs_secrets = identity_file.is_some() || declared.iter().any(|(_, files)| !files.is_empty());

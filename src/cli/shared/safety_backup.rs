@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::Timestamp;
 use mai_backup::{Places, Progress, create};
-use mai_contract::job::{
-    BACKUPS_VOLUME, BackupId, BackupOrder, BackupReport, Destination, Store, StoreResult, Subject,
-};
+use mai_contract::job::{BackupId, BackupOrder, BackupReport, Destination};
 
 use crate::cli::shared::named_instance::NamedInstance;
 
@@ -33,22 +31,17 @@ pub(in crate::cli) async fn back_up(
     reason: String,
 ) -> anyhow::Result<BackupReport> {
     let id = BackupId::new(Timestamp::now(), rand::random());
-    let subject = instance.id();
     let mut document = instance.document.clone();
     document.status = None;
     let order = BackupOrder {
         id: id.clone(),
-        instance: Subject {
-            namespace: subject.namespace.clone(),
-            name: subject.name.clone(),
-            uid: subject.uid.clone(),
-        },
+        instance: instance.id().into(),
         reason,
         image: Some(document.spec.image.clone()),
         document: serde_json::to_value(document)?,
         secrets: Vec::new(),
         encryption: None,
-        destinations: vec![Destination { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention: None }],
+        destinations: vec![Destination::backups_volume(None)],
         time_zone: "UTC".to_owned(),
     };
     let places = Places {
@@ -58,11 +51,8 @@ pub(in crate::cli) async fn back_up(
         staging: Places::default_staging(backups, &id),
     };
     let report = create(&order, &places, &Progress::silent()).await?;
-    match report.destinations.first().map(|destination| &destination.result) {
-        Some(StoreResult::Verified) => Ok(report),
-        Some(StoreResult::Intact(problem) | StoreResult::Stored(problem) | StoreResult::Failed(problem)) => {
-            anyhow::bail!("backup {id}: {problem}")
-        }
-        None => anyhow::bail!("backup {id} was stored nowhere"),
+    match report.safety_problem() {
+        None => Ok(report),
+        Some(problem) => anyhow::bail!("backup {id}: {problem}"),
     }
 }

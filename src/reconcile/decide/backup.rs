@@ -1,12 +1,9 @@
 //! Backups: which job is started, when one is over, and what the status says of them.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use mai_contract::job::{BackupId, Outcome as JobOutcome};
 
-use super::jobs::{APPEARANCE, GONE, LONGEST_INTERVAL, LONGEST_RUN, OVERDUE, RUNNING_INTERVAL, Step};
-use super::since;
+use super::jobs::{GONE, RUNNING_INTERVAL, Step, Turn, ended, failed, time_to_appear, turn};
 use crate::api::{BackupStatus, LastBackup};
 use crate::core::{Action, JobRequest, JobState, JobWork, Observed, ObservedJob};
 use crate::reconcile::Facts;
@@ -16,37 +13,28 @@ use crate::reconcile::schedule::{due, whole_second};
 
 /// Returns whether a backup was started that is not shown, and may yet be.
 pub(super) fn is_awaited(backup: &BackupStatus, now: Timestamp) -> bool {
-    backup.running().is_some_and(|last| time_to_appear(last, now).is_some())
-}
-
-/// Returns the time that a job which was started has left to show.
-fn time_to_appear(last: &LastBackup, now: Timestamp) -> Option<Duration> {
-    let elapsed = since(last.started_at, now).max(since(now, last.started_at));
-    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
+    backup.running().is_some_and(|last| time_to_appear(last.started_at, now).is_some())
 }
 
 /// Follows the job of a backup.
 pub(super) fn follow(backup: &mut BackupStatus, job: &ObservedJob, now: Timestamp) -> Step {
-    match &job.state {
-        JobState::Running { .. } => {
-            adopt(backup, &job.name, now);
-            if backup.last.as_ref().is_some_and(|last| since(last.started_at, now) > LONGEST_RUN) {
-                return end(backup, &job.name, &JobOutcome::Failed { message: OVERDUE.to_owned() }, now);
-            }
-            Step::Wait(Some(RUNNING_INTERVAL))
-        }
-        JobState::Ended(outcome) => end(backup, &job.name, outcome, now),
-        JobState::Lost(cause) => end(backup, &job.name, &JobOutcome::Failed { message: cause.clone() }, now),
+    if matches!(job.state, JobState::Running { .. }) {
+        adopt(backup, &job.name, now);
+    }
+    let started = backup.last.as_ref().map_or(now, |last| last.started_at);
+    match ended(job, started, now) {
+        Some(outcome) => end(backup, &job.name, &outcome, now),
+        None => Step::Wait(Some(RUNNING_INTERVAL)),
     }
 }
 
 /// Waits for a job that was started and is not there, for a while.
 pub(super) fn await_started(backup: &mut BackupStatus, now: Timestamp) -> Option<Step> {
     let last = backup.running().cloned()?;
-    if let Some(left) = time_to_appear(&last, now) {
+    if let Some(left) = time_to_appear(last.started_at, now) {
         return Some(Step::Wait(Some(left)));
     }
-    Some(end(backup, &last.id, &JobOutcome::Failed { message: GONE.to_owned() }, now))
+    Some(end(backup, &last.id, &failed(GONE), now))
 }
 
 /// Starts the next backup, if one was asked for or is due.
@@ -72,14 +60,11 @@ fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp)
     backup.last_due = due.corrected.or(backup.last_due);
     let failed_at = backup.last.as_ref().and_then(|last| last.ended_at).filter(|_| backup.failures > 0);
     let retry_at = failed_at.and_then(|ended| ended.checked_add(backup_retry_delay(backup.failures)).ok());
-    backup.next = [due.next, retry_at].into_iter().flatten().min();
-    let reason = match (due.now, retry_at.filter(|at| *at <= now)) {
-        (Some(due), _) => format!("scheduled for {}", due.strftime("%Y-%m-%d %H:%M UTC")),
-        (None, Some(_)) => format!("attempt {} after a failure", i64::from(backup.failures) + 1),
-        (None, None) => {
-            let interval = backup.next.map(|next| since(now, next).min(LONGEST_INTERVAL));
-            return Step::Wait(interval.map(|interval| interval.max(Duration::from_secs(1))));
-        }
+    let (next, turn) = turn(&due, retry_at, backup.failures, now);
+    backup.next = next;
+    let reason = match turn {
+        Turn::Start(reason) => reason,
+        Turn::Wait(interval) => return Step::Wait(interval),
     };
     let handled = due.now.or(backup.last_due);
     let name = BackupId::new(now, facts.random).to_string();

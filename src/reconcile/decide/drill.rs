@@ -1,13 +1,10 @@
 //! Drills: which one is started, when one is over, and when the next is due. They come after
 //! backups.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use mai_contract::job::{BACKUPS_VOLUME, BackupId, Outcome as JobOutcome};
 
-use super::jobs::{APPEARANCE, GONE, LONGEST_INTERVAL, LONGEST_RUN, OVERDUE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step};
-use super::since;
+use super::jobs::{GONE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step, Turn, ended, failed, time_to_appear, turn};
 use crate::api::{BackupStatus, LastDrill, MaiInstance};
 use crate::core::{Action, DrillChoice, JobRequest, JobState, JobWork, ObservedJob};
 use crate::reconcile::Facts;
@@ -26,7 +23,7 @@ pub(super) fn is_drill(backup: &BackupStatus, name: &str) -> bool {
 
 /// Returns whether a drill was started that is not shown, and may yet be.
 pub(super) fn is_awaited(backup: &BackupStatus, now: Timestamp) -> bool {
-    running(backup).is_some_and(|last| time_to_appear(last, now).is_some())
+    running(backup).is_some_and(|last| time_to_appear(last.started_at, now).is_some())
 }
 
 /// Returns the drill that was started and has not ended.
@@ -38,37 +35,25 @@ fn newest(backup: &BackupStatus) -> Option<&LastDrill> {
     backup.drill.as_ref()?.last.as_ref()
 }
 
-/// Returns the time that a job which was started has left to show.
-fn time_to_appear(last: &LastDrill, now: Timestamp) -> Option<Duration> {
-    let elapsed = since(last.started_at, now).max(since(now, last.started_at));
-    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
-}
-
 /// Follows the job of a drill.
 pub(super) fn follow(backup: &mut BackupStatus, job: &ObservedJob, now: Timestamp) -> Step {
-    let failed = |cause: &str| JobOutcome::Failed { message: cause.to_owned() };
-    match &job.state {
-        JobState::Running { .. } => {
-            let drills = backup.drill.get_or_insert_default();
-            let known = drills.last.take().filter(|last| last.id == job.name);
-            let last = drills.last.insert(known.unwrap_or_else(|| LastDrill::started(&job.name, now, "")));
-            if since(last.started_at, now) > LONGEST_RUN {
-                return end(backup, &job.name, &failed(OVERDUE), now);
-            }
-            Step::Wait(Some(RUNNING_INTERVAL))
-        }
-        JobState::Ended(outcome) => end(backup, &job.name, outcome, now),
-        JobState::Lost(cause) => end(backup, &job.name, &failed(cause), now),
+    if matches!(job.state, JobState::Running { .. }) && !is_drill(backup, &job.name) {
+        backup.drill.get_or_insert_default().last = Some(LastDrill::started(&job.name, now, ""));
+    }
+    let started = newest(backup).map_or(now, |last| last.started_at);
+    match ended(job, started, now) {
+        Some(outcome) => end(backup, &job.name, &outcome, now),
+        None => Step::Wait(Some(RUNNING_INTERVAL)),
     }
 }
 
 /// Waits for a job that was started and is not there, for a while.
 pub(super) fn await_started(backup: &mut BackupStatus, now: Timestamp) -> Option<Step> {
     let last = running(backup)?.clone();
-    if let Some(left) = time_to_appear(&last, now) {
+    if let Some(left) = time_to_appear(last.started_at, now) {
         return Some(Step::Wait(Some(left)));
     }
-    Some(end(backup, &last.id, &JobOutcome::Failed { message: GONE.to_owned() }, now))
+    Some(end(backup, &last.id, &failed(GONE), now))
 }
 
 /// Starts the drill that was asked for.
@@ -98,14 +83,11 @@ pub(super) fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now:
     let failed_at = drills.last.as_ref().and_then(|last| last.ended_at);
     let failed_at = failed_at.filter(|_| (1..=MOST_RETRIES).contains(&drills.failures));
     let retry_at = failed_at.and_then(|ended| ended.checked_add(RETRY_DELAY).ok());
-    drills.next = [due.next, retry_at].into_iter().flatten().min();
-    let reason = match (due.now, retry_at.filter(|at| *at <= now)) {
-        (Some(due), _) => format!("scheduled for {}", due.strftime("%Y-%m-%d %H:%M UTC")),
-        (None, Some(_)) => format!("attempt {} after a failure", i64::from(drills.failures) + 1),
-        (None, None) => {
-            let interval = drills.next.map(|next| since(now, next).min(LONGEST_INTERVAL));
-            return Step::Wait(interval.map(|interval| interval.max(Duration::from_secs(1))));
-        }
+    let (next, turn) = turn(&due, retry_at, drills.failures, now);
+    drills.next = next;
+    let reason = match turn {
+        Turn::Start(reason) => reason,
+        Turn::Wait(interval) => return Step::Wait(interval),
     };
     let handled = due.now.or(drills.last_due);
     let name = BackupId::new(now, facts.random).to_string();

@@ -6,18 +6,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mai_contract::job::Outcome as JobOutcome;
 
-use super::{Outcome, backup, drill, has_annotation, restore, restore_jobs, trial, upgrade_job};
+use super::{Outcome, backup, drill, has_annotation, restore, restore_jobs, since, trial, upgrade_job};
 use crate::api::{BackupStatus, PAUSED};
-use crate::core::{Action, JobRequest, JobState, JobWork, Memory, Observed};
+use crate::core::{Action, JobRequest, JobState, JobWork, Memory, Observed, ObservedJob};
 use crate::reconcile::Facts;
 use crate::reconcile::restore_record::in_progress;
-use crate::reconcile::schedule::whole_second;
+use crate::reconcile::schedule::{Due, whole_second};
 
 /// Interval between checks of a job that runs; its end is announced.
 pub(super) const RUNNING_INTERVAL: Duration = Duration::from_secs(60);
 /// Time within which a job that was started has to show.
-pub(super) const APPEARANCE: Duration = Duration::from_secs(30);
+const APPEARANCE: Duration = Duration::from_secs(30);
 /// Interval between checks for a place among the jobs that run at the same time.
 pub(in crate::reconcile) const QUEUE_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest time until a due time is checked again, since a clock may be changed.
@@ -35,6 +36,48 @@ pub(super) enum Step {
     Wait(Option<Duration>),
     /// One is to be started, and as many as may run at the same time do.
     Queue,
+}
+
+/// Returns the time that a job which was started at `started` has left to show.
+pub(super) fn time_to_appear(started: Timestamp, now: Timestamp) -> Option<Duration> {
+    let elapsed = since(started, now).max(since(now, started));
+    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
+}
+
+/// Returns the outcome of a job that has ended, or is to be ended as it has run for too long; `None`
+/// while it may run.
+pub(super) fn ended(job: &ObservedJob, started: Timestamp, now: Timestamp) -> Option<JobOutcome> {
+    match &job.state {
+        JobState::Running { .. } => (since(started, now) > LONGEST_RUN).then(|| failed(OVERDUE)),
+        JobState::Ended(outcome) => Some(outcome.clone()),
+        JobState::Lost(cause) => Some(failed(cause)),
+    }
+}
+
+/// Returns the outcome of a job that failed for this cause.
+pub(super) fn failed(cause: &str) -> JobOutcome {
+    JobOutcome::Failed { message: cause.to_owned() }
+}
+
+/// Scheduled work that is to be started for this reason, or the time until it is due.
+pub(super) enum Turn {
+    Start(String),
+    Wait(Option<Duration>),
+}
+
+/// Returns when work is next, and whether that is now: at a due time, or at an attempt after
+/// `failures` in a row.
+pub(super) fn turn(due: &Due, retry_at: Option<Timestamp>, failures: i32, now: Timestamp) -> (Option<Timestamp>, Turn) {
+    let next = [due.next, retry_at].into_iter().flatten().min();
+    let turn = match (due.now, retry_at.filter(|at| *at <= now)) {
+        (Some(due), _) => Turn::Start(format!("scheduled for {}", due.strftime("%Y-%m-%d %H:%M UTC"))),
+        (None, Some(_)) => Turn::Start(format!("attempt {} after a failure", i64::from(failures) + 1)),
+        (None, None) => {
+            let interval = next.map(|next| since(now, next).min(LONGEST_INTERVAL));
+            Turn::Wait(interval.map(|interval| interval.max(Duration::from_secs(1))))
+        }
+    };
+    (next, turn)
 }
 
 /// Whose a job is.

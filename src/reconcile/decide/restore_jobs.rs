@@ -1,12 +1,10 @@
 //! Jobs of a restore: the one of its present step, and those that remove data which is kept no
 //! longer.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use mai_contract::job::BackupId;
 
-use super::jobs::{APPEARANCE, GONE, LONGEST_INTERVAL, LONGEST_RUN, OVERDUE, RUNNING_INTERVAL, Step};
+use super::jobs::{GONE, LONGEST_INTERVAL, LONGEST_RUN, OVERDUE, RUNNING_INTERVAL, Step, time_to_appear};
 use super::since;
 use crate::api::RestoreStatus;
 use crate::core::{Action, JobRequest, JobState, Observed, ObservedJob, Presence};
@@ -28,7 +26,7 @@ pub(super) fn follow(restore: &mut RestoreStatus, observed: &Observed, job: &Obs
 /// Starts the next job of a restore, if there is something for one to do.
 pub(super) fn next(facts: &Facts<'_>, restore: &mut RestoreStatus, observed: &Observed, now: Timestamp) -> Step {
     if let Some(name) = restore.job.clone() {
-        if let Some(left) = time_to_appear(restore, now) {
+        if let Some(left) = time_to_appear(restore.step_since, now) {
             return Step::Wait(Some(left));
         }
         restore.record_end(JobEnd::Lost(GONE), is_down(observed), now);
@@ -57,13 +55,7 @@ pub(super) fn next(facts: &Facts<'_>, restore: &mut RestoreStatus, observed: &Ob
 
 /// Returns whether a job of a restore runs that is not shown, and may yet be.
 pub(super) fn is_awaited(restore: &RestoreStatus, now: Timestamp) -> bool {
-    restore.job.is_some() && time_to_appear(restore, now).is_some()
-}
-
-/// Returns the time that a job which was started has left to show.
-fn time_to_appear(restore: &RestoreStatus, now: Timestamp) -> Option<Duration> {
-    let elapsed = since(restore.step_since, now).max(since(now, restore.step_since));
-    APPEARANCE.checked_sub(elapsed).filter(|left| !left.is_zero())
+    restore.job.is_some() && time_to_appear(restore.step_since, now).is_some()
 }
 
 fn is_down(observed: &Observed) -> bool {

@@ -5,14 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mai_contract::job::{BackupId, Outcome as JobOutcome};
 
-use super::jobs::{APPEARANCE, GONE, LONGEST_RUN, OVERDUE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step};
+use super::jobs::{GONE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step, ended, failed, time_to_appear};
 use super::since;
 use super::turn::Hold;
 use crate::api::{Reason, UpgradeStatus};
-use crate::core::{Action, JobRequest, JobState, JobWork, Observed, ObservedJob};
+use crate::core::{Action, JobRequest, JobWork, Observed, ObservedJob};
 use crate::reconcile::Facts;
 use crate::reconcile::backoff::backup_retry_delay;
-use crate::reconcile::restore_record::safety_problem;
 use crate::reconcile::schedule::whole_second;
 use crate::reconcile::upgrade_report::held_by_backup;
 
@@ -52,14 +51,8 @@ pub(super) fn start(facts: &Facts<'_>, observed: &Observed, upgrade: &mut Upgrad
 
 /// Follows the job of an upgrade, whatever becomes of the server.
 pub(super) fn follow(upgrade: &mut UpgradeStatus, job: &ObservedJob, now: Timestamp) -> Step {
-    let end = match &job.state {
-        _ if has_ended(upgrade) => None,
-        JobState::Running { .. } if since(upgrade.step_since, now) > LONGEST_RUN => Some(failed(OVERDUE)),
-        JobState::Running { .. } => return Step::Wait(Some(RUNNING_INTERVAL)),
-        JobState::Ended(outcome) => Some(outcome.clone()),
-        JobState::Lost(cause) => Some(failed(cause)),
-    };
-    if let Some(end) = end {
+    if !has_ended(upgrade) {
+        let Some(end) = ended(job, upgrade.step_since, now) else { return Step::Wait(Some(RUNNING_INTERVAL)) };
         upgrade.record_end(&job.name, &end, now);
     }
     Step::Act(Action::RemoveJob(job.name.clone()))
@@ -73,8 +66,8 @@ pub(super) fn await_started(upgrade: &mut UpgradeStatus, now: Timestamp) -> Opti
         upgrade.job = None;
         return Some(Step::Wait(Some(Duration::ZERO)));
     }
-    if is_awaited(upgrade, now) {
-        return Some(Step::Wait(Some(APPEARANCE.saturating_sub(since(upgrade.step_since, now)))));
+    if let Some(left) = time_to_appear(upgrade.step_since, now) {
+        return Some(Step::Wait(Some(left)));
     }
     upgrade.record_end(&name, &failed(GONE), now);
     Some(Step::Act(Action::RemoveJob(name)))
@@ -82,8 +75,7 @@ pub(super) fn await_started(upgrade: &mut UpgradeStatus, now: Timestamp) -> Opti
 
 /// Returns whether a job was started that is not shown, and may yet be.
 pub(super) fn is_awaited(upgrade: &UpgradeStatus, now: Timestamp) -> bool {
-    let elapsed = since(upgrade.step_since, now).max(since(now, upgrade.step_since));
-    upgrade.job.is_some() && !has_ended(upgrade) && elapsed < APPEARANCE
+    upgrade.job.is_some() && !has_ended(upgrade) && time_to_appear(upgrade.step_since, now).is_some()
 }
 
 /// Returns whether the end of the job is recorded.
@@ -91,15 +83,11 @@ fn has_ended(upgrade: &UpgradeStatus) -> bool {
     !upgrade.message.is_empty() || upgrade.backup == upgrade.job
 }
 
-fn failed(message: &str) -> JobOutcome {
-    JobOutcome::Failed { message: message.to_owned() }
-}
-
 impl UpgradeStatus {
     /// Records the end of the backup that is made before the upgrade.
     pub(in crate::reconcile) fn record_end(&mut self, name: &str, outcome: &JobOutcome, now: Timestamp) {
         let problem = match outcome {
-            JobOutcome::Backup(report) => safety_problem(report),
+            JobOutcome::Backup(report) => report.safety_problem(),
             JobOutcome::Failed { message } => Some(message.clone()),
             _ => Some("its job did other work than it was asked for".to_owned()),
         };

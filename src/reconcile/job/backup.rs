@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mai_contract::job::{BACKUPS_VOLUME, BackupId, BackupOrder, Destination, Encryption, Order, Store};
+use mai_contract::job::{BackupId, BackupOrder, Destination, Encryption, Order};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Given, IDENTITY, SESSION_KEY, SecretFile, SecretFiles, destinations, identity_file, subject};
+use super::{Given, IDENTITY, SESSION_KEY, SecretFile, SecretFiles, destinations, identity_file};
 use crate::api::{API_VERSION, DOCUMENT_FILE, DOCUMENT_PROBLEM, MaiInstance, PlatformKind, Reason};
 use crate::core::{Blocked, JobRequest};
 
@@ -58,8 +58,10 @@ pub(super) fn order(
 
 /// Returns the order of a backup before something that may destroy data.
 pub(super) fn safety_order(given: &Given<'_>, request: &JobRequest, backup: BackupId) -> Order {
-    let volume = Destination { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention: None };
-    Order::Backup(BackupOrder { destinations: vec![volume], ..plain(given, request, backup) })
+    Order::Backup(BackupOrder {
+        destinations: vec![Destination::backups_volume(None)],
+        ..plain(given, request, backup)
+    })
 }
 
 /// Returns the order of a backup that is stored nowhere, not encrypted and without secrets.
@@ -67,7 +69,7 @@ fn plain(given: &Given<'_>, request: &JobRequest, backup: BackupId) -> BackupOrd
     let spec = &given.instance.spec;
     BackupOrder {
         id: backup,
-        instance: subject(given.id),
+        instance: given.id.into(),
         reason: request.reason.clone(),
         image: (given.platform.kind != PlatformKind::Process).then(|| spec.image.clone()),
         document: document(given.instance),

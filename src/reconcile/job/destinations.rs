@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mai_contract::job::{BACKUPS_VOLUME, Destination, Retention, S3, Store};
+use mai_contract::job::{Destination, Retention, S3, Store};
 
 use super::SecretFile;
 use crate::api::{self, MaiInstance, Pruning, S3Destination, SecretRef};
@@ -13,7 +13,7 @@ pub fn destinations(instance: &MaiInstance) -> Vec<(Destination, Vec<SecretFile>
     let backup = instance.spec.backup.as_ref();
     // Nobody declared how many are kept of an instance without scheduled backups.
     let retention = backup.map(|backup| retention(&backup.retention));
-    let volume = Destination { name: BACKUPS_VOLUME.to_owned(), store: Store::Volume, retention };
+    let volume = Destination::backups_volume(retention);
     let mut all = vec![(volume, Vec::new())];
     for declared in backup.iter().flat_map(|backup| &backup.destinations) {
         let (store, files) = match (&declared.s3, &declared.local) {

@@ -13,7 +13,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use mai_contract::job::{BackupId, Order, Store, Subject, SwapOrder};
+use mai_contract::job::{BackupId, Order, Store, SwapOrder};
 use secrecy::SecretString;
 
 use crate::api::{MaiInstance, PlatformKind, Reason, SecretRef, ServerKind, Volume};
@@ -122,10 +122,6 @@ pub(super) fn blocked_reason(work: &JobWork) -> Reason {
         JobWork::Drill(_) => Reason::DrillBlocked,
         JobWork::Restore { .. } | JobWork::Swap { .. } => Reason::RestoreFailed,
     }
-}
-
-fn subject(id: &InstanceId) -> Subject {
-    Subject { namespace: id.namespace.clone(), name: id.name.clone(), uid: id.uid.clone() }
 }
 
 /// Returns the volumes of an instance.

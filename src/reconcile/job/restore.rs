@@ -2,7 +2,7 @@
 
 use mai_contract::job::{BACKUPS_VOLUME, BackupId, BackupSource, Choice, Destination, DrillOrder, Order, RestoreOrder};
 
-use super::{Given, IDENTITY, SecretFile, SecretFiles, destinations, identity_file, subject};
+use super::{Given, IDENTITY, SecretFile, SecretFiles, destinations, identity_file};
 use crate::api::{MaiInstance, Reason, RestoreSource, ServerKind};
 use crate::core::{Blocked, DrillChoice};
 use crate::reconcile::drills::{NEEDS_IDENTITY, needs_identity};
@@ -25,7 +25,7 @@ pub(super) fn order(given: &Given<'_>, restore: BackupId, source: &RestoreSource
         choice: choice(source)?,
         identity: identity(given.instance, source).map(|file| file.name),
     };
-    Ok(Order::Restore(RestoreOrder { id: restore, instance: subject(given.id), source }))
+    Ok(Order::Restore(RestoreOrder { id: restore, instance: given.id.into(), source }))
 }
 
 /// Returns the source of a drill, or why it can have none.
@@ -52,7 +52,7 @@ pub(super) fn drill_order(given: &Given<'_>, drill: BackupId, choice: Option<&Dr
         identity: identity(given.instance, &source).map(|file| file.name),
     };
     let starts_server = given.instance.spec.server.kind == ServerKind::Mai;
-    Ok(Order::Drill(DrillOrder { id: drill, instance: subject(given.id), source, starts_server }))
+    Ok(Order::Drill(DrillOrder { id: drill, instance: given.id.into(), source, starts_server }))
 }
 
 /// Returns the place that has the backup, with the secret files that an order for it names.
