@@ -1,4 +1,4 @@
-//! Record of what webhooks were told of instances. It survives a restart, so that nothing is told twice or lost.
+//! Record of the notices that webhooks took. It survives a restart, so that none is sent twice or lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -26,7 +26,7 @@ pub struct NotifiedWebhook {
     pub reminded_at: Option<Timestamp>,
 }
 
-/// An instance that something was told of: `namespace/name/uid`, none of which holds a slash.
+/// An instance about which a notice was sent: `namespace/name/uid`, none of which holds a slash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NotifiedInstance(pub InstanceId);

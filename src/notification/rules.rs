@@ -1,4 +1,4 @@
-//! Which conditions are told of, and what they say.
+//! The conditions about which notices are sent, and their words.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use strum::IntoEnumIterator;
@@ -14,7 +14,7 @@ pub(super) enum State {
     UnderWay,
 }
 
-/// Returns the conditions that are told of, whoever sets them.
+/// Returns the conditions about which notices are sent, whoever sets them.
 pub(super) fn kinds() -> impl Iterator<Item = ConditionKind> {
     ConditionKind::iter().filter(|kind| match kind {
         // Work that ends by itself.

@@ -85,7 +85,7 @@ pub enum Format {
     Json,
 }
 
-/// A service that is told of conditions. Two of one URL are the same.
+/// A service that receives notices about conditions. Two with one URL are equal.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     pub(super) id: String,

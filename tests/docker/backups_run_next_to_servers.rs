@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::engine;
 use super::environment::Environment;
 
-use crate::fixtures::compose::{Compose, http, wait_until};
+use crate::fixtures::compose::{Compose, sign_up, wait_until};
 use crate::fixtures::forwarder::Forwarder;
 use crate::fixtures::s3::{COPIES, Place, S3Server};
 
@@ -59,8 +59,7 @@ fn backup_is_verified_in_each_destination_beside_its_server() {
     let compose = env.compose();
     env.wait_for("Ready");
     let run = env.run().unwrap();
-    let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
-    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
+    sign_up(env.port);
 
     let address = s3_address();
     let place = Place::bucket(&format!("http://{address}"), COPIES, "full", "docker-runtime");

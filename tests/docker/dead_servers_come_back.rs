@@ -8,9 +8,7 @@ use secrecy::ExposeSecret;
 use super::engine;
 use super::environment::Environment;
 
-use crate::fixtures::compose::{Compose, Workspace, http, wait_until};
-
-const PERSON: &str = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
+use crate::fixtures::compose::{Compose, PERSON, Workspace, http, sign_up, wait_until};
 
 fn start(env: &Environment, more: &[&str]) -> Compose {
     let host = engine::host();
@@ -49,7 +47,7 @@ fn dead_server_comes_back_in_new_volumes() {
     env.workspace.write("instance.yaml", &document);
     let to = ["--recovery-to", place, "--recovery-interval", "1s", "--recovery-recipient", &public];
     let compose = start(&env, &to);
-    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", PERSON).unwrap().0, 200);
+    sign_up(env.port);
     let (code, out, err) = env.mai("backup", &[]);
     assert_eq!(code, 0, "{out}{err}{}", compose.output());
     compose.wait_for_line(&["server backup", "made"]);

@@ -4,7 +4,7 @@
 use super::engine;
 use super::environment::Environment;
 
-use crate::fixtures::compose::{http, wait_until};
+use crate::fixtures::compose::{sign_up, wait_until};
 
 /// Returns the names of the volumes of the engine.
 fn volumes() -> Vec<String> {
@@ -28,8 +28,7 @@ fn drill_starts_a_server_without_data_and_network() {
     let compose = env.compose();
     env.wait_for("Ready");
     let run = env.run().unwrap();
-    let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
-    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
+    sign_up(env.port);
     let (code, out, err) = env.mai("backup", &[]);
     assert_eq!(code, 0, "{out}{err}{}", compose.output());
     let before = volumes();

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use super::engine;
 use super::environment::{Environment, json};
 
-use crate::fixtures::compose::{http, wait_until};
+use crate::fixtures::compose::{http, sign_up, wait_until};
 
 #[test]
 fn mai_server_reads_its_secrets_file_and_admits_the_admin() {
@@ -44,8 +44,7 @@ fn reset_in_a_volume_makes_a_backup_and_keeps_the_container() {
     env.workspace.write("instance.yaml", &document);
     let compose = env.compose();
     env.wait_for("Ready");
-    let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
-    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
+    sign_up(env.port);
     let before = env.run().unwrap();
     let (code, out, err) = env.mai("reset", &["--everything", "--yes"]);
     assert_eq!(code, 0, "{out}{err}");

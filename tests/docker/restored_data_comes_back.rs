@@ -10,10 +10,8 @@ use mai_operator::contract::job::{BACKUPS_VOLUME, BackupId, BackupOrder, Destina
 use super::engine;
 use super::environment::Environment;
 
-use crate::fixtures::compose::{Compose, http, read_file, wait_ready, wait_until};
+use crate::fixtures::compose::{Compose, PERSON, http, read_file, sign_up, wait_ready, wait_until};
 use crate::fixtures::page_commands::commands;
-
-const SIGN_IN: &str = r#"{"email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
 
 /// Starts a client with an account and a file, and makes a backup of it.
 pub fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
@@ -24,8 +22,7 @@ pub fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
     env.workspace.write("instance.yaml", &document);
     let compose = env.compose();
     env.wait_for("Ready");
-    let body = r#"{"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
-    assert_eq!(http("POST", env.port, "/api/v1/auths/signup", "", body).unwrap().0, 200);
+    sign_up(env.port);
     std::fs::write(env.volume("data").join("letter"), "first").unwrap();
     let id = BackupId::new("2026-01-02T02:00:00Z".parse().unwrap(), 1);
     let order = BackupOrder {
@@ -48,8 +45,7 @@ pub fn client_with_backup(name: &str) -> (Environment, Compose, BackupId) {
 }
 
 pub fn assert_restored(env: &Environment) {
-    let signed_in =
-        || http("POST", env.port, "/api/v1/auths/signin", "", SIGN_IN).ok().filter(|(code, _)| *code == 200);
+    let signed_in = || http("POST", env.port, "/api/v1/auths/signin", "", PERSON).ok().filter(|(code, _)| *code == 200);
     wait_until(|| "the admin on the restored data".into(), signed_in);
     assert_eq!(read_file(&env.volume("data").join("letter")), "first");
     for entry in std::fs::read_dir(env.volume("data")).unwrap() {

@@ -81,7 +81,7 @@ fn restored_data_is_served_and_the_former_is_kept() {
     let message = stalled(&env, &operator, "mairestore/early");
     assert!(message.contains("no MaiInstance abc") && message.contains("another MaiRestore"), "{message}");
 
-    // What cannot be had is told, and nothing is stopped.
+    // A backup that does not exist is reported, and nothing is stopped.
     let data = client(&env, &operator, "abc", "");
     let server = env.pod("abc").unwrap();
     let status = answer(&env, &operator, "mairestore/early");

@@ -10,7 +10,7 @@ use mai_contract::job::{BackupId, Outcome};
 use tokio::time::{Instant, sleep};
 
 use super::backup_output::ProgressOutput;
-use super::named_instance::NamedInstance;
+use super::named_instance::{InstanceArgs, NamedInstance};
 use super::state_dir::Place;
 use crate::core::{JobRequest, JobState, JobWork, ObservedJob, ObservedJobs};
 use crate::runtime::{BoxedObserver, JobRequestFile, Observe};
@@ -21,8 +21,48 @@ const ANSWER_INTERVAL: Duration = Duration::from_millis(200);
 /// Interval between checks of the job.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Arguments of a verb that asks for a job.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct WaitArgs {
+    /// Only ask for it; `mai status` shows its outcome
+    #[arg(long, conflicts_with_all = ["timeout", "json"])]
+    no_wait: bool,
+
+    /// Longest wait for its outcome; it goes on afterwards
+    #[arg(long, default_value = "1h", value_parser = crate::api::parse_duration, value_name = "TIME")]
+    timeout: Duration,
+
+    /// Print the outcome as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Asks the running reconciler for a job, and prints its outcome in the words of `text`. Returns it,
+/// unless it is not to be waited for.
+pub(in crate::cli) async fn ask(
+    args: &InstanceArgs,
+    wait: &WaitArgs,
+    work: JobWork,
+    reason: String,
+    text: impl Fn(&str, &Outcome) -> String,
+) -> anyhow::Result<Option<Outcome>> {
+    let instance = args.find().await?;
+    let name = &instance.id().name;
+    let asked = AskedJob::ask(&instance, &args.place, work, reason).await?;
+    if wait.no_wait {
+        println!("{name:<20} asked for {} {}", asked.what, asked.name);
+        return Ok(None);
+    }
+    let outcome = asked.outcome(&args.place.state_dir()?, wait.timeout, wait.json).await?;
+    match wait.json {
+        true => println!("{}", serde_json::to_string_pretty(&outcome)?),
+        false => print!("{}", text(name, &outcome)),
+    }
+    Ok(Some(outcome))
+}
+
 /// A request that the reconciler has not answered yet.
-pub(in crate::cli) struct AskedJob<'a> {
+struct AskedJob<'a> {
     instance: &'a NamedInstance,
     directory: &'a Path,
     observer: BoxedObserver,
@@ -34,12 +74,7 @@ pub(in crate::cli) struct AskedJob<'a> {
 
 impl<'a> AskedJob<'a> {
     /// Asks the running reconciler for a job.
-    pub(in crate::cli) async fn ask(
-        instance: &'a NamedInstance,
-        place: &'a Place,
-        work: JobWork,
-        reason: String,
-    ) -> anyhow::Result<Self> {
+    async fn ask(instance: &'a NamedInstance, place: &'a Place, work: JobWork, reason: String) -> anyhow::Result<Self> {
         let what = match work {
             JobWork::Drill(_) => "drill",
             _ => "backup",
@@ -65,19 +100,9 @@ impl<'a> AskedJob<'a> {
         Ok(Self { instance, directory: &place.directory, observer, file, name, what })
     }
 
-    /// Name of the job.
-    pub(in crate::cli) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Waits for the outcome of at most `timeout`, and shows progress until then unless it is to be
     /// `silent`.
-    pub(in crate::cli) async fn outcome(
-        &self,
-        state_dir: &Path,
-        timeout: Duration,
-        silent: bool,
-    ) -> anyhow::Result<Outcome> {
+    async fn outcome(&self, state_dir: &Path, timeout: Duration, silent: bool) -> anyhow::Result<Outcome> {
         let mut progress = ProgressOutput::new();
         let outcome = self.wait(state_dir, timeout, silent, &mut progress).await;
         progress.finish();

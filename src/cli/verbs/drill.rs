@@ -2,11 +2,10 @@
 //! of it was brought back and checked.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use mai_contract::job::{DrillReport, Outcome};
 
-use crate::cli::shared::asked_job::AskedJob;
+use crate::cli::shared::asked_job::{WaitArgs, ask};
 use crate::cli::shared::backup_output::{bytes, local};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::named_instance::InstanceArgs;
@@ -17,17 +16,8 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     instance: InstanceArgs,
 
-    /// Only ask for it; `mai status` shows its outcome
-    #[arg(long, conflicts_with_all = ["timeout", "json"])]
-    no_wait: bool,
-
-    /// Longest wait for its outcome; it goes on afterwards
-    #[arg(long, default_value = "1h", value_parser = crate::api::parse_duration, value_name = "TIME")]
-    timeout: Duration,
-
-    /// Print the outcome as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -35,19 +25,9 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn drill(args: &Args) -> anyhow::Result<ExitCode> {
-    let instance = args.instance.find().await?;
-    let (name, place) = (&instance.id().name, &args.instance.place);
-    let asked = AskedJob::ask(&instance, place, JobWork::Drill(None), "requested with mai drill".to_owned()).await?;
-    if args.no_wait {
-        println!("{name:<20} asked for drill {}", asked.name());
-        return Ok(ExitCode::SUCCESS);
-    }
-    let outcome = asked.outcome(&place.state_dir()?, args.timeout, args.json).await?;
-    match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&outcome)?),
-        false => print!("{}", outcome_text(name, &outcome)),
-    }
-    Ok(if matches!(outcome, Outcome::Drilled(_)) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let reason = "requested with mai drill".to_owned();
+    let outcome = ask(&args.instance, &args.wait, JobWork::Drill(None), reason, outcome_text).await?;
+    Ok(if matches!(outcome, None | Some(Outcome::Drilled(_))) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn outcome_text(name: &str, outcome: &Outcome) -> String {

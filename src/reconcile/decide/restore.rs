@@ -1,5 +1,5 @@
 //! Restores: when one begins, when the server is stopped for it, and when its data counts as good.
-//! What the jobs of a restore do is in [`super::restore_jobs`].
+//! Its jobs are in [`super::restore_jobs`].
 
 use std::time::Duration;
 

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::fixtures::compose::{Compose, Workspace, document, http, signal, wait_until};
+use crate::fixtures::compose::{Compose, Workspace, document, sign_up, signal, wait_until};
 use crate::fixtures::ports::free_port;
 
 /// Neither backups nor drills are due during a test.
@@ -28,9 +28,7 @@ impl Client {
         workspace.write("a.yaml", &document("alpha", port, more));
         let compose = workspace.compose(&[]);
         compose.wait_for_line(&["alpha", "ready"]);
-        let body = json!({"name": "Boss", "email": "boss@example.com", "password": "a-Long-passw0rd-for-tests"});
-        let (status, answer) = http("POST", port, "/api/v1/auths/signup", "", &body.to_string()).unwrap();
-        assert_eq!(status, 200, "{answer}");
+        sign_up(port);
         Self { compose, workspace }
     }
 

@@ -186,7 +186,7 @@ pub fn start(workspace: &Workspace, clients: &[Client]) -> Vec<Found> {
 
 impl Client {
     fn body(&self) -> Value {
-        json!({"name": "Boss", "email": format!("boss@{}.example", self.name), "password": PASSWORD})
+        json!({"name": "Ada Nowak", "email": format!("ada@{}.example", self.name), "password": PASSWORD})
     }
 
     /// Registers the administrator, who begins a chat.
