@@ -50,7 +50,7 @@ fn dead_server_comes_back_in_new_volumes() {
     sign_up(env.port);
     let (code, out, err) = env.mai("backup", &[]);
     assert_eq!(code, 0, "{out}{err}{}", compose.output());
-    compose.wait_for_line(&["server backup", "made"]);
+    compose.wait_for_server_backup(&env.workspace);
     let (before, port) = (uid(&env), env.port);
     compose.stop();
     drop(env);

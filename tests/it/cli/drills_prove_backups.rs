@@ -171,13 +171,18 @@ fn encrypted_backup_without_an_identity_is_no_alarm() {
 #[test]
 fn killed_drill_leaves_neither_server_nor_data() {
     let client = Client::backed_up(YEARLY);
-    client.run("drill", &["alpha", "--no-wait"], 0);
-    let server = wait_until(
+    let (job, server) = wait_until(
         || format!("the server of the drill; output of compose:\n{}", client.compose.output()),
-        || client.trial_server(),
+        || {
+            let Some(server) = client.trial_server() else {
+                // One that ended unseen is repeated; while one is in progress, another is refused.
+                client.workspace.mai("drill", &["alpha", "--no-wait"]);
+                return None;
+            };
+            signal(server, Signal::STOP);
+            Some((client.workspace.job("alpha")?, server))
+        },
     );
-    signal(server, Signal::STOP);
-    let job = client.workspace.job("alpha").unwrap();
     assert!(client.home().join("job/staging").is_dir());
     signal(job, Signal::KILL);
     signal(server, Signal::CONT);

@@ -10,8 +10,7 @@ fn come_back(copies: &Copies, keys: &Keys) {
     let arguments = [copies.to(), vec!["--recovery-recipient", &keys.public]].concat();
     let fleet = Fleet::start(&NAMES, copies, Some(keys), &arguments);
     NAMES.iter().for_each(|name| fleet.back_up(name));
-    // Once more, with the keys that were generated at the start.
-    fleet.compose.wait_for_line(&["server backup", "made"]);
+    fleet.compose.wait_for_server_backup(&fleet.workspace);
     let (documents, before) = (read_file(&fleet.workspace.documents.join("others.yaml")), fleet.found());
     let clients = fleet.die();
 
@@ -69,6 +68,7 @@ fn unencrypted_backups_come_back_without_their_secrets() {
     let line = fleet.compose.wait_for_line(&["server backup", "made"]);
     assert!(line.contains("not encrypted") && line.contains("Secret default/note"), "{line}");
     fleet.compose.wait_for_line(&["server backup", "session key of default/beta"]);
+    fleet.compose.wait_for_server_backup(&fleet.workspace);
     let before = fleet.found();
     let clients = fleet.die();
     let machine = Workspace::new();

@@ -22,7 +22,7 @@ fn recovery_that_is_killed_again_and_again_ends_whole() {
         std::fs::write(fleet.workspace.data(name).join("noise"), noise).unwrap();
         fleet.back_up(name);
     }
-    fleet.compose.wait_for_line(&["server backup", "made"]);
+    fleet.compose.wait_for_server_backup(&fleet.workspace);
     let before = fleet.found();
     let clients = fleet.die();
 

@@ -20,9 +20,7 @@ fn server_backup_is_made_again_only_after_a_change() {
     let arguments = [copies.to(), vec!["--recovery-recipient", &keys.public]].concat();
     let fleet = Fleet::start(&["alpha"], &copies, Some(&keys), &arguments);
     let made = || fleet.compose.output().matches("server backup        made").count();
-    wait_until(|| fleet.compose.output(), || (made() >= 1).then_some(()));
-    // Its first one may have been made before the key of the client.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    fleet.compose.wait_for_server_backup(&fleet.workspace);
     let before = made();
     assert_eq!(backups(&copies), before);
     fleet.back_up("alpha");

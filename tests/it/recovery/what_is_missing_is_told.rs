@@ -11,7 +11,7 @@ fn dead_server(copies: &Copies, keys: &Keys) -> (Vec<super::fleet::Found>, Vec<s
     let fleet = Fleet::start(&["alpha", "beta", "gamma"], copies, Some(keys), &arguments);
     // Twice, so that there is an older one.
     ["alpha", "alpha", "beta"].iter().for_each(|name| fleet.back_up(name));
-    fleet.compose.wait_for_line(&["server backup", "made"]);
+    fleet.compose.wait_for_server_backup(&fleet.workspace);
     let before = fleet.found();
     (before, fleet.die())
 }
