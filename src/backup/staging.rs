@@ -4,12 +4,17 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mai_contract::job::BackupId;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::places::STAGING_PREFIX;
 use crate::{BackupError, Places};
+
+/// Attempts to remove it, and the delay between them.
+const REMOVAL_ATTEMPTS: u32 = 50;
+const REMOVAL_DELAY: Duration = Duration::from_millis(20);
 
 /// A directory for the copies of databases. Removed when dropped.
 #[derive(Debug)]
@@ -49,8 +54,14 @@ fn make(path: &Path) -> io::Result<Staging> {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What is left is removed by the next job.
-        let _ = std::fs::remove_dir_all(&self.0);
+        // A server or a connection that was just cancelled may make files in it for a moment yet. What
+        // is left after all is removed by the next job.
+        for _ in 0..REMOVAL_ATTEMPTS {
+            match std::fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(REMOVAL_DELAY),
+                _ => return,
+            }
+        }
     }
 }
 

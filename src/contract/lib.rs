@@ -18,6 +18,7 @@ mod exit_code;
 pub mod files;
 pub mod http;
 pub mod job;
+mod job_report;
 pub mod lock_file;
 pub mod restores;
 pub mod secrets_file;
