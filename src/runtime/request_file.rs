@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mai_contract::job::Outcome;
 use serde::de::DeserializeOwned;
@@ -203,20 +203,25 @@ impl<Q: Request> RequestFile<Q> {
     }
 }
 
-/// Names each instance once when a request for it appears. `known` returns the instances with their
-/// homes. Never returns.
+/// Names an instance once for each request. `known` returns the instances with their homes. Never
+/// returns.
 pub(super) async fn watch(changes: &Changes, known: impl Fn() -> Vec<(InstanceId, PathBuf)>) {
     let mut interval = tokio::time::interval(CHECK_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut former = HashSet::new();
     loop {
         interval.tick().await;
+        // One may be answered and the next one made between two checks, so they are told apart by their
+        // time.
         let requests = |(id, home): (InstanceId, PathBuf)| {
             let files = [JobRequest::REQUEST, RestoreRequest::REQUEST];
-            files.into_iter().filter(move |file| home.join(file).exists()).map(move |file| (id.clone(), file))
+            files.into_iter().filter_map(move |file| {
+                let made = home.join(file).metadata().and_then(|metadata| metadata.modified()).ok()?;
+                Some((id.clone(), file, made))
+            })
         };
-        let current: HashSet<(InstanceId, &str)> = known().into_iter().flat_map(requests).collect();
-        current.difference(&former).for_each(|(id, _)| changes.name(id));
+        let current: HashSet<(InstanceId, &str, SystemTime)> = known().into_iter().flat_map(requests).collect();
+        current.difference(&former).for_each(|(id, ..)| changes.name(id));
         former = current;
     }
 }
@@ -315,12 +320,12 @@ mod tests {
         };
         let mut stream = Arc::clone(&changes).read();
         assert!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await.is_err());
+        // The next one is made before a check finds none.
         for name in ["a", "b"] {
             file.ask(&id("1"), &request(name)).unwrap();
             assert_eq!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await, Ok(Some(id("1"))));
             assert!(tokio::time::timeout(CHECK_INTERVAL * 3, stream.next()).await.is_err(), "it is named twice");
             file.answer(name, &failed("")).unwrap();
-            tokio::time::sleep(CHECK_INTERVAL * 2).await;
         }
         watched.abort();
     }
