@@ -3,18 +3,23 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::RecoveryError;
 
+/// Returns the file that [`write`] leaves where it is interrupted.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
 /// Writes a file of `mode` in place of whatever has its name.
 pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), RecoveryError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".tmp");
-    let unfinished = Path::new(&unfinished);
+    let unfinished = &unfinished(path);
     let failed = RecoveryError::io("written", path);
     let write = || {
         // Left by an interrupted run, maybe with another mode.

@@ -9,7 +9,7 @@ use mai_contract::job::BackupId;
 use serde::{Deserialize, Serialize};
 
 use super::RecoveryError;
-use super::atomic_file::{read_json, write_json};
+use super::atomic_file::{read_json, unfinished, write_json};
 
 /// Its file.
 const FILE: &str = "recovery.json";
@@ -48,6 +48,11 @@ impl RecoveryRecord {
     /// Reads the record of a state directory.
     pub(super) fn read(state_dir: &Path) -> Result<Option<Self>, RecoveryError> {
         read_json(&state_dir.join(FILE))
+    }
+
+    /// Returns the file in a state directory that is there when the first write was interrupted.
+    pub(super) fn unfinished(state_dir: &Path) -> PathBuf {
+        unfinished(&state_dir.join(FILE))
     }
 
     pub(super) fn write(&self, state_dir: &Path) -> Result<(), RecoveryError> {

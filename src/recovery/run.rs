@@ -91,8 +91,9 @@ impl<'a> Recovery<'a> {
                 return Err(RecoveryError::Unfinished { state_dir, documents: record.documents, from: record.from });
             }
             None => {
-                require_empty(&target.state_dir, "--state-dir DIR")?;
-                require_empty(&target.documents, "another directory")?;
+                let unfinished = RecoveryRecord::unfinished(&target.state_dir);
+                require_empty(&target.state_dir, Some(&unfinished), "--state-dir DIR")?;
+                require_empty(&target.documents, None, "another directory")?;
                 make_directory(&target.state_dir)?;
                 let (documents, clients, files) = (target.documents.clone(), BTreeMap::new(), BTreeMap::new());
                 RecoveryRecord { from, documents, is_finished: false, clients, files }
@@ -373,14 +374,18 @@ async fn unpack_one(
     Ok(unpack_stored(&backups.store, summary, identity, into, place.owner, progress).await?)
 }
 
-/// Fails unless a directory is empty or does not exist. `remedy` names another one.
-fn require_empty(path: &Path, remedy: &'static str) -> Result<(), RecoveryError> {
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(RecoveryError::NotEmpty { path: path.to_owned(), remedy }),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(RecoveryError::io("read", path)(error)),
+/// Fails unless a directory is empty but for `except`, or does not exist. `remedy` names another one.
+fn require_empty(path: &Path, except: Option<&Path>, remedy: &'static str) -> Result<(), RecoveryError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(RecoveryError::io("read", path)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(RecoveryError::io("read", path))?;
+        if Some(entry.path().as_path()) != except {
+            return Err(RecoveryError::NotEmpty { path: path.to_owned(), remedy });
+        }
     }
+    Ok(())
 }

@@ -3,11 +3,14 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::fleet::{Copies, Fleet, Keys, start};
 use crate::fixtures::compose::Workspace;
 
 /// Pause before each kill, longer by this each time.
 const STEP: Duration = Duration::from_millis(40);
+const MOST_KILLS: u32 = 200;
 
 #[test]
 fn recovery_that_is_killed_again_and_again_ends_whole() {
@@ -27,9 +30,13 @@ fn recovery_that_is_killed_again_and_again_ends_whole() {
     let clients = fleet.die();
 
     let machine = Workspace::new();
+    let record = machine.state.join("recovery.json");
+    // As after a kill in the first moment.
+    std::fs::create_dir_all(&machine.state).unwrap();
+    std::fs::write(machine.state.join("recovery.json.tmp"), "{").unwrap();
     let mut kills = 0;
     let mut seen_unfinished = false;
-    let status = loop {
+    let (status, output) = loop {
         let mut child = Command::new(env!("CARGO_BIN_EXE_mai"))
             .arg("recover")
             .arg(&machine.documents)
@@ -37,24 +44,26 @@ fn recovery_that_is_killed_again_and_again_ends_whole() {
             .arg(&machine.state)
             .args(copies.from())
             .args(["--identity", keys.identity()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         kills += 1;
+        assert!(kills < MOST_KILLS, "it does not end");
         std::thread::sleep(STEP * kills);
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            break (status, child.wait_with_output().unwrap());
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        if machine.state.join("recovery.json").exists() {
+        let is_finished = |text: String| serde_json::from_str::<Value>(&text).unwrap()["isFinished"] == true;
+        if std::fs::read_to_string(&record).is_ok_and(|text| !is_finished(text)) {
             let (code, out, err) = machine.mai("compose", &[]);
             assert!(code == 1 && err.contains("run the same `mai recover` again"), "{out}{err}");
             seen_unfinished = true;
         }
     };
-    assert!(status.success() && seen_unfinished, "{status} after {kills} kills");
+    assert!(status.success() && seen_unfinished, "{status} after {kills} kills: {output:?}");
     for name in names {
         let beside = std::fs::read_dir(machine.data(name).parent().unwrap()).unwrap();
         let left: Vec<_> = beside
