@@ -148,10 +148,9 @@ fn swap_goes_forward_and_back_and_may_be_repeated() {
         place.swap(SwapStep::Discard).unwrap();
         assert!(!place.data().join(restores::DIRECTORY).exists());
     }
-    for step in [SwapStep::Forward, SwapStep::Back] {
-        let refused = place.swap(step).unwrap_err();
-        assert!(refused.contains("has nothing in the data directory"), "{refused}");
-    }
+    let refused = place.swap(SwapStep::Forward).unwrap_err();
+    assert!(refused.contains("has nothing in the data directory"), "{refused}");
+    place.swap(SwapStep::Back).unwrap();
 }
 
 #[test]

@@ -205,6 +205,11 @@ pub(super) fn take_request(facts: &Facts<'_>, observed: &Observed, memory: &mut 
             let busy = "its image is being upgraded; ask again when that has ended";
             return Some(request.refused(busy, facts.now));
         }
+        // Ids are sorted by time, and only the data of the newest restore can be taken back.
+        Some(restore) if restore.kept_until.is_some() && request.id.as_str() < restore.id.as_str() => {
+            let stale = format!("restore {} of it was made since it was asked for; ask again", restore.id);
+            return Some(request.refused(stale, facts.now));
+        }
         // Data that is kept no longer is being removed.
         Some(restore) if restore.job.is_some() => return None,
         _ => {}

@@ -115,6 +115,11 @@ fn next_restore_keeps_what_the_former_keeps() {
     let begun = scene.decide();
     assert_eq!((record(&begun).id.as_str(), record(&begun).kept_until), (NEW, None));
     assert_eq!(record(&begun).earlier, [KeptData { restore: RESTORE.into(), until: at(-99) }]);
+    // One that was asked for before it could not be taken back.
+    let mut stale = up().restoring(Completed).requests(BACKUP);
+    stale.restore_mut().kept_until = Some(at(-99));
+    let Action::AnswerRestore(answer) = stale.decide().action else { panic!() };
+    assert!(answer.message.contains("ask again"), "{}", answer.message);
     // Not while a job of the former works.
     let busy = scene.working(runs()).decide();
     assert_eq!((busy.action.clone(), record(&busy).id.as_str()), (Action::Wait, RESTORE));
