@@ -94,8 +94,8 @@ impl Apply for Arc<Platforms> {
 
 /// Secrets, of which one may be missing.
 #[derive(Default)]
-struct Secrets {
-    is_complete: AtomicBool,
+pub(in crate::reconcile) struct Secrets {
+    pub(in crate::reconcile) is_complete: AtomicBool,
 }
 
 impl Source for Arc<Secrets> {
@@ -117,16 +117,16 @@ impl Source for Arc<Secrets> {
 
 /// A record in memory, which may refuse.
 #[derive(Default)]
-struct Written {
+pub(in crate::reconcile) struct Written {
     statuses: Mutex<HashMap<String, MaiInstanceStatus>>,
     memories: Mutex<HashMap<String, Memory>>,
-    events: Mutex<Vec<String>>,
+    pub(in crate::reconcile) events: Mutex<Vec<String>>,
     is_full: AtomicBool,
     refuses_statuses: AtomicBool,
 }
 
 impl Written {
-    fn status(&self, uid: &str) -> MaiInstanceStatus {
+    pub(in crate::reconcile) fn status(&self, uid: &str) -> MaiInstanceStatus {
         self.statuses.lock().get(uid).cloned().unwrap_or_default()
     }
 

@@ -280,4 +280,4 @@ fn recorded_report(id: BackupId, taken_at: Timestamp, backup: &BackupStatus) -> 
 
 #[cfg(test)]
 #[path = "backup_jobs_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -28,6 +28,8 @@ mod running_jobs;
 mod schedule;
 mod status;
 mod upgrade_report;
+#[cfg(test)]
+mod upgrade_tests;
 
 pub use decide::decide;
 pub use desired::{desired, probe, references};

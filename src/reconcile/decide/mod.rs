@@ -172,7 +172,7 @@ fn wait_for_document(facts: &Facts<'_>, blocked: &Blocked, observed: &Observed) 
 
 fn converge(facts: &Facts<'_>, workload: &Workload, observed: &Observed, memory: &mut Memory) -> Outcome {
     if observed.presence != Presence::Stopping && start::new_image(observed, memory).is_none() {
-        upgrade::withdraw(facts, memory);
+        upgrade::withdraw(facts, observed, memory);
     }
     let running = match &observed.presence {
         Presence::Stopping => {

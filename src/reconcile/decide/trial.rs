@@ -4,6 +4,7 @@
 use mai_contract::job::BackupId;
 use mai_contract::{ExitCode, restores};
 
+use super::exits::CRASH_LOOP;
 use super::rollback::{self, roll_back, rolled_back};
 use super::running::Running;
 use super::{Outcome, exits, since, upgrade};
@@ -50,9 +51,13 @@ pub(super) fn judge(running: &Running<'_>, memory: &mut Memory) -> Option<Outcom
     if step.is_on_trial() || step == UpgradeStep::Failed { settle(running, memory, version.clone()) } else { None }
 }
 
-/// Returns the end of a run that was not asked for.
+/// Returns the end of a run that was not asked for. One of a new image that ended as on request, such
+/// as by a restart by hand, is started again a few times before that counts.
 pub(super) fn own_exit<'a>(memory: &Memory, observed: &'a Observed) -> Option<&'a Exit> {
-    observed.last_exit.as_ref().filter(|exit| memory.counted_exit == Some(exit.at))
+    const SIGTERM: i32 = 15;
+    let exit = observed.last_exit.as_ref().filter(|exit| memory.counted_exit == Some(exit.at))?;
+    let as_on_request = exit.code == Some(0) || exit.signal == Some(SIGTERM);
+    (!as_on_request || !is_under_way(memory) || memory.failures >= CRASH_LOOP).then_some(exit)
 }
 
 /// Failure of a new image.

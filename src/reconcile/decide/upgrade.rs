@@ -155,9 +155,12 @@ fn attempt<'m>(
 
 /// Ends what waits for an image that is not declared any more. A backup that is made for it is made
 /// to its end.
-pub(super) fn withdraw(facts: &Facts<'_>, memory: &mut Memory) {
+pub(super) fn withdraw(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) {
+    // The server was not replaced, since what had to be done for it failed.
+    let is_former = observed.retained.is_none() && memory.image.is_some() && memory.image == observed.image;
     let Some(upgrade) = &mut memory.upgrade else { return };
-    if upgrade.job.is_some() || !(upgrade.step.is_waiting() || upgrade.step == UpgradeStep::BackingUp) {
+    let has_not_begun = upgrade.step.is_waiting() || upgrade.step == UpgradeStep::BackingUp;
+    if upgrade.job.is_some() || !(has_not_begun || is_former && upgrade.step.is_on_trial()) {
         return;
     }
     if upgrade.failures > 0 {
@@ -176,9 +179,14 @@ pub(super) fn withdraw(facts: &Facts<'_>, memory: &mut Memory) {
     });
 }
 
-/// Forgets what only counts while it stands in the document.
+/// Forgets what only counts as long as the document stays as it is.
 pub(super) fn follow_document(facts: &Facts<'_>, memory: &mut Memory) {
-    if let Some(upgrade) = memory.upgrade.as_mut().filter(|_| !has_annotation(facts.instance, UPGRADE_NOW)) {
+    let Some(upgrade) = &mut memory.upgrade else { return };
+    if !has_annotation(facts.instance, UPGRADE_NOW) {
         upgrade.forced = false;
+    }
+    if facts.instance.spec.suspend && upgrade.step == UpgradeStep::BackingUp && upgrade.job.is_none() {
+        // The server may have written since; a stopped one writes nothing after the next backup.
+        upgrade.backup = None;
     }
 }

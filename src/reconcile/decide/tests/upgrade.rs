@@ -262,6 +262,13 @@ fn suspended_server_is_backed_up_before_another_image_starts() {
     assert_eq!(scene.step().action, Action::Recreate(another_image()));
     assert_eq!(scene.upgrade().step, UpgradeStep::Replacing);
 
+    // A backup from before it was suspended is out of date.
+    let backed_up = |known: &mut crate::api::UpgradeStatus| known.step = UpgradeStep::BackingUp;
+    let mut outdated = upgraded(Scene::new(stopped()).spec(json!({"suspend": true}))).with_upgrade(backed_up);
+    outdated.step();
+    outdated.instance = instance(json!({}));
+    job_of(&outdated.step());
+
     // It serves with its former image while its backup fails.
     let failed = |known: &mut UpgradeStatus| {
         (known.step, known.backup, known.backup_failures) = (UpgradeStep::BackingUp, None, 2);
@@ -312,6 +319,11 @@ fn image_that_is_declared_again_withdraws_what_waits() {
         assert_eq!((decision.action, scene.memory.upgrade.clone()), (Action::Wait, None), "{step:?}");
         assert!(!decision.status.conditions.iter().any(|one| one.type_ == "UpgradeHealthy"), "{step:?}");
     }
+    // It was recorded that the server is replaced, and that failed.
+    let mut kept = Scene::on_trial(ready(), 99, UpgradeStep::Replacing);
+    (kept.retained, kept.image, kept.memory.image) = (None, Some("a:1".into()), Some("a:1".into()));
+    assert_eq!((kept.step().action, kept.memory.upgrade.clone()), (Action::Wait, None));
+
     let completed = crate::api::CompletedUpgrade { from: "a:0".into(), to: "a:1".into(), backup: None, at: at(99) };
     let mut scene = Scene::running(ready(), 99).with_upgrade(|known| known.completed = Some(completed.clone()));
     scene.platform = Platform::DOCKER;

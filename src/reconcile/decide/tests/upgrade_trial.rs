@@ -63,6 +63,13 @@ fn stopped_server_on_trial_is_judged_by_its_own_end() {
     };
     let failed = stopped().exited(0, 1).decide();
     assert!(matches!(failed.action, Action::Stop(_)), "{:?}", failed.action);
+    // It was restarted by hand; a server that ends so again and again fails as well.
+    for (failures, restarts) in [(0, true), (1, true), (2, false)] {
+        let mut ended = stopped().exited(0, 0);
+        ended.memory.failures = failures;
+        let action = ended.decide().action;
+        assert_eq!(matches!(action, Action::Resume | Action::Wait), restarts, "{failures}: {action:?}");
+    }
     // Its end was asked for by spec.suspend.
     let mut resumed = stopped().exited(9, 0);
     resumed.memory.counted_exit = Some(at(8));
