@@ -22,11 +22,13 @@ use crate::source::{Rotated, SecretError, SourceError};
 
 /// A stopped server, and what was asked of its jobs.
 #[derive(Default)]
-struct Platforms {
-    jobs: Mutex<HashMap<String, ObservedJobs>>,
-    started: Mutex<Vec<Job>>,
-    removed: Mutex<Vec<(String, Outcome)>>,
-    refuses_jobs: AtomicBool,
+pub(in crate::reconcile) struct Platforms {
+    pub(in crate::reconcile) jobs: Mutex<HashMap<String, ObservedJobs>>,
+    pub(in crate::reconcile) started: Mutex<Vec<Job>>,
+    pub(in crate::reconcile) removed: Mutex<Vec<(String, Outcome)>>,
+    /// Ends of restores that were asked for.
+    pub(in crate::reconcile) answered: Mutex<Vec<RestoreStatus>>,
+    pub(in crate::reconcile) refuses_jobs: AtomicBool,
     /// No server can be started.
     fails: AtomicBool,
 }
@@ -84,6 +86,7 @@ impl Apply for Arc<Platforms> {
         self.jobs.lock().values_mut().for_each(|jobs| {
             jobs.restore_request.take_if(|request| request.id.as_str() == end.id);
         });
+        self.answered.lock().push(end.clone());
         Ok(())
     }
 
@@ -121,7 +124,7 @@ pub(in crate::reconcile) struct Written {
     statuses: Mutex<HashMap<String, MaiInstanceStatus>>,
     memories: Mutex<HashMap<String, Memory>>,
     pub(in crate::reconcile) events: Mutex<Vec<String>>,
-    is_full: AtomicBool,
+    pub(in crate::reconcile) is_full: AtomicBool,
     refuses_statuses: AtomicBool,
 }
 
@@ -130,7 +133,7 @@ impl Written {
         self.statuses.lock().get(uid).cloned().unwrap_or_default()
     }
 
-    fn memory(&self, uid: &str) -> Memory {
+    pub(in crate::reconcile) fn memory(&self, uid: &str) -> Memory {
         self.memories.lock().get(uid).cloned().unwrap_or_default()
     }
 
@@ -169,23 +172,23 @@ impl Record for Arc<Written> {
     }
 }
 
-struct Loop {
-    platform: Arc<Platforms>,
-    secrets: Arc<Secrets>,
-    written: Arc<Written>,
-    instances: Vec<MaiInstance>,
+pub(in crate::reconcile) struct Loop {
+    pub(in crate::reconcile) platform: Arc<Platforms>,
+    pub(in crate::reconcile) secrets: Arc<Secrets>,
+    pub(in crate::reconcile) written: Arc<Written>,
+    pub(in crate::reconcile) instances: Vec<MaiInstance>,
     reconciler: Reconciler<Arc<Secrets>, Arc<Platforms>, Arc<Written>>,
 }
 
 impl Loop {
-    fn new(names: &[&str]) -> Self {
+    pub(in crate::reconcile) fn new(names: &[&str]) -> Self {
         let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true) });
         let instances = names.iter().map(|name| instance(name)).collect();
         Self::restarted(&Arc::default(), &secrets, &Arc::default(), instances)
     }
 
     /// A reconciler that finds what another one left.
-    fn restarted(
+    pub(in crate::reconcile) fn restarted(
         platform: &Arc<Platforms>,
         secrets: &Arc<Secrets>,
         written: &Arc<Written>,
@@ -213,7 +216,7 @@ impl Loop {
         }
     }
 
-    async fn reconcile(&self, index: usize) -> Result<Requeue, ReconcileError> {
+    pub(in crate::reconcile) async fn reconcile(&self, index: usize) -> Result<Requeue, ReconcileError> {
         self.reconciler.reconcile(&self.instances[index]).await
     }
 
@@ -223,7 +226,7 @@ impl Loop {
         (condition.reason.clone(), condition.message.clone())
     }
 
-    fn end(&self, outcome: Outcome) {
+    pub(in crate::reconcile) fn end(&self, outcome: Outcome) {
         if let Some(job) = &mut self.platform.jobs.lock().get_mut("a").unwrap().current {
             job.state = JobState::Ended(outcome);
         }
@@ -247,7 +250,7 @@ fn instance(name: &str) -> MaiInstance {
     .unwrap()
 }
 
-fn verified(name: &str) -> Outcome {
+pub(in crate::reconcile) fn verified(name: &str) -> Outcome {
     let taken_at = Timestamp::now();
     let destination = |name: &str| DestinationReport {
         name: name.to_owned(),

@@ -281,3 +281,7 @@ fn recorded_report(id: BackupId, taken_at: Timestamp, backup: &BackupStatus) -> 
 #[cfg(test)]
 #[path = "backup_jobs_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "restore_jobs_tests.rs"]
+mod restore_tests;
