@@ -103,6 +103,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::net::TcpListener;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -114,6 +115,16 @@ mod tests {
         OWN_PORTS.into_iter().find_map(|port| TcpListener::bind((ip, port)).ok()).unwrap()
     }
 
+    /// Waits until a condition holds. Children of other tests have the sockets of this process from their
+    /// fork until they are replaced by a program.
+    fn assert_soon(condition: impl Fn() -> bool, failure: impl Fn() -> String) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !condition() {
+            assert!(Instant::now() < until, "{}", failure());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     #[test]
     fn listener_takes_its_port_on_its_own_address_and_on_all() {
         for ip in ["127.0.0.1", "::1", "0.0.0.0"] {
@@ -122,16 +133,15 @@ mod tests {
             let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), taken.port());
             for listen in if taken.is_ipv4() { vec![taken, everywhere] } else { vec![taken] } {
                 assert!(!is_free(listen).unwrap(), "{listen}");
-                assert_eq!(listeners(listen), [std::process::id()], "{listen}");
+                let found = || listeners(listen);
+                assert_soon(|| found() == [std::process::id()], || format!("{listen}: {:?}", found()));
             }
             let own = std::fs::read_to_string("/proc/self/comm").unwrap();
-            assert_eq!(
-                name(&listeners(taken), |_| None),
-                format!("{} (process {})", own.trim_end(), std::process::id())
-            );
+            let expected = format!("{} (process {})", own.trim_end(), std::process::id());
+            let found = || name(&listeners(taken), |_| None);
+            assert_soon(|| found() == expected, found);
             drop(listener);
-            assert!(is_free(taken).unwrap());
-            assert!(listeners(taken).is_empty());
+            assert_soon(|| is_free(taken).unwrap() && listeners(taken).is_empty(), || format!("{taken} is taken"));
         }
     }
 
@@ -145,7 +155,7 @@ mod tests {
         let client = std::net::TcpStream::connect(taken).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         drop((accepted, listener));
-        assert!(is_free(taken).unwrap());
+        assert_soon(|| is_free(taken).unwrap(), || format!("{taken} is taken"));
         drop(client);
     }
 
