@@ -18,7 +18,9 @@ use super::restore_record::JobEnd;
 use super::run::ReconcileError;
 use super::schedule::whole_second;
 use super::{Decision, Facts, decide, drills, job, status};
-use crate::api::{BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus};
+use crate::api::{
+    BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus, UpgradeStep,
+};
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
 use crate::source::Source;
@@ -40,7 +42,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             return Ok(Some(Requeue::requeue(QUEUE_INTERVAL)));
         }
         let runtime = &self.context.runtime;
-        let job = match self.derive_job(facts.instance, id, request, session_key).await {
+        let image = last_image(facts.instance, &decision.memory);
+        let job = match self.derive_job(facts.instance, id, image, request, session_key).await {
             Ok(job) => job,
             Err(blocked) => {
                 self.jobs.record(&id.uid, false);
@@ -187,6 +190,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         &self,
         instance: &MaiInstance,
         id: &InstanceId,
+        image: &str,
         request: &JobRequest,
         session_key: &Result<SecretString, String>,
     ) -> Result<Job, Blocked> {
@@ -205,6 +209,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let given = Given {
             instance,
             id,
+            image,
             secrets: &secrets,
             session_key,
             platform: self.context.runtime.platform(),
@@ -212,6 +217,15 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         };
         job::derive(&given, request)
     }
+}
+
+/// Returns the image of the server that wrote the data last, which is not the declared one while an
+/// upgrade waits or has failed.
+fn last_image<'a>(instance: &'a MaiInstance, memory: &'a Memory) -> &'a str {
+    let former = memory.upgrade.as_ref().filter(|upgrade| upgrade.step != UpgradeStep::Completed);
+    let known = memory.image.as_ref().or(former.map(|upgrade| &upgrade.from));
+    // The id that may follow the reference is left out.
+    known.and_then(|image| image.split_whitespace().next()).unwrap_or(&instance.spec.image)
 }
 
 fn is_deleted(facts: &Facts<'_>) -> bool {

@@ -115,6 +115,9 @@ impl Apply for Arc<Machines> {
         self.with(id, |machine| {
             assert!(machine.job.is_none(), "one job at a time");
             let outcome = match &job.order {
+                Order::Backup(order) if order.image.as_deref() != Some(&machine.data) => {
+                    panic!("the data was not written by {:?}", order.image)
+                }
                 Order::Backup(order) => Outcome::Backup(BackupReport {
                     id: order.id.clone(),
                     taken_at: Timestamp::now(),

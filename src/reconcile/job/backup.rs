@@ -71,7 +71,7 @@ fn plain(given: &Given<'_>, request: &JobRequest, backup: BackupId) -> BackupOrd
         id: backup,
         instance: given.id.into(),
         reason: request.reason.clone(),
-        image: (given.platform.kind != PlatformKind::Process).then(|| spec.image.clone()),
+        image: (given.platform.kind != PlatformKind::Process).then(|| given.image.to_owned()),
         document: document(given.instance),
         secrets: Vec::new(),
         encryption: None,

@@ -52,6 +52,8 @@ pub struct Given<'a> {
     pub instance: &'a MaiInstance,
     /// Its identity.
     pub id: &'a InstanceId,
+    /// Image of the server that wrote its data last.
+    pub image: &'a str,
     /// Values of [`secret_files`]: all that are required, and those of the server that are there.
     pub secrets: &'a BTreeMap<SecretRef, SecretString>,
     /// The generated session key, or why there is none.
@@ -146,8 +148,7 @@ pub fn storage(instance: &MaiInstance) -> Storage {
 /// Returns the image with our program, where the platform has images at all: that of the instance if
 /// it is ours. What has to go well while the declared image may be at fault goes by the helper image.
 fn image(given: &Given<'_>, work: &JobWork, reason: Reason) -> Result<Option<String>, Blocked> {
-    let spec = &given.instance.spec;
-    let own = (spec.server.kind == ServerKind::Mai).then_some(spec.image.as_str());
+    let own = (given.instance.spec.server.kind == ServerKind::Mai).then_some(given.image);
     let image = match work {
         JobWork::Backup | JobWork::Drill(_) => own.or(given.helper_image),
         JobWork::SafetyBackup | JobWork::Restore { .. } | JobWork::Swap { .. } => given.helper_image.or(own),
@@ -159,7 +160,7 @@ fn image(given: &Given<'_>, work: &JobWork, reason: Reason) -> Result<Option<Str
             reason,
             format!(
                 "the image of server.kind {} holds no program that makes backups; start mai with --helper-image IMAGE, where IMAGE is that of a mai server",
-                spec.server.kind.as_ref()
+                given.instance.spec.server.kind.as_ref()
             ),
         )),
     }

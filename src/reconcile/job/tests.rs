@@ -50,9 +50,11 @@ fn derived_for(
             (reference, SecretString::from(format!("value of {name}")))
         })
         .collect();
+    let instance = instance(spec);
     let given = Given {
-        instance: &instance(spec),
+        instance: &instance,
         id: &id,
+        image: &instance.spec.image,
         secrets: &secrets,
         session_key: &Ok(SecretString::from("generated")),
         platform: *platform,
