@@ -113,7 +113,7 @@ impl NamedInstance {
         self.require_no_restore().await?;
         match observer.observe(self.id(), None).await?.jobs.current {
             Some(ObservedJob { name, state: JobState::Running { .. } }) => {
-                anyhow::bail!("backup {name} of {} is being made; ask again when it has ended", self.id())
+                anyhow::bail!("a backup or drill of {} is being made ({name}); ask again when it has ended", self.id())
             }
             _ => Ok(()),
         }
