@@ -15,6 +15,10 @@ pub struct DrillStatus {
     #[schemars(schema_with = "time")]
     pub last_due: Option<Timestamp>,
 
+    /// Beginning of the value of the annotation mai.dev/drill-requested that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handled_request: Option<String>,
+
     /// The newest drill, also while it runs and if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<LastDrill>,

@@ -75,6 +75,8 @@ pub const PAUSED: &str = "mai.dev/paused";
 /// Annotation: with the value `true` an instance gets the declared image now, whatever its window,
 /// other instances and its own failures say. It counts for one attempt.
 pub const UPGRADE_NOW: &str = "mai.dev/upgrade-now";
+/// Annotation: with each other value a drill of an instance is made.
+pub const DRILL_REQUESTED: &str = "mai.dev/drill-requested";
 /// Annotation: with the value `true` an instance that is being deleted is let go at once, without
 /// stopping or removing anything more.
 pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";

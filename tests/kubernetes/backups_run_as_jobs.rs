@@ -139,13 +139,23 @@ fn due_drill_runs_as_a_job_without_the_data() {
     assert!(drill["passed"]["serverVersion"].is_string(), "{drill}");
     env.wait_until(&operator, || "the job to be gone".into(), || job_objects(&env).is_empty().then_some(()));
     assert_eq!(env.pod("abc").unwrap(), server);
-    let reported = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["kube", "drill-report", "abc", "--output", "html", "--namespace", &env.namespace])
-        .env("KUBECONFIG", cluster().kubeconfig())
-        .output()
-        .unwrap();
-    let page = String::from_utf8_lossy(&reported.stdout);
-    assert!(reported.status.success() && page.contains("Passed"), "{page}");
+    let kube = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
+        command.arg("kube").args(arguments).args(["--namespace", &env.namespace]);
+        let output = command.env("KUBECONFIG", cluster().kubeconfig()).output().unwrap();
+        (output.status.success(), format!("{output:?}"))
+    };
+    let (is_reported, page) = kube(&["drill-report", "abc", "--output", "html"]);
+    assert!(is_reported && page.contains("Passed"), "{page}");
+
+    // Another one, on demand.
+    let (is_passed, told) = kube(&["drill", "abc"]);
+    assert!(is_passed && told.contains("the drill is passed") && told.contains("came back from backups"), "{told}");
+    let next = env.get("mai/abc").unwrap()["status"]["backup"]["drill"].clone();
+    assert_ne!(next["last"]["id"], drill["last"]["id"], "{next}");
+    env.apply(&env.document("new", "  suspend: true\n  openRouter: {mock: true}\n"));
+    let (is_passed, told) = kube(&["drill", "new"]);
+    assert!(!is_passed && told.contains("no backup of new was verified yet"), "{told}");
 }
 
 #[test]

@@ -391,6 +391,10 @@ pub const FIELDS: &[Field] = &[
     all("status.backup.destinations[].message", "Problem of the destination."),
     all("status.backup.destinations[].kept", "Number of backups there."),
     all("status.backup.drill.lastDue", "Due time or request of a drill that was handled last."),
+    all(
+        "status.backup.drill.handledRequest",
+        "Beginning of the value of the annotation `mai.dev/drill-requested` that was handled last.",
+    ),
     all("status.backup.drill.last.id", "Id of the newest drill, also while it runs and if it failed."),
     all("status.backup.drill.last.startedAt", "Time at which it was started."),
     all("status.backup.drill.last.endedAt", "Time at which it ended."),

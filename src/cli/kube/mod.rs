@@ -3,6 +3,7 @@
 
 mod backup;
 mod complete;
+mod drill;
 mod drill_report;
 mod exec;
 mod logs;
@@ -85,6 +86,8 @@ enum Verb {
     Restart(restart::Args),
     /// Make a backup of an instance now, and wait until it is verified
     Backup(backup::Args),
+    /// Bring a backup of an instance back for trial now, and wait until it was checked
+    Drill(drill::Args),
     /// Print a page about the newest drill of an instance that its client may be sent
     DrillReport(drill_report::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
@@ -125,6 +128,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
+        Verb::Drill(args) => run_verb(&connection, async |cluster| drill::run(&cluster, &args).await),
         Verb::DrillReport(args) => run_verb(&connection, async |cluster| drill_report::run(&cluster, &args).await),
         Verb::Restore(args) => run_verb(&connection, async |cluster| restore::run(&cluster, &args).await),
         Verb::Prune(args) => run_verb(&connection, async |cluster| prune::run(&cluster, &args).await),

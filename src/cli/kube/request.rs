@@ -12,18 +12,18 @@ use serde::de::DeserializeOwned;
 use super::Cluster;
 
 /// Interval between checks.
-const AGAIN: Duration = Duration::from_millis(500);
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
 
 /// Options of every verb that makes a request.
 #[derive(Debug, clap::Args)]
 pub(super) struct WaitArgs {
-    /// Return at once; `kubectl get maibackups,mairestores` shows how it goes on
+    /// Return at once; `kubectl mai status NAME` shows how it goes on
     #[arg(long)]
-    no_wait: bool,
+    pub(super) no_wait: bool,
 
     /// Time to wait until it is done
     #[arg(long, default_value = "1h", value_parser = crate::api::parse_duration, value_name = "TIME")]
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// A kind of request.

@@ -2,10 +2,11 @@
 //! backups.
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use mai_contract::job::{BACKUPS_VOLUME, BackupId, Outcome as JobOutcome};
 
 use super::jobs::{GONE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step, Turn, ended, failed, time_to_appear, turn};
-use crate::api::{BackupStatus, LastDrill, MaiInstance};
+use crate::api::{BackupStatus, DRILL_REQUESTED, LastDrill, MaiInstance};
 use crate::core::{Action, DrillChoice, JobRequest, JobState, JobWork, ObservedJob};
 use crate::reconcile::Facts;
 use crate::reconcile::drills::{needs_identity, record_end};
@@ -15,6 +16,8 @@ use crate::reconcile::schedule::due;
 const RETRY_DELAY: SignedDuration = SignedDuration::from_hours(24);
 /// Most times that it is made again before the next is due.
 const MOST_RETRIES: i32 = 3;
+/// Most characters of a value of the annotation that are remembered.
+const LONGEST_REQUEST: usize = 64;
 
 /// Returns whether the job of this name is the newest drill.
 pub(super) fn is_drill(backup: &BackupStatus, name: &str) -> bool {
@@ -62,8 +65,30 @@ pub(super) fn answer(facts: &Facts<'_>, backup: &mut BackupStatus, request: &Job
     if is_drill(backup, &request.name) || request.name.parse::<BackupId>().is_err() {
         return Step::Act(Action::RemoveJob(request.name.clone()));
     }
-    let last_due = backup.drill.as_ref().and_then(|drills| drills.last_due);
-    start(facts, backup, last_due.max(Some(now)), request.clone(), now)
+    start(facts, backup, Some(now), request.clone(), now)
+}
+
+/// Starts the drill that an annotation of the document asks for. The first verified backup is waited
+/// for.
+pub(super) fn follow_annotation(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp) -> Option<Step> {
+    let value = facts.instance.annotations().get(DRILL_REQUESTED);
+    let wanted: Option<String> = value.map(|value| value.chars().take(LONGEST_REQUEST).collect());
+    if wanted == backup.drill.as_ref().and_then(|drills| drills.handled_request.clone()) {
+        return None;
+    }
+    if wanted.is_some() {
+        backup.last_verified?;
+        let reason = format!("requested by the annotation {DRILL_REQUESTED}");
+        let name = BackupId::new(now, facts.random).to_string();
+        let request = JobRequest { name, reason, work: JobWork::Drill(None) };
+        let step = start(facts, backup, Some(now), request, now);
+        if matches!(step, Step::Act(_)) {
+            backup.drill.get_or_insert_default().handled_request = wanted;
+        }
+        return Some(step);
+    }
+    backup.drill.get_or_insert_default().handled_request = None;
+    None
 }
 
 /// Starts the next drill, if one is due.
@@ -98,7 +123,8 @@ pub(super) fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now:
     step
 }
 
-/// Starts a job if a place is free, and chooses its backup. `handled` is remembered with it.
+/// Starts a job if a place is free, and chooses its backup. `handled` is remembered with it unless a
+/// later time is.
 fn start(
     facts: &Facts<'_>,
     backup: &mut BackupStatus,
@@ -111,7 +137,7 @@ fn start(
     }
     let work = JobWork::Drill(choose(facts.instance, backup, facts.random));
     let drills = backup.drill.get_or_insert_default();
-    drills.last_due = handled;
+    drills.last_due = drills.last_due.max(handled);
     drills.last = Some(LastDrill::started(&request.name, now, &request.reason));
     Step::Act(Action::StartJob(JobRequest { work, ..request }))
 }

@@ -188,7 +188,8 @@ fn next(facts: &Facts<'_>, observed: &Observed, backup: &mut BackupStatus, now: 
         Step::Wait(interval) => interval,
         other => return other,
     };
-    match drill::follow_schedule(facts, backup, now) {
+    let step = drill::follow_annotation(facts, backup, now);
+    match step.unwrap_or_else(|| drill::follow_schedule(facts, backup, now)) {
         Step::Wait(other) => Step::Wait([interval, other].into_iter().flatten().min()),
         other => other,
     }

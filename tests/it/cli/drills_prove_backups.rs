@@ -122,6 +122,43 @@ fn drill_on_demand_starts_a_server_and_is_reported() {
 }
 
 #[test]
+fn annotation_asks_for_one_drill_with_each_value() {
+    let client = Client::new(YEARLY);
+    let path = client.workspace.documents.join("a.yaml");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let annotate = |value: &str| {
+        let annotations = format!("  name: alpha\n  annotations: {{mai.dev/drill-requested: \"{value}\"}}\n");
+        client.workspace.write("a.yaml", &plain.replace("  name: alpha\n", &annotations));
+    };
+    let passed = |value: &str| {
+        let ended = || {
+            let drill = client.drill();
+            let is_passed = drill["handledRequest"] == value && drill["last"]["result"] == "Passed";
+            is_passed.then(|| drill["last"]["id"].as_str().unwrap().to_owned())
+        };
+        wait_until(|| format!("the drill of {value}: {}; {}", client.drill(), client.compose.output()), ended)
+    };
+    // It waits for the first verified backup.
+    annotate("before the move");
+    client.run("backup", &["alpha"], 0);
+    let first = passed("before the move");
+    annotate("after it");
+    let second = passed("after it");
+    assert_ne!(second, first);
+
+    // A value counts once, and again after it was taken away.
+    client.workspace.write("a.yaml", &plain);
+    wait_until(
+        || format!("the value to be forgotten: {}", client.drill()),
+        || client.drill()["handledRequest"].is_null().then_some(()),
+    );
+    assert_eq!(client.drill()["last"]["id"], *second);
+    annotate("after it");
+    assert_ne!(passed("after it"), second);
+    client.compose.stop();
+}
+
+#[test]
 fn drill_of_a_corrupted_backup_fails_and_says_so() {
     let client = Client::backed_up(YEARLY);
     let archive = archive(&client.home().join("backups"));

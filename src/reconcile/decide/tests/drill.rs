@@ -6,7 +6,8 @@ use mai_contract::job::{DrillReport, Outcome as JobOutcome, ServerReport};
 use super::backup::{NEW, OLD, remove, runs, start};
 use super::*;
 use crate::api::{
-    BackupStatus, ConditionKind, DestinationResult, DestinationStatus, DrillResult, DrillStatus, LastDrill,
+    BackupStatus, ConditionKind, DRILL_REQUESTED, DestinationResult, DestinationStatus, DrillResult, DrillStatus,
+    LastDrill,
 };
 use crate::core::{DrillChoice, JobRequest, JobState, JobWork};
 use crate::reconcile::drills;
@@ -71,6 +72,13 @@ impl Scene {
     fn drilling(mut self, started_ago: i64) -> Self {
         self.drills().last = Some(LastDrill::started(OLD, at(started_ago), "asked by hand"));
         self.counted_from(AFTER_DUE)
+    }
+
+    /// The document has the annotation with this value, and another one was handled.
+    fn annotated(mut self, value: &str, handled: Option<&str>) -> Self {
+        self.instance.metadata.annotations.get_or_insert_default().insert(DRILL_REQUESTED.into(), value.into());
+        self.drills().handled_request = handled.map(str::to_owned);
+        self
     }
 
     fn asked_for_drill(mut self, name: &str) -> Self {
@@ -148,6 +156,9 @@ fn each_state_of_drills_has_one_next_action() {
         blocked: Some(Blocked { reason: Reason::MissingSecret, message: "Secret x is not there".into() }),
         ..declared().counted_from(BEFORE_DUE)
     };
+    let annotated = || drill(NEW, "requested by the annotation mai.dev/drill-requested");
+    let asked_early = || unverified().counted_from(AFTER_DUE).annotated("a", None);
+    let asked_with_backup = || backup_due().annotated("a", None);
     let unchosen = JobRequest { name: NEW.into(), reason: "asked by hand".into(), work: JobWork::Drill(None) };
     use DrillResult::{Failed, Passed};
     for (name, scene, expected) in [
@@ -170,6 +181,12 @@ fn each_state_of_drills_has_one_next_action() {
         ("asked for, no verified backup anywhere", nowhere(), Action::StartJob(unchosen)),
         ("asked for, and answered", declared().drilled(Passed, 9, 0).asked_for_drill(OLD), remove(OLD)),
         ("asked for with a wrong name", declared().asked_for_drill("../x"), remove("../x")),
+        ("annotated", declared().counted_from(AFTER_DUE).annotated("b", Some("a")), annotated()),
+        ("annotated, and handled", declared().counted_from(AFTER_DUE).annotated("a", Some("a")), Action::Wait),
+        ("annotated, not declared", idle(json!({"drill": "Never"})).annotated("a", None), annotated()),
+        ("annotated before the first verified backup", asked_early(), Action::Wait),
+        ("annotated while a backup is due", asked_with_backup(), start(NEW, "scheduled for 1970-01-12 13:00 UTC")),
+        ("annotated while others work", Scene { jobs_running: 1, ..declared().annotated("a", None) }, Action::Wait),
         ("runs", declared().drilling(99).job(OLD, runs()), Action::Wait),
         ("runs for longer than a day", declared().drilling(DAY + 1).job(OLD, runs()), remove(OLD)),
         ("runs, nothing remembered", declared().job(OLD, runs()).asked_for_drill(OLD), Action::Wait),
@@ -185,6 +202,19 @@ fn each_state_of_drills_has_one_next_action() {
         assert!(decision.action != Action::Wait || decision.requeue_after.is_some(), "{name} would be forgotten");
         assert_eq!(decision.status.backup.unwrap_or_default(), decision.memory.backup, "{name}");
     }
+}
+
+#[test]
+fn value_of_the_annotation_is_remembered_until_it_is_gone() {
+    let long = "a".repeat(1000);
+    let started = declared().counted_from(AFTER_DUE).annotated(&long, None).decide();
+    let drills = started.memory.backup.drill.clone().unwrap();
+    assert_eq!((drills.handled_request.unwrap().len(), drills.last_due), (64, Some(at(0))));
+    assert_eq!(declared().annotated(&long, Some(&"a".repeat(64))).decide().action, Action::Wait);
+    let queued = Scene { jobs_running: 1, ..declared().annotated("a", None) }.decide();
+    assert_eq!(queued.memory.backup.drill.unwrap().handled_request, None);
+    let gone = declared().after(&started).drilled(DrillResult::Passed, 9, 0).decide();
+    assert_eq!((gone.action, gone.memory.backup.drill.unwrap().handled_request), (Action::Wait, None));
 }
 
 #[test]

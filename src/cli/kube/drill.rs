@@ -1,0 +1,91 @@
+//! `kubectl mai drill NAME`: asks for a drill of one instance and waits for its result. The request
+//! is an annotation of its document, which a document in a repository may have as well.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::Cluster;
+use super::request::{AGAIN, WaitArgs};
+use crate::api::{
+    ConditionKind, DRILL_REQUESTED, DrillResult, DrillStatus, LastDrill, MaiInstance, MaiInstanceStatus, PAUSED,
+};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The instance
+    name: String,
+
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
+    let Args { name, wait } = args;
+    let instance = read(cluster, name).await?;
+    require_possible(&instance)?;
+    let value = Timestamp::now().to_string();
+    let params = PatchParams { field_manager: Some("kubectl-mai".to_owned()), ..PatchParams::default() };
+    let patch = json!({"metadata": {"annotations": {DRILL_REQUESTED: value}}});
+    let patched = cluster.instances(false).patch(name, &params, &Patch::Merge(patch)).await;
+    patched.map_err(|error| cluster.failed(&format!("drill of {name}"), &error))?;
+    println!("{name:<20} drill requested");
+    if wait.no_wait {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let began = Instant::now();
+    loop {
+        let status = read(cluster, name).await?.status.unwrap_or_default();
+        if let Some(ended) = ended(&status, &value) {
+            return Ok(print(name, &status, ended));
+        }
+        if began.elapsed() > wait.timeout {
+            anyhow::bail!(
+                "the drill of {name} is not done after {} s and goes on; `kubectl mai status {name}` shows how it stands",
+                wait.timeout.as_secs()
+            );
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn read(cluster: &Cluster, name: &str) -> anyhow::Result<MaiInstance> {
+    let found = cluster.instance(name).await?;
+    found.try_parse().with_context(|| format!("the MaiInstance {name} is not understood by this version of mai"))
+}
+
+/// Fails where the operator would not make a drill.
+fn require_possible(instance: &MaiInstance) -> anyhow::Result<()> {
+    let name = instance.name_any();
+    if instance.annotations().get(PAUSED).is_some_and(|value| value == "true") {
+        anyhow::bail!("{name} is paused, so no drill is made; remove its annotation {PAUSED}");
+    }
+    let backup = instance.status.as_ref().and_then(|status| status.backup.as_ref());
+    if backup.is_none_or(|backup| backup.last_verified.is_none()) {
+        anyhow::bail!("no backup of {name} was verified yet; `kubectl mai backup {name}` makes one");
+    }
+    Ok(())
+}
+
+/// Returns the drill that a value of the annotation asked for, once it has ended.
+fn ended<'s>(status: &'s MaiInstanceStatus, value: &str) -> Option<&'s LastDrill> {
+    let drills: &DrillStatus = status.backup.as_ref()?.drill.as_ref()?;
+    let is_handled = drills.handled_request.as_deref() == Some(value);
+    drills.last.as_ref().filter(|last| is_handled && last.ended_at.is_some())
+}
+
+fn print(name: &str, status: &MaiInstanceStatus, drill: &LastDrill) -> ExitCode {
+    if drill.result == DrillResult::Passed {
+        let condition = status.condition(ConditionKind::RestoreVerified);
+        let message = condition.map(|condition| condition.message.as_str()).unwrap_or_default();
+        println!("{name:<20} the drill is passed: {message}");
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("mai: the drill of {name} failed: {}", drill.message);
+    ExitCode::FAILURE
+}
