@@ -137,7 +137,7 @@ fn restored_data_without_a_ready_server_is_taken_back() {
     let file = claim_directory(&env, "mai-abc-backups").join("future.tar.gz");
     let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(future.path()).arg(".").status().unwrap();
     assert!(packed.success());
-    let asked = kube(&env, &["restore", "abc", "--file", "future.tar.gz", "--yes"]);
+    let asked = kube(&env, &["restore", "abc", "--file", "future.tar.gz", "--yes", "--timeout", "3m"]);
     assert_eq!(asked.status.code(), Some(1), "{asked:?}");
     let error = String::from_utf8_lossy(&asked.stderr);
     assert!(error.contains("did not become ready") && error.contains("newer version"), "{error}");

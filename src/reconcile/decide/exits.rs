@@ -36,6 +36,11 @@ pub(super) fn phase_after(failures: u32, exit: Option<&Exit>) -> Phase {
     Phase::Stalled { reason, message }
 }
 
+/// Returns whether the server refused data that a newer version of it wrote, as it will again.
+pub(super) fn is_too_old(exit: &Exit) -> bool {
+    exit.code.and_then(ExitCode::from_code) == Some(ExitCode::DataTooNew)
+}
+
 /// Describes an end, its remedy if one is known, and the last line of the log.
 pub(super) fn describe(exit: &Exit) -> String {
     let known = exit.code.and_then(ExitCode::from_code);

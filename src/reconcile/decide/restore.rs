@@ -147,7 +147,8 @@ fn failed_start(facts: &Facts<'_>, observed: &Observed, memory: &Memory, since_r
     if facts.desired.is_err() || observed.retained.is_some() {
         return None;
     }
-    if memory.failures >= CRASH_LOOP {
+    let is_hopeless = memory.failures > 0 && observed.last_exit.as_ref().is_some_and(exits::is_too_old);
+    if memory.failures >= CRASH_LOOP || is_hopeless {
         let end = observed.last_exit.as_ref().map(exits::describe);
         return Some(end.unwrap_or_else(|| format!("{} failures in a row", memory.failures)));
     }
@@ -157,7 +158,7 @@ fn failed_start(facts: &Facts<'_>, observed: &Observed, memory: &Memory, since_r
         match readiness {
             Readiness::Starting { detail } if is_late => return Some(late(detail)),
             Readiness::Waiting(fault) => match fault.cause {
-                Cause::CrashLoop => return Some(fault.detail.clone()),
+                Cause::CrashLoop | Cause::DataTooNew => return Some(fault.detail.clone()),
                 Cause::Starting | Cause::Unhealthy if is_late => return Some(late(&fault.detail)),
                 _ => {}
             },

@@ -2,7 +2,7 @@
 //! returns.
 
 use mai_contract::job::BackupId;
-use mai_contract::{ExitCode, restores};
+use mai_contract::restores;
 
 use super::exits::CRASH_LOOP;
 use super::rollback::{self, roll_back, rolled_back};
@@ -77,7 +77,7 @@ impl Failure {
 
     /// Makes that of a server that ended by itself.
     pub(super) fn of_exit(exit: &Exit) -> Self {
-        let is_too_old = exit.code.and_then(ExitCode::from_code) == Some(ExitCode::DataTooNew);
+        let is_too_old = exits::is_too_old(exit);
         Self { cause: exits::describe(exit), leaves_data: is_too_old, is_too_old }
     }
 

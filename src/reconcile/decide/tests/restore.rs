@@ -353,11 +353,14 @@ fn start_that_fails_puts_the_former_data_back() {
         Scene::running(Readiness::Waiting(Fault { cause, detail: "the cluster's words".into() }), ago)
             .restoring(Starting)
     };
+    let too_new = |failures| down().failures(failures, 1).restoring(Starting).exited(1, 65);
     let crashed = |failures| down().failures(failures, 1).restoring(Starting).exited(1, 1);
     let missing = Scene { missing: Some("image a:1".into()), ..stalled_for(600, down().restoring(Starting)) };
     for (name, scene, cause) in [
         ("second crash", crashed(2), None),
         ("crash loop", crashed(3), Some("the server ended with exit code 1; its last line was: boom")),
+        ("data too new", too_new(1), Some("a newer version of the server wrote the data")),
+        ("data was too new before", too_new(0), None),
         ("within its start period", Scene::running(starting(), 59).restoring(Starting), None),
         (
             "not ready in time",
@@ -368,6 +371,7 @@ fn start_that_fails_puts_the_former_data_back() {
         ("pod starts", waiting(Cause::Starting, 59), None),
         ("pod is not ready", waiting(Cause::Unhealthy, 60), Some("the cluster's words")),
         ("pod crashes", waiting(Cause::CrashLoop, 1), Some("the cluster's words")),
+        ("pod finds its data too new", waiting(Cause::DataTooNew, 1), Some("the cluster's words")),
         ("no node", waiting(Cause::Unschedulable, 90), None),
         ("refused", stalled_for(599, down().restoring(Starting)), None),
         ("refused for long", stalled_for(600, down().restoring(Starting)), Some("the engine refuses it")),
