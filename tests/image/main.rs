@@ -70,7 +70,7 @@ fn image() -> &'static str {
 /// Builds the whole Dockerfile, with settings for a short build instead of a fast binary.
 fn build_whole(base: &Path) {
     const BUILDER: &str = "mai-builder:test";
-    let quickly = "ENV CARGO_NET_OFFLINE=true CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16";
+    let quickly = "ENV CARGO_NET_OFFLINE=true CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_LTO=off";
     docker_output(&["import", "--change", quickly, base.to_str().unwrap(), BUILDER]);
     let builder = format!("BUILDER_IMAGE={BUILDER}");
     docker_output(&[
