@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::kind::Kind;
 
+/// Name of the time of the last change, which an object has by manager.
+const CHANGED: &str = "changed";
+
 /// An object as it is in the cluster, without the fields that are not used here.
 #[derive(Clone, Debug)]
 pub(super) struct LiveObject {
@@ -48,6 +51,11 @@ impl LiveObject {
     pub(super) fn created(&self) -> Option<jiff::Timestamp> {
         self.object["metadata"]["creationTimestamp"].as_str()?.parse().ok()
     }
+
+    /// Returns the time of its last change, such as of its replicas; of a Deployment alone.
+    pub(super) fn changed(&self) -> Option<jiff::Timestamp> {
+        self.object["metadata"][CHANGED].as_str()?.parse().ok()
+    }
 }
 
 /// Returns the used fields of an object of a kind.
@@ -69,6 +77,9 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
     }
     if kind == Kind::Deployment {
         meta["generation"] = json!(metadata.generation);
+        let managers = metadata.managed_fields.into_iter().flatten();
+        let own = managers.filter(|manager| manager.subresource.as_deref() != Some("status"));
+        meta[CHANGED] = json!(own.filter_map(|manager| manager.time).max());
     }
     let mut take = |field: &str| data.get_mut(field).map(Value::take).unwrap_or_default();
     let mut kept = json!({"metadata": meta});
@@ -118,4 +129,26 @@ fn pod_status(mut status: Value) -> Value {
     kept["reason"] = status["reason"].take();
     kept["message"] = status["message"].take();
     kept
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deployment_has_the_time_of_its_last_change() {
+        let manager = |at: &str, subresource: Option<&str>| json!({"manager": "m", "operation": "Apply", "apiVersion": "apps/v1", "time": at, "subresource": subresource});
+        let managers = [
+            manager("2026-11-30T02:00:00Z", None),
+            manager("2026-11-30T03:00:00Z", Some("scale")),
+            manager("2026-11-30T04:00:00Z", Some("status")),
+        ];
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "a", "creationTimestamp": "2026-11-30T01:00:00Z", "managedFields": managers},
+        });
+        let live = LiveObject::new(Kind::Deployment, serde_json::from_value(object).unwrap());
+        assert_eq!(live.changed(), Some("2026-11-30T03:00:00Z".parse().unwrap()));
+    }
 }

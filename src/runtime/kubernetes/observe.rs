@@ -213,7 +213,8 @@ fn presence(workload: Option<&Workload>, live: &[LiveObject], version: Option<St
         // The time in which the former server ends and releases its volume is not the
         // replacement's.
         Some(retained) => newest.filter(|newest| newest.as_second() >= retained.replaced_at.as_second()),
-        None => newest.or_else(|| deployment.created()),
+        // One that was scaled up has no pod at first.
+        None => newest.or_else(|| deployment.changed()).or_else(|| deployment.created()),
     };
     let readiness = if is_available(deployment) {
         Readiness::Ready { version }
