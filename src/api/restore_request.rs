@@ -150,6 +150,19 @@ impl MaiRestoreStatus {
             ..self.clone()
         }
     }
+
+    /// Returns the status of a request that failed for this cause.
+    pub fn failed(&self, message: String, now: Timestamp) -> Self {
+        let phase = RequestPhase::Failed;
+        Self {
+            observed_generation: Some(GENERATION),
+            phase: Some(phase),
+            completed_at: Some(now),
+            conditions: phase.conditions(&self.conditions, phase.as_ref(), &message, now),
+            message: Some(message),
+            ..self.clone()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +206,8 @@ mod tests {
         let failed = running.with_restore(&restore(RestoreStep::Failed), now);
         assert_eq!(conditions(&failed), [("Ready", "False", "Failed"), ("Stalled", "True", "Failed")]);
         assert!(completed.is_answered() && failed.is_answered());
+        let abandoned = running.failed("the instance was removed".to_owned(), now);
+        assert_eq!(conditions(&abandoned), [("Ready", "False", "Failed"), ("Stalled", "True", "Failed")]);
+        assert!(abandoned.is_answered() && abandoned.restore == running.restore);
     }
 }

@@ -41,6 +41,14 @@ pub(super) async fn report(context: Arc<ClusterContext>, health: Arc<Health>) {
             if now.duration_since(request.created) < AGE {
                 continue;
             }
+            if request.is_begun {
+                // Its progress is shown. What is made under that name later is another instance.
+                if instance.is_none() {
+                    let message = format!("MaiInstance {} was removed before it ended", request.instance);
+                    context.runtime.fail_request(&request, message).await;
+                }
+                continue;
+            }
             if let Some((reason, message)) = obstacle(&request, instance) {
                 context.runtime.set_stalled(&request, reason, message).await;
             }

@@ -21,8 +21,17 @@ impl RequestKind for MaiBackup {
     fn is_answered(status: &MaiBackupStatus) -> bool {
         status.is_answered()
     }
+
+    fn is_begun(status: &MaiBackupStatus) -> bool {
+        status.phase == Some(RequestPhase::Running)
+    }
+
     fn stalled(status: &MaiBackupStatus, reason: &str, message: String, now: Timestamp) -> MaiBackupStatus {
         status.stalled(reason, message, now)
+    }
+
+    fn failed(status: &MaiBackupStatus, message: String, now: Timestamp) -> MaiBackupStatus {
+        status.answered(&Outcome::Failed { message }, now)
     }
 }
 

@@ -208,6 +208,15 @@ impl KubernetesRuntime {
         }
     }
 
+    /// Answers a request that failed for this cause.
+    pub async fn fail_request(&self, request: &OpenRequest, message: String) {
+        let key = (request.namespace.clone(), request.name.clone());
+        match request.work {
+            RequestedWork::Backup => self.backup_requests.fail(&key, message).await,
+            RequestedWork::Restore => self.restore_requests.fail(&key, message).await,
+        }
+    }
+
     /// Shows in the request for a restore how far it is, or that it has ended.
     pub async fn show_restore(&self, id: &InstanceId, restore: &RestoreStatus) {
         self.restore_requests.show(id, restore).await;

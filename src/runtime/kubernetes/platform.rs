@@ -17,7 +17,7 @@ pub const PLATFORM: Platform = Platform {
     recreates_slowly: false,
     concurrent_jobs: 4,
     concurrent_upgrades: 8,
-    restore_command: "kubectl mai restore",
+    restore_command: |name, backup| format!("kubectl mai restore {name} --backup {backup}"),
     // A thousand instances may be blocked at once, and each check is a request.
     blocked_interval: Duration::from_secs(15),
     teardown_timeout: Some(Duration::from_secs(600)),

@@ -41,8 +41,14 @@ pub(super) trait RequestKind: Resource<DynamicType = ()> + Clone + Send + Sync +
     /// Returns whether a request of this status has its answer.
     fn is_answered(status: &Self::Status) -> bool;
 
+    /// Returns whether its work was begun.
+    fn is_begun(status: &Self::Status) -> bool;
+
     /// Returns the status of a request that cannot be started until a person acts.
     fn stalled(status: &Self::Status, reason: &str, message: String, now: Timestamp) -> Self::Status;
+
+    /// Returns the status of a request that failed for this cause.
+    fn failed(status: &Self::Status, message: String, now: Timestamp) -> Self::Status;
 }
 
 /// Work that a kind of request asks for.
@@ -96,6 +102,8 @@ pub struct OpenRequest {
     pub instance: String,
     /// Time at which it was made.
     pub created: Timestamp,
+    /// Its work was begun.
+    pub is_begun: bool,
 }
 
 impl<K: RequestKind> Requests<K> {
@@ -194,6 +202,7 @@ impl<K: RequestKind> Requests<K> {
             name: name.clone(),
             instance: K::instance(&request.spec).to_owned(),
             created: request.created,
+            is_begun: K::is_begun(&request.status),
         })
         .collect()
     }
@@ -242,6 +251,11 @@ impl<K: RequestKind> Requests<K> {
     /// Shows why an open request cannot be started until a person acts.
     pub(super) async fn set_stalled(&self, key: &Key, reason: &str, message: String) {
         self.try_update(key, |status| K::stalled(status, reason, message, now())).await;
+    }
+
+    /// Answers an open request that failed for this cause.
+    pub(super) async fn fail(&self, key: &Key, message: String) {
+        self.try_update(key, |status| K::failed(status, message, now())).await;
     }
 
     async fn write(&self, key: &Key, request: &Request<K>, status: &K::Status) -> Result<(), kube::Error> {

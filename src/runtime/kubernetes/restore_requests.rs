@@ -20,8 +20,17 @@ impl RequestKind for MaiRestore {
     fn is_answered(status: &MaiRestoreStatus) -> bool {
         status.is_answered()
     }
+
+    fn is_begun(status: &MaiRestoreStatus) -> bool {
+        status.restore.is_some()
+    }
+
     fn stalled(status: &MaiRestoreStatus, reason: &str, message: String, now: Timestamp) -> MaiRestoreStatus {
         status.stalled(reason, message, now)
+    }
+
+    fn failed(status: &MaiRestoreStatus, message: String, now: Timestamp) -> MaiRestoreStatus {
+        status.failed(message, now)
     }
 }
 
