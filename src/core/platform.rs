@@ -25,8 +25,8 @@ pub struct Platform {
     pub concurrent_jobs: usize,
     /// Most instances that get the same image at the same time, once one of them has proved it.
     pub concurrent_upgrades: usize,
-    /// Command that restores a backup of the instance whose name follows.
-    pub restore_command: &'static str,
+    /// Command that restores a backup of an instance, by the name of the instance and the id.
+    pub restore_command: fn(&str, &str) -> String,
     /// Interval between checks of a blocked instance.
     pub blocked_interval: Duration,
     /// Time after which a deleted document is let go even though its teardown has not ended, where
@@ -52,7 +52,7 @@ impl Platform {
             recreates_slowly: true,
             concurrent_jobs: 1,
             concurrent_upgrades: 2,
-            restore_command: "mai restore DIR",
+            restore_command: |name, backup| format!("mai restore DIR {name} --from {backup}"),
             blocked_interval: Duration::from_secs(3),
             teardown_timeout: None,
             listen: listen_on_server,

@@ -2,7 +2,7 @@
 //! until something else is declared.
 
 use super::{Outcome, trial, turn};
-use crate::api::{Reason, Rejected};
+use crate::api::{Reason, Rejected, UpgradeStep};
 use crate::core::{Action, Memory, Observed, Workload};
 use crate::reconcile::Facts;
 use crate::reconcile::status::Phase;
@@ -21,7 +21,10 @@ pub(super) fn rejection<'a>(
     if let (Some(change), Some(upgrade)) = (observed.image_change(), &memory.upgrade) {
         // A tag that has moved is another image, under the same name.
         let is_another = upgrade.step.is_end() && upgrade.to != change.to;
-        if is_another || turn::is_forced(facts, upgrade) {
+        // It was begun by force, which counts for this attempt to its end.
+        let goes_on =
+            upgrade.to == change.to && matches!(upgrade.step, UpgradeStep::BackingUp | UpgradeStep::Replacing);
+        if is_another || goes_on || turn::is_forced(facts, upgrade) {
             return None;
         }
     }

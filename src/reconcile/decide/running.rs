@@ -136,7 +136,9 @@ impl Running<'_> {
     fn starting(&self, memory: &mut Memory, detail: &str) -> Outcome {
         memory.ready_since = None;
         let replaced = self.is_undone_on_failure(memory);
-        if let Some(exit) = self.observed.last_exit.as_ref().filter(|_| replaced) {
+        // The end of an image on trial was judged before.
+        let ends_it = replaced && !trial::is_under_way(memory);
+        if let Some(exit) = self.observed.last_exit.as_ref().filter(|_| ends_it) {
             // An engine that restarts it again and again gives it a new start period each time.
             return roll_back(self.workload, memory, exits::describe(exit));
         }

@@ -238,11 +238,11 @@ pub(super) fn follow_return(facts: &Facts<'_>, memory: &mut Memory) {
         }
         problem => {
             let problem = problem.map_or("its restore is not known", |restore| &restore.message);
-            let (command, name) = (facts.platform.restore_command, facts.instance.metadata.name.as_deref());
+            let name = facts.instance.metadata.name.as_deref().unwrap_or_default();
+            let command = (facts.platform.restore_command)(name, backup);
             format!(
-                "its data stays as {} left it, since that of backup {backup} could not be returned: {problem}; correct that, then run {command} {} --from {backup}",
-                upgrade.to,
-                name.unwrap_or_default()
+                "its data stays as {} left it, since that of backup {backup} could not be returned: {problem}; correct that, then run {command}",
+                upgrade.to
             )
         }
     };
@@ -256,10 +256,11 @@ pub(super) fn follow_return(facts: &Facts<'_>, memory: &mut Memory) {
 /// Returns the way back to an older image, if there is a backup from before the newer one.
 fn way_back(facts: &Facts<'_>, upgrade: &UpgradeStatus) -> Option<String> {
     let CompletedUpgrade { to, backup, .. } = upgrade.completed.as_ref()?;
-    let (backup, command) = (backup.as_ref()?, facts.platform.restore_command);
+    let backup = backup.as_ref()?;
     let name = facts.instance.metadata.name.as_deref().unwrap_or_default();
+    let command = (facts.platform.restore_command)(name, backup);
     Some(format!(
-        "the data before {to} is in backup {backup}: declare suspend: true, run {command} {name} --from {backup}, then declare the older image without suspend"
+        "the data before {to} is in backup {backup}: declare suspend: true, run {command}, then declare the older image without suspend"
     ))
 }
 

@@ -118,6 +118,8 @@ fn advance(
     upgrade.enter(UpgradeStep::Replacing, facts.now);
     upgrade.message.clear();
     memory.ready_since = None;
+    // Those of the former server are none of the new one.
+    memory.failures = 0;
     Ok(())
 }
 

@@ -54,6 +54,15 @@ fn new_image_that_fails_at_a_gate_is_rolled_back() {
     }
 }
 
+impl Scene {
+    /// The server on trial ended so many times in a row, the last time as on record.
+    fn failures_of_trial(mut self, failures: u32) -> Self {
+        self.memory.failures = failures;
+        self.memory.counted_exit = self.last_exit.as_ref().map(|exit| exit.at);
+        self
+    }
+}
+
 #[test]
 fn stopped_server_on_trial_is_judged_by_its_own_end() {
     let stopped = || {
@@ -70,6 +79,12 @@ fn stopped_server_on_trial_is_judged_by_its_own_end() {
         let action = ended.decide().action;
         assert_eq!(matches!(action, Action::Resume | Action::Wait), restarts, "{failures}: {action:?}");
     }
+    // Nor is it taken for a failure while it starts again.
+    let again = Scene::on_trial(starting(), 1, UpgradeStep::Settling).exited(0, 0).failures_of_trial(1).decide();
+    assert_eq!(again.action, Action::Wait);
+    let again = Scene::on_trial(starting(), 1, UpgradeStep::Settling).exited(0, 0).failures_of_trial(3).decide();
+    assert!(matches!(again.action, Action::Stop(_) | Action::RollBack(_)), "{:?}", again.action);
+    assert_ne!(again.memory.upgrade.unwrap().step, UpgradeStep::Settling);
     // Its end was asked for by spec.suspend.
     let mut resumed = stopped().exited(9, 0);
     resumed.memory.counted_exit = Some(at(8));
@@ -157,7 +172,7 @@ fn image_too_old_for_the_data_names_the_backup_to_restore() {
     pod.platform = crate::runtime::kubernetes::PLATFORM;
     let mut container = known(Scene::new(stopped()).replaced().exited(0, 65));
     container.platform = Platform::DOCKER;
-    for (scene, command) in [(pod, "kubectl mai restore abc --from B"), (container, "mai restore DIR abc --from B")] {
+    for (scene, command) in [(pod, "kubectl mai restore abc --backup B"), (container, "mai restore DIR abc --from B")] {
         let decision = scene.decide();
         assert!(matches!(decision.action, Action::RollBack(_)), "{:?}", decision.action);
         let message = decision.memory.upgrade.unwrap().message;
@@ -191,6 +206,10 @@ fn rejected_image_is_tried_again_once_moved_or_forced() {
     let mut forced = annotated_with(rejected(), UPGRADE_NOW, "true");
     job_of(&forced.step());
     assert!(forced.upgrade().forced && forced.upgrade().failures == 1);
+    let mut backed_up = forced.clone();
+    let known = backed_up.memory.upgrade.as_mut().unwrap();
+    (known.job, known.backup) = (None, Some("19700112-120000-000001".into()));
+    assert_eq!(backed_up.step().action, Action::Recreate(backed_up.changes.clone()), "it goes on after its backup");
     let failed = |known: &mut UpgradeStatus| known.step = UpgradeStep::RolledBack;
     failed(forced.memory.upgrade.as_mut().unwrap());
     forced.memory.upgrade.as_mut().unwrap().job = None;
