@@ -10,6 +10,19 @@ const KEY_DIGITS: usize = 52;
 /// Digits of the checksum.
 const CHECKSUM_DIGITS: usize = 6;
 
+/// Beginning of a secret key, in capital letters.
+const SECRET_PREFIX: &str = "AGE-SECRET-KEY-";
+
+/// Returns whether a text is a secret key of age.
+pub(super) fn is_secret_key(text: &str) -> bool {
+    text.get(..SECRET_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(SECRET_PREFIX))
+}
+
+/// Returns whether a text is as long as a public key of age and begins like one.
+pub(super) fn is_shaped_like_recipient(text: &str) -> bool {
+    text.len() == PREFIX.len() + 1 + KEY_DIGITS + CHECKSUM_DIGITS && text.starts_with("age1")
+}
+
 /// Returns whether a text is a public key of age, with the right checksum.
 pub(super) fn is_recipient(text: &str) -> bool {
     let Some(digits) = text.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('1')) else { return false };

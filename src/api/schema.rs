@@ -14,7 +14,7 @@ use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, app
 use serde_json::{Map, Value};
 
 use super::field::{PlatformKind, refusals, stored_refusals};
-use super::recipient::is_recipient;
+use super::recipient::{is_recipient, is_secret_key, is_shaped_like_recipient};
 use super::{API_VERSION, MaiInstance, Schedule, ScheduleError};
 
 /// A problem of a document.
@@ -204,10 +204,16 @@ fn check_beyond_rules(document: &Value, findings: &mut Vec<Finding>) {
     }
     let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     for (index, key) in items("/spec/backup/encryption/recipients").enumerate() {
-        if let Some(key) = key.as_str().filter(|key| !is_recipient(key)) {
-            let message = format!("{key:?} has a typing error: its checksum is wrong; copy the public key again");
-            report(&format!("spec.backup.encryption.recipients[{index}]"), message);
-        }
+        let Some(key) = key.as_str() else { continue };
+        let message = if is_secret_key(key) {
+            // It is not repeated.
+            "is a secret key, which whoever reads the document has now; make another, and declare its public key (age-keygen -y FILE)".to_owned()
+        } else if is_shaped_like_recipient(key) && !is_recipient(key) {
+            format!("{key:?} has a typing error: its checksum is wrong; copy the public key again")
+        } else {
+            continue;
+        };
+        report(&format!("spec.backup.encryption.recipients[{index}]"), message);
     }
     let data = text("/spec/storage/data/hostPath").map(Path::new);
     let mut names = BTreeSet::new();
@@ -264,6 +270,8 @@ mod tests {
             }
         }
     }
+
+    const SECRET_KEY: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
 
     #[test]
     fn the_smallest_document_is_filled_with_defaults() {
@@ -346,6 +354,10 @@ mod tests {
                 "spec.backup.encryption.recipients[0]: \"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwq\" has a typing error",
             ),
             (
+                json!({"displayName": "A", "backup": {"encryption": {"recipients": [SECRET_KEY]}}}),
+                "spec.backup.encryption.recipients[0]: is a secret key",
+            ),
+            (
                 json!({"displayName": "A", "backup": {"destinations": [
                     {"name": "nas", "local": {"path": "/nas"}}, {"name": "nas", "local": {"path": "/other"}}
                 ]}}),
@@ -417,6 +429,7 @@ mod tests {
         for (spec, expected) in cases {
             let found = findings(spec);
             assert!(found.iter().any(|line| line.starts_with(expected)), "expected {expected:?}, found {found:#?}");
+            assert!(!found.iter().any(|line| line.contains(SECRET_KEY)), "{found:#?}");
         }
     }
 
