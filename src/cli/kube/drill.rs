@@ -13,8 +13,9 @@ use serde_json::json;
 use super::Cluster;
 use super::request::{AGAIN, WaitArgs};
 use crate::api::{
-    ConditionKind, DRILL_REQUESTED, DrillResult, DrillStatus, LastDrill, MaiInstance, MaiInstanceStatus, PAUSED,
+    DRILL_REQUESTED, DrillResult, DrillStatus, LastDrill, MaiInstance, MaiInstanceStatus, PAUSED, PassedDrill,
 };
+use crate::cli::shared::backup_output::local;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -81,9 +82,11 @@ fn ended<'s>(status: &'s MaiInstanceStatus, value: &str) -> Option<&'s LastDrill
 
 fn print(name: &str, status: &MaiInstanceStatus, drill: &LastDrill) -> ExitCode {
     if drill.result == DrillResult::Passed {
-        let condition = status.condition(ConditionKind::RestoreVerified);
-        let message = condition.map(|condition| condition.message.as_str()).unwrap_or_default();
-        println!("{name:<20} the drill is passed: {message}");
+        let passed = status.backup.as_ref().and_then(|backup| backup.drill.as_ref()?.passed.as_ref());
+        if let Some(PassedDrill { backup, taken_at, destination, recovery_seconds, .. }) = passed {
+            let taken_at = local(*taken_at);
+            println!("{name:<20} backup {backup} of {taken_at} came back from {destination} in {recovery_seconds} s");
+        }
         return ExitCode::SUCCESS;
     }
     eprintln!("mai: the drill of {name} failed: {}", drill.message);

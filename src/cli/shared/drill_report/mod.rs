@@ -59,7 +59,7 @@ impl ReportArgs {
         let backup = status.backup.as_ref();
         let drills = backup.and_then(|backup| backup.drill.as_ref()).filter(|drills| drills.has_ended());
         let drills = drills.with_context(|| {
-            format!("no drill of {name} has ended yet, so there is nothing to report; run one with `mai drill`, or wait for the first that is due")
+            format!("no drill of {name} has ended yet, so there is nothing to report; run one with `mai drill` or `kubectl mai drill`, or wait for the first if they are scheduled")
         })?;
         let last_verified = backup.and_then(|backup| backup.last_verified);
         let page = Page::new(document, drills, last_verified, language, &zone, now);
