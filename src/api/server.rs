@@ -1,6 +1,7 @@
 //! `spec.server`: the program inside the instance.
 
 use kube::KubeSchema;
+use mai_contract::files::DATABASE;
 use serde::{Deserialize, Serialize};
 use strum::AsRefStr;
 
@@ -72,6 +73,17 @@ pub enum ServerKind {
     OpenWebUI,
     /// Another image that keeps the same contract.
     Custom,
+}
+
+impl ServerKind {
+    /// Returns the name of the database that the data of such a server has, where it is known.
+    pub fn database(self) -> Option<&'static str> {
+        match self {
+            Self::Mai => Some(DATABASE),
+            Self::OpenWebUI => Some("webui.db"),
+            Self::Custom => None,
+        }
+    }
 }
 
 /// Purpose of the server; as text, the value of `ENV`.

@@ -89,6 +89,14 @@ pub enum BackupError {
         /// The difference, as a sentence.
         what: String,
     },
+    /// An archive that mai did not make has data of another program.
+    #[error(
+        "there is no database {database} in it, so it is not the data of such a server, which would start empty on it; check server.kind, and that the data directory itself was packed (tar czf FILE -C DATA .)"
+    )]
+    OtherProgram {
+        /// The database of the server.
+        database: String,
+    },
     /// The archive could not be written or read.
     #[error("the archive could not be processed: {0}")]
     Archive(#[source] io::Error),

@@ -178,6 +178,18 @@ impl ArchiveFile {
     }
 }
 
+/// Fails unless the data that was unpacked into a directory has the database of its server, where
+/// nothing else shows that it is from one. On other data a server would start empty, and whoever came
+/// first would be its administrator.
+pub fn require_database(unpacked: &Unpacked, directory: &Path, database: Option<&str>) -> Result<(), BackupError> {
+    match database.filter(|_| unpacked.manifest.is_none()) {
+        Some(database) if !directory.join(database).is_file() => {
+            Err(BackupError::OtherProgram { database: database.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Unpacks the data of a backup into the new directory `into` and gives it to `owner`. Leaves
 /// nothing behind when it fails.
 pub async fn unpack_stored(

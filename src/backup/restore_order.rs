@@ -5,6 +5,7 @@ use mai_contract::job::{RestoreOrder, RestoreReport};
 
 use crate::exchange::{expect_exchangeable, holds_data, unfinished};
 use crate::object_reader::blocking;
+use crate::restore::require_database;
 use crate::restore_directory::{RestoreDirectory, State};
 use crate::source::{UnpackedSource, unpack_source};
 use crate::{BackupError, Places, Progress, lock_backups};
@@ -34,7 +35,11 @@ pub(crate) async fn restore(
     }
     let unpacked = unpack_source(&order.source, places, &directory.unpacked(), directory.owner()?, progress).await;
     let data = places.data.clone();
-    let restored = unpacked.and_then(|unpacked| Ok(report(order, &unpacked, holds_data(&data)?)));
+    let into = directory.unpacked();
+    let restored = unpacked.and_then(|unpacked| {
+        require_database(&unpacked.unpacked, &into, order.database.as_deref())?;
+        Ok(report(order, &unpacked, holds_data(&data)?))
+    });
     blocking(move || {
         let written = restored.and_then(|report| prepared.write_report(&report).map(|()| report));
         written.inspect_err(|_| {

@@ -24,7 +24,12 @@ fn restore_id() -> BackupId {
 
 impl Instance {
     fn restore_order(&self, choice: Choice) -> RestoreOrder {
-        RestoreOrder { id: restore_id(), instance: self.order.instance.clone(), source: self.source(choice) }
+        RestoreOrder {
+            id: restore_id(),
+            instance: self.order.instance.clone(),
+            source: self.source(choice),
+            database: None,
+        }
     }
 
     async fn restore(&self, order: &RestoreOrder) -> Result<RestoreReport, String> {

@@ -6,6 +6,8 @@ pub const DATA: &str = "/app/backend/data";
 pub const BACKUPS: &str = "/app/backups";
 /// User and group of the server's process, and owner of both directories.
 pub const USER: u32 = 65532;
+/// Database of our server, in the data directory.
+pub const DATABASE: &str = "mai.db";
 /// Lock file in the data directory, held by the server that has it open.
 pub const LOCK: &str = ".mai.lock";
 /// Directory that the secrets file is mounted in.

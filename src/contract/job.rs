@@ -50,6 +50,10 @@ pub struct RestoreOrder {
     pub instance: Subject,
     /// The backup.
     pub source: BackupSource,
+    /// Name of the database that the data of its server has, where that is known. An archive that mai
+    /// did not make is refused without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// Unpacked data to exchange with the present data.

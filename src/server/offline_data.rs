@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use mai_contract::{files::LOCK, restores};
+use mai_contract::{
+    files::{DATABASE, LOCK},
+    restores,
+};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use super::{ServeError, lock::DataDirectoryLock};
-
-/// The database, in the data directory.
-pub(super) const DATABASE: &str = "mai.db";
 
 /// A locked data directory. Dropping it releases the lock.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use mai_contract::files::DATABASE;
 use rand::RngCore;
 use secrecy::SecretString;
 
 use super::auth::PasswordHasher;
 use super::database::{Database, DatabaseError};
-use super::offline_data::{DATABASE, OfflineData};
+use super::offline_data::OfflineData;
 use super::users::{self, NewUser, Role, UserError};
 
 /// Bytes of randomness in its e-mail, and in its password.

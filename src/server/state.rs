@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
-use mai_contract::environment;
+use mai_contract::{environment, files::DATABASE};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     connection::{self, Connection, ConnectionSource, Connections},
     database::Database,
     models::{Models, Upstreams},
-    offline_data, secret_key,
+    secret_key,
     usage::{self, Ledger, UsageLookup, UsageReports},
     users::{self, NewUser, Role, UserError},
 };
@@ -90,7 +90,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
-        let db = Database::open(config.data_dir.join(offline_data::DATABASE)).await?;
+        let db = Database::open(config.data_dir.join(DATABASE)).await?;
         let connections = Connections::load(&db, &secret, default_connection(&config).await?).await?;
         let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());

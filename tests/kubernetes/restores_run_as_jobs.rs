@@ -79,6 +79,7 @@ impl<'a> Jobs<'a> {
                 choice: Choice::Latest,
                 identity: None,
             },
+            database: None,
         });
         match self.run(&id, RESTORE, order, secrets) {
             Outcome::Restored(report) => report,

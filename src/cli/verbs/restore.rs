@@ -14,10 +14,11 @@ use mai_backup::encryption::Identity;
 use mai_backup::restore::{self, ArchiveFile, Unpacked};
 use mai_backup::summary::Summary;
 use mai_backup::swap::{self, Settled, Swap};
-use mai_backup::{OpenStore, Progress, catalog, lock_backups};
+use mai_backup::{BackupError, OpenStore, Progress, catalog, lock_backups};
 use mai_contract::LockFile;
 use mai_contract::job::{BACKUPS_VOLUME, Subject};
 
+use crate::api::ServerKind;
 use crate::cli::shared::backup_output::{ProgressOutput, local};
 use crate::cli::shared::backup_stores::BackupStores;
 use crate::cli::shared::block_on::block_on;
@@ -95,8 +96,9 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
 
     // Asked before the server is stopped; it is locked again for the exchange.
     drop(lock_backups(&place.backups, COMMAND).context("nothing was changed")?);
+    let kind = instance.document.spec.server.kind;
     let restored = swap::beside(&place.data, swap::RESTORE, &Timestamp::now().as_second().to_string());
-    let unpacked = source.unpack(&restored, place.owner()?).await.context("nothing was changed")?;
+    let unpacked = source.unpack(kind, &restored, place.owner()?).await.context("nothing was changed")?;
     println!("{name:<20} {}", checked(&unpacked));
     match place.replace(args, &instance, &restored).await {
         Ok(former) => {
@@ -215,7 +217,8 @@ impl Source {
         }
     }
 
-    async fn unpack(&self, into: &Path, owner: (u32, u32)) -> Result<Unpacked, mai_backup::BackupError> {
+    /// Unpacks it for a server of `kind`.
+    async fn unpack(&self, kind: ServerKind, into: &Path, owner: (u32, u32)) -> Result<Unpacked, BackupError> {
         let identity = self.identity.as_ref();
         let (progress, output) = ProgressOutput::counter();
         let unpacked = match &self.archive {
@@ -225,7 +228,11 @@ impl Source {
             Archive::File(_, file) => file.unpack(identity, into, owner, &progress).await,
         };
         output.lock().finish();
-        unpacked
+        let unpacked = unpacked?;
+        let checked = restore::require_database(&unpacked, into, kind.database());
+        // Nothing else refers to it.
+        checked.inspect_err(|_| drop(std::fs::remove_dir_all(into)))?;
+        Ok(unpacked)
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) fn order(given: &Given<'_>, restore: BackupId, source: &RestoreSource
         choice: choice(source)?,
         identity: identity(given.instance, source).map(|file| file.name),
     };
-    Ok(Order::Restore(RestoreOrder { id: restore, instance: given.id.into(), source }))
+    let database = given.instance.spec.server.kind.database().map(str::to_owned);
+    Ok(Order::Restore(RestoreOrder { id: restore, instance: given.id.into(), source, database }))
 }
 
 /// Returns the source of a drill, or why it can have none.

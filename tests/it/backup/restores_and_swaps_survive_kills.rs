@@ -32,6 +32,7 @@ fn restore(number: u32, choice: Choice) -> Order {
             choice,
             identity: None,
         },
+        database: None,
     })
 }
 

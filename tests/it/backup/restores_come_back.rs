@@ -116,6 +116,26 @@ fn data_that_does_not_start_is_replaced_by_the_former() {
 }
 
 #[test]
+fn data_of_another_program_is_refused() {
+    let client = Client::new();
+    let before = client.settled();
+    let (pid, names) = (client.workspace.pid("alpha"), client.beside_data());
+    let other = client.home().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let database = rusqlite::Connection::open(other.join("webui.db")).unwrap();
+    database.execute_batch("CREATE TABLE user (id TEXT PRIMARY KEY)").unwrap();
+    database.close().unwrap();
+    let file = client.home().join("other.tar.gz");
+    let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(&other).arg(".").status().unwrap();
+    assert!(packed.success());
+    let (code, out, err) = client.restore(file.to_str().unwrap(), &[]);
+    assert!(code == 1 && err.contains("there is no database mai.db in it"), "{out}{err}");
+    assert_eq!((client.workspace.pid("alpha"), client.beside_data()), (pid, names));
+    assert_eq!(client.settled(), before);
+    client.compose.stop();
+}
+
+#[test]
 fn data_directory_packed_with_tar_and_its_wal_is_accepted() {
     let client = Client::new();
     let before = client.settled();

@@ -78,6 +78,17 @@ fn new_client_begins_with_the_backup_that_it_names() {
     ] {
         assert!(Command::new("tar").args(&arguments).status().unwrap().success(), "{arguments:?}");
     }
+    let other = workspace.state.parent().unwrap().join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    let database = rusqlite::Connection::open(other.join("webui.db")).unwrap();
+    database.execute_batch("CREATE TABLE user (id TEXT PRIMARY KEY)").unwrap();
+    database.close().unwrap();
+    let packed = Command::new("tar").arg("czf").arg(nas.join("other.tar.gz")).arg("-C").arg(&other).arg(".").status();
+    assert!(packed.unwrap().success());
+    from("gamma", gamma, "{destination: nas, file: other.tar.gz}");
+    let message = workspace.wait_for_reason("gamma", "Stalled", "RestoreFailed");
+    assert!(message.contains("there is no database mai.db in it"), "{message}");
+    assert_eq!(workspace.pid("gamma"), None);
     from("gamma", gamma, "{destination: nas, file: plain.tar.gz}");
     wait_ready(gamma);
     sign_in(gamma);
