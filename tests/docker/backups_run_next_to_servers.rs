@@ -40,10 +40,14 @@ fn stored(directory: &Path, suffix: &str) -> Vec<PathBuf> {
 
 /// Returns an address of this machine that containers reach, and that leads to the S3 server.
 fn s3_address() -> String {
-    let gateway = engine::with_docker(async |docker| {
-        let network = docker.inspect_network("mai", None).await.unwrap();
-        network.ipam.unwrap().config.unwrap().remove(0).gateway.unwrap()
-    });
+    // Reconcilers of other tests may make a second one at the same time, which they remove again.
+    let gateway = wait_until(
+        || "the only network of its name".into(),
+        || {
+            let network = engine::with_docker(async |docker| docker.inspect_network("mai", None).await.ok())?;
+            network.ipam?.config?.remove(0).gateway
+        },
+    );
     let server = ([127, 0, 0, 1], S3Server::get().port).into();
     let forwarder = Forwarder::closed(&gateway, Some(server));
     forwarder.open();
