@@ -131,7 +131,7 @@ impl Client {
                 "its backups are encrypted to {recipients}, and no identity of those was given; pass it with a further --identity FILE"
             ),
             (None, Some(_)) => "none of its backups can be used".to_owned(),
-            (None, None) => "there is no backup of it".to_owned(),
+            (None, None) => "there is no backup of it there; where a destination of its document has one, add spec.restoreFrom with that destination before it is renamed".to_owned(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The recovery kit: one page for paper that says where the backups are, which keys open them and
 //! how a server comes back. It is asked for until somebody confirmed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -91,6 +91,16 @@ impl RecoveryKit {
         }
         let references = crate::reconcile::references(instance, &crate::core::Platform::DOCKER);
         self.variables.extend(references.iter().filter_map(|reference| reference.variable().map(str::to_owned)));
+    }
+
+    /// Returns the clients whose backups are elsewhere, and not where that of the server is.
+    fn apart(&self) -> Vec<&str> {
+        let Some(server) = &self.server else { return Vec::new() };
+        let (with_it, others): (Vec<_>, Vec<_>) =
+            self.places.iter().partition(|(place, _)| place.address == server.address);
+        let is_with_it = |name: &&str| with_it.iter().any(|(_, holds)| holds.iter().any(|other| other == name));
+        let names: BTreeSet<&str> = others.into_iter().flat_map(|(_, holds)| holds).map(String::as_str).collect();
+        names.into_iter().filter(|name| !is_with_it(name)).collect()
     }
 
     /// Returns whether no backup leaves the state directory, so that there is nothing to come back
@@ -183,6 +193,16 @@ impl RecoveryKit {
             let _ = writeln!(page, "   {command} --runtime {runtime}");
         }
         let _ = writeln!(page, "   mai compose {} --runtime {runtime}", documents.display());
+        let apart = self.apart();
+        if !apart.is_empty() {
+            let _ = writeln!(
+                page,
+                "   With backups in other places alone: {}.\n   \
+                 Their documents are put aside in FILE.not-recovered: add restoreFrom: {{destination: NAME}} to each\n   \
+                 spec, NAME being the destination that has its backups, and rename the file to FILE.yaml",
+                apart.join(", ")
+            );
+        }
         page.push_str(
             "   Then point the names of the clients (DNS) to the new machine.\n   \
              Without mai, client by client: age -d -i KEY-FILE ID.tar.gz.age | tar xz; see docs/restore-by-hand.md\n",
@@ -273,6 +293,14 @@ mod tests {
         ] {
             assert!(page.contains(words), "{words} is not in\n{page}");
         }
+        assert!(!page.contains("in other places alone"), "{page}");
+        let apart = instance("gamma", json!({"destinations": [{"name": "nas", "local": {"path": "/nas"}}]}));
+        let page = RecoveryKit::new(&[instance("alpha", bucket(&[KEY])), apart], Some(&server(&[KEY]))).page(
+            Path::new("/srv/clients"),
+            "docker",
+            Timestamp::UNIX_EPOCH,
+        );
+        assert!(page.contains("in other places alone: default/gamma"), "{page}");
         assert!(page.lines().count() < 45 && !page.contains("AGE-SECRET-KEY-1Q"), "{page}");
         assert!(RecoveryKit::new(&[instance("beta", json!({}))], None).is_empty());
     }

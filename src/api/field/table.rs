@@ -371,7 +371,7 @@ pub const FIELDS: &[Field] = &[
     all("status.backup.last.endedAt", "Time at which it ended."),
     all(
         "status.backup.last.result",
-        "`Running`, `Verified`, `Unverified` (not checked in each destination) or `Failed`.",
+        "`Running`, `Verified`, `Intact` (checked up to its encryption), `Unverified` (not checked in each destination) or `Failed`.",
     ),
     all("status.backup.last.message", "Reason of the backup while it is made, then what came of it."),
     all(
