@@ -89,6 +89,12 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
                 widen(&mut table, &instances, state_dir)?;
             }
             let mut text = table::text(&table) + &problems(&state.problems().await?);
+            if State::holder(state_dir)?.is_none() {
+                let directory = args.place.directory.display();
+                text.push_str(&format!(
+                    "\nno reconciler runs, so this is how it was when the last one ended; run `mai compose {directory}`\n"
+                ));
+            }
             text.push_str(&recovery(args, state_dir, state).await?);
             if let Some(name) = &args.name {
                 text.push_str(&events(state, &instances, name).await?);

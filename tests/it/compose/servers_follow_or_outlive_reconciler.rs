@@ -18,7 +18,10 @@ fn detached_servers_are_adopted_without_restart() {
     let compose = workspace.compose(&["--detach"]);
     ports.into_iter().for_each(wait_ready);
     let before = workspace.servers();
+    let is_outdated = || workspace.mai("status", &[]).1.contains("no reconciler runs");
+    assert!(!is_outdated());
     compose.stop();
+    assert!(is_outdated());
     assert!(ports.into_iter().all(is_ready), "a detached server ended with its reconciler");
 
     // One document changes while no reconciler runs.
