@@ -29,6 +29,9 @@ pub const OWN: &str = "mai-own:bench";
 const WORKERS: usize = 8;
 const NETWORK: &str = "mai";
 
+/// First two numbers of the networks of its containers, other than those of the tests.
+const NETWORKS: &str = "10.215";
+
 /// A running engine. It ends, with everything on it, when the standard input of its script ends.
 pub struct Engine {
     /// Client with the settings of the operator's.
@@ -45,7 +48,7 @@ impl Engine {
         let place = tempfile::tempdir()?;
         let directory = place.path().join("engine");
         let mut command = Command::new(root.join("tests/docker/engine"));
-        let mut script = command.arg(&directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut script = command.arg(&directory).arg(NETWORKS).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(script.stdout.take().context("no output")?).lines();
         if output.next_line().await?.as_deref() != Some("ready") {
             bail!("the engine does not start");
