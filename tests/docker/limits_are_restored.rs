@@ -91,7 +91,7 @@ fn declared_limits_are_restored_in_place() {
     let _shared = engine::shared();
     let env = Environment::new("limited");
     let resources = "  resources: {requests: {cpu: 250m, memory: 32Mi}, limits: {cpu: 500m, memory: 64Mi}}\n";
-    let _compose = env.up(resources);
+    let compose = env.up(resources);
     let run = env.run().unwrap();
     for (what, body) in [
         ("memory", ContainerUpdateBody { memory: Some(48 << 20), ..update() }),
@@ -105,7 +105,7 @@ fn declared_limits_are_restored_in_place() {
             ContainerUpdateBody { restart_policy: restart(RestartPolicyNameEnum::NO, None), ..update() },
         ),
     ] {
-        assert_eq!(restored(&env, what, &run, body), run, "{what}");
+        assert_eq!(restored(&env, what, &run, body), run, "{what}; its output:\n{}", compose.output());
     }
     env.assert_unchanged(&run);
 }

@@ -41,6 +41,7 @@ impl Engine {
         }
         let changes = self.differences(workload, &names, &container).await?;
         let (changes, stays) = self.in_place(&active.id, changes, in_place);
+        let made = changes.clone();
         self.update_limits(workload, &names, &container, &changes).await?;
         if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
@@ -52,7 +53,9 @@ impl Engine {
         self.cache.forget();
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
         let changes = self.differences(workload, &names, &container).await?;
-        let (changes, _) = self.in_place(&active.id, changes, in_place);
+        let (mut changes, _) = self.in_place(&active.id, changes, in_place);
+        // What somebody changed meanwhile is another difference, and is met next.
+        changes.retain(|change| made.contains(change));
         if changes.is_empty() {
             return Ok(());
         }
