@@ -13,18 +13,31 @@ const CHECKSUM_DIGITS: usize = 6;
 /// Beginning of a secret key, in capital letters.
 const SECRET_PREFIX: &str = "AGE-SECRET-KEY-";
 
+/// Returns what is wrong with a recipient, as a sentence, beyond the shape that the schema demands. A
+/// secret key is not repeated.
+pub(super) fn problem(text: &str) -> Option<String> {
+    if is_secret_key(text) {
+        return Some(
+            "is a secret key, which whoever reads the document has now; make another, and declare its public key (age-keygen -y FILE)"
+                .to_owned(),
+        );
+    }
+    let is_wrong = is_shaped_like_recipient(text) && !is_recipient(text);
+    is_wrong.then(|| format!("{text:?} has a typing error: its checksum is wrong; copy the public key again"))
+}
+
 /// Returns whether a text is a secret key of age.
-pub(super) fn is_secret_key(text: &str) -> bool {
+fn is_secret_key(text: &str) -> bool {
     text.get(..SECRET_PREFIX.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(SECRET_PREFIX))
 }
 
 /// Returns whether a text is as long as a public key of age and begins like one.
-pub(super) fn is_shaped_like_recipient(text: &str) -> bool {
+fn is_shaped_like_recipient(text: &str) -> bool {
     text.len() == PREFIX.len() + 1 + KEY_DIGITS + CHECKSUM_DIGITS && text.starts_with("age1")
 }
 
 /// Returns whether a text is a public key of age, with the right checksum.
-pub(super) fn is_recipient(text: &str) -> bool {
+fn is_recipient(text: &str) -> bool {
     let Some(digits) = text.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('1')) else { return false };
     let values: Option<Vec<u8>> = digits.bytes().map(value).collect();
     values.is_some_and(|values| values.len() == KEY_DIGITS + CHECKSUM_DIGITS && checksum(&values) == 1)

@@ -126,8 +126,6 @@ impl MaiRestoreStatus {
         };
         let reason = restore.step.to_string();
         Self {
-            observed_generation: Some(GENERATION),
-            phase: Some(phase),
             restore: Some(restore.id.clone()),
             backup: restore.backup.clone(),
             taken_at: restore.taken_at,
@@ -135,30 +133,30 @@ impl MaiRestoreStatus {
             kept_until: restore.kept_until,
             started_at: Some(restore.started_at),
             completed_at: phase.is_answer().then(|| restore.ended_at.unwrap_or(now)),
-            conditions: phase.conditions(&self.conditions, &reason, &message, now),
-            message: Some(message),
+            ..self.moved(phase, &reason, message, now)
         }
     }
 
     /// Returns the status of a request that cannot be started until a person acts.
     pub fn stalled(&self, reason: &str, message: String, now: Timestamp) -> Self {
         Self {
-            observed_generation: Some(GENERATION),
-            phase: Some(RequestPhase::Pending),
             conditions: stalled_conditions(&self.conditions, reason, &message, now),
-            message: Some(message),
-            ..self.clone()
+            ..self.moved(RequestPhase::Pending, reason, message, now)
         }
     }
 
     /// Returns the status of a request that failed for this cause.
     pub fn failed(&self, message: String, now: Timestamp) -> Self {
         let phase = RequestPhase::Failed;
+        Self { completed_at: Some(now), ..self.moved(phase, phase.as_ref(), message, now) }
+    }
+
+    /// Returns the status in another phase, with its conditions.
+    fn moved(&self, phase: RequestPhase, reason: &str, message: String, now: Timestamp) -> Self {
         Self {
             observed_generation: Some(GENERATION),
             phase: Some(phase),
-            completed_at: Some(now),
-            conditions: phase.conditions(&self.conditions, phase.as_ref(), &message, now),
+            conditions: phase.conditions(&self.conditions, reason, &message, now),
             message: Some(message),
             ..self.clone()
         }

@@ -14,7 +14,7 @@ use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, app
 use serde_json::{Map, Value};
 
 use super::field::{PlatformKind, refusals, stored_refusals};
-use super::recipient::{is_recipient, is_secret_key, is_shaped_like_recipient};
+use super::recipient;
 use super::{API_VERSION, MaiInstance, Schedule, ScheduleError};
 
 /// A problem of a document.
@@ -204,16 +204,9 @@ fn check_beyond_rules(document: &Value, findings: &mut Vec<Finding>) {
     }
     let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     for (index, key) in items("/spec/backup/encryption/recipients").enumerate() {
-        let Some(key) = key.as_str() else { continue };
-        let message = if is_secret_key(key) {
-            // It is not repeated.
-            "is a secret key, which whoever reads the document has now; make another, and declare its public key (age-keygen -y FILE)".to_owned()
-        } else if is_shaped_like_recipient(key) && !is_recipient(key) {
-            format!("{key:?} has a typing error: its checksum is wrong; copy the public key again")
-        } else {
-            continue;
-        };
-        report(&format!("spec.backup.encryption.recipients[{index}]"), message);
+        if let Some(problem) = key.as_str().and_then(recipient::problem) {
+            report(&format!("spec.backup.encryption.recipients[{index}]"), problem);
+        }
     }
     let data = text("/spec/storage/data/hostPath").map(Path::new);
     let mut names = BTreeSet::new();

@@ -180,6 +180,32 @@ pub(in crate::reconcile) struct Loop {
     reconciler: Reconciler<Arc<Secrets>, Arc<Platforms>, Arc<Written>>,
 }
 
+/// Returns a reconciler of these instances.
+pub(in crate::reconcile) fn reconciler<R>(
+    platform: &Arc<R>,
+    secrets: &Arc<Secrets>,
+    written: &Arc<Written>,
+    instances: &[MaiInstance],
+) -> Reconciler<Arc<Secrets>, Arc<R>, Arc<Written>>
+where
+    Arc<R>: Observe + Apply,
+{
+    let (store, mut writer) = reflector::store();
+    for instance in instances {
+        writer.apply_watcher_event(&watcher::Event::Apply(instance.clone()));
+    }
+    let context = Context {
+        source: Arc::clone(secrets),
+        runtime: Arc::clone(platform),
+        record: Arc::clone(written),
+        transitions: mpsc::unbounded_channel().0,
+        metrics: Box::new(()),
+        overview: Arc::default(),
+        helper_image: None,
+    };
+    Reconciler::new(Arc::new(context), store)
+}
+
 impl Loop {
     pub(in crate::reconcile) fn new(names: &[&str]) -> Self {
         let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true) });
@@ -194,25 +220,13 @@ impl Loop {
         written: &Arc<Written>,
         instances: Vec<MaiInstance>,
     ) -> Self {
-        let (store, mut writer) = reflector::store();
-        for instance in &instances {
-            writer.apply_watcher_event(&watcher::Event::Apply(instance.clone()));
-        }
-        let context = Context {
-            source: Arc::clone(secrets),
-            runtime: Arc::clone(platform),
-            record: Arc::clone(written),
-            transitions: mpsc::unbounded_channel().0,
-            metrics: Box::new(()),
-            overview: Arc::default(),
-            helper_image: None,
-        };
+        let reconciler = reconciler(platform, secrets, written, &instances);
         Self {
             platform: Arc::clone(platform),
             secrets: Arc::clone(secrets),
             written: Arc::clone(written),
             instances,
-            reconciler: Reconciler::new(Arc::new(context), store),
+            reconciler,
         }
     }
 

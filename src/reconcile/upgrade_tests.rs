@@ -8,15 +8,12 @@ use std::sync::atomic::AtomicBool;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
-use kube::runtime::{reflector, watcher};
 use mai_contract::job::{BackupReport, DestinationReport, Order, Outcome, RestoreReport, StoreResult};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::mpsc;
 
-use super::jobs::tests::{Secrets, Written};
+use super::jobs::tests::{Secrets, Written, reconciler};
 use super::reconciler::Reconciler;
-use super::run::Context;
 use crate::api::{MaiInstance, RestoreStatus, UpgradeStatus, UpgradeStep};
 use crate::core::{
     Action, Change, Effect, Field, InstanceId, Job, JobState, Observed, ObservedJob, ObservedJobs, Platform, Presence,
@@ -190,20 +187,8 @@ impl Fleet {
     }
 
     fn restarted(machines: &Arc<Machines>, written: &Arc<Written>, instances: Vec<MaiInstance>) -> Self {
-        let (store, mut writer) = reflector::store();
-        for instance in &instances {
-            writer.apply_watcher_event(&watcher::Event::Apply(instance.clone()));
-        }
-        let context = Context {
-            source: Arc::new(Secrets { is_complete: AtomicBool::new(true) }),
-            runtime: Arc::clone(machines),
-            record: Arc::clone(written),
-            transitions: mpsc::unbounded_channel().0,
-            metrics: Box::new(()),
-            overview: Arc::default(),
-            helper_image: None,
-        };
-        let reconciler = Reconciler::new(Arc::new(context), store);
+        let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true) });
+        let reconciler = reconciler(machines, &secrets, written, &instances);
         Self { machines: Arc::clone(machines), written: Arc::clone(written), instances, reconciler }
     }
 

@@ -4,14 +4,13 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
-use super::Cluster;
 use super::request::{AGAIN, WaitArgs};
+use super::{Cluster, patch_params};
 use crate::api::{
     DRILL_REQUESTED, DrillResult, DrillStatus, LastDrill, MaiInstance, MaiInstanceStatus, PAUSED, PassedDrill,
 };
@@ -28,12 +27,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
     let Args { name, wait } = args;
-    let instance = read(cluster, name).await?;
+    let instance = cluster.understood_instance(name).await?;
     require_possible(&instance)?;
     let value = Timestamp::now().to_string();
-    let params = PatchParams { field_manager: Some("kubectl-mai".to_owned()), ..PatchParams::default() };
     let patch = json!({"metadata": {"annotations": {DRILL_REQUESTED: value}}});
-    let patched = cluster.instances(false).patch(name, &params, &Patch::Merge(patch)).await;
+    let patched = cluster.instances(false).patch(name, &patch_params(), &Patch::Merge(patch)).await;
     patched.map_err(|error| cluster.failed(&format!("drill of {name}"), &error))?;
     println!("{name:<20} drill requested");
     if wait.no_wait {
@@ -41,7 +39,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     }
     let began = Instant::now();
     loop {
-        let status = read(cluster, name).await?.status.unwrap_or_default();
+        let status = cluster.understood_instance(name).await?.status.unwrap_or_default();
         if let Some(ended) = ended(&status, &value) {
             return Ok(print(name, &status, ended));
         }
@@ -53,11 +51,6 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-async fn read(cluster: &Cluster, name: &str) -> anyhow::Result<MaiInstance> {
-    let found = cluster.instance(name).await?;
-    found.try_parse().with_context(|| format!("the MaiInstance {name} is not understood by this version of mai"))
 }
 
 /// Fails where the operator would not make a drill.

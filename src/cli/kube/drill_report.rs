@@ -3,10 +3,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-
 use super::Cluster;
-use crate::api::MaiInstance;
 use crate::cli::shared::drill_report::ReportArgs;
 
 #[derive(Debug, clap::Args)]
@@ -19,10 +16,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
-    let found = cluster.instance(&args.name).await?;
-    let instance: MaiInstance = found
-        .try_parse()
-        .with_context(|| format!("the MaiInstance {} is not understood by this version of mai", args.name))?;
+    let instance = cluster.understood_instance(&args.name).await?;
     let status = instance.status.clone().unwrap_or_default();
     args.report.print(&instance, &status)?;
     Ok(ExitCode::SUCCESS)

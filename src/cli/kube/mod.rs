@@ -24,7 +24,7 @@ use anyhow::Context;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -224,6 +224,12 @@ impl Cluster {
         found.ok_or_else(|| self.unknown(name))
     }
 
+    /// Returns one instance as this version of mai understands it.
+    async fn understood_instance(&self, name: &str) -> anyhow::Result<MaiInstance> {
+        let found = self.instance(name).await?;
+        found.try_parse().with_context(|| format!("the MaiInstance {name} is not understood by this version of mai"))
+    }
+
     fn unknown(&self, name: &str) -> anyhow::Error {
         anyhow::anyhow!(
             "there is no instance {name} in namespace {}; `kubectl mai status -A` lists those of all",
@@ -254,6 +260,11 @@ impl Cluster {
         events.sort_by_key(seen);
         Ok(events)
     }
+}
+
+/// Returns the parameters of a patch.
+fn patch_params() -> PatchParams {
+    PatchParams { field_manager: Some(PLUGIN.to_owned()), ..PatchParams::default() }
 }
 
 /// Returns the time of the last occurrence of an event.

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 
-use super::Cluster;
+use super::{Cluster, patch_params};
 
 /// Annotation that `kubectl rollout restart` sets.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -47,8 +47,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     let started = Instant::now();
     let now = Timestamp::now().to_string();
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: now}}}}});
-    let params = PatchParams { field_manager: Some("kubectl-mai".to_owned()), ..PatchParams::default() };
-    let mut current = api.patch(&object, &params, &Patch::Merge(patch)).await.map_err(failed)?;
+    let mut current = api.patch(&object, &patch_params(), &Patch::Merge(patch)).await.map_err(failed)?;
     let generation = current.metadata.generation;
     while !is_back(&current, generation) {
         if started.elapsed() > args.timeout {

@@ -79,9 +79,7 @@ pub(super) fn follow_annotation(facts: &Facts<'_>, backup: &mut BackupStatus, no
     if wanted.is_some() {
         backup.last_verified?;
         let reason = format!("requested by the annotation {DRILL_REQUESTED}");
-        let name = BackupId::new(now, facts.random).to_string();
-        let request = JobRequest { name, reason, work: JobWork::Drill(None) };
-        let step = start(facts, backup, Some(now), request, now);
+        let step = start(facts, backup, Some(now), new_request(facts, reason, now), now);
         if matches!(step, Step::Act(_)) {
             backup.drill.get_or_insert_default().handled_request = wanted;
         }
@@ -115,12 +113,16 @@ pub(super) fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now:
         Turn::Wait(interval) => return Step::Wait(interval),
     };
     let handled = due.now.or(drills.last_due);
-    let name = BackupId::new(now, facts.random).to_string();
-    let step = start(facts, backup, handled, JobRequest { name, reason, work: JobWork::Drill(None) }, now);
+    let step = start(facts, backup, handled, new_request(facts, reason, now), now);
     if let (Step::Act(_), Some(drills)) = (&step, &mut backup.drill) {
         drills.next = due.next;
     }
     step
+}
+
+/// Returns the request for a drill that nobody has given a name.
+fn new_request(facts: &Facts<'_>, reason: String, now: Timestamp) -> JobRequest {
+    JobRequest { name: BackupId::new(now, facts.random).to_string(), reason, work: JobWork::Drill(None) }
 }
 
 /// Starts a job if a place is free, and chooses its backup. `handled` is remembered with it unless a

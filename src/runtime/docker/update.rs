@@ -40,10 +40,9 @@ impl Engine {
             self.docker.unpause_container(&active.id).await.map_err(failed("end of its pause", id))?;
         }
         let changes = self.differences(workload, &names, &container).await?;
-        let (changes, stays) = self.in_place(&active.id, changes, in_place);
-        let made = changes.clone();
-        self.update_limits(workload, &names, &container, &changes).await?;
-        if changes.iter().any(|change| matches!(change.field, Field::Network(_))) {
+        let (made, stays) = self.in_place(&active.id, changes, in_place);
+        self.update_limits(workload, &names, &container, &made).await?;
+        if made.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
             if stays {
                 networks.extend(networks::endpoints(&container).into_keys());
