@@ -6,12 +6,12 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, cluster};
+use super::cluster;
 use super::environment::Environment;
 use super::gate::Gate;
 use super::images;
 use super::operator::Operator;
-use super::requests::{self, answer, claim_directory, condition, stalled};
+use super::requests::{self, answer, claim_directory, condition, kube, output, stalled};
 
 use crate::fixtures::s3::COPIES;
 
@@ -60,13 +60,7 @@ fn requested_backup_is_verified_on_the_claims() {
     env.apply(&env.document("abc", &format!("  image: {}\n  openRouter: {{mock: true}}\n", images::own())));
     env.wait_ready(&operator, "abc");
     let server = env.pod("abc").unwrap();
-    let made = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["kube", "backup", "abc", "--reason", "before the move", "--namespace", &env.namespace])
-        .env("KUBECONFIG", cluster().kubeconfig())
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&made.stdout);
-    assert!(made.status.success(), "{output}{}", String::from_utf8_lossy(&made.stderr));
+    let output = output(&env, &["backup", "abc", "--reason", "before the move"]);
     let name = env.kubectl(&["get", "maibackups", "-o", "jsonpath={.items[*].metadata.name}"]);
     env.kubectl(&["wait", "--for=condition=Ready", &format!("maibackup/{name}"), "--timeout=3m"]);
     let status = env.get(&format!("maibackup/{name}")).unwrap()["status"].clone();
@@ -139,22 +133,20 @@ fn due_drill_runs_as_a_job_without_the_data() {
     assert!(drill["passed"]["serverVersion"].is_string(), "{drill}");
     env.wait_until(&operator, || "the job to be gone".into(), || job_objects(&env).is_empty().then_some(()));
     assert_eq!(env.pod("abc").unwrap(), server);
-    let kube = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
-        command.arg("kube").args(arguments).args(["--namespace", &env.namespace]);
-        let output = command.env("KUBECONFIG", cluster().kubeconfig()).output().unwrap();
+    let verb = |arguments: &[&str]| {
+        let output = kube(&env, arguments);
         (output.status.success(), format!("{output:?}"))
     };
-    let (is_reported, page) = kube(&["drill-report", "abc", "--output", "html"]);
+    let (is_reported, page) = verb(&["drill-report", "abc", "--output", "html"]);
     assert!(is_reported && page.contains("Passed"), "{page}");
 
     // Another one, on demand.
-    let (is_passed, told) = kube(&["drill", "abc"]);
+    let (is_passed, told) = verb(&["drill", "abc"]);
     assert!(is_passed && told.contains("came back from backups in "), "{told}");
     let next = env.get("mai/abc").unwrap()["status"]["backup"]["drill"].clone();
     assert_ne!(next["last"]["id"], drill["last"]["id"], "{next}");
     env.apply(&env.document("new", "  suspend: true\n  openRouter: {mock: true}\n"));
-    let (is_passed, told) = kube(&["drill", "new"]);
+    let (is_passed, told) = verb(&["drill", "new"]);
     assert!(!is_passed && told.contains("no backup of new was verified yet"), "{told}");
 }
 

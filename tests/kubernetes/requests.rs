@@ -1,9 +1,11 @@
 //! Requests for backups and restores, and an operator that fulfils them.
 
 use std::path::PathBuf;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use super::cluster::cluster;
 use super::environment::Environment;
 use super::images;
 use super::operator::Operator;
@@ -11,6 +13,26 @@ use super::operator::Operator;
 /// Starts an operator whose jobs use the image of the binary under test.
 pub fn operator(env: &Environment) -> Operator {
     env.operator_with(&["--helper-image", images::own(), "--leader-election", "false", "--resync", "1s"])
+}
+
+/// Runs `mai kube …` in the namespace of the test.
+pub fn kube(env: &Environment, arguments: &[&str]) -> Output {
+    let mut all = vec!["kube", arguments[0], "--namespace", &env.namespace];
+    all.extend(&arguments[1..]);
+    Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(all)
+        .env("KUBECONFIG", cluster().kubeconfig())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Returns the standard output of a verb of `mai kube` that succeeds.
+pub fn output(env: &Environment, arguments: &[&str]) -> String {
+    let made = kube(env, arguments);
+    let output = String::from_utf8_lossy(&made.stdout).into_owned();
+    assert!(made.status.success(), "{arguments:?}: {output}{}", String::from_utf8_lossy(&made.stderr));
+    output
 }
 
 /// Waits until a request such as `maibackup/first` is answered; returns its status.

@@ -2,40 +2,21 @@
 //! server does not become ready, and `spec.restoreFrom` makes a new instance from another's backup.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::cluster::{self, cluster};
+use super::cluster;
 use super::environment::Environment;
 use super::gate::Gate;
 use super::images;
 use super::operator::Operator;
-use super::requests::{self, answer, claim_directory, condition, stalled};
+use super::requests::{self, answer, claim_directory, condition, kube, output, stalled};
 
+use crate::fixtures::compose::pack;
 use crate::fixtures::s3::COPIES;
 
 const PERSON: &str = r#"{"name": "Ada", "email": "ada@example.com", "password": "correct horse"}"#;
-
-/// Runs `mai kube …` in the namespace of the test.
-fn kube(env: &Environment, arguments: &[&str]) -> Output {
-    let mut all = vec!["kube", arguments[0], "--namespace", &env.namespace];
-    all.extend(&arguments[1..]);
-    Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(all)
-        .env("KUBECONFIG", cluster().kubeconfig())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap()
-}
-
-/// Returns the standard output of a verb that succeeds.
-fn output(env: &Environment, arguments: &[&str]) -> String {
-    let made = kube(env, arguments);
-    let output = String::from_utf8_lossy(&made.stdout).into_owned();
-    assert!(made.status.success(), "{arguments:?}: {output}{}", String::from_utf8_lossy(&made.stderr));
-    output
-}
 
 /// Starts a client with an account and a letter in its data; returns the directory of the data.
 fn client(env: &Environment, operator: &Operator, name: &str, more: &str) -> std::path::PathBuf {
@@ -135,8 +116,7 @@ fn restored_data_without_a_ready_server_is_taken_back() {
     database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0);").unwrap();
     database.close().unwrap();
     let file = claim_directory(&env, "mai-abc-backups").join("future.tar.gz");
-    let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(future.path()).arg(".").status().unwrap();
-    assert!(packed.success());
+    pack(&file, future.path(), ".");
     let asked = kube(&env, &["restore", "abc", "--file", "future.tar.gz", "--yes", "--timeout", "3m"]);
     assert_eq!(asked.status.code(), Some(1), "{asked:?}");
     let error = String::from_utf8_lossy(&asked.stderr);

@@ -1,20 +1,14 @@
 //! `kubectl mai prune` removes the claims of instances that are gone, and no others.
 
-use std::process::Command;
-
 use serde_json::Value;
 
-use super::cluster::{self, cluster};
+use super::cluster;
 use super::environment::Environment;
+use super::requests::kube;
 
 /// Runs `mai kube prune --json`; returns whether it succeeded, and each claim that it removed.
 fn prune(env: &Environment, arguments: &[&str]) -> (bool, Vec<String>) {
-    let output = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["kube", "prune", "--json", "--namespace", &env.namespace])
-        .args(arguments)
-        .env("KUBECONFIG", cluster().kubeconfig())
-        .output()
-        .unwrap();
+    let output = kube(env, &[&["prune", "--json"], arguments].concat());
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let items = printed["items"].as_array().unwrap().iter().filter(|item| item["removed"] == true);
     (output.status.success(), items.map(|item| item["claim"].as_str().unwrap().to_owned()).collect())

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::backup::restored_instance::{Client, archive};
-use crate::fixtures::compose::{Workspace, signal, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, pack, signal, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 #[test]
@@ -103,8 +103,7 @@ fn data_that_does_not_start_is_replaced_by_the_former() {
     database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0);").unwrap();
     database.close().unwrap();
     let file = client.home().join("future.tar.gz");
-    let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(&future).arg(".").status().unwrap();
-    assert!(packed.success());
+    pack(&file, &future, ".");
     let (code, out, err) = client.restore(file.to_str().unwrap(), &["--timeout", "5s"]);
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("nothing else could be verified"), "{out}");
@@ -126,8 +125,7 @@ fn data_of_another_program_is_refused() {
     database.execute_batch("CREATE TABLE user (id TEXT PRIMARY KEY)").unwrap();
     database.close().unwrap();
     let file = client.home().join("other.tar.gz");
-    let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(&other).arg(".").status().unwrap();
-    assert!(packed.success());
+    pack(&file, &other, ".");
     let (code, out, err) = client.restore(file.to_str().unwrap(), &[]);
     assert!(code == 1 && err.contains("there is no database mai.db in it"), "{out}{err}");
     assert_eq!((client.workspace.pid("alpha"), client.beside_data()), (pid, names));
@@ -150,8 +148,7 @@ fn data_directory_packed_with_tar_and_its_wal_is_accepted() {
     for (name, top, inside) in [("outer.tar.gz", copy.clone(), "data"), ("inner.tar.gz", copy.join("data"), ".")] {
         client.write_letter("changed");
         let file = client.home().join(name);
-        let packed = Command::new("tar").arg("czf").arg(&file).arg("-C").arg(&top).arg(inside).status().unwrap();
-        assert!(packed.success());
+        pack(&file, &top, inside);
         let (code, out, err) = client.restore(file.to_str().unwrap(), &["--without-backup"]);
         assert_eq!(code, 0, "{name}: {out}{err}");
         assert_eq!(client.settled(), before, "{name}");

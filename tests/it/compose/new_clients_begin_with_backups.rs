@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::fixtures::compose::{Workspace, document, http, wait_ready, wait_until};
+use crate::fixtures::compose::{Workspace, document, http, pack, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
 const PERSON: &str = r#"{"name": "Ada", "email": "ada@example.com", "password": "a-Long-passw0rd-for-tests"}"#;
@@ -66,25 +66,14 @@ fn new_client_begins_with_the_backup_that_it_names() {
     let archive = archive.into_iter().find(|path| path.extension().is_some_and(|end| end == "gz")).unwrap();
     let unpacked = workspace.state.parent().unwrap().join("unpacked");
     std::fs::create_dir_all(&unpacked).unwrap();
-    for arguments in [
-        vec!["xzf".as_ref(), archive.as_os_str(), "-C".as_ref(), unpacked.as_os_str()],
-        vec![
-            "czf".as_ref(),
-            nas.join("plain.tar.gz").as_os_str(),
-            "-C".as_ref(),
-            unpacked.join("data").as_os_str(),
-            ".".as_ref(),
-        ],
-    ] {
-        assert!(Command::new("tar").args(&arguments).status().unwrap().success(), "{arguments:?}");
-    }
+    assert!(Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(&unpacked).status().unwrap().success());
+    pack(&nas.join("plain.tar.gz"), &unpacked.join("data"), ".");
     let other = workspace.state.parent().unwrap().join("other");
     std::fs::create_dir_all(&other).unwrap();
     let database = rusqlite::Connection::open(other.join("webui.db")).unwrap();
     database.execute_batch("CREATE TABLE user (id TEXT PRIMARY KEY)").unwrap();
     database.close().unwrap();
-    let packed = Command::new("tar").arg("czf").arg(nas.join("other.tar.gz")).arg("-C").arg(&other).arg(".").status();
-    assert!(packed.unwrap().success());
+    pack(&nas.join("other.tar.gz"), &other, ".");
     from("gamma", gamma, "{destination: nas, file: other.tar.gz}");
     let message = workspace.wait_for_reason("gamma", "Stalled", "RestoreFailed");
     assert!(message.contains("there is no database mai.db in it"), "{message}");

@@ -3,7 +3,6 @@
 
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::Command;
 
 use mai_operator::api::{RestoreSource, RestoreStatus, RestoreStep};
 use mai_operator::core::{InstanceId, RestoreRequest};
@@ -13,7 +12,7 @@ use serde_json::Value;
 use sqlx::{Connection, SqliteConnection};
 
 use super::backups_follow_the_schedule::Client;
-use crate::fixtures::compose::{Compose, signal, wait_ready, wait_until};
+use crate::fixtures::compose::{Compose, pack, signal, wait_ready, wait_until};
 
 const RESTORE: &str = "20261130-020000-0000aa";
 
@@ -102,8 +101,7 @@ fn data_that_no_server_starts_on_is_taken_back() {
     std::fs::create_dir(&foreign).unwrap();
     make_foreign_database(&foreign.join("mai.db"));
     let archive = client.home().join("backups/foreign.tar.gz");
-    let packed = Command::new("tar").arg("czf").arg(archive).arg("-C").arg(&foreign).arg(".").status().unwrap();
-    assert!(packed.success());
+    pack(&archive, &foreign, ".");
 
     client.ask(RestoreSource { file: Some("foreign.tar.gz".to_owned()), ..RestoreSource::default() });
     let end = client.wait_answered(&compose);
