@@ -14,7 +14,7 @@ use crate::core::InstanceId;
 use crate::runtime::kubernetes::{OpenRequest, RequestedWork};
 
 /// Interval between checks, which cost no request.
-const INTERVAL: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_millis(500);
 /// Age from which a request is checked: its instance is often applied together with it.
 const AGE: SignedDuration = SignedDuration::from_secs(5);
 
