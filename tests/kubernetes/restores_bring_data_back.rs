@@ -32,8 +32,14 @@ fn client(env: &Environment, operator: &Operator, name: &str, more: &str) -> std
     data
 }
 
-fn signs_in(env: &Environment, name: &str) -> bool {
-    env.ask(name, "POST", "/api/v1/auths/signin", "", PERSON).is_some_and(|(status, _)| status == 200)
+/// Waits until the person can sign in. The pod that is asked may be one that is just ending.
+fn wait_for_sign_in(env: &Environment, operator: &Operator, name: &str) {
+    let sign_in = || env.ask(name, "POST", "/api/v1/auths/signin", "", PERSON);
+    env.wait_until(
+        operator,
+        || format!("a sign-in on {name}: {:?}", sign_in()),
+        || sign_in().filter(|(status, _)| *status == 200),
+    );
 }
 
 fn request(name: &str, from: &Value) -> String {
@@ -77,7 +83,7 @@ fn restored_data_is_served_and_the_former_is_kept() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("pass --yes"), "{refused:?}");
     let shown = output(&env, &["restore", "abc", "--yes", "--reason", "a letter was lost"]);
     env.wait_ready(&operator, "abc");
-    assert!(signs_in(&env, "abc"));
+    wait_for_sign_in(&env, &operator, "abc");
     assert_eq!(letters(&data), ["first", "second"], "{shown}");
     let name =
         env.kubectl(&["get", "mairestores", "-o", "jsonpath={.items[?(@.status.phase=='Completed')].metadata.name}"]);
@@ -122,7 +128,7 @@ fn restored_data_without_a_ready_server_is_taken_back() {
     let error = String::from_utf8_lossy(&asked.stderr);
     assert!(error.contains("did not become ready") && error.contains("newer version"), "{error}");
     env.wait_ready(&operator, "abc");
-    assert!(signs_in(&env, "abc"));
+    wait_for_sign_in(&env, &operator, "abc");
     assert_eq!(letters(&data), ["first"]);
 }
 
@@ -146,7 +152,7 @@ fn new_instance_gets_the_data_of_another_ones_backup() {
     assert!(env.pod("new").is_none());
     env.apply(&from("abc"));
     env.wait_ready(&operator, "new");
-    assert!(signs_in(&env, "new"));
+    wait_for_sign_in(&env, &operator, "new");
     let data = claim_directory(&env, "mai-new-data");
     assert_eq!(letters(&data), ["first"]);
 
