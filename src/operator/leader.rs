@@ -153,14 +153,28 @@ impl Candidate {
 
     /// Releases the Lease, so that another operator leads at once.
     pub(super) async fn release(&self, held: &HeldLease) {
-        let spec =
-            LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..self.spec(held.lease.spec.as_ref()) };
-        let next = Lease { spec: Some(spec), metadata: held.lease.metadata.clone() };
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.api.replace(&self.name, &PostParams::default(), &next)).await {
-            Ok(Ok(_)) => tracing::info!(lease = %self.name, "released"),
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.released(held.lease.clone())).await {
+            Ok(Ok(())) => tracing::info!(lease = %self.name, "released"),
             // It expires.
             Ok(Err(error)) => tracing::warn!("Lease {} could not be released: {}", self.name, error_message(&error)),
             Err(_) => tracing::warn!("Lease {} could not be released: the API server does not answer", self.name),
+        }
+    }
+
+    /// Releases `lease`, or what became of it: a renewal that was under way when the operator was
+    /// stopped may have changed it.
+    async fn released(&self, mut lease: Lease) -> Result<(), kube::Error> {
+        loop {
+            let spec =
+                LeaseSpec { holder_identity: None, lease_duration_seconds: Some(1), ..self.spec(lease.spec.as_ref()) };
+            let next = Lease { spec: Some(spec), metadata: lease.metadata };
+            match self.api.replace(&self.name, &PostParams::default(), &next).await {
+                Err(error) if is_taken(&error) => match self.api.get_opt(&self.name).await? {
+                    Some(current) if holds(&current, &self.identity) => lease = current,
+                    _ => return Ok(()),
+                },
+                outcome => return outcome.map(drop),
+            }
         }
     }
 

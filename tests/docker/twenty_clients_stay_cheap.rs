@@ -1,8 +1,7 @@
-//! Twenty clients start together, are observed at little cost and repaired promptly. The figures
-//! are printed; the bounds are loose, because tests share their machine.
+//! Twenty clients start together, are observed at little cost and repaired.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptions};
 use futures::TryStreamExt;
@@ -39,24 +38,14 @@ fn twenty_clients_cost_one_list_per_pass() {
     for env in &envs {
         first.workspace.write(&format!("{}.yaml", env.name), &env.document("fixture:1", ""));
     }
-    let begun = Instant::now();
     let compose = first.compose_by_events();
     envs.iter().for_each(|env| wait_ready(env.port));
-    println!("{CLIENTS} clients from zero: {:?}", begun.elapsed());
     envs.iter().for_each(|env| drop(first.workspace.wait_for_reason(&env.name, "Ready", "Ready")));
 
     let victim = &envs[7];
     let before = victim.run().unwrap();
-    let killed = Instant::now();
     engine::with_docker(async |docker| docker.kill_container(&before.0, None::<KillContainerOptions>).await.unwrap());
     let after = wait_until(|| "the repair".into(), || victim.run().filter(|run| *run != before));
-    let state = victim.inspect().unwrap().state.unwrap();
-    let time = |text: Option<String>| text.unwrap().parse::<jiff::Timestamp>().unwrap();
-    println!(
-        "killed, ended, started: {:?} from end to start, {:?} in all",
-        time(state.started_at).duration_since(time(state.finished_at)),
-        killed.elapsed()
-    );
     assert_eq!(after.0, before.0);
     compose.stop();
 
@@ -87,20 +76,6 @@ fn twenty_clients_cost_one_list_per_pass() {
         let reads = proxy.reads() - reads;
         assert!(reads <= CLIENTS + 2, "a pass takes {reads} reads");
         assert_eq!(proxy.changes(), Vec::<String>::new());
-        drop(counted);
-
-        let direct = DockerRuntime::open(options(engine::host())).await.unwrap();
-        pass(&direct).await;
-        let mut times = Vec::new();
-        for _ in 0..10 {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let begun = Instant::now();
-            pass(&direct).await;
-            times.push(begun.elapsed());
-        }
-        times.sort();
-        println!("a pass over {CLIENTS} clients: {reads} reads, {:?} (median of 10, best {:?})", times[5], times[0]);
-        assert!(times[0] < Duration::from_secs(1), "{times:?}");
     });
 }
 

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use mai_operator::core::{EnvValue, Limits, Presence};
 use mai_operator::runtime::process::LimitedBy;
-use mai_operator::runtime::{Apply, Observe, RuntimeError};
+use mai_operator::runtime::{Observe, RuntimeError};
 
-use crate::fixtures::measurement;
 use crate::fixtures::ports::free_port;
 use crate::fixtures::process::{
     self, PATIENCE, SingleActions, StateDirectory, is_ready, start_ready, wait_until, workload,
@@ -178,37 +177,4 @@ async fn log_is_rotated_while_the_server_writes() {
     runtime.stop(&workload.id).await.unwrap();
     let rest = std::fs::read_to_string(&log).unwrap();
     assert!(!rest.contains('\0') && !rest.contains('x'.to_string().repeat(100).as_str()), "it is written at its start");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn twenty_servers_are_observed_at_little_cost() {
-    let _turn = measurement::turn().await;
-    let state = StateDirectory::new();
-    let runtime = state.runtime(false);
-    let workloads: Vec<_> = (0..20).map(|n| workload(&format!("client{n}"), free_port())).collect();
-    let began = Instant::now();
-    let starts = workloads.iter().map(|workload| runtime.start(workload));
-    futures::future::join_all(starts).await.into_iter().collect::<Result<(), _>>().unwrap();
-    let spawned = began.elapsed();
-    for workload in &workloads {
-        wait_until(&runtime, workload, "ready", is_ready).await;
-    }
-    println!("20 servers: started after {spawned:?}, ready after {:?}", began.elapsed());
-    let fastest = {
-        let mut passes = Vec::new();
-        for _ in 0..30 {
-            let pass = Instant::now();
-            for workload in &workloads {
-                runtime.observe(&workload.id, Some(workload)).await.unwrap();
-            }
-            passes.push(pass.elapsed());
-        }
-        passes.into_iter().min().unwrap()
-    };
-    println!("one pass over 20 servers: {fastest:?}");
-    assert!(fastest < Duration::from_millis(40), "{fastest:?}");
-    let stopping = Instant::now();
-    runtime.shutdown().await.unwrap();
-    println!("20 servers stopped in {:?}", stopping.elapsed());
-    assert!(state.pids().is_empty());
 }
