@@ -58,11 +58,14 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
         one.is_kept = one.used_by.is_some() || (one.is_backups && !args.with_backups);
     }
     if !args.json {
-        print!("{}", shown(&found, &cluster.namespace));
+        print!("{}", shown(&found, args.name.as_deref(), &cluster.namespace));
     }
     let removed = if args.dry_run { Ok(()) } else { remove(cluster, args, &mut found).await };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&to_json(&found))?);
+    } else {
+        let removed = found.iter().filter(|one| one.is_removed);
+        removed.for_each(|one| println!("removed persistentvolumeclaim/{}", one.claim.name_any()));
     }
     removed.map(|()| ExitCode::SUCCESS)
 }
@@ -182,9 +185,11 @@ fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
     requests.get("storage").map(|size| size.0.as_str())
 }
 
-fn shown(found: &[Retired], namespace: &str) -> String {
+/// Returns a table of all, or of those made for the instance `name`.
+fn shown(found: &[Retired], name: Option<&str>, namespace: &str) -> String {
     if found.is_empty() {
-        return format!("there is no claim without an instance in namespace {namespace}\n");
+        let of = name.map(|name| format!(" of {name}")).unwrap_or_default();
+        return format!("there is no claim{of} without an instance in namespace {namespace}\n");
     }
     let mut table = table::table(["INSTANCE", "WHAT", "SIZE", "CREATED", "CLAIM"]);
     for one in found {

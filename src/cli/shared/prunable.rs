@@ -37,7 +37,7 @@ pub(in crate::cli) struct Prunable {
     last_verified: Option<Timestamp>,
     /// It is only listed.
     pub(in crate::cli) is_kept: bool,
-    is_removed: bool,
+    pub(in crate::cli) is_removed: bool,
     /// Cause for which it could not be removed.
     pub(in crate::cli) problem: Option<String>,
 }
@@ -158,9 +158,11 @@ impl Prunables {
         Ok(())
     }
 
-    pub(in crate::cli) fn table(&self) -> String {
+    /// Returns a table of all, or of those made for the instance `name`.
+    pub(in crate::cli) fn table(&self, name: Option<&str>) -> String {
         if self.items.is_empty() {
-            return "there is nothing that no document uses\n".to_owned();
+            let of = name.map(|name| format!(" of {name}")).unwrap_or_default();
+            return format!("there is nothing{of} that no document uses\n");
         }
         let mut table = table::table(["INSTANCE", "WHAT", "SIZE", "UNUSED FOR", "LAST VERIFIED BACKUP", "PLACE"]);
         for item in &self.items {

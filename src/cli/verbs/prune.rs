@@ -58,11 +58,13 @@ async fn prune(args: &Args) -> anyhow::Result<ExitCode> {
         item.is_kept = item.kind == PrunableKind::Backups && !args.with_backups;
     }
     if !args.json {
-        print!("{}", found.table());
+        print!("{}", found.table(args.name.as_deref()));
     }
     let removed = if args.dry_run { Ok(()) } else { remove(args, &mut found).await };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&found.json())?);
+    } else {
+        found.items.iter().filter(|item| item.is_removed).for_each(|item| println!("removed {}", item.place));
     }
     removed?;
     let mut code = ExitCode::SUCCESS;
