@@ -8,6 +8,7 @@ use mai_contract::job::{DrillOrder, DrillReport, ServerReport, Step};
 use rustix::process::{getegid, geteuid};
 
 use crate::manifest::{DATA, Manifest};
+use crate::restore::ACCOUNTS;
 use crate::source::unpack_source;
 use crate::staging::Staging;
 use crate::{BackupError, Places, Progress};
@@ -16,8 +17,7 @@ use crate::{BackupError, Places, Progress};
 const UNPACKED: &str = "data";
 /// Databases of servers whose tables are known: ours, and that of Open WebUI.
 const KNOWN_DATABASES: [&str; 2] = ["mai.db", "webui.db"];
-/// Their tables of accounts and of chats.
-const PEOPLE: &str = "user";
+/// Their table of chats.
 const CHATS: &str = "chat";
 
 /// Starts a server of ours on a directory and tries it. A program that depends on the server has
@@ -69,7 +69,7 @@ async fn try_source(
         files: counts.files,
         databases: counts.databases,
         rows: rows(manifest),
-        people: rows_of(manifest, PEOPLE),
+        people: rows_of(manifest, ACCOUNTS),
         chats: rows_of(manifest, CHATS),
         restore_millis: millis(began),
         server: None,

@@ -97,6 +97,14 @@ pub enum BackupError {
         /// The database of the server.
         database: String,
     },
+    /// An archive that mai did not make has data that nobody has an account in.
+    #[error(
+        "nobody has an account in its database {database}, so whoever came first would be the administrator; check that it is the data of the server itself"
+    )]
+    NoAccounts {
+        /// The database of the server.
+        database: String,
+    },
     /// The archive could not be written or read.
     #[error("the archive could not be processed: {0}")]
     Archive(#[source] io::Error),

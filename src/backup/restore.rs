@@ -14,12 +14,15 @@ use crate::encryption::Identity;
 use crate::free_space::check_free_space;
 use crate::manifest::Manifest;
 use crate::object_reader::{blocking, read_object};
+use crate::snapshot::open_copy;
 use crate::store::OpenStore;
 use crate::summary::{Extent, ObjectKind, Summary};
 use crate::unpack::{Counts, NewDirectory, data_root};
 use crate::verify::read_back;
 use crate::{BackupError, InstanceFiles, Progress};
 
+/// Table of accounts, both of our server and of Open WebUI.
+pub(crate) const ACCOUNTS: &str = "user";
 /// Longest summary, in bytes.
 const MAX_SUMMARY_BYTES: u64 = 1 << 20;
 
@@ -178,15 +181,21 @@ impl ArchiveFile {
     }
 }
 
-/// Fails unless the data that was unpacked into a directory has the database of its server, where
-/// nothing else shows that it is from one. On other data a server would start empty, and whoever came
-/// first would be its administrator.
+/// Fails unless the data that was unpacked into a directory has the database of its server with an
+/// account in it, where nothing else shows that it is from one. On other data a server would start
+/// empty, and whoever came first would be its administrator.
 pub fn require_database(unpacked: &Unpacked, directory: &Path, database: Option<&str>) -> Result<(), BackupError> {
-    match database.filter(|_| unpacked.manifest.is_none()) {
-        Some(database) if !directory.join(database).is_file() => {
-            Err(BackupError::OtherProgram { database: database.to_owned() })
-        }
-        _ => Ok(()),
+    let Some(database) = database.filter(|_| unpacked.manifest.is_none()) else { return Ok(()) };
+    let path = directory.join(database);
+    if !path.is_file() {
+        return Err(BackupError::OtherProgram { database: database.to_owned() });
+    }
+    let accounts = format!("SELECT EXISTS (SELECT 1 FROM \"{ACCOUNTS}\")");
+    let has_one = open_copy(&path, None)?.query_row(&accounts, [], |row| row.get(0));
+    match has_one {
+        Ok(true) => Ok(()),
+        // Without the table, it is not that of such a server.
+        Ok(false) | Err(_) => Err(BackupError::NoAccounts { database: database.to_owned() }),
     }
 }
 

@@ -14,7 +14,7 @@ use mai_backup::encryption::Identity;
 use mai_backup::restore::{self, ArchiveFile, Unpacked};
 use mai_backup::summary::Summary;
 use mai_backup::swap::{self, Settled, Swap};
-use mai_backup::{BackupError, OpenStore, Progress, catalog, lock_backups};
+use mai_backup::{OpenStore, Progress, catalog, lock_backups};
 use mai_contract::LockFile;
 use mai_contract::job::{BACKUPS_VOLUME, Subject};
 
@@ -55,6 +55,10 @@ pub(in crate::cli) struct Args {
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
 
+    /// Instance that the backup is of, where it is another one
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    of: Option<String>,
+
     /// Do not back up the data that is replaced; it is kept in a directory beside it all the same
     #[arg(long)]
     without_backup: bool,
@@ -87,6 +91,8 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
     swap::expect_swappable(&place.data)?;
 
     let source = Source::find(args, &instance, &place).await?;
+    let origin = Origin::new(args, instance.id());
+    origin.require(source.summary().map(|summary| &summary.instance)).context("nothing was changed")?;
     println!("{name:<20} {}", source.describe());
     if let Some(warning) = source.warning(instance.id()) {
         println!("{name:<20} {warning}");
@@ -98,7 +104,7 @@ async fn restore(args: &Args) -> anyhow::Result<ExitCode> {
     drop(lock_backups(&place.backups, COMMAND).context("nothing was changed")?);
     let kind = instance.document.spec.server.kind;
     let restored = swap::beside(&place.data, swap::RESTORE, &Timestamp::now().as_second().to_string());
-    let unpacked = source.unpack(kind, &restored, place.owner()?).await.context("nothing was changed")?;
+    let unpacked = source.unpack(kind, &origin, &restored, place.owner()?).await.context("nothing was changed")?;
     println!("{name:<20} {}", checked(&unpacked));
     match place.replace(args, &instance, &restored).await {
         Ok(former) => {
@@ -218,7 +224,13 @@ impl Source {
     }
 
     /// Unpacks it for a server of `kind`.
-    async fn unpack(&self, kind: ServerKind, into: &Path, owner: (u32, u32)) -> Result<Unpacked, BackupError> {
+    async fn unpack(
+        &self,
+        kind: ServerKind,
+        origin: &Origin<'_>,
+        into: &Path,
+        owner: (u32, u32),
+    ) -> anyhow::Result<Unpacked> {
         let identity = self.identity.as_ref();
         let (progress, output) = ProgressOutput::counter();
         let unpacked = match &self.archive {
@@ -229,10 +241,45 @@ impl Source {
         };
         output.lock().finish();
         let unpacked = unpacked?;
-        let checked = restore::require_database(&unpacked, into, kind.database());
+        let checked = restore::require_database(&unpacked, into, kind.database()).map_err(anyhow::Error::from);
+        let checked = checked.and_then(|()| origin.require_of(&unpacked));
         // Nothing else refers to it.
         checked.inspect_err(|_| drop(std::fs::remove_dir_all(into)))?;
         Ok(unpacked)
+    }
+}
+
+/// The instance that the backup has to be of. The data of another client would be shown to people
+/// whom it is not meant for.
+struct Origin<'a> {
+    instance: String,
+    declared: Option<&'a str>,
+}
+
+impl<'a> Origin<'a> {
+    fn new(args: &'a Args, id: &InstanceId) -> Self {
+        Self { instance: format!("{}/{}", id.namespace, id.name), declared: args.of.as_deref() }
+    }
+
+    /// Fails if the backup is of another instance.
+    fn require(&self, found: Option<&Subject>) -> anyhow::Result<()> {
+        let Some(found) = found.map(|subject| format!("{}/{}", subject.namespace, subject.name)) else { return Ok(()) };
+        let expected = self.declared.unwrap_or(&self.instance);
+        if found != expected {
+            anyhow::bail!("the backup is of {found}, not of {expected}; to restore it all the same, add: --of {found}");
+        }
+        Ok(())
+    }
+
+    /// Fails if the data is of another instance, or nothing tells where it has to.
+    fn require_of(&self, unpacked: &Unpacked) -> anyhow::Result<()> {
+        match (&unpacked.manifest, self.declared) {
+            (Some(manifest), _) => self.require(Some(&manifest.instance)),
+            (None, Some(_)) => {
+                anyhow::bail!("the archive has no manifest of mai that names its instance; leave out --of")
+            }
+            (None, None) => Ok(()),
+        }
     }
 }
 

@@ -144,20 +144,20 @@ impl Client {
 
     /// Makes a backup that is encrypted to these keys.
     pub fn back_up_for(&mut self, recipients: Vec<String>) -> BackupReport {
-        self.make(self.uid(), recipients)
+        self.make("alpha", self.uid(), recipients)
     }
 
-    /// Makes a backup as one of another instance of the name.
-    pub fn back_up_as(&mut self, uid: &str) -> BackupReport {
-        self.make(uid.to_owned(), Vec::new())
+    /// Makes a backup as one of another instance.
+    pub fn back_up_as(&mut self, name: &str, uid: &str) -> BackupReport {
+        self.make(name, uid.to_owned(), Vec::new())
     }
 
-    fn make(&mut self, uid: String, recipients: Vec<String>) -> BackupReport {
+    fn make(&mut self, name: &str, uid: String, recipients: Vec<String>) -> BackupReport {
         self.number += 1;
         let id = BackupId::new(format!("2026-01-02T02:00:{:02}Z", self.number).parse().unwrap(), self.number);
         let order = BackupOrder {
             id: id.clone(),
-            instance: Subject { namespace: "default".into(), name: "alpha".into(), uid },
+            instance: Subject { namespace: "default".into(), name: name.into(), uid },
             reason: "a test".to_owned(),
             image: None,
             document: json!({"kind": "MaiInstance"}),

@@ -100,7 +100,7 @@ fn data_that_does_not_start_is_replaced_by_the_former() {
     let future = client.home().join("future");
     std::fs::create_dir(&future).unwrap();
     let database = rusqlite::Connection::open(future.join("mai.db")).unwrap();
-    database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0);").unwrap();
+    database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0); CREATE TABLE user (id TEXT PRIMARY KEY); INSERT INTO user VALUES ('1');").unwrap();
     database.close().unwrap();
     let file = client.home().join("future.tar.gz");
     pack(&file, &future, ".");
@@ -128,6 +128,10 @@ fn data_of_another_program_is_refused() {
     pack(&file, &other, ".");
     let (code, out, err) = client.restore(file.to_str().unwrap(), &[]);
     assert!(code == 1 && err.contains("there is no database mai.db in it"), "{out}{err}");
+    std::fs::rename(other.join("webui.db"), other.join("mai.db")).unwrap();
+    pack(&file, &other, ".");
+    let (code, out, err) = client.restore(file.to_str().unwrap(), &[]);
+    assert!(code == 1 && err.contains("nobody has an account in its database mai.db"), "{out}{err}");
     assert_eq!((client.workspace.pid("alpha"), client.beside_data()), (pid, names));
     assert_eq!(client.settled(), before);
     client.compose.stop();
@@ -152,6 +156,8 @@ fn data_directory_packed_with_tar_and_its_wal_is_accepted() {
         let (code, out, err) = client.restore(file.to_str().unwrap(), &["--without-backup"]);
         assert_eq!(code, 0, "{name}: {out}{err}");
         assert_eq!(client.settled(), before, "{name}");
+        let (code, out, err) = client.restore(file.to_str().unwrap(), &["--of", "default/beta"]);
+        assert!(code == 1 && err.contains("leave out --of"), "{name}: {out}{err}");
     }
     client.compose.stop();
 }
@@ -160,10 +166,11 @@ fn data_directory_packed_with_tar_and_its_wal_is_accepted() {
 fn unusable_backup_is_refused_before_the_server_is_stopped() {
     let mut client = Client::new();
     let before = client.settled();
-    let foreign = client.back_up_as("uid-of-a-former-one");
+    let foreign = client.back_up_as("alpha", "uid-of-a-former-one");
     let (code, out, err) = client.workspace.mai("restore", &["alpha", "--from", "latest"]);
     assert!(code == 1 && out.contains(foreign.id.as_str()), "{out}{err}");
     assert!(out.contains("it is of another instance, default/alpha with uid uid-of-a-former-one"), "{out}");
+    let beta = client.back_up_as("beta", "uid-of-beta");
     let report = client.back_up();
     let other = client.back_up();
     let keys: Vec<_> = (0..2).map(|_| new_key(&client.home())).collect();
@@ -182,6 +189,15 @@ fn unusable_backup_is_refused_before_the_server_is_stopped() {
     refused("latest", &["--destination", "nas"], "has no destination nas");
     refused(sealed.id.as_str(), &[], "--identity FILE");
     refused(sealed.id.as_str(), &["--identity", &keys[1].0], "does not open the archive");
+    refused(
+        beta.id.as_str(),
+        &[],
+        "the backup is of default/beta, not of default/alpha; to restore it all the same, add: --of default/beta",
+    );
+    refused(report.id.as_str(), &["--of", "default/beta"], "the backup is of default/alpha, not of default/beta");
+    let alone = client.home().join("alone.tar.gz");
+    std::fs::copy(archive(&client.backups(), &beta), &alone).unwrap();
+    refused(alone.to_str().unwrap(), &[], "--of default/beta");
     refused("/etc/passwd", &[], "no archive made by tar and gzip");
 
     let path = archive(&client.backups(), &report);
@@ -205,6 +221,8 @@ fn unusable_backup_is_refused_before_the_server_is_stopped() {
     let (code, out, err) = client.restore(sealed.id.as_str(), &["--identity", &keys[0].0]);
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(client.settled(), before);
+    let (code, out, err) = client.restore(beta.id.as_str(), &["--of", "default/beta", "--without-backup"]);
+    assert!(code == 0 && out.contains("it is of another instance, default/beta"), "{out}{err}");
     client.compose.stop();
 }
 
