@@ -142,7 +142,7 @@ impl MaiBackupStatus {
     /// Returns the status of a request that was answered.
     pub fn answered(&self, outcome: &Outcome, now: Timestamp) -> Self {
         let (phase, message) = match outcome {
-            Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => {
+            Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
                 return self.answered(&Outcome::of_other_work(), now);
             }
             Outcome::Failed { message } => (RequestPhase::Failed, message.clone()),

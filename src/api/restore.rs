@@ -180,6 +180,8 @@ pub enum RestoreStep {
     Discarding,
     /// The restored data is in its place.
     Completed,
+    /// There was data already, which is kept.
+    Skipped,
     /// The data is what it was before.
     Failed,
 }
@@ -229,13 +231,14 @@ impl RestoreStep {
             Self::Returning => "the former data takes its place again",
             Self::Discarding => "what was unpacked is removed",
             Self::Completed => "the restored data is in its place",
+            Self::Skipped => "data was there already and is kept",
             Self::Failed => "the data is what it was before",
         }
     }
 
     /// Returns whether the restore has ended.
     pub fn is_end(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed)
+        matches!(self, Self::Completed | Self::Skipped | Self::Failed)
     }
 }
 

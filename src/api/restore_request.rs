@@ -117,7 +117,7 @@ impl MaiRestoreStatus {
     pub fn with_restore(&self, restore: &RestoreStatus, now: Timestamp) -> Self {
         let (phase, message) = match restore.step {
             RestoreStep::Completed => (RequestPhase::Completed, restore.message.clone()),
-            RestoreStep::Failed => (RequestPhase::Failed, restore.message.clone()),
+            RestoreStep::Skipped | RestoreStep::Failed => (RequestPhase::Failed, restore.message.clone()),
             step if restore.problem.is_empty() => (RequestPhase::Running, step.sentence().to_owned()),
             step => {
                 let (sentence, failures, problem) = (step.sentence(), restore.failures, &restore.problem);

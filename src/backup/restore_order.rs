@@ -1,7 +1,7 @@
 //! Unpacks a backup next to the present data, which stays as it is: [`crate::exchange`] puts it in
 //! place once the server is stopped.
 
-use mai_contract::job::{RestoreOrder, RestoreReport};
+use mai_contract::job::{Outcome, RestoreOrder, RestoreReport};
 
 use crate::exchange::{expect_exchangeable, holds_data, unfinished};
 use crate::object_reader::blocking;
@@ -13,25 +13,38 @@ use crate::{BackupError, Places, Progress, lock_backups};
 /// Exceptions of a backup in a report; its manifest has them all.
 const MAX_EXCEPTIONS: usize = 5;
 
+/// What is to be done for a restore.
+enum Prepared {
+    /// The backup is to be unpacked.
+    Ready,
+    /// It was unpacked already.
+    Unpacked(RestoreReport),
+    /// There is data, which the order keeps.
+    DataKept,
+}
+
 /// Unpacks the backup of an order and checks all of it. Leaves nothing behind when it fails, and
 /// nothing to be done when it is repeated.
 pub(crate) async fn restore(
     order: &RestoreOrder,
     places: &Places,
     progress: &Progress,
-) -> Result<RestoreReport, BackupError> {
+) -> Result<Outcome, BackupError> {
     let holder = format!("restore {} of process {}", order.id, std::process::id());
     let directory = RestoreDirectory::new(&places.data, &order.id);
-    let (prepared, to_prepare, of_prepared) = (directory.clone(), directory.clone(), places.clone());
-    let (_lock, former) = blocking(move || {
+    let (own, to_prepare, of_prepared) = (directory.clone(), directory.clone(), places.clone());
+    let keeps_data = order.keeps_data;
+    let (_lock, prepared) = blocking(move || {
         // Retention is not to remove the backup meanwhile.
         let lock = lock_backups(&of_prepared.backups, &holder)?;
         expect_exchangeable(&of_prepared)?;
-        Ok((lock, prepare(&to_prepare)?))
+        Ok((lock, prepare(&to_prepare, keeps_data)?))
     })
     .await?;
-    if let Some(report) = former {
-        return Ok(report);
+    match prepared {
+        Prepared::Ready => {}
+        Prepared::Unpacked(report) => return Ok(Outcome::Restored(report)),
+        Prepared::DataKept => return Ok(Outcome::DataKept),
     }
     let unpacked = unpack_source(&order.source, places, &directory.unpacked(), directory.owner()?, progress).await;
     let data = places.data.clone();
@@ -41,24 +54,27 @@ pub(crate) async fn restore(
         Ok(report(order, &unpacked, holds_data(&data)?))
     });
     blocking(move || {
-        let written = restored.and_then(|report| prepared.write_report(&report).map(|()| report));
+        let written = restored.and_then(|report| own.write_report(&report).map(|()| Outcome::Restored(report)));
         written.inspect_err(|_| {
             // What is left goes with the next restore.
-            let _ = prepared.remove();
+            let _ = own.remove();
         })
     })
     .await
 }
 
-/// Makes the directory of a restore. Returns the report of one that was unpacked already.
-fn prepare(directory: &RestoreDirectory) -> Result<Option<RestoreReport>, BackupError> {
+/// Makes the directory of a restore, unless it was unpacked already or is to keep what is there.
+fn prepare(directory: &RestoreDirectory, keeps_data: bool) -> Result<Prepared, BackupError> {
     if let Some((_, id)) = unfinished(&directory.data)? {
         return Err(BackupError::SwapUnfinished { path: directory.data.clone(), id });
     }
     match directory.state()? {
-        State::Unpacked => return directory.read_report().map(Some),
+        State::Unpacked => return directory.read_report().map(Prepared::Unpacked),
         State::Swapped | State::TakenBack => return Err(BackupError::RestoredAlready { id: directory.id.clone() }),
         State::Absent | State::Unfinished => {}
+    }
+    if keeps_data && holds_data(&directory.data)? {
+        return Ok(Prepared::DataKept);
     }
     for other in RestoreDirectory::all(&directory.data)? {
         // Left by jobs that were killed, and what is left of those that ended.
@@ -67,7 +83,7 @@ fn prepare(directory: &RestoreDirectory) -> Result<Option<RestoreReport>, Backup
         }
     }
     directory.make_own()?;
-    Ok(None)
+    Ok(Prepared::Ready)
 }
 
 fn report(order: &RestoreOrder, source: &UnpackedSource, replaces_data: bool) -> RestoreReport {

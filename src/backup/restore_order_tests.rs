@@ -29,6 +29,7 @@ impl Instance {
             instance: self.order.instance.clone(),
             source: self.source(choice),
             database: None,
+            keeps_data: false,
         }
     }
 
@@ -88,6 +89,18 @@ async fn restore_waits_beside_the_data_until_it_is_swapped_in() {
     assert_eq!((instance.rows(), instance.places.data.join("newer").exists()), (3, true));
     instance.swap(SwapStep::Discard).await.unwrap();
     assert!(!instance.restores().exists());
+}
+
+#[tokio::test]
+async fn data_that_is_to_be_kept_is_neither_read_nor_replaced() {
+    let mut instance = Instance::new();
+    instance.back_up_as(1).await;
+    let order = RestoreOrder { keeps_data: true, ..instance.restore_order(Choice::Latest) };
+    assert_eq!(instance.restore(&order).await.unwrap_err(), "DataKept");
+    assert!(!instance.restores().exists());
+    std::fs::remove_dir_all(&instance.places.data).unwrap();
+    std::fs::create_dir(&instance.places.data).unwrap();
+    assert_eq!(instance.restore(&order).await.unwrap().files, 1);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress, server: &i
             Err(error) => Outcome::Failed { message: error.to_string() },
         }),
         Order::Restore(order) => fit(match restore(order, places, progress).await {
-            Ok(report) => Outcome::Restored(report),
+            Ok(outcome) => outcome,
             Err(error) => Outcome::Failed { message: error.to_string() },
         }),
         Order::Swap(order) => {
@@ -47,7 +47,7 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
             sentences(report).for_each(replace_control_characters);
         }
         Outcome::Restored(report) => report.remarks.iter_mut().for_each(replace_control_characters),
-        Outcome::Swapped | Outcome::Drilled(_) => {}
+        Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {}
         Outcome::Failed { message } => replace_control_characters(message),
     }
     while !fits(&outcome) && drop_remark(&mut outcome) {}
@@ -58,7 +58,7 @@ pub fn fit(mut outcome: Outcome) -> Outcome {
         match &mut outcome {
             Outcome::Backup(report) => sentences(report).for_each(|text| shorten(text, length)),
             Outcome::Failed { message } => shorten(message, length),
-            Outcome::Restored(_) | Outcome::Drilled(_) | Outcome::Swapped => {}
+            Outcome::Restored(_) | Outcome::DataKept | Outcome::Drilled(_) | Outcome::Swapped => {}
         }
     }
     outcome
@@ -69,7 +69,7 @@ fn drop_remark(outcome: &mut Outcome) -> bool {
     let remarks = match outcome {
         Outcome::Backup(report) => &mut report.remarks,
         Outcome::Restored(report) => &mut report.remarks,
-        Outcome::Swapped | Outcome::Drilled(_) | Outcome::Failed { .. } => return false,
+        Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) | Outcome::Failed { .. } => return false,
     };
     remarks.pop().is_some()
 }

@@ -54,6 +54,9 @@ pub struct RestoreOrder {
     /// did not make is refused without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// Data that is there already is kept, and nothing is unpacked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_data: bool,
 }
 
 /// Unpacked data to exchange with the present data.

@@ -59,6 +59,8 @@ pub enum Outcome {
     Backup(BackupReport),
     /// A backup is unpacked next to the data.
     Restored(RestoreReport),
+    /// There was data already, which is kept.
+    DataKept,
     /// The step of a swap is done.
     Swapped,
     /// A throw-away server answered on the data of a backup.

@@ -129,6 +129,8 @@ pub enum JobWork {
         restore: BackupId,
         /// The backup.
         source: Box<RestoreSource>,
+        /// Data that is there already is kept.
+        keeps_data: bool,
     },
     /// A step of the swap of a restore.
     Swap {

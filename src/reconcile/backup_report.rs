@@ -1,7 +1,7 @@
 //! The report of a backup in the status, the condition `BackupHealthy`, and the events.
 
 use jiff::Timestamp;
-use mai_contract::job::{BackupReport, DestinationReport, Outcome, StoreResult};
+use mai_contract::job::{BACKUPS_VOLUME, BackupReport, DestinationReport, Outcome, StoreResult};
 
 use super::schedule::{overdue_at, whole_second};
 use super::{Facts, drills};
@@ -13,6 +13,9 @@ use crate::core::EventKind;
 
 /// Message while all is well.
 const CHECKED: &str = "the newest backup was read back from each destination and checked";
+/// Message while there is none but a safety backup.
+const CHECKED_BEFORE_CHANGE: &str =
+    "the newest backup was read back and checked; it was made before a change of the data";
 /// Message while another is made than the one whose content nobody could check.
 const INTACT: &str = "the newest backup was read back from each destination and is what was stored; its content was not checked, since no identity is declared";
 /// Longest message in a status.
@@ -69,7 +72,7 @@ pub(super) fn record_end(backup: &mut BackupStatus, id: &str, outcome: &Outcome,
         let (result, message) = match outcome {
             Outcome::Failed { message } => (BackupResult::Failed, message.clone()),
             Outcome::Backup(report) => record_report(backup, report, &last, now),
-            Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => {
+            Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
                 (BackupResult::Failed, "its job did other work than it was asked for".to_owned())
             }
         };
@@ -82,10 +85,26 @@ pub(super) fn record_end(backup: &mut BackupStatus, id: &str, outcome: &Outcome,
     backup.last = Some(last);
 }
 
+/// Records a verified backup that was made before an upgrade or a restore, which is in the backups
+/// volume like others.
+pub(super) fn record_safety_backup(backup: &mut BackupStatus, report: &BackupReport, now: Timestamp) {
+    let Some(stored) = report.destinations.iter().find(|one| one.name == BACKUPS_VOLUME) else { return };
+    let taken_at = whole_second(report.taken_at).min(now);
+    backup.last_verified = past(backup.last_verified, now).max(Some(taken_at));
+    let known = backup.destinations.iter().position(|one| one.name == stored.name);
+    let stored = destination(stored, known.map(|index| &backup.destinations[index]), taken_at);
+    match known {
+        Some(index) => backup.destinations[index] = stored,
+        None => backup.destinations.push(stored),
+    }
+}
+
 fn taken_at(outcome: &Outcome) -> Option<Timestamp> {
     match outcome {
         Outcome::Backup(report) => Some(whole_second(report.taken_at)),
-        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => None,
+        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
+            None
+        }
     }
 }
 
@@ -240,8 +259,11 @@ fn verdict(facts: &Facts<'_>, backup: &BackupStatus, is_queued: bool) -> Option<
             format!("no backup has been verified since backups were declared{queue}"),
         ),
         (Some(_), false) => {
-            let remark = backup.last.as_ref().filter(|last| last.ended_at.is_some() && !last.message.is_empty());
-            let message = remark.map_or(CHECKED, |last| &last.message);
+            let message = match &backup.last {
+                Some(last) if last.ended_at.is_some() && !last.message.is_empty() => &last.message,
+                Some(_) => CHECKED,
+                None => CHECKED_BEFORE_CHANGE,
+            };
             Verdict { holds: Some(true), reason: Reason::BackupVerified, message: message.to_owned() }
         }
         (None, false) => Verdict {

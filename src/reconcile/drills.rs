@@ -35,7 +35,7 @@ pub(super) fn record_end(drills: &mut DrillStatus, id: &str, outcome: &Outcome, 
                 (DrillResult::Passed, String::new())
             }
             Outcome::Failed { message } => (DrillResult::Failed, shortened(message.clone())),
-            Outcome::Backup(_) | Outcome::Restored(_) | Outcome::Swapped => {
+            Outcome::Backup(_) | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped => {
                 (DrillResult::Failed, "its job did other work than it was asked for".to_owned())
             }
         };

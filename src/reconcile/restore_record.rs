@@ -19,6 +19,8 @@ const ATTEMPTS: i32 = 3;
 const SWAP_ATTEMPTS: i32 = 5;
 /// Problem of a job that ended with the outcome of other work than that of the step.
 const OTHER_WORK: &str = "its job did other work than it was asked for";
+/// Message of a new instance that found data.
+const DATA_KEPT: &str = "data was there already and is kept, so spec.restoreFrom brought nothing back; to replace that data, run `mai restore`, in a cluster `kubectl mai restore`";
 /// Longest message in a status.
 const MESSAGE: usize = 1000;
 
@@ -55,7 +57,7 @@ pub(super) fn begin(memory: &mut Memory, mut restore: RestoreStatus) {
     if let Some(former) = memory.restore.take() {
         restore.earlier = former.earlier;
         restore.earlier.extend(former.kept_until.map(|until| KeptData { restore: former.id, until }));
-        if former.cause == RestoreCause::NewInstance && former.step != RestoreStep::Completed {
+        if former.cause == RestoreCause::NewInstance && !former.step.has_data() {
             // Its server still has to wait for data.
             restore.cause = RestoreCause::NewInstance;
         }
@@ -89,13 +91,16 @@ impl RestoreStatus {
     pub(super) fn work(&self, now: Timestamp) -> Option<JobWork> {
         let restore = self.id.parse().ok()?;
         let step = match self.step {
-            RestoreStep::Unpacking => return Some(JobWork::Restore { restore, source: Box::new(self.source.clone()) }),
+            RestoreStep::Unpacking => {
+                let keeps_data = self.cause == RestoreCause::NewInstance;
+                return Some(JobWork::Restore { restore, source: Box::new(self.source.clone()), keeps_data });
+            }
             RestoreStep::BackingUp => return Some(JobWork::SafetyBackup),
             RestoreStep::Stopping | RestoreStep::Starting | RestoreStep::StoppingAgain => return None,
             RestoreStep::Swapping => SwapStep::Forward,
             RestoreStep::Returning => SwapStep::Back,
             RestoreStep::Discarding => SwapStep::Discard,
-            RestoreStep::Completed | RestoreStep::Failed => {
+            RestoreStep::Completed | RestoreStep::Skipped | RestoreStep::Failed => {
                 return Some(JobWork::Swap { restore: self.outdated(now)?, step: SwapStep::Discard });
             }
         };
@@ -140,6 +145,11 @@ impl RestoreStatus {
                 let is_first = is_down && !report.replaces_data;
                 self.enter(if is_first { RestoreStep::Swapping } else { RestoreStep::Stopping }, now);
             }
+            (RestoreStep::Unpacking, Outcome::DataKept) => {
+                self.message = DATA_KEPT.to_owned();
+                self.enter(RestoreStep::Skipped, now);
+                self.ended_at = Some(whole_second(now));
+            }
             (RestoreStep::BackingUp, Outcome::Backup(report)) => match report.safety_problem() {
                 None => {
                     self.safety_backup = Some(report.id.to_string());
@@ -153,7 +163,9 @@ impl RestoreStatus {
                 self.fail(now);
             }
             (RestoreStep::Discarding, Outcome::Swapped) => self.fail(now),
-            (RestoreStep::Completed | RestoreStep::Failed, Outcome::Swapped) => self.forget_outdated(now),
+            (RestoreStep::Completed | RestoreStep::Skipped | RestoreStep::Failed, Outcome::Swapped) => {
+                self.forget_outdated(now)
+            }
             (_, Outcome::Failed { message }) => self.refused(message, false, now),
             _ => self.refused(OTHER_WORK, false, now),
         }
@@ -257,7 +269,7 @@ impl RestoreStatus {
             }
             RestoreStep::Returning => format!("{}; the data before it is put back", self.message),
             RestoreStep::Discarding => format!("{}; what was unpacked is removed", self.message),
-            RestoreStep::Completed | RestoreStep::Failed => return None,
+            RestoreStep::Completed | RestoreStep::Skipped | RestoreStep::Failed => return None,
         };
         Some(match self.problem.as_str() {
             "" => format!("restore {}: {words}", self.id),
@@ -271,8 +283,15 @@ impl RestoreStep {
     pub(super) fn holds_server(self) -> bool {
         match self {
             Self::Stopping | Self::BackingUp | Self::Swapping | Self::StoppingAgain | Self::Returning => true,
-            Self::Unpacking | Self::Starting | Self::Discarding | Self::Completed | Self::Failed => false,
+            Self::Unpacking | Self::Starting | Self::Discarding | Self::Completed | Self::Skipped | Self::Failed => {
+                false
+            }
         }
+    }
+
+    /// Returns whether a new instance has the data that it is to begin with.
+    fn has_data(self) -> bool {
+        matches!(self, Self::Completed | Self::Skipped)
     }
 
     /// Returns whether data may be half replaced in this step, or about to be put back.
@@ -290,6 +309,7 @@ pub(super) fn event(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) ->
     }
     let (kind, reason) = match ended.step {
         RestoreStep::Completed => (EventKind::Normal, "Restored"),
+        RestoreStep::Skipped => (EventKind::Normal, "RestoreSkipped"),
         _ => (EventKind::Warning, "RestoreFailed"),
     };
     Some(RestoreEvent { kind, reason, message: format!("restore {}: {}", ended.id, ended.message) })

@@ -51,7 +51,13 @@ impl<'a> Jobs<'a> {
 
     fn restore(&self, source: BackupSource) -> RestoreReport {
         let instance = Subject { namespace: "default".into(), name: self.id.name.clone(), uid: self.id.uid.clone() };
-        let order = Order::Restore(RestoreOrder { id: RESTORE.parse().unwrap(), instance, source, database: None });
+        let order = Order::Restore(RestoreOrder {
+            id: RESTORE.parse().unwrap(),
+            instance,
+            source,
+            database: None,
+            keeps_data: false,
+        });
         match self.run(RESTORE, order) {
             Outcome::Restored(report) => report,
             outcome => panic!("{outcome:?}"),

@@ -119,7 +119,7 @@ fn restored_data_without_a_ready_server_is_taken_back() {
     // The database of a version that is yet to come.
     let future = tempfile::tempdir().unwrap();
     let database = rusqlite::Connection::open(future.path().join("mai.db")).unwrap();
-    database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0);").unwrap();
+    database.execute_batch("CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL); INSERT INTO _sqlx_migrations VALUES (99999, 'future', 0, 1, x'00', 0); CREATE TABLE user (id TEXT PRIMARY KEY); INSERT INTO user VALUES ('1');").unwrap();
     database.close().unwrap();
     let file = claim_directory(&env, "mai-abc-backups").join("future.tar.gz");
     pack(&file, future.path(), ".");
@@ -164,4 +164,14 @@ fn new_instance_gets_the_data_of_another_ones_backup() {
     assert_eq!(env.pod("new").as_ref(), Some(&pod));
     let refusal = env.refusal(&from("abc"));
     assert!(refusal.contains("restoreFrom cannot be added to an instance that exists"), "{refusal}");
+
+    // A new instance of the name finds the data of the former, and keeps it.
+    std::fs::write(data.join("letter"), "second").unwrap();
+    env.kubectl(&["delete", "mai/new", "--timeout=60s"]);
+    env.apply(&from("abc"));
+    env.wait_ready(&operator, "new");
+    assert_eq!(letters(&data), ["second"]);
+    let restore = env.get("mai/new").unwrap()["status"]["restore"].clone();
+    assert_eq!(restore["step"], "Skipped", "{restore}");
+    assert!(restore["message"].as_str().unwrap().contains("data was there already and is kept"), "{restore}");
 }

@@ -80,6 +80,7 @@ impl<'a> Jobs<'a> {
                 identity: None,
             },
             database: None,
+            keeps_data: false,
         });
         match self.run(&id, RESTORE, order, secrets) {
             Outcome::Restored(report) => report,

@@ -110,7 +110,9 @@ fn progress_line(progress: &Progress, done: u64, time: Duration) -> String {
 /// Returns the text of an outcome: a table of destinations, or the problem.
 pub(in crate::cli) fn outcome_text(name: &str, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => outcome_text(name, &Outcome::of_other_work()),
+        Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
+            outcome_text(name, &Outcome::of_other_work())
+        }
         Outcome::Failed { message } => format!("{name:<20} no backup was made: {message}\n"),
         Outcome::Backup(report) => report_text(name, report),
     }
@@ -167,7 +169,9 @@ fn destination_notes(destination: &DestinationReport) -> Vec<String> {
 /// Returns whether the backup is in every destination.
 pub(in crate::cli) fn is_everywhere(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => false,
+        Outcome::Failed { .. } | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
+            false
+        }
         Outcome::Backup(report) => {
             report.destinations.iter().all(|destination| !matches!(destination.result, StoreResult::Failed(_)))
         }

@@ -34,7 +34,9 @@ fn outcome_text(name: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Drilled(report) => report_text(name, report),
         Outcome::Failed { message } => format!("{name:<20} the drill failed: {message}\n"),
-        Outcome::Backup(_) | Outcome::Restored(_) | Outcome::Swapped => outcome_text(name, &Outcome::of_other_work()),
+        Outcome::Backup(_) | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped => {
+            outcome_text(name, &Outcome::of_other_work())
+        }
     }
 }
 

@@ -51,7 +51,9 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(work(args));
     let code = match &outcome {
-        Outcome::Backup(_) | Outcome::Restored(_) | Outcome::Swapped | Outcome::Drilled(_) => ExitCode::SUCCESS,
+        Outcome::Backup(_) | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
+            ExitCode::SUCCESS
+        }
         Outcome::Failed { .. } => ExitCode::FAILURE,
     };
     if let Some(file) = &args.termination_message

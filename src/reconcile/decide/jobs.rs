@@ -12,6 +12,7 @@ use super::{Outcome, backup, drill, has_annotation, restore, restore_jobs, since
 use crate::api::{BackupStatus, PAUSED};
 use crate::core::{Action, JobRequest, JobState, JobWork, Memory, Observed, ObservedJob};
 use crate::reconcile::Facts;
+use crate::reconcile::backup_report::record_safety_backup;
 use crate::reconcile::restore_record::in_progress;
 use crate::reconcile::schedule::{Due, whole_second};
 
@@ -144,7 +145,13 @@ fn step(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Step {
         return Step::Act(Action::AnswerRestore(Box::new(answer)));
     }
     if let Some(job) = &observed.jobs.current {
-        return match (owner(memory, observed, &job.name), &mut memory.restore, &mut memory.upgrade) {
+        let owner = owner(memory, observed, &job.name);
+        if let (Owner::Restore | Owner::Upgrade, JobState::Ended(JobOutcome::Backup(report))) = (&owner, &job.state)
+            && report.safety_problem().is_none()
+        {
+            record_safety_backup(&mut memory.backup, report, now);
+        }
+        return match (owner, &mut memory.restore, &mut memory.upgrade) {
             (Owner::Restore, Some(restore), _) => restore_jobs::follow(restore, observed, job, now),
             (Owner::Upgrade, _, Some(upgrade)) => upgrade_job::follow(upgrade, job, now),
             (Owner::Backup, ..) => backup::follow(&mut memory.backup, job, now),

@@ -95,7 +95,9 @@ pub fn derive(given: &Given<'_>, request: &JobRequest) -> Result<Job, Blocked> {
     let order = match &request.work {
         JobWork::Backup => backup::order(given, request, id, &mut values)?,
         JobWork::SafetyBackup => backup::safety_order(given, request, id),
-        JobWork::Restore { restore, source } => restore::order(given, restore.clone(), source)?,
+        JobWork::Restore { restore, source, keeps_data } => {
+            restore::order(given, restore.clone(), source, *keeps_data)?
+        }
         JobWork::Swap { restore, step } => Order::Swap(SwapOrder { id, restore: restore.clone(), step: *step }),
         JobWork::Drill(choice) => restore::drill_order(given, id, choice.as_ref())?,
     };

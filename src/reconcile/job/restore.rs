@@ -16,7 +16,12 @@ pub(super) fn secret_files(instance: &MaiInstance, source: &RestoreSource) -> Re
 }
 
 /// Returns the order of a restore.
-pub(super) fn order(given: &Given<'_>, restore: BackupId, source: &RestoreSource) -> Result<Order, Blocked> {
+pub(super) fn order(
+    given: &Given<'_>,
+    restore: BackupId,
+    source: &RestoreSource,
+    keeps_data: bool,
+) -> Result<Order, Blocked> {
     let (destination, _) = destination(given.instance, source)?;
     let source = BackupSource {
         destination,
@@ -26,7 +31,7 @@ pub(super) fn order(given: &Given<'_>, restore: BackupId, source: &RestoreSource
         identity: identity(given.instance, source).map(|file| file.name),
     };
     let database = given.instance.spec.server.kind.database().map(str::to_owned);
-    Ok(Order::Restore(RestoreOrder { id: restore, instance: given.id.into(), source, database }))
+    Ok(Order::Restore(RestoreOrder { id: restore, instance: given.id.into(), source, database, keeps_data }))
 }
 
 /// Returns the source of a drill, or why it can have none.

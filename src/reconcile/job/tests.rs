@@ -206,7 +206,7 @@ fn restore_gets_what_its_source_needs_and_nothing_else() {
     ] {
         let own_identity = source.identity_secret_ref.is_some();
         let in_directory = source.destination == "nas";
-        let work = JobWork::Restore { restore: restore.clone(), source: Box::new(source.clone()) };
+        let work = JobWork::Restore { restore: restore.clone(), source: Box::new(source.clone()), keeps_data: false };
         let all = ["id", "secret", "ca", "identity", "offline", "upstream"];
         let job = derived_for(work, elsewhere(), &all, &Platform::DOCKER, None).unwrap();
         assert_eq!(job.secrets.keys().collect::<Vec<_>>(), secrets);
@@ -230,13 +230,21 @@ fn restore_from_a_place_that_cannot_have_it_is_blocked() {
     let unknown = RestoreSource { destination: "tape".to_owned(), ..RestoreSource::default() };
     let another = RestoreSource { instance: Some("xyz".to_owned()), ..RestoreSource::default() };
     for (source, remedy) in [(unknown, "name one of backups, off-site, nas"), (another, "that has its backups")] {
-        let work = JobWork::Restore { restore: "20261129-010000-00000a".parse().unwrap(), source: Box::new(source) };
+        let work = JobWork::Restore {
+            restore: "20261129-010000-00000a".parse().unwrap(),
+            source: Box::new(source),
+            keeps_data: false,
+        };
         let blocked = derived_for(work, elsewhere(), &["identity"], &Platform::DOCKER, None).unwrap_err();
         assert_eq!(blocked.reason, Reason::RestoreFailed);
         assert!(blocked.message.contains(remedy), "{}", blocked.message);
     }
     let own = RestoreSource { instance: Some("abc".to_owned()), ..RestoreSource::default() };
-    let work = JobWork::Restore { restore: "20261129-010000-00000a".parse().unwrap(), source: Box::new(own) };
+    let work = JobWork::Restore {
+        restore: "20261129-010000-00000a".parse().unwrap(),
+        source: Box::new(own),
+        keeps_data: false,
+    };
     assert!(derived_for(work, elsewhere(), &["identity"], &Platform::DOCKER, None).is_ok());
 }
 

@@ -33,6 +33,7 @@ fn restore(number: u32, choice: Choice) -> Order {
             identity: None,
         },
         database: None,
+        keeps_data: false,
     })
 }
 

@@ -224,7 +224,13 @@ async fn restore_makes_the_data_directory_that_is_missing() {
         choice: Choice::Latest,
         identity: None,
     };
-    let order = Order::Restore(RestoreOrder { id: backup.id, instance: backup.instance, source, database: None });
+    let order = Order::Restore(RestoreOrder {
+        id: backup.id,
+        instance: backup.instance,
+        source,
+        database: None,
+        keeps_data: false,
+    });
     runtime.start_job(stage.id(), &Job { order, ..job(stage.id()) }).await.unwrap();
     let mode = stage.home().join("data").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);

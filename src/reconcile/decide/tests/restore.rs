@@ -111,7 +111,10 @@ pub(super) fn swap(step: RestoreStep, swap: SwapStep) -> Action {
 }
 
 pub(super) fn unpack() -> Action {
-    start_work(Unpacking, JobWork::Restore { restore: id(RESTORE), source: Box::new(restore_source()) })
+    start_work(
+        Unpacking,
+        JobWork::Restore { restore: id(RESTORE), source: Box::new(restore_source()), keeps_data: false },
+    )
 }
 
 pub(super) fn stop() -> Action {

@@ -1,6 +1,6 @@
 //! Events while a restore is in progress, and restores of new instances.
 
-use mai_contract::job::SwapStep;
+use mai_contract::job::{Outcome as JobOutcome, SwapStep};
 
 use super::backup::{NEW, OLD, remove, runs, verified};
 use super::restore::{
@@ -11,7 +11,8 @@ use crate::api::{ConditionKind, KeptData, RestoreCause, RestoreStep};
 use crate::core::{JobRequest, JobState, JobWork};
 
 use RestoreStep::{
-    BackingUp, Completed, Discarding, Failed, Returning, Starting, Stopping, StoppingAgain, Swapping, Unpacking,
+    BackingUp, Completed, Discarding, Failed, Returning, Skipped, Starting, Stopping, StoppingAgain, Swapping,
+    Unpacking,
 };
 
 #[test]
@@ -194,7 +195,7 @@ fn of_new_instance(step: RestoreStep) -> Scene {
 #[test]
 fn new_instance_gets_its_data_before_its_first_start() {
     let first = new_instance().decide();
-    let work = JobWork::Restore { restore: id(NEW), source: Box::new(restore_source()) };
+    let work = JobWork::Restore { restore: id(NEW), source: Box::new(restore_source()), keeps_data: true };
     assert_eq!(
         first.action,
         Action::StartJob(JobRequest { name: NEW.into(), reason: format!("restore {NEW}, Unpacking"), work })
@@ -218,6 +219,8 @@ fn new_instance_gets_its_data_before_its_first_start() {
         ("unpacks", of_new_instance(Unpacking).working(runs()), Action::Wait, Unpacking),
         ("unpacked", of_new_instance(Unpacking).ended(unpacked(false)), remove(OLD), Swapping),
         ("over data that is there", of_new_instance(Unpacking).ended(unpacked(true)), remove(OLD), Stopping),
+        ("kept data", of_new_instance(Unpacking).ended(JobOutcome::DataKept), remove(OLD), Skipped),
+        ("kept", of_new_instance(Skipped), Action::Start, Skipped),
         ("its volumes", of_new_instance(Unpacking).differs_in_auxiliary(), Action::Update(auxiliary()), Unpacking),
         ("is to be discarded", of_new_instance(Discarding), swap(Discarding, SwapStep::Discard), Discarding),
         ("swapped", of_new_instance(Starting), Action::Start, Starting),
@@ -226,6 +229,13 @@ fn new_instance_gets_its_data_before_its_first_start() {
         let decision = scene.decide();
         assert_eq!((&decision.action, record(&decision).step), (&action, step), "{name}");
     }
+}
+
+#[test]
+fn request_replaces_data_that_a_new_instance_kept() {
+    let running = Scene { presence: up().presence, ..of_new_instance(Skipped) };
+    let asked = running.requests(BACKUP).decide();
+    assert_eq!((record(&asked).id.as_str(), record(&asked).cause), (BACKUP, RestoreCause::Request));
 }
 
 #[test]

@@ -109,7 +109,10 @@ fn upgrade_backs_up_replaces_settles_and_is_completed() {
     assert_eq!(scene.step().action, Action::RemoveJob(job.name.clone()));
     assert_eq!(scene.upgrade().backup, Some(job.name.clone()));
     assert_eq!(scene.step().action, Action::RemoveJob(job.name.clone()), "it is still there");
-    assert_eq!(scene.memory.backup, Default::default(), "it is no scheduled backup");
+    let backup = &scene.memory.backup;
+    assert_eq!((&backup.last, backup.last_verified), (&None, Some(at(0))), "it is one, and no scheduled one");
+    let known: Vec<_> = backup.destinations.iter().map(|one| (one.name.as_str(), one.kept)).collect();
+    assert_eq!((known, backup.destinations[0].last_verified), (vec![("backups", 1)], Some(at(0))));
     scene.jobs.current = None;
     assert_eq!(scene.step().requeue_after, Some(Duration::ZERO));
     assert_eq!(scene.step().action, Action::Recreate(another_image()));
