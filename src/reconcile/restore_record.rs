@@ -119,13 +119,14 @@ impl RestoreStatus {
         self.earlier.iter().map(|kept| kept.until).chain(self.kept_until).min()
     }
 
-    /// Returns the delay before the next attempt at the present step. While the server waits for it,
-    /// it is short.
+    /// Returns the delay before the next attempt at the present step. It is short while the server
+    /// waits for it, and after the first failure, since mai may have been interrupted while it started
+    /// the job.
     pub(super) fn retry_delay(&self) -> Duration {
         match (self.failures, self.holds_server()) {
             (0, _) => Duration::ZERO,
-            (failures, true) => step_retry_delay(failures),
-            (failures, false) => backup_retry_delay(failures),
+            (failures, true) | (failures @ 1, false) => step_retry_delay(failures),
+            (failures, false) => backup_retry_delay(failures - 1),
         }
     }
 

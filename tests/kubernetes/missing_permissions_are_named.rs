@@ -1,5 +1,7 @@
 //! A missing permission is named and affects nothing else.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::cluster;
@@ -77,4 +79,26 @@ fn without_the_permission_for_jobs_backups_alone_fail() {
     );
     assert!(message.contains("jobs") && message.contains("forbidden"), "{message}");
     assert_eq!(env.condition("abc", "Ready").unwrap().0, "True");
+}
+
+#[test]
+fn reader_of_instances_alone_sees_their_state() {
+    let _shared = cluster::shared();
+    let env = Environment::new("reader");
+    let rules = json!([{"apiGroups": ["mai.dev"], "resources": ["maiinstances"], "verbs": ["get", "list", "watch"]}]);
+    let (_place, kubeconfig) = confined(&env, &rules, false);
+    env.apply(&env.fixture("abc", ""));
+    let status = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_mai"))
+            .args(["kube", "status", "--namespace", &env.namespace])
+            .args(arguments)
+            .env("KUBECONFIG", &kubeconfig)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let one = status(&["abc"]);
+    assert!(one.contains("abc") && one.contains("events are left out") && one.contains("forbidden"), "{one}");
+    assert!(status(&["-o", "wide"]).contains("unknown"));
 }

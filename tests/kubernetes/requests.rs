@@ -65,6 +65,37 @@ pub fn stalled(env: &Environment, operator: &Operator, request: &str) -> String 
     )
 }
 
+/// Kills the operator at each step that the status of an instance shows, and starts another, until
+/// `step` shows none. Returns the last operator, and the steps.
+pub fn kill_at_each_step(
+    env: &Environment,
+    instance: &str,
+    mut operator: Operator,
+    step: impl Fn(&Value) -> Option<String>,
+) -> (Operator, Vec<String>) {
+    let mut steps: Vec<String> = Vec::new();
+    loop {
+        let next = env.wait_until(
+            &operator,
+            || format!("a step after {steps:?}"),
+            || match step(&env.get(&format!("mai/{instance}"))?["status"]) {
+                Some(step) if steps.contains(&step) => None,
+                other => Some(other),
+            },
+        );
+        let Some(next) = next else { return (operator, steps) };
+        operator.kill();
+        steps.push(next);
+        operator = self::operator(env);
+    }
+}
+
+/// Waits until no job of an instance is left.
+pub fn wait_no_job(env: &Environment, operator: &Operator, instance: &str) {
+    let jobs = || env.children(instance).into_iter().filter(|(name, _)| name.starts_with("Job/")).collect::<Vec<_>>();
+    env.wait_until(operator, || format!("{:?} to go", jobs()), || jobs().is_empty().then_some(()));
+}
+
 /// Returns the directory of a claim on this machine.
 pub fn claim_directory(env: &Environment, claim: &str) -> PathBuf {
     let volume = env.kubectl(&["get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}"]);

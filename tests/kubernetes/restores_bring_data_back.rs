@@ -25,7 +25,7 @@ fn client(env: &Environment, operator: &Operator, name: &str, more: &str) -> std
         &env.document(name, &format!("  image: {}\n  openRouter: {{mock: true}}\n{health}{more}", images::own())),
     );
     env.wait_ready(operator, name);
-    let (status, account) = env.ask(name, "POST", "/api/v1/auths/signup", "", PERSON).unwrap();
+    let (status, account) = env.answer(operator, name, "POST", "/api/v1/auths/signup", "", PERSON);
     assert_eq!(status, 200, "{account}");
     let data = claim_directory(env, &format!("mai-{name}-data"));
     std::fs::write(data.join("letter"), "first").unwrap();
@@ -108,6 +108,36 @@ fn restored_data_is_served_and_the_former_is_kept() {
     let counted = passes();
     env.wait_until(&operator, || "some passes".into(), || (passes() >= counted + 3.0).then_some(()));
     assert_eq!((version(), letters(&data)), (before, vec!["first".to_owned(), "second".to_owned()]));
+}
+
+#[test]
+fn restore_is_carried_on_by_the_successor_of_a_killed_operator() {
+    let _shared = cluster::shared();
+    let env = Environment::new("restore-killed");
+    let operator = requests::operator(&env);
+    let data = client(&env, &operator, "abc", "");
+    output(&env, &["backup", "abc"]);
+    std::fs::write(data.join("letter"), "second").unwrap();
+    env.apply(&request("again", &json!({})));
+    let is_answered =
+        || env.get("mairestore/again").is_some_and(|request| request["status"]["completedAt"].is_string());
+    let step = |status: &Value| match is_answered() {
+        true => None,
+        false => Some(status["restore"]["step"].as_str().unwrap_or("asked").to_owned()),
+    };
+    let (operator, steps) = requests::kill_at_each_step(&env, "abc", operator, step);
+    for step in ["Unpacking", "BackingUp", "Swapping"] {
+        assert!(steps.iter().any(|known| known == step), "{step} is not among {steps:?}");
+    }
+    let status = env.get("mairestore/again").unwrap()["status"].clone();
+    assert_eq!(status["phase"], "Completed", "{status}");
+    env.wait_ready(&operator, "abc");
+    wait_for_sign_in(&env, &operator, "abc");
+    assert_eq!(letters(&data), ["first", "second"], "{steps:?}");
+    let archives = std::fs::read_dir(claim_directory(&env, "mai-abc-backups")).unwrap();
+    let archives = archives.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".tar.gz"));
+    assert_eq!(archives.count(), 2, "one was asked for, and one was made of the data that was replaced");
+    requests::wait_no_job(&env, &operator, "abc");
 }
 
 #[test]

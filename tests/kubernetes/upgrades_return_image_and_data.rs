@@ -42,7 +42,38 @@ fn image_that_dies_while_it_settles_returns_with_its_data() {
     env.patch("abc", &version(images::FIXTURE_NEXT, "next", &[], "3s"));
     env.wait_for_reason(&operator, "abc", "UpgradeHealthy", "Upgraded");
     env.wait_ready(&operator, "abc");
-    assert!(env.read("abc", "/starts").unwrap().contains("next"));
-    let labels = env.get("deployment/mai-abc").unwrap()["metadata"]["labels"].clone();
-    assert_eq!(labels["mai.dev/former"], Value::Null);
+    let starts = env.wait_until(&operator, || "the new server".into(), || env.read("abc", "/starts"));
+    assert!(starts.contains("next"), "{starts}");
+    assert_eq!(former_label(&env), Value::Null);
+}
+
+fn former_label(env: &Environment) -> Value {
+    env.get("deployment/mai-abc").unwrap()["metadata"]["labels"]["mai.dev/former"].clone()
+}
+
+#[test]
+fn failed_upgrade_is_undone_by_the_successor_of_a_killed_operator() {
+    let _shared = cluster::shared();
+    let env = Environment::new("upgrade-killed");
+    images::own();
+    let operator = requests::operator(&env);
+    env.apply(&env.fixture("abc", "  upgrade: {settle: 3s}\n"));
+    env.wait_ready(&operator, "abc");
+
+    let dies = [("FIXTURE_SCHEMA", "2"), ("FIXTURE_EXIT", "3:4")];
+    env.patch("abc", &version(images::FIXTURE_NEXT, "next", &dies, "1h"));
+    let step = |status: &Value| {
+        let upgrade = status["upgrade"]["step"].as_str().unwrap_or("declared");
+        let restore = status["restore"]["step"].as_str().unwrap_or_default();
+        (upgrade != "RolledBack").then(|| format!("{upgrade} {restore}").trim_end().to_owned())
+    };
+    let (operator, steps) = requests::kill_at_each_step(&env, "abc", operator, step);
+    for step in ["BackingUp", "ReturningData Unpacking", "ReturningData Swapping"] {
+        assert!(steps.iter().any(|known| known == step), "{step} is not among {steps:?}");
+    }
+    env.wait_for_reason(&operator, "abc", "UpgradeHealthy", "RolledBack");
+    let starts = env.wait_until(&operator, || "the former server".into(), || env.read("abc", "/starts"));
+    assert!(!starts.contains("next"), "{steps:?}: {starts}");
+    requests::wait_no_job(&env, &operator, "abc");
+    env.wait_until(&operator, || "one server".into(), || former_label(&env).is_null().then_some(()));
 }

@@ -85,7 +85,7 @@ async fn show(cluster: &Cluster, args: &Args) -> anyhow::Result<String> {
     }
     let mut text = table::text(&standings(cluster, args, &instances).await?);
     if let Some(name) = &args.name {
-        text.push_str(&events(cluster, name).await?);
+        text.push_str(&events(cluster, name).await);
     }
     Ok(text)
 }
@@ -109,14 +109,16 @@ async fn standings(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) 
             row.insert(0, Cell::new(&namespace));
         }
         if wide {
-            let pods = cluster.pods(&namespace, &instance.name_any()).await?;
-            let pod = pods.first();
+            let pods = cluster.pods(&namespace, &instance.name_any()).await;
+            // A person who may read instances need not be one who may read pods.
+            let none = if pods.is_ok() { "" } else { "unknown" };
+            let pod = pods.iter().flatten().next();
             let node = pod.and_then(|pod| pod.spec.as_ref()?.node_name.clone());
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             row.extend([
                 Cell::new(instance.creation_timestamp().map(|time| age(time.0)).unwrap_or_default()),
-                Cell::new(pod.map(ResourceExt::name_any).unwrap_or_default()),
-                Cell::new(node.unwrap_or_default()),
+                Cell::new(pod.map_or_else(|| none.to_owned(), ResourceExt::name_any)),
+                Cell::new(node.unwrap_or_else(|| none.to_owned())),
                 Cell::new(text(&instance.data["spec"]["image"])),
                 Cell::new(instance.uid().unwrap_or_default()),
             ]);
@@ -126,11 +128,21 @@ async fn standings(cluster: &Cluster, args: &Args, instances: &[DynamicObject]) 
     Ok(table)
 }
 
-async fn events(cluster: &Cluster, name: &str) -> anyhow::Result<String> {
-    let pods = cluster.pods(&cluster.namespace, name).await?;
-    let mut rows: Vec<_> = cluster.events(&cluster.namespace).await?;
-    rows.retain(|event| is_about(event, name, &pods));
-    let mut table = table::table(EVENT_HEADER);
-    table.add_rows(rows.iter().rev().take(EVENTS).map(event_row));
-    Ok(format!("\n{}", table::text(&table)))
+/// Returns the latest events of an instance. What the person may not read is left out with its cause.
+async fn events(cluster: &Cluster, name: &str) -> String {
+    let pods = cluster.pods(&cluster.namespace, name).await;
+    let note = pods.as_ref().err().map(|error| format!("events of its pods are left out: {error:#}\n"));
+    let mut text = String::from("\n");
+    match cluster.events(&cluster.namespace).await {
+        Ok(mut rows) => {
+            let pods = pods.unwrap_or_default();
+            rows.retain(|event| is_about(event, name, &pods));
+            let mut table = table::table(EVENT_HEADER);
+            table.add_rows(rows.iter().rev().take(EVENTS).map(event_row));
+            text.push_str(&table::text(&table));
+            text.push_str(&note.unwrap_or_default());
+        }
+        Err(error) => text.push_str(&format!("events are left out: {error:#}\n")),
+    }
+    text
 }

@@ -58,9 +58,7 @@ fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now: Timestamp)
     };
     let due = due(&schedule, facts.created(), backup.last_due, now);
     backup.last_due = due.corrected.or(backup.last_due);
-    let failed_at = backup.last.as_ref().and_then(|last| last.ended_at).filter(|_| backup.failures > 0);
-    let retry_at = failed_at.and_then(|ended| ended.checked_add(backup_retry_delay(backup.failures)).ok());
-    let (next, turn) = turn(&due, retry_at, backup.failures, now);
+    let (next, turn) = turn(&due, retry_at(backup), backup.failures, now);
     backup.next = next;
     let reason = match turn {
         Turn::Start(reason) => reason,
@@ -105,5 +103,13 @@ fn adopt(backup: &mut BackupStatus, name: &str, now: Timestamp) {
 /// that is still there after an interruption is only removed.
 fn end(backup: &mut BackupStatus, name: &str, outcome: &JobOutcome, now: Timestamp) -> Step {
     record_end(backup, name, outcome, now);
+    // People are told of the failure together with the next attempt.
+    backup.next = backup.next.map(|due| retry_at(backup).map_or(due, |retry| due.min(retry)));
     Step::Act(Action::RemoveJob(name.to_owned()))
+}
+
+/// Returns when a backup that failed is made again.
+fn retry_at(backup: &BackupStatus) -> Option<Timestamp> {
+    let ended = backup.last.as_ref().filter(|_| backup.failures > 0)?.ended_at?;
+    ended.checked_add(backup_retry_delay(backup.failures)).ok()
 }

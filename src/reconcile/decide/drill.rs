@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use mai_contract::job::{BACKUPS_VOLUME, BackupId, Outcome as JobOutcome};
 
 use super::jobs::{GONE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step, Turn, ended, failed, time_to_appear, turn};
-use crate::api::{BackupStatus, DRILL_REQUESTED, LastDrill, MaiInstance};
+use crate::api::{BackupStatus, DRILL_REQUESTED, DrillStatus, LastDrill, MaiInstance};
 use crate::core::{Action, DrillChoice, JobRequest, JobState, JobWork, ObservedJob};
 use crate::reconcile::Facts;
 use crate::reconcile::drills::{needs_identity, record_end};
@@ -103,10 +103,7 @@ pub(super) fn follow_schedule(facts: &Facts<'_>, backup: &mut BackupStatus, now:
     let since_then = *drills.last_due.get_or_insert(now);
     let due = due(&schedule, since_then, Some(since_then), now);
     drills.last_due = due.corrected.or(drills.last_due);
-    let failed_at = drills.last.as_ref().and_then(|last| last.ended_at);
-    let failed_at = failed_at.filter(|_| (1..=MOST_RETRIES).contains(&drills.failures));
-    let retry_at = failed_at.and_then(|ended| ended.checked_add(RETRY_DELAY).ok());
-    let (next, turn) = turn(&due, retry_at, drills.failures, now);
+    let (next, turn) = turn(&due, retry_at(drills), drills.failures, now);
     drills.next = next;
     let reason = match turn {
         Turn::Start(reason) => reason,
@@ -146,8 +143,17 @@ fn start(
 
 /// Remembers the end of a drill once, and removes its job.
 fn end(backup: &mut BackupStatus, name: &str, outcome: &JobOutcome, now: Timestamp) -> Step {
-    record_end(backup.drill.get_or_insert_default(), name, outcome, now);
+    let drills = backup.drill.get_or_insert_default();
+    record_end(drills, name, outcome, now);
+    // People are told of the failure together with the next attempt.
+    drills.next = drills.next.map(|due| retry_at(drills).map_or(due, |retry| due.min(retry)));
     Step::Act(Action::RemoveJob(name.to_owned()))
+}
+
+/// Returns when a drill that failed is made again.
+fn retry_at(drills: &DrillStatus) -> Option<Timestamp> {
+    let ended = drills.last.as_ref().filter(|_| (1..=MOST_RETRIES).contains(&drills.failures))?.ended_at?;
+    ended.checked_add(RETRY_DELAY).ok()
 }
 
 /// Returns a random destination with a verified backup, of those that are still declared.

@@ -131,7 +131,7 @@ fn make_foreign_database(path: &std::path::Path) {
     runtime.block_on(async {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-        sqlx::query("CREATE TABLE user (x TEXT); CREATE TABLE setting (x TEXT)")
+        sqlx::query("CREATE TABLE user (x TEXT); INSERT INTO user VALUES ('1'); CREATE TABLE setting (x TEXT)")
             .execute(&mut connection)
             .await
             .unwrap();

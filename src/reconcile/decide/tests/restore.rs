@@ -306,11 +306,12 @@ fn lost_job_is_repeated_after_a_while() {
         let first = scene.clone().restoring(step).working(lost()).decide();
         assert_eq!((first.action.clone(), record(&first).failures), (remove(OLD), 1), "{step}");
         // Not at once.
-        let mut waiting = scene.clone().restoring(step).attempted(1, 0);
+        let once = scene.clone().restoring(step).attempted(1, 0).decide();
+        assert_eq!((once.action, once.requeue_after), (Action::Wait, Some(Duration::from_secs(1))), "{step}");
+        let mut waiting = scene.clone().restoring(step).attempted(2, 0);
         let decision = waiting.decide();
-        assert_eq!(decision.action, Action::Wait, "{step}");
-        let delay = decision.requeue_after.unwrap();
-        assert!(if step.holds_server() { delay == Duration::from_secs(1) } else { delay == Duration::from_secs(300) });
+        let delay = Duration::from_secs(if step.holds_server() { 2 } else { 300 });
+        assert_eq!((decision.action.clone(), decision.requeue_after), (Action::Wait, Some(delay)), "{step}");
         let reason = if step.holds_server() { "RestoreFailed" } else { "Ready" };
         assert_eq!(shown(&decision, ConditionKind::Ready).reason, reason, "{step}");
         waiting.restore_mut().step_since = at(300);
