@@ -27,6 +27,7 @@ mod private_registries_are_used;
 mod proxy;
 mod restored_data_comes_back;
 mod restores_run_in_containers;
+mod restores_survive_interruptions;
 mod twenty_clients_stay_cheap;
 mod upgrades_return_image_and_data;
 mod verbs_act_on_containers;
