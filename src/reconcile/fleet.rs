@@ -28,7 +28,7 @@ struct Known {
 }
 
 struct Upgrade {
-    instance: String,
+    instance: InstanceId,
     image: String,
     state: State,
 }
@@ -56,7 +56,7 @@ impl Fleet {
         known.observed.insert(id.uid.clone());
         match upgrade.zip(state) {
             Some((upgrade, state)) => {
-                let upgrade = Upgrade { instance: id.log_name(), image: upgrade.to.clone(), state };
+                let upgrade = Upgrade { instance: id.clone(), image: upgrade.to.clone(), state };
                 known.upgrades.insert(id.uid.clone(), upgrade);
             }
             None => {
@@ -74,7 +74,13 @@ impl Fleet {
 
     /// Returns whether it is the turn of an instance to get `image`. Of `all` instances those that
     /// are gone are forgotten, and just after the start each has to be observed first.
-    pub(super) fn turn(&self, uid: &str, image: &str, most: usize, all: impl FnOnce() -> HashSet<String>) -> FleetTurn {
+    pub(super) fn turn(
+        &self,
+        id: &InstanceId,
+        image: &str,
+        most: usize,
+        all: impl FnOnce() -> HashSet<String>,
+    ) -> FleetTurn {
         let mut known = self.known.lock();
         let all = all();
         known.observed.retain(|other| all.contains(other));
@@ -82,16 +88,16 @@ impl Fleet {
         if self.started.elapsed() < DISCOVERY && !all.is_subset(&known.observed) {
             return FleetTurn::Unknown;
         }
-        known.turn(uid, image, most)
+        known.turn(id, image, most)
     }
 
     /// Takes the turn that an instance had. Returns whether it still has it: another one may have
     /// taken it meanwhile.
     pub(super) fn reserve(&self, id: &InstanceId, image: &str, most: usize) -> bool {
         let mut known = self.known.lock();
-        let has_turn = known.turn(&id.uid, image, most) == FleetTurn::Free;
+        let has_turn = known.turn(id, image, most) == FleetTurn::Free;
         if has_turn {
-            let upgrade = Upgrade { instance: id.log_name(), image: image.to_owned(), state: State::UnderWay };
+            let upgrade = Upgrade { instance: id.clone(), image: image.to_owned(), state: State::UnderWay };
             known.upgrades.insert(id.uid.clone(), upgrade);
         }
         has_turn
@@ -99,10 +105,10 @@ impl Fleet {
 }
 
 impl Known {
-    fn turn(&self, uid: &str, image: &str, most: usize) -> FleetTurn {
-        let of_image = || self.upgrades.iter().filter(|(other, of)| *other != uid && of.image == image);
-        let in_state = |state| of_image().filter(move |(_, of)| of.state == state).map(|(_, of)| of.instance.as_str());
-        if let Some(failed) = in_state(State::Failed).min() {
+    fn turn(&self, id: &InstanceId, image: &str, most: usize) -> FleetTurn {
+        let of_image = || self.upgrades.iter().filter(|(other, of)| **other != id.uid && of.image == image);
+        let in_state = |state| of_image().filter(move |(_, of)| of.state == state).map(|(_, of)| &of.instance);
+        if let Some(failed) = in_state(State::Failed).map(|other| seen_from(id, other)).min() {
             return FleetTurn::Failed(failed.to_owned());
         }
         let is_proved = in_state(State::Completed).next().is_some();
@@ -110,8 +116,15 @@ impl Known {
         if in_state(State::UnderWay).count() < most {
             return FleetTurn::Free;
         }
-        FleetTurn::Busy { instance: in_state(State::UnderWay).min().unwrap_or_default().to_owned(), is_proved }
+        let busy = in_state(State::UnderWay).map(|other| seen_from(id, other)).min();
+        FleetTurn::Busy { instance: busy.unwrap_or_default().to_owned(), is_proved }
     }
+}
+
+/// Returns the name of another instance for the status of one. Who may read a namespace may not
+/// learn from it which clients other namespaces have.
+fn seen_from<'a>(id: &InstanceId, other: &'a InstanceId) -> &'a str {
+    if other.namespace == id.namespace { &other.name } else { "an instance of another namespace" }
 }
 
 #[cfg(test)]
@@ -132,7 +145,7 @@ mod tests {
     }
 
     fn turn(fleet: &Fleet, uid: &str) -> FleetTurn {
-        fleet.turn(uid, "a:2", 2, || ["a", "b", "c", "d"].map(str::to_owned).into())
+        fleet.turn(&id(uid), "a:2", 2, || ["a", "b", "c", "d"].map(str::to_owned).into())
     }
 
     #[test]
@@ -173,5 +186,14 @@ mod tests {
             fleet.record(&id("a"), Some(&upgrade("a:3", step, failures)));
             assert_eq!(turn(&fleet, "b"), FleetTurn::Free, "{step}: it failed with another image");
         }
+    }
+    #[test]
+    fn instance_of_another_namespace_is_not_named() {
+        let fleet = Fleet::new();
+        fleet.record(&id("a"), Some(&upgrade("a:2", "RolledBack", 1)));
+        let stranger = InstanceId { namespace: "client-b".into(), ..id("b") };
+        fleet.record(&stranger, None);
+        let seen = fleet.turn(&stranger, "a:2", 2, || ["a", "b"].map(str::to_owned).into());
+        assert_eq!(seen, FleetTurn::Failed("an instance of another namespace".to_owned()));
     }
 }

@@ -192,7 +192,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let jobs_running = self.jobs.count_others(&id.uid, || self.uids());
         let change = observation.observed.as_ref().ok().and_then(Observed::image_change);
         let most = self.context.runtime.platform().concurrent_upgrades;
-        let fleet = change.map_or(FleetTurn::Free, |change| self.fleet.turn(&id.uid, &change.to, most, || self.uids()));
+        let fleet = change.map_or(FleetTurn::Free, |change| self.fleet.turn(id, &change.to, most, || self.uids()));
         observation.facts(instance, &snapshot.memory, &snapshot.status, jobs_running, fleet)
     }
 
