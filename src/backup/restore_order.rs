@@ -13,7 +13,7 @@ use crate::{BackupError, Places, Progress, lock_backups};
 /// Exceptions of a backup in a report; its manifest has them all.
 const MAX_EXCEPTIONS: usize = 5;
 
-/// What is to be done for a restore.
+/// Work that a restore has before it.
 enum Prepared {
     /// The backup is to be unpacked.
     Ready,

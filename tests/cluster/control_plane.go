@@ -48,6 +48,9 @@ func apiServerFlags(place place, n number) []string {
 		"--client-ca-file=" + place.certificate("ca"),
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=NodeRestriction",
+		// A test of changes that admission makes, as webhooks do.
+		"--feature-gates=MutatingAdmissionPolicy=true",
+		"--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 		"--allow-privileged=true",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + place.path("keys", "service-accounts.pub"),

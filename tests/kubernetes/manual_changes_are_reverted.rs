@@ -59,11 +59,68 @@ const AUXILIARY: &[&[&str]] = &[
         "-p",
         r#"[{"op": "replace", "path": "/spec/rules/0/host", "value": "x.example.com"}]"#,
     ],
+    // What somebody adds beside what is declared.
+    &[
+        "patch",
+        "service/mai-abc",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"selector": {"team": "x"}, "externalIPs": ["192.0.2.1"], "publishNotReadyAddresses": true, "sessionAffinity": "ClientIP"}}"#,
+    ],
+    &[
+        "patch",
+        "networkpolicy/mai-abc",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"podSelector": {"matchLabels": {"team": "x"}}}}"#,
+    ],
+    &[
+        "patch",
+        "poddisruptionbudget/mai-abc",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"selector": {"matchLabels": {"team": "x"}}}}"#,
+    ],
+    &["patch", "serviceaccount/mai-abc", "--type=merge", "-p", r#"{"imagePullSecrets": [{"name": "x"}]}"#],
+    &[
+        "patch",
+        "ingress/mai-abc",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"defaultBackend": {"service": {"name": "x", "port": {"number": 1}}}}}"#,
+    ],
+    &["patch", "deployment/mai-abc", "--type=merge", "-p", r#"{"spec": {"paused": true, "minReadySeconds": 5}}"#],
+    &[
+        "patch",
+        "deployment/mai-abc",
+        "--type=merge",
+        "-p",
+        r#"{"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}}"#,
+    ],
     &["label", "pvc/mai-abc-data", "app.kubernetes.io/name=other", "--overwrite"],
     &["label", "pvc/mai-abc-backups", "mai.dev/instance-"],
     &["label", "service/mai-abc", "app.kubernetes.io/managed-by-", "mai.dev/instance-"],
     &["delete", "service,networkpolicy,poddisruptionbudget,serviceaccount,ingress", "mai-abc"],
 ];
+
+/// Additions to the pod: what it runs, what confines it, and where its answers and keys go.
+const ADDED: &str = r#"{"spec": {"template": {"spec": {
+    "hostPID": true,
+    "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["openrouter.ai"]}],
+    "dnsConfig": {"nameservers": ["192.0.2.53"]},
+    "securityContext": {"supplementalGroups": [0]},
+    "initContainers": [{"name": "before", "image": "mai-fixture:1"}],
+    "containers": [
+        {
+            "name": "server",
+            "command": ["/elsewhere"],
+            "envFrom": [{"secretRef": {"name": "x", "optional": true}}],
+            "lifecycle": {"preStop": {"exec": {"command": ["true"]}}},
+            "securityContext": {"capabilities": {"add": ["NET_RAW"]}}
+        },
+        {"name": "beside", "image": "mai-fixture:1"}
+    ]
+}}}}"#;
 
 /// Edits of the server.
 const SERVER: &[&[&str]] = &[
@@ -79,6 +136,7 @@ const SERVER: &[&[&str]] = &[
         "-p",
         r#"{"spec": {"template": {"spec": {"automountServiceAccountToken": true}}}}"#,
     ],
+    &["patch", "deployment/mai-abc", "-p", ADDED],
     &["label", "deployment/mai-abc", "mai.dev/instance-"],
     &["delete", "deployment/mai-abc"],
 ];

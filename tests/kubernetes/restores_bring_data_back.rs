@@ -111,7 +111,7 @@ fn restored_data_is_served_and_the_former_is_kept() {
 }
 
 #[test]
-fn restore_is_carried_on_by_the_successor_of_a_killed_operator() {
+fn restore_is_carried_on_after_its_operator_was_killed() {
     let _shared = cluster::shared();
     let env = Environment::new("restore-killed");
     let operator = requests::operator(&env);

@@ -3,6 +3,44 @@
 use super::cluster;
 use super::environment::Environment;
 
+/// Changes each Deployment of a namespace as webhooks do: it adds beside what is declared, and
+/// insists on a value of its own for a declared field.
+const ADMISSION: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1beta1
+kind: MutatingAdmissionPolicy
+metadata: {name: NAMESPACE}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: IfNeeded
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+    resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]
+  mutations:
+  - patchType: ApplyConfiguration
+    applyConfiguration:
+      expression: >-
+        Object{
+          spec: Object.spec{
+            revisionHistoryLimit: 3,
+            template: Object.spec.template{
+              metadata: Object.spec.template.metadata{annotations: {"example.com/added": "yes"}},
+              spec: Object.spec.template.spec{
+                volumes: [Object.spec.template.spec.volumes{name: "added", emptyDir: Object.spec.template.spec.volumes.emptyDir{}}],
+                containers: [Object.spec.template.spec.containers{
+                  name: "server",
+                  env: [Object.spec.template.spec.containers.env{name: "ADDED", value: "by admission"}]
+                }]
+              }
+            }
+          }
+        }
+---
+apiVersion: admissionregistration.k8s.io/v1beta1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: NAMESPACE}
+spec: {policyName: NAMESPACE}
+"#;
+
 /// Returns all objects that could have been written, with their resourceVersion.
 fn versions(env: &Environment, instances: &[&str]) -> Vec<(String, String)> {
     let of_instance = |name: &&str| {
@@ -39,4 +77,49 @@ fn repeated_passes_write_nothing_across_operators() {
     let another = env.operator_with(&["--resync", "500ms"]);
     env.wait_passes(&another, 8.0);
     assert_eq!(versions(&env, &["full", "plain"]), before);
+}
+
+#[test]
+fn changes_that_admission_insists_on_are_told_once() {
+    let _shared = cluster::shared();
+    let env = Environment::new("admission");
+    env.apply(&ADMISSION.replace("NAMESPACE", &env.namespace));
+    // A policy takes a moment to be in force.
+    let pod = "spec: {replicas: 0, selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: server, image: a}]}}}";
+    let operator = env.operator_with(&["--resync", "500ms"]);
+    let is_in_force = || {
+        env.apply(&format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: probe}}\n{pod}\n"));
+        let limit = env.get("deployment/probe").unwrap()["spec"]["revisionHistoryLimit"].clone();
+        env.kubectl(&["delete", "deployment/probe"]);
+        (limit == 3).then_some(())
+    };
+    env.wait_until(&operator, || "the policy to be in force".into(), is_in_force);
+
+    env.apply(&env.fixture("abc", ""));
+    env.wait_ready(&operator, "abc");
+    env.wait_settled(&operator, || versions(&env, &["abc"]));
+    let before = versions(&env, &["abc"]);
+    env.wait_passes(&operator, 12.0);
+    assert_eq!(versions(&env, &["abc"]), before, "{}", operator.output());
+    let spec = env.get("deployment/mai-abc").unwrap()["spec"].clone();
+    let server = &spec["template"]["spec"]["containers"][0];
+    assert!(server["env"].as_array().unwrap().iter().any(|variable| variable["name"] == "ADDED"), "{server}");
+    assert_eq!(
+        (&spec["revisionHistoryLimit"], spec["template"]["spec"]["volumes"].as_array().unwrap().len() > 3),
+        (&3.into(), true)
+    );
+    let events = ["get", "events", "--field-selector=reason=NotAsApplied", "-o", "jsonpath={.items[*].message}"];
+    let told = env.kubectl(&events);
+    assert!(told.contains("Deployment.spec.revisionHistoryLimit: 3 -> 10") && !told.contains("ADDED"), "{told}");
+    let logged = operator.output();
+    assert_eq!(logged.matches("is not as it was applied").count(), 1, "{logged}");
+
+    // Another operator writes it once more, and nothing changes by it.
+    operator.stop();
+    let generation = || env.get("deployment/mai-abc").unwrap()["metadata"]["generation"].clone();
+    let before = generation();
+    let another = env.operator_with(&["--resync", "500ms"]);
+    env.wait_passes(&another, 8.0);
+    assert_eq!(generation(), before);
+    env.kubectl(&["delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", &env.namespace]);
 }

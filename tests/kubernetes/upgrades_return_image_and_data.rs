@@ -52,7 +52,7 @@ fn former_label(env: &Environment) -> Value {
 }
 
 #[test]
-fn failed_upgrade_is_undone_by_the_successor_of_a_killed_operator() {
+fn failed_upgrade_is_undone_after_its_operator_was_killed() {
     let _shared = cluster::shared();
     let env = Environment::new("upgrade-killed");
     images::own();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::claim::{Refusal, covers, requested_size};
 use super::compare::differences;
 use super::deployment::deployment;
+use super::foreign_fields::{additions, without};
 use super::kind::Kind;
 use super::live_object::LiveObject;
 use super::observe::{deployment_of, in_place, is_available, orphans};
@@ -18,7 +19,7 @@ use super::retained_template::RetainedTemplate;
 use super::secret::SecretValues;
 use super::{KubernetesRuntime, WarningEvent};
 use crate::cluster::{ApiFailure, classify, error_message, names};
-use crate::core::{InstanceId, Workload};
+use crate::core::{Change, Effect, InstanceId, Workload};
 use crate::runtime::RuntimeError;
 
 /// Treatment of the Deployment.
@@ -32,6 +33,8 @@ pub(super) enum DeploymentMode {
     Replace,
 }
 
+/// Path of the pod template.
+const TEMPLATE: &str = ".spec.template";
 /// Annotation by which the cluster counts the pod templates of a Deployment.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
@@ -77,15 +80,20 @@ impl KubernetesRuntime {
     ) -> Result<(), RuntimeError> {
         let Some(current) = deployment_of(live) else { return Ok(()) };
         let mut object = in_place(workload, values, current);
-        if differences(Kind::Deployment, &object["spec"]["template"], &current.object["spec"]["template"]).is_empty() {
+        let changes = differences(&object, current);
+        let (of_template, others): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|change| change.effect == Effect::Recreate);
+        if of_template.is_empty() {
             return self.apply_if_different(&workload.id, Kind::Deployment, &object, live).await;
         }
-        // An apply would have to contain the template as well, and would then own all of it.
-        object["spec"].as_object_mut().map(|spec| spec.remove("template"));
-        if differences(Kind::Deployment, &object, &current.object).is_empty() {
+        if others.is_empty() {
             return Ok(());
         }
-        self.patch_deployment(&workload.id, "update of the Deployment", &object).await
+        let mut added = additions(&object, &current.object, &current.foreign);
+        added.retain(|path, _| !path.starts_with(TEMPLATE));
+        // An apply would have to contain the template as well, and would then own all of it.
+        object["spec"].as_object_mut().map(|spec| spec.remove("template"));
+        self.patch_deployment(&workload.id, "update of the Deployment", &without(&added, &object)).await
     }
 
     /// Creates the Secret of a workload. Its name contains a hash of its values, so an existing one
@@ -128,19 +136,20 @@ impl KubernetesRuntime {
         live: &[LiveObject],
     ) -> Result<(), RuntimeError> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        match live.iter().find(|live| live.kind == kind && live.name() == name) {
-            Some(current) if differences(kind, object, &current.object).is_empty() => return Ok(()),
+        let current = live.iter().find(|live| live.kind == kind && live.name() == name);
+        match current {
+            Some(current) if differences(object, current).is_empty() => return Ok(()),
             Some(current) if kind == Kind::PersistentVolumeClaim => return self.apply_claim(id, object, current).await,
             Some(_) => {}
             None => self.check_ownership(id, kind, name).await?,
         }
-        self.apply(id, kind, object).await
+        self.apply(id, kind, object, current).await
     }
 
     /// Applies a claim that exists. A refusal to enlarge it becomes a condition, so that everything
     /// else of the instance is still reconciled.
     async fn apply_claim(&self, id: &InstanceId, object: &Value, current: &LiveObject) -> Result<(), RuntimeError> {
-        let applied = self.apply(id, Kind::PersistentVolumeClaim, object).await;
+        let applied = self.apply(id, Kind::PersistentVolumeClaim, object, Some(current)).await;
         let sizes = (requested_size(object), requested_size(&current.object));
         let (Some(wanted), Some(size)) = sizes else { return applied };
         if covers(size, wanted) {
@@ -181,7 +190,14 @@ impl KubernetesRuntime {
         Err(RuntimeError::NameTaken { instance: id.to_string(), what: format!("{} {name}", kind.as_str()) })
     }
 
-    async fn apply(&self, id: &InstanceId, kind: Kind, object: &Value) -> Result<(), RuntimeError> {
+    /// Applies an object, `current` if it exists, and removes what others added to it.
+    async fn apply(
+        &self,
+        id: &InstanceId,
+        kind: Kind,
+        object: &Value,
+        current: Option<&LiveObject>,
+    ) -> Result<(), RuntimeError> {
         const ACTION: &str = "apply";
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let api = self.api(&id.namespace, kind);
@@ -197,22 +213,47 @@ impl KubernetesRuntime {
             }
             applied = api.patch(name, &params.force(), &patch).await;
         }
-        // An apply adds to a list that somebody edited, which may then be invalid; a merge replaces
-        // the list.
+        // An apply adds to what somebody edited, which may then be invalid; a merge replaces lists
+        // and removes fields.
         if applied.as_ref().is_err_and(|error| classify(error) == ApiFailure::Invalid)
-            && let Ok(merged) = api.patch(name, &patch_params(), &Patch::Merge(object)).await
+            && let Ok(merged) = api.patch(name, &patch_params(), &Patch::Merge(restored(object, current))).await
         {
             applied = Ok(merged);
         }
         let applied = applied.map_err(|error| failed(ACTION, id, error))?;
-        let current = serde_json::to_value(&applied).unwrap_or_default();
+        let mut live = LiveObject::new(kind, applied.clone());
         self.watches.record(kind, applied);
-        // Or the API server keeps the list as it was edited.
-        if !differences(kind, object, &current).is_empty() {
-            let merged = api.patch(name, &patch_params(), &Patch::Merge(object)).await;
-            self.watches.record(kind, merged.map_err(|error| failed(ACTION, id, error))?);
+        // Or the API server keeps what was edited.
+        if !differences(object, &live).is_empty() {
+            let merged = api.patch(name, &patch_params(), &Patch::Merge(restored(object, Some(&live)))).await;
+            let merged = merged.map_err(|error| failed(ACTION, id, error))?;
+            live = LiveObject::new(kind, merged.clone());
+            self.watches.record(kind, merged);
         }
+        self.remember_kept(id, &live, differences(object, &live));
         Ok(())
+    }
+
+    /// Remembers the differences that an object has although it was just applied: an admission
+    /// webhook of the cluster insists on them, and would again.
+    fn remember_kept(&self, id: &InstanceId, live: &LiveObject, kept: Vec<Change>) {
+        let key = (id.clone(), live.kind, live.name().to_owned());
+        let mut known = self.kept_differences.lock();
+        if kept.is_empty() {
+            known.remove(&key);
+            return;
+        }
+        if known.get(&key).is_some_and(|known| *known == kept) {
+            return;
+        }
+        let fields = kept.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        known.insert(key, kept);
+        let message = format!(
+            "{} {} is not as it was applied: the cluster or a webhook of it insists on {fields}; it stays so",
+            live.kind.as_str(),
+            live.name()
+        );
+        self.warn(id, "NotAsApplied", message);
     }
 
     fn warn_of_conflict(&self, id: &InstanceId, kind: Kind, name: &str, error: &kube::Error) {
@@ -221,9 +262,13 @@ impl KubernetesRuntime {
             kind.as_str(),
             error_message(error)
         );
+        self.warn(id, "FieldConflict", message);
+    }
+
+    fn warn(&self, id: &InstanceId, reason: &'static str, message: String) {
         tracing::warn!(instance = id.log_name(), "{message}");
         // It is fine if nobody listens.
-        let _ = self.warnings.send(WarningEvent { id: id.clone(), reason: "FieldConflict", message });
+        let _ = self.warnings.send(WarningEvent { id: id.clone(), reason, message });
     }
 
     /// Sets the number of replicas.
@@ -265,6 +310,14 @@ fn retained_template(live: &[LiveObject], mode: DeploymentMode) -> Option<Retain
     let revision = |live: &&LiveObject| live.annotation(REVISION).and_then(|revision| revision.parse::<u64>().ok());
     let newest = live.iter().filter(|live| live.kind == Kind::ReplicaSet).max_by_key(revision)?;
     is_available(deployment).then(|| RetainedTemplate { replica_set: newest.name().to_owned(), replaced_at })
+}
+
+/// Returns the merge patch that restores an object.
+fn restored(object: &Value, current: Option<&LiveObject>) -> Value {
+    match current {
+        Some(current) => without(&additions(object, &current.object, &current.foreign), object),
+        None => object.clone(),
+    }
 }
 
 /// Returns the parameters of a patch that is no apply.

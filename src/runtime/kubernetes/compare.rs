@@ -1,24 +1,29 @@
-//! Differences between declared and live objects. Only declared fields are compared: the cluster
-//! fills in the rest.
+//! Differences between declared and live objects: declared fields that are others, and fields that
+//! somebody else added. The cluster and its admission webhooks fill in the rest.
 
 use serde_json::Value;
 
+use super::foreign_fields::additions;
 use super::kind::Kind;
+use super::live_object::LiveObject;
 use crate::api::{parse_bytes, parse_cpu_millis};
 use crate::core::{Change, Effect, Field};
 
+/// Value of a field that is not there, for people.
+const ABSENT: &str = "(absent)";
 /// Path of the image of a server in its Deployment.
 const IMAGE: &str = ".spec.template.spec.containers[server].image";
 
-/// Returns the fields of an object `wanted` that are others in `live`. Fields that `wanted` leaves
-/// out are the cluster's.
-pub(super) fn differences(kind: Kind, wanted: &Value, live: &Value) -> Vec<Change> {
+/// Returns the fields of an object `wanted` that are others in `live`, or were added by others.
+pub(super) fn differences(wanted: &Value, live: &LiveObject) -> Vec<Change> {
     let fields = wanted.as_object().into_iter().flatten();
     let mut found = Vec::new();
     for (name, value) in fields.filter(|(name, _)| *name != "apiVersion" && *name != "kind") {
-        compare(&format!(".{name}"), value, &live[name], &mut found);
+        compare(&format!(".{name}"), value, &live.object[name], &mut found);
     }
-    found.into_iter().map(|difference| difference.into_change(kind)).collect()
+    let additions = additions(wanted, &live.object, &live.foreign).into_iter();
+    found.extend(additions.map(|(path, addition)| Difference { path, from: addition.shown, to: ABSENT.to_owned() }));
+    found.into_iter().map(|difference| difference.into_change(live.kind)).collect()
 }
 
 struct Difference {
@@ -55,9 +60,16 @@ fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Differenc
                 compare(&format!("{path}.{name}"), value, &live[name], changes);
             }
         }
+        (Value::Array(wanted), Value::Array(live)) if wanted.iter().all(|item| key(item).is_some()) => {
+            for item in wanted {
+                let same = live.iter().find(|other| key(other) == key(item));
+                let path = format!("{path}[{}]", key(item).unwrap_or_default());
+                compare(&path, item, same.unwrap_or(&Value::Null), changes);
+            }
+        }
         (Value::Array(wanted), Value::Array(live)) if wanted.len() == live.len() => {
             for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
-                compare(&item_path(path, index, wanted), wanted, live, changes);
+                compare(&format!("{path}[{index}]"), wanted, live, changes);
             }
         }
         _ if same(path, wanted, live) => {}
@@ -65,12 +77,9 @@ fn compare(path: &str, wanted: &Value, live: &Value, changes: &mut Vec<Differenc
     }
 }
 
-/// Returns the path of an item: by its name, if it has one.
-fn item_path(path: &str, index: usize, item: &Value) -> String {
-    match item["name"].as_str() {
-        Some(name) => format!("{path}[{name}]"),
-        None => format!("{path}[{index}]"),
-    }
+/// Returns what tells an item of a list from the others, if it has that. Others may add items.
+fn key(item: &Value) -> Option<&str> {
+    item["mountPath"].as_str().or_else(|| item["name"].as_str())
 }
 
 fn same(path: &str, wanted: &Value, live: &Value) -> bool {
@@ -89,7 +98,7 @@ fn same(path: &str, wanted: &Value, live: &Value) -> bool {
 }
 
 /// Returns whether the API server leaves a value out.
-fn is_omitted(value: &Value) -> bool {
+pub(super) fn is_omitted(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(value) => !value,
@@ -102,7 +111,7 @@ fn is_omitted(value: &Value) -> bool {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "(absent)".to_owned(),
+        Value::Null => ABSENT.to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
@@ -112,6 +121,29 @@ fn shown(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn of(kind: Kind, object: Value) -> LiveObject {
+        LiveObject { kind, object, foreign: Vec::new() }
+    }
+
+    #[test]
+    fn items_of_others_beside_declared_ones_are_no_difference() {
+        let wanted = json!({"containers": [{"name": "server", "env": [{"name": "A", "value": "1"}], "args": ["a"]}]});
+        let live = json!({"containers": [
+            {"name": "proxy"},
+            {"name": "server", "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "3"}], "args": ["a", "b"]},
+        ]});
+        let mut found: Vec<String> =
+            differences(&wanted, &of(Kind::Service, live)).iter().map(ToString::to_string).collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                r#"Service.containers[server].args: ["a","b"] -> ["a"]"#,
+                "Service.containers[server].env[A].value: 3 -> 1",
+            ]
+        );
+    }
 
     #[test]
     fn declared_fields_are_compared_and_quantities_by_value() {
@@ -125,7 +157,8 @@ mod tests {
             "containers": [{"name": "server", "image": "a:1", "stdin": false, "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}],
             "args": ["a"],
         });
-        let changes: Vec<String> = differences(Kind::Service, &wanted, &live).iter().map(ToString::to_string).collect();
+        let changes: Vec<String> =
+            differences(&wanted, &of(Kind::Service, live)).iter().map(ToString::to_string).collect();
         assert_eq!(changes, ["Service.containers[server].image: a:1 -> a:2", r#"Service.args: ["a"] -> ["a","b"]"#]);
     }
 
@@ -135,7 +168,7 @@ mod tests {
             let containers = json!([{"name": "server", "image": image}]);
             json!({"spec": {"template": {"spec": {"containers": containers}}}})
         };
-        let changes = differences(Kind::Deployment, &deployment("a:2"), &deployment("a:1"));
+        let changes = differences(&deployment("a:2"), &of(Kind::Deployment, deployment("a:1")));
         let [change] = changes.as_slice() else { unreachable!("{changes:?}") };
         assert_eq!((&change.field, change.effect), (&Field::Image, Effect::Recreate));
         assert_eq!((change.from.as_str(), change.to.as_str()), ("a:1", "a:2"));
@@ -157,7 +190,7 @@ mod tests {
 
     #[test]
     fn false_that_was_set_true_by_hand_differs() {
-        let changes = differences(Kind::Service, &json!({"privileged": false}), &json!({"privileged": true}));
+        let changes = differences(&json!({"privileged": false}), &of(Kind::Service, json!({"privileged": true})));
         assert_eq!(changes.len(), 1);
     }
 }

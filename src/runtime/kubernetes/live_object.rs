@@ -3,6 +3,7 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
+use super::foreign_fields::{ForeignField, foreign_fields};
 use super::kind::Kind;
 
 /// Name of the time of the last change, which an object has by manager.
@@ -13,12 +14,15 @@ const CHANGED: &str = "changed";
 pub(super) struct LiveObject {
     pub(super) kind: Kind,
     pub(super) object: Value,
+    /// Fields that others wrote.
+    pub(super) foreign: Vec<ForeignField>,
 }
 
 impl LiveObject {
     /// Returns the used fields of an object.
     pub(super) fn new(kind: Kind, object: DynamicObject) -> Self {
-        Self { kind, object: pruned(kind, object) }
+        let foreign = foreign_fields(kind, object.metadata.managed_fields.as_deref().unwrap_or_default());
+        Self { kind, object: pruned(kind, object), foreign }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -95,7 +99,11 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
             kept["spec"] = take("spec");
             kept["status"] = take("status");
         }
-        Kind::ServiceAccount => kept["automountServiceAccountToken"] = take("automountServiceAccountToken"),
+        Kind::ServiceAccount => {
+            for field in ["automountServiceAccountToken", "imagePullSecrets", "secrets"] {
+                kept[field] = take(field);
+            }
+        }
         Kind::Service | Kind::NetworkPolicy | Kind::PodDisruptionBudget | Kind::Ingress | Kind::Secret => {
             kept["spec"] = take("spec");
         }

@@ -19,6 +19,7 @@ mod compare;
 mod deployment;
 mod diagnose;
 mod disruption_budget;
+mod foreign_fields;
 mod http_route;
 mod ingress;
 mod job;
@@ -61,7 +62,7 @@ use crate::api::{MaiBackup, MaiRestore, RestoreStatus};
 use crate::cluster::watch_config;
 use mai_contract::job::Outcome;
 
-use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
+use crate::core::{Action, Change, InstanceId, Job, Observed, Platform, Workload};
 use apply::DeploymentMode;
 use claim::Refusals;
 pub(crate) use kind::Kind;
@@ -137,6 +138,8 @@ pub struct KubernetesRuntime {
     /// Sizes that claims were refused.
     refusals: Mutex<HashMap<InstanceId, Refusals>>,
     refusal_interval: Duration,
+    /// Differences that an object kept although it was applied, by object.
+    kept_differences: Mutex<HashMap<(InstanceId, Kind, String), Vec<Change>>>,
     /// Time of the last check of each Secret that exists. Secrets are not watched.
     found_secrets: Mutex<HashMap<(InstanceId, String), Instant>>,
 }
@@ -179,6 +182,7 @@ impl KubernetesRuntime {
             helper_image: options.helper_image,
             warnings: options.warnings,
             refusals: Mutex::default(),
+            kept_differences: Mutex::default(),
             refusal_interval: options.refusal_interval,
             found_secrets: Mutex::default(),
         }

@@ -25,6 +25,7 @@ impl KubernetesRuntime {
             self.remove_secret(id, secret).await?;
         }
         self.refusals.lock().remove(id);
+        self.kept_differences.lock().retain(|(of, ..), _| of != id);
         for object in live.iter().filter(|live| live.kind.is_applied() && live.kind != Kind::PersistentVolumeClaim) {
             self.delete(id, object).await?;
         }

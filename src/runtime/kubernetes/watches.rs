@@ -187,7 +187,8 @@ impl Watches {
         let now = key(&object);
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
-        let Ok(json) = serde_json::to_vec(&LiveObject::new(kind, object).object) else { return };
+        let live = LiveObject::new(kind, object);
+        let Ok(json) = serde_json::to_vec(&(live.object, live.foreign)) else { return };
         let mut known = self.known.lock();
         if known.removed.contains(&uid) {
             return;
@@ -234,7 +235,8 @@ impl Watches {
         of_instance
             .iter()
             .filter_map(|((kind, _), entry)| {
-                Some(LiveObject { kind: *kind, object: serde_json::from_slice(&entry.json).ok()? })
+                let (object, foreign) = serde_json::from_slice(&entry.json).ok()?;
+                Some(LiveObject { kind: *kind, object, foreign })
             })
             .collect()
     }
