@@ -55,7 +55,7 @@ pub use restore_request::{MaiRestore, MaiRestoreSpec, MaiRestoreStatus};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Finding, check, check_stored};
 pub use secret_ref::SecretRef;
-pub use server::{EnvVar, Environment, Locale, LogFormat, Server, ServerKind};
+pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
 pub use status::{MaiInstanceStatus, Rejected};
 pub use storage::{Storage, Volume};
 pub use upgrade::Upgrade;

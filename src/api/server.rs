@@ -10,10 +10,6 @@ use super::SecretRef;
 /// The program inside the instance and its environment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(
-    validation = kube::core::Rule::new("!(has(self.logFormat) && self.kind == 'OpenWebUI')")
-        .message("server.logFormat has no effect with server.kind OpenWebUI: Open WebUI reads other variables; remove it, and set those in server.env")
-)]
 pub struct Server {
     /// Program in the image. It cannot change afterwards, since each has its own database.
     #[serde(default)]
@@ -28,11 +24,6 @@ pub struct Server {
     /// browser prefers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<Locale>,
-
-    /// Format of the server's log: `Json` for programs that collect logs, `Text` for people. Absent:
-    /// the default of the program in the image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
 
     /// Further environment variables, after those the instance sets itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -116,14 +107,4 @@ pub enum Locale {
     En,
     /// Polish.
     Pl,
-}
-
-/// Format of the log; as text, the value of `MAI_LOG_FORMAT`.
-#[derive(AsRefStr, Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
-#[strum(serialize_all = "lowercase")]
-pub enum LogFormat {
-    /// A line of text for each event.
-    Text,
-    /// A line of JSON for each event.
-    Json,
 }

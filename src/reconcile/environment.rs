@@ -51,9 +51,6 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     if let Some(locale) = spec.server.locale {
         env.plain(name::DEFAULT_LOCALE, locale.as_ref());
     }
-    if let Some(format) = spec.server.log_format {
-        env.plain(name::LOG_FORMAT, format.as_ref());
-    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());
@@ -130,39 +127,5 @@ impl Environment<'_> {
 
     fn insert(&mut self, name: &str, value: EnvValue) {
         self.values.insert(name.to_owned(), value);
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::api::check;
-
-    #[test]
-    fn log_format_reaches_servers_that_keep_the_contract() {
-        for (server, expected) in [
-            (json!({}), Some(None)),
-            (json!({"logFormat": "Text"}), Some(Some("text"))),
-            (json!({"logFormat": "Json"}), Some(Some("json"))),
-            (json!({"kind": "Custom", "logFormat": "Json"}), Some(Some("json"))),
-            (json!({"kind": "OpenWebUI"}), Some(None)),
-            (json!({"kind": "OpenWebUI", "logFormat": "Json"}), None),
-        ] {
-            let spec = json!({"displayName": "A", "server": server});
-            let document = json!({"apiVersion": "mai.dev/v1alpha1", "kind": "MaiInstance", "metadata": {"name": "abc"}, "spec": spec});
-            let checked = check(&document, None, None);
-            assert_eq!(checked.is_ok(), expected.is_some(), "{server}: {checked:?}");
-            let (Ok(checked), Some(expected)) = (checked, expected) else { continue };
-            let instance: MaiInstance = serde_json::from_value(checked).unwrap();
-            let env = environment(&instance, &BTreeMap::new(), &SecretString::from("key".to_owned())).unwrap();
-            let value = match env.get(name::LOG_FORMAT) {
-                Some(EnvValue::Plain(text)) => Some(text.as_str()),
-                Some(EnvValue::Secret(_)) | None => None,
-            };
-            assert_eq!(value, expected, "{server}");
-        }
     }
 }

@@ -177,10 +177,6 @@ const BROKEN: &[(&str, &str)] = &[
         "access.maxUsers has no effect with server.kind OpenWebUI: Open WebUI does not limit accounts; remove it",
     ),
     (
-        "{server: {kind: OpenWebUI, logFormat: Json}}",
-        "server.logFormat has no effect with server.kind OpenWebUI: Open WebUI reads other variables; remove it, and set those in server.env",
-    ),
-    (
         "{backup: {destinations: [{name: nas, local: {path: /nas}}]}}",
         "backup.destinations[].local has no effect on Kubernetes: a backup job may run on any node, and this is a directory of one; remove it; the backups volume and s3 work in a cluster",
     ),

@@ -60,10 +60,6 @@ pub const FIELDS: &[Field] = &[
         "spec.server.locale",
         "Language of people who have not chosen one (`DEFAULT_LOCALE`); without it the browser decides.",
     ),
-    all(
-        "spec.server.logFormat",
-        "Format of the server's log (`MAI_LOG_FORMAT`), the program's own unless set. Refused for Open WebUI, which reads other variables.",
-    ),
     all("spec.server.env[].name", "Name of a further environment variable of the server."),
     all("spec.server.env[].value", "Its value."),
     all("spec.server.env[].secretRef.name", "Secret with its value."),
