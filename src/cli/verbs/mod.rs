@@ -27,7 +27,6 @@ pub(super) mod restart;
 mod restore;
 mod serve;
 mod status;
-mod uptime;
 mod validate;
 
 use std::process::ExitCode;
@@ -51,8 +50,6 @@ pub(super) enum Verb {
     Plan(plan::Args),
     /// Show the status of the instances of a directory
     Status(status::Args),
-    /// Print since when the server of an instance runs; exit code 1 unless it does
-    Uptime(uptime::Args),
     /// Print the log of an instance
     Logs(logs::Args),
     /// Restart the server of an instance and print how long that took
@@ -116,7 +113,6 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Kube(args) => kube::run(args),
         Verb::Plan(args) => plan::run(&args),
         Verb::Status(args) => status::run(&args),
-        Verb::Uptime(args) => uptime::run(&args),
         Verb::Logs(args) => logs::run(&args),
         Verb::Restart(args) => restart::run(&args),
         Verb::Adopt(args) => adopt::run(&args),

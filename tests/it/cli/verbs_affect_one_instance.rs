@@ -3,10 +3,6 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-
 use crate::fixtures::compose::{Compose, Workspace, document, wait_ready, wait_until};
 use crate::fixtures::ports::free_port;
 
@@ -54,30 +50,6 @@ fn restart_of_an_adopted_server_counts_no_failure() {
     let alpha = workspace.status().into_iter().find(|item| item["metadata"]["name"] == "alpha").unwrap();
     assert!(alpha["status"].get("restarts").is_none(), "it was counted as a failure: {alpha}");
     compose.stop();
-}
-
-#[test]
-fn uptime_names_the_start_of_the_server_that_runs() {
-    let workspace = Workspace::new();
-    let before = Timestamp::now();
-    let (_, compose) = two_clients(&workspace, &[]);
-    let started = || {
-        let (code, out, err) = workspace.mai("uptime", &["alpha"]);
-        assert_eq!(code, 0, "{err}");
-        let since = out.strip_prefix("alpha").unwrap().trim().strip_prefix("running since ").unwrap();
-        let (since, age) = since.split_once(" UTC, for ").unwrap();
-        assert!(age.ends_with(['s', 'm']), "{out}");
-        DateTime::strptime("%Y-%m-%d %H:%M:%S", since).unwrap().to_zoned(TimeZone::UTC).unwrap().timestamp()
-    };
-    let first = started();
-    assert!((before.as_second()..=Timestamp::now().as_second()).contains(&first.as_second()), "{first}");
-    assert_eq!(workspace.mai("restart", &["alpha"]).0, 0);
-    assert!(started() >= first);
-    compose.stop();
-
-    wait_until(|| "the servers to end".into(), || workspace.servers().is_empty().then_some(()));
-    let (code, _, err) = workspace.mai("uptime", &["alpha"]);
-    assert!(code == 1 && err.contains("does not run") && err.contains("mai status"), "{err}");
 }
 
 #[test]
