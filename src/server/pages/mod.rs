@@ -3,8 +3,8 @@
 //!
 //! # Layout
 //!
-//! * `about`, `account`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder
-//!   per page, with its handlers and routes (`mod.rs`), its templates and its texts.
+//! * `account`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page,
+//!   with its handlers and routes (`mod.rs`), its templates and its texts.
 //! * `layout`: the frame around every page: navigation, notices, icons, appearance, and who is
 //!   looking.
 //! * `navigation`: the list of its entries.
@@ -17,7 +17,6 @@
 //! Pages call the same functions as the JSON API and hold no rules of their own. A page imports
 //! `layout` and the modules above it, never another page.
 
-mod about;
 mod account;
 mod assets;
 mod chat;
@@ -49,7 +48,6 @@ use super::{Config, Endpoint, auth::Sessions};
 
 /// The routes of every page, each declared next to its handlers.
 pub const ROUTES: &[&[Endpoint]] = &[
-    about::ROUTES,
     account::ROUTES,
     assets::ROUTES,
     chat::ROUTES,

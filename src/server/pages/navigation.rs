@@ -1,7 +1,7 @@
 //! The navigation: one list of the pages that have an entry in it.
 
 use super::{
-    about, account, connection,
+    account, connection,
     layout::{Icon, LayoutTexts},
     usage, users,
 };
@@ -20,7 +20,7 @@ pub(super) struct Entry {
 pub(super) const ADMINISTRATION: &[Entry] = &[usage::ENTRY, users::ENTRY, connection::ENTRY];
 
 /// Pages for everybody, in order.
-pub(super) const PERSONAL: &[Entry] = &[account::ENTRY, about::ENTRY];
+pub(super) const PERSONAL: &[Entry] = &[account::ENTRY];
 
 /// Entries under a heading.
 pub(super) struct Section {

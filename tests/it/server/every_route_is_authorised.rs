@@ -105,7 +105,6 @@ const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/chat/{id}/messages/{message}",  pages(303)),
     ("POST",   "/chat/{id}/messages/{message}/regenerate",  pages(404)),
     ("GET",    "/chat/{id}/messages/{message}/stream",      pages(404)),
-    ("GET",    "/settings/about",                pages(200)),
     ("GET",    "/account",                       pages(200)),
     ("POST",   "/account/profile",               pages(422)),
     ("POST",   "/account/password",              pages(422)),

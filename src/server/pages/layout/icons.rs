@@ -17,7 +17,6 @@ impl askama::filters::HtmlSafe for Icon {}
 
 /// Every icon.
 pub(in crate::pages) struct Icons {
-    pub(in crate::pages) about: Icon,
     pub(in crate::pages) account: Icon,
     pub(in crate::pages) again: Icon,
     pub(in crate::pages) back: Icon,
@@ -48,7 +47,6 @@ pub(in crate::pages) struct Icons {
 
 /// The icons.
 pub(in crate::pages) const ICONS: Icons = Icons {
-    about: Icon("<circle cx=\"12\" cy=\"12\" r=\"8.5\"/><path d=\"M12 11.25v4.5M12 8.25v.01\"/>"),
     account: Icon("<circle cx=\"12\" cy=\"8.5\" r=\"3.75\"/><path d=\"M4.75 20a7.25 7.25 0 0 1 14.5 0\"/>"),
     again: Icon("<path d=\"M19.5 12a7.5 7.5 0 1 1-2.3-5.4L19.5 9\"/><path d=\"M19.5 4.5V9H15\"/>"),
     back: Icon("<path d=\"M19 12H5.5\"/><path d=\"m11 6-6 6 6 6\"/>"),
