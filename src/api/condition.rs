@@ -86,6 +86,7 @@ pub enum Reason {
     DrillNeedsIdentity,
     Restoring,
     RestoreFailed,
+    WaitingForClock,
     WaitingForWindow,
     WaitingForCanary,
     Upgrading,
@@ -110,6 +111,7 @@ impl Reason {
                 | Self::Held
                 | Self::Deleting
                 | Self::Restoring
+                | Self::WaitingForClock
                 | Self::WaitingForWindow
                 | Self::WaitingForCanary
                 | Self::Upgrading
