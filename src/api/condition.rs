@@ -86,7 +86,6 @@ pub enum Reason {
     DrillNeedsIdentity,
     Restoring,
     RestoreFailed,
-    WaitingForClock,
     WaitingForWindow,
     WaitingForCanary,
     Upgrading,
@@ -111,7 +110,6 @@ impl Reason {
                 | Self::Held
                 | Self::Deleting
                 | Self::Restoring
-                | Self::WaitingForClock
                 | Self::WaitingForWindow
                 | Self::WaitingForCanary
                 | Self::Upgrading

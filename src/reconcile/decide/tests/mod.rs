@@ -134,11 +134,6 @@ impl Scene {
         self
     }
 
-    fn created(mut self, seconds_ago: i64) -> Self {
-        self.instance.metadata.creation_timestamp = Some(Time(at(seconds_ago)));
-        self
-    }
-
     fn deleted(mut self) -> Self {
         self.instance.metadata.deletion_timestamp = Some(Time(at(1)));
         self
@@ -272,16 +267,6 @@ fn each_scene_has_one_next_action() {
             "False",
             "Preparing",
         ),
-        ("clock not set", Scene::new(Presence::Absent).created(-7200), Action::Wait, "False", "WaitingForClock"),
-        (
-            "clock not set, spec changed",
-            Scene::running(ready(), 99).created(-7200).differs().missing(),
-            Action::Wait,
-            "False",
-            "WaitingForClock",
-        ),
-        ("clock not set, ready", Scene::running(ready(), 5).created(-7200), Action::Wait, "True", "Ready"),
-        ("clock a little behind", Scene::new(Presence::Absent).created(-60), Action::Start, "False", "Starting"),
         ("replacement ready", Scene::running(ready(), 5).replaced(), Action::Commit, "True", "Ready"),
         ("replacement not ready yet", Scene::running(starting(), 5).replaced(), Action::Wait, "False", "Starting"),
         (
