@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{extract::Request, serve::ListenerExt};
+use rustix::fs::Mode;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -17,6 +18,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM, SIGINT or, when asked for, the end of standard input.
 pub async fn run(config: Config) -> Result<(), ServeError> {
     let config = config.checked()?;
+    // Whoever else has an account on the machine reads nothing that the server writes.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let stop = CancellationToken::new();
     listen_for_signals(&stop)?;
     if config.exit_with_stdin {

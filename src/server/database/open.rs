@@ -1,6 +1,6 @@
 //! Opens the database and migrates it; gives access to the readers and the writer.
 
-use std::{path::Path, time::Duration};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::{
@@ -23,6 +23,8 @@ pub struct Database {
 impl Database {
     /// Opens the file, creating it if needed, and runs the missing migrations.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        let path = path.as_ref();
+        keep_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -87,6 +89,19 @@ impl Database {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Takes the database and the files beside it from everybody but their owner. An earlier version left
+/// them readable.
+fn keep_private(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let is_open = std::fs::metadata(&file).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0);
+        if is_open && let Err(error) = std::fs::set_permissions(&file, Permissions::from_mode(0o600)) {
+            tracing::warn!("{} can be read by others: {error}", file.display());
+        }
     }
 }
 

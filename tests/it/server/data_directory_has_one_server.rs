@@ -2,6 +2,7 @@
 //! exit code; one that is stopped finishes its requests.
 
 use std::{
+    os::unix::fs::PermissionsExt,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -170,4 +171,25 @@ async fn health_and_ready_need_no_session() {
         let head = client().head(format!("{}{path}", server.url)).send().await.unwrap();
         assert_eq!(head.status(), 200);
     }
+}
+
+#[tokio::test]
+async fn data_is_for_its_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = directory.path().join("mai.db");
+    let mut server = Server::start_in(directory.path(), &[]).await;
+    server.admin().await;
+    let modes = || {
+        let entries = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap());
+        let others = entries.filter(|entry| entry.metadata().unwrap().permissions().mode() & 0o077 != 0);
+        others.map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+    assert_eq!(modes(), Vec::<std::ffi::OsString>::new());
+    send_sigterm(&server.child);
+    assert_eq!(wait_exit(&mut server.child).await.code(), Some(0));
+
+    // Of an earlier version.
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _server = Server::start_in(directory.path(), &[]).await;
+    assert_eq!(database.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
