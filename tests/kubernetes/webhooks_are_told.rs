@@ -39,6 +39,7 @@ fn edges_are_told_once_across_operators() {
     env.wait_for_reason(&operator, "abc", "Ready", "MissingSecret");
     env.kubectl(&["create", "secret", "generic", "upstream", "--from-literal=key=sk-or-v1-test"]);
     assert_eq!(told(&operator, 1).changes(), ["-abc.Ready"]);
-    let output = operator.output();
-    assert!(!output.contains("hidden") && output.contains("was told of 1 condition"), "{output}");
+    let logged = || operator.output().contains("was told of 1 condition").then_some(());
+    env.wait_until(&operator, || "the notice in the log".into(), logged);
+    assert!(!operator.output().contains("hidden"), "{}", operator.output());
 }

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::claim::{Refusal, covers, requested_size};
 use super::compare::differences;
 use super::deployment::deployment;
-use super::foreign_fields::{additions, without};
 use super::kind::Kind;
 use super::live_object::LiveObject;
 use super::observe::{deployment_of, in_place, is_available, orphans};
+use super::owned_fields::{additions, without};
 use super::remove::ignore_absent;
 use super::retained_template::RetainedTemplate;
 use super::secret::SecretValues;
@@ -89,7 +89,7 @@ impl KubernetesRuntime {
         if others.is_empty() {
             return Ok(());
         }
-        let mut added = additions(&object, &current.object, &current.foreign);
+        let mut added = additions(&object, &current.object, &current.owned);
         added.retain(|path, _| !path.starts_with(TEMPLATE));
         // An apply would have to contain the template as well, and would then own all of it.
         object["spec"].as_object_mut().map(|spec| spec.remove("template"));
@@ -315,7 +315,7 @@ fn retained_template(live: &[LiveObject], mode: DeploymentMode) -> Option<Retain
 /// Returns the merge patch that restores an object.
 fn restored(object: &Value, current: Option<&LiveObject>) -> Value {
     match current {
-        Some(current) => without(&additions(object, &current.object, &current.foreign), object),
+        Some(current) => without(&additions(object, &current.object, &current.owned), object),
         None => object.clone(),
     }
 }

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::foreign_fields::additions;
 use super::kind::Kind;
 use super::live_object::LiveObject;
+use super::owned_fields::additions;
 use crate::api::{parse_bytes, parse_cpu_millis};
 use crate::core::{Change, Effect, Field};
 
@@ -21,7 +21,7 @@ pub(super) fn differences(wanted: &Value, live: &LiveObject) -> Vec<Change> {
     for (name, value) in fields.filter(|(name, _)| *name != "apiVersion" && *name != "kind") {
         compare(&format!(".{name}"), value, &live.object[name], &mut found);
     }
-    let additions = additions(wanted, &live.object, &live.foreign).into_iter();
+    let additions = additions(wanted, &live.object, &live.owned).into_iter();
     found.extend(additions.map(|(path, addition)| Difference { path, from: addition.shown, to: ABSENT.to_owned() }));
     found.into_iter().map(|difference| difference.into_change(live.kind)).collect()
 }
@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     fn of(kind: Kind, object: Value) -> LiveObject {
-        LiveObject { kind, object, foreign: Vec::new() }
+        LiveObject { kind, object, owned: Vec::new() }
     }
 
     #[test]

@@ -204,12 +204,12 @@ mod tests {
                 "containerStatuses": [{"state": state}],
             },
         });
-        LiveObject { kind: Kind::Pod, object, foreign: Vec::new() }
+        LiveObject { kind: Kind::Pod, object, owned: Vec::new() }
     }
 
     #[test]
     fn end_is_told_by_its_exit_code_and_how_often_it_came() {
-        let deployment = LiveObject { kind: Kind::Deployment, object: json!({}), foreign: Vec::new() };
+        let deployment = LiveObject { kind: Kind::Deployment, object: json!({}), owned: Vec::new() };
         for (code, restarts, cause) in [
             (1, 1, Cause::Restarting),
             (1, 2, Cause::CrashLoop),

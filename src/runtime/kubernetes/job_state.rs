@@ -165,7 +165,7 @@ mod tests {
             "metadata": {"name": "mai-abc-1", "uid": "job", "creationTimestamp": CREATED},
             "status": {"conditions": conditions},
         });
-        LiveObject { kind: Kind::Job, object, foreign: Vec::new() }
+        LiveObject { kind: Kind::Job, object, owned: Vec::new() }
     }
 
     fn pod(deleted: bool, status: &Value) -> LiveObject {
@@ -176,7 +176,7 @@ mod tests {
             },
             "status": status,
         });
-        LiveObject { kind: Kind::Pod, object, foreign: Vec::new() }
+        LiveObject { kind: Kind::Pod, object, owned: Vec::new() }
     }
 
     fn container(state: &Value) -> Value {
@@ -279,7 +279,7 @@ mod tests {
         let of_another = LiveObject {
             kind: Kind::Pod,
             object: json!({"metadata": {"name": "x"}, "status": running}),
-            foreign: Vec::new(),
+            owned: Vec::new(),
         };
         assert_eq!(shown(&job(&none), &[of_another], 1), Shown::WithoutPod);
     }

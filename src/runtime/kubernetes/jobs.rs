@@ -310,7 +310,7 @@ mod tests {
         let policy = |name: &str| LiveObject {
             kind: Kind::NetworkPolicy,
             object: json!({"metadata": {"labels": {names::JOB: name}}}),
-            foreign: Vec::new(),
+            owned: Vec::new(),
         };
         let objects = [policy("session"), policy(""), policy(NAME), policy("20261130-020000-1f2e3d-x")];
         assert_eq!(job_names(&objects).into_iter().collect::<Vec<_>>(), [NAME]);

@@ -3,8 +3,8 @@
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use super::foreign_fields::{ForeignField, foreign_fields};
 use super::kind::Kind;
+use super::owned_fields::{OwnedField, owned_fields};
 
 /// Name of the time of the last change, which an object has by manager.
 const CHANGED: &str = "changed";
@@ -14,15 +14,15 @@ const CHANGED: &str = "changed";
 pub(super) struct LiveObject {
     pub(super) kind: Kind,
     pub(super) object: Value,
-    /// Fields that others wrote.
-    pub(super) foreign: Vec<ForeignField>,
+    /// Fields with an owner.
+    pub(super) owned: Vec<OwnedField>,
 }
 
 impl LiveObject {
     /// Returns the used fields of an object.
     pub(super) fn new(kind: Kind, object: DynamicObject) -> Self {
-        let foreign = foreign_fields(kind, object.metadata.managed_fields.as_deref().unwrap_or_default());
-        Self { kind, object: pruned(kind, object), foreign }
+        let owned = owned_fields(kind, object.metadata.managed_fields.as_deref().unwrap_or_default());
+        Self { kind, object: pruned(kind, object), owned }
     }
 
     pub(super) fn name(&self) -> &str {

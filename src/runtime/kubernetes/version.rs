@@ -137,7 +137,7 @@ mod tests {
                 "containerStatuses": [{"containerID": container}],
             },
         });
-        LiveObject { kind: Kind::Pod, object, foreign: Vec::new() }
+        LiveObject { kind: Kind::Pod, object, owned: Vec::new() }
     }
 
     #[tokio::test]

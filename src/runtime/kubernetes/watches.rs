@@ -188,7 +188,7 @@ impl Watches {
         let version = object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default();
         let uid = object.uid().unwrap_or_default();
         let live = LiveObject::new(kind, object);
-        let Ok(json) = serde_json::to_vec(&(live.object, live.foreign)) else { return };
+        let Ok(json) = serde_json::to_vec(&(live.object, live.owned)) else { return };
         let mut known = self.known.lock();
         if known.removed.contains(&uid) {
             return;
@@ -235,8 +235,8 @@ impl Watches {
         of_instance
             .iter()
             .filter_map(|((kind, _), entry)| {
-                let (object, foreign) = serde_json::from_slice(&entry.json).ok()?;
-                Some(LiveObject { kind: *kind, object, foreign })
+                let (object, owned) = serde_json::from_slice(&entry.json).ok()?;
+                Some(LiveObject { kind: *kind, object, owned })
             })
             .collect()
     }

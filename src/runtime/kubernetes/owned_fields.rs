@@ -1,6 +1,6 @@
-//! Fields of our objects that somebody else wrote, as the API server accounts for them in
-//! `metadata.managedFields`. What it fills in itself, and what admission webhooks add to an apply of
-//! ours, has no owner there and is no such field.
+//! Fields of our objects that somebody wrote and that are not declared, or not any more, as the API
+//! server accounts for them in `metadata.managedFields`. What it fills in itself, and what admission
+//! webhooks add to an apply of ours, has no owner there and is no such field.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::cluster::names;
 /// Part of an object that others may write as well: restarts leave their time there.
 const SHARED: [&str; 3] = ["spec", "template", "metadata"];
 
-/// A field that somebody else wrote.
+/// A field that somebody wrote: a person, or the operator itself.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-pub(super) struct ForeignField {
+pub(super) struct OwnedField {
     path: Vec<Step>,
     /// All of it, such as a selector, which is written as a whole.
     is_whole: bool,
@@ -41,9 +41,9 @@ pub(super) struct Addition {
     pub(super) shown: String,
 }
 
-/// Returns the fields of an object that others wrote and that are ours alone: what runs, what
+/// Returns the fields of an object that have an owner and that are ours alone: what runs, what
 /// confines it, and who reaches it.
-pub(super) fn foreign_fields(kind: Kind, managers: &[ManagedFieldsEntry]) -> Vec<ForeignField> {
+pub(super) fn owned_fields(kind: Kind, managers: &[ManagedFieldsEntry]) -> Vec<OwnedField> {
     let is_ours_alone = |path: &[Step]| match (kind, path) {
         // The cluster binds a claim to its volume.
         (Kind::PersistentVolumeClaim, _) => false,
@@ -52,15 +52,15 @@ pub(super) fn foreign_fields(kind: Kind, managers: &[ManagedFieldsEntry]) -> Vec
         _ => false,
     };
     let mut found = Vec::new();
-    for entry in managers {
+    for entry in managers.iter().filter(|entry| entry.subresource.as_deref() != Some("status")) {
         let manager = entry.manager.as_deref().unwrap_or_default();
-        if manager == names::FIELD_MANAGER || entry.subresource.as_deref() == Some("status") {
-            continue;
-        }
+        // A change of ours that is no apply also owns the defaults that it made the API server fill
+        // in, but those are no items of lists.
+        let has_defaults = manager == names::FIELD_MANAGER && entry.operation.as_deref() != Some("Apply");
         let mut paths = Vec::new();
         collect(entry.fields_v1.as_ref().map_or(&Value::Null, |fields| &fields.0), &mut Vec::new(), &mut paths);
-        paths.retain(|(path, _)| is_ours_alone(path));
-        let field = |(path, is_whole)| ForeignField { path, is_whole, manager: manager.to_owned() };
+        paths.retain(|(path, _)| is_ours_alone(path) && !(has_defaults && matches!(path.last(), Some(Step::Field(_)))));
+        let field = |(path, is_whole)| OwnedField { path, is_whole, manager: manager.to_owned() };
         found.extend(paths.into_iter().map(field));
     }
     found
@@ -92,14 +92,14 @@ fn collect(fields: &Value, path: &mut Vec<Step>, paths: &mut Vec<(Vec<Step>, boo
     }
 }
 
-/// Returns the fields of `live` that others wrote and that `wanted` leaves out, by their paths.
-pub(super) fn additions(wanted: &Value, live: &Value, foreign: &[ForeignField]) -> BTreeMap<String, Addition> {
+/// Returns the fields of `live` that have an owner and that `wanted` leaves out, by their paths.
+pub(super) fn additions(wanted: &Value, live: &Value, owned: &[OwnedField]) -> BTreeMap<String, Addition> {
     let mut found = BTreeMap::new();
-    foreign.iter().for_each(|field| field.add_additions(wanted, live, &mut found));
+    owned.iter().for_each(|field| field.add_additions(wanted, live, &mut found));
     found
 }
 
-impl ForeignField {
+impl OwnedField {
     /// Adds the outermost parts of the field that `wanted` leaves out.
     fn add_additions(&self, mut wanted: &Value, mut live: &Value, found: &mut BTreeMap<String, Addition>) {
         let mut path = Vec::new();
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn found(kind: Kind, wanted: &Value, live: &Value, managers: &[ManagedFieldsEntry]) -> Vec<String> {
-        let additions = additions(wanted, live, &foreign_fields(kind, managers));
+        let additions = additions(wanted, live, &owned_fields(kind, managers));
         additions.iter().map(|(path, addition)| format!("{path} = {}", addition.shown)).collect()
     }
 
@@ -213,6 +213,7 @@ mod tests {
         let wanted = json!({"spec": {"replicas": 1, "template": {"spec": {"containers": [container]}}}});
         let mut live = wanted.clone();
         live["spec"]["paused"] = json!(true);
+        live["spec"]["minReadySeconds"] = json!(1);
         let pod = &mut live["spec"]["template"]["spec"];
         pod["hostPID"] = json!(true);
         pod["hostNetwork"] = json!(false);
@@ -249,12 +250,29 @@ mod tests {
                 ".spec.template.spec.initContainers = [{\"name\":\"more\"}] (set by kubectl-edit)",
             ]
         );
-        let removed = without(&additions(&wanted, &live, &foreign_fields(Kind::Deployment, &managers)), &wanted);
+        let removed = without(&additions(&wanted, &live, &owned_fields(Kind::Deployment, &managers)), &wanted);
         let mut expected = wanted.clone();
         expected["spec"]["paused"] = Value::Null;
         expected["spec"]["template"]["spec"]["hostPID"] = Value::Null;
         expected["spec"]["template"]["spec"]["initContainers"] = Value::Null;
         assert_eq!(removed, expected);
+    }
+
+    #[test]
+    fn what_was_declared_before_is_removed() {
+        let fields = |names: &[&str]| {
+            let keys = names.iter().map(|name| (format!("k:{{\"name\":\"{name}\"}}"), json!({".": {}, "f:name": {}})));
+            json!({"f:spec": {"f:env": keys.collect::<Map<_, _>>(), "f:nodeName": {}, "f:dnsPolicy": {}}})
+        };
+        let mut applied = managed(names::FIELD_MANAGER, fields(&["A", "B"]));
+        applied.operation = Some("Apply".to_owned());
+        let merged = managed(names::FIELD_MANAGER, fields(&["C"]));
+        let live =
+            json!({"spec": {"env": [{"name": "A"}, {"name": "B"}, {"name": "C"}, {"name": "D"}], "dnsPolicy": "x"}});
+        let wanted = json!({"spec": {"env": [{"name": "A"}], "dnsPolicy": "x"}});
+        let found: Vec<_> =
+            additions(&wanted, &live, &owned_fields(Kind::Deployment, &[applied, merged])).into_keys().collect();
+        assert_eq!(found, [".spec.env[B]", ".spec.env[C]"]);
     }
 
     #[test]
