@@ -119,7 +119,7 @@ impl<'a> Documents<'a> {
             for file in server_secrets(&document) {
                 let (Some(value), Some(key)) = (archived.get(&file.name), file.reference.key.clone()) else { continue };
                 let there = preview.secret(&client.key.0, &file.reference).await;
-                if matches!(there, Err(SecretError::Missing { .. })) {
+                if matches!(there, Err(SecretError::Missing { .. } | SecretError::Encrypted { .. })) {
                     let secret = (client.key.0.clone(), file.reference.name.clone());
                     wanted.entry(secret).or_default().insert(key, value);
                 }

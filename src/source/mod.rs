@@ -69,6 +69,8 @@ pub enum SecretError {
         "Secret {name} is not there; add a document of kind Secret named {name}, for instance as secrets/{name}.yaml with mode 0600"
     )]
     Missing { name: String },
+    #[error("Secret {name} is not there, unless it is in {file}, which is still encrypted; decrypt it first")]
+    Encrypted { name: String, file: String },
     #[error("Secret {name} has no key {key}; it has {known}")]
     NoKey { name: String, key: String, known: String },
     #[error(

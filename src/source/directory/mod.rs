@@ -1,11 +1,13 @@
 //! A directory of YAML files as a watch stream.
 //!
 //! `scan` reads the tree, `parse` turns text into documents that know where their fields stand,
+//! `encryption` recognises those that are still encrypted,
 //! `scan_plan` decides what they mean for the instances that are known, `watch` follows the tree
 //! (after `file_events` and by polling) and feeds the stream, `secrets` keeps the values.
 //! `validation` judges documents for `mai validate`, by the same rules; `preview` says for `mai
 //! plan` what would become of the instances. `files` gives the files as they are, to a backup.
 
+mod encryption;
 mod file_events;
 mod files;
 mod line_map;

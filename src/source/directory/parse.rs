@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::encryption::Encryption;
 use super::line_map::{LineMap, Place};
 use super::secret_document::SecretDocument;
 use super::split::{Chunk, split};
@@ -46,8 +47,8 @@ pub(crate) enum Content {
     /// Not a document of any kind: one that was cut off (ours, if it names our group), or something
     /// else that is YAML.
     Unrecognised { message: String, ours: bool },
-    /// Not YAML. The key is what its text looks like; what looks like a Secret is not to be quoted.
-    Broken { place: Place, message: String, guess: Option<Key>, secret: bool },
+    /// Not YAML, or still encrypted. The key is what its text looks like; what looks like a Secret is not to be quoted.
+    Broken { place: Place, message: String, guess: Option<Key>, secret: bool, encrypted: bool },
 }
 
 impl Document {
@@ -83,6 +84,9 @@ impl Document {
 
 /// Reads the documents of a text.
 pub(crate) fn parse(text: &str) -> ParsedFile {
+    if let Some(encryption) = Encryption::of_bytes(text.as_bytes()) {
+        return encrypted(encryption);
+    }
     let mut documents = Vec::new();
     for (index, chunk) in split(text).into_iter().enumerate() {
         let lines = Arc::new(LineMap::new(chunk));
@@ -98,14 +102,21 @@ pub(crate) fn parse(text: &str) -> ParsedFile {
 }
 
 /// A file that is not text at all.
-pub(crate) fn not_text() -> ParsedFile {
+pub(crate) fn not_text(bytes: &[u8]) -> ParsedFile {
+    match Encryption::of_bytes(bytes) {
+        Some(encryption) => encrypted(encryption),
+        None => opaque("is not UTF-8 text; save it as UTF-8".to_owned(), false),
+    }
+}
+
+fn encrypted(encryption: Encryption) -> ParsedFile {
+    opaque(encryption.message(), true)
+}
+
+fn opaque(message: String, encrypted: bool) -> ParsedFile {
     let chunk = Chunk { first_line: 1, text: "" };
-    let content = Content::Broken {
-        place: Place { line: 1, column: 1 },
-        message: "is not UTF-8 text; save it as UTF-8".to_owned(),
-        guess: None,
-        secret: true,
-    };
+    let place = Place { line: 1, column: 1 };
+    let content = Content::Broken { place, message, guess: None, secret: true, encrypted };
     let document = Document { index: 0, within: String::new(), lines: Arc::new(LineMap::new(chunk)), content };
     ParsedFile { documents: vec![document], blank: false }
 }
@@ -116,6 +127,24 @@ fn recognise(index: usize, within: String, lines: &Arc<LineMap>, mut value: Valu
     let name = text("/metadata/name").filter(|name| !name.is_empty());
     let namespace = text("/metadata/namespace").filter(|name| !name.is_empty()).unwrap_or_else(|| "default".to_owned());
     let ours = api_version.split('/').next() == Some(GROUP);
+    if let Some((encryption, names)) = Encryption::of_kind(&value) {
+        for name in names {
+            let secret = SecretDocument::encrypted(namespace.clone(), name, encryption);
+            let content = Content::Secret(secret);
+            documents.push(Document { index, within: within.clone(), lines: Arc::clone(lines), content });
+        }
+        return;
+    }
+    let is_instance = kind == "MaiInstance";
+    let may_be_ours = is_instance || kind.is_empty() || Encryption::of_bytes(kind.as_bytes()).is_some();
+    if let Some(encryption) = Encryption::of_document(&value).filter(|_| may_be_ours) {
+        let place = lines.place(&within);
+        let guess = name.filter(|_| is_instance).map(|name| (namespace, name));
+        let message = encryption.message();
+        let content = Content::Broken { place, message, guess, secret: !is_instance, encrypted: true };
+        documents.push(Document { index, within, lines: Arc::clone(lines), content });
+        return;
+    }
     let content = match kind.as_str() {
         "MaiInstance" => {
             if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
@@ -164,7 +193,7 @@ fn broken(chunk: Chunk<'_>, error: &serde_saphyr::Error) -> Content {
         let message = error.without_snippet().to_string();
         format!("is not valid YAML: {}", message.lines().next().unwrap_or_default().trim())
     };
-    Content::Broken { place, message, guess: guess_key(chunk.text), secret }
+    Content::Broken { place, message, guess: guess_key(chunk.text), secret, encrypted: false }
 }
 
 /// Returns the instance that a broken text seems to be about, read line by line.

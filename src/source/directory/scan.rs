@@ -277,7 +277,7 @@ impl Scan<'_> {
 
 impl File {
     fn read(stamp: Stamp, bytes: &[u8]) -> Self {
-        let parsed = std::str::from_utf8(bytes).map_or_else(|_| not_text(), parse);
+        let parsed = std::str::from_utf8(bytes).map_or_else(|_| not_text(bytes), parse);
         Self { unsettled: stamp.is_recent(), mode: stamp.mode & 0o7777, stamp, content: Ok(Arc::new(parsed)) }
     }
 

@@ -7,6 +7,8 @@ use k8s_openapi::ByteString;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::encryption::Encryption;
+
 /// The values of a Secret by key.
 pub(crate) type Values = BTreeMap<String, SecretString>;
 
@@ -19,16 +21,43 @@ pub(crate) struct SecretDocument {
     pub name: String,
     /// Its values, or the field and what is wrong with it.
     pub values: Result<Values, (String, String)>,
+    /// It is still encrypted, so another document of its name may hold the values.
+    pub encrypted: bool,
 }
 
 impl SecretDocument {
     pub(super) fn new(document: &Value, namespace: String, name: Option<String>) -> Self {
-        let values = match &name {
-            Some(_) => values(document),
-            None => Err(("metadata.name".to_owned(), "is missing; a Secret needs a name to be referred to".to_owned())),
+        let encryption = encrypted_field(document);
+        let values = match (&name, &encryption) {
+            (None, _) => {
+                Err(("metadata.name".to_owned(), "is missing; a Secret needs a name to be referred to".to_owned()))
+            }
+            (_, Some((field, encryption))) => Err((field.clone(), encryption.message())),
+            (_, None) => values(document),
         };
-        Self { namespace, name: name.unwrap_or_default(), values }
+        Self { namespace, name: name.unwrap_or_default(), values, encrypted: encryption.is_some() }
     }
+
+    /// A Secret that only a cluster can make of another document.
+    pub(super) fn encrypted(namespace: String, name: String, encryption: Encryption) -> Self {
+        Self { namespace, name, values: Err((String::new(), encryption.message())), encrypted: true }
+    }
+}
+
+/// Returns the first field that is still encrypted; none in particular where the whole document is.
+fn encrypted_field(document: &Value) -> Option<(String, Encryption)> {
+    let of_field = |field: &str| {
+        document[field].as_object()?.iter().find_map(|(key, value)| {
+            let text = value.as_str()?;
+            let decoded = (field == "data").then(|| serde_json::from_value::<ByteString>(value.clone()).ok()).flatten();
+            let encryption = Encryption::of_bytes(text.as_bytes())
+                .or_else(|| decoded.and_then(|bytes| Encryption::of_bytes(&bytes.0)))?;
+            Some((format!("{field}.{key}"), encryption))
+        })
+    };
+    of_field("stringData")
+        .or_else(|| of_field("data"))
+        .or_else(|| Some((String::new(), Encryption::of_document(document)?)))
 }
 
 fn values(document: &Value) -> Result<Values, (String, String)> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::watch;
 
-use super::parse::{Content, Key};
+use super::parse::{Content, Document, Key};
 use super::scan::{File, Tree};
 use super::secret_document::{SecretDocument, Values, same};
 use crate::api::{Finding, SecretRef};
@@ -27,13 +27,15 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Secrets {
     entries: Arc<RwLock<BTreeMap<Key, Entry>>>,
+    /// Files that are encrypted as a whole, so that nobody knows what is in them.
+    encrypted: Arc<RwLock<Vec<PathBuf>>>,
     changes: Arc<watch::Sender<u64>>,
 }
 
 impl Secrets {
     /// None yet.
     pub(crate) fn new() -> Self {
-        Self { entries: Arc::default(), changes: Arc::new(watch::channel(0).0) }
+        Self { entries: Arc::default(), encrypted: Arc::default(), changes: Arc::new(watch::channel(0).0) }
     }
 
     /// Counts the changes of any secret.
@@ -46,23 +48,24 @@ impl Secrets {
     pub(crate) fn update(&self, tree: &Tree) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut next: BTreeMap<Key, Entry> = BTreeMap::new();
-        for (path, file) in &tree.files {
-            for document in file.content.iter().flat_map(|parsed| &parsed.documents) {
-                let Content::Secret(secret) = &document.content else { continue };
-                let key = (secret.namespace.clone(), secret.name.clone());
-                let twin = next.get(&key).map(|entry| entry.file.clone());
-                let values = usable(path, file, secret, twin.as_deref());
-                if let Err((field, message)) = &values {
-                    let finding = Finding { path: field.clone(), message: message.clone() };
-                    problems.push(document.problem(&path.display().to_string(), &finding));
-                }
-                if !secret.name.is_empty() {
-                    let values =
-                        values.map(Arc::new).map_err(|(field, message)| format!("{field} {message}").trim().to_owned());
-                    next.insert(key, Entry { file: path.clone(), values });
-                }
+        for (path, file, document, secret) in by_precedence(tree) {
+            let key = (secret.namespace.clone(), secret.name.clone());
+            let twin = next.get(&key).map(|entry| entry.file.clone());
+            if secret.encrypted && twin.is_some() {
+                continue;
+            }
+            let values = usable(path, file, secret, twin.as_deref());
+            if let Err((field, message)) = &values {
+                let finding = Finding { path: field.clone(), message: message.clone() };
+                problems.push(document.problem(&path.display().to_string(), &finding));
+            }
+            if !secret.name.is_empty() {
+                let values =
+                    values.map(Arc::new).map_err(|(field, message)| format!("{field} {message}").trim().to_owned());
+                next.insert(key, Entry { file: path.clone(), values });
             }
         }
+        *self.encrypted.write() = encrypted_files(tree);
 
         let mut entries = self.entries.write();
         for (key, entry) in entries.iter().filter(|(_, entry)| is_in_doubt(tree, &entry.file)) {
@@ -97,7 +100,11 @@ impl Secrets {
         let name = reference.name.clone();
         let entries = self.entries.read();
         let Some(entry) = entries.get(&(namespace.to_owned(), name.clone())) else {
-            return Err(SecretError::Missing { name });
+            let encrypted = self.encrypted.read();
+            return Err(match encrypted.first() {
+                None => SecretError::Missing { name },
+                Some(file) => SecretError::Encrypted { name, file: file.display().to_string() },
+            });
         };
         let values = entry.values.as_ref().map_err(|problem| SecretError::Unusable {
             name: name.clone(),
@@ -113,9 +120,34 @@ impl Secrets {
     }
 }
 
+/// The Secrets of a tree with their files. Those that are still encrypted come last, since beside the
+/// decrypted document of the same name they mean nothing.
+pub(super) fn by_precedence(tree: &Tree) -> Vec<(&PathBuf, &File, &Document, &SecretDocument)> {
+    let mut secrets = Vec::new();
+    for (path, file) in &tree.files {
+        for document in file.content.iter().flat_map(|parsed| &parsed.documents) {
+            if let Content::Secret(secret) = &document.content {
+                secrets.push((path, file, document, secret));
+            }
+        }
+    }
+    secrets.sort_by_key(|(_, _, _, secret)| secret.encrypted);
+    secrets
+}
+
+fn encrypted_files(tree: &Tree) -> Vec<PathBuf> {
+    let is_encrypted = |document: &Document| matches!(document.content, Content::Broken { encrypted: true, .. });
+    let files = tree
+        .files
+        .iter()
+        .filter(|(_, file)| file.content.as_ref().is_ok_and(|parsed| parsed.documents.iter().any(is_encrypted)));
+    files.map(|(path, _)| path.clone()).collect()
+}
+
 /// The values of a Secret if its file keeps them to itself and no other file claims its name.
 fn usable(path: &Path, file: &File, secret: &SecretDocument, twin: Option<&Path>) -> Result<Values, (String, String)> {
-    if let Some(message) = open_to_others(path, file) {
+    // What is encrypted may be read by anybody.
+    if let Some(message) = open_to_others(path, file).filter(|_| !secret.encrypted) {
         return Err((String::new(), message));
     }
     if let Some(twin) = twin {

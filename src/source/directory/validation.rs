@@ -1,5 +1,6 @@
 //! Validation of documents for `mai validate`. Pure.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -77,7 +78,8 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
     let mut verdict = Verdict::default();
     let mut good = Vec::new();
     let mut named: BTreeMap<&Key, Vec<NamedDocument<'_>>> = BTreeMap::new();
-    let mut secrets: BTreeMap<Key, &Values> = BTreeMap::new();
+    let mut secrets: BTreeMap<Key, Result<&Values, SecretError>> = BTreeMap::new();
+    let mut encrypted = Vec::new();
     let mut seen = BTreeSet::new();
     for (root, tree) in trees {
         if let Some(message) = unusable(tree) {
@@ -133,13 +135,15 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
                     Content::Unrecognised { message, ours: false } => {
                         verdict.say(Severity::Warning, false, problem("", &format!("{message}; it is left alone")));
                     }
+                    Content::Secret(secret) if secret.encrypted => encrypted.push((path, document, secret)),
                     Content::Secret(secret) => {
                         if let Some(message) = open_to_others(path, file) {
                             verdict.say(Severity::Warning, false, problem("", &message));
                         }
                         match &secret.values {
                             Ok(values) => {
-                                if secrets.insert((secret.namespace.clone(), secret.name.clone()), values).is_some() {
+                                if secrets.insert((secret.namespace.clone(), secret.name.clone()), Ok(values)).is_some()
+                                {
                                     let message = "another Secret has this name, so neither is used; keep one of them";
                                     verdict.say(Severity::Error, false, problem("metadata.name", message));
                                 }
@@ -151,6 +155,14 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
                 }
             }
         }
+    }
+    for (path, document, secret) in encrypted {
+        let Entry::Vacant(vacant) = secrets.entry((secret.namespace.clone(), secret.name.clone())) else { continue };
+        let (field, problem) = secret.values.as_ref().err().cloned().unwrap_or_default();
+        let file = path.display().to_string();
+        let finding = Finding { path: field, message: problem.clone() };
+        verdict.say(Severity::Warning, false, document.problem(&file, &finding));
+        vacant.insert(Err(SecretError::Unusable { name: secret.name.clone(), file, problem }));
     }
     for (key, seen) in named.iter().filter(|(_, seen)| seen.len() > 1) {
         let mut problems = Vec::new();
@@ -209,7 +221,7 @@ fn judge_ports(good: &[Good<'_>], verdict: &mut Verdict) {
 }
 
 /// Warns of references to missing Secrets, which may exist where the documents are used.
-fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, &Values>, verdict: &mut Verdict) {
+fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, Result<&Values, SecretError>>, verdict: &mut Verdict) {
     for one in good {
         let mut references = Vec::new();
         collect_references(&one.full["spec"], "spec", &mut references);
@@ -226,7 +238,8 @@ fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, &Values>, verdict
                     .then(|| SecretError::NoVariable { variable: variable.to_owned() }),
                 None => match secrets.get(&(one.key.0.clone(), name.clone())) {
                     None => Some(SecretError::Missing { name }),
-                    Some(values) => {
+                    Some(Err(error)) => Some(error.clone()),
+                    Some(Ok(values)) => {
                         let key = reference.key.unwrap_or_default();
                         (!values.contains_key(&key)).then(|| SecretError::NoKey {
                             name,

@@ -147,6 +147,69 @@ fn unresolved_secret_is_a_warning_without_its_values() {
 }
 
 #[test]
+fn encrypted_documents_are_told_with_the_command() {
+    const CIPHER: &str = "ENC[AES256_GCM,data:p1xY0w==,iv:AAAA,tag:BBBB,type:str]";
+    let tree = tempfile::tempdir().unwrap();
+    for name in ["plain", "stringy", "binary", "sealed", "wrapped"] {
+        let reference = format!("openRouter: {{apiKeySecretRef: {{name: {name}, key: k}}}}");
+        let instance = format!("{HEAD}metadata: {{name: {name}}}\nspec:\n  displayName: A\n  {reference}\n");
+        write(tree.path(), &format!("{name}.yaml"), &instance);
+    }
+    let secret = |name: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n");
+    for (file, text) in [
+        ("stringy", format!("{}stringData:\n  k: {CIPHER}\nsops: {{mac: x}}\n", secret("stringy"))),
+        // A Secret made by kubectl of an armored age file.
+        ("binary", format!("{}data:\n  k: LS0tLS1CRUdJTiBBR0UgRU5DUllQVEVEIEZJTEUtLS0tLQo=\n", secret("binary"))),
+        (
+            "sealed",
+            "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: sealed}\nspec: {encryptedData: {k: AgBy}}\n"
+                .to_owned(),
+        ),
+        // Beside the decrypted document the encrypted one says nothing.
+        ("plain.enc", format!("{}stringData:\n  k: {CIPHER}\nsops: {{mac: x}}\n", secret("plain"))),
+        ("plain.dec", format!("{}stringData: {{k: open}}\n", secret("plain"))),
+    ] {
+        write(tree.path(), &format!("secrets/{file}.yaml"), &text);
+    }
+    let output = validate(&["."], tree.path());
+    let found = lines(&output);
+    for expected in [
+        "./secrets/stringy.yaml:5:3: warning: stringData.k: is still encrypted by SOPS",
+        "./secrets/binary.yaml:5:3: warning: data.k: is still encrypted by age",
+        "./secrets/sealed.yaml:1:1: warning: is still encrypted by Sealed Secrets",
+        "./stringy.yaml:6:16: warning: spec.openRouter.apiKeySecretRef: Secret stringy in ./secrets/stringy.yaml cannot be used",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{expected} is not in {found:#?}");
+    }
+    assert!(!found.iter().any(|line| line.contains("plain.")), "{found:#?}");
+    assert!(found.iter().any(|line| line.contains("`sops -d FILE`")), "{found:#?}");
+    assert_eq!(output.status.code(), Some(0));
+
+    // Of these nobody knows what they are, so they may be instances.
+    let locked = [
+        &b"\0GITCRYPT\0\xff\xfe"[..],
+        b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n",
+        b"$ANSIBLE_VAULT;1.1;AES256\n31\n",
+    ];
+    for (index, bytes) in locked.iter().enumerate() {
+        fs::write(tree.path().join(format!("locked{index}.yaml")), bytes).unwrap();
+    }
+    write(tree.path(), "whole.yaml", &format!("apiVersion: {CIPHER}\nkind: {CIPHER}\nsops: {{mac: x}}\n"));
+    let output = validate(&["."], tree.path());
+    assert_eq!(output.status.code(), Some(1));
+    let found = lines(&output);
+    let told = |file: &str, tool: &str| found.iter().any(|line| line.starts_with(file) && line.contains(tool));
+    for (file, tool) in [
+        ("./locked0", "git-crypt unlock"),
+        ("./locked1", "age -d"),
+        ("./locked2", "ansible-vault"),
+        ("./whole", "sops -d"),
+    ] {
+        assert!(told(file, tool), "{file}: {found:#?}");
+    }
+}
+
+#[test]
 fn json_output_lists_findings() {
     let tree = tempfile::tempdir().unwrap();
     write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n  displayName: A\n  suspend: often\n"));

@@ -165,6 +165,36 @@ async fn secrets_need_private_files_and_their_changes_are_events() {
 }
 
 #[tokio::test]
+async fn encrypted_secret_is_not_used_until_it_is_decrypted() {
+    let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = tree.path().join("router.yaml");
+    write_secret(&file, "'ENC[AES256_GCM,data:p1xY0w==,iv:AAAA,tag:BBBB,type:str]'", 0o644);
+    fs::write(tree.path().join("a.yaml"), document("a", "One")).unwrap();
+    let stream = EventStream::open(tree.path(), state.path()).await;
+    let reference = SecretRef { name: "router".to_owned(), key: Some("api-key".to_owned()) };
+    let secret = || stream.directory.secret("default", &reference);
+    let mut changes = stream.directory.secret_changes();
+
+    let error = secret().await.unwrap_err();
+    assert!(matches!(&error, SecretError::Unusable { problem, .. } if problem.contains("`sops -d FILE`")), "{error}");
+    stream.wait_for_problem("still encrypted by SOPS").await;
+
+    // The decrypted document may lie beside it.
+    let plain = tree.path().join("router.dec.yaml");
+    write_secret(&plain, "sesame", 0o600);
+    tokio::time::timeout(PATIENCE, changes.next()).await.expect("a change of the secret is told");
+    assert_eq!(secret().await.unwrap().expose_secret(), "sesame");
+
+    // A file that is encrypted whole may hold the Secret.
+    fs::remove_file(&plain).unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::write(tree.path().join("locked.yaml"), b"\0GITCRYPT\0\xff").unwrap();
+    stream.wait_for_problem("still encrypted by git-crypt").await;
+    let error = secret().await.unwrap_err().to_string();
+    assert!(error.contains("locked.yaml") && error.contains("decrypt it first"), "{error}");
+}
+
+#[tokio::test]
 async fn state_in_use_is_refused_with_the_pid_of_its_user() {
     let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(tree.path().join("a.yaml"), document("a", "One")).unwrap();
