@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::service::text;
+use super::project::text;
 
 /// Returns `resources` of the document.
 pub(super) fn resources(service: &Value) -> Value {

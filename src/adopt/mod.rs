@@ -1,32 +1,49 @@
 //! From a hand-made Docker Compose deployment to the `MaiInstance` document that takes it over.
+//!
+//! `project` holds a resolved Compose project: as Compose itself prints it, or as `reader` reads the
+//! files where Compose is not there. `translate` makes a document of its service: `environment`,
+//! `volumes`, `expose` and `amounts` a part each, `left_out` the sentences on what has no place;
+//! `secrecy` says what belongs in a Secret.
 //! Pure: files are read and written by the command line, and no data is ever touched.
 
 mod amounts;
-mod service;
+mod environment;
+mod expose;
+mod left_out;
+mod project;
+mod reader;
+mod secrecy;
 mod translate;
-mod variables;
 mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mai_contract::environment::WEBUI_NAME;
 use serde_json::{Value, json};
 
 use crate::api::{Finding, PlatformKind, ServerKind, check};
 
-pub use variables::read_env_file;
+pub use project::Project;
+pub use reader::{ComposeFiles, read_env_file};
+
+/// Most variables that a document holds.
+const MOST_VARIABLES: usize = 64;
+/// Most labels that a document holds.
+const MOST_LABELS: usize = 64;
+/// Parts of a document without which it still takes over the same data.
+const DISPENSABLE: [&str; 6] =
+    ["spec.expose.", "spec.resources", "spec.openRouter.baseUrl", "spec.ollama", "spec.image", "spec.server.env["];
 
 /// Input of an adoption.
 #[derive(Clone, Debug)]
 pub struct Deployment<'a> {
-    /// Text of the Compose file.
-    pub text: &'a str,
+    /// The project with the chosen service.
+    pub project: &'a Project,
     /// Its directory, absolute. Relative paths begin there.
     pub directory: &'a Path,
-    /// Values of `${VARIABLE}`.
-    pub variables: &'a BTreeMap<String, String>,
-    /// The service, where the file has several.
-    pub service: Option<&'a str>,
+    /// Home directory of whoever runs Compose.
+    pub home: Option<&'a Path>,
     /// Name of the instance [default: the deployment's].
     pub name: Option<&'a str>,
     /// Kind of the server [default: guessed from the image].
@@ -42,8 +59,8 @@ pub struct Adopted {
     pub document: Value,
     /// Secret values of the deployment, by key, for a `Secret` named like the instance.
     pub secrets: BTreeMap<String, String>,
-    /// The container that serves now.
-    pub container: String,
+    /// Names that the container that serves now may have.
+    pub containers: Vec<String>,
     /// Sentences on parts of the deployment that are not in the document.
     pub left_out: Vec<String>,
 }
@@ -52,6 +69,8 @@ pub struct Adopted {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences say it")]
 pub enum AdoptError {
+    #[error("{file}: {why}")]
+    Unreadable { file: String, why: String },
     #[error("it is not YAML: {0}")]
     NotYaml(String),
     #[error("it has no services; name the docker-compose.yml of a deployment")]
@@ -60,9 +79,13 @@ pub enum AdoptError {
     SeveralServices(String),
     #[error("it has no service {name}; it has {known}")]
     NoSuchService { name: String, known: String },
-    #[error("the variable {0} is used and has no value; set it in the environment or in .env next to the file")]
+    #[error("variables are required and have no value: {0}; set them in the environment or in .env next to the file")]
     NoValue(String),
-    #[error("{0:?} cannot name an instance; choose a name of lower-case letters, digits and dashes with --name")]
+    #[error("it sets more than {MOST_VARIABLES} variables, which is all that a document holds; remove some of {0}")]
+    TooManyVariables(String),
+    #[error(
+        "{0:?} cannot name an instance; choose a name with --name: up to 40 lower-case letters, digits and dashes, beginning with a letter"
+    )]
     BadName(String),
     #[error("what it says does not make a valid document: {}", sentences(.0))]
     Invalid(Vec<Finding>),
@@ -72,12 +95,55 @@ fn sentences(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("{}: {}", finding.path, finding.message)).collect::<Vec<_>>().join("; ")
 }
 
-/// Translates a deployment to a document.
+/// Translates a deployment to a document. What a document refuses is left out and told, unless it
+/// decides which data the instance gets.
 pub fn adopt(deployment: &Deployment<'_>) -> Result<Adopted, AdoptError> {
-    let (service_name, file, service) = service::find(deployment)?;
-    let adopted = translate::translate(deployment, &service_name, &file, &service)?;
-    check(&adopted.document, None, Some(PlatformKind::Docker)).map_err(AdoptError::Invalid)?;
+    let mut adopted = translate::translate(deployment)?;
+    while let Err(findings) = check(&adopted.document, None, Some(PlatformKind::Docker)) {
+        let mut removed = false;
+        let is_title = |finding: &Finding| finding.path == "spec.displayName";
+        if findings.iter().any(is_title) && adopted.document["spec"]["displayName"] != adopted.name.as_str() {
+            adopted.document["spec"]["displayName"] = json!(adopted.name);
+            adopted.left_out.push(format!(
+                "environment: {WEBUI_NAME}: it is too long for a display name; the instance's name is used"
+            ));
+            continue;
+        }
+        // From the end, so that the positions of list items before it stay.
+        for finding in findings.iter().rev() {
+            if DISPENSABLE.iter().any(|part| finding.path.starts_with(part))
+                && remove(&mut adopted.document, &finding.path)
+            {
+                adopted.left_out.push(format!("{}: {}; it is left out", finding.path, finding.message));
+                removed = true;
+                break;
+            }
+        }
+        if !removed {
+            return Err(AdoptError::Invalid(findings));
+        }
+    }
     Ok(adopted)
+}
+
+/// Removes a field, or the item of a list that it is in; returns whether it was there.
+fn remove(document: &mut Value, path: &str) -> bool {
+    if let Some((list, rest)) = path.split_once('[')
+        && let Some((index, _)) = rest.split_once(']')
+    {
+        let pointer = format!("/{}", list.replace('.', "/"));
+        let items = document.pointer_mut(&pointer).and_then(Value::as_array_mut);
+        return match (items, index.parse::<usize>()) {
+            (Some(items), Ok(index)) if index < items.len() => {
+                items.remove(index);
+                true
+            }
+            _ => false,
+        };
+    }
+    let Some((parent, field)) = path.rsplit_once('.') else { return false };
+    let parent = document.pointer_mut(&format!("/{}", parent.replace('.', "/")));
+    parent.and_then(Value::as_object_mut).is_some_and(|fields| fields.remove(field).is_some())
 }
 
 impl Adopted {

@@ -4,6 +4,7 @@ pub(super) mod asked_job;
 pub(super) mod backup_output;
 pub(super) mod backup_stores;
 pub(super) mod block_on;
+pub(super) mod compose_project;
 pub(super) mod confirmation;
 pub(super) mod drill_report;
 pub(super) mod identity_files;

@@ -1,7 +1,6 @@
 //! `mai adopt FILE`: writes the document that takes over a deployment made by hand with Docker
 //! Compose. No data is copied or changed.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -10,15 +9,23 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::adopt::{Adopted, Deployment, adopt, read_env_file};
+use crate::adopt::{Adopted, Deployment, adopt};
 use crate::api::ServerKind;
 use crate::cli::shared::block_on::block_on;
+use crate::cli::shared::compose_project::Deployed;
+use crate::runtime::RuntimeError;
 use crate::runtime::docker::{ForeignContainer, RENAMED_SUFFIX};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The docker-compose.yml of the deployment; `.env` next to it is read too
-    file: PathBuf,
+    /// The docker-compose.yml of the deployment, or its directory; `.env`, an override file and
+    /// COMPOSE_FILE are minded as Compose does. Several files are merged in their order
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Read the variables from this file instead of `.env`; may be repeated
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
 
     /// Directory to write the document to, as NAME.yaml; an existing file is never overwritten
     /// [default: print it]
@@ -68,7 +75,8 @@ impl From<Kind> for ServerKind {
 }
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let adopted = read(args).with_context(|| format!("{} cannot be adopted", args.file.display()))?;
+    let shown = args.files.first().map(|file| file.display().to_string()).unwrap_or_default();
+    let (adopted, notes) = read(args).with_context(|| format!("{shown} cannot be adopted"))?;
     match &args.into {
         Some(directory) => write(directory, &adopted)?,
         None => {
@@ -77,6 +85,9 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 println!("---\n{}", yaml(&secret)?.trim_end());
             }
         }
+    }
+    for note in &notes {
+        eprintln!("{note}");
     }
     if !adopted.left_out.is_empty() {
         eprintln!("not carried over:");
@@ -88,40 +99,31 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(args: &Args) -> anyhow::Result<Adopted> {
-    let text = std::fs::read_to_string(&args.file)?;
-    let file = std::path::absolute(&args.file)?;
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    let mut variables: BTreeMap<String, String> = match std::fs::read_to_string(directory.join(".env")) {
-        Ok(text) => read_env_file(&text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => {
-            return Err(error).with_context(|| format!("{} cannot be read", directory.join(".env").display()));
-        }
-    };
-    // What is set where Compose runs wins over the file, as it does there.
-    variables.extend(
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-    );
+fn read(args: &Args) -> anyhow::Result<(Adopted, Vec<String>)> {
+    let deployed = Deployed::find(&args.files, &args.env_file)?;
+    let (project, notes) = deployed.project(args.service.as_deref())?;
+    let home = deployed.variables.get("HOME").map(Path::new);
     let deployment = |kind: Option<ServerKind>| Deployment {
-        text: &text,
-        directory,
-        variables: &variables,
-        service: args.service.as_deref(),
+        project: &project,
+        directory: &deployed.directory,
+        home,
         name: args.name.as_deref(),
         kind,
     };
     let adopted = adopt(&deployment(args.kind.map(ServerKind::from)))?;
-    if args.kind.is_none() && keeps_open_webui(&adopted) {
-        return Ok(adopt(&deployment(Some(ServerKind::OpenWebUI)))?);
+    if args.kind.is_none()
+        && let Some(kind) = kind_of_data(&adopted)
+    {
+        return Ok((adopt(&deployment(Some(kind)))?, notes));
     }
-    Ok(adopted)
+    Ok((adopted, notes))
 }
 
-/// Returns whether the data directory has Open WebUI's database.
-fn keeps_open_webui(adopted: &Adopted) -> bool {
-    let data = adopted.document["spec"]["storage"]["data"]["hostPath"].as_str();
-    data.is_some_and(|data| Path::new(data).join("webui.db").exists())
+/// Returns the kind of server whose database is in the data directory.
+fn kind_of_data(adopted: &Adopted) -> Option<ServerKind> {
+    let data = Path::new(adopted.document["spec"]["storage"]["data"]["hostPath"].as_str()?);
+    let has = |kind: &ServerKind| kind.database().is_some_and(|database| data.join(database).exists());
+    [ServerKind::OpenWebUI, ServerKind::Mai].into_iter().find(has)
 }
 
 fn yaml(document: &Value) -> anyhow::Result<String> {
@@ -158,29 +160,45 @@ fn create(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
 /// Stops and renames the container that serves now, or says how: it has the port and perhaps the
 /// name.
 async fn make_room(args: &Args, adopted: &Adopted) -> anyhow::Result<()> {
-    let container = &adopted.container;
-    let by_hand = format!("docker stop {container} && docker rename {container} {container}{RENAMED_SUFFIX}");
-    let found = match ForeignContainer::find(args.docker_host.as_deref(), container).await {
+    let [container, ..] = adopted.containers.as_slice() else { return Ok(()) };
+    let by_hand =
+        |container: &str| format!("docker stop {container} && docker rename {container} {container}{RENAMED_SUFFIX}");
+    let found = match find(args, &adopted.containers).await {
         Ok(found) => found,
         Err(error) if args.stop => return Err(error.into()),
         Err(_) => {
             eprintln!(
-                "the engine did not say whether container {container} runs; before the next `mai compose`: {by_hand}"
+                "the engine did not say whether container {} runs; before the next `mai compose`: {}",
+                adopted.containers.join(" or "),
+                by_hand(container)
             );
             return Ok(());
         }
     };
     match found {
-        Some(found) if args.stop => {
+        Some((container, found)) if args.stop => {
             let aside = found.stop_and_rename().await?;
             eprintln!("container {container} is stopped and is called {aside} now; its data stays where it is");
         }
-        Some(found) => {
+        Some((container, found)) => {
             let state = if found.runs { "runs and would" } else { "exists and would" };
-            eprintln!("container {container} {state} be in the way; before the next `mai compose`: {by_hand}");
+            eprintln!(
+                "container {container} {state} be in the way; before the next `mai compose`: {}",
+                by_hand(container)
+            );
         }
-        None if args.stop => eprintln!("there is no container {container} to stop"),
+        None if args.stop => eprintln!("there is no container {} to stop", adopted.containers.join(" or ")),
         None => {}
     }
     Ok(())
+}
+
+/// Finds the container of a service under one of the names that it may have.
+async fn find<'a>(args: &Args, containers: &'a [String]) -> Result<Option<(&'a str, ForeignContainer)>, RuntimeError> {
+    for container in containers {
+        if let Some(found) = ForeignContainer::find(args.docker_host.as_deref(), container).await? {
+            return Ok(Some((container, found)));
+        }
+    }
+    Ok(None)
 }

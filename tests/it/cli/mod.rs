@@ -1,6 +1,7 @@
 //! Verbs of the command line other than `compose` and `serve`.
 
 mod backups_on_demand;
+mod deployments_are_adopted;
 mod drills_prove_backups;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
