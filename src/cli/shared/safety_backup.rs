@@ -56,3 +56,10 @@ pub(in crate::cli) async fn back_up(
         Some(problem) => anyhow::bail!("backup {id}: {problem}"),
     }
 }
+
+/// Prints what is not in a backup, or not as it is in the data.
+pub(in crate::cli) fn print_remarks(name: &str, report: &BackupReport) {
+    for remark in &report.remarks {
+        println!("{name:<20} {remark}");
+    }
+}

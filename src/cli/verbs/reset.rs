@@ -10,7 +10,7 @@ use crate::api::ServerKind;
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::confirmation::confirm;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
-use crate::cli::shared::safety_backup::{back_up, require_apart};
+use crate::cli::shared::safety_backup::{back_up, print_remarks, require_apart};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::runtime::Directories;
 use crate::server::OfflineData;
@@ -84,6 +84,7 @@ async fn wipe(args: &Args, instance: &NamedInstance, stopped: &StoppedServer<'_>
     }
     let reason = format!("before mai reset --{}", args.what());
     let report = back_up(instance, directory, backups, reason).await.with_context(nothing)?;
+    print_remarks(name, &report);
     let backup = report.id;
     println!("{name:<20} backed up as {backup} and checked ({} files)", report.files);
     if args.everything {

@@ -24,7 +24,7 @@ use crate::cli::shared::backup_stores::BackupStores;
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::confirmation::confirm;
 use crate::cli::shared::named_instance::{InstanceArgs, NamedInstance};
-use crate::cli::shared::safety_backup::{back_up, require_apart};
+use crate::cli::shared::safety_backup::{back_up, print_remarks, require_apart};
 use crate::cli::shared::stopped_server::StoppedServer;
 use crate::cli::shared::wanted_backup::parse_wanted;
 use crate::core::InstanceId;
@@ -376,6 +376,7 @@ impl ReplacedData {
             let report = back_up(instance, &self.data, &self.backups, format!("before {COMMAND}")).await.context(
                 "its present data could not be backed up; correct that, or pass --without-backup: the data that is replaced is kept all the same",
             )?;
+            print_remarks(name, &report);
             println!("{name:<20} its present data was backed up as {} and checked", report.id);
         }
         let _restored = OfflineData::lock(restored)?;

@@ -1,6 +1,7 @@
 //! `mai reset` removes only the requested data, and only after a backup of it was verified.
 
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -165,6 +166,38 @@ fn failed_backup_aborts_the_reset_and_keeps_the_server() {
     wait_ready(client.port);
     client.sign_in().unwrap();
     assert_eq!(client.restarts(), None, "it was counted as a failure");
+    client.compose.stop();
+}
+
+#[test]
+fn odd_entries_are_copied_or_named_before_the_wipe() {
+    let client = Client::new();
+    let data = client.workspace.data("alpha");
+    let outside = client.workspace.state.join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("keep"), "not of alpha").unwrap();
+    std::os::unix::fs::symlink(&outside, data.join("link-out")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", data.join("dangling")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, data.join("pipe"), rustix::fs::Mode::RWXU).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(data.join("sock")).unwrap();
+    let bytes = std::ffi::OsStr::from_bytes(b"bad-\xff-name");
+    std::fs::write(data.join(bytes), "bytes").unwrap();
+    std::fs::write(data.join("line\nbreak"), "lines").unwrap();
+    std::fs::File::create(data.join("sparse")).unwrap().set_len(64 << 20).unwrap();
+    let (code, out, err) = client.workspace.mai("reset", &["alpha", "--everything", "--yes"]);
+    assert_eq!(code, 0, "{out}{err}");
+    drop(socket);
+    let said = format!("{out}{err}");
+    assert!(said.contains("data/pipe") && said.contains("data/sock"), "what is left out is not named: {said}");
+    assert_eq!(std::fs::read_to_string(outside.join("keep")).unwrap(), "not of alpha");
+    let (backup, _) = client.backup();
+    let copy = backup.join("data");
+    assert_eq!(std::fs::read_link(copy.join("link-out")).unwrap(), outside);
+    assert_eq!(std::fs::read_link(copy.join("dangling")).unwrap(), Path::new("/nowhere"));
+    assert_eq!(std::fs::read_to_string(copy.join(bytes)).unwrap(), "bytes");
+    assert_eq!(std::fs::read_to_string(copy.join("line\nbreak")).unwrap(), "lines");
+    assert_eq!(std::fs::metadata(copy.join("sparse")).unwrap().len(), 64 << 20);
+    assert!(!data.join("pipe").exists() && data.join("link-out").symlink_metadata().is_err());
     client.compose.stop();
 }
 
