@@ -21,16 +21,19 @@ use tokio_util::either::Either;
 
 use super::endpoint::Endpoint;
 use super::error::{NetworkFailure, UpstreamError};
+use super::received::{Counted, Received};
 use super::request_body::RequestBody;
 
 /// For each address of the host; an unreachable one must not delay the next.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Io = TokioIo<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
+type Io = TokioIo<Counted<Either<TcpStream, Box<TlsStream<TcpStream>>>>>;
 
 /// An open connection: the sender of requests, and the driver that moves the bytes.
 pub(super) struct PooledConnection {
     pub(super) sender: SendRequest<RequestBody>,
+    /// All it has received, handshake excluded.
+    pub(super) received: Received,
     /// `None` once the connection is closed; it must not be polled again.
     driver: Option<Connection<Io, RequestBody>>,
 }
@@ -67,10 +70,11 @@ impl PooledConnection {
         } else {
             Either::Left(tcp)
         };
+        let (stream, received) = Counted::new(stream);
         let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| to.unreachable(describe(&error)))?;
-        Ok(Self { sender, driver: Some(driver) })
+        Ok(Self { sender, received, driver: Some(driver) })
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! * [`client`]: the calls: chat completions, models, key, generation.
 //! * [`pool`]: the HTTP/1.1 connections that answers are streamed over, one task for each answer.
-//!   `endpoint`, `connection`, `request_body` and `response_body` are its parts.
+//!   `endpoint`, `connection`, `received`, `request_body` and `response_body` are its parts.
 //! * [`scan`]: reads usage out of a response whose bytes are passed on unchanged.
 //! * [`usage`], [`generation`], [`key`], [`models`]: the upstream's documents, typed.
 //! * [`money`]: `MicroUsd`, the only money type; parsed from decimal text without floats.
@@ -22,6 +22,7 @@ pub mod mock;
 pub mod models;
 pub mod money;
 pub mod pool;
+mod received;
 mod request_body;
 mod response_body;
 pub mod scan;

@@ -60,18 +60,22 @@ impl Pool {
 
     /// Sends a request (origin-form target, `Host` set) and waits for the head of its answer.
     ///
-    /// A request is tried again on a new connection only when the old one was found closed before a
-    /// byte was sent.
+    /// A request is sent again, once and on a new connection, when the connection was idle before
+    /// and closed without a byte of an answer: upstreams close idle connections at any moment, and
+    /// have then worked on nothing.
     pub async fn send(
         &self,
         to: &Endpoint,
         mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let mut may_retry = true;
         loop {
-            let (mut connection, reused) = match self.take_idle(to) {
-                Some(connection) => (connection, true),
-                None => (PooledConnection::open(to, &self.0.tls).await?, false),
+            let idle = if may_retry { self.take_idle(to) } else { None };
+            let (mut connection, again) = match idle {
+                Some(connection) => (connection, Some(request.clone())),
+                None => (PooledConnection::open(to, &self.0.tls).await?, None),
             };
+            let received = connection.received.bytes();
             let mut sent = pin!(connection.sender.try_send_request(request));
             let head = poll_fn(|cx| {
                 connection.drive(cx);
@@ -90,11 +94,20 @@ impl Pool {
                     let body = ResponseBody::new(incoming, connection, self.clone(), to.clone());
                     return Ok(Response::from_parts(head, body));
                 }
-                Ok(Err(mut error)) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    None => return Err(to.connection_lost(describe(error.error()))),
-                    Some(_) => return Err(to.unreachable(describe(error.error()))),
-                },
+                Ok(Err(mut error)) => {
+                    let unsent = error.take_message();
+                    let is_unanswered = connection.received.bytes() == received;
+                    match (unsent, again) {
+                        // It was closed before anything was sent; the next idle one may be open.
+                        (Some(unsent), Some(_)) => request = unsent,
+                        (None, Some(sent)) if is_unanswered => {
+                            may_retry = false;
+                            request = sent;
+                        }
+                        (None, _) => return Err(to.connection_lost(describe(error.error()))),
+                        (Some(_), None) => return Err(to.unreachable(describe(error.error()))),
+                    }
+                }
                 Err(_) => return Err(to.connection_lost(NetworkFailure::AnswerTimeout(HEAD_TIMEOUT))),
             }
         }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 /// A request body in up to three pieces, so that a large one is spliced without being copied.
-#[derive(Debug, Default)]
+/// Cloning is cheap.
+#[derive(Clone, Debug, Default)]
 pub struct RequestBody {
     pieces: [Bytes; 3],
     next: usize,
