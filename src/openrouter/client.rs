@@ -9,7 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::endpoint::Endpoint;
-use super::error::{NetworkFailure, UpstreamError, UpstreamErrorBody};
+use super::error::{NetworkFailure, UpstreamError};
+use super::error_body::{UpstreamErrorBody, printable};
 use super::generation::Generation;
 use super::key::KeyInfo;
 use super::models::{Model, ModelList};
@@ -101,6 +102,8 @@ impl Client {
             .map_err(|error| self.invalid_response(error))?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.endpoint.authority().clone());
+        // Some proxies compress what nobody asked to be compressed, and hold it back meanwhile.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
@@ -111,14 +114,21 @@ impl Client {
         let request = self.request(Method::GET, path, RequestBody::default())?;
         let call = async {
             let answer = self.pool.send(&self.endpoint, request).await?;
-            let status = answer.status();
-            Ok((status, collect(answer.into_body(), ANSWER_CAP).await?))
+            let (head, body) = answer.into_parts();
+            Ok((head, collect(body, ANSWER_CAP).await?))
         };
-        let (status, body) = tokio::time::timeout(CALL_TIMEOUT, call)
+        let (head, body) = tokio::time::timeout(CALL_TIMEOUT, call)
             .await
             .map_err(|_| self.endpoint.unreachable(NetworkFailure::AnswerTimeout(CALL_TIMEOUT)))??;
+        let status = head.status;
         if !status.is_success() {
-            let message = UpstreamErrorBody::parse(status, &body).message;
+            let message = match head.headers.get(header::LOCATION) {
+                // It is not followed: the key is for this address.
+                Some(location) if status.is_redirection() => {
+                    format!("it redirects to {}", printable(&String::from_utf8_lossy(location.as_bytes())))
+                }
+                _ => UpstreamErrorBody::parse(status, &body).message,
+            };
             return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });
         }
         serde_json::from_slice(&body).map_err(|error| self.invalid_response(error))

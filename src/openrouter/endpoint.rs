@@ -22,8 +22,8 @@ struct Parts {
 }
 
 impl Endpoint {
-    /// Parses a base URL such as `https://openrouter.ai/api/v1`; a trailing slash makes no
-    /// difference.
+    /// Parses a base URL such as `https://openrouter.ai/api/v1`; neither trailing slashes nor the
+    /// path of a call behind it make a difference.
     pub fn parse(text: &str) -> Result<Self, UpstreamError> {
         let refuse = |reason| UpstreamError::InvalidUrl { url: text.to_owned(), reason };
         let url = Url::parse(text).map_err(|_| refuse("it is no URL"))?;
@@ -47,13 +47,18 @@ impl Endpoint {
             port,
             origin: format!("{}://{authority}", url.scheme()),
             authority: HeaderValue::from_str(&authority).map_err(|_| refuse("its host cannot be sent in a header"))?,
-            prefix: url.path().trim_end_matches('/').to_owned(),
+            prefix: without_call(url.path()).to_owned(),
         })))
     }
 
     /// Scheme, host and port, for error messages.
     pub fn origin(&self) -> &str {
         &self.0.origin
+    }
+
+    /// The address as it was given, without a trailing slash.
+    pub fn base_url(&self) -> String {
+        format!("{}{}", self.0.origin, self.0.prefix)
     }
 
     /// The value of the `Host` header.
@@ -89,6 +94,14 @@ impl Endpoint {
     }
 }
 
+/// A base URL, or its path, without trailing slashes and without the path of a call, which people
+/// copy from examples.
+pub fn without_call(base_url: &str) -> &str {
+    let base = base_url.trim_end_matches('/');
+    let call = ["/chat/completions", "/completions", "/embeddings", "/responses", "/models"];
+    call.iter().find_map(|call| base.strip_suffix(call)).unwrap_or(base).trim_end_matches('/')
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -100,6 +113,10 @@ mod tests {
         assert_eq!(endpoint.origin(), "https://openrouter.ai");
         assert_eq!(endpoint.target("/models"), "/api/v1/models");
         assert_eq!((endpoint.0.secure, endpoint.0.port), (true, 443));
+        for same in ["/api/v1", "/api/v1//", "/api/v1/chat/completions", "/api/v1/models/", "/api/v1//embeddings"] {
+            let endpoint = Endpoint::parse(&format!("https://openrouter.ai{same}")).unwrap();
+            assert_eq!(endpoint.base_url(), "https://openrouter.ai/api/v1", "{same}");
+        }
         let endpoint = Endpoint::parse("http://[::1]:9400").unwrap();
         assert_eq!(
             (endpoint.0.host.as_str(), endpoint.0.port, endpoint.target("/key")),

@@ -1,10 +1,8 @@
-//! Errors of a call to the upstream, and the upstream's own message in an error body.
+//! Errors of a call to the upstream.
 
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// A call to the upstream that did not bring what was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -97,98 +95,5 @@ impl UpstreamError {
         let text = self.to_string();
         let mut letters = text.chars();
         letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-    }
-}
-
-/// The upstream's error body: `{"error":{"code","message"}}`, or any of the shapes seen in
-/// practice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamErrorBody {
-    /// The numeric code inside the body; in a stream it stands where the HTTP status cannot.
-    pub code: Option<u16>,
-    /// The sentence.
-    pub message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum ErrorObject {
-    Object {
-        #[serde(default)]
-        code: Option<serde_json::Value>,
-        message: String,
-    },
-    Text(String),
-}
-
-impl From<ErrorObject> for UpstreamErrorBody {
-    fn from(object: ErrorObject) -> Self {
-        match object {
-            ErrorObject::Text(message) => Self { code: None, message },
-            ErrorObject::Object { code, message } => {
-                let code = code.and_then(|code| match code {
-                    serde_json::Value::Number(n) => n.as_u64(),
-                    serde_json::Value::String(s) => s.parse().ok(),
-                    _ => None,
-                });
-                Self { code: code.and_then(|code| u16::try_from(code).ok()), message }
-            }
-        }
-    }
-}
-
-impl UpstreamErrorBody {
-    /// Reads an error body. A body without a message gets the status's own text.
-    pub fn parse(status: StatusCode, body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Body<'a> {
-            #[serde(borrow)]
-            error: Option<&'a RawValue>,
-            #[serde(borrow)]
-            detail: Option<&'a RawValue>,
-            #[serde(borrow)]
-            message: Option<&'a RawValue>,
-        }
-        let parsed = serde_json::from_slice::<Body>(body).ok().and_then(|body| {
-            let raw = body.error.or(body.detail).or(body.message)?;
-            Self::from_raw(raw)
-        });
-        parsed.unwrap_or_else(|| Self {
-            code: None,
-            message: status.canonical_reason().unwrap_or("no reason was given").to_owned(),
-        })
-    }
-
-    /// Reads an `error` value: an object with a message, or a bare text.
-    pub(super) fn from_raw(raw: &RawValue) -> Option<Self> {
-        let body: Self = serde_json::from_str::<ErrorObject>(raw.get()).ok()?.into();
-        (!body.message.is_empty()).then_some(body)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn error_body_is_read_in_every_known_shape() {
-        for (body, code, message) in [
-            (
-                r#"{"error":{"code":402,"message":"Insufficient credits"},"user_id":"u"}"#,
-                Some(402),
-                "Insufficient credits",
-            ),
-            (r#"{"error":{"code":"429","message":"Slow down"}}"#, Some(429), "Slow down"),
-            (r#"{"error":{"code":"rate_limited","message":"Slow down"}}"#, None, "Slow down"),
-            (r#"{"error":"model not loaded"}"#, None, "model not loaded"),
-            (r#"{"detail":"Not authenticated"}"#, None, "Not authenticated"),
-            (r#"{"error":null,"message":"hello"}"#, None, "hello"),
-            ("<html>", None, "Bad Gateway"),
-            ("{}", None, "Bad Gateway"),
-            (r#"{"error":{"message":""}}"#, None, "Bad Gateway"),
-        ] {
-            let parsed = UpstreamErrorBody::parse(StatusCode::BAD_GATEWAY, body.as_bytes());
-            assert_eq!(parsed, UpstreamErrorBody { code, message: message.to_owned() }, "{body}");
-        }
     }
 }

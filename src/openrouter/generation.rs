@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, deserialize_dollars};
-use super::usage::{Usage, deserialize_count};
+use super::money::NanoUsd;
+use super::usage::{Usage, deserialize_cost, deserialize_count};
 
 /// A generation as the upstream has it on record. Most parts may be null.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -36,8 +36,8 @@ pub struct Generation {
     #[serde(deserialize_with = "deserialize_count")]
     pub tokens_completion: Option<u64>,
     /// The cost.
-    #[serde(deserialize_with = "deserialize_dollars")]
-    pub total_cost: Option<MicroUsd>,
+    #[serde(deserialize_with = "deserialize_cost")]
+    pub total_cost: Option<NanoUsd>,
 }
 
 impl Generation {

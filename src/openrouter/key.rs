@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, deserialize_dollars};
+use super::money::{NanoUsd, deserialize_dollars};
 
 /// The key's label, limit and spending. Only OpenRouter answers this call; every part may be
 /// absent.
@@ -13,16 +13,16 @@ pub struct KeyInfo {
     pub label: Option<String>,
     /// The most that may be spent in a period; `None` is unlimited.
     #[serde(deserialize_with = "deserialize_dollars")]
-    pub limit: Option<MicroUsd>,
+    pub limit: Option<NanoUsd>,
     /// The rest of the limit.
     #[serde(deserialize_with = "deserialize_dollars")]
-    pub limit_remaining: Option<MicroUsd>,
+    pub limit_remaining: Option<NanoUsd>,
     /// Spent since the key was made.
     #[serde(deserialize_with = "deserialize_dollars")]
-    pub usage: Option<MicroUsd>,
+    pub usage: Option<NanoUsd>,
     /// Spent since the first of the month, UTC.
     #[serde(deserialize_with = "deserialize_dollars")]
-    pub usage_monthly: Option<MicroUsd>,
+    pub usage_monthly: Option<NanoUsd>,
     /// True when only free models may be used.
     pub is_free_tier: Option<bool>,
 }

@@ -5,19 +5,22 @@
 //! * [`client`]: the calls: chat completions, models, key, generation.
 //! * [`pool`]: the HTTP/1.1 connections that answers are streamed over, one task for each answer.
 //!   `endpoint`, `connection`, `received`, `request_body` and `response_body` are its parts.
-//! * [`scan`]: reads usage out of a response whose bytes are passed on unchanged.
+//! * [`answer`]: reads text, usage, errors and the end of an answer whose bytes are passed on
+//!   unchanged.
 //! * [`usage`], [`generation`], [`key`], [`models`]: the upstream's documents, typed.
-//! * [`money`]: `MicroUsd`, the only money type; parsed from decimal text without floats.
-//! * [`error`]: errors of a call, and the upstream's own message in an error body.
+//! * [`money`]: `NanoUsd`, the only money type; parsed from decimal text without floats.
+//! * [`error`]: errors of a call; `error_body` is the upstream's own account of one.
 //! * [`mock`]: an upstream for trials and tests.
 
+pub mod answer;
 pub mod client;
 mod connection;
 mod endpoint;
 pub mod error;
+mod error_body;
+mod error_kind;
 pub mod generation;
 pub mod key;
-pub mod lines;
 pub mod mock;
 pub mod models;
 pub mod money;
@@ -25,13 +28,15 @@ pub mod pool;
 mod received;
 mod request_body;
 mod response_body;
-pub mod scan;
 pub mod usage;
 
+pub use answer::{AnswerEnd, AnswerReader, AnswerSummary};
 pub use client::Client;
-pub use endpoint::Endpoint;
-pub use error::{NetworkFailure, UpstreamError, UpstreamErrorBody};
-pub use money::MicroUsd;
+pub use endpoint::{Endpoint, without_call};
+pub use error::{NetworkFailure, UpstreamError};
+pub use error_body::UpstreamErrorBody;
+pub use error_kind::ErrorKind;
+pub use money::NanoUsd;
 pub use pool::Pool;
 pub use request_body::RequestBody;
 pub use response_body::ResponseBody;

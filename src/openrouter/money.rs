@@ -1,5 +1,5 @@
-//! Money: whole micro-USD (a millionth of a US dollar), parsed from decimal text exactly, never
-//! through a float.
+//! Money: whole nano-USD (a billionth of a US dollar), parsed from decimal text exactly, never
+//! through a float. Answers of small models cost less than a millionth.
 
 use std::fmt;
 use std::iter::Sum;
@@ -9,31 +9,41 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// An amount of US dollars in whole millionths. Sums of it are exact.
+/// An amount of US dollars in whole billionths. Sums of it are exact.
 ///
-/// In JSON it is written as an integer of micro-USD. It is *read* from the upstream's decimal
-/// dollars (`0.0000415`, `4.15e-05` or the same as a string) with [`MicroUsd::from_str`] or, inside
+/// In JSON it is written as an integer of nano-USD. It is *read* from the upstream's decimal
+/// dollars (`0.0000415`, `4.15e-05` or the same as a string) with [`NanoUsd::from_str`] or, inside
 /// a struct, [`deserialize_dollars`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MicroUsd(i64);
+pub struct NanoUsd(i64);
 
 /// A text that is no amount of money.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an amount in US dollars: a decimal number of at most nine trillion is needed")]
+#[error("`{0}` is not an amount in US dollars: a decimal number of at most nine billion is needed")]
 pub struct InvalidAmount(String);
 
-impl MicroUsd {
+impl NanoUsd {
     /// Known to be free, which is not the same as unknown.
     pub const ZERO: Self = Self(0);
 
-    /// An amount given in whole micro-USD.
-    pub const fn new(micro_usd: i64) -> Self {
-        Self(micro_usd)
+    /// An amount given in whole nano-USD.
+    pub const fn new(nano_usd: i64) -> Self {
+        Self(nano_usd)
     }
 
-    /// The amount in whole micro-USD.
+    /// An amount given in whole micro-USD.
+    pub const fn from_micro_usd(micro_usd: i64) -> Self {
+        Self(micro_usd.saturating_mul(1000))
+    }
+
+    /// The amount in whole nano-USD.
     pub const fn get(self) -> i64 {
         self.0
+    }
+
+    /// The amount in whole micro-USD, rounded half up.
+    pub const fn micro_usd(self) -> i64 {
+        self.0.saturating_add(500).div_euclid(1000)
     }
 
     /// The amount divided into equal parts, rounded half up; for averages. No parts give the whole
@@ -44,13 +54,13 @@ impl MicroUsd {
     }
 }
 
-impl FromStr for MicroUsd {
+impl FromStr for NanoUsd {
     type Err = InvalidAmount;
 
-    /// Reads decimal dollars, with or without exponent; what is below a micro-USD is rounded half
+    /// Reads decimal dollars, with or without exponent; what is below a nano-USD is rounded half
     /// away from zero.
     fn from_str(text: &str) -> Result<Self, InvalidAmount> {
-        parse_scaled(text, 6)
+        parse_scaled(text, 9)
             .and_then(|n| i64::try_from(n).ok())
             .map(Self)
             .ok_or_else(|| InvalidAmount(text.to_owned()))
@@ -103,40 +113,43 @@ pub(super) fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-impl fmt::Display for MicroUsd {
-    /// Dollars for people: six decimals below one cent, otherwise two (`$0.000415`, `$12.30`).
+impl fmt::Display for NanoUsd {
+    /// Dollars for people: six decimals below one cent, nine below a millionth, otherwise two
+    /// (`$0.000415`, `$0.000000400`, `$12.30`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let amount = self.0.unsigned_abs();
-        if amount == 0 || amount >= 10_000 {
-            let cents = (amount + 5_000) / 10_000;
-            write!(f, "{sign}${}.{:02}", cents / 100, cents % 100)
-        } else {
-            write!(f, "{sign}$0.{amount:06}")
+        match amount {
+            1..1_000 => write!(f, "{sign}$0.{amount:09}"),
+            1_000..9_999_500 => write!(f, "{sign}$0.{:06}", (amount + 500) / 1_000),
+            _ => {
+                let cents = (amount + 5_000_000) / 10_000_000;
+                write!(f, "{sign}${}.{:02}", cents / 100, cents % 100)
+            }
         }
     }
 }
 
-impl Add for MicroUsd {
+impl Add for NanoUsd {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 }
 
-impl AddAssign for MicroUsd {
+impl AddAssign for NanoUsd {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
 }
 
-impl Sum for MicroUsd {
+impl Sum for NanoUsd {
     fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
         amounts.fold(Self::ZERO, Add::add)
     }
 }
 
-impl Serialize for MicroUsd {
+impl Serialize for NanoUsd {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)
     }
@@ -147,7 +160,7 @@ impl Serialize for MicroUsd {
 ///
 /// Nonsense is `None` and not an error: a cost that cannot be read is unknown, and must not hide
 /// the tokens next to it.
-pub fn deserialize_dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MicroUsd>, D::Error> {
+pub fn deserialize_dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NanoUsd>, D::Error> {
     let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(raw.get().trim_matches('"').parse().ok())
 }
@@ -160,62 +173,74 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dollars_are_parsed_to_micro_dollars() {
-        for (text, micro) in [
+    fn dollars_are_parsed_to_nano_dollars() {
+        for (text, nano) in [
             ("0", 0),
             ("0.0", 0),
-            ("1", 1_000_000),
-            ("12.34", 12_340_000),
-            ("0.000041", 41),
-            ("4.0999999999999994e-05", 41),
-            ("4.15E-5", 42),
-            ("0.0000005", 1),
-            ("0.00000049999999999999999999999999999999999999999999", 0),
-            ("1e-7", 0),
+            ("1", 1_000_000_000),
+            ("12.34", 12_340_000_000),
+            ("0.000041", 41_000),
+            ("4.0999999999999994e-05", 41_000),
+            ("4.15E-5", 41_500),
+            ("0.0000004", 400),
+            ("0.0000000005", 1),
+            ("0.00000000049999999999999999999999999999999999999999", 0),
+            ("1e-10", 0),
             ("1e-300", 0),
-            ("1.5e+2", 150_000_000),
-            ("-0.25", -250_000),
-            ("0.1", 100_000),
-            ("9223372036854.775807", i64::MAX),
+            ("1.5e+2", 150_000_000_000),
+            ("-0.25", -250_000_000),
+            ("0.1", 100_000_000),
+            ("9223372036.854775807", i64::MAX),
         ] {
-            assert_eq!(text.parse::<MicroUsd>(), Ok(MicroUsd(micro)), "{text}");
+            assert_eq!(text.parse::<NanoUsd>(), Ok(NanoUsd(nano)), "{text}");
         }
-        for text in ["", "-", ".", "abc", "1.2.3", "0x10", "NaN", "9223372036854.775808", "1e400", "null", "1 "] {
-            assert!(text.parse::<MicroUsd>().is_err(), "{text}");
+        for text in ["", "-", ".", "abc", "1.2.3", "0x10", "NaN", "9223372036.854775808", "9e12", "1e400", "null", "1 "]
+        {
+            assert!(text.parse::<NanoUsd>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn small_amounts_are_shown_with_six_decimals() {
-        for (micro, shown) in [
+    fn small_amounts_are_shown_with_more_decimals() {
+        for (nano, shown) in [
             (0, "$0.00"),
-            (1, "$0.000001"),
-            (9_999, "$0.009999"),
-            (10_000, "$0.01"),
-            (12_345_678, "$12.35"),
-            (-415, "-$0.000415"),
+            (400, "$0.000000400"),
+            (1_000, "$0.000001"),
+            (9_999_000, "$0.009999"),
+            (9_999_500, "$0.01"),
+            (10_000_000, "$0.01"),
+            (12_345_678_000, "$12.35"),
+            (-415_000, "-$0.000415"),
         ] {
-            assert_eq!(MicroUsd(micro).to_string(), shown);
+            assert_eq!(NanoUsd(nano).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn micro_dollars_are_rounded_half_up() {
+        for (nano, micro) in [(0, 0), (499, 0), (500, 1), (36_079_500, 36_080), (-400, 0), (-1_600, -2)] {
+            assert_eq!(NanoUsd(nano).micro_usd(), micro, "{nano}");
+        }
+        assert_eq!(NanoUsd::from_micro_usd(7), NanoUsd(7_000));
     }
 
     #[test]
     fn division_rounds_half_up() {
-        assert_eq!(MicroUsd(10).divided_by(3), MicroUsd(3));
-        assert_eq!(MicroUsd(11).divided_by(2), MicroUsd(6));
-        assert_eq!(MicroUsd(7).divided_by(0), MicroUsd(7));
+        assert_eq!(NanoUsd(10).divided_by(3), NanoUsd(3));
+        assert_eq!(NanoUsd(11).divided_by(2), NanoUsd(6));
+        assert_eq!(NanoUsd(7).divided_by(0), NanoUsd(7));
     }
 
     proptest! {
         #[test]
-        fn amount_round_trips_through_dollars(micro in 0_i64..i64::MAX) {
-            let text = format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
-            prop_assert_eq!(text.parse::<MicroUsd>().unwrap(), MicroUsd(micro));
+        fn amount_round_trips_through_dollars(nano in 0_i64..i64::MAX) {
+            let text = format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000);
+            prop_assert_eq!(text.parse::<NanoUsd>().unwrap(), NanoUsd(nano));
         }
 
         #[test]
         fn parsing_never_panics(text in "\\PC*") {
-            let _ = text.parse::<MicroUsd>();
+            let _ = text.parse::<NanoUsd>();
         }
     }
 }

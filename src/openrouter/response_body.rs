@@ -45,6 +45,11 @@ impl ResponseBody {
         body
     }
 
+    /// The base URL of the upstream that gives it.
+    pub fn base_url(&self) -> String {
+        self.to.base_url()
+    }
+
     /// Returns the connection to the pool when it can be used again.
     fn give_back(&mut self) {
         if let Some(mut connection) = self.connection.take()

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::money::{MicroUsd, deserialize_dollars};
+use super::money::{NanoUsd, deserialize_dollars};
 
 /// Tokens and cost of one generation. `None` is unknown, which is never the same as zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Usage {
     /// Of the question's tokens, those read from the upstream's cache.
     pub cached_tokens: Option<u64>,
     /// The cost.
-    pub cost: Option<MicroUsd>,
+    pub cost: Option<NanoUsd>,
 }
 
 /// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the
@@ -31,12 +31,63 @@ pub(super) struct UsageObject {
     prompt_tokens: Option<u64>,
     #[serde(deserialize_with = "deserialize_count")]
     completion_tokens: Option<u64>,
+    /// The names of the Responses API.
+    #[serde(deserialize_with = "deserialize_count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "deserialize_count")]
+    output_tokens: Option<u64>,
     #[serde(deserialize_with = "deserialize_count")]
     total_tokens: Option<u64>,
-    #[serde(deserialize_with = "deserialize_dollars")]
-    cost: Option<MicroUsd>,
+    #[serde(deserialize_with = "deserialize_cost")]
+    cost: Option<NanoUsd>,
+    #[serde(deserialize_with = "deserialize_lenient")]
     prompt_tokens_details: Option<PromptDetails>,
+    #[serde(deserialize_with = "deserialize_lenient")]
     completion_tokens_details: Option<CompletionDetails>,
+    #[serde(deserialize_with = "deserialize_lenient")]
+    input_tokens_details: Option<PromptDetails>,
+    #[serde(deserialize_with = "deserialize_lenient")]
+    output_tokens_details: Option<CompletionDetails>,
+}
+
+/// More tokens than any model takes or gives in one answer; a larger count is an error of its
+/// sender, and unknown.
+const MOST_TOKENS: u64 = 1_000_000_000;
+/// More than any answer costs; a higher cost is an error of its sender, and unknown.
+const HIGHEST_COST: NanoUsd = NanoUsd::new(10_000 * 1_000_000_000);
+
+impl Usage {
+    /// True for a report without any number but zeros.
+    pub fn says_nothing(&self) -> bool {
+        let Self { prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost } = self;
+        [prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens]
+            .into_iter()
+            .all(|count| count.unwrap_or(0) == 0)
+            && cost.is_none_or(|cost| cost == NanoUsd::ZERO)
+    }
+
+    /// This report with a later one, field by field. Reports are totals of the whole answer, so the
+    /// later number counts and nothing is added; what is empty or zero never replaces a number.
+    pub fn merged_with(self, later: Self) -> Self {
+        let count = |known: Option<u64>, later: Option<u64>| later.filter(|n| *n > 0).or(known).or(later);
+        let cost = later.cost.filter(|cost| *cost > NanoUsd::ZERO).or(self.cost).or(later.cost);
+        Self {
+            prompt_tokens: count(self.prompt_tokens, later.prompt_tokens),
+            completion_tokens: count(self.completion_tokens, later.completion_tokens),
+            total_tokens: count(self.total_tokens, later.total_tokens),
+            reasoning_tokens: count(self.reasoning_tokens, later.reasoning_tokens),
+            cached_tokens: count(self.cached_tokens, later.cached_tokens),
+            cost,
+        }
+        .with_total()
+    }
+
+    /// The total of a report that has both parts and no total.
+    fn with_total(mut self) -> Self {
+        let summed = || self.prompt_tokens?.checked_add(self.completion_tokens?);
+        self.total_tokens = self.total_tokens.or_else(summed);
+        self
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,22 +107,40 @@ struct CompletionDetails {
 /// A count of tokens, or `None` for null and for anything that is not a count.
 pub(super) fn deserialize_count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
-    // Some gateways write counts as 12.0; i64 is what the ledger can hold.
-    let count = raw.get().strip_suffix(".0").unwrap_or(raw.get()).parse::<u64>().ok();
-    Ok(count.filter(|&n| i64::try_from(n).is_ok()))
+    // Some gateways write counts as 12.0 or "12".
+    let text = raw.get().trim_matches('"');
+    let count = text.strip_suffix(".0").unwrap_or(text).parse::<u64>().ok();
+    Ok(count.filter(|&n| n <= MOST_TOKENS))
+}
+
+/// The cost of one answer; what is no plausible cost is unknown.
+pub(super) fn deserialize_cost<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<NanoUsd>, D::Error> {
+    Ok(deserialize_dollars(deserializer)?.filter(|cost| (NanoUsd::ZERO..=HIGHEST_COST).contains(cost)))
+}
+
+/// An object; anything else counts as absent and hides nothing beside it.
+fn deserialize_lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let raw = <&serde_json::value::RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
 }
 
 impl From<UsageObject> for Usage {
     fn from(object: UsageObject) -> Self {
-        let summed = || object.prompt_tokens?.checked_add(object.completion_tokens?);
+        let completion = object.completion_tokens_details.or(object.output_tokens_details);
+        let prompt = object.prompt_tokens_details.or(object.input_tokens_details);
         Self {
-            prompt_tokens: object.prompt_tokens,
-            completion_tokens: object.completion_tokens,
-            total_tokens: object.total_tokens.or_else(summed),
-            reasoning_tokens: object.completion_tokens_details.and_then(|d| d.reasoning_tokens),
-            cached_tokens: object.prompt_tokens_details.and_then(|d| d.cached_tokens),
+            prompt_tokens: object.prompt_tokens.or(object.input_tokens),
+            completion_tokens: object.completion_tokens.or(object.output_tokens),
+            total_tokens: object.total_tokens,
+            reasoning_tokens: completion.and_then(|details| details.reasoning_tokens),
+            cached_tokens: prompt.and_then(|details| details.cached_tokens),
             cost: object.cost,
         }
+        .with_total()
     }
 }
 
@@ -99,7 +168,7 @@ mod tests {
                 total_tokens: Some(196),
                 reasoning_tokens: Some(1),
                 cached_tokens: Some(10),
-                cost: Some(MicroUsd::new(41)),
+                cost: Some(NanoUsd::new(41_000)),
             }
         );
     }
@@ -114,5 +183,42 @@ mod tests {
             (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cost),
             (None, None, Some(5), None)
         );
+    }
+
+    #[test]
+    fn implausible_numbers_are_unknown() {
+        let usage = read(r#"{"prompt_tokens":9223372036854775807,"completion_tokens":"7","cost":9e12}"#);
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.cost), (None, Some(7), None));
+        let usage = read(r#"{"input_tokens":3,"output_tokens":4,"cost":-1,"prompt_tokens_details":[]}"#);
+        assert_eq!((usage.total_tokens, usage.cost), (Some(7), None));
+    }
+
+    #[test]
+    fn reports_are_merged_field_by_field() {
+        let real = r#"{"prompt_tokens":100,"completion_tokens":50,"cost":0.001}"#;
+        for (first, second, tokens, cost) in [
+            (real, "{}", Some(150), Some(1_000_000)),
+            (
+                real,
+                r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"cost":0}"#,
+                Some(150),
+                Some(1_000_000),
+            ),
+            (real, real, Some(150), Some(1_000_000)),
+            (r#"{"total_tokens":150}"#, r#"{"cost":0.001}"#, Some(150), Some(1_000_000)),
+            (r#"{"prompt_tokens":100}"#, r#"{"completion_tokens":50}"#, Some(150), None),
+            (
+                r#"{"total_tokens":10,"cost":0.0001}"#,
+                r#"{"total_tokens":150,"cost":0.001}"#,
+                Some(150),
+                Some(1_000_000),
+            ),
+            (r#"{"cost":0}"#, "{}", None, Some(0)),
+        ] {
+            let merged = read(first).merged_with(read(second));
+            assert_eq!((merged.total_tokens, merged.cost.map(NanoUsd::get)), (tokens, cost), "{first} {second}");
+        }
+        assert!(read("{}").says_nothing() && read(r#"{"total_tokens":0,"cost":0}"#).says_nothing());
+        assert!(!read(r#"{"total_tokens":1,"cost":0}"#).says_nothing());
     }
 }

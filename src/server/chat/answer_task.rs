@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
@@ -12,16 +12,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::completions::{CompletionRequest, Completions};
-use super::event_reader::EventReader;
-use super::failure::{AnswerFailure, FailureCode};
+use super::failure::AnswerFailure;
+use super::failure_code::FailureCode;
 use super::live_answer::{AnswerEvent, LiveAnswer};
 use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
 use crate::database::{Database, DatabaseError};
 use crate::usage::Via;
 use crate::user::UserId;
-use mai_openrouter::UpstreamErrorBody;
-use mai_openrouter::lines::LineSplitter;
+use mai_openrouter::{AnswerEnd, UpstreamErrorBody};
 
 /// Interval between two saves of a growing answer.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
@@ -85,7 +84,12 @@ impl AnswerTask {
             Err(error) => return AnswerEvent::Failed(error.into()),
         };
         let status = answer.status();
+        let location =
+            answer.headers().get(header::LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
         let mut body = answer.into_body();
+        if status.is_redirection() {
+            return AnswerEvent::Failed(AnswerFailure::redirected(body.base_url(), location.as_deref()));
+        }
         if !status.is_success() {
             return AnswerEvent::Failed(refusal(status, &mut body).await);
         }
@@ -96,28 +100,28 @@ impl AnswerTask {
     }
 
     async fn read(&self, mut body: MeteredBody) -> AnswerEvent {
-        let mut lines = LineSplitter::default();
-        let mut reader = EventReader::default();
         let mut saved = Instant::now();
+        let mut has_text = false;
         loop {
-            let piece = match body.frame().await {
+            let frame = body.frame().await;
+            let text = body.take_text();
+            if !text.is_empty() {
+                has_text = true;
+                self.live.push(&text);
+            }
+            match frame {
                 None => break,
-                Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+                Some(Ok(_)) => {}
                 Some(Err(error)) => return AnswerEvent::Failed(error.into()),
-            };
-            lines.feed(&piece, |line| reader.read_line(line));
-            if !reader.text.is_empty() {
-                self.live.push(&reader.text);
-                reader.text.clear();
             }
             if saved.elapsed() >= SAVE_INTERVAL {
                 saved = Instant::now();
                 self.save_text();
             }
         }
-        match reader.error {
-            Some(words) => AnswerEvent::Failed(AnswerFailure::with_words(FailureCode::StoppedByProvider, words)),
-            None => AnswerEvent::Done,
+        match body.end() {
+            AnswerEnd::Complete => AnswerEvent::Done,
+            end => AnswerEvent::Failed(AnswerFailure::from_end(end, has_text, body.base_url())),
         }
     }
 
@@ -190,5 +194,5 @@ async fn refusal(status: StatusCode, body: &mut MeteredBody) -> AnswerFailure {
             break;
         }
     }
-    AnswerFailure::refused(status, UpstreamErrorBody::parse(status, &bytes).message)
+    AnswerFailure::refused(Some(status.as_u16()), UpstreamErrorBody::parse(status, &bytes))
 }

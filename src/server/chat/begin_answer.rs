@@ -66,15 +66,15 @@ async fn insert_in(
             title
         }
     };
-    // Some models refuse an empty message.
-    let history: Vec<(String, String)> =
-        sqlx::query("SELECT role, content FROM message WHERE chat_id = ? AND content <> '' ORDER BY id")
+    let messages: Vec<(String, String)> =
+        sqlx::query("SELECT role, content FROM message WHERE chat_id = ? AND trim(content) <> '' ORDER BY id")
             .bind(&chat)
             .fetch_all(&mut *connection)
             .await?
             .iter()
             .map(|row| Ok((row.try_get("role")?, row.try_get("content")?)))
             .collect::<Result<_, sqlx::Error>>()?;
+    let history = alternating(messages);
     if history.last().is_none_or(|(role, _)| role != "user") {
         return Ok(BeginOutcome::NothingToAnswer);
     }
@@ -87,4 +87,44 @@ async fn insert_in(
         .execute(connection)
         .await?;
     Ok(BeginOutcome::History(history))
+}
+
+/// Stands for an answer that failed or was stopped before its first word.
+const NO_ANSWER: &str = "[no answer]";
+
+/// Puts a word between two questions that follow each other, which some models refuse, as they
+/// refuse an empty answer.
+fn alternating(messages: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut history: Vec<(String, String)> = Vec::with_capacity(messages.len());
+    for message in messages {
+        let is_question = message.0 == "user";
+        if is_question && history.last().is_some_and(|(role, _)| role == "user") {
+            history.push(("assistant".to_owned(), NO_ANSWER.to_owned()));
+        }
+        history.push(message);
+    }
+    history
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_alternates_between_the_authors() {
+        let (user, model) = ("user", "assistant");
+        let message = |(role, content): (&str, &str)| (role.to_owned(), content.to_owned());
+        for (messages, expected) in [
+            (&[(user, "a")][..], &[(user, "a")][..]),
+            (&[(user, "a"), (model, "b"), (user, "c")], &[(user, "a"), (model, "b"), (user, "c")]),
+            (&[(user, "a"), (user, "b")], &[(user, "a"), (model, NO_ANSWER), (user, "b")]),
+            (
+                &[(user, "a"), (model, "b"), (user, "c"), (user, "d")],
+                &[(user, "a"), (model, "b"), (user, "c"), (model, NO_ANSWER), (user, "d")],
+            ),
+        ] {
+            let history = alternating(messages.iter().copied().map(message).collect());
+            assert_eq!(history, expected.iter().copied().map(message).collect::<Vec<_>>());
+        }
+    }
 }

@@ -14,8 +14,7 @@ use crate::connection::Connections;
 use crate::models::{Models, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
 use crate::user::UserId;
-use mai_openrouter::scan::ResponseSummary;
-use mai_openrouter::{RequestBody, UpstreamError};
+use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError};
 
 /// A chat completion to request.
 pub(crate) struct CompletionRequest<'a> {
@@ -99,13 +98,14 @@ impl Completions {
                 if let Some(id) = head.headers.get(GENERATION_ID).and_then(|id| id.to_str().ok()) {
                     entry.set_generation_id(id);
                 }
-                let body = MeteredBody::new(body, entry, head.status, &head.headers);
+                let with_text = request.via == Via::Page;
+                let body = MeteredBody::new(body, entry, head.status, &head.headers, with_text);
                 Ok(Response::from_parts(head, body))
             }
             Err(error) => {
                 match &error {
                     UpstreamError::ConnectionLost { .. } => {
-                        entry.finish(GenerationStatus::Failed, ResponseSummary::default());
+                        entry.finish(GenerationStatus::Failed, AnswerSummary::default());
                     }
                     _ => entry.finish_refused(),
                 }

@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use axum::http::StatusCode;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::error::CompletionError;
+use super::failure_code::FailureCode;
 use super::failure_texts::FailureTexts;
 use crate::i18n::Locale;
-use mai_openrouter::UpstreamError;
+use mai_openrouter::{AnswerEnd, ErrorKind, UpstreamError, UpstreamErrorBody};
 
 /// The reason an answer was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,84 +21,6 @@ pub struct AnswerFailure {
     pub status: Option<u16>,
     /// The provider's own words, unchanged.
     pub words: Option<String>,
-}
-
-/// The kind of failure of an answer; it decides the sentence that is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureCode {
-    /// The server ended first.
-    Interrupted,
-    /// The connection to the provider was lost during the answer.
-    ConnectionLost,
-    /// The provider reported an error during the answer.
-    StoppedByProvider,
-    /// The provider did not accept the key.
-    KeyRejected,
-    /// The provider's account or key has no credit.
-    NoCredit,
-    /// The provider does not allow the request.
-    NotAllowed,
-    /// The provider does not have the model.
-    ModelUnavailable,
-    /// The provider is busy or temporarily down.
-    Busy,
-    /// The provider cannot process the request, for instance because it is too long.
-    RequestRejected,
-    /// Any other refusal.
-    Refused,
-    /// The provider could not be reached.
-    Unreachable,
-    /// The address or the key of the connection cannot be used.
-    BadConnection,
-    /// No provider is connected.
-    NoConnection,
-    /// The model is not offered here.
-    ModelNotFound,
-    /// A failure recorded by another version of this server; its words are the whole sentence.
-    Worded,
-}
-
-/// The codes in the database and the JSON API.
-const CODES: [(FailureCode, &str); 14] = [
-    (FailureCode::Interrupted, "interrupted"),
-    (FailureCode::ConnectionLost, "connection_lost"),
-    (FailureCode::StoppedByProvider, "stopped_by_provider"),
-    (FailureCode::KeyRejected, "key_rejected"),
-    (FailureCode::NoCredit, "no_credit"),
-    (FailureCode::NotAllowed, "not_allowed"),
-    (FailureCode::ModelUnavailable, "model_unavailable"),
-    (FailureCode::Busy, "busy"),
-    (FailureCode::RequestRejected, "request_rejected"),
-    (FailureCode::Refused, "refused"),
-    (FailureCode::Unreachable, "unreachable"),
-    (FailureCode::BadConnection, "bad_connection"),
-    (FailureCode::NoConnection, "no_connection"),
-    (FailureCode::ModelNotFound, "model_not_found"),
-];
-
-impl FailureCode {
-    /// Returns the text in the database and the JSON API. A [`FailureCode::Worded`] has none.
-    pub fn as_str(self) -> Option<&'static str> {
-        CODES.iter().find(|(code, _)| *code == self).map(|(_, text)| *text)
-    }
-
-    /// Returns the code of a database column; one of a newer version is [`FailureCode::Worded`].
-    fn from_column(text: &str) -> Self {
-        CODES.iter().find(|(_, known)| *known == text).map_or(Self::Worded, |(code, _)| *code)
-    }
-
-    /// Returns the code of the provider's refusal with this status.
-    fn from_status(status: u16) -> Self {
-        match status {
-            401 => Self::KeyRejected,
-            402 => Self::NoCredit,
-            403 => Self::NotAllowed,
-            404 => Self::ModelUnavailable,
-            408 | 429 | 502 | 503 | 524 | 529 => Self::Busy,
-            400 | 413 | 422 => Self::RequestRejected,
-            _ => Self::Refused,
-        }
-    }
 }
 
 impl AnswerFailure {
@@ -112,10 +34,35 @@ impl AnswerFailure {
         Self { code, status: None, words: Some(words.into()) }
     }
 
-    /// A refusal of the provider.
-    pub(super) fn refused(status: StatusCode, words: String) -> Self {
-        let status = status.as_u16();
-        Self { code: FailureCode::from_status(status), status: Some(status), words: Some(words) }
+    /// An error of the provider before the answer began.
+    pub(super) fn refused(status: Option<u16>, error: UpstreamErrorBody) -> Self {
+        let code = FailureCode::from_kind(error.kind);
+        Self { code, status: status.or(error.code), words: Some(error.message) }
+    }
+
+    /// An address that redirects, which is not followed.
+    pub(super) fn redirected(base_url: &str, location: Option<&str>) -> Self {
+        let to: String = location.unwrap_or("?").chars().filter(|c| !c.is_control()).take(300).collect();
+        Self::with_words(FailureCode::Redirected, format!("{base_url} → {to}"))
+    }
+
+    /// The failure of an answer that came to this end, with text before it or without.
+    pub(super) fn from_end(end: AnswerEnd, has_text: bool, base_url: &str) -> Self {
+        match end {
+            AnswerEnd::Error(error) if has_text => {
+                Self { code: FailureCode::StoppedByProvider, status: error.code, words: Some(error.message) }
+            }
+            AnswerEnd::Error(error) => Self::refused(None, error),
+            AnswerEnd::NotAnAnswer(what) => Self::with_words(FailureCode::NotAnAnswer, format!("{base_url}: {what}")),
+            AnswerEnd::CutOff => Self::new(FailureCode::CutOff),
+            AnswerEnd::Length => Self::new(FailureCode::Length),
+            AnswerEnd::Filtered => Self::new(FailureCode::ContentFilter),
+            AnswerEnd::Refused(words) => Self::with_words(FailureCode::RefusedByModel, words),
+            AnswerEnd::ToolCalls(tools) => Self::with_words(FailureCode::ToolCalls, tools.join(", ")),
+            AnswerEnd::OnlyReasoning => Self::new(FailureCode::OnlyReasoning),
+            AnswerEnd::Images => Self::new(FailureCode::Images),
+            AnswerEnd::Empty | AnswerEnd::Complete => Self::new(FailureCode::Empty),
+        }
     }
 
     /// A failure recorded as a sentence.
@@ -147,9 +94,25 @@ impl AnswerFailure {
             FailureCode::Busy => t.try_later(),
             FailureCode::RequestRejected => t.shorten(),
             FailureCode::Refused => t.try_again(),
+            FailureCode::KeyLimit => t.key_limit(),
+            FailureCode::BudgetSpent => t.budget_spent(),
+            FailureCode::TooExpensive => t.too_expensive(),
+            FailureCode::FreeLimit => t.free_limit(),
+            FailureCode::ContentBlocked => t.rephrase(),
+            FailureCode::TooLong => t.too_long(),
+            FailureCode::Redirected => return t.redirected(words),
+            FailureCode::NotAnAnswer => return t.not_an_answer(words),
+            FailureCode::CutOff => return t.cut_off().to_owned(),
+            FailureCode::Length => return t.length().to_owned(),
+            FailureCode::ContentFilter => return t.content_filter().to_owned(),
+            FailureCode::RefusedByModel => return t.refused_by_model(words.trim_end_matches('.')),
+            FailureCode::ToolCalls => return t.tool_calls(words),
+            FailureCode::OnlyReasoning => return t.only_reasoning().to_owned(),
+            FailureCode::Images => return t.images().to_owned(),
+            FailureCode::Empty => return t.empty().to_owned(),
             FailureCode::Interrupted => return t.interrupted().to_owned(),
             FailureCode::ConnectionLost => return t.connection_lost().to_owned(),
-            FailureCode::StoppedByProvider => return t.stopped_by_provider(words),
+            FailureCode::StoppedByProvider => return t.stopped_by_provider(words.trim_end_matches('.')),
             FailureCode::Unreachable => return t.unreachable(words),
             FailureCode::BadConnection => return t.bad_connection(words),
             FailureCode::NoConnection => return t.no_connection().to_owned(),
@@ -193,7 +156,10 @@ impl From<UpstreamError> for AnswerFailure {
             UpstreamError::ConnectionLost { reason, .. } => {
                 Self::with_words(FailureCode::ConnectionLost, reason.to_string())
             }
-            UpstreamError::Refused { status, message, .. } => Self::refused(status, message),
+            UpstreamError::Refused { status, message, .. } => {
+                let code = FailureCode::from_kind(ErrorKind::from_status(status.as_u16()));
+                Self { code, status: Some(status.as_u16()), words: Some(message) }
+            }
         }
     }
 }
@@ -201,15 +167,8 @@ impl From<UpstreamError> for AnswerFailure {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::failure_code::CODES;
     use super::*;
-
-    #[test]
-    fn every_code_is_read_as_it_is_written() {
-        for (code, text) in CODES {
-            assert_eq!((code.as_str(), FailureCode::from_column(text)), (Some(text), code));
-        }
-        assert_eq!(FailureCode::from_column("from_the_future"), FailureCode::Worded);
-    }
 
     #[test]
     fn every_code_has_a_sentence_in_every_language() {
@@ -221,9 +180,31 @@ mod tests {
         }
     }
 
+    fn refused(status: u16, body: &str) -> AnswerFailure {
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        AnswerFailure::refused(Some(status.as_u16()), UpstreamErrorBody::parse(status, body.as_bytes()))
+    }
+
+    #[test]
+    fn advice_follows_the_limit_and_not_the_status() {
+        for (status, limit, code) in [
+            (402, "openrouter_credits", FailureCode::NoCredit),
+            (402, "openrouter_in_flight_budget", FailureCode::Busy),
+            (402, "openrouter_key_limit", FailureCode::KeyLimit),
+            (403, "openrouter_key_limit", FailureCode::KeyLimit),
+            (403, "openrouter_workspace_budget", FailureCode::BudgetSpent),
+            (429, "openrouter_free_tier_daily", FailureCode::FreeLimit),
+            (429, "", FailureCode::Busy),
+        ] {
+            let body =
+                format!(r#"{{"error":{{"code":{status},"message":"m","metadata":{{"limit_source":"{limit}"}}}}}}"#);
+            assert_eq!(refused(status, &body).code, code, "{body}");
+        }
+    }
+
     #[test]
     fn refusal_keeps_the_words_of_the_provider() {
-        let failure = AnswerFailure::refused(StatusCode::PAYMENT_REQUIRED, "Insufficient credits.".to_owned());
+        let failure = refused(402, r#"{"error":{"code":402,"message":"Insufficient credits."}}"#);
         let english = "The AI provider refused: Insufficient credits (402). The provider account or key has no credit \
                        left; an administrator can add some.";
         assert_eq!(failure.to_string(), english);

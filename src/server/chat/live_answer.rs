@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::failure::{AnswerFailure, FailureCode};
+use super::failure::AnswerFailure;
+use super::failure_code::FailureCode;
 use super::message::{Message, MessageStatus};
 
 /// An event of an answer, as its readers receive it.

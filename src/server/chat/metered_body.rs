@@ -1,22 +1,28 @@
 //! The body of an answer on its way to the client, metered for the ledger.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
 
 use crate::usage::{Entry, GenerationStatus};
-use mai_openrouter::scan::Scanner;
-use mai_openrouter::{ResponseBody, UpstreamError};
+use mai_openrouter::{AnswerEnd, AnswerReader, AnswerSummary, ResponseBody, UpstreamError};
+
+/// Time from the end mark of a stream until its connection is dropped. Most upstreams end the body
+/// with the mark, and the connection is used again; some keep it open for a long time.
+const END_GRACE: Duration = Duration::from_millis(500);
 
 /// Returns true for a status that is documented to come before anything was generated, at no cost.
-fn was_refused_unbilled(status: StatusCode, entry: &Entry) -> bool {
-    match status.as_u16() {
+fn is_unbilled(status: u16, has_generation_id: bool) -> bool {
+    match status {
         408 => false,
         400..500 => true,
-        500 | 502 | 503 | 529 => !entry.has_generation_id(),
+        500 | 502 | 503 | 529 => !has_generation_id,
         _ => false,
     }
 }
@@ -24,27 +30,39 @@ fn was_refused_unbilled(status: StatusCode, entry: &Entry) -> bool {
 /// The body of an answer: its bytes unchanged, its usage entered in the ledger when it ends.
 /// Dropped before its end, it cancels the generation.
 pub(crate) struct MeteredBody {
-    inner: ResponseBody,
+    /// `None` once it has ended.
+    inner: Option<ResponseBody>,
+    reader: AnswerReader,
+    base_url: String,
     /// `None` once the ledger row is closed.
     meter: Option<Meter>,
+    /// Rings when the body goes on after its end mark.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 struct Meter {
-    scanner: Scanner,
     entry: Entry,
     failed: bool,
 }
 
 impl MeteredBody {
-    pub(super) fn new(inner: ResponseBody, entry: Entry, status: StatusCode, headers: &HeaderMap) -> Self {
-        if was_refused_unbilled(status, &entry) {
+    /// The body of an answer with this status and these headers. Its text is read where it is
+    /// wanted.
+    pub(super) fn new(
+        inner: ResponseBody,
+        entry: Entry,
+        status: StatusCode,
+        headers: &HeaderMap,
+        with_text: bool,
+    ) -> Self {
+        let reader = if with_text { AnswerReader::with_text(headers) } else { AnswerReader::new(headers) };
+        let meter = if is_unbilled(status.as_u16(), entry.has_generation_id()) {
             entry.finish_refused();
-            return Self { inner, meter: None };
-        }
-        let kind = headers.get(header::CONTENT_TYPE).map_or(&[][..], |kind| kind.as_bytes());
-        let scanner =
-            if kind.starts_with(b"text/event-stream") { Scanner::for_events() } else { Scanner::for_document() };
-        Self { inner, meter: Some(Meter { scanner, entry, failed: !status.is_success() }) }
+            None
+        } else {
+            Some(Meter { entry, failed: !status.is_success() })
+        };
+        Self { base_url: inner.base_url(), inner: Some(inner), reader, meter, alarm: None }
     }
 
     /// The id of the ledger row.
@@ -52,26 +70,58 @@ impl MeteredBody {
         self.meter.as_ref().map(|meter| meter.entry.id())
     }
 
+    /// The base URL of the upstream.
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Takes the text that came since the last call.
+    pub(super) fn take_text(&mut self) -> String {
+        self.reader.take_text()
+    }
+
+    /// The end of the answer, once the body has ended.
+    pub(super) fn end(&self) -> AnswerEnd {
+        self.reader.end()
+    }
+
     fn scan(&mut self, piece: &[u8]) {
         let Some(meter) = &mut self.meter else { return };
-        meter.scanner.feed(piece);
+        self.reader.feed(piece);
         if !meter.entry.has_cost_source()
-            && let Some(id) = meter.scanner.generation_id()
+            && let Some(id) = self.reader.generation_id()
         {
             meter.entry.set_generation_id(id);
         }
     }
 
     fn close(&mut self, end: BodyEnd) {
-        let Some(Meter { scanner, entry, failed }) = self.meter.take() else { return };
-        let summary = scanner.finish(end == BodyEnd::Complete);
+        let Some(Meter { entry, failed }) = self.meter.take() else { return };
+        let summary = self.reader.finish(end == BodyEnd::Complete);
+        if end == BodyEnd::Complete && !failed && was_refused(&summary, &entry) {
+            return entry.finish_refused();
+        }
         let status = match end {
             _ if failed || summary.error.is_some() || end == BodyEnd::Lost => GenerationStatus::Failed,
             // Some clients hang up at the end mark, before the end of the body.
             BodyEnd::Dropped if !summary.finished => GenerationStatus::Cancelled,
+            _ if !summary.ended_well() => GenerationStatus::Failed,
             _ => GenerationStatus::Completed,
         };
         entry.finish(status, summary);
+    }
+}
+
+/// True for an answer that was refused, although its status says success: an error, or a page of
+/// something else, before a model was asked.
+fn was_refused(summary: &AnswerSummary, entry: &Entry) -> bool {
+    let has_id = entry.has_generation_id() || summary.generation_id.is_some();
+    if has_id || summary.is_answer {
+        return false;
+    }
+    match &summary.error {
+        Some(error) => error.code.is_some_and(|code| is_unbilled(code, has_id)),
+        None => true,
     }
 }
 
@@ -91,14 +141,25 @@ impl Body for MeteredBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
-        let frame = std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) else {
+            if this.reader.is_finished() {
+                let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(END_GRACE)));
+                std::task::ready!(alarm.as_mut().poll(cx));
+                this.inner = None;
+                this.close(BodyEnd::Complete);
+                return Poll::Ready(None);
+            }
+            return Poll::Pending;
+        };
+        let ended = inner.is_end_stream();
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
                     this.scan(piece);
                 }
                 // With a known length nobody polls again after the last piece.
-                if this.inner.is_end_stream() {
+                if ended {
                     this.close(BodyEnd::Complete);
                 }
             }
@@ -109,11 +170,11 @@ impl Body for MeteredBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::answers::Answers;
 use super::error::ChatError;
-use super::failure::FailureCode;
+use super::failure_code::FailureCode;
 use super::message::{Chat, Message, MessageRole, read_chat, read_message};
 use super::title::{TITLE_LENGTH, UNTITLED};
 use crate::database::{Database, DatabaseError};

@@ -6,11 +6,12 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 4] = [
+const STEPS: [(i64, &str, &str); 5] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
     (12, "failures", include_str!("migrations/0012_failures.sql")),
+    (20, "nano_usd", include_str!("migrations/0020_nano_usd.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

@@ -3,6 +3,7 @@
 use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
 
 use super::{Locale, plural, texts};
+use mai_openrouter::NanoUsd;
 
 const ENGLISH_MONTHS: [&str; 12] = [
     "January",
@@ -106,20 +107,20 @@ impl Locale {
         out
     }
 
-    /// Returns US dollars from micro-dollars: six decimals below one cent, two from there on
+    /// Returns US dollars: nine decimals below a millionth, six below one cent, two from there on
     /// (rounded half up).
-    pub(crate) fn usd(self, micro: i64) -> String {
-        let sign = if micro < 0 { "-" } else { "" };
-        let absolute = micro.unsigned_abs();
+    pub(crate) fn usd(self, amount: NanoUsd) -> String {
+        let sign = if amount < NanoUsd::ZERO { "-" } else { "" };
+        let nano = amount.get().unsigned_abs();
         let mark = self.decimal_mark();
-        let amount = if absolute == 0 {
-            format!("0{mark}00")
-        } else if absolute < 10_000 {
-            format!("0{mark}{absolute:06}")
-        } else {
-            let cents = (absolute + 5_000) / 10_000;
-            let whole = self.number(i64::try_from(cents / 100).unwrap_or(i64::MAX));
-            format!("{whole}{mark}{:02}", cents % 100)
+        let amount = match nano {
+            1..1_000 => format!("0{mark}{nano:09}"),
+            1_000..9_999_500 => format!("0{mark}{:06}", (nano + 500) / 1_000),
+            _ => {
+                let cents = (nano.saturating_add(5_000_000)) / 10_000_000;
+                let whole = self.number(i64::try_from(cents / 100).unwrap_or(i64::MAX));
+                format!("{whole}{mark}{:02}", cents % 100)
+            }
         };
         match self {
             Self::En => format!("{sign}${amount}"),
@@ -180,8 +181,8 @@ mod tests {
             (-2_500_000, "-$2.50", "-2,50\u{a0}$"),
         ];
         for (micro, english, polish) in table {
-            assert_eq!(Locale::En.usd(micro), english);
-            assert_eq!(Locale::Pl.usd(micro), polish);
+            assert_eq!(Locale::En.usd(NanoUsd::from_micro_usd(micro)), english);
+            assert_eq!(Locale::Pl.usd(NanoUsd::from_micro_usd(micro)), polish);
         }
     }
 

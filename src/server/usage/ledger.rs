@@ -9,8 +9,7 @@ use uuid::Uuid;
 use super::row::{GenerationRow, GenerationStatus, UsageSource, Via};
 use crate::database::Database;
 use crate::user::UserId;
-use mai_openrouter::scan::ResponseSummary;
-use mai_openrouter::{MicroUsd, Usage};
+use mai_openrouter::{AnswerSummary, NanoUsd, Usage};
 
 /// Time after its end until the upstream's record of a generation is first requested.
 const FIRST_LOOKUP_MS: i64 = 500;
@@ -113,8 +112,8 @@ impl Entry {
     }
 
     /// Closes the row with the usage of the answer.
-    pub fn finish(mut self, status: GenerationStatus, summary: ResponseSummary) {
-        self.close(status, summary);
+    pub fn finish(mut self, status: GenerationStatus, summary: AnswerSummary) {
+        self.close(status, summary, false);
     }
 
     /// Closes the row of a request that was refused before anything was generated, at no cost.
@@ -123,26 +122,29 @@ impl Entry {
             prompt_tokens: Some(0),
             completion_tokens: Some(0),
             total_tokens: Some(0),
-            cost: Some(MicroUsd::ZERO),
+            cost: Some(NanoUsd::ZERO),
             ..Usage::default()
         };
-        self.close(GenerationStatus::Failed, ResponseSummary { usage: Some(nothing), ..ResponseSummary::default() });
+        let summary = AnswerSummary { usage: Some(nothing), ..AnswerSummary::default() };
+        self.close(GenerationStatus::Failed, summary, true);
     }
 
-    fn close(&mut self, status: GenerationStatus, summary: ResponseSummary) {
+    fn close(&mut self, status: GenerationStatus, summary: AnswerSummary, refused: bool) {
         self.open = false;
         let now = Timestamp::now().as_millisecond();
         let row = &mut self.row;
         row.status = status;
         row.finished_at = Some(now);
         row.provider = summary.provider;
-        row.source = summary.usage.map(|_| UsageSource::Usage);
         row.usage = summary.usage.unwrap_or_default();
+        // Some gateways end with a report of nothing but zeros.
+        let is_known = refused || !row.usage.says_nothing();
+        row.source = is_known.then_some(UsageSource::Usage);
         if self.free {
-            row.usage.cost = Some(MicroUsd::ZERO);
+            row.usage.cost = Some(NanoUsd::ZERO);
         } else {
             row.generation_id = row.generation_id.take().or(summary.generation_id);
-            if row.source.is_none() && row.generation_id.is_some() {
+            if (!is_known || row.usage.cost.is_none()) && row.generation_id.is_some() {
                 row.lookup_at = Some(now + FIRST_LOOKUP_MS);
             }
         }
@@ -157,7 +159,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if self.open {
-            self.close(GenerationStatus::Cancelled, ResponseSummary::default());
+            self.close(GenerationStatus::Cancelled, AnswerSummary::default(), false);
         }
     }
 }

@@ -19,6 +19,11 @@ const FIRST_DELAY_MS: i64 = 500;
 const LONGEST_DELAY_MS: i64 = 10 * 60 * 1000;
 /// After this many answers of "not found" (about nine minutes) the record counts as missing.
 const MOST_NOT_FOUND: i64 = 11;
+/// The same where tokens are known and only the cost is not: many upstreams have no records, and
+/// would be asked in vain after each answer.
+const MOST_NOT_FOUND_WITH_TOKENS: i64 = 6;
+/// Delay before the second try after an error, such as of an upstream that limits requests.
+const FIRST_ERROR_DELAY_MS: i64 = 2_000;
 /// A row is tried for this long while the upstream is unreachable.
 const RETRY_LIMIT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const CONCURRENCY: usize = 8;
@@ -31,6 +36,34 @@ struct Missing {
     generation_id: String,
     tries: i64,
     started_at: i64,
+    /// True when the answer told its tokens, but not its cost.
+    has_tokens: bool,
+}
+
+/// What the upstream says of a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Nothing (yet), or the record of another generation.
+    Nothing,
+    /// A record that has no numbers yet.
+    Unsettled,
+    /// The final record.
+    Settled,
+    /// No answer, or one that is not understood.
+    Error,
+}
+
+/// Says what an answer to a lookup is worth.
+fn judge(asked: &str, answer: &Result<Option<Generation>, UpstreamError>) -> Found {
+    match answer {
+        Err(_) => Found::Error,
+        Ok(None) => Found::Nothing,
+        Ok(Some(found)) if !found.id.is_empty() && found.id != asked => Found::Nothing,
+        Ok(Some(found)) => {
+            let usage = found.usage();
+            if usage.cost.is_none() || usage.says_nothing() { Found::Unsettled } else { Found::Settled }
+        }
+    }
 }
 
 /// Closes the rows that a former run of the server left open.
@@ -103,7 +136,7 @@ impl UsageLookup {
         // would open another one, which stays open.
         let mut reader = self.db.reader().acquire().await?;
         let due: Vec<Missing> = sqlx::query(
-            "SELECT id, generation_id, lookup_tries, started_at FROM generation
+            "SELECT id, generation_id, lookup_tries, started_at, source IS NOT NULL AS has_tokens FROM generation
              WHERE lookup_at <= ? AND generation_id IS NOT NULL ORDER BY lookup_at LIMIT 64",
         )
         .bind(now)
@@ -116,6 +149,7 @@ impl UsageLookup {
                 generation_id: row.try_get("generation_id")?,
                 tries: row.try_get("lookup_tries")?,
                 started_at: row.try_get("started_at")?,
+                has_tokens: row.try_get("has_tokens")?,
             })
         })
         .collect::<Result<_, sqlx::Error>>()?;
@@ -148,12 +182,15 @@ impl UsageLookup {
         answer: Result<Option<Generation>, UpstreamError>,
     ) -> Result<(), DatabaseError> {
         let now = Timestamp::now().as_millisecond();
+        let judged = judge(&missing.generation_id, &answer);
+        let next = next_try(&missing, judged, now);
         let found = match answer {
-            Ok(Some(found)) => found,
-            Ok(None) => return self.postpone(missing, true, now).await,
+            // A record that stays empty until the last try is the truth: nothing was charged.
+            Ok(Some(found)) if judged == Found::Settled || (judged == Found::Unsettled && next.is_none()) => found,
+            Ok(_) => return self.postpone(missing, next).await,
             Err(error) => {
                 tracing::debug!(%error, generation = %missing.generation_id, "usage could not be looked up yet");
-                return self.postpone(missing, false, now).await;
+                return self.postpone(missing, next).await;
             }
         };
         self.db
@@ -162,10 +199,12 @@ impl UsageLookup {
                     let usage = found.usage();
                     let count = |tokens: Option<u64>| tokens.and_then(|n| i64::try_from(n).ok());
                     sqlx::query(
-                        "UPDATE generation SET prompt_tokens = ?, completion_tokens = ?, total_tokens = ?,
-                         reasoning_tokens = ?, cached_tokens = ?, cost_micro_usd = ?, provider = coalesce(provider, ?),
+                        "UPDATE generation SET prompt_tokens = coalesce(?, prompt_tokens),
+                         completion_tokens = coalesce(?, completion_tokens), total_tokens = coalesce(?, total_tokens),
+                         reasoning_tokens = coalesce(?, reasoning_tokens), cached_tokens = coalesce(?, cached_tokens),
+                         cost_nano_usd = coalesce(?, cost_nano_usd), provider = coalesce(provider, ?),
                          source = 'generation', lookup_at = NULL, lookup_tries = lookup_tries + 1
-                         WHERE id = ? AND source IS NULL",
+                         WHERE id = ? AND lookup_at IS NOT NULL",
                     )
                     .bind(count(usage.prompt_tokens))
                     .bind(count(usage.completion_tokens))
@@ -183,8 +222,7 @@ impl UsageLookup {
             .await
     }
 
-    async fn postpone(&self, missing: Missing, not_found: bool, now: i64) -> Result<(), DatabaseError> {
-        let next = next_try(&missing, not_found, now);
+    async fn postpone(&self, missing: Missing, next: Option<i64>) -> Result<(), DatabaseError> {
         if next.is_none() {
             tracing::warn!(generation = %missing.generation_id, "the upstream has no record of a generation; its cost stays unknown");
         }
@@ -192,7 +230,8 @@ impl UsageLookup {
             .write(move |connection| {
                 Box::pin(async move {
                     sqlx::query(
-                        "UPDATE generation SET lookup_at = ?, lookup_tries = lookup_tries + 1 WHERE id = ? AND source IS NULL",
+                        "UPDATE generation SET lookup_at = ?, lookup_tries = lookup_tries + 1
+                         WHERE id = ? AND lookup_at IS NOT NULL",
                     )
                     .bind(next)
                     .bind(missing.id)
@@ -214,31 +253,63 @@ async fn request_record(client: Result<Client, UpstreamError>, id: &str) -> Resu
 }
 
 /// Returns the time of the next try, or `None` to give up.
-fn next_try(missing: &Missing, not_found: bool, now: i64) -> Option<i64> {
-    let given_up =
-        if not_found { missing.tries + 1 >= MOST_NOT_FOUND } else { now - missing.started_at > RETRY_LIMIT_MS };
-    let delay = FIRST_DELAY_MS.saturating_mul(1 << missing.tries.clamp(0, 20)).min(LONGEST_DELAY_MS);
+fn next_try(missing: &Missing, found: Found, now: i64) -> Option<i64> {
+    let most = if missing.has_tokens { MOST_NOT_FOUND_WITH_TOKENS } else { MOST_NOT_FOUND };
+    let (given_up, first) = match found {
+        Found::Settled => return None,
+        Found::Nothing | Found::Unsettled => (missing.tries + 1 >= most, FIRST_DELAY_MS),
+        Found::Error => (now - missing.started_at > RETRY_LIMIT_MS, FIRST_ERROR_DELAY_MS),
+    };
+    let delay = first.saturating_mul(1 << missing.tries.clamp(0, 20)).min(LONGEST_DELAY_MS);
     (!given_up).then_some(now + delay)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     fn missing(tries: i64) -> Missing {
-        Missing { id: String::new(), generation_id: String::new(), tries, started_at: 0 }
+        Missing { id: String::new(), generation_id: String::new(), tries, started_at: 0, has_tokens: false }
     }
 
     #[test]
     fn lookups_back_off_and_end() {
-        let delays: Vec<Option<i64>> = (0..12).map(|tries| next_try(&missing(tries), true, 0)).collect();
-        assert_eq!(delays[..4], [Some(500), Some(1_000), Some(2_000), Some(4_000)]);
-        assert_eq!(delays[9..], [Some(256_000), None, None]);
+        let delays = |found, tries: std::ops::Range<i64>| -> Vec<Option<i64>> {
+            tries.map(|tries| next_try(&missing(tries), found, 0)).collect()
+        };
+        assert_eq!(delays(Found::Nothing, 0..4), [Some(500), Some(1_000), Some(2_000), Some(4_000)]);
+        assert_eq!(delays(Found::Unsettled, 9..12), [Some(256_000), None, None]);
+        assert_eq!(delays(Found::Error, 0..3), [Some(2_000), Some(4_000), Some(8_000)]);
         assert_eq!(
-            next_try(&missing(40), false, 0),
-            Some(LONGEST_DELAY_MS),
+            delays(Found::Error, 40..41),
+            [Some(LONGEST_DELAY_MS)],
             "an upstream that is down is asked for longer"
         );
-        assert_eq!(next_try(&missing(40), false, RETRY_LIMIT_MS + 1), None);
+        assert_eq!(next_try(&missing(40), Found::Error, RETRY_LIMIT_MS + 1), None);
+        let with_tokens = Missing { has_tokens: true, ..missing(5) };
+        assert_eq!(next_try(&with_tokens, Found::Nothing, 0), None);
+    }
+
+    #[test]
+    fn record_counts_once_it_is_settled_and_ours() {
+        let record = |json: &str| Ok(Some(serde_json::from_str::<Generation>(json).unwrap()));
+        for (json, found) in [
+            (
+                r#"{"id":"a","native_tokens_prompt":20,"native_tokens_completion":7,"total_cost":0.0042}"#,
+                Found::Settled,
+            ),
+            (r#"{"native_tokens_prompt":20,"total_cost":0.0042}"#, Found::Settled),
+            (r#"{"id":"a","total_cost":0.0042}"#, Found::Settled),
+            (r#"{"id":"a","native_tokens_prompt":20,"total_cost":0}"#, Found::Settled),
+            (r#"{"id":"a","native_tokens_prompt":null,"total_cost":null}"#, Found::Unsettled),
+            (r#"{"id":"a","native_tokens_prompt":20,"total_cost":null}"#, Found::Unsettled),
+            (r#"{"id":"a","native_tokens_prompt":0,"total_cost":0}"#, Found::Unsettled),
+            (r#"{"id":"b","native_tokens_prompt":9,"total_cost":9.99}"#, Found::Nothing),
+        ] {
+            assert_eq!(judge("a", &record(json)), found, "{json}");
+        }
+        assert_eq!(judge("a", &Ok(None)), Found::Nothing);
+        assert_eq!(judge("a", &Err(UpstreamError::InvalidKey)), Found::Error);
     }
 }

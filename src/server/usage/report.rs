@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::period::{Month, midnight};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
-use mai_openrouter::MicroUsd;
+use mai_openrouter::NanoUsd;
 
 /// Totals over some generations. Unknown costs are counted, not added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -23,9 +24,9 @@ pub struct Totals {
     pub completion_tokens: u64,
     /// Both together.
     pub total_tokens: u64,
-    /// The known cost.
-    #[serde(rename = "cost_micro_usd")]
-    pub cost: MicroUsd,
+    /// The known cost, in JSON as `cost_micro_usd`, rounded, and as `cost_nano_usd`.
+    #[serde(flatten, serialize_with = "cost_fields")]
+    pub cost: NanoUsd,
     /// The number of ended generations whose cost is not known (yet).
     pub unknown_cost: u64,
     /// The number of running generations.
@@ -43,8 +44,8 @@ pub struct Summary {
     /// Today's totals; `None` when today is not in the month.
     pub today: Option<Totals>,
     /// The month's cost over the days that have begun.
-    #[serde(rename = "daily_average_cost_micro_usd")]
-    pub daily_average_cost: MicroUsd,
+    #[serde(rename = "daily_average_cost_micro_usd", serialize_with = "micro_usd")]
+    pub daily_average_cost: NanoUsd,
     /// The month's tokens over the days that have begun.
     pub daily_average_tokens: u64,
 }
@@ -85,14 +86,26 @@ pub struct ModelUsage {
     pub totals: Totals,
 }
 
+/// Writes a cost in both units. Who wants to add up small costs needs the finer one.
+fn cost_fields<S: Serializer>(cost: &NanoUsd, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_map(Some(2))?;
+    fields.serialize_entry("cost_micro_usd", &cost.micro_usd())?;
+    fields.serialize_entry("cost_nano_usd", &cost.get())?;
+    fields.end()
+}
+
+fn micro_usd<S: Serializer>(cost: &NanoUsd, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(cost.micro_usd())
+}
+
 /// The columns [`Totals`] is read from, over rows called `g`.
 macro_rules! totals {
     ($($rest:literal)*) => {
         concat!(
             "SELECT count(g.id) AS requests, coalesce(sum(g.prompt_tokens), 0) AS prompt_tokens,
              coalesce(sum(g.completion_tokens), 0) AS completion_tokens, coalesce(sum(g.total_tokens), 0) AS total_tokens,
-             coalesce(sum(g.cost_micro_usd), 0) AS cost,
-             count(CASE WHEN g.cost_micro_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
+             coalesce(sum(g.cost_nano_usd), 0) AS cost,
+             count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
              count(CASE WHEN g.status = 'pending' THEN 1 END) AS running ",
             $($rest),*
         )
@@ -107,7 +120,7 @@ impl Totals {
             prompt_tokens: count("prompt_tokens")?,
             completion_tokens: count("completion_tokens")?,
             total_tokens: count("total_tokens")?,
-            cost: MicroUsd::new(row.try_get("cost")?),
+            cost: NanoUsd::new(row.try_get("cost")?),
             unknown_cost: count("unknown_cost")?,
             running: count("running")?,
         })

@@ -107,7 +107,7 @@ impl Serialize for SerializedRow<'_> {
 /// generation is counted twice, in whatever order rows come.
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
-        prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_micro_usd, source, via,
+        prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
         chat_id, lookup_at)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
@@ -126,7 +126,7 @@ const UPSERT: &str = "
         total_tokens = excluded.total_tokens,
         reasoning_tokens = excluded.reasoning_tokens,
         cached_tokens = excluded.cached_tokens,
-        cost_micro_usd = excluded.cost_micro_usd,
+        cost_nano_usd = excluded.cost_nano_usd,
         source = excluded.source,
         lookup_at = excluded.lookup_at
     WHERE generation.status = 'pending'";

@@ -6,8 +6,7 @@ use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::ports::free_port;
 use http::{HeaderMap, StatusCode};
 use mai_operator::openrouter::mock::{MockOptions, serve};
-use mai_operator::openrouter::scan::{ResponseSummary, Scanner};
-use mai_operator::openrouter::{Client, MicroUsd, UpstreamError, UpstreamErrorBody, client};
+use mai_operator::openrouter::{AnswerReader, AnswerSummary, Client, NanoUsd, UpstreamError, client};
 use mai_operator::openrouter::{Pool, RequestBody};
 use serde_json::{Value, json};
 
@@ -38,10 +37,10 @@ async fn ask(client: &Client, settings: &str, stream: bool) -> (StatusCode, Head
     (head.status, head.headers, client::collect(answer, usize::MAX).await.map(Into::into))
 }
 
-fn scan(bytes: &[u8]) -> ResponseSummary {
-    let mut scanner = Scanner::for_events();
-    scanner.feed(bytes);
-    scanner.finish(true)
+fn read(bytes: &[u8]) -> AnswerSummary {
+    let mut reader = AnswerReader::new(&HeaderMap::new());
+    reader.feed(bytes);
+    reader.finish(true)
 }
 
 #[tokio::test]
@@ -67,10 +66,10 @@ async fn stream_has_comments_chunks_usage_and_end() {
     for chunk in &chunks {
         assert_eq!(chunk["id"], headers["x-generation-id"].to_str().unwrap());
     }
-    let usage = scan(text.as_bytes()).usage.unwrap();
+    let usage = read(text.as_bytes()).usage.unwrap();
     assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(12), Some(3)));
     // 12 tokens at $0.15 and 3 at $0.60 a million.
-    assert_eq!(usage.cost, Some(MicroUsd::new(4)), "3.6 millionths of a dollar");
+    assert_eq!(usage.cost, Some(NanoUsd::new(3_600)), "3.6 millionths of a dollar");
 }
 
 #[tokio::test]
@@ -99,8 +98,8 @@ async fn generation_is_available_half_a_second_after_its_end() {
     };
     assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!((found.native_tokens_completion, found.cancelled), (Some(5), Some(false)));
-    assert_eq!(found.usage().cost, Some(MicroUsd::new(5)), "4.8 millionths of a dollar");
-    assert_eq!(client.key().await.unwrap().usage, Some(MicroUsd::new(5)));
+    assert_eq!(found.usage().cost, Some(NanoUsd::new(4_800)), "4.8 millionths of a dollar");
+    assert_eq!(client.key().await.unwrap().usage, Some(NanoUsd::new(4_800)));
 }
 
 #[tokio::test]
@@ -128,10 +127,10 @@ async fn stream_can_fail_or_break_midway() {
     let (base, pool) = mock(None).await;
     let client = client(&base, &pool, "sk");
     let (status, _, bytes) = ask(&client, "chunks=9 fail=2", true).await;
-    let seen = scan(&bytes.unwrap());
+    let seen = read(&bytes.unwrap());
     assert_eq!((status, seen.usage, seen.finished), (StatusCode::OK, None, false));
-    let words = UpstreamErrorBody { code: Some(502), message: "Provider disconnected unexpectedly".to_owned() };
-    assert_eq!(seen.error, Some(words));
+    let error = seen.error.unwrap();
+    assert_eq!((error.code, error.message.as_str()), (Some(502), "Provider disconnected unexpectedly"));
     let (status, _, bytes) = ask(&client, "chunks=9 cut=2", true).await;
     assert_eq!(status, 200);
     assert!(matches!(bytes, Err(UpstreamError::ConnectionLost { .. })), "{bytes:?}");
@@ -166,7 +165,7 @@ async fn v1_path_answers_like_ollama() {
     let asked = json!({"model": "qwen3:8b", "stream": true, "messages": [], "metadata": {"mock": "chunks=2"}});
     let answer = ollama.chat(HeaderMap::new(), bytes::Bytes::from(asked.to_string()).into()).await.unwrap();
     assert!(!answer.headers().contains_key("x-generation-id"));
-    let seen = scan(&client::collect(answer.into_body(), usize::MAX).await.unwrap());
+    let seen = read(&client::collect(answer.into_body(), usize::MAX).await.unwrap());
     let usage = seen.usage.unwrap();
     assert_eq!((usage.completion_tokens, usage.cost), (Some(2), None));
 }

@@ -226,7 +226,7 @@ async fn failed_answer_explains_the_cause() {
             "error=429",
             "The AI provider refused: Rate limit exceeded (429). Please try again in a moment, or choose another model.",
         ),
-        ("chunks=9 fail=2", "The AI provider stopped in the middle of the answer: Provider disconnected unexpectedly"),
+        ("chunks=9 fail=2", "The AI provider stopped in the middle of the answer: Provider disconnected unexpectedly."),
         (
             "chunks=9 cut=2",
             "The connection to the AI provider was lost before the answer was complete. Please try again.",

@@ -1,6 +1,7 @@
 //! The chat server of one instance, over HTTP against a real `mai serve`.
 
 mod accounts_are_managed_by_admins;
+mod answers_are_read_in_any_dialect;
 mod answers_complete_without_a_reader;
 mod chat_bytes_pass_unchanged;
 mod cross_site_requests_are_refused;

@@ -1,5 +1,6 @@
 //! Every token of usage is counted once: streamed, whole, cancelled, failed or cut off by a crash.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::{Server, client};
-use crate::fixtures::upstream::{KEY, Mock};
+use crate::fixtures::upstream::{Canned, KEY, Mock, Reply};
 
 /// Returns the cost in micro-USD of 12 prompt tokens and `answered` completion tokens of gpt-5, at
 /// $1.25 and $10 a million.
@@ -280,4 +281,105 @@ async fn usage_is_grouped_and_survives_account_deletion() {
     let past = server.get("/api/v1/usage/summary?month=2001-02", &token).await.1;
     assert_eq!((&past["requests"], &past["today"], &past["month"]), (&json!(0), &Value::Null, &json!("2001-02")));
     assert_eq!(server.get("/api/v1/usage/summary?month=soon", &token).await.0, 400);
+}
+
+/// Starts a server on an upstream whose answers hold this usage, and whose records are these, one
+/// after the other; the last one stays.
+async fn with_reports(usage: &'static [&'static str], records: &'static [&'static str]) -> (Server, String) {
+    let asked = AtomicUsize::new(0);
+    let upstream = Canned::scripted(move |request, _| {
+        if request.head.starts_with("POST ") {
+            let begin =
+                "data: {\"id\":\"gen-7\",\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n";
+            let reports =
+                usage.iter().map(|usage| format!("data: {{\"id\":\"gen-7\",\"choices\":[],\"usage\":{usage}}}\n\n"));
+            let stream: String = std::iter::once(begin.to_owned()).chain(reports).collect();
+            return Some(Reply::stream(&[&stream, "data: [DONE]\n\n"]));
+        }
+        let number =
+            request.target().contains("/generation?id=gen-7").then(|| asked.fetch_add(1, Ordering::Relaxed))?;
+        records
+            .get(number.min(records.len().checked_sub(1)?))
+            .map(|record| Reply::json(format!(r#"{{"data":{record}}}"#)))
+    })
+    .await;
+    let server = Server::start(&[("OPENAI_API_BASE_URL", &upstream.base_url), ("OPENAI_API_KEY", KEY)]).await;
+    let token = server.admin().await;
+    let body = json!({ "model": "canned/model", "stream": true, "messages": [] });
+    let asked = server.request(Method::POST, "/v1/chat/completions").bearer_auth(&token).json(&body);
+    asked.send().await.unwrap().bytes().await.unwrap();
+    (server, token)
+}
+
+#[tokio::test]
+async fn reports_that_say_nothing_cover_no_real_one() {
+    const REAL: &str = r#"{"prompt_tokens":100,"completion_tokens":50,"cost":0.001}"#;
+    const RECORD: &str =
+        r#"{"id":"gen-7","native_tokens_prompt":100,"native_tokens_completion":50,"total_cost":0.001}"#;
+    const EARLY: &str = r#"{"id":"gen-7","native_tokens_prompt":null,"total_cost":null}"#;
+    const ZERO: &str = r#"{"id":"gen-7","native_tokens_prompt":0,"total_cost":0}"#;
+    const FOREIGN: &str = r#"{"id":"gen-8","native_tokens_prompt":9,"native_tokens_completion":9,"total_cost":9.99}"#;
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&[REAL, "{}"], &[]),
+        (&[REAL, r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"cost":0}"#], &[]),
+        (&[REAL, REAL], &[]),
+        (&[r#"{"prompt_tokens":100,"completion_tokens":50}"#, r#"{"cost":0.001}"#], &[]),
+        (&[r#"{"prompt_tokens":null,"cost":null}"#], &[RECORD]),
+        (&[r#"{"prompt_tokens":0,"cost":0}"#], &[EARLY, ZERO, RECORD]),
+        (&[r#"{"prompt_tokens":100,"completion_tokens":50}"#], &[RECORD]),
+        (&["{}"], &[FOREIGN, RECORD]),
+    ];
+    for (usage, records) in cases {
+        let (server, token) = with_reports(usage, records).await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let summary = summary(&server, &token).await;
+            if (&summary["cost_micro_usd"], &summary["total_tokens"]) == (&json!(1000), &json!(150)) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{usage:?} {records:?}: {summary}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn record_of_another_generation_is_not_booked() {
+    const FOREIGN: &str = r#"{"id":"gen-8","native_tokens_prompt":9,"native_tokens_completion":9,"total_cost":9.99}"#;
+    let (server, token) = with_reports(&[], &[FOREIGN]).await;
+    let deadline = Instant::now() + PATIENCE;
+    let tries = || async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(server.data_dir_of_test().join("mai.db"))
+            .read_only(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query_scalar::<_, i64>("SELECT max(lookup_tries) FROM generation").fetch_one(&pool).await.unwrap()
+    };
+    while tries().await < 2 {
+        assert!(Instant::now() < deadline, "it is not looked up");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let summary = summary(&server, &token).await;
+    assert_eq!((&summary["cost_micro_usd"], &summary["unknown_cost"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn costs_below_a_millionth_add_up() {
+    let upstream = Canned::scripted(|request, _| {
+        let question = request.head.starts_with("POST ").then(|| request.question())?;
+        Some(Reply::json(format!(
+            r#"{{"choices":[{{"message":{{"content":"x"}}}}],"usage":{{"total_tokens":2,"cost":{question}}}}}"#
+        )))
+    })
+    .await;
+    let server = Server::start(&[("OPENAI_API_BASE_URL", &upstream.base_url), ("OPENAI_API_KEY", KEY)]).await;
+    let token = server.admin().await;
+    let body = json!({ "model": "canned/model", "messages": [{ "role": "user", "content": "0.0000004" }] });
+    let asked = futures::stream::iter(0..200).map(|_| {
+        let asked = server.request(Method::POST, "/v1/chat/completions").bearer_auth(&token).json(&body);
+        async move { asked.send().await.unwrap().bytes().await.unwrap() }
+    });
+    asked.buffer_unordered(16).collect::<Vec<_>>().await;
+    let summary = settled(&server, &token, 200).await;
+    assert_eq!((&summary["cost_nano_usd"], &summary["cost_micro_usd"]), (&json!(80_000), &json!(80)));
 }

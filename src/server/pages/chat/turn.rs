@@ -64,6 +64,9 @@ fn notice(t: ChatTexts, message: &Message) -> Option<Notice> {
             let reason = message.failure.as_ref().map(|failure| failure.sentence(t.0));
             let reason = reason.filter(|reason| !reason.is_empty());
             let reason = reason.unwrap_or_else(|| t.failed_without_reason().to_owned());
+            if message.failure.as_ref().is_some_and(|failure| failure.code.is_a_remark()) {
+                return Some(Notice::warning(reason));
+            }
             Some(Notice::problem(reason).with_title(t.failed()))
         }
     }

@@ -153,7 +153,7 @@ fn updates(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
-    use mai_openrouter::MicroUsd;
+    use mai_openrouter::NanoUsd;
 
     use super::{super::snapshot, *};
     use crate::{
@@ -167,7 +167,7 @@ mod tests {
             prompt_tokens: tokens / 4,
             completion_tokens: tokens - tokens / 4,
             total_tokens: tokens,
-            cost: MicroUsd::new(cost),
+            cost: NanoUsd::from_micro_usd(cost),
             unknown_cost: unknown,
             running: 0,
         }
@@ -180,7 +180,7 @@ mod tests {
             month,
             totals: totals(42, 1_234_567, 12_345_678, 2),
             today: Some(totals(3, 4_000, 9_999, 0)),
-            daily_average_cost: MicroUsd::new(514_403),
+            daily_average_cost: NanoUsd::from_micro_usd(514_403),
             daily_average_tokens: 51_440,
         };
         let days: Vec<DayUsage> = month

@@ -2,6 +2,7 @@
 //! drawing.
 
 use jiff::Timestamp;
+use mai_openrouter::NanoUsd;
 
 use super::texts::UsageTexts;
 use crate::{
@@ -161,8 +162,8 @@ impl Writer<'_> {
         self.layout.locale.number(signed(value))
     }
 
-    fn money(&self, micro: i64) -> String {
-        self.layout.locale.usd(micro)
+    fn money(&self, amount: NanoUsd) -> String {
+        self.layout.locale.usd(amount)
     }
 
     /// Returns a cost, or the word for an unknown one: unknown is not zero.
@@ -170,7 +171,7 @@ impl Writer<'_> {
         if totals.cost.get() == 0 && totals.unknown_cost > 0 {
             self.t.unknown_cell().to_owned()
         } else {
-            self.money(totals.cost.get())
+            self.money(totals.cost)
         }
     }
 }
@@ -201,7 +202,7 @@ fn tiles(write: &Writer<'_>, summary: &Summary, today: jiff::civil::Date) -> [Ti
         Tile {
             code: "average",
             label: t.daily_average(),
-            figure: write.money(summary.daily_average_cost.get()),
+            figure: write.money(summary.daily_average_cost),
             note: t.daily_average_note(days),
         },
     ]
@@ -212,7 +213,7 @@ fn chart(write: &Writer<'_>, metric: Metric, month: &str, days: &[DayUsage]) -> 
     let highest = days.iter().map(|day| metric.value(&day.totals)).max().unwrap_or(0);
     let top = round_up(highest);
     let format = |value: u64| match metric {
-        Metric::Cost => write.money(signed(value)),
+        Metric::Cost => write.money(NanoUsd::new(signed(value))),
         Metric::Tokens => write.count(value),
     };
     let bars = days
