@@ -7,10 +7,11 @@ use parking_lot::{Mutex, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ConnectionError;
-use super::upstream::{Connection, ConnectionSource, base_url};
+use super::upstream::{Connection, ConnectionSource, alternatives, base_url};
 use super::verify::{self, ConnectionCheck};
 use super::{seal, store};
 use crate::database::{Database, DatabaseError};
+use mai_openrouter::UpstreamError;
 
 /// The connection in use, read for every request and replaced by the admin. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -53,7 +54,8 @@ impl Connections {
         self.0.check.lock().clone()
     }
 
-    /// Checks URL and key at the upstream, and only then saves and uses them.
+    /// Checks URL and key at the upstream, and only then saves and uses them. Where there are no
+    /// models, the same host is tried with the usual paths.
     ///
     /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to
     /// another place than it was entered for.
@@ -64,11 +66,12 @@ impl Connections {
             Some(key) => Some(key),
             None => {
                 let current = self.current();
-                current.key.clone().filter(|_| current.base_url == base_url)
+                let is_meant = current.base_url == base_url || alternatives(&base_url).contains(&current.base_url);
+                current.key.clone().filter(|_| is_meant)
             }
         };
-        let connection = Connection { base_url, key, source: ConnectionSource::Database };
-        let check = verify::check(&connection).await?;
+        let (connection, check) =
+            check_or_complete(Connection { base_url, key, source: ConnectionSource::Database }).await?;
         let sealed_key = match &connection.key {
             Some(key) => Some(
                 seal::seal(&self.0.secret, &connection.base_url, key.expose_secret())
@@ -110,4 +113,23 @@ impl Connections {
         *self.0.check.lock() = check;
         *self.0.current.write() = connection;
     }
+}
+
+/// Checks a connection; one without models also at the addresses that may be meant. Returns the one
+/// that can be used.
+async fn check_or_complete(connection: Connection) -> Result<(Connection, ConnectionCheck), ConnectionError> {
+    let error = match verify::check(&connection).await {
+        Ok(check) => return Ok((connection, check)),
+        Err(
+            error @ (ConnectionError::NoModels(_) | ConnectionError::Upstream(UpstreamError::InvalidResponse { .. })),
+        ) => error,
+        Err(error) => return Err(error),
+    };
+    for base_url in alternatives(&connection.base_url) {
+        let connection = Connection { base_url, ..connection.clone() };
+        if let Ok(check) = verify::check(&connection).await {
+            return Ok((connection, check));
+        }
+    }
+    Err(error)
 }

@@ -1,5 +1,6 @@
 //! The upstream's base URL and key.
 
+use mai_openrouter::without_call;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::Url;
@@ -44,8 +45,8 @@ impl Connection {
     }
 }
 
-/// Returns the normal form of a base URL: http or https, without credentials, query, fragment or
-/// trailing slash.
+/// Returns the normal form of a base URL: http or https, without credentials, query, fragment,
+/// trailing slash or the path of a call.
 pub fn base_url(text: &str) -> Result<String, ConnectionError> {
     let text = text.trim();
     let wrong = |problem| Err(ConnectionError::BadUrl { url: text.to_owned(), problem });
@@ -59,5 +60,16 @@ pub fn base_url(text: &str) -> Result<String, ConnectionError> {
     if url.query().is_some() || url.fragment().is_some() {
         return wrong(UrlProblem::QueryOrFragment);
     }
-    Ok(url.as_str().trim_end_matches('/').to_owned())
+    Ok(without_call(url.as_str()).to_owned())
+}
+
+/// Returns the base URLs that may be meant by one at which there are no models: people leave out
+/// the path, or its version. The key is for the same host.
+pub(super) fn alternatives(base_url: &str) -> Vec<String> {
+    let paths: &[&str] = match base_url.rsplit('/').next() {
+        Some("v1") => &[],
+        Some("api") => &["/v1"],
+        _ => &["/v1", "/api/v1"],
+    };
+    paths.iter().map(|path| format!("{base_url}{path}")).collect()
 }

@@ -85,6 +85,8 @@ impl Catalogue {
             Ok(models) => (models, None),
             Err(error) => (Vec::new(), Some(error)),
         };
+        // Not known, or known to be none, which no upstream means to say.
+        let unlisted = main.is_empty();
         let mut models: Vec<OfferedModel> = Vec::new();
         let mut routes = HashMap::new();
         let known = main.into_iter().map(|model| (model, Upstream::Main));
@@ -107,7 +109,7 @@ impl Catalogue {
                     Some((model, upstream)) => {
                         OfferedModel { id: id.clone(), ..OfferedModel::new(model.clone(), *upstream) }
                     }
-                    None if problem.is_some() => OfferedModel::unknown(id),
+                    None if unlisted => OfferedModel::unknown(id),
                     None => {
                         tracing::warn!(model = %id, "{} allows a model that the upstream does not offer", environment::MODELS);
                         continue;
@@ -133,7 +135,7 @@ impl OfferedModel {
         }
     }
 
-    /// A model that is allowed and may exist: the upstream did not answer.
+    /// A model that is allowed and may exist: the upstream lists none.
     fn unknown(id: &str) -> Self {
         Self {
             id: id.to_owned(),

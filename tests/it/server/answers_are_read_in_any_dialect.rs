@@ -208,3 +208,66 @@ async fn upstream_is_asked_not_to_compress() {
     let head = upstream.requests.lock().unwrap()[0].head.to_ascii_lowercase();
     assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
 }
+
+#[tokio::test]
+async fn model_lists_are_read_in_every_known_shape() {
+    for (list, offered) in [
+        (r#"[{"id":"canned/model"}]"#, 1),
+        (r#"{"models":[{"name":"canned/model"}]}"#, 1),
+        (r#"{"data":[null,5,{"name":"no id"},{"id":"canned/model","name":null}]}"#, 1),
+        (r#"{"object":"list","data":null}"#, 0),
+    ] {
+        let upstream = Canned::scripted(move |request, _| {
+            let reply = || Reply::stream(&[HELLO, STOP, DONE]);
+            if request.head.starts_with("POST ") { Some(reply()) } else { Some(Reply::json(list)) }
+        })
+        .await;
+        let (first, token) = server(&upstream).await;
+        let models = first.get("/v1/models", &token).await.1["data"].as_array().unwrap().len();
+        assert_eq!(models, offered, "{list}");
+        let body = json!({ "base_url": upstream.base_url, "key": "sk-or-v1-test" });
+        assert_eq!(first.post("/api/v1/connection", &token, body).await.0, 200, "{list}");
+        // What is allowed can be asked even where nothing is listed.
+        let allowed =
+            Server::start(&[("OPENAI_API_BASE_URL", &upstream.base_url), ("MAI_MODELS", "canned/model")]).await;
+        let token = allowed.admin().await;
+        let chat = ask(&allowed, &token, None, "hello").await;
+        assert_eq!(answer(&allowed, &token, &chat).await["status"], "done", "{list}");
+    }
+}
+
+#[tokio::test]
+async fn base_url_is_completed_when_it_is_saved() {
+    let upstream = Canned::scripted(|request, _| {
+        let models = || Reply::json(r#"{"data":[{"id":"canned/model"}]}"#);
+        match request.target() {
+            "/api/v1/models" => Some(models()),
+            "/web/models" => Some(Reply::whole(200, "text/html", "<html>")),
+            "/moved/models" => {
+                let head = "HTTP/1.1 301 X\r\nlocation: https://elsewhere.example/\r\ncontent-length: 0\r\n\r\n";
+                Some(Reply::raw(vec![head.into()]))
+            }
+            _ => Some(Reply::whole(404, "application/json", "{}")),
+        }
+    })
+    .await;
+    let (server, token) = server(&upstream).await;
+    let host = upstream.base_url.trim_end_matches("/v1");
+    let save = async |path: &str| {
+        let body = json!({ "base_url": format!("{host}{path}"), "key": "sk-or-v1-test" });
+        server.post("/api/v1/connection", &token, body).await
+    };
+    for path in ["", "/", "/api", "/api/v1", "/api/v1//", "/api/v1/chat/completions", "/api/v1/models"] {
+        let (status, saved) = save(path).await;
+        assert_eq!((status.as_u16(), &saved["base_url"]), (200, &json!(format!("{host}/api/v1"))), "{path}: {saved}");
+    }
+    for (path, words) in [
+        ("/elsewhere", "is the base URL right?"),
+        ("/web", "is this an OpenAI-compatible address?"),
+        ("/moved", "redirects to https://elsewhere.example/"),
+    ] {
+        let (status, refused) = save(path).await;
+        assert_eq!(status, 502, "{path}: {refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(words), "{path}: {refused}");
+    }
+}
