@@ -8,10 +8,12 @@ use http_body_util::BodyExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
+use super::answer::plain_body;
 use super::endpoint::Endpoint;
 use super::error::{NetworkFailure, UpstreamError};
 use super::error_body::{UpstreamErrorBody, printable};
 use super::generation::Generation;
+use super::json;
 use super::key::KeyInfo;
 use super::models::{Model, ModelList};
 use super::pool::Pool;
@@ -115,9 +117,10 @@ impl Client {
         let call = async {
             let answer = self.pool.send(&self.endpoint, request).await?;
             let (head, body) = answer.into_parts();
-            Ok((head, collect(body, ANSWER_CAP).await?))
+            let body = collect(body, ANSWER_CAP).await?;
+            Ok((plain_body(&head.headers, body, ANSWER_CAP), head))
         };
-        let (head, body) = tokio::time::timeout(CALL_TIMEOUT, call)
+        let (body, head) = tokio::time::timeout(CALL_TIMEOUT, call)
             .await
             .map_err(|_| self.endpoint.unreachable(NetworkFailure::AnswerTimeout(CALL_TIMEOUT)))??;
         let status = head.status;
@@ -131,7 +134,7 @@ impl Client {
             };
             return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });
         }
-        serde_json::from_slice(&body).map_err(|error| self.invalid_response(error))
+        json::from_slice(&body).map_err(|error| self.invalid_response(error))
     }
 
     fn invalid_response(&self, reason: impl ToString) -> UpstreamError {

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 
 use super::error_kind::{ErrorKind, Signs, classify};
+use super::json;
 
 /// Most characters that are kept of somebody else's sentence.
 const MOST_CHARACTERS: usize = 500;
@@ -34,7 +35,7 @@ impl UpstreamErrorBody {
     pub fn parse(status: StatusCode, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}').trim();
-        let mut read = match serde_json::from_str::<Value>(text) {
+        let mut read = match json::from_str::<Value>(text) {
             Ok(value) => Self::from_value(&value).unwrap_or_default(),
             Err(_) if text.starts_with('<') => Self::worded(html_title(text).unwrap_or_default()),
             Err(_) => Self::default(),
@@ -124,7 +125,7 @@ fn sentence_with(sentence: &str, provider: Option<&str>, reason: Option<&str>, u
 /// The provider's own reason: text, JSON, or JSON in a text.
 fn inner_reason(raw: &Value) -> Option<String> {
     let reason = match raw {
-        Value::String(text) => match serde_json::from_str::<Value>(text.trim()) {
+        Value::String(text) => match json::from_str::<Value>(text.trim()) {
             Ok(inner @ (Value::Object(_) | Value::Array(_))) => {
                 UpstreamErrorBody::from_value(&inner).map(|error| error.message)?
             }

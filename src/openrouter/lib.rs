@@ -20,6 +20,7 @@ pub mod error;
 mod error_body;
 mod error_kind;
 pub mod generation;
+mod json;
 pub mod key;
 pub mod mock;
 pub mod models;
@@ -30,7 +31,7 @@ mod request_body;
 mod response_body;
 pub mod usage;
 
-pub use answer::{AnswerEnd, AnswerReader, AnswerSummary};
+pub use answer::{AnswerEnd, AnswerReader, AnswerSummary, plain_body};
 pub use client::Client;
 pub use endpoint::{Endpoint, without_call};
 pub use error::{NetworkFailure, UpstreamError};

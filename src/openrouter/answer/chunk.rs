@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::text::JsonText;
 use crate::error_body::UpstreamErrorBody;
+use crate::json;
 use crate::usage::{Usage, UsageObject};
 
 /// The parts of a chunk. Each is kept as it was written, so that one of another type hides no other.
@@ -29,6 +30,9 @@ pub(super) struct Chunk<'a> {
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
+    /// Groq's own part, with the usage in it.
+    #[serde(borrow)]
+    x_groq: Option<&'a RawValue>,
 }
 
 /// One of the answers in a chunk.
@@ -49,6 +53,8 @@ pub(super) struct Choice<'a> {
     native_finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 /// What a choice adds to the answer.
@@ -140,7 +146,8 @@ impl<'a> Chunk<'a> {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        serde_json::from_str::<Option<UsageObject>>(self.usage?.get()).ok()?.map(Usage::from)
+        let groq = || Chunk::read(self.x_groq?.get())?.usage;
+        usage(self.usage.or_else(groq)?)
     }
 
     /// The response that an event of the Responses API is about.
@@ -187,6 +194,11 @@ impl<'a> Choice<'a> {
 
     pub(super) fn error(&self) -> Option<UpstreamErrorBody> {
         error(self.error?)
+    }
+
+    /// The usage, which Moonshot puts here.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        usage(self.usage?)
     }
 
     /// What it adds: a chunk has a delta, a whole answer a message, an old one a bare text.
@@ -260,11 +272,15 @@ pub(super) fn text(raw: &RawValue) -> Vec<u8> {
 
 /// A short text, such as an id.
 fn name(raw: Option<&RawValue>) -> Option<String> {
-    serde_json::from_str::<String>(raw?.get()).ok().filter(|text| !text.is_empty())
+    json::from_str::<String>(raw?.get()).ok().filter(|text| !text.is_empty())
+}
+
+fn usage(raw: &RawValue) -> Option<Usage> {
+    serde_json::from_str::<Option<UsageObject>>(raw.get()).ok()?.map(Usage::from)
 }
 
 fn error(raw: &RawValue) -> Option<UpstreamErrorBody> {
-    UpstreamErrorBody::from_value(&serde_json::from_str::<Value>(raw.get()).ok()?)
+    UpstreamErrorBody::from_value(&json::from_str::<Value>(raw.get()).ok()?)
 }
 
 /// The entries of a list, or the value itself.

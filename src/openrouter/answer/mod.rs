@@ -20,6 +20,7 @@ mod tests;
 use http::{HeaderMap, header};
 
 pub use chunk::FinishReason;
+pub use decoding::plain_body;
 pub use summary::{AnswerEnd, AnswerSummary};
 
 use crate::error_body::{html_title, printable};
@@ -48,7 +49,7 @@ impl AnswerReader {
         let value = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self {
             reading: Reading::new(),
-            decoding: Decoding::from_header(value(header::CONTENT_ENCODING)),
+            decoding: Decoding::from_headers(headers),
             shape: Shape::Undecided,
             declared_events: value(header::CONTENT_TYPE).trim_start().starts_with("text/event-stream"),
             head: Vec::new(),
@@ -65,11 +66,8 @@ impl AnswerReader {
 
     /// Reads the next piece of the answer.
     pub fn feed(&mut self, piece: &[u8]) {
-        if matches!((&self.decoding, &self.shape), (Decoding::Plain, Shape::Undecided))
-            && self.head.is_empty()
-            && piece.starts_with(&[0x1f, 0x8b])
-        {
-            self.decoding = Decoding::gzip();
+        if matches!(self.shape, Shape::Undecided) && self.head.is_empty() {
+            self.decoding.look_at(piece);
         }
         let Self { reading, decoding, shape, declared_events, head, sample } = self;
         decoding.unpack(piece, |plain| {

@@ -8,6 +8,7 @@ use super::chunk::{self, Chunk, Content, Delta, FinishReason};
 use super::summary::{AnswerEnd, AnswerSummary};
 use super::text::TextJoiner;
 use crate::error_body::{UpstreamErrorBody, printable};
+use crate::json;
 
 /// Chunks that are searched for the id of the generation.
 const CHUNKS_WITH_ID: u32 = 64;
@@ -106,8 +107,8 @@ impl Reading {
 
     /// Reads an object; false when it is none. An object that is called an error, or is all that
     /// came, is an error when it holds no answer.
-    fn object(&mut self, json: &[u8], is_error: bool, is_whole: bool) -> bool {
-        let text = String::from_utf8_lossy(json);
+    fn object(&mut self, data: &[u8], is_error: bool, is_whole: bool) -> bool {
+        let text = String::from_utf8_lossy(data);
         if let Some(chunk) = Chunk::read(&text) {
             self.chunk(&chunk);
             if is_error || (is_whole && !self.summary.is_answer) {
@@ -115,7 +116,7 @@ impl Reading {
             }
             return true;
         }
-        match serde_json::from_str::<Value>(&text) {
+        match json::from_str::<Value>(&text) {
             // A key that stands twice: the last one counts.
             Ok(value @ Value::Object(_)) => {
                 let text = value.to_string();
@@ -138,9 +139,9 @@ impl Reading {
     }
 
     /// Takes a value for an error, if it says anything and no error is known.
-    fn reported_error(&mut self, json: &str) {
+    fn reported_error(&mut self, text: &str) {
         if self.summary.error.is_none()
-            && let Ok(value) = serde_json::from_str::<Value>(json)
+            && let Ok(value) = json::from_str::<Value>(text)
         {
             self.summary.error = UpstreamErrorBody::from_value(&value);
         }
@@ -161,6 +162,9 @@ impl Reading {
                 // The chunk with the usage repeats it.
                 self.summary.finish.get_or_insert(finish);
             }
+            if let Some(usage) = choice.usage() {
+                self.summary.add_usage(usage);
+            }
             if let Some(error) = choice.error() {
                 self.summary.error.get_or_insert(error);
             }
@@ -178,7 +182,7 @@ impl Reading {
         summary.model = chunk.model().or(summary.model.take());
         summary.provider = chunk.provider().or(summary.provider.take());
         if let Some(usage) = chunk.usage() {
-            summary.usage = Some(summary.usage.map_or(usage, |known| known.merged_with(usage)));
+            summary.add_usage(usage);
         }
         if let Some(error) = chunk.error() {
             summary.error = Some(error);

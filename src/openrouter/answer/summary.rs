@@ -26,6 +26,11 @@ pub struct AnswerSummary {
 }
 
 impl AnswerSummary {
+    /// Adds a report of the usage to what is known.
+    pub(super) fn add_usage(&mut self, report: Usage) {
+        self.usage = Some(self.usage.map_or(report, |known| known.merged_with(report)));
+    }
+
     /// True when it ended as answers end, with text or without.
     pub fn ended_well(&self) -> bool {
         let failed = self.error.is_some() || matches!(self.finish, Some(FinishReason::Error(_)));

@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, header};
@@ -254,6 +255,18 @@ fn compressed_answers_are_read_or_named() {
 }
 
 #[test]
+fn whole_bodies_are_unpacked_up_to_a_cap() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&[b'x'; 100_000]).unwrap();
+    let packed = Bytes::from(encoder.finish().unwrap());
+    assert_eq!(plain_body(&headers("text/plain", Some("gzip")), packed.clone(), 70_000), [b'x'; 70_000].as_slice());
+    assert_eq!(plain_body(&headers("text/plain", None), packed, 1 << 20).len(), 100_000);
+    for encoding in [None, Some("gzip"), Some("br")] {
+        assert_eq!(plain_body(&headers("text/plain", encoding), Bytes::from("plain"), 10), "plain", "{encoding:?}");
+    }
+}
+
+#[test]
 fn facts_need_no_text_and_no_end_mark() {
     let hi = text(r#""Hi""#);
     let usage = r#"{"choices":null,"usage":{"total_tokens":9,"cost":0.00005}}"#;
@@ -265,6 +278,8 @@ fn facts_need_no_text_and_no_end_mark() {
         (vec![&hi, &hi], false, None, "g"),
         (vec![&hi, usage, "[DONE]"], true, Some(9), "g"),
         (vec![&hi, usage, r#"{"choices":[],"usage":{}}"#, r#"{"usage":{"total_tokens":0}}"#], false, Some(9), "g"),
+        (vec![&hi, r#"{"choices":[{"delta":{},"usage":{"total_tokens":9}}]}"#, "[DONE]"], true, Some(9), "g"),
+        (vec![&hi, r#"{"choices":[],"x_groq":{"id":"r","usage":{"total_tokens":9}}}"#, "[DONE]"], true, Some(9), "g"),
         (vec![none, "null", late, "[DONE]"], true, None, "late"),
         (
             vec![&hi, r#"{"error":{"code":502,"message":"gone"},"choices":[{"finish_reason":"error"}]}"#],

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
+use axum::http::{HeaderMap, header, response};
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use super::metered_body::MeteredBody;
 use crate::database::{Database, DatabaseError};
 use crate::usage::Via;
 use crate::user::UserId;
-use mai_openrouter::{AnswerEnd, UpstreamErrorBody};
+use mai_openrouter::{AnswerEnd, UpstreamErrorBody, plain_body};
 
 /// Interval between two saves of a growing answer.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
@@ -83,15 +83,13 @@ impl AnswerTask {
             Ok(answer) => answer,
             Err(error) => return AnswerEvent::Failed(error.into()),
         };
-        let status = answer.status();
-        let location =
-            answer.headers().get(header::LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
-        let mut body = answer.into_body();
-        if status.is_redirection() {
+        let (head, mut body) = answer.into_parts();
+        if head.status.is_redirection() {
+            let location = head.headers.get(header::LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()));
             return AnswerEvent::Failed(AnswerFailure::redirected(body.base_url(), location.as_deref()));
         }
-        if !status.is_success() {
-            return AnswerEvent::Failed(refusal(status, &mut body).await);
+        if !head.status.is_success() {
+            return AnswerEvent::Failed(refusal(&head, &mut body).await);
         }
         if let Some(entry) = body.entry_id() {
             self.save_generation_id(entry.to_owned());
@@ -186,13 +184,14 @@ impl AnswerTask {
 }
 
 /// Reads the body of a refusal.
-async fn refusal(status: StatusCode, body: &mut MeteredBody) -> AnswerFailure {
-    let mut bytes = Vec::new();
+async fn refusal(head: &response::Parts, body: &mut MeteredBody) -> AnswerFailure {
+    let mut bytes = BytesMut::new();
     while let Some(Ok(frame)) = body.frame().await {
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
         if bytes.len() > ERROR_CAP {
             break;
         }
     }
-    AnswerFailure::refused(Some(status.as_u16()), UpstreamErrorBody::parse(status, &bytes))
+    let bytes = plain_body(&head.headers, bytes.freeze(), ERROR_CAP);
+    AnswerFailure::refused(Some(head.status.as_u16()), UpstreamErrorBody::parse(head.status, &bytes))
 }

@@ -143,7 +143,8 @@ impl Body for MeteredBody {
         let this = self.get_mut();
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) else {
-            if this.reader.is_finished() {
+            // One with a known length has to keep its word.
+            if this.reader.is_finished() && inner.size_hint().exact().is_none() {
                 let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(END_GRACE)));
                 std::task::ready!(alarm.as_mut().poll(cx));
                 this.inner = None;
