@@ -35,9 +35,14 @@ pub struct Generation {
     /// Tokens of the answer by a normalised tokenizer.
     #[serde(deserialize_with = "deserialize_count")]
     pub tokens_completion: Option<u64>,
-    /// The cost.
+    /// The cost, as it was taken from the account.
     #[serde(deserialize_with = "deserialize_cost")]
     pub total_cost: Option<NanoUsd>,
+    /// True where the client's own key with the provider was used.
+    pub is_byok: Option<bool>,
+    /// The provider's cost.
+    #[serde(deserialize_with = "deserialize_cost")]
+    pub upstream_inference_cost: Option<NanoUsd>,
 }
 
 impl Generation {
@@ -52,6 +57,7 @@ impl Generation {
             reasoning_tokens: self.native_tokens_reasoning,
             cached_tokens: self.native_tokens_cached,
             cost: self.total_cost,
+            own_key_cost: self.upstream_inference_cost.filter(|_| self.is_byok == Some(true)),
         }
     }
 }

@@ -18,8 +18,10 @@ pub struct Usage {
     pub reasoning_tokens: Option<u64>,
     /// Of the question's tokens, those read from the upstream's cache.
     pub cached_tokens: Option<u64>,
-    /// The cost.
+    /// The cost, as it is taken from the account at the upstream.
     pub cost: Option<NanoUsd>,
+    /// What the provider charges besides to the client's own key with it ("bring your own key").
+    pub own_key_cost: Option<NanoUsd>,
 }
 
 /// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the
@@ -40,6 +42,12 @@ pub(super) struct UsageObject {
     total_tokens: Option<u64>,
     #[serde(deserialize_with = "deserialize_cost")]
     cost: Option<NanoUsd>,
+    /// True where the client's own key with the provider was used. Only then the provider's cost is
+    /// not a part of `cost`.
+    #[serde(deserialize_with = "deserialize_lenient")]
+    is_byok: Option<bool>,
+    #[serde(deserialize_with = "deserialize_lenient")]
+    cost_details: Option<CostDetails>,
     #[serde(deserialize_with = "deserialize_lenient")]
     prompt_tokens_details: Option<PromptDetails>,
     #[serde(deserialize_with = "deserialize_lenient")]
@@ -59,25 +67,36 @@ const HIGHEST_COST: NanoUsd = NanoUsd::new(10_000 * 1_000_000_000);
 impl Usage {
     /// True for a report without any number but zeros.
     pub fn says_nothing(&self) -> bool {
-        let Self { prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost } = self;
+        let Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens,
+            reasoning_tokens,
+            cached_tokens,
+            cost,
+            own_key_cost,
+        } = self;
         [prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens]
             .into_iter()
             .all(|count| count.unwrap_or(0) == 0)
-            && cost.is_none_or(|cost| cost == NanoUsd::ZERO)
+            && [cost, own_key_cost].into_iter().all(|cost| cost.unwrap_or_default() == NanoUsd::ZERO)
     }
 
     /// This report with a later one, field by field. Reports are totals of the whole answer, so the
     /// later number counts and nothing is added; what is empty or zero never replaces a number.
     pub fn merged_with(self, later: Self) -> Self {
         let count = |known: Option<u64>, later: Option<u64>| later.filter(|n| *n > 0).or(known).or(later);
-        let cost = later.cost.filter(|cost| *cost > NanoUsd::ZERO).or(self.cost).or(later.cost);
+        let cost = |known: Option<NanoUsd>, later: Option<NanoUsd>| {
+            later.filter(|cost| *cost > NanoUsd::ZERO).or(known).or(later)
+        };
         Self {
             prompt_tokens: count(self.prompt_tokens, later.prompt_tokens),
             completion_tokens: count(self.completion_tokens, later.completion_tokens),
             total_tokens: count(self.total_tokens, later.total_tokens),
             reasoning_tokens: count(self.reasoning_tokens, later.reasoning_tokens),
             cached_tokens: count(self.cached_tokens, later.cached_tokens),
-            cost,
+            cost: cost(self.cost, later.cost),
+            own_key_cost: cost(self.own_key_cost, later.own_key_cost),
         }
         .with_total()
     }
@@ -88,6 +107,13 @@ impl Usage {
         self.total_tokens = self.total_tokens.or_else(summed);
         self
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CostDetails {
+    #[serde(deserialize_with = "deserialize_cost")]
+    upstream_inference_cost: Option<NanoUsd>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -139,6 +165,10 @@ impl From<UsageObject> for Usage {
             reasoning_tokens: completion.and_then(|details| details.reasoning_tokens),
             cached_tokens: prompt.and_then(|details| details.cached_tokens),
             cost: object.cost,
+            own_key_cost: object
+                .cost_details
+                .filter(|_| object.is_byok == Some(true))
+                .and_then(|details| details.upstream_inference_cost),
         }
         .with_total()
     }
@@ -169,6 +199,7 @@ mod tests {
                 reasoning_tokens: Some(1),
                 cached_tokens: Some(10),
                 cost: Some(NanoUsd::new(41_000)),
+                own_key_cost: None,
             }
         );
     }
@@ -191,6 +222,18 @@ mod tests {
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.cost), (None, Some(7), None));
         let usage = read(r#"{"input_tokens":3,"output_tokens":4,"cost":-1,"prompt_tokens_details":[]}"#);
         assert_eq!((usage.total_tokens, usage.cost), (Some(7), None));
+    }
+
+    #[test]
+    fn cost_of_an_own_key_is_kept_apart() {
+        for (byok, cost, own) in
+            [("true", 1_000_000, Some(36_079_500)), ("false", 1_000_000, None), ("null", 1_000_000, None)]
+        {
+            let usage = read(&format!(
+                r#"{{"cost":0.001,"is_byok":{byok},"cost_details":{{"upstream_inference_cost":0.0360795}}}}"#
+            ));
+            assert_eq!((usage.cost, usage.own_key_cost.map(NanoUsd::get)), (Some(NanoUsd::new(cost)), own), "{byok}");
+        }
     }
 
     #[test]

@@ -15,17 +15,23 @@ const STEPS: [(i64, &str, &str); 5] = [
 ];
 
 pub(super) fn all() -> Migrator {
+    migrator(&STEPS)
+}
+
+fn migrator(steps: &[(i64, &'static str, &'static str)]) -> Migrator {
     let step = |(number, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(STEPS.map(step).into())
+    Migrator::with_migrations(steps.iter().copied().map(step).collect())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::STEPS;
+    use sqlx::{Connection, SqliteConnection};
+
+    use super::{STEPS, all, migrator};
 
     #[test]
     fn every_file_in_the_directory_is_a_step() {
@@ -36,5 +42,33 @@ mod tests {
             .collect();
         files.sort_unstable();
         assert_eq!(files, STEPS.map(|(number, name, _)| format!("{number:04}_{name}.sql")));
+    }
+
+    #[tokio::test]
+    async fn costs_of_earlier_versions_become_nano_usd() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrator(&STEPS[..4]).run(&mut connection).await.unwrap();
+        for (id, cost) in [("1", Some(41)), ("2", Some(0)), ("3", None), ("4", Some(i64::MAX)), ("5", Some(-5))] {
+            sqlx::query(
+                "INSERT INTO generation (id, user_id, model, started_at, status, streamed, via, cost_micro_usd)
+                 VALUES (?, 'u', 'm', 1, 'completed', 0, 'api', ?)",
+            )
+            .bind(id)
+            .bind(cost)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        }
+        all().run(&mut connection).await.unwrap();
+        let costs: Vec<(Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT cost_nano_usd, cost_micro_usd FROM generation ORDER BY id")
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        assert_eq!(
+            costs,
+            [(Some(41_000), Some(41)), (Some(0), Some(0)), (None, None), (None, None), (None, None)],
+            "a cost that no answer has is unknown"
+        );
     }
 }

@@ -202,7 +202,8 @@ impl UsageLookup {
                         "UPDATE generation SET prompt_tokens = coalesce(?, prompt_tokens),
                          completion_tokens = coalesce(?, completion_tokens), total_tokens = coalesce(?, total_tokens),
                          reasoning_tokens = coalesce(?, reasoning_tokens), cached_tokens = coalesce(?, cached_tokens),
-                         cost_nano_usd = coalesce(?, cost_nano_usd), provider = coalesce(provider, ?),
+                         cost_nano_usd = coalesce(?, cost_nano_usd),
+                         own_key_cost_nano_usd = coalesce(?, own_key_cost_nano_usd), provider = coalesce(provider, ?),
                          source = 'generation', lookup_at = NULL, lookup_tries = lookup_tries + 1
                          WHERE id = ? AND lookup_at IS NOT NULL",
                     )
@@ -212,6 +213,7 @@ impl UsageLookup {
                     .bind(count(usage.reasoning_tokens))
                     .bind(count(usage.cached_tokens))
                     .bind(usage.cost.map(|cost| cost.get()))
+                    .bind(usage.own_key_cost.map(|cost| cost.get()))
                     .bind(found.provider_name)
                     .bind(missing.id)
                     .execute(connection)

@@ -27,6 +27,9 @@ pub struct Totals {
     /// The known cost, in JSON as `cost_micro_usd`, rounded, and as `cost_nano_usd`.
     #[serde(flatten, serialize_with = "cost_fields")]
     pub cost: NanoUsd,
+    /// What providers charged besides to the client's own keys with them.
+    #[serde(rename = "own_key_cost_nano_usd")]
+    pub own_key_cost: NanoUsd,
     /// The number of ended generations whose cost is not known (yet).
     pub unknown_cost: u64,
     /// The number of running generations.
@@ -104,7 +107,7 @@ macro_rules! totals {
         concat!(
             "SELECT count(g.id) AS requests, coalesce(sum(g.prompt_tokens), 0) AS prompt_tokens,
              coalesce(sum(g.completion_tokens), 0) AS completion_tokens, coalesce(sum(g.total_tokens), 0) AS total_tokens,
-             coalesce(sum(g.cost_nano_usd), 0) AS cost,
+             coalesce(sum(g.cost_nano_usd), 0) AS cost, coalesce(sum(g.own_key_cost_nano_usd), 0) AS own_key_cost,
              count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
              count(CASE WHEN g.status = 'pending' THEN 1 END) AS running ",
             $($rest),*
@@ -121,6 +124,7 @@ impl Totals {
             completion_tokens: count("completion_tokens")?,
             total_tokens: count("total_tokens")?,
             cost: NanoUsd::new(row.try_get("cost")?),
+            own_key_cost: NanoUsd::new(row.try_get("own_key_cost")?),
             unknown_cost: count("unknown_cost")?,
             running: count("running")?,
         })

@@ -79,7 +79,7 @@ impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
-        let mut columns = serializer.serialize_tuple(19)?;
+        let mut columns = serializer.serialize_tuple(20)?;
         columns.serialize_element(&row.id)?;
         columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
@@ -99,6 +99,7 @@ impl Serialize for SerializedRow<'_> {
         columns.serialize_element(&row.via)?;
         columns.serialize_element(&row.chat_id)?;
         columns.serialize_element(&row.lookup_at)?;
+        columns.serialize_element(&usage.own_key_cost)?;
         columns.end()
     }
 }
@@ -108,13 +109,13 @@ impl Serialize for SerializedRow<'_> {
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
-        chat_id, lookup_at)
+        chat_id, lookup_at, own_key_cost_nano_usd)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
             WHERE other.generation_id = value ->> 1 AND other.id <> value ->> 0) THEN NULL ELSE value ->> 1 END,
         value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
         value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-        value ->> 17, value ->> 18
+        value ->> 17, value ->> 18, value ->> 19
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         generation_id = coalesce(excluded.generation_id, generation.generation_id),
@@ -127,6 +128,7 @@ const UPSERT: &str = "
         reasoning_tokens = excluded.reasoning_tokens,
         cached_tokens = excluded.cached_tokens,
         cost_nano_usd = excluded.cost_nano_usd,
+        own_key_cost_nano_usd = excluded.own_key_cost_nano_usd,
         source = excluded.source,
         lookup_at = excluded.lookup_at
     WHERE generation.status = 'pending'";

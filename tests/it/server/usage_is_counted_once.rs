@@ -383,3 +383,22 @@ async fn costs_below_a_millionth_add_up() {
     let summary = settled(&server, &token, 200).await;
     assert_eq!((&summary["cost_nano_usd"], &summary["cost_micro_usd"]), (&json!(80_000), &json!(80)));
 }
+
+#[tokio::test]
+async fn cost_of_own_provider_keys_is_kept_apart() {
+    const BYOK: &str =
+        r#"{"total_tokens":9,"cost":0.0018,"is_byok":true,"cost_details":{"upstream_inference_cost":0.036}}"#;
+    const CREDIT: &str =
+        r#"{"total_tokens":9,"cost":0.036,"is_byok":false,"cost_details":{"upstream_inference_cost":0.036}}"#;
+    for (report, cost, own, shown) in
+        [(&[BYOK], 1_800_000, 36_000_000, "$0.001800 + $0.04"), (&[CREDIT], 36_000_000, 0, "$0.04")]
+    {
+        let (server, token) = with_reports(report, &[]).await;
+        let summary = settled(&server, &token, 1).await;
+        assert_eq!((&summary["cost_nano_usd"], &summary["own_key_cost_nano_usd"]), (&json!(cost), &json!(own)));
+        let page = server.request(Method::GET, "/usage").bearer_auth(&token).header("accept-language", "en");
+        let html = page.send().await.unwrap().text().await.unwrap();
+        let figure = format!("data-figure=\"cost\">{shown}<");
+        assert!(html.contains(&figure), "{html}");
+    }
+}

@@ -168,6 +168,7 @@ mod tests {
             completion_tokens: tokens - tokens / 4,
             total_tokens: tokens,
             cost: NanoUsd::from_micro_usd(cost),
+            own_key_cost: NanoUsd::ZERO,
             unknown_cost: unknown,
             running: 0,
         }

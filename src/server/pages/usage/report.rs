@@ -43,6 +43,8 @@ pub(super) struct Report {
     pub(super) is_current: bool,
     pub(super) tiles: [Tile; 4],
     pub(super) unknown: Option<String>,
+    /// True when providers charged something to the client's own keys.
+    pub(super) own_keys: bool,
     pub(super) chart: Chart,
     pub(super) days: Vec<DayRow>,
     pub(super) users: Vec<Row>,
@@ -122,6 +124,7 @@ impl Report {
             next_month: (month.first_day() < now.date().first_of_month()).then(|| month.next().to_string()),
             is_current,
             tiles: tiles(&write, summary, now.date()),
+            own_keys: totals.own_key_cost > NanoUsd::ZERO,
             unknown: (totals.unknown_cost > 0).then(|| t.unknown(signed(totals.unknown_cost))),
             chart: chart(&write, metric, &name, days),
             days: days
@@ -166,9 +169,12 @@ impl Writer<'_> {
         self.layout.locale.usd(amount)
     }
 
-    /// Returns a cost, or the word for an unknown one: unknown is not zero.
+    /// Returns a cost, or the word for an unknown one: unknown is not zero. What was charged to the
+    /// client's own keys stands behind it.
     fn cost(&self, totals: &Totals) -> String {
-        if totals.cost.get() == 0 && totals.unknown_cost > 0 {
+        if totals.own_key_cost > NanoUsd::ZERO {
+            format!("{} + {}", self.money(totals.cost), self.money(totals.own_key_cost))
+        } else if totals.cost.get() == 0 && totals.unknown_cost > 0 {
             self.t.unknown_cell().to_owned()
         } else {
             self.money(totals.cost)

@@ -30,6 +30,10 @@ texts! {
         en: "Interrupted requests are looked up at the provider. Until then they are not included in the totals.",
         pl: "Przerwane zapytania są sprawdzane u dostawcy. Do tego czasu nie są wliczane do sum.",
     }
+    own_keys {
+        en: "The amount after the plus sign was charged to your own keys with providers.",
+        pl: "Kwotą po znaku plus obciążono Twoje własne klucze u dostawców.",
+    }
     unknown_cell { en: "unknown", pl: "nieznany" }
     month { en: "Month", pl: "Miesiąc" }
     previous_month { en: "Previous month", pl: "Poprzedni miesiąc" }
