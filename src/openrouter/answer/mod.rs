@@ -101,6 +101,11 @@ impl AnswerReader {
         self.reading.summary.finished
     }
 
+    /// True once the model has said why it stopped; usage may follow.
+    pub fn has_stopped(&self) -> bool {
+        self.reading.summary.finish.is_some()
+    }
+
     /// Takes the text that was read since the last call.
     pub fn take_text(&mut self) -> String {
         std::mem::take(&mut self.reading.text)

@@ -16,6 +16,8 @@ use mai_openrouter::{AnswerEnd, AnswerReader, AnswerSummary, ResponseBody, Upstr
 /// Time from the end mark of a stream until its connection is dropped. Most upstreams end the body
 /// with the mark, and the connection is used again; some keep it open for a long time.
 const END_GRACE: Duration = Duration::from_millis(500);
+/// The same where the model has stopped and the end mark is missing; the usage may follow.
+const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// Returns true for a status that is documented to come before anything was generated, at no cost.
 fn is_unbilled(status: u16, has_generation_id: bool) -> bool {
@@ -36,7 +38,12 @@ pub(crate) struct MeteredBody {
     base_url: String,
     /// `None` once the ledger row is closed.
     meter: Option<Meter>,
-    /// Rings when the body goes on after its end mark.
+    /// True for a page, which needs nothing after the text. Others may have asked for several
+    /// answers, of which one has stopped.
+    is_for_page: bool,
+    /// True once the alarm is set for the end mark.
+    is_finished: bool,
+    /// Rings when the body goes on after the end of the answer.
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
@@ -62,7 +69,15 @@ impl MeteredBody {
         } else {
             Some(Meter { entry, failed: !status.is_success() })
         };
-        Self { base_url: inner.base_url(), inner: Some(inner), reader, meter, alarm: None }
+        Self {
+            base_url: inner.base_url(),
+            inner: Some(inner),
+            reader,
+            meter,
+            is_for_page: with_text,
+            is_finished: false,
+            alarm: None,
+        }
     }
 
     /// The id of the ledger row.
@@ -93,6 +108,17 @@ impl MeteredBody {
         {
             meter.entry.set_generation_id(id);
         }
+    }
+
+    /// Sets the alarm once the end of the answer has come and the body goes on.
+    fn set_alarm(&mut self) {
+        let grace = match &self.alarm {
+            _ if self.reader.is_finished() && !self.is_finished => END_GRACE,
+            None if self.is_for_page && self.reader.has_stopped() => STOP_GRACE,
+            _ => return,
+        };
+        self.is_finished = self.reader.is_finished();
+        self.alarm = Some(Box::pin(tokio::time::sleep(grace)));
     }
 
     fn close(&mut self, end: BodyEnd) {
@@ -142,18 +168,17 @@ impl Body for MeteredBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(&mut *inner).poll_frame(cx) else {
-            // One with a known length has to keep its word.
-            if this.reader.is_finished() && inner.size_hint().exact().is_none() {
-                let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep(END_GRACE)));
-                std::task::ready!(alarm.as_mut().poll(cx));
-                this.inner = None;
-                this.close(BodyEnd::Complete);
-                return Poll::Ready(None);
-            }
-            return Poll::Pending;
-        };
+        if let Some(alarm) = &mut this.alarm
+            && alarm.as_mut().poll(cx).is_ready()
+        {
+            this.inner = None;
+            this.close(BodyEnd::Complete);
+            return Poll::Ready(None);
+        }
+        let frame = std::task::ready!(Pin::new(&mut *inner).poll_frame(cx));
         let ended = inner.is_end_stream();
+        // One with a known length has to keep its word.
+        let has_length = inner.size_hint().exact().is_some();
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
@@ -162,6 +187,8 @@ impl Body for MeteredBody {
                 // With a known length nobody polls again after the last piece.
                 if ended {
                     this.close(BodyEnd::Complete);
+                } else if !has_length {
+                    this.set_alarm();
                 }
             }
             Some(Err(_)) => this.close(BodyEnd::Lost),

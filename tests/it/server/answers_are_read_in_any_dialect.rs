@@ -59,6 +59,7 @@ fn dialects() -> Vec<Dialect> {
         ("mark alone", || Reply::stream(&[HELLO, DONE]), ["done", "Hello", "", ""]),
         ("reason alone", || Reply::stream(&[HELLO, STOP]), ["done", "Hello", "", ""]),
         ("open", || Reply::open_stream(&[HELLO, DONE, ": still here\n\n"]), ["done", "Hello", "", ""]),
+        ("open without a mark", || Reply::open_stream(&[HELLO, STOP, ": still here\n\n"]), ["done", "Hello", "", ""]),
         (
             "whole",
             || Reply::json(r#"{"id":"g","choices":[{"message":{"content":[{"type":"text","text":"Hello"}]}}]}"#),
