@@ -237,6 +237,10 @@ impl Delta<'_> {
     }
 }
 
+/// A text is a part of a part of a list at most. Raw values have no limit of their own to how deep
+/// they are nested.
+const DEEPEST_PART: u8 = 4;
+
 /// What a content holds besides text.
 #[derive(Default)]
 pub(super) struct Content {
@@ -249,13 +253,18 @@ pub(super) struct Content {
 impl Content {
     /// Adds a content: a text, a part, or a list of both.
     pub(super) fn add(&mut self, raw: &RawValue) {
+        self.add_within(raw, DEEPEST_PART);
+    }
+
+    fn add_within(&mut self, raw: &RawValue, depth: u8) {
+        let Some(depth) = depth.checked_sub(1) else { return };
         match raw.get().as_bytes().first() {
             Some(b'"') => self.text.extend(text(raw)),
-            Some(b'[') => entries(raw).into_iter().for_each(|part| self.add(part)),
+            Some(b'[') => entries(raw).into_iter().for_each(|part| self.add_within(part, depth)),
             Some(b'{') => {
                 let Ok(part) = serde_json::from_str::<Part>(raw.get()) else { return };
                 if let Some(content) = part.text.or(part.content) {
-                    self.add(content);
+                    self.add_within(content, depth);
                 }
                 self.refusal.extend(part.refusal.map(text).unwrap_or_default());
                 self.has_images |= part.image_url.is_some();

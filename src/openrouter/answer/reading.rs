@@ -13,6 +13,10 @@ use crate::json;
 /// Chunks that are searched for the id of the generation.
 const CHUNKS_WITH_ID: u32 = 64;
 
+/// Most bytes of a refusal, and most names of tools, for the message about them.
+const MOST_OF_A_REFUSAL: usize = 4096;
+const MOST_TOOLS: usize = 16;
+
 /// What was read so far.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -200,8 +204,10 @@ impl Reading {
         }
         self.has_text |= content.text.iter().any(|byte| !byte.is_ascii_whitespace());
         self.joiner.push(&content.text, &mut self.text);
-        self.refusal.extend(content.refusal);
-        self.tools.extend(delta.tools());
+        let room = MOST_OF_A_REFUSAL.saturating_sub(self.refusal.len());
+        self.refusal.extend(content.refusal.into_iter().take(room));
+        let room = MOST_TOOLS.saturating_sub(self.tools.len());
+        self.tools.extend(delta.tools().into_iter().take(room));
         self.has_tools |= delta.has_tools();
         self.has_reasoning |= delta.has_reasoning();
         self.has_images |= content.has_images || delta.has_images();

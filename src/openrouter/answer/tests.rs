@@ -308,6 +308,17 @@ fn responses_are_understood_by_their_events() {
 }
 
 #[test]
+fn deeply_nested_content_is_passed_over() {
+    let deep = |open: &str, close: &str| format!("{}\"x\"{}", open.repeat(100_000), close.repeat(100_000));
+    for content in [deep("[", "]"), deep("{\"text\":", "}"), deep("[{\"content\":", "}]")] {
+        let error = format!(r#"{{"choices":[],"error":{content}}}"#);
+        let stream = stream(&[&text(r#""Hi""#), &text(&content), &error, "[DONE]"]);
+        let (seen, reached, _) = read(&events(), stream.as_bytes(), 60_000);
+        assert_eq!((seen.as_str(), reached), ("Hi", AnswerEnd::Complete));
+    }
+}
+
+#[test]
 fn oversized_line_is_skipped() {
     let mut reader = AnswerReader::new(&events());
     reader.feed(b"data: ");
