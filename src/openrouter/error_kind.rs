@@ -51,7 +51,7 @@ impl ErrorKind {
     }
 }
 
-/// What an error says of its cause besides its sentence.
+/// The parts of an error that tell its cause.
 #[derive(Default)]
 pub(super) struct Signs<'a> {
     pub(super) limit_source: &'a str,

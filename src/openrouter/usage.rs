@@ -20,7 +20,7 @@ pub struct Usage {
     pub cached_tokens: Option<u64>,
     /// The cost, as it is taken from the account at the upstream.
     pub cost: Option<NanoUsd>,
-    /// What the provider charges besides to the client's own key with it ("bring your own key").
+    /// The provider's own charge to the client's key with it ("bring your own key").
     pub own_key_cost: Option<NanoUsd>,
 }
 

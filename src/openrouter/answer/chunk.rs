@@ -57,7 +57,7 @@ pub(super) struct Choice<'a> {
     usage: Option<&'a RawValue>,
 }
 
-/// What a choice adds to the answer.
+/// The addition of a choice to the answer.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Delta<'a> {
@@ -201,7 +201,7 @@ impl<'a> Choice<'a> {
         usage(self.usage?)
     }
 
-    /// What it adds: a chunk has a delta, a whole answer a message, an old one a bare text.
+    /// Its addition: a chunk has a delta, a whole answer a message, an old one a bare text.
     pub(super) fn delta(&self) -> Delta<'a> {
         let read = |raw: &'a RawValue| serde_json::from_str::<Delta>(raw.get()).ok();
         let delta = self.delta.and_then(read).or_else(|| self.message.and_then(read)).unwrap_or_default();
@@ -241,7 +241,7 @@ impl Delta<'_> {
 /// they are nested.
 const DEEPEST_PART: u8 = 4;
 
-/// What a content holds besides text.
+/// The text of a content, and the signs of everything else in it.
 #[derive(Default)]
 pub(super) struct Content {
     /// The bytes of its text, as [`JsonText`] has them.

@@ -38,7 +38,7 @@ pub struct AnswerReader {
     decoding: Decoding,
     shape: Shape,
     declared_events: bool,
-    /// What has come before the shape could be told.
+    /// The bytes that came before the shape could be told.
     head: Vec<u8>,
     sample: Vec<u8>,
 }
@@ -134,7 +134,7 @@ impl AnswerReader {
         self.reading.end().unwrap_or_else(|| self.foreign())
     }
 
-    /// What came instead of an answer.
+    /// The end of something that is no answer.
     fn foreign(&self) -> AnswerEnd {
         if let Decoding::Unknown(name) = &self.decoding {
             return AnswerEnd::NotAnAnswer(format!("content-encoding {}", printable(name)));

@@ -1,4 +1,4 @@
-//! What the chunks of an answer say, put together.
+//! The content of an answer, put together from its chunks.
 
 use memchr::memmem::Finder;
 use serde_json::Value;
@@ -17,7 +17,7 @@ const CHUNKS_WITH_ID: u32 = 64;
 const MOST_OF_A_REFUSAL: usize = 4096;
 const MOST_TOOLS: usize = 16;
 
-/// What was read so far.
+/// The content that was read so far.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) summary: AnswerSummary,

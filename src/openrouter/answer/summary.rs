@@ -1,4 +1,4 @@
-//! What an answer holds, and how it ended.
+//! The facts about an answer, and its end.
 
 use super::chunk::FinishReason;
 use crate::error_body::UpstreamErrorBody;

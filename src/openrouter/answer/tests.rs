@@ -50,14 +50,14 @@ fn events() -> HeaderMap {
     headers("text/event-stream", None)
 }
 
-/// What the ledger learns of an answer.
+/// The facts that the ledger learns of an answer.
 fn facts<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> AnswerSummary {
     let mut reader = AnswerReader::new(&events());
     pieces.into_iter().for_each(|piece| reader.feed(piece));
     reader.finish(true)
 }
 
-/// What a page learns of an answer that comes in pieces of this size.
+/// Text, end and facts of an answer that comes to a page in pieces of this size.
 fn read(headers: &HeaderMap, answer: &[u8], size: usize) -> (String, AnswerEnd, AnswerSummary) {
     let mut reader = AnswerReader::with_text(headers);
     let mut text = String::new();

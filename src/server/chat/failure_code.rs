@@ -39,7 +39,7 @@ pub enum FailureCode {
     TooLong,
     /// The address of the provider redirects to another one.
     Redirected,
-    /// What came is no answer of a model.
+    /// The bytes that came are no answer of a model.
     NotAnAnswer,
     /// The answer ended without any mark of an end.
     CutOff,

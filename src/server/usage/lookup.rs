@@ -40,7 +40,7 @@ struct Missing {
     has_tokens: bool,
 }
 
-/// What the upstream says of a generation.
+/// The verdict on what the upstream says of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     /// Nothing (yet), or the record of another generation.

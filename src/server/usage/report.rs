@@ -27,7 +27,7 @@ pub struct Totals {
     /// The known cost, in JSON as `cost_micro_usd`, rounded, and as `cost_nano_usd`.
     #[serde(flatten, serialize_with = "cost_fields")]
     pub cost: NanoUsd,
-    /// What providers charged besides to the client's own keys with them.
+    /// The providers' own charges to the client's keys with them.
     #[serde(rename = "own_key_cost_nano_usd")]
     pub own_key_cost: NanoUsd,
     /// The number of ended generations whose cost is not known (yet).
