@@ -65,7 +65,17 @@ impl Client {
     ///
     /// `headers` are sent along; the key, the host and the length are this client's own.
     pub async fn chat(&self, headers: HeaderMap, body: RequestBody) -> Result<Response<ResponseBody>, UpstreamError> {
-        let mut request = self.request(Method::POST, "/chat/completions", body)?;
+        self.post("/chat/completions", headers, body).await
+    }
+
+    /// `POST` to this path below the base URL, like [`Self::chat`].
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: RequestBody,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let mut request = self.request(Method::POST, path, body)?;
         for (name, value) in &headers {
             if !request.headers().contains_key(name) {
                 request.headers_mut().insert(name, value.clone());

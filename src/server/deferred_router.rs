@@ -1,5 +1,5 @@
 //! The service on the port: answers `/health` from the start, and the rest once the server has
-//! started.
+//! started. Paths of programs are brought to the spelling of their routes.
 
 use std::{
     convert::Infallible,
@@ -10,13 +10,17 @@ use std::{
 use axum::{
     Json, Router,
     extract::Request,
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::future::{Either, Ready, ready};
 use mai_contract::http;
 use serde_json::json;
 use tower::Service;
+
+use super::{ApiError, NO_CONTENT_POLICY, paths};
+
+const STARTING: &str = "The server is starting; try again in a moment.";
 
 /// A service that answers 503 until its router is set. Its clones share the router.
 #[derive(Clone, Default)]
@@ -40,7 +44,10 @@ impl Service<Request> for DeferredRouter {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if let Some(uri) = paths::canonical(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         match self.router.get() {
             Some(router) => Either::Left(router.clone().call(request)),
             None => Either::Right(ready(Ok(starting_answer(request.uri().path())))),
@@ -49,14 +56,15 @@ impl Service<Request> for DeferredRouter {
 }
 
 fn starting_answer(path: &str) -> Response {
-    match path {
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, NO_CONTENT_POLICY)];
+    let answer = match path {
         http::HEALTH_PATH => Json(json!({ "status": true })).into_response(),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({ "status": false, "detail": "The server is starting; try again in a moment." })),
-        )
-            .into_response(),
-    }
+        http::READY_PATH => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": false, "detail": STARTING }))).into_response()
+        }
+        _ => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, STARTING).retry_after(1).into_response(),
+    };
+    (headers, answer).into_response()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mai_contract::ExitCode;
+use serde::Serialize;
 use serde_json::json;
 
 use super::database::DatabaseError;
@@ -84,23 +85,67 @@ impl ServeError {
     }
 }
 
-/// An error answer of the JSON API: a status and one sentence, sent as `{"detail": sentence}`.
+/// An error answer of the JSON API: a status and one sentence. It is sent as Open WebUI's clients
+/// read it (`detail`) and as OpenAI's do (`error`) at once.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     detail: String,
+    code: Option<ErrorCode>,
+    kind: Option<&'static str>,
+    param: Option<&'static str>,
     retry_after: Option<u64>,
+}
+
+/// An `error.code` of the JSON API.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(untagged)]
+pub enum ErrorCode {
+    /// As OpenAI's API has it.
+    Text(&'static str),
+    /// As OpenRouter's has it.
+    Number(u16),
+}
+
+impl From<&'static str> for ErrorCode {
+    fn from(code: &'static str) -> Self {
+        Self::Text(code)
+    }
+}
+
+impl From<u16> for ErrorCode {
+    fn from(code: u16) -> Self {
+        Self::Number(code)
+    }
 }
 
 impl ApiError {
     /// An answer with this status and sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after: None }
+        Self { status, detail: detail.into(), code: None, kind: None, param: None, retry_after: None }
     }
 
     /// The same with a `Retry-After` in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The same with another `error.code` than that of its status.
+    pub fn code(mut self, code: impl Into<ErrorCode>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// The same with another `error.type` than that of its status.
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// The same with the field of the request that is wrong.
+    pub fn param(mut self, param: Option<&'static str>) -> Self {
+        self.param = param;
         self
     }
 
@@ -115,9 +160,30 @@ impl ApiError {
     }
 }
 
+/// Returns `error.type` and `error.code` of a status, as OpenAI's API has them.
+fn openai_kind(status: StatusCode) -> (&'static str, Option<&'static str>) {
+    match status.as_u16() {
+        401 => ("authentication_error", Some("invalid_api_key")),
+        403 => ("permission_error", None),
+        404 => ("invalid_request_error", Some("not_found")),
+        405 => ("invalid_request_error", Some("method_not_supported")),
+        429 => ("rate_limit_error", Some("rate_limit_exceeded")),
+        500.. => ("server_error", None),
+        _ => ("invalid_request_error", None),
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(json!({ "detail": self.detail }))).into_response();
+        let (kind, code) = openai_kind(self.status);
+        let code = self.code.or(code.map(ErrorCode::Text));
+        let error = json!({
+            "message": self.detail,
+            "type": self.kind.unwrap_or(kind),
+            "param": self.param,
+            "code": code,
+        });
+        let mut response = (self.status, Json(json!({ "detail": self.detail, "error": error }))).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -16,6 +16,7 @@
 //! * [`run()`]: one server process from the lock on its data to a clean shutdown.
 //! * [`App`]: the parts of a started server, put together in one place (`state`).
 //! * [`Endpoint`]: one route. Each room lists its own with their handlers; [`endpoints`] are all.
+//!   `paths` brings other spellings of their paths to the one they have.
 //! * `status`: the HTTP status of every error.
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
@@ -50,6 +51,7 @@ mod markdown;
 pub mod models;
 mod offline_data;
 pub mod pages;
+mod paths;
 mod probe_account;
 mod request_log;
 mod route;
@@ -71,8 +73,9 @@ use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use config::{Config, Environment, LogFormat, Signup};
-pub use error::{ApiError, ServeError};
+pub use error::{ApiError, ErrorCode, ServeError};
 pub use offline_data::OfflineData;
+pub use paths::is_api_path;
 pub use probe_account::{ProbeAccount, ProbeError};
 pub use route::Endpoint;
 pub use run::run;
@@ -80,6 +83,10 @@ pub use state::{App, Parts};
 
 /// The largest request body any route but chat completions accepts.
 pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// The content security policy of everything that is not a page: a browser that shows it anyway
+/// loads and runs nothing.
+const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server, room by room; the authorisation test walks over them.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
@@ -99,6 +106,8 @@ pub fn router(app: App) -> Router {
             ServiceBuilder::new()
                 .layer(header_unless_set(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(header_unless_set(header::REFERRER_POLICY, "no-referrer"))
+                .layer(header_unless_set(header::CONTENT_SECURITY_POLICY, NO_CONTENT_POLICY))
+                .layer(header_unless_set(header::CACHE_CONTROL, "no-store"))
                 .layer(csrf::CsrfForCookies),
         )
         .with_state(app);
@@ -111,14 +120,9 @@ fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeader
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// Returns true for the paths of programs, whose errors are JSON. All others get pages.
-pub fn is_api_path(path: &str) -> bool {
-    ["/api/", "/v1/", "/openai/"].iter().any(|prefix| path.starts_with(prefix))
-}
-
 async fn not_found(State(app): State<App>, request: Request) -> Response {
     if is_api_path(request.uri().path()) {
-        ApiError::new(StatusCode::NOT_FOUND, "Not Found").into_response()
+        ApiError::new(StatusCode::NOT_FOUND, "Not Found").code("unknown_url").into_response()
     } else {
         pages::not_found(&app, request).await
     }

@@ -105,9 +105,14 @@ impl HttpStatus for ConnectionError {
 impl HttpStatus for CompletionError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::ModelNotFound | Self::Malformed(_) | Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::ModelNotFound
+            | Self::Malformed(_)
+            | Self::InvalidField { .. }
+            | Self::NotUnpacked
+            | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Upstream(_) => StatusCode::BAD_GATEWAY,
+            Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoApiAnswer(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::NoConnection => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -2,14 +2,14 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::Method,
     routing::{delete, get, post},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::JsonBody;
+use super::body::{JsonBody, UrlPath};
 use crate::{
     ApiError, Endpoint,
     auth::{self, ApiKey, Person, Sessions},
@@ -61,7 +61,7 @@ pub(super) async fn remove(
     State(db): State<Database>,
     State(sessions): State<Sessions>,
     Person(user): Person,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
     auth::remove_api_key(&db, &sessions, &user.id, &id).await?;
     Ok(Json(true))

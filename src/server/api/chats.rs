@@ -2,13 +2,14 @@
 //! another user's.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::Method;
 use axum::routing::{delete, get};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::body::{UrlPath, UrlQuery};
 use crate::auth::CurrentUser;
 use crate::chat::{self, Answers, Chat, ChatError, Message};
 use crate::database::Database;
@@ -58,7 +59,7 @@ fn parse_id(id: &str) -> Result<Uuid, ApiError> {
 pub(super) async fn list(
     State(db): State<Database>,
     user: CurrentUser,
-    Query(search): Query<Search>,
+    UrlQuery(search): UrlQuery<Search>,
 ) -> Result<Json<Vec<Value>>, ApiError> {
     let chats = chat::list(&db, &user.id, search.query.as_deref()).await?;
     Ok(Json(chats.iter().map(describe).collect()))
@@ -68,7 +69,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(db): State<Database>,
     user: CurrentUser,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, ApiError> {
     let (chat, messages) = chat::get(&db, &user.id, parse_id(&id)?).await?;
     let mut described = describe(&chat);
@@ -81,7 +82,7 @@ pub(super) async fn remove(
     State(db): State<Database>,
     State(answers): State<Answers>,
     user: CurrentUser,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
     chat::remove(&db, &answers, &user.id, parse_id(&id)?).await?;
     Ok(Json(true))

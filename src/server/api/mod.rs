@@ -7,23 +7,21 @@
 mod api_keys;
 mod auths;
 mod body;
-mod chat_request;
 mod chats;
 mod completions;
 mod connection;
 mod facts;
+mod identified_body;
 mod models;
+mod request_fields;
+mod upload;
+mod upstream_answer;
 mod usage;
 mod users;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderValue, header},
-};
-use tower_http::set_header::SetResponseHeaderLayer;
+use axum::{Router, extract::DefaultBodyLimit};
 
-pub use body::{JsonBody, UrlQuery};
+pub use body::{JsonBody, UrlPath, UrlQuery};
 
 use super::{App, Endpoint, route};
 
@@ -40,17 +38,21 @@ pub const ROUTES: &[&[Endpoint]] = &[
     completions::ROUTES,
 ];
 
-/// Builds all routes but those of chat completions.
+/// Builds all routes but those that run a model.
 pub(super) fn routes() -> Router<App> {
-    let accounts = [facts::ROUTES, auths::ROUTES, api_keys::ROUTES, users::ROUTES, connection::ROUTES];
-    let others = [usage::ROUTES, models::ROUTES, chats::ROUTES];
-    // Answers about accounts and the present moment must not be cached.
-    route::build(&accounts)
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .merge(route::build(&others))
+    route::build(&[
+        facts::ROUTES,
+        auths::ROUTES,
+        api_keys::ROUTES,
+        users::ROUTES,
+        connection::ROUTES,
+        usage::ROUTES,
+        models::ROUTES,
+        chats::ROUTES,
+    ])
 }
 
-/// Builds the routes of chat completions, which limit the body themselves.
+/// Builds the routes that run a model, which limit the body themselves.
 pub(super) fn completion_routes() -> Router<App> {
     route::build(&[completions::ROUTES]).layer(DefaultBodyLimit::disable())
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::Method,
     routing::{delete, get, post},
 };
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{JsonBody, UrlQuery};
+use super::body::{JsonBody, UrlPath, UrlQuery};
 use crate::{
     ApiError, Endpoint,
     auth::{Admin, PasswordHasher, Sessions},
@@ -67,7 +67,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(db): State<Database>,
     Admin(_): Admin,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, ApiError> {
     Ok(Json(to_json(&users::get(&db, &UserId::from(id)).await?)))
 }
@@ -86,7 +86,7 @@ pub(super) async fn update(
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
     Admin(_): Admin,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
     JsonBody(body): JsonBody<Update>,
 ) -> Result<Json<Value>, ApiError> {
     let change = UserChange {
@@ -103,7 +103,7 @@ pub(super) async fn remove(
     State(db): State<Database>,
     State(sessions): State<Sessions>,
     Admin(by): Admin,
-    Path(id): Path<String>,
+    UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
     users::remove(&db, &sessions, &by, &UserId::from(id)).await?;
     Ok(Json(true))

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::completions::{CompletionRequest, Completions};
+use super::completions::{CompletionRequest, Completions, Operation};
 use super::failure::AnswerFailure;
 use super::failure_code::FailureCode;
 use super::live_answer::{AnswerEvent, LiveAnswer};
@@ -70,6 +70,7 @@ impl AnswerTask {
             "messages": messages,
         });
         let request = CompletionRequest {
+            operation: Operation::Chat,
             user: &self.user,
             model: &self.model,
             fallbacks: &[],

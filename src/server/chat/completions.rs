@@ -16,8 +16,28 @@ use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
 use crate::user::UserId;
 use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError};
 
-/// A chat completion to request.
+/// An operation of OpenAI's API that runs a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Chat,
+    Embeddings,
+    Responses,
+}
+
+impl Operation {
+    /// Its path below the base URL.
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
+        }
+    }
+}
+
+/// A chat completion to request, or another operation that runs a model.
 pub(crate) struct CompletionRequest<'a> {
+    pub(crate) operation: Operation,
     pub(crate) user: &'a UserId,
     pub(crate) model: &'a str,
     /// Other models the upstream may fall back to.
@@ -92,7 +112,7 @@ impl Completions {
             chat: request.chat,
             free: upstream == Upstream::Ollama,
         });
-        match client.chat(request.headers, request.body).await {
+        match client.post(request.operation.path(), request.headers, request.body).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 if let Some(id) = head.headers.get(GENERATION_ID).and_then(|id| id.to_str().ok()) {
@@ -112,6 +132,11 @@ impl Completions {
                 Err(error.into())
             }
         }
+    }
+
+    /// Returns true when only certain models are allowed.
+    pub(crate) async fn is_restricted(&self) -> bool {
+        self.0.models.list().await.is_restricted()
     }
 
     /// Returns the id the upstream sees instead of a user's own.

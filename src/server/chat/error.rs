@@ -15,12 +15,29 @@ pub enum CompletionError {
     /// The body is no valid chat request.
     #[error("The request is not valid: {0}.")]
     Malformed(#[source] serde_json::Error),
+    /// A field of the request cannot be used.
+    #[error("The field `{field}` {problem}.")]
+    InvalidField {
+        /// Its name.
+        field: &'static str,
+        /// The end of a sentence about it.
+        problem: &'static str,
+    },
+    /// The coding of the body is not known here.
+    #[error("The request is compressed in a way that this server does not know; send it as it is, or with gzip.")]
+    UnknownCoding,
+    /// The body is not what its coding says.
+    #[error("The request could not be unpacked; its content-encoding does not fit it, or it is cut off.")]
+    NotUnpacked,
     /// The body is over the limit.
     #[error("The request is larger than {0} MiB, which is the most this server takes.")]
     TooLarge(usize),
     /// The upload was cut off.
     #[error("The request ended before it was complete.")]
     Incomplete,
+    /// The upstream gave an answer that is none of its API; the text ends a sentence about it.
+    #[error("The AI provider {0}. Its address may be wrong, or something on the way answered for it.")]
+    NoApiAnswer(String),
     /// The upstream could not be reached, or left without an answer.
     #[error("{}.", .0.sentence())]
     Upstream(#[from] UpstreamError),

@@ -137,9 +137,13 @@ impl From<CompletionError> for AnswerFailure {
             CompletionError::NoConnection => Self::new(FailureCode::NoConnection),
             CompletionError::ModelNotFound => Self::new(FailureCode::ModelNotFound),
             CompletionError::Upstream(error) => error.into(),
-            CompletionError::Malformed(_) | CompletionError::TooLarge(_) | CompletionError::Incomplete => {
-                Self::with_words(FailureCode::RequestRejected, error.to_string())
-            }
+            CompletionError::NoApiAnswer(_) => Self::with_words(FailureCode::BadConnection, error.to_string()),
+            CompletionError::Malformed(_)
+            | CompletionError::InvalidField { .. }
+            | CompletionError::UnknownCoding
+            | CompletionError::NotUnpacked
+            | CompletionError::TooLarge(_)
+            | CompletionError::Incomplete => Self::with_words(FailureCode::RequestRejected, error.to_string()),
         }
     }
 }

@@ -100,6 +100,13 @@ impl MeteredBody {
         self.reader.end()
     }
 
+    /// Ends an answer that is not read, because it is none of the upstream's API.
+    pub(crate) fn fail(mut self) {
+        if let Some(meter) = &mut self.meter {
+            meter.failed = true;
+        }
+    }
+
     fn scan(&mut self, piece: &[u8]) {
         let Some(meter) = &mut self.meter else { return };
         self.reader.feed(piece);

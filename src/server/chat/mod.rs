@@ -26,13 +26,14 @@ mod title;
 mod upstream_user;
 
 pub use answers::{Answers, QUESTION_LENGTH, SentQuestion};
-pub(super) use completions::CompletionRequest;
 pub use completions::Completions;
+pub(super) use completions::{CompletionRequest, Operation};
 pub use error::{ChatError, CompletionError};
 pub use failure::AnswerFailure;
 pub use failure_code::FailureCode;
 pub use live_answer::AnswerEvent;
 pub use message::{Chat, Message, MessageRole, MessageStatus};
+pub(super) use metered_body::MeteredBody;
 pub(super) use store::close_interrupted;
 pub use store::{create, get, list, message, remove, rename};
 pub use title::TITLE_LENGTH;

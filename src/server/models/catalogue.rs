@@ -72,6 +72,11 @@ impl Catalogue {
         }
     }
 
+    /// Returns true when only certain models are allowed.
+    pub fn is_restricted(&self) -> bool {
+        !self.allowed.is_empty()
+    }
+
     fn allows(&self, model: &str) -> bool {
         self.allowed.is_empty() || self.allowed.contains(model)
     }

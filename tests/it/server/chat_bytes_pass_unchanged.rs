@@ -66,8 +66,11 @@ async fn streamed_answer_keeps_its_bytes_for_any_chunking() {
         assert_eq!(response.status(), 200);
         let headers = response.headers().clone();
         assert_eq!(headers["content-type"], "text/event-stream");
-        assert!(headers["x-generation-id"] == "gen-1" && headers["x-custom"] == "kept", "{headers:?}");
-        assert!(!headers.contains_key("set-cookie") && !headers.contains_key("keep-alive"), "{headers:?}");
+        assert_eq!(headers["x-generation-id"], "gen-1", "{headers:?}");
+        assert!(
+            !["set-cookie", "keep-alive", "x-custom"].iter().any(|name| headers.contains_key(*name)),
+            "{headers:?}"
+        );
         let passed = response.bytes().await.unwrap();
         assert_eq!(Sha256::digest(&passed), Sha256::digest(bytes), "in pieces of {size}");
 

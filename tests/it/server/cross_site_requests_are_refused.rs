@@ -40,8 +40,11 @@ async fn request_with_bearer_or_key_ignores_origin() {
 #[tokio::test]
 async fn responses_carry_security_headers() {
     let server = Server::start(&[]).await;
-    for path in ["/health", "/api/config", "/api/nowhere"] {
+    for path in ["/health", "/api/config", "/api/nowhere", "/v1/models", "/api/v1/users/", "/assets/0/none"] {
         let response = server.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
+        let policy = &response.headers()["content-security-policy"];
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'", "{path}");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(response.headers()["referrer-policy"], "no-referrer", "{path}");
     }
@@ -50,12 +53,10 @@ async fn responses_carry_security_headers() {
 #[tokio::test]
 async fn unknown_api_paths_and_methods_return_json() {
     let server = Server::start(&[]).await;
-    assert_eq!(
-        send(server.request(Method::GET, "/api/v1/nope")).await,
-        (reqwest::StatusCode::NOT_FOUND, json!({ "detail": "Not Found" }))
-    );
-    assert_eq!(
-        send(server.request(Method::GET, "/api/v1/auths/signout")).await,
-        (reqwest::StatusCode::METHOD_NOT_ALLOWED, json!({ "detail": "Method Not Allowed" }))
-    );
+    for (path, status, detail) in
+        [("/api/v1/nope", 404, "Not Found"), ("/api/v1/auths/signout", 405, "Method Not Allowed")]
+    {
+        let (answered, body) = send(server.request(Method::GET, path)).await;
+        assert_eq!((answered.as_u16(), &body["detail"]), (status, &json!(detail)), "{path}");
+    }
 }

@@ -82,14 +82,11 @@ async fn invalid_request_is_refused_before_the_upstream() {
         (r#"{"model":"nope/none","messages":[]}"#, "Model not found"),
         (r#"{"model":"openai/gpt-5","models":["nope/none"]}"#, "Model not found"),
     ] {
-        assert_eq!(
-            send(ask(&server, &token, body)).await,
-            (400.try_into().unwrap(), json!({ "detail": detail })),
-            "{body}"
-        );
+        let (status, answer) = send(ask(&server, &token, body)).await;
+        assert_eq!((status.as_u16(), &answer["detail"]), (400, &json!(detail)), "{body}");
     }
     let (status, body) = send(server.request(Method::POST, PATH).body(question(""))).await;
-    assert_eq!((status.as_u16(), body), (401, json!({"detail": "Not authenticated"})));
+    assert_eq!((status.as_u16(), &body["detail"]), (401, &json!("Not authenticated")));
 }
 
 #[tokio::test]

@@ -107,9 +107,15 @@ impl FormError for ChatError {
             Self::Completion(CompletionError::NoConnection) => t.not_connected().to_owned(),
             Self::Completion(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
             Self::Completion(CompletionError::Upstream(error)) => upstream_problem::upstream_sentence(error, locale),
-            // Only bodies of the JSON API can be malformed, too large or incomplete.
+            // Only requests and answers of the JSON API can be wrong in these ways.
             Self::Completion(
-                CompletionError::Malformed(_) | CompletionError::TooLarge(_) | CompletionError::Incomplete,
+                CompletionError::Malformed(_)
+                | CompletionError::InvalidField { .. }
+                | CompletionError::UnknownCoding
+                | CompletionError::NotUnpacked
+                | CompletionError::TooLarge(_)
+                | CompletionError::Incomplete
+                | CompletionError::NoApiAnswer(_),
             )
             | Self::NotFound
             | Self::Database(_) => return None,
