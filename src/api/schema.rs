@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use jiff::tz::TimeZone;
 use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
+use mai_contract::Network;
 use serde_json::{Map, Value};
 
 use super::field::{PlatformKind, refusals, stored_refusals};
@@ -203,6 +204,11 @@ fn check_beyond_rules(document: &Value, findings: &mut Vec<Finding>) {
         report("spec.upgrade.window.timeZone", unknown_zone(zone));
     }
     let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    for (index, proxy) in items("/spec/server/trustedProxies").enumerate() {
+        if let Some(Err(error)) = proxy.as_str().map(str::parse::<Network>) {
+            report(&format!("spec.server.trustedProxies[{index}]"), error.to_string());
+        }
+    }
     for (index, key) in items("/spec/backup/encryption/recipients").enumerate() {
         if let Some(problem) = key.as_str().and_then(recipient::problem) {
             report(&format!("spec.backup.encryption.recipients[{index}]"), problem);
@@ -361,6 +367,14 @@ mod tests {
                     {"name": "nas", "local": {"path": "/srv/a/backups"}}
                 ]}}),
                 "spec.backup.destinations[0].local.path: /srv/a/backups is in /srv/a",
+            ),
+            (
+                json!({"displayName": "A", "server": {"trustedProxies": ["10.0.0.0/8", "10.0.0.0/33"]}}),
+                "spec.server.trustedProxies[1]: \"10.0.0.0/33\" is no IP address and no network such as 10.0.0.0/8",
+            ),
+            (
+                json!({"displayName": "A", "server": {"kind": "OpenWebUI", "trustedProxies": ["10.0.0.1"]}}),
+                "spec.server: server.trustedProxies has no effect on Open WebUI",
             ),
             (
                 json!({"displayName": "A", "backup": {"timeZone": "Europe/Krakow"}}),

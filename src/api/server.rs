@@ -10,6 +10,9 @@ use super::SecretRef;
 /// The program inside the instance and its environment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = kube::core::Rule::new("!has(self.trustedProxies) || size(self.trustedProxies) == 0 || self.kind != 'OpenWebUI'").message("server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it")
+)]
 pub struct Server {
     /// Program in the image. It cannot change afterwards, since each has its own database.
     #[serde(default)]
@@ -34,6 +37,17 @@ pub struct Server {
     )]
     #[schemars(length(max = 64))]
     pub env: Vec<EnvVar>,
+
+    /// Addresses and networks of the reverse proxies in front of the server, such as `10.42.0.0/16`.
+    /// Their `X-Forwarded-For` says where a sign-in comes from; that of anybody else is ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(
+        merge_strategy = kube::core::ListMerge::Set,
+        validation = kube::core::Rule::new("self.all(p, p.matches('^[0-9A-Fa-f:.]+(/[0-9]+)?$'))")
+            .message("server.trustedProxies takes IP addresses and networks such as 10.42.0.0/16")
+    )]
+    #[schemars(length(max = 32), inner(length(max = 64)))]
+    pub trusted_proxies: Vec<String>,
 
     /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside
     /// the data volume.

@@ -18,6 +18,8 @@ pub const WEBUI_SECRET_KEY: &str = "WEBUI_SECRET_KEY";
 pub const ENABLE_SIGNUP: &str = "ENABLE_SIGNUP";
 /// Who may register: `FirstUserOnly`, `Closed` or `Open`.
 pub const SIGNUP: &str = "MAI_SIGNUP";
+/// Addresses and networks of the proxies in front of the server, separated by commas.
+pub const TRUSTED_PROXIES: &str = "MAI_TRUSTED_PROXIES";
 /// Maximal number of accounts.
 pub const MAX_USERS: &str = "MAI_MAX_USERS";
 /// E-mail of the declared admin.

@@ -8,6 +8,7 @@
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
+//! * [`Network`]: addresses of proxies.
 //! * [`restores`]: the directory in the data that restores work in.
 //! * [`secrets_file`]: secret settings in a mounted file.
 
@@ -20,8 +21,10 @@ pub mod http;
 pub mod job;
 mod job_report;
 pub mod lock_file;
+mod network;
 pub mod restores;
 pub mod secrets_file;
 
 pub use exit_code::ExitCode;
 pub use lock_file::{LockError, LockFile};
+pub use network::{InvalidNetwork, Network};

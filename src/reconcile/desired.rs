@@ -228,7 +228,7 @@ mod tests {
     fn spec_becomes_the_environment_of_our_server() {
         let spec = json!({
             "displayName": "Company ABC", "expose": {"port": 8001},
-            "server": {"locale": "pl", "env": [{"name": "EXTRA", "value": "1"}]},
+            "server": {"locale": "pl", "trustedProxies": ["10.42.0.0/16", "::1"], "env": [{"name": "EXTRA", "value": "1"}]},
             "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
             "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b", "c/d"]},
             "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}
@@ -238,6 +238,7 @@ mod tests {
             ("WEBUI_NAME", "Company ABC"),
             ("ENV", "prod"),
             ("DEFAULT_LOCALE", "pl"),
+            ("MAI_TRUSTED_PROXIES", "10.42.0.0/16,::1"),
             ("MAI_MAX_USERS", "7"),
             ("WEBUI_ADMIN_PASSWORD", "pw"),
             ("OPENAI_API_KEY", "sk-or-v1-x"),

@@ -51,6 +51,9 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     if let Some(locale) = spec.server.locale {
         env.plain(name::DEFAULT_LOCALE, locale.as_ref());
     }
+    if !spec.server.trusted_proxies.is_empty() {
+        env.plain(name::TRUSTED_PROXIES, &spec.server.trusted_proxies.join(","));
+    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use jiff::tz::TimeZone;
-use mai_contract::{environment, files, http};
+use mai_contract::{InvalidNetwork, Network, environment, files, http};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
@@ -87,6 +87,11 @@ pub struct Config {
     #[arg(long = "models", env = environment::MODELS, value_delimiter = ',')]
     pub models: Vec<String>,
 
+    /// Addresses and networks of the proxies in front of this server, separated by commas; their
+    /// X-Forwarded-For says where a request comes from
+    #[arg(long = "trusted-proxies", env = environment::TRUSTED_PROXIES, value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
+
     /// Start a mock upstream inside this process and use it, for trying out
     #[arg(long, env = environment::MOCK_UPSTREAM, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mock_upstream: bool,
@@ -161,6 +166,7 @@ impl Config {
             openai_api_key: None,
             ollama_base_url: None,
             models: Vec::new(),
+            trusted_proxies: Vec::new(),
             mock_upstream: false,
             time_zone: "UTC".to_owned(),
             exit_with_stdin: false,
@@ -207,7 +213,17 @@ impl Config {
             None => None,
         };
         self.time_zone()?;
+        self.proxies()?;
         Ok(self)
+    }
+
+    /// The networks of the proxies in front of this server.
+    pub fn proxies(&self) -> Result<Vec<Network>, ServeError> {
+        let texts = self.trusted_proxies.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+        texts
+            .map(str::parse)
+            .collect::<Result<_, InvalidNetwork>>()
+            .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::TRUSTED_PROXIES)))
     }
 
     /// The time zone whose midnights divide days and months of usage.

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use axum::{
     extract::Request,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use futures::future::Either;
@@ -12,8 +12,10 @@ use tower::{Layer, Service};
 use tower_http::csrf::{Csrf, CsrfLayer, ProtectionError};
 
 use super::ApiError;
+use super::auth::{HeaderCredential, header_credential};
 
-/// The layer. Requests with a credential in a header pass: a browser never adds one by itself.
+/// The layer. Requests with a credential of ours in a header pass: a browser never adds one by
+/// itself. It does add those for a proxy, which therefore change nothing.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CsrfForCookies;
 
@@ -51,11 +53,9 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let headers = request.headers();
-        if headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-api-key") {
-            Either::Left(self.inner.call(request))
-        } else {
-            Either::Right(self.protected.call(request))
+        match header_credential(request.headers()) {
+            HeaderCredential::Token(_) | HeaderCredential::Unreadable => Either::Left(self.inner.call(request)),
+            HeaderCredential::Absent => Either::Right(self.protected.call(request)),
         }
     }
 }

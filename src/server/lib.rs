@@ -18,6 +18,7 @@
 //! * [`Endpoint`]: one route. Each room lists its own with their handlers; [`endpoints`] are all.
 //!   `paths` brings other spellings of their paths to the one they have.
 //! * `status`: the HTTP status of every error.
+//! * [`TrustedProxies`]: who says where a request comes from (`client_address`).
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
 //!   them.
@@ -39,6 +40,7 @@
 pub mod api;
 pub mod auth;
 pub mod chat;
+mod client_address;
 mod config;
 pub mod connection;
 mod csrf;
@@ -72,6 +74,7 @@ use axum::{
 use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use client_address::TrustedProxies;
 pub use config::{Config, Environment, LogFormat, Signup};
 pub use error::{ApiError, ErrorCode, ServeError};
 pub use offline_data::OfflineData;

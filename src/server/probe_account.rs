@@ -109,8 +109,10 @@ mod tests {
         assert_eq!(probe.people, 1);
         drop(data);
         let app = App::start(config()).await.unwrap();
-        let settings: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM setting").fetch_one(app.db.reader()).await.unwrap();
+        let settings: i64 = sqlx::query_scalar("SELECT count(*) FROM setting WHERE key = 'connection'")
+            .fetch_one(app.db.reader())
+            .await
+            .unwrap();
         assert_eq!((users::count(&app.db).await.unwrap(), settings), (2, 0));
         app.close().await;
     }

@@ -7,8 +7,8 @@ use mai_contract::{environment, files::DATABASE};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, ServeError,
-    auth::{PasswordHasher, Sessions, Throttle},
+    Config, ServeError, TrustedProxies,
+    auth::{Cookies, PasswordHasher, Sessions, Throttle},
     chat::{self, Answers, Completions},
     connection::{self, Connection, ConnectionSource, Connections},
     database::Database,
@@ -29,6 +29,10 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The database.
     pub db: Database,
+    /// The proxies in front of this server.
+    pub trusted_proxies: TrustedProxies,
+    /// The cookies of this instance.
+    pub cookies: Cookies,
     /// The users of credentials.
     pub sessions: Sessions,
     /// Hashes passwords, one at a time.
@@ -73,6 +77,8 @@ macro_rules! extractable {
 extractable! {
     Arc<Config>: config,
     Database: db,
+    TrustedProxies: trusted_proxies,
+    Cookies: cookies,
     Sessions: sessions,
     Connections: connections,
     Models: models,
@@ -92,15 +98,18 @@ impl App {
         let secret = secret_key::load(&config)?;
         let db = Database::open(config.data_dir.join(DATABASE)).await?;
         let connections = Connections::load(&db, &secret, default_connection(&config).await?).await?;
+        let cookies = Cookies::load(&db, &config, &secret).await?;
         let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
         let ledger = Ledger::new(&db);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let app = Self(Arc::new(Parts {
-            sessions: Sessions::new(&db),
+            sessions: Sessions::new(&db, cookies.clone()),
+            cookies,
             passwords: PasswordHasher::new(),
-            throttle: Throttle::new(),
+            throttle: Throttle::default(),
+            trusted_proxies: TrustedProxies::new(&config.proxies()?),
             reports: UsageReports::new(&db, config.time_zone()?),
             answers: Answers::new(&db, completions.clone()),
             closing: CancellationToken::new(),

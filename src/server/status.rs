@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use mai_openrouter::UpstreamError;
 
 use super::{
-    auth::AuthError,
+    auth::{AuthError, BUSY_SECONDS},
     chat::{ChatError, CompletionError},
     connection::ConnectionError,
     database::DatabaseError,
@@ -39,6 +39,7 @@ impl HttpStatus for UserError {
                 StatusCode::FORBIDDEN
             }
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) => error.status(),
         }
     }
@@ -48,6 +49,10 @@ impl HttpStatus for UserError {
             Self::Database(error) => Some(error),
             _ => None,
         }
+    }
+
+    fn retry_after(&self) -> Option<u64> {
+        matches!(self, Self::Busy(_)).then_some(BUSY_SECONDS)
     }
 }
 
@@ -63,6 +68,7 @@ impl HttpStatus for AuthError {
             Self::Forbidden | Self::PersonOnly => StatusCode::FORBIDDEN,
             Self::NoSuchApiKey => StatusCode::NOT_FOUND,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) => error.status(),
         }
     }
@@ -77,6 +83,7 @@ impl HttpStatus for AuthError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts(seconds) => Some(*seconds),
+            Self::Busy(_) => Some(BUSY_SECONDS),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -91,6 +92,12 @@ impl FromStr for Role {
             _ => Err(InvalidRole),
         }
     }
+}
+
+/// Returns an e-mail as accounts have it: in lower case, with each letter as one character (NFC),
+/// whatever keyboard it comes from.
+pub(super) fn normalised_email(email: &str) -> String {
+    ComposingNormalizerBorrowed::new_nfc().normalize(&email.trim().to_lowercase()).into_owned()
 }
 
 /// A person with an account, or one whose account was removed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -16,7 +16,10 @@ use serde_json::{Value, json};
 use super::body::JsonBody;
 use crate::{
     ApiError, Config, Endpoint,
-    auth::{self, Admin, Attempts, CurrentUser, PasswordHasher, Person, Sessions, SignedIn, Throttle},
+    auth::{
+        self, Admin, Attempts, CurrentUser, HeaderCredential, PasswordHasher, Person, RequestCookies, Sessions,
+        SignedIn, Throttle,
+    },
     database::Database,
     users::{self, NewUser, Role},
 };
@@ -44,12 +47,12 @@ pub(super) async fn sign_up(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
-    headers: HeaderMap,
+    cookies: RequestCookies,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
     let user = users::register(&db, &passwords, &config, &body.name, &body.email, body.password).await?;
     let signed_in = auth::start_session(&db, user.id).await?;
-    Ok(session_answer(&config, &headers, &signed_in))
+    Ok(session_answer(&cookies, &signed_in))
 }
 
 #[derive(Deserialize)]
@@ -62,16 +65,15 @@ pub(super) struct SignIn {
 pub(super) async fn sign_in(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
-    State(config): State<Arc<Config>>,
+    cookies: RequestCookies,
     attempts: Attempts,
-    headers: HeaderMap,
     JsonBody(body): JsonBody<SignIn>,
 ) -> Result<impl IntoResponse, ApiError> {
     let signed_in = auth::sign_in(&db, &passwords, &attempts, &body.email, body.password).await?;
-    Ok(session_answer(&config, &headers, &signed_in))
+    Ok(session_answer(&cookies, &signed_in))
 }
 
-fn session_answer(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) -> impl IntoResponse + use<> {
+fn session_answer(cookies: &RequestCookies, signed_in: &SignedIn) -> impl IntoResponse + use<> {
     let user = &signed_in.user;
     let body = json!({
         "id": user.id,
@@ -82,24 +84,24 @@ fn session_answer(config: &Config, headers: &HeaderMap, signed_in: &SignedIn) ->
         "token_type": "Bearer",
         "expires_at": signed_in.expires_at.as_second(),
     });
-    (auth::set_cookie(config, headers, signed_in), Json(body))
+    (cookies.set(signed_in), Json(body))
 }
 
 /// `POST /api/v1/auths/signout`: ends the session, for every holder of its token.
 pub(super) async fn sign_out(
     State(sessions): State<Sessions>,
+    cookies: RequestCookies,
     Person(user): Person,
 ) -> Result<impl IntoResponse, ApiError> {
     sessions.sign_out(&user).await?;
-    Ok((auth::clear_cookie(), Json(json!({ "status": true }))))
+    Ok((cookies.clear(), Json(json!({ "status": true }))))
 }
 
 /// `GET /api/v1/auths/`: the signed-in user. The token is returned only to a caller who sent
 /// it as a bearer; one that came by the cookie stays out of reach of scripts.
 pub(super) async fn session(Person(user): Person, headers: HeaderMap) -> Json<Value> {
     let mut body = to_json(&user);
-    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(auth::bearer);
-    if let Some(token) = token {
+    if let HeaderCredential::Token(token) = auth::header_credential(&headers) {
         body["token"] = json!(token);
         body["token_type"] = json!("Bearer");
     }

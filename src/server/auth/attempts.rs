@@ -1,30 +1,30 @@
 //! The attempts of a caller to sign in.
 
-use std::{
-    convert::Infallible,
-    net::{IpAddr, SocketAddr},
-};
+use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
-    extract::{ConnectInfo, FromRef, FromRequestParts},
+    extract::{FromRef, FromRequestParts},
     http::request::Parts,
 };
 
+use super::cookie::{Cookies, RequestCookies};
 use super::error::AuthError;
-use super::throttle::Throttle;
+use super::throttle::{CountedAttempt, Throttle};
+use crate::client_address::{TrustedProxies, client_address};
 
-/// Counts the attempts from the address of a request's connection. Behind a proxy that is the
-/// proxy's: a header that names another one can be forged, so it is not used.
+/// Counts the attempts of the caller of a request: by their device, if it has signed in before, or
+/// by their address.
 #[derive(Clone)]
 pub struct Attempts {
     throttle: Throttle,
+    cookies: RequestCookies,
     address: Option<IpAddr>,
 }
 
 impl Attempts {
     /// Counts one attempt for this e-mail; fails after too many.
-    pub(super) fn count(&self, email: &str) -> Result<(), AuthError> {
-        self.throttle.count(email, self.address)
+    pub(super) fn begin(&self, email: &str) -> Result<CountedAttempt, AuthError> {
+        self.throttle.sign_in(email, self.address, self.cookies.device(email))
     }
 }
 
@@ -32,11 +32,14 @@ impl<S> FromRequestParts<S> for Attempts
 where
     S: Send + Sync,
     Throttle: FromRef<S>,
+    Cookies: FromRef<S>,
+    TrustedProxies: FromRef<S>,
 {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        Ok(Self { throttle: Throttle::from_ref(state), address })
+        let cookies = RequestCookies::from_request_parts(parts, state).await?;
+        let address = client_address(parts, &TrustedProxies::from_ref(state));
+        Ok(Self { throttle: Throttle::from_ref(state), cookies, address })
     }
 }

@@ -22,16 +22,17 @@ pub async fn change_password(
     current: SecretString,
     new: SecretString,
 ) -> Result<(), AuthError> {
-    throttle.count(&user.email, None)?;
+    let attempt = throttle.own_password(&user.email)?;
     let old = sqlx::query("SELECT password_hash FROM user WHERE id = ? AND deleted_at IS NULL")
         .bind(user.id.as_str())
         .fetch_optional(db.reader())
         .await
         .and_then(|row| row.map(|row| row.try_get::<String, _>("password_hash")).transpose())
         .map_err(DatabaseError::from)?;
-    if !passwords.verify(&current, old.clone()).await {
+    if !passwords.verify(&current, old.clone()).await? {
         return Err(AuthError::WrongPassword);
     }
+    attempt.take_back();
     let hash = passwords.hash(&new).await?;
     let keep = match user.credential {
         Credential::Session(token) => Some(token),

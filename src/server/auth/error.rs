@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 
-use super::passwords::WeakPassword;
+use super::passwords::{HashError, HasherBusy, WeakPassword};
 use crate::{ApiError, database::DatabaseError};
 
 /// A refused sign-in or credential.
@@ -41,9 +41,21 @@ pub enum AuthError {
     /// The new password is too short or too long.
     #[error(transparent)]
     WeakPassword(#[from] WeakPassword),
+    /// Too many passwords wait to be hashed.
+    #[error(transparent)]
+    Busy(#[from] HasherBusy),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+impl From<HashError> for AuthError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Weak(error) => error.into(),
+            HashError::Busy(error) => error.into(),
+        }
+    }
 }
 
 impl IntoResponse for AuthError {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::request::Parts,
+    http::{HeaderMap, header, request::Parts},
 };
 use sqlx::{Row, sqlite::SqliteRow};
 
@@ -70,10 +70,37 @@ pub struct Admin(pub CurrentUser);
 #[derive(Debug, Clone)]
 pub struct Person(pub CurrentUser);
 
-/// The token of a bearer credential, whose scheme is case-insensitive (RFC 9110, section 11.1).
-pub(crate) fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+/// A credential of ours in a request's headers. A browser never adds one by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderCredential<'a> {
+    /// None; a cookie may count.
+    Absent,
+    /// A session's token or an API key.
+    Token(&'a str),
+    /// One that nothing can be made of.
+    Unreadable,
+}
+
+/// Schemes of `Authorization` that browsers answer by themselves, for a proxy in front of us.
+const SCHEMES_OF_PROXIES: [&str; 4] = ["basic", "digest", "negotiate", "ntlm"];
+
+/// Returns the credential in the headers: `Authorization: Bearer`, else `x-api-key`.
+pub(crate) fn header_credential(headers: &HeaderMap) -> HeaderCredential<'_> {
+    let mut unreadable = false;
+    for value in headers.get_all(header::AUTHORIZATION) {
+        // Schemes are case-insensitive (RFC 9110, section 11.1).
+        let text = value.to_str().unwrap_or_default().trim();
+        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return HeaderCredential::Token(token.trim());
+        }
+        unreadable |= !SCHEMES_OF_PROXIES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    }
+    match headers.get("x-api-key") {
+        _ if unreadable => HeaderCredential::Unreadable,
+        None => HeaderCredential::Absent,
+        Some(value) => value.to_str().map_or(HeaderCredential::Unreadable, |key| HeaderCredential::Token(key.trim())),
+    }
 }
 
 impl<S> FromRequestParts<S> for CurrentUser
@@ -113,6 +140,36 @@ where
         match user.credential {
             Credential::Session(_) => Ok(Self(user)),
             Credential::ApiKey => Err(AuthError::PersonOnly),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_bearer_and_key_are_credentials_of_ours() {
+        use HeaderCredential::{Absent, Token, Unreadable};
+        for (headers, expected) in [
+            (&[][..], Absent),
+            (&[("authorization", "Bearer abc")], Token("abc")),
+            (&[("authorization", "bEARER  abc ")], Token("abc")),
+            (&[("authorization", "Basic b2ZmaWNlOmRvb3I=")], Absent),
+            (&[("authorization", "NTLM TlRM"), ("x-api-key", "sk-1")], Token("sk-1")),
+            (&[("authorization", "Basic eDp5"), ("authorization", "Bearer abc")], Token("abc")),
+            (&[("authorization", "Negotiate")], Absent),
+            (&[("authorization", "abc")], Unreadable),
+            (&[("authorization", "abc"), ("x-api-key", "sk-1")], Unreadable),
+            (&[("authorization", "Bearer")], Token("")),
+            (&[("x-api-key", " sk-1 ")], Token("sk-1")),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            assert_eq!(header_credential(&map), expected, "{headers:?}");
         }
     }
 }

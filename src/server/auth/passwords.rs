@@ -1,11 +1,13 @@
 //! Password hashing: argon2id with OWASP's parameters, one at a time, off the runtime's threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
+use icu_normalizer::ComposingNormalizerBorrowed;
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -15,48 +17,119 @@ pub const MIN_LENGTH: usize = 8;
 /// Most bytes of a password, so that nobody can make the server hash megabytes.
 pub const MAX_LENGTH: usize = 1024;
 
+/// Most hashes that wait for people who are known, by a session or a device.
+const KNOWN_WAITING: usize = 32;
+/// Most hashes that wait for strangers: half a second of work.
+const STRANGERS_WAITING: usize = 24;
+/// Seconds after which a caller that was refused may try again.
+pub(crate) const BUSY_SECONDS: u64 = 2;
+
 /// The password is too short or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("A password has at least {MIN_LENGTH} characters and at most {MAX_LENGTH} bytes.")]
 pub struct WeakPassword;
 
-/// Hashes and checks passwords. A hash takes 19 MiB and some 20 ms; one at a time bounds both.
-/// Cloning is cheap; clones wait for each other.
+/// As many passwords as may be are waiting to be hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Too many people are signing in at this moment. Please try again in {BUSY_SECONDS} seconds.")]
+pub struct HasherBusy;
+
+/// A password that was not hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HashError {
+    /// It is too short or too long.
+    Weak(WeakPassword),
+    /// Too many others are waiting.
+    Busy(HasherBusy),
+}
+
+/// Hashes and checks passwords. A hash takes 19 MiB and some 20 ms; one at a time bounds both, and
+/// only so many wait. Cloning is cheap; clones wait for each other.
 #[derive(Debug, Clone)]
 pub struct PasswordHasher {
-    permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
+    /// True for callers that nothing is known of, who have places of their own.
+    strangers: bool,
+}
+
+#[derive(Debug)]
+struct Queue {
+    running: Arc<Semaphore>,
+    known: AtomicUsize,
+    strangers: AtomicUsize,
+}
+
+/// A place in the queue, free again when it is dropped.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl PasswordHasher {
     pub(crate) fn new() -> Self {
-        Self { permits: Arc::new(Semaphore::new(1)) }
+        let running = Arc::new(Semaphore::new(1));
+        let queue = Queue { running, known: AtomicUsize::new(0), strangers: AtomicUsize::new(0) };
+        Self { queue: Arc::new(queue), strangers: false }
+    }
+
+    /// Returns the same hasher for callers that nothing is known of.
+    pub(crate) fn for_strangers(&self) -> Self {
+        Self { strangers: true, ..self.clone() }
     }
 
     /// The PHC string of a new password.
-    pub async fn hash(&self, password: &SecretString) -> Result<String, WeakPassword> {
-        check(password)?;
-        let password = password.clone();
-        self.run_alone(move || hash(password.expose_secret().as_bytes())).await.flatten().ok_or(WeakPassword)
+    pub async fn hash(&self, password: &SecretString) -> Result<String, HashError> {
+        let password = normalised(password);
+        check(&password).map_err(HashError::Weak)?;
+        let hashed = self.run_alone(move || hash(password.expose_secret().as_bytes())).await;
+        hashed.map_err(HashError::Busy)?.ok_or(HashError::Busy(HasherBusy))
     }
 
     /// Returns true when the password matches the hash. Without a hash the same work is done and
     /// the result is false, so that the response time does not reveal which e-mails have accounts.
-    pub async fn verify(&self, password: &SecretString, hash: Option<String>) -> bool {
-        let password = password.clone();
+    pub async fn verify(&self, password: &SecretString, hash: Option<String>) -> Result<bool, HasherBusy> {
+        let (password, composed) = (password.clone(), normalised(password));
         self.run_alone(move || {
             let known = hash.is_some();
-            let fits = password.expose_secret().len() <= MAX_LENGTH;
+            let (typed, composed) = (password.expose_secret(), composed.expose_secret());
+            let fits = typed.len() <= MAX_LENGTH && composed.len() <= MAX_LENGTH;
             let hash = hash.unwrap_or_else(|| PLACEHOLDER.to_owned());
-            fits && is_password_of(password.expose_secret().as_bytes(), &hash) && known
+            let matches = fits
+                && (is_password_of(composed.as_bytes(), &hash)
+                    // Earlier versions hashed it as it was typed.
+                    || (typed != composed && is_password_of(typed.as_bytes(), &hash)));
+            matches && known
         })
         .await
-        .unwrap_or(false)
     }
 
-    async fn run_alone<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let _permit = self.permits.acquire().await.ok()?;
-        tokio::task::spawn_blocking(work).await.ok()
+    /// Does the work when its turn has come. The permit goes along with the work, which is not
+    /// stopped when its caller leaves.
+    async fn run_alone<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HasherBusy> {
+        let (waiting, most) = match self.strangers {
+            true => (&self.queue.strangers, STRANGERS_WAITING),
+            false => (&self.queue.known, KNOWN_WAITING),
+        };
+        let place = (waiting.fetch_add(1, Ordering::Relaxed) < most, Place(waiting));
+        if !place.0 {
+            return Err(HasherBusy);
+        }
+        let permit = Arc::clone(&self.queue.running).acquire_owned().await.map_err(|_| HasherBusy)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(|_| HasherBusy)
     }
+}
+
+/// Returns the password with each letter as one character (NFC), whatever keyboard it comes from.
+fn normalised(password: &SecretString) -> SecretString {
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(password.expose_secret());
+    SecretString::from(composed.into_owned())
 }
 
 /// The hash of a random, unknown password, with the same parameters as real ones.
@@ -138,11 +211,50 @@ mod tests {
         assert_eq!(Params::try_from(&placeholder).unwrap().block_count(), PARAMS.block_count());
         assert!(placeholder.hash.is_some() && placeholder.salt.is_some());
         let hasher = PasswordHasher::new();
-        assert!(!hasher.verify(&SecretString::from("correct horse"), None).await);
+        assert_eq!(hasher.verify(&SecretString::from("correct horse"), None).await, Ok(false));
     }
 
     #[tokio::test]
     async fn empty_hash_matches_no_password() {
-        assert!(!PasswordHasher::new().verify(&SecretString::from(""), Some(String::new())).await);
+        let verified = PasswordHasher::new().verify(&SecretString::from(""), Some(String::new())).await;
+        assert_eq!(verified, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn password_is_the_same_from_every_keyboard() {
+        let hasher = PasswordHasher::new();
+        let (composed, decomposed) = ("za\u{17c}\u{f3}\u{142}\u{107}", "zaz\u{307}o\u{301}\u{142}c\u{301}");
+        let padded = |text: &str| SecretString::from(format!("{text} 1234"));
+        let new = hasher.hash(&padded(decomposed)).await.unwrap();
+        // As an earlier version stored it.
+        let old = hash(padded(decomposed).expose_secret().as_bytes()).unwrap();
+        for (typed, stored, expected) in
+            [(composed, &new, true), (decomposed, &new, true), (decomposed, &old, true), ("zazolc", &new, false)]
+        {
+            assert_eq!(hasher.verify(&padded(typed), Some(stored.clone())).await, Ok(expected), "{typed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn strangers_who_wait_leave_room_for_known_people() {
+        let hasher = PasswordHasher::new();
+        let strangers = hasher.for_strangers();
+        let held = Arc::clone(&hasher.queue.running).acquire_owned().await.unwrap();
+        let mut waiting = Vec::new();
+        for _ in 0..STRANGERS_WAITING {
+            let mut verify = Box::pin(strangers.run_alone(|| ()));
+            assert!(futures::poll!(&mut verify).is_pending());
+            waiting.push(verify);
+        }
+        assert_eq!(strangers.run_alone(|| ()).await, Err(HasherBusy));
+        let mut known = Box::pin(hasher.run_alone(|| ()));
+        assert!(futures::poll!(&mut known).is_pending());
+        // One who leaves makes room.
+        waiting.pop();
+        let mut next = Box::pin(strangers.run_alone(|| ()));
+        assert!(futures::poll!(&mut next).is_pending());
+        drop(held);
+        drop(waiting);
+        assert_eq!((known.await, next.await), (Ok(()), Ok(())));
     }
 }

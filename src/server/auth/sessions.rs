@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, header};
-use axum_extra::extract::CookieJar;
+use axum::http::HeaderMap;
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use super::cookie;
+use super::cookie::Cookies;
 use super::error::AuthError;
-use super::extractor::{Credential, CurrentUser, bearer};
+use super::extractor::{Credential, CurrentUser, HeaderCredential, header_credential};
 use super::session_cache::{Entry, SEEN_EVERY_MS, SessionCache};
 use super::token::{API_KEY_PREFIX, Token, TokenHash};
 use crate::database::{Database, DatabaseError};
@@ -25,29 +24,26 @@ pub struct Sessions(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     db: Database,
+    cookies: Cookies,
     cache: SessionCache,
 }
 
 impl Sessions {
-    pub(crate) fn new(db: &Database) -> Self {
-        Self(Arc::new(Shared { db: db.clone(), cache: SessionCache::default() }))
+    pub(crate) fn new(db: &Database, cookies: Cookies) -> Self {
+        Self(Arc::new(Shared { db: db.clone(), cookies, cache: SessionCache::default() }))
     }
 
     /// Returns the user of the credential in the headers: `Authorization: Bearer`, `x-api-key`, or
-    /// the cookie, in this order. A header that is sent decides; the cookie does not replace a bad
-    /// one.
+    /// the cookie, in this order. A header of ours decides; the cookie does not replace a bad one.
+    /// The credential of a proxy in front of us is none of ours.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<CurrentUser, AuthError> {
-        if let Some(value) = headers.get(header::AUTHORIZATION) {
-            let token = value.to_str().ok().and_then(bearer).ok_or(AuthError::InvalidToken)?;
-            return self.user_of(token).await;
-        }
-        if let Some(value) = headers.get("x-api-key") {
-            let token = value.to_str().map_err(|_| AuthError::InvalidToken)?;
-            return self.user_of(token.trim()).await;
-        }
-        match CookieJar::from_headers(headers).get(cookie::NAME) {
-            Some(cookie) => self.user_of(cookie.value()).await,
-            None => Err(AuthError::NotAuthenticated),
+        match header_credential(headers) {
+            HeaderCredential::Token(token) => self.user_of(token).await,
+            HeaderCredential::Unreadable => Err(AuthError::InvalidToken),
+            HeaderCredential::Absent => match self.0.cookies.session_token(headers) {
+                Some(token) => self.user_of(&token).await,
+                None => Err(AuthError::NotAuthenticated),
+            },
         }
     }
 
@@ -76,7 +72,7 @@ impl Sessions {
 
     /// Returns the user of a session's token or an API key.
     async fn user_of(&self, token: &str) -> Result<CurrentUser, AuthError> {
-        let Shared { db, cache } = &*self.0;
+        let Shared { db, cache, .. } = &*self.0;
         let credential = TokenHash::new(token);
         let now = Timestamp::now().as_millisecond();
         if let Some((user, due)) = cache.get(&credential, now) {

@@ -10,7 +10,7 @@ use super::passwords::PasswordHasher;
 use super::sessions;
 use super::token::Token;
 use crate::database::{Database, DatabaseError};
-use crate::user::{self, User, UserId};
+use crate::user::{self, User, UserId, normalised_email};
 
 /// A new session: the token in clear, and its user.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct SignedIn {
 /// Longest possible e-mail (RFC 5321); a longer one is neither looked up nor counted.
 const LONGEST_EMAIL: usize = 320;
 
-/// Checks e-mail and password and starts a session. Attempts are counted by e-mail and address.
+/// Checks e-mail and password and starts a session. Wrong attempts are limited.
 pub async fn sign_in(
     db: &Database,
     passwords: &PasswordHasher,
@@ -34,13 +34,16 @@ pub async fn sign_in(
     email: &str,
     password: SecretString,
 ) -> Result<SignedIn, AuthError> {
-    let email = email.trim().to_lowercase();
     if email.len() > LONGEST_EMAIL {
         return Err(AuthError::WrongCredentials);
     }
-    attempts.count(&email)?;
-    let row = sqlx::query("SELECT id, password_hash FROM user WHERE email = ? AND deleted_at IS NULL")
+    let typed = email.trim().to_lowercase();
+    let email = normalised_email(email);
+    let attempt = attempts.begin(&email)?;
+    // Earlier versions stored it as it was typed.
+    let row = sqlx::query("SELECT id, password_hash FROM user WHERE email IN (?, ?) AND deleted_at IS NULL")
         .bind(&email)
+        .bind(&typed)
         .fetch_optional(db.reader())
         .await
         .map_err(DatabaseError::from)?;
@@ -51,9 +54,20 @@ pub async fn sign_in(
         Some((id, hash)) => (Some(id), Some(hash)),
         None => (None, None),
     };
-    let correct = passwords.verify(&password, hash.clone()).await;
+    let passwords = if attempt.is_of_known_device() { passwords.clone() } else { passwords.for_strangers() };
+    let correct = match passwords.verify(&password, hash.clone()).await {
+        Ok(correct) => correct,
+        Err(busy) => {
+            // Nothing was tried.
+            attempt.take_back();
+            return Err(busy.into());
+        }
+    };
     match (id, hash) {
-        (Some(id), Some(hash)) if correct => start_session_if(db, id, Some(hash)).await,
+        (Some(id), Some(hash)) if correct => {
+            attempt.take_back();
+            start_session_if(db, id, Some(hash)).await
+        }
         _ => Err(AuthError::WrongCredentials),
     }
 }

@@ -1,6 +1,10 @@
 //! Errors of users.
 
-use crate::{auth::WeakPassword, database::DatabaseError, user::InvalidRole};
+use crate::{
+    auth::{HashError, HasherBusy, WeakPassword},
+    database::DatabaseError,
+    user::InvalidRole,
+};
 
 /// A user that was not added, changed or removed.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +45,19 @@ pub enum UserError {
     /// Admins cannot remove themselves.
     #[error("You can't remove yourself.")]
     Yourself,
+    /// Too many passwords wait to be hashed.
+    #[error(transparent)]
+    Busy(#[from] HasherBusy),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+impl From<HashError> for UserError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Weak(error) => error.into(),
+            HashError::Busy(error) => error.into(),
+        }
+    }
 }

@@ -32,6 +32,7 @@ pub async fn register(
     if count(db).await? >= i64::from(max_users) {
         return Err(UserError::Full(max_users));
     }
+    let passwords = &passwords.for_strangers();
     let new = NewUser { name: name.to_owned(), email: email.to_owned(), password, role };
     match insert(db, passwords, max_users, new.clone(), condition).await {
         // A concurrent registration was faster; when registration is open, the slower one is a

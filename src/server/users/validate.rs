@@ -1,6 +1,7 @@
 //! Checks of names and e-mails.
 
 use super::error::UserError;
+use crate::user::normalised_email;
 
 /// Checks and trims a name.
 pub(super) fn name(name: &str) -> Result<String, UserError> {
@@ -11,7 +12,7 @@ pub(super) fn name(name: &str) -> Result<String, UserError> {
 
 /// Checks an e-mail and returns it in lower case. Only its form is checked.
 pub(super) fn email(email: &str) -> Result<String, UserError> {
-    let email = email.trim().to_lowercase();
+    let email = normalised_email(email);
     let clean = !email.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"(),;".contains(c));
     match email.split_once('@') {
         Some((local, host))

@@ -26,6 +26,28 @@ async fn cross_site_request_with_cookie_is_refused() {
 }
 
 #[tokio::test]
+async fn credential_of_a_proxy_changes_nothing() {
+    let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
+    let admin = server.admin().await;
+    for scheme in ["Basic b2ZmaWNlOmRvb3I=", "Digest username=\"office\"", "Negotiate YII=", "NTLM TlRM"] {
+        let request = |method, path| {
+            server
+                .request(method, path)
+                .header(header::AUTHORIZATION, scheme)
+                .header(header::COOKIE, format!("token={admin}"))
+        };
+        for path in ["/chat", "/account", "/usage", "/api/v1/auths/"] {
+            let response = request(Method::GET, path).send().await.unwrap();
+            assert_eq!(response.status(), 200, "{path} with {scheme}");
+        }
+        for path in ["/theme", "/sign-out", "/sign-in", "/api/v1/auths/api_keys"] {
+            let forged = request(Method::POST, path).header("sec-fetch-site", "cross-site").body("theme=dark");
+            assert_eq!(forged.send().await.unwrap().status(), 403, "{path} with {scheme}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn request_with_bearer_or_key_ignores_origin() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;

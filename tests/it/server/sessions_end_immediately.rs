@@ -25,6 +25,42 @@ async fn sign_out_ends_only_this_session() {
     assert_eq!(server.get(SESSION, &other).await.0, 200);
 }
 
+/// Returns name and value of the cookies that a response sets.
+fn cookies(response: &reqwest::Response) -> Vec<String> {
+    let lines = response.headers().get_all(header::SET_COOKIE).iter();
+    lines.map(|line| line.to_str().unwrap().split(';').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn instances_of_one_host_keep_their_sessions_apart() {
+    let secret = [("WEBUI_SECRET_KEY", "the same at both")];
+    let (one, other) = (Server::start(&secret).await, Server::start(&secret).await);
+    let mut jar = Vec::new();
+    for server in [&one, &other] {
+        server.admin().await;
+        let body = json!({ "email": "admin@example.com", "password": PASSWORD });
+        let response = server.request(Method::POST, "/api/v1/auths/signin").json(&body).send().await.unwrap();
+        jar.extend(cookies(&response));
+    }
+    let names: std::collections::BTreeSet<_> = jar.iter().map(|cookie| cookie.split('=').next().unwrap()).collect();
+    assert_eq!(names.len(), 4, "a session and a device of each: {jar:?}");
+    for server in [&one, &other] {
+        let request = server.request(Method::GET, SESSION).header(header::COOKIE, jar.join("; "));
+        assert_eq!(send(request).await.0, 200);
+    }
+    let request = one.request(Method::POST, "/api/v1/auths/signout").header(header::COOKIE, jar.join("; "));
+    let cleared = cookies(&request.send().await.unwrap());
+    assert_eq!((cleared.len(), &cleared[0]), (1, &format!("{}=", jar[0].split('=').next().unwrap())));
+}
+
+#[tokio::test]
+async fn session_cookie_of_the_contract_is_still_read() {
+    let server = Server::start(&[]).await;
+    let admin = server.admin().await;
+    let request = server.request(Method::GET, SESSION).header(header::COOKIE, format!("token={admin}"));
+    assert_eq!(send(request).await.0, 200);
+}
+
 #[tokio::test]
 async fn cookie_session_works_until_sign_out() {
     let server = Server::start(&[]).await;
@@ -46,7 +82,8 @@ async fn cookie_session_works_until_sign_out() {
         assert!(cookie.contains(part), "{cookie}");
     }
     assert!(!cookie.contains("Secure"), "plain http in a local network has to work: {cookie}");
-    assert!(cookie_of(&sign_in(Some("https")).send().await.unwrap()).contains("; Secure"));
+    let secure = cookie_of(&sign_in(Some("https")).send().await.unwrap());
+    assert!(secure.starts_with("__Host-mai_") && secure.contains("; Secure"), "{secure}");
 
     let pair = cookie.split(';').next().unwrap().to_owned();
     let with_cookie = |method, path| server.request(method, path).header(header::COOKIE, &pair);
@@ -55,7 +92,9 @@ async fn cookie_session_works_until_sign_out() {
     assert!(body.get("token").is_none(), "a script must not read the token out of the cookie's reach");
 
     let response = with_cookie(Method::POST, "/api/v1/auths/signout").send().await.unwrap();
-    assert!(cookie_of(&response).starts_with("token=;") && cookie_of(&response).contains("Max-Age=0"));
+    let cleared = cookie_of(&response);
+    assert!(cleared.starts_with(&pair[..=pair.find('=').unwrap()]) && cleared.contains("=;"), "{cleared}");
+    assert!(cleared.contains("Max-Age=0"), "{cleared}");
     assert_eq!(send(with_cookie(Method::GET, SESSION)).await.0, 401);
 }
 
@@ -205,7 +244,7 @@ async fn sessions_and_keys_survive_restart_and_are_hashed() {
 async fn invalid_header_with_valid_cookie_is_refused() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
-    for authorization in ["Bearer nonsense", "Bearer sk-nonsense", "Basic YTpi", "Bearer", ""] {
+    for authorization in ["Bearer nonsense", "Bearer sk-nonsense", "nonsense", "Bearer", ""] {
         let request = server
             .request(Method::GET, SESSION)
             .header(header::AUTHORIZATION, authorization)

@@ -60,6 +60,7 @@ impl FormError for UserError {
             Self::EmailTaken => t.email_taken(),
             Self::Full(_) => t.full(),
             Self::NotFirst | Self::RegistrationClosed => t.registration_closed(),
+            Self::Busy(_) => t.hasher_busy(),
             Self::LastAdmin => t.last_admin(),
             Self::Yourself => t.yourself(),
             // The pages offer no other role or language.
@@ -78,7 +79,8 @@ impl FormError for AuthError {
         Some(Notice::problem(match self {
             Self::WrongCredentials => t.wrong_credentials().to_owned(),
             Self::WrongPassword => t.wrong_password().to_owned(),
-            Self::TooManyAttempts(_) => t.too_many_attempts().to_owned(),
+            Self::TooManyAttempts(seconds) => t.too_many_attempts(*seconds),
+            Self::Busy(_) => t.hasher_busy().to_owned(),
             Self::WeakPassword(_) => t.weak_password().to_owned(),
             Self::BadKeyName => t.bad_key_name().to_owned(),
             Self::TooManyApiKeys(most) => t.too_many_keys(*most),

@@ -11,9 +11,13 @@ texts! {
         pl: "E-mail i hasło nie pasują do siebie. Sprawdź je i spróbuj ponownie.",
     }
     wrong_password { en: "The current password is incorrect.", pl: "Obecne hasło jest nieprawidłowe." }
-    too_many_attempts {
-        en: "Too many attempts. Wait a few minutes and try again.",
-        pl: "Zbyt wiele prób. Odczekaj kilka minut i spróbuj ponownie.",
+    too_many_attempts(seconds: u64) {
+        en: format!("Too many attempts. Try again in {seconds} s."),
+        pl: format!("Zbyt wiele prób. Spróbuj ponownie za {seconds} s."),
+    }
+    hasher_busy {
+        en: "Too many people are signing in at this moment. Try again in a few seconds.",
+        pl: "W tej chwili loguje się zbyt wiele osób. Spróbuj ponownie za kilka sekund.",
     }
     registration_closed {
         en: "Registration is closed. Ask your administrator to add you.",

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::{
     Form,
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
+    http::{Method, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Config, Endpoint, Signup,
-    auth::{self, PasswordHasher},
+    auth::{self, PasswordHasher, RequestCookies},
     database::Database,
     users,
 };
@@ -84,14 +84,14 @@ async fn register(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
+    cookies: RequestCookies,
     Visitor { layout, .. }: Visitor,
-    headers: HeaderMap,
     Form(form): Form<Registration>,
 ) -> Result<Response, ErrorPage> {
     match users::register(&db, &passwords, &config, &form.name, &form.email, form.password).await {
         Ok(user) => {
             let signed_in = layout.check(auth::start_session(&db, user.id).await)?;
-            Ok((auth::set_cookie(&config, &headers, &signed_in), response::redirect("/chat")).into_response())
+            Ok((cookies.set(&signed_in), response::redirect("/chat")).into_response())
         }
         Err(error) => {
             let FormOutcome { status, notice } = layout.form_problem(error)?;

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::{
     Form,
     extract::{Query, State},
-    http::{HeaderMap, Method},
+    http::Method,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Config, Endpoint, Signup,
-    auth::{self, Attempts, PasswordHasher, Sessions},
+    auth::{self, Attempts, PasswordHasher, RequestCookies, Sessions},
     database::Database,
     users,
 };
@@ -100,25 +100,27 @@ async fn sign_in(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
+    cookies: RequestCookies,
     Visitor { layout, .. }: Visitor,
     attempts: Attempts,
-    headers: HeaderMap,
     Form(form): Form<Credentials>,
 ) -> Result<Response, ErrorPage> {
     let back = response::local_path(&form.back);
     match auth::sign_in(&db, &passwords, &attempts, &form.email, form.password).await {
-        Ok(signed_in) => {
-            Ok((auth::set_cookie(&config, &headers, &signed_in), response::redirect(back)).into_response())
-        }
+        Ok(signed_in) => Ok((cookies.set(&signed_in), response::redirect(back)).into_response()),
         Err(error) => Ok(draw(&config, &layout, back, form.email.trim(), layout.form_problem(error)?)),
     }
 }
 
-async fn sign_out(State(sessions): State<Sessions>, Visitor { layout, user }: Visitor) -> Result<Response, ErrorPage> {
+async fn sign_out(
+    State(sessions): State<Sessions>,
+    cookies: RequestCookies,
+    Visitor { layout, user }: Visitor,
+) -> Result<Response, ErrorPage> {
     if let Some(user) = &user {
         layout.check(sessions.sign_out(user).await)?;
     }
-    Ok((auth::clear_cookie(), response::redirect("/sign-in")).into_response())
+    Ok((cookies.clear(), response::redirect("/sign-in")).into_response())
 }
 
 #[cfg(test)]
