@@ -53,11 +53,12 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY bench/Cargo.toml bench/
 COPY src/backup/Cargo.toml src/backup/
 COPY src/contract/Cargo.toml src/contract/
+COPY src/listener/Cargo.toml src/listener/
 COPY src/openrouter/Cargo.toml src/openrouter/
 COPY src/ownership/Cargo.toml src/ownership/
 COPY src/server/Cargo.toml src/server/
 RUN mkdir -p bench/src \
-    && for library in src src/backup src/contract src/openrouter src/ownership src/server; do echo '//! Nothing yet.' > "$library/lib.rs"; done \
+    && for library in src src/backup src/contract src/listener src/openrouter src/ownership src/server; do echo '//! Nothing yet.' > "$library/lib.rs"; done \
     && printf '//! Nothing yet.\nfn main() {}\n' | tee src/main.rs > bench/src/main.rs \
     && cargo build --release --locked --bin mai
 

@@ -22,11 +22,12 @@
 //! * [`adopt`]: from a hand-made Compose deployment to a document.
 //! * [`cli`]: the command line: `verbs/` one file per verb, `shared/` what several use, `kube/`.
 //!
-//! Five more are crates of their own, so that the compiler keeps the programs apart:
+//! Six more are crates of their own, so that the compiler keeps the programs apart:
 //!
 //! * [`contract`]: what the reconciler and any server image agree on.
 //! * [`server`]: the per-client chat server; its `usage` room writes the ledger.
 //! * [`backup`]: the program that makes, verifies and restores backups.
+//! * `listener`: serves HTTP on a port, with bounds on what its callers may hold.
 //! * `ownership`: gives a directory to a user without following links.
 //! * [`openrouter`]: typed client of the upstream, and a mock of it.
 

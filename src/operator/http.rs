@@ -11,8 +11,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use mai_listener::{Limits, raise_file_limit};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::metrics::{Instances, Metrics};
 use crate::core::Record;
@@ -122,11 +124,8 @@ pub(super) async fn serve(listen: SocketAddr, health: Arc<Health>) -> std::io::R
         .route("/readyz", get(async |State(health): State<Arc<Health>>| probe_answer(health.unready_cause())))
         .route("/metrics", get(metrics))
         .with_state(health);
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, routes).await {
-            tracing::error!("probes and metrics on {address} are not served any more: {error}");
-        }
-    });
+    let limits = Limits::with_files(raise_file_limit());
+    tokio::spawn(mai_listener::serve(listener, routes, limits, CancellationToken::new()));
     Ok(address)
 }
 

@@ -1,8 +1,8 @@
 //! One server process from lock to clean shutdown.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 
-use axum::{extract::Request, serve::ListenerExt};
+use mai_listener::{Limits, raise_file_limit};
 use rustix::fs::Mode;
 use tokio::{
     net::TcpListener,
@@ -30,7 +30,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     lock.check_free_space(&config.data_dir)?;
     let listener = listen(&config).await?;
     let service = DeferredRouter::default();
-    let serving = tokio::spawn(serve(listener, service.clone(), stop.clone()));
+    let limits = Limits::with_files(raise_file_limit());
+    let serving = tokio::spawn(mai_listener::serve(listener, service.clone(), limits, stop.clone()));
 
     let app = App::start(config).await?;
     service.set(router(app.clone()));
@@ -56,15 +57,6 @@ async fn listen(config: &Config) -> Result<TcpListener, ServeError> {
         tracing::info!(%address, "listening");
     }
     Ok(listener)
-}
-
-async fn serve(listener: TcpListener, service: DeferredRouter, stop: CancellationToken) {
-    // Streamed pieces are small packets, which Nagle's algorithm would delay.
-    let listener = listener.tap_io(|stream| {
-        stream.set_nodelay(true).ok();
-    });
-    let make_service = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
-    axum::serve(listener, make_service).with_graceful_shutdown(stop.cancelled_owned()).await.ok();
 }
 
 fn listen_for_signals(stop: &CancellationToken) -> Result<(), ServeError> {

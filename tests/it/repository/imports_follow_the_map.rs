@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Crates that are rooms of their own.
-const CRATES: [&str; 5] = ["backup", "contract", "openrouter", "ownership", "server"];
+const CRATES: [&str; 6] = ["backup", "contract", "listener", "openrouter", "ownership", "server"];
 
 /// Files of the server's crate that put its rooms together, so they may import all of them.
 const ASSEMBLY: [&str; 4] = ["lib", "route", "run", "state"];

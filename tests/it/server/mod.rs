@@ -5,6 +5,7 @@ mod answers_are_read_in_any_dialect;
 mod answers_complete_without_a_reader;
 mod api_serves_openai_clients;
 mod chat_bytes_pass_unchanged;
+mod connections_are_bounded;
 mod cross_site_requests_are_refused;
 mod data_directory_has_one_server;
 mod every_route_is_authorised;
