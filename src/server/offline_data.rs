@@ -12,7 +12,7 @@ use mai_contract::{
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{ServeError, lock::DataDirectoryLock};
+use super::{ServeError, auth::INSTANCE_ID, lock::DataDirectoryLock};
 
 /// A locked data directory. Dropping it releases the lock.
 #[derive(Debug)]
@@ -50,7 +50,9 @@ impl OfflineData {
         let failed = |error: sqlx::Error| ServeError::Database(error.into());
         let options = SqliteConnectOptions::new().filename(&file);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
-        let cleared = sqlx::query("DELETE FROM setting").execute(&mut connection).await.map_err(failed)?;
+        // Nobody saved the id of the data, and people stay signed in by it.
+        let cleared = sqlx::query("DELETE FROM setting WHERE key <> ?").bind(INSTANCE_ID);
+        let cleared = cleared.execute(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
         Ok(cleared.rows_affected())
     }

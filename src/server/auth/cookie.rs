@@ -26,7 +26,7 @@ use crate::{Config, Environment};
 /// no longer set.
 const COMMON_NAME: &str = "token";
 /// The key of the row of table `setting` that holds the id of the data.
-const INSTANCE_ID: &str = "instance_id";
+pub(crate) const INSTANCE_ID: &str = "instance_id";
 /// Prefix of names that a browser takes over https only, for this host alone.
 const HOST_PREFIX: &str = "__Host-";
 /// Time for which a device stays known.

@@ -23,6 +23,7 @@ mod token;
 pub use api_keys::{ApiKey, NewApiKey, create_api_key, list_api_keys, remove_api_key};
 pub use attempts::Attempts;
 pub use change_password::change_password;
+pub(crate) use cookie::INSTANCE_ID;
 pub use cookie::{Cookies, RequestCookies, SetCookies};
 pub use error::AuthError;
 pub use extractor::{Admin, Credential, CurrentUser, Person};

@@ -126,7 +126,11 @@ fn reset_of_configuration_keeps_accounts() {
     assert_eq!(summary["instance"]["name"], "alpha");
     assert_eq!(summary["reason"], "before mai reset --configuration");
     let database = backup.join("data/mai.db");
-    assert_eq!((count(&database, "setting"), count(&database, "user")), (1, 1));
+    assert_eq!(
+        (count(&database, "setting"), count(&database, "user")),
+        (2, 1),
+        "the connection, and the id of the data"
+    );
     let document = std::fs::read_to_string(backup.join("instance/document.json")).unwrap();
     assert!(document.contains("MaiInstance") && !document.contains("\"status\""), "{document}");
     client.compose.stop();
