@@ -54,16 +54,25 @@ pub(super) fn owned_fields(kind: Kind, managers: &[ManagedFieldsEntry]) -> Vec<O
     let mut found = Vec::new();
     for entry in managers.iter().filter(|entry| entry.subresource.as_deref() != Some("status")) {
         let manager = entry.manager.as_deref().unwrap_or_default();
-        // A change of ours that is no apply also owns the defaults that it made the API server fill
-        // in, but those are no items of lists.
-        let has_defaults = manager == names::FIELD_MANAGER && entry.operation.as_deref() != Some("Apply");
+        let (is_own, is_apply) = (manager == names::FIELD_MANAGER, entry.operation.as_deref() == Some("Apply"));
+        let is_kept = |path: &[Step]| !is_own || is_telling(path, is_apply);
         let mut paths = Vec::new();
         collect(entry.fields_v1.as_ref().map_or(&Value::Null, |fields| &fields.0), &mut Vec::new(), &mut paths);
-        paths.retain(|(path, _)| is_ours_alone(path) && !(has_defaults && matches!(path.last(), Some(Step::Field(_)))));
+        paths.retain(|(path, _)| is_ours_alone(path) && is_kept(path));
         let field = |(path, is_whole)| OwnedField { path, is_whole, manager: manager.to_owned() };
         found.extend(paths.into_iter().map(field));
     }
     found
+}
+
+/// Returns whether a field that we wrote tells what was declared before: an item of a list, or a field
+/// of none. What is in an item goes with it. A change that is no apply also owns the defaults that it
+/// made the API server fill in, which are no items.
+fn is_telling(path: &[Step], is_apply: bool) -> bool {
+    match path.last() {
+        Some(Step::Item(_)) => true,
+        _ => is_apply && path.iter().all(|step| matches!(step, Step::Field(_))),
+    }
 }
 
 fn is_shared(path: &[Step]) -> bool {
