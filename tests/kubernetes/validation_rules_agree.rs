@@ -125,6 +125,14 @@ const BROKEN: &[(&str, &str)] = &[
     ("{expose: {host: 'https://a.example.com'}}", "expose.host must be a host name such as abc.example.com"),
     ("{expose: {labels: {mai.dev/owner: me}}}", "expose.labels may not begin with mai.dev/, which is reserved"),
     ("{expose: {port: 70000}}", "expose.port must be 1 to 65535"),
+    (
+        "{server: {trustedProxies: [proxy.example.com]}}",
+        "server.trustedProxies takes IP addresses and networks such as 10.42.0.0/16",
+    ),
+    (
+        "{server: {kind: OpenWebUI, trustedProxies: [10.42.0.0/16]}}",
+        "server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it",
+    ),
     ("{health: {interval: 5s, timeout: 6s}}", "health.timeout may not exceed health.interval"),
     ("{health: {interval: 0s}}", "health.interval must be a duration above 0 such as 30s"),
     ("{health: {path: ready}}", "health.path must start with / and hold no spaces"),
