@@ -20,8 +20,8 @@ const SMALLER: [&str; 6] = [
     "-Wl,-O2",
     // What only runs when something went wrong stands by itself and is not loaded along with its neighbours.
     "-Wl,-z,keep-text-section-prefix",
-    // Functions and data that look alike stand together, for the compressed image.
-    "-Wl,--bp-compression-sort=both",
+    // Data that looks alike stands together, for the compressed image.
+    "-Wl,--bp-compression-sort=data",
 ];
 
 fn main() {
