@@ -7,8 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
 use super::phase::Phase;
+use super::{Limits, subscriber_network};
 
 /// A connection that is open.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Registry {
     /// Returns a place for a connection from this address. Where there are too many, the one that
     /// its caller has kept waiting for longest is closed; `None` if there is none.
     pub(super) fn place(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let address = network(address);
+        let address = subscriber_network(address);
         let mut open = self.open.lock();
         if open.get(&address).is_some_and(|ours| ours.len() >= self.limits.per_address) {
             evict(&mut open, address)?;
@@ -86,17 +86,6 @@ fn evict_of_the_greediest(open: &mut HashMap<IpAddr, Vec<Arc<Open>>>) -> Option<
     let mut addresses: Vec<(usize, IpAddr)> = open.iter().map(|(address, ours)| (ours.len(), *address)).collect();
     addresses.sort_unstable_by(|one, other| other.cmp(one));
     addresses.into_iter().find_map(|(_, address)| evict(open, address))
-}
-
-/// Returns the address, or the network that one subscriber has of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address => address,
-    }
 }
 
 #[cfg(test)]

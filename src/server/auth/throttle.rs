@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mai_listener::subscriber_network;
 use parking_lot::Mutex;
 
 use super::device::DeviceId;
@@ -94,7 +95,7 @@ impl Throttle {
         {
             return Ok(counted);
         }
-        let address = address.map(network);
+        let address = address.map(subscriber_network);
         let mut keys = vec![Key::AccountAtAddress(email.to_owned(), address), Key::Account(email.to_owned())];
         keys.extend(address.map(Key::Address));
         self.count(keys)
@@ -137,17 +138,6 @@ fn sweep(free_at: &mut HashMap<Key, Instant>, now: Instant) {
         kept += Duration::from_secs(6);
     }
     free_at.shrink_to_fit();
-}
-
-/// Returns the address, or the network that one subscriber has of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address => address,
-    }
 }
 
 #[cfg(test)]
