@@ -93,13 +93,13 @@ const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Every route of the server, room by room; the authorisation test walks over them.
 pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
-    api::ROUTES.iter().chain(pages::ROUTES).copied().flatten()
+    api::ROUTES.iter().chain(api::COMPLETION_ROUTES).chain(pages::ROUTES).copied().flatten()
 }
 
 /// The router of a started [`App`].
 pub fn router(app: App) -> Router {
     let router = Router::new()
-        .merge(api::routes())
+        .merge(route::build(api::ROUTES))
         .merge(route::build(pages::ROUTES))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .merge(api::completion_routes())

@@ -25,7 +25,7 @@ pub use body::{JsonBody, UrlPath, UrlQuery};
 
 use super::{App, Endpoint, route};
 
-/// The routes of this room, file by file.
+/// The routes of this room but those that run a model, file by file.
 pub const ROUTES: &[&[Endpoint]] = &[
     facts::ROUTES,
     auths::ROUTES,
@@ -35,24 +35,12 @@ pub const ROUTES: &[&[Endpoint]] = &[
     usage::ROUTES,
     models::ROUTES,
     chats::ROUTES,
-    completions::ROUTES,
 ];
 
-/// Builds all routes but those that run a model.
-pub(super) fn routes() -> Router<App> {
-    route::build(&[
-        facts::ROUTES,
-        auths::ROUTES,
-        api_keys::ROUTES,
-        users::ROUTES,
-        connection::ROUTES,
-        usage::ROUTES,
-        models::ROUTES,
-        chats::ROUTES,
-    ])
-}
+/// The routes that run a model.
+pub const COMPLETION_ROUTES: &[&[Endpoint]] = &[completions::ROUTES];
 
 /// Builds the routes that run a model, which limit the body themselves.
 pub(super) fn completion_routes() -> Router<App> {
-    route::build(&[completions::ROUTES]).layer(DefaultBodyLimit::disable())
+    route::build(COMPLETION_ROUTES).layer(DefaultBodyLimit::disable())
 }
