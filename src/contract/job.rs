@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::backup_id::{BackupId, InvalidBackupId};
 pub use crate::job_report::{
-    BackupReport, DestinationReport, DrillReport, MAX_OUTCOME_BYTES, Message, Outcome, Progress, RestoreReport,
-    ServerReport, Step, StoreResult,
+    BackupReport, DestinationReport, DrillReport, MAX_OUTCOME_BYTES, Message, OTHER_WORK, Outcome, Progress,
+    RestoreReport, ServerReport, Step, StoreResult,
 };
 
 /// Name of the destination that every instance has: its backups volume.

@@ -72,10 +72,13 @@ pub enum Outcome {
     },
 }
 
+/// Problem of a job that ended with the result of work that it was not given.
+pub const OTHER_WORK: &str = "its job did other work than it was asked for";
+
 impl Outcome {
     /// Returns the outcome of a job that ended with the result of work that it was not given.
     pub fn of_other_work() -> Self {
-        Self::Failed { message: "its job did other work than it was asked for".to_owned() }
+        Self::Failed { message: OTHER_WORK.to_owned() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The report of a backup in the status, the condition `BackupHealthy`, and the events.
 
 use jiff::Timestamp;
-use mai_contract::job::{BACKUPS_VOLUME, BackupReport, DestinationReport, Outcome, StoreResult};
+use mai_contract::job::{BACKUPS_VOLUME, BackupReport, DestinationReport, OTHER_WORK, Outcome, StoreResult};
 
 use super::schedule::{overdue_at, whole_second};
 use super::{Facts, drills};
@@ -73,7 +73,7 @@ pub(super) fn record_end(backup: &mut BackupStatus, id: &str, outcome: &Outcome,
             Outcome::Failed { message } => (BackupResult::Failed, message.clone()),
             Outcome::Backup(report) => record_report(backup, report, &last, now),
             Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {
-                (BackupResult::Failed, "its job did other work than it was asked for".to_owned())
+                (BackupResult::Failed, OTHER_WORK.to_owned())
             }
         };
         last.result = result;

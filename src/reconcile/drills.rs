@@ -1,7 +1,7 @@
 //! The end of a drill in the status, the condition `RestoreVerified`, and the events.
 
 use jiff::Timestamp;
-use mai_contract::job::{DrillReport, Outcome, ServerReport};
+use mai_contract::job::{DrillReport, OTHER_WORK, Outcome, ServerReport};
 
 use super::Facts;
 use super::backup_report::{BackupEvent, Verdict, shortened, shown};
@@ -36,7 +36,7 @@ pub(super) fn record_end(drills: &mut DrillStatus, id: &str, outcome: &Outcome, 
             }
             Outcome::Failed { message } => (DrillResult::Failed, shortened(message.clone())),
             Outcome::Backup(_) | Outcome::Restored(_) | Outcome::DataKept | Outcome::Swapped => {
-                (DrillResult::Failed, "its job did other work than it was asked for".to_owned())
+                (DrillResult::Failed, OTHER_WORK.to_owned())
             }
         };
         let failed = last.result == DrillResult::Failed;

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use mai_contract::job::{BackupId, Outcome, SwapStep};
+use mai_contract::job::{BackupId, OTHER_WORK, Outcome, SwapStep};
 
 use super::backoff::{backup_retry_delay, step_retry_delay};
+use super::backup_report::{shortened, shown};
 use super::schedule::whole_second;
 use crate::api::{KeptData, MaiInstanceStatus, RestoreCause, RestoreStatus, RestoreStep};
 use crate::core::{EventKind, JobWork, Memory};
@@ -17,12 +18,8 @@ pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const ATTEMPTS: i32 = 3;
 /// Attempts at putting restored data in place, after which the former data is put back.
 const SWAP_ATTEMPTS: i32 = 5;
-/// Problem of a job that ended with the outcome of other work than that of the step.
-const OTHER_WORK: &str = "its job did other work than it was asked for";
 /// Message of a new instance that found data.
 const DATA_KEPT: &str = "data was there already and is kept, so spec.restoreFrom brought nothing back; to replace that data, run `mai restore`, in a cluster `kubectl mai restore`";
-/// Longest message in a status.
-const MESSAGE: usize = 1000;
 
 /// End of a job of a restore.
 #[derive(Clone, Copy, Debug)]
@@ -314,13 +311,4 @@ pub(super) fn event(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) ->
         _ => (EventKind::Warning, "RestoreFailed"),
     };
     Some(RestoreEvent { kind, reason, message: format!("restore {}: {}", ended.id, ended.message) })
-}
-
-fn shown(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
-}
-
-fn shortened(mut message: String) -> String {
-    message.truncate(message.floor_char_boundary(MESSAGE));
-    message
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mai_contract::job::{BackupId, Outcome as JobOutcome};
+use mai_contract::job::{BackupId, OTHER_WORK, Outcome as JobOutcome};
 
 use super::jobs::{GONE, QUEUE_INTERVAL, RUNNING_INTERVAL, Step, ended, failed, time_to_appear};
 use super::since;
@@ -89,7 +89,7 @@ impl UpgradeStatus {
         let problem = match outcome {
             JobOutcome::Backup(report) => report.safety_problem(),
             JobOutcome::Failed { message } => Some(message.clone()),
-            _ => Some("its job did other work than it was asked for".to_owned()),
+            _ => Some(OTHER_WORK.to_owned()),
         };
         match problem {
             None => {
