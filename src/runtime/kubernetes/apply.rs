@@ -222,15 +222,17 @@ impl KubernetesRuntime {
         }
         let applied = applied.map_err(|error| failed(ACTION, id, error))?;
         let mut live = LiveObject::new(kind, applied.clone());
+        let mut kept = differences(object, &live);
         self.watches.record(kind, applied);
         // Or the API server keeps what was edited.
-        if !differences(object, &live).is_empty() {
+        if !kept.is_empty() {
             let merged = api.patch(name, &patch_params(), &Patch::Merge(restored(object, Some(&live)))).await;
             let merged = merged.map_err(|error| failed(ACTION, id, error))?;
             live = LiveObject::new(kind, merged.clone());
+            kept = differences(object, &live);
             self.watches.record(kind, merged);
         }
-        self.remember_kept(id, &live, differences(object, &live));
+        self.remember_kept(id, &live, kept);
         Ok(())
     }
 
