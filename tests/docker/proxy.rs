@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use super::engine;
 
+use crate::fixtures::compose::{Compose, wait_until};
+
 pub struct Proxy {
     _directory: tempfile::TempDir,
     socket: PathBuf,
@@ -27,6 +29,15 @@ pub enum Cut {
 }
 
 impl Proxy {
+    /// Kills a reconciler once it has made this many changes.
+    pub fn kill_at(&self, changes: usize, mut compose: Compose) {
+        wait_until(
+            || format!("change {changes}; {}", compose.output()),
+            || (self.changes().len() >= changes).then_some(()),
+        );
+        compose.kill();
+    }
+
     pub fn start(cut: Cut) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("docker.sock");

@@ -31,8 +31,7 @@ fn restore_killed_at_any_call_is_carried_on() {
         let proxy = Proxy::start(cut);
         let mut compose = env.compose_on(&proxy.host());
         if cut != Cut::Never {
-            wait_until(|| format!("call {at}; {}", compose.output()), || (proxy.changes().len() >= at).then_some(()));
-            compose.kill();
+            proxy.kill_at(at, compose);
             compose = env.compose();
         }
         let end = wait_until(

@@ -229,8 +229,7 @@ fn upgrade_killed_at_any_call_is_completed() {
         client.declare(&image, &format!("v{number}"), "", "1s");
         let mut compose = client.compose(&proxy.host());
         if cut != Cut::Never {
-            wait_until(|| format!("call {at}; {}", compose.output()), || (proxy.changes().len() >= at).then_some(()));
-            compose.kill();
+            proxy.kill_at(at, compose);
             compose = client.compose(&engine::host());
         }
         let done = |upgrade: &Value| {
@@ -275,8 +274,7 @@ fn return_killed_at_any_step_is_carried_on() {
         client.declare(&image, &format!("v{number}"), fails, "1h");
         let mut compose = client.compose(&proxy.host());
         if cut != Cut::Never {
-            wait_until(|| format!("call {at}; {}", compose.output()), || (proxy.changes().len() >= at).then_some(()));
-            compose.kill();
+            proxy.kill_at(at, compose);
             compose = client.compose(&engine::host());
         }
         client.wait_health("RolledBack");
