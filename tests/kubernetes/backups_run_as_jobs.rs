@@ -123,6 +123,13 @@ fn due_drill_runs_as_a_job_without_the_data() {
         },
     );
     assert_eq!(volumes, "order staging tmp backups");
+    let (operator, killed_at) = requests::kill_at_each_step(&env, "abc", operator, |status| {
+        if status["backup"]["drill"]["last"]["endedAt"].is_null() {
+            return Some("running".to_owned());
+        }
+        (!job_objects(&env).is_empty()).then(|| "ended".to_owned())
+    });
+    assert_eq!(killed_at[0], "running");
     env.wait_until(
         &operator,
         || format!("the end of the drill; {:?}", env.condition("abc", "RestoreVerified")),
