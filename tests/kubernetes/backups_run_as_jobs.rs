@@ -192,8 +192,16 @@ fn job_survives_an_operator_and_its_loss_is_told() {
     let next: jiff::Timestamp = backup["next"].as_str().unwrap().parse().unwrap();
     assert!(next.duration_since(jiff::Timestamp::now()).as_mins() <= 5, "{backup}");
 
-    // A deleted instance ends its job first.
+    // A Job that somebody removes leaves nothing behind either, such as its Secret.
     request(&env, "second", "abc");
+    running_job(&env, &operator);
+    env.kubectl(&["delete", "jobs", "-l", "mai.dev/job", "--wait=false"]);
+    let status = answer(&env, &operator, "maibackup/second");
+    assert!(status["message"].as_str().unwrap().contains("its Job is gone"), "{status}");
+    env.wait_until(&operator, || "its objects to be gone".into(), || job_objects(&env).is_empty().then_some(()));
+
+    // A deleted instance ends its job first.
+    request(&env, "third", "abc");
     running_job(&env, &operator);
     env.kubectl(&["delete", "mai/abc", "--timeout=3m"]);
     env.wait_until(&operator, || "nothing of the job".into(), || job_objects(&env).is_empty().then_some(()));

@@ -27,6 +27,8 @@ const START: &str = "start of the backup job";
 const REMOVAL: &str = "removal of the backup job";
 /// Time in which the cluster creates the pod of a job that nothing forbids.
 const POD_PATIENCE: SignedDuration = SignedDuration::from_secs(20);
+/// Cause of the loss of a job of which only the NetworkPolicy is there.
+const WITHOUT_JOB: &str = "its Job is gone: somebody removed it, or the operator was stopped while it created it";
 /// Reason of the cluster's event about a pod that it could not create.
 const FAILED_CREATE: &str = "FailedCreate";
 
@@ -39,7 +41,8 @@ impl KubernetesRuntime {
                 name: job.label(names::JOB).unwrap_or_default().to_owned(),
                 state: self.job_state(id, job, &objects).await,
             }),
-            None => None,
+            None => left_over(id, &objects)
+                .map(|name| ObservedJob { name: name.to_owned(), state: JobState::Lost(WITHOUT_JOB.to_owned()) }),
         };
         ObservedJobs {
             current,
@@ -257,11 +260,20 @@ impl KubernetesRuntime {
 /// Returns the oldest job of an instance. One of a former instance of that name is about to be
 /// collected.
 fn current_job<'a>(id: &InstanceId, objects: &'a [LiveObject]) -> Option<&'a LiveObject> {
-    let is_ours = |job: &&LiveObject| {
-        let owners = job.object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        job.kind == Kind::Job && owners.into_iter().any(|owner| owner["uid"] == id.uid)
-    };
-    objects.iter().filter(is_ours).min_by_key(|job| job.created())
+    of_instance(id, Kind::Job, objects).min_by_key(|job| job.created())
+}
+
+/// Returns the name of a job whose removal or creation did not end: its NetworkPolicy is created first
+/// and removed last.
+fn left_over<'a>(id: &InstanceId, objects: &'a [LiveObject]) -> Option<&'a str> {
+    of_instance(id, Kind::NetworkPolicy, objects).find_map(job_name)
+}
+
+fn of_instance<'a>(id: &InstanceId, kind: Kind, objects: &'a [LiveObject]) -> impl Iterator<Item = &'a LiveObject> {
+    objects.iter().filter(move |live| {
+        let mut owners = live.object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        live.kind == kind && owners.any(|owner| owner["uid"] == id.uid)
+    })
 }
 
 /// Returns the time of the last occurrence of an event. Events are listed by name.
