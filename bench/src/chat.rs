@@ -87,7 +87,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     mock.stop().await
 }
 
-async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
+/// Starts the mock upstream; returns it with its address.
+pub async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
     let address = free_port()?;
     let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
     // Whoever brings no key is refused, which tells that it is there.

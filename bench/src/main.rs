@@ -2,6 +2,7 @@
 //!
 //! `bench/run` builds what it needs and prints the table; `bench/README.md` says how to read it.
 
+mod attack;
 mod backup;
 mod chat;
 mod cluster;
@@ -73,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut report = report::Report::new(&args.only);
         chat::measure(&args.mai, &mut report).await?;
+        attack::measure(&args.mai, &mut report).await?;
         server::measure(&args.mai, &mut report).await?;
         fleet::measure(&args.mai, &mut report).await?;
         docker::measure(&args.mai, args.docker_compose.as_deref(), args.containers, &mut report).await?;

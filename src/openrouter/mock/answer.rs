@@ -48,6 +48,11 @@ pub(super) fn plain(count: usize, size: usize) -> Vec<String> {
     (0..count).map(|n| format!("{:<size$}", format!("word{n}")).chars().take(size.max(1)).collect()).collect()
 }
 
+/// A text repeated until it has `size` bytes.
+pub(super) fn repeated(text: &str, size: usize) -> String {
+    text.repeat(size.div_ceil(text.len().max(1)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +64,6 @@ mod tests {
         assert!(text.contains("> Why is the sky\n> blue?\n") && text.contains("| words | 5 |"), "{text}");
         assert!(pieces.len() > 40 && pieces.iter().all(|piece| !piece.is_empty()));
         assert!(plain(3, 8).iter().all(|piece| piece.len() == 8));
+        assert_eq!(repeated("> ", 5), "> > > ");
     }
 }

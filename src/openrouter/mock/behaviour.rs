@@ -13,6 +13,7 @@ use std::time::Duration;
 /// | `cut=N` | the connection is cut after N chunks |
 /// | `chunks=N` | an answer of N chunks of plain words |
 /// | `size=N` | each of those chunks holds N bytes of text (8) |
+/// | `text=T` | their text is T, repeated |
 /// | `delay=MS` | wait before each chunk; a whole answer waits for all of them |
 /// | `first=MS` | wait before the first chunk, after the head and a comment |
 /// | `head=MS` | wait before the head |
@@ -25,6 +26,7 @@ pub struct Behaviour {
     pub(super) cut: Option<usize>,
     pub(super) chunks: Option<usize>,
     pub(super) size: Option<usize>,
+    pub(super) text: Option<String>,
     pub(super) delay: Option<Duration>,
     pub(super) first: Duration,
     pub(super) head: Duration,
@@ -41,6 +43,10 @@ impl Behaviour {
             let (name, value) = setting.split_once('=').ok_or_else(refuse)?;
             if (name, value) == ("usage", "none") {
                 behaviour.no_usage = true;
+                continue;
+            }
+            if name == "text" && !value.is_empty() {
+                behaviour.text = Some(value.to_owned());
                 continue;
             }
             let number: u32 = value.parse().map_err(|_| refuse())?;
@@ -72,12 +78,13 @@ mod tests {
 
     #[test]
     fn settings_are_parsed_from_one_line() {
-        let behaviour = Behaviour::parse("chunks=21 delay=0, cut=5 usage=none");
+        let behaviour = Behaviour::parse("chunks=21 delay=0, cut=5 usage=none text=>");
         let expected = Behaviour {
             chunks: Some(21),
             delay: Some(Duration::ZERO),
             cut: Some(5),
             no_usage: true,
+            text: Some(">".to_owned()),
             ..Behaviour::default()
         };
         assert_eq!(behaviour, Ok(expected));

@@ -125,6 +125,9 @@ fn template(mock: &Mock, model: &'static MockModel, behaviour: &Behaviour, quest
         return Arc::new(Template::build(model, &answer::friendly(question, model.id)));
     };
     let size = behaviour.size.unwrap_or(8);
+    if let Some(text) = &behaviour.text {
+        return Arc::new(Template::build(model, &vec![answer::repeated(text, size); chunks]));
+    }
     let mut templates = mock.templates.lock();
     if templates.len() >= TEMPLATES {
         templates.clear();
