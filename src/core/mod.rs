@@ -33,7 +33,7 @@ pub use memory::Memory;
 pub use notified::{NotificationRecord, Notified, NotifiedInstance, NotifiedWebhook};
 pub use observed::{Cause, Component, ComponentKind, Exit, Fault, Observed, Presence, Readiness, Retained};
 pub(crate) use platform::host_address;
-pub use platform::{DEFAULT_ADDRESS, Platform, addresses_overlap};
+pub use platform::{DEFAULT_ADDRESS, DefaultMemory, Platform, addresses_overlap};
 pub use record::{Record, RecordError, RecordSnapshot};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
 pub use workload::{Claim, Cluster, Container, EnvValue, Exposure, Limits, Probe, Pull, SecretDelivery, Workload};

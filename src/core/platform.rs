@@ -32,17 +32,37 @@ pub struct Platform {
     /// Time after which a deleted document is let go even though its teardown has not ended, where
     /// something else collects what is left.
     pub teardown_timeout: Option<Duration>,
+    /// Memory of a server of our own image whose document declares no limit of it.
+    pub default_memory: DefaultMemory,
     /// Returns where the server of an instance listens, or why it cannot run on this platform.
     pub listen: fn(&MaiInstance) -> Result<SocketAddr, Blocked>,
     /// Returns the URL people open.
     pub address: fn(&MaiInstance) -> Option<String>,
 }
 
+/// Memory of a server of our own image, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultMemory {
+    /// Limit, unless the document declares one.
+    pub limit: Option<u64>,
+    /// Reservation, unless the document declares one. Without any, a cluster reserves the limit.
+    pub reserved: Option<u64>,
+}
+
+impl DefaultMemory {
+    /// Limit of a server in a container. A busy one takes a tenth of it; what a person or an
+    /// upstream sends ends the server of one client and not the machine of all of them.
+    pub const CONTAINER_LIMIT: u64 = 512 << 20;
+}
+
 impl Platform {
     /// Child processes of the reconciler.
     pub const PROCESS: Self = Self::single_server(PlatformKind::Process);
     /// Containers of an engine.
-    pub const DOCKER: Self = Self::single_server(PlatformKind::Docker);
+    pub const DOCKER: Self = Self {
+        default_memory: DefaultMemory { limit: Some(DefaultMemory::CONTAINER_LIMIT), reserved: None },
+        ..Self::single_server(PlatformKind::Docker)
+    };
 
     const fn single_server(kind: PlatformKind) -> Self {
         Self {
@@ -55,6 +75,7 @@ impl Platform {
             restore_command: |name, backup| format!("mai restore DIR {name} --from {backup}"),
             blocked_interval: Duration::from_secs(3),
             teardown_timeout: None,
+            default_memory: DefaultMemory { limit: None, reserved: None },
             listen: listen_on_server,
             address: address_on_server,
         }

@@ -56,7 +56,7 @@ pub fn desired(
     let spec = &instance.spec;
     let listen = (platform.listen)(instance)?;
     let env = environment(instance, secrets, session_key)?;
-    let limits = amounts("resources.limits", spec.resources.limits.as_ref())?;
+    let resources = resources(instance, platform)?;
     let mut workload = Workload {
         id,
         image: spec.image.clone(),
@@ -64,10 +64,10 @@ pub fn desired(
         listen,
         data_path: spec.storage.data.host_path.as_ref().map(PathBuf::from),
         backups_path: spec.storage.backups.host_path.as_ref().map(PathBuf::from),
-        limits,
+        limits: resources.limits,
         probe: probe(instance),
         stop_grace: STOP_GRACE,
-        container: container(instance)?,
+        container: container(instance, resources.reserved),
         cluster: cluster(instance),
         registries: if platform.pulls_images { registries(instance, secrets)? } else { RegistryLogins::default() },
         hash: String::new(),
@@ -84,10 +84,10 @@ pub fn probe(instance: &MaiInstance) -> Probe {
 }
 
 /// Returns the settings of a container.
-fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
+fn container(instance: &MaiInstance, reserved: Limits) -> Container {
     let spec = &instance.spec;
     let ours = spec.server.kind == ServerKind::Mai;
-    Ok(Container {
+    Container {
         secrets: if ours { SecretDelivery::File } else { SecretDelivery::Environment },
         confined: ours,
         pull: match spec.image_pull_policy {
@@ -99,9 +99,9 @@ fn container(instance: &MaiInstance) -> Result<Container, Blocked> {
         backups_volume: spec.storage.backups.volume_name.clone(),
         networks: spec.expose.networks.clone(),
         labels: spec.expose.labels.clone(),
-        reserved: amounts("resources.requests", spec.resources.requests.as_ref())?,
+        reserved,
         start_period: spec.health.start_period(),
-    })
+    }
 }
 
 /// Returns the settings of a cluster.
@@ -145,6 +145,28 @@ fn exposure(instance: &MaiInstance) -> Option<Exposure> {
         namespace: gateway.namespace.clone(),
         section: gateway.section_name.clone(),
     })
+}
+
+/// Resources of a server: what its document declares and, of our own image, the defaults of the
+/// platform. How much memory other images need is not known.
+struct Resources {
+    limits: Limits,
+    reserved: Limits,
+}
+
+fn resources(instance: &MaiInstance, platform: &Platform) -> Result<Resources, Blocked> {
+    let declared = &instance.spec.resources;
+    let mut limits = amounts("resources.limits", declared.limits.as_ref())?;
+    let mut reserved = amounts("resources.requests", declared.requests.as_ref())?;
+    if instance.spec.server.kind == ServerKind::Mai
+        && limits.memory_bytes.is_none()
+        && let Some(limit) = platform.default_memory.limit
+    {
+        // A limit below the reservation is refused everywhere.
+        limits.memory_bytes = Some(limit.max(reserved.memory_bytes.unwrap_or_default()));
+        reserved.memory_bytes = reserved.memory_bytes.or(platform.default_memory.reserved);
+    }
+    Ok(Resources { limits, reserved })
 }
 
 fn amounts(field: &str, amounts: Option<&ResourceAmounts>) -> Result<Limits, Blocked> {
@@ -222,6 +244,32 @@ mod tests {
             EnvValue::Plain(text) => text.clone(),
             EnvValue::Secret(text) => text.expose_secret().to_owned(),
         })
+    }
+
+    #[test]
+    fn memory_is_limited_unless_another_limit_is_declared() {
+        const MIB: u64 = 1 << 20;
+        let limit = |bytes: u64| (Some(bytes), None);
+        for (platform, kind, resources, expected) in [
+            (Platform::DOCKER, "Mai", json!({}), limit(512 * MIB)),
+            (Platform::DOCKER, "Mai", json!({"limits": {"cpu": "1"}}), limit(512 * MIB)),
+            (Platform::DOCKER, "Mai", json!({"limits": {"memory": "8Gi"}}), limit(8192 * MIB)),
+            (Platform::DOCKER, "Mai", json!({"limits": {"memory": "64Mi"}}), limit(64 * MIB)),
+            (Platform::DOCKER, "Mai", json!({"requests": {"memory": "1Gi"}}), (Some(1024 * MIB), Some(1024 * MIB))),
+            (Platform::DOCKER, "OpenWebUI", json!({}), (None, None)),
+            (Platform::DOCKER, "Custom", json!({}), (None, None)),
+            (Platform::PROCESS, "Mai", json!({}), (None, None)),
+            (crate::runtime::kubernetes::PLATFORM, "Mai", json!({}), (Some(512 * MIB), Some(32 * MIB))),
+            (crate::runtime::kubernetes::PLATFORM, "Mai", json!({"limits": {"memory": "1Gi"}}), limit(1024 * MIB)),
+            (crate::runtime::kubernetes::PLATFORM, "OpenWebUI", json!({}), (None, None)),
+        ] {
+            let spec =
+                json!({"displayName": "A", "expose": {"port": 1}, "server": {"kind": kind}, "resources": resources});
+            let key = SecretString::from("session-key".to_owned());
+            let workload = desired(&instance(spec), id(), &BTreeMap::new(), &key, &platform).unwrap();
+            let memory = (workload.limits.memory_bytes, workload.container.reserved.memory_bytes);
+            assert_eq!(memory, expected, "{:?} {kind} {resources}", platform.kind);
+        }
     }
 
     #[test]

@@ -63,9 +63,12 @@ fn limits_set_without_declared_ones_are_removed() {
     let _shared = engine::shared();
     let env = Environment::new("unlimited");
     let _compose = env.up("");
-    let mut run = env.run().unwrap();
+    let (mut run, defaults) = run_with_limits(&env).unwrap();
+    let own = [("Memory", 512 << 20), ("MemorySwap", 1 << 30), ("PidsLimit", 256)];
+    assert_eq!(own.map(|(name, _)| defaults[name].as_i64()), own.map(|(_, amount)| Some(amount)));
     for (what, body, in_place) in [
-        ("memory", ContainerUpdateBody { memory: Some(64 << 20), memory_swap: Some(128 << 20), ..update() }, false),
+        ("memory", ContainerUpdateBody { memory: Some(64 << 20), memory_swap: Some(128 << 20), ..update() }, true),
+        ("unlimited swap", ContainerUpdateBody { memory_swap: Some(-1), ..update() }, true),
         ("memory reservation", ContainerUpdateBody { memory_reservation: Some(32 << 20), ..update() }, false),
         ("cpus", ContainerUpdateBody { nano_cpus: Some(500_000_000), ..update() }, false),
         ("cpu quota", ContainerUpdateBody { cpu_quota: Some(50_000), ..update() }, false),
@@ -73,6 +76,7 @@ fn limits_set_without_declared_ones_are_removed() {
         ("cpu set", ContainerUpdateBody { cpuset_cpus: Some("0".into()), ..update() }, false),
         ("memory nodes", ContainerUpdateBody { cpuset_mems: Some("0".into()), ..update() }, false),
         ("pids limit", ContainerUpdateBody { pids_limit: Some(50), ..update() }, true),
+        ("unlimited pids", ContainerUpdateBody { pids_limit: Some(-1), ..update() }, true),
         (
             "restart policy",
             ContainerUpdateBody { restart_policy: restart(RestartPolicyNameEnum::ON_FAILURE, Some(3)), ..update() },

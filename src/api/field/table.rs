@@ -137,7 +137,7 @@ pub const FIELDS: &[Field] = &[
         "spec.resources.requests.memory",
         NOTHING_RESERVED,
         "Memory that the engine spares while memory is short (reservation).",
-        "Memory request of the pod.",
+        "Memory request of the pod; 32Mi for our own image where no limit is declared either.",
     ),
     Field {
         path: "spec.resources.limits.cpu",
@@ -152,8 +152,12 @@ pub const FIELDS: &[Field] = &[
         process: Active(
             "Memory limit of the server's control group; without permission for one, limit of its private memory.",
         ),
-        docker: Active("Memory limit of the container, changed without a restart."),
-        kubernetes: Active("Memory limit of the pod."),
+        docker: Active(
+            "Memory limit of the container, changed without a restart; 512Mi for our own image unless set, or the request where that is more.",
+        ),
+        kubernetes: Active(
+            "Memory limit of the pod; 512Mi for our own image unless set, or the request where that is more.",
+        ),
     },
     Field {
         path: "spec.expose.host",

@@ -23,6 +23,11 @@ use crate::core::{EnvValue, SecretDelivery, Workload, hash_texts};
 /// other tools; readiness is decided by our own probes.
 const LEAST_HEALTH_INTERVAL: i64 = 30_000_000_000;
 
+/// Most processes and threads of a container of our own image, whose server has about ten.
+const OWN_PROCESSES: i64 = 256;
+/// Most processes and threads of a container of another image, many times what Open WebUI has.
+const OTHER_PROCESSES: i64 = 4096;
+
 /// Returns the server's port in the engine's notation.
 pub(super) fn container_port() -> String {
     format!("{PORT}/tcp")
@@ -52,6 +57,7 @@ pub(super) fn container(
             nano_cpus: positive(workload.limits.cpu_millis.map(|millis| millis.saturating_mul(1_000_000))),
             memory_reservation: positive(workload.container.reserved.memory_bytes),
             cpu_shares: positive(workload.container.reserved.cpu_millis.map(weight)),
+            pids_limit: Some(if confined { OWN_PROCESSES } else { OTHER_PROCESSES }),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
                 maximum_retry_count: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mai_contract::http::PORT;
 
 use crate::api::{MaiInstance, PlatformKind, Reason};
-use crate::core::{Blocked, Platform, host_address};
+use crate::core::{Blocked, DefaultMemory, Platform, host_address};
 
 /// Properties of a cluster: it restarts what ends, pulls images on its nodes, and collects the
 /// objects of a deleted document.
@@ -21,6 +21,11 @@ pub const PLATFORM: Platform = Platform {
     // A thousand instances may be blocked at once, and each check is a request.
     blocked_interval: Duration::from_secs(15),
     teardown_timeout: Some(Duration::from_secs(600)),
+    default_memory: DefaultMemory {
+        limit: Some(DefaultMemory::CONTAINER_LIMIT),
+        // Above what an idle server takes, and a sixteenth of the limit: nodes hold many.
+        reserved: Some(32 << 20),
+    },
     listen: listen_in_pod,
     address: address_in_cluster,
 };
