@@ -64,6 +64,10 @@ pub enum Field {
     Mount(String),
     Port(String),
     Network(String),
+    /// Names and addresses of a container in a network.
+    Endpoint(String),
+    /// Another setting of a container that the engine's host configuration has, by its name there.
+    HostSetting(String),
     /// Name of the container.
     Name,
     /// The container is paused.
@@ -136,6 +140,8 @@ impl fmt::Display for Field {
             Self::Mount(target) => return write!(f, "mount.{target}"),
             Self::Port(port) => return write!(f, "port.{port}"),
             Self::Network(name) => return write!(f, "network.{name}"),
+            Self::Endpoint(name) => return write!(f, "network.{name} as"),
+            Self::HostSetting(name) => return write!(f, "host.{name}"),
             Self::Object { kind, name } => return write!(f, "{kind} {name}"),
             Self::ObjectField { kind, path } => return write!(f, "{kind}{path}"),
         };

@@ -1,9 +1,11 @@
 //! Manual changes of a container are reverted to the document.
 
-use bollard::models::{ContainerUpdateBody, NetworkDisconnectRequest};
+use bollard::models::{
+    ContainerCreateBody, ContainerUpdateBody, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::{
-    KillContainerOptions, RemoveVolumeOptions, RenameContainerOptions, RenameContainerOptionsBuilder,
-    StopContainerOptions,
+    CreateContainerOptions, CreateContainerOptionsBuilder, KillContainerOptions, RemoveVolumeOptions,
+    RenameContainerOptions, RenameContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
 };
 use serde_json::json;
 
@@ -118,6 +120,35 @@ fn disconnected_container_rejoins_a_recreated_network() {
 }
 
 #[test]
+fn other_names_and_addresses_in_a_network_are_removed() {
+    let _shared = engine::shared();
+    let env = Environment::new("posing");
+    let compose = env.up("");
+    let before = env.run().unwrap();
+    compose.stop();
+    let in_network = || shown(&env.inspect().unwrap())["NetworkSettings"]["Networks"]["mai"].clone();
+    let aliases = || {
+        let network = in_network();
+        let all = network["Aliases"].as_array().cloned().unwrap_or_default();
+        all.into_iter().filter(|alias| !before.0.starts_with(alias.as_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(aliases(), [json!("mai-posing")]);
+    // A proxy would send the people of another client here.
+    engine::with_docker(async |docker| {
+        let leave = NetworkDisconnectRequest { container: before.0.clone(), force: Some(true) };
+        docker.disconnect_network("mai", leave).await.unwrap();
+        let settings = EndpointSettings { aliases: Some(vec!["mai-another".into()]), ..EndpointSettings::default() };
+        let join = NetworkConnectRequest { container: before.0.clone(), endpoint_config: Some(settings) };
+        docker.connect_network("mai", join).await.unwrap();
+    });
+    assert_eq!(aliases(), [json!("mai-another")]);
+    let _compose = env.compose();
+    wait_until(|| "its own name alone".into(), || (aliases() == [json!("mai-posing")]).then_some(()));
+    wait_ready(env.port);
+    assert_eq!(env.run().unwrap(), before, "it goes on meanwhile");
+}
+
+#[test]
 fn rolled_back_container_regains_name_and_network() {
     let _shared = engine::shared();
     let env = Environment::new("put-back");
@@ -189,33 +220,45 @@ fn removed_volume_is_recreated() {
     compose.wait_for_line(&["mai-emptied-data", "was created again"]);
 }
 
-#[test]
-fn container_recreated_manually_with_our_labels_is_replaced() {
+/// Creates the container of a client again as graphical tools do, with all settings and one change,
+/// and waits until it is replaced.
+fn replaces_one_created_by_hand(name: &str, change: impl FnOnce(&mut ContainerCreateBody)) {
     let _shared = engine::shared();
-    let env = Environment::new("duplicated");
+    let env = Environment::new(name);
     let compose = env.up("");
     let before = env.run().unwrap();
     compose.stop();
     let original = env.inspect().unwrap();
+    let mut body: ContainerCreateBody =
+        serde_json::from_value(serde_json::to_value(original.config.unwrap()).unwrap()).unwrap();
+    body.host_config = original.host_config;
+    change(&mut body);
     engine::with_docker(async |docker| {
-        // Graphical tools recreate a container this way: with all settings and one change.
-        let mut body: bollard::models::ContainerCreateBody =
-            serde_json::from_value(serde_json::to_value(original.config.unwrap()).unwrap()).unwrap();
-        body.host_config = original.host_config;
-        body.env.as_mut().unwrap().push("WEBUI_NAME=Changed by hand".to_owned());
         remove(&docker, &before.0).await;
-        let options: bollard::query_parameters::CreateContainerOptions =
-            bollard::query_parameters::CreateContainerOptionsBuilder::new().name("mai-duplicated").build();
+        let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&env.container()).build();
         docker.create_container(Some(options), body).await.unwrap();
-        docker
-            .start_container("mai-duplicated", None::<bollard::query_parameters::StartContainerOptions>)
-            .await
-            .unwrap();
+        docker.start_container(&env.container(), None::<StartContainerOptions>).await.unwrap();
     });
     let by_hand = env.run().unwrap();
     let _compose = env.compose();
-    env.wait_for_another(&by_hand);
-    wait_until(|| "its own name".into(), || (env.get("/name") == "duplicated").then_some(()));
+    let after = env.wait_for_another(&by_hand);
+    assert_ne!(after.0, by_hand.0);
+    wait_until(|| "its own name".into(), || (env.get("/name") == name).then_some(()));
+    assert_ne!(shown(&env.inspect().unwrap())["HostConfig"]["PidMode"], "host");
+}
+
+#[test]
+fn container_recreated_manually_with_our_labels_is_replaced() {
+    replaces_one_created_by_hand("duplicated", |body| {
+        body.env.as_mut().unwrap().push("WEBUI_NAME=Changed by hand".to_owned());
+    });
+}
+
+#[test]
+fn container_recreated_with_more_rights_is_replaced() {
+    replaces_one_created_by_hand("promoted", |body| {
+        body.host_config.as_mut().unwrap().pid_mode = Some("host".to_owned());
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Creates the container of a workload and everything it needs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
@@ -96,7 +97,7 @@ impl Engine {
         self.note_owner(&created.id, id);
         let mut container = self.inspect(id, &created).await?;
         if let Some(inspected) = &container
-            && self.networks.join(&self.docker, id, inspected, &spec::networks(workload)).await?
+            && self.networks.join(&self.docker, id, inspected, &spec::networks(workload), &BTreeSet::new()).await?
         {
             container = self.inspect(id, &created).await?;
         }

@@ -8,15 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig, MountType, PortMap, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HealthConfig, HostConfig, MountType, PortMap,
+    RestartPolicyNameEnum,
 };
 
+use super::host_settings;
 use super::image::Image;
 use super::labels::OURS;
 use crate::core::{Change, Effect, Field};
 
 /// Version of the comparison, written to the labels of a container when it is created.
-pub(super) const VERSION: &str = "2";
+pub(super) const VERSION: &str = "3";
 
 /// Returns whether the engine's update call changes a field while the container runs.
 pub(super) fn is_updated_in_place(field: &Field) -> bool {
@@ -31,11 +33,23 @@ fn is_since_version_2(field: &Field) -> bool {
 }
 
 /// Returns whether a field of a container that was created with `version` of the comparison is
-/// compared. Engines have defaults for some limits, and only a container of version 2 is labelled
-/// with those that its engine did not create as desired. An earlier one must not be replaced
-/// because of a default.
+/// compared. Engines have defaults for some fields, and a container is labelled with those that its
+/// engine did not create as desired only since the version that compares them. An earlier one must
+/// not be replaced because of a default.
 pub(super) fn is_compared(field: &Field, version: &str) -> bool {
-    version == VERSION || !matches!(field, Field::MemorySwap | Field::PidsLimit)
+    match field {
+        Field::Endpoint(_) | Field::HostSetting(_) => version == VERSION,
+        Field::MemorySwap | Field::PidsLimit => matches!(version, "2" | VERSION),
+        _ => true,
+    }
+}
+
+/// Returns whether somebody can change a field of a container that exists.
+pub(super) fn can_change_afterwards(field: &Field) -> bool {
+    match field {
+        Field::HostSetting(name) => host_settings::is_updatable(name),
+        field => is_updated_in_place(field),
+    }
 }
 
 /// Text of a value that is not set.
@@ -114,8 +128,11 @@ impl Fields {
             let target = mount.target.clone().unwrap_or_default();
             add_mount(&mut values, &target, kind, source, !mount.read_only.unwrap_or(false));
         }
-        for network in body.networking_config.iter().flat_map(|config| config.endpoints_config.iter().flatten()) {
-            values.insert(Field::Network(network.0.clone()), CONNECTED.to_owned());
+        for (name, endpoint) in
+            body.networking_config.iter().flat_map(|config| config.endpoints_config.iter().flatten())
+        {
+            values.insert(Field::Network(name.clone()), CONNECTED.to_owned());
+            values.insert(Field::Endpoint(name.clone()), endpoint_text(endpoint, |_| false));
         }
         Self { image: named, values, complete: same_image }
     }
@@ -161,8 +178,15 @@ impl Fields {
             );
         }
         let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-        for name in networks.into_iter().flat_map(HashMap::keys) {
+        let own_name = container.name.as_deref().unwrap_or_default().trim_start_matches('/');
+        let own_id = container.id.as_deref().unwrap_or_default();
+        // Engines before 25 add the short id, Podman the name as well. Only names that a container
+        // has during a replacement have a dot.
+        let is_added =
+            |alias: &str| alias.len() == 12 && own_id.starts_with(alias) || alias == own_name && own_name.contains('.');
+        for (name, endpoint) in networks.into_iter().flatten() {
             values.insert(Field::Network(name.clone()), CONNECTED.to_owned());
+            values.insert(Field::Endpoint(name.clone()), endpoint_text(endpoint, is_added));
         }
         Self { image: named, values, complete: true }
     }
@@ -184,13 +208,19 @@ impl Fields {
     pub(super) fn differences(&self, desired: &Self, secrets: &BTreeSet<String>) -> Vec<Change> {
         let surplus = |field: &Field| match field {
             Field::Env(_) | Field::Label(_) => desired.complete,
-            Field::Network(_) | Field::Mount(_) | Field::Port(_) => true,
+            Field::Network(_) | Field::Mount(_) | Field::Port(_) | Field::HostSetting(_) => true,
+            _ => false,
+        };
+        // What it is in a network that it is about to join.
+        let is_moot = |field: &Field| match field {
+            Field::Endpoint(name) => !self.values.contains_key(&Field::Network(name.clone())),
             _ => false,
         };
         let fields: BTreeSet<&Field> =
             desired.values.keys().chain(self.values.keys().filter(|field| surplus(field))).collect();
         let mut changes: Vec<Change> = fields
             .into_iter()
+            .filter(|field| !is_moot(field))
             .filter_map(|field| {
                 let from = self.values.get(field).map_or(NONE, String::as_str);
                 let to = desired.values.get(field).map_or(NONE, String::as_str);
@@ -213,6 +243,7 @@ pub(super) fn effect(field: &Field, to: &str) -> Effect {
     match field {
         Field::Name | Field::Paused | Field::LeftOver | Field::SecretsFile => Effect::Auxiliary,
         Field::Network(_) if to == CONNECTED => Effect::Auxiliary,
+        Field::Endpoint(_) => Effect::Auxiliary,
         Field::Network(_) | Field::RestartPolicy | Field::PidsLimit => Effect::InPlace,
         field if is_updated_in_place(field) && to != NONE => Effect::InPlace,
         _ => Effect::Recreate,
@@ -222,7 +253,7 @@ pub(super) fn effect(field: &Field, to: &str) -> Effect {
 fn is_lasting(field: &Field, value: &str) -> bool {
     match field {
         Field::Memory | Field::MemoryReservation | Field::Cpus | Field::CpuShares => value == NONE,
-        Field::Network(_) | Field::RestartPolicy => false,
+        Field::Network(_) | Field::Endpoint(_) | Field::HostSetting(_) | Field::RestartPolicy => false,
         field => !is_since_version_2(field),
     }
 }
@@ -300,6 +331,22 @@ fn add_host(values: &mut BTreeMap<Field, String>, host: &HostConfig) {
     for (port, address) in published(host.port_bindings.as_ref()) {
         values.insert(Field::Port(port), address);
     }
+    values.extend(host_settings::settings(host));
+}
+
+/// Returns what a container is in a network: its aliases, and what somebody else gave it there.
+fn endpoint_text(endpoint: &EndpointSettings, is_added: impl Fn(&str) -> bool) -> String {
+    let aliases = endpoint.aliases.iter().flatten().filter(|alias| !is_added(alias)).cloned();
+    let fixed = endpoint.ipam_config.as_ref();
+    let addresses = fixed.into_iter().flat_map(|fixed| [&fixed.ipv4_address, &fixed.ipv6_address]).flatten();
+    let addresses = addresses.filter(|address| !address.is_empty()).map(|address| format!("address {address}"));
+    let links = endpoint.links.iter().flatten().map(|link| format!("link {link}"));
+    let options = endpoint.driver_opts.iter().flatten().map(|(name, value)| format!("option {name}={value}"));
+    let priority =
+        endpoint.gw_priority.filter(|priority| *priority != 0).map(|priority| format!("priority {priority}"));
+    listed(
+        aliases.collect::<BTreeSet<String>>().into_iter().chain(addresses).chain(links).chain(options).chain(priority),
+    )
 }
 
 fn published(ports: Option<&PortMap>) -> BTreeMap<String, String> {

@@ -29,7 +29,7 @@ fn body() -> ContainerCreateBody {
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
             "Mounts": [{"Type": "volume", "Source": "mai-abc-data", "Target": "/app/backend/data"}]
         },
-        "NetworkingConfig": {"EndpointsConfig": {"mai": {}}}
+        "NetworkingConfig": {"EndpointsConfig": {"mai": {"Aliases": ["mai-abc"]}}}
     }))
     .unwrap()
 }
@@ -37,7 +37,7 @@ fn body() -> ContainerCreateBody {
 /// As Docker 20.10 shows the container that was created from [`body`].
 fn shown() -> Value {
     json!({
-        "Image": "sha256:aaaaaaaaaaaaaaaa",
+        "Id": "0123456789abcdef", "Name": "/mai-abc.next", "Image": "sha256:aaaaaaaaaaaaaaaa",
         "Config": {
             "Image": "mai:1", "User": "65532:65532", "Env": ["KEY=s3cret", "A=1", "PATH=/bin"], "StopTimeout": 15,
             "Entrypoint": ["/mai"], "Cmd": ["serve"],
@@ -55,7 +55,7 @@ fn shown() -> Value {
             {"Type": "volume", "Name": "mai-abc-data", "Source": "/var/lib/docker/volumes/mai-abc-data/_data", "Destination": "/app/backend/data", "RW": true},
             {"Type": "volume", "Name": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "Destination": "/cache", "RW": true}
         ],
-        "NetworkSettings": {"Networks": {"mai": {"NetworkID": "n"}}}
+        "NetworkSettings": {"Networks": {"mai": {"NetworkID": "n", "IPAMConfig": null, "Aliases": ["mai-abc", "0123456789ab"]}}}
     })
 }
 
@@ -76,7 +76,6 @@ fn new_container_does_not_differ() {
     assert_eq!(differences(shown(), &body(), None), Vec::<String>::new(), "an image that was removed meanwhile");
     let with_hostname = |name: &str| {
         let mut shown = shown();
-        shown["Id"] = json!("0123456789abcdef");
         shown["Config"]["Env"].as_array_mut().unwrap().push(json!(format!("HOSTNAME={name}")));
         differences(shown, &body(), Some(&image()))
     };
@@ -86,7 +85,7 @@ fn new_container_does_not_differ() {
 
 #[test]
 fn differences_are_named_without_secret_values() {
-    let cases: [(&str, Value, &str); 22] = [
+    let cases: [(&str, Value, &str); 25] = [
         ("/HostConfig/Memory", json!(268435456), "memory: 256 MiB -> 512 MiB"),
         ("/HostConfig/MemorySwap", json!(-1), "memory swap: unlimited -> 1024 MiB"),
         ("/HostConfig/CpusetCpus", json!("0"), "cpu set: 0 -> none"),
@@ -121,6 +120,17 @@ fn differences_are_named_without_secret_values() {
             "mount./app/backend/data: volume mai-abc-data, read-only -> volume mai-abc-data",
         ),
         ("/NetworkSettings/Networks", json!({}), "network.mai: none -> connected"),
+        (
+            "/NetworkSettings/Networks/mai/Aliases",
+            json!(["mai-other", "mai-abc", "0123456789ab"]),
+            "network.mai as: mai-abc, mai-other -> mai-abc",
+        ),
+        ("/NetworkSettings/Networks/mai/Aliases", json!(["mai-abc.next"]), "network.mai as: none -> mai-abc"),
+        (
+            "/NetworkSettings/Networks/mai/IPAMConfig",
+            json!({"IPv4Address": "10.9.0.9"}),
+            "network.mai as: address 10.9.0.9, mai-abc -> mai-abc",
+        ),
     ];
     for (path, value, expected) in cases {
         let mut other = shown();
@@ -130,7 +140,11 @@ fn differences_are_named_without_secret_values() {
     let mut more = shown();
     more["Config"]["Env"].as_array_mut().unwrap().push(json!("B=1"));
     more["NetworkSettings"]["Networks"]["web"] = json!({});
-    assert_eq!(differences(more, &body(), Some(&image())), ["env.B: 1 -> none", "network.web: connected -> none"]);
+    more["HostConfig"]["PidMode"] = json!("host");
+    assert_eq!(
+        differences(more, &body(), Some(&image())),
+        ["env.B: 1 -> none", "host.PidMode: host -> none", "network.web: connected -> none"]
+    );
 }
 
 #[test]
@@ -165,7 +179,10 @@ fn recreate_hash_of_existing_containers_stays_the_same() {
 #[test]
 fn engine_defaults_of_earlier_containers_are_not_compared() {
     for field in [Field::MemorySwap, Field::PidsLimit] {
-        assert!(!is_compared(&field, "") && is_compared(&field, VERSION), "{field}");
+        assert!(!is_compared(&field, "") && is_compared(&field, "2") && is_compared(&field, VERSION), "{field}");
+    }
+    for field in [Field::Endpoint("mai".into()), Field::HostSetting("Dns".into())] {
+        assert!(!is_compared(&field, "") && !is_compared(&field, "2") && is_compared(&field, VERSION), "{field}");
     }
     assert!(is_compared(&Field::CpuSet, "") && is_compared(&Field::Memory, ""));
 }
@@ -178,6 +195,8 @@ fn limits_change_in_place_and_other_fields_recreate() {
         (Field::RestartPolicy, "no", Effect::InPlace),
         (network(), "none", Effect::InPlace),
         (network(), "connected", Effect::Auxiliary),
+        (Field::Endpoint("web".into()), "mai-abc", Effect::Auxiliary),
+        (Field::HostSetting("PidMode".into()), "none", Effect::Recreate),
         (Field::Name, "a", Effect::Auxiliary),
         (Field::User, "0", Effect::Recreate),
         (Field::MemorySwap, "2 MiB", Effect::InPlace),

@@ -18,6 +18,7 @@ mod exec;
 mod exits;
 mod fields;
 mod foreign_container;
+mod host_settings;
 mod image;
 mod inspect;
 mod job;

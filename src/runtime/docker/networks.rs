@@ -71,14 +71,15 @@ impl Networks {
         outcome
     }
 
-    /// Connects a container to exactly these networks, and returns whether that was a change. New
-    /// ones come first, so that it is never without any.
+    /// Connects a container to exactly these networks, once more to those of `again`, and returns
+    /// whether that was a change. New ones come first, so that it is never without any.
     pub(super) async fn join(
         &self,
         docker: &Docker,
         id: &InstanceId,
         container: &ContainerInspectResponse,
         names: &BTreeSet<String>,
+        again: &BTreeSet<String>,
     ) -> Result<bool, RuntimeError> {
         let own = Names::new(id)?;
         let there: BTreeSet<String> = endpoints(container).into_keys().collect();
@@ -91,7 +92,11 @@ impl Networks {
         for name in there.difference(names) {
             disconnect(docker, name, target).await.map_err(failed("leaving of a network", id))?;
         }
-        Ok(there != *names)
+        for name in there.intersection(names).filter(|name| again.contains(*name)) {
+            disconnect(docker, name, target).await.map_err(failed("leaving of a network", id))?;
+            connect(docker, name, target, &own).await.map_err(failed("joining of a network", id))?;
+        }
+        Ok(there != *names || !again.is_empty())
     }
 
     /// Connects a stopped container to its networks again. It refers to them by id, and one of them

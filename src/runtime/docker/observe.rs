@@ -201,7 +201,7 @@ impl Engine {
         let mut changes = Vec::new();
         for change in Fields::observed(container).differences(&desired, &secret_names) {
             // Not set by the engine but by somebody: fields that can be changed afterwards.
-            if is_as_created && change.effect == Effect::Recreate && !fields::is_updated_in_place(&change.field) {
+            if is_as_created && change.effect == Effect::Recreate && !fields::can_change_afterwards(&change.field) {
                 continue;
             }
             if !fields::is_compared(&change.field, &version) || change.field == Field::MemorySwap && !self.limits_swap {

@@ -1,5 +1,6 @@
 //! Changes of a running container that need no restart: limits, restart policy, networks, a pause.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use bollard::models::{ContainerInspectResponse, ContainerUpdateBody};
@@ -14,6 +15,14 @@ use crate::runtime::RuntimeError;
 
 /// Value of a limit that means no limit.
 const UNLIMITED: i64 = -1;
+
+/// Returns the network in which a container is to be something else.
+fn endpoint(change: &Change) -> Option<String> {
+    match &change.field {
+        Field::Endpoint(network) => Some(network.clone()),
+        _ => None,
+    }
+}
 
 impl Engine {
     /// Turns changes of limits into recreations where the engine cannot update the container.
@@ -42,12 +51,13 @@ impl Engine {
         let changes = self.differences(workload, &names, &container).await?;
         let (made, stays) = self.in_place(&active.id, changes, in_place);
         self.update_limits(workload, &names, &container, &made).await?;
-        if made.iter().any(|change| matches!(change.field, Field::Network(_))) {
+        let endpoints: BTreeSet<String> = made.iter().filter_map(endpoint).collect();
+        if !endpoints.is_empty() || made.iter().any(|change| matches!(change.field, Field::Network(_))) {
             let mut networks = spec::networks(workload);
             if stays {
                 networks.extend(networks::endpoints(&container).into_keys());
             }
-            self.networks.join(&self.docker, id, &container, &networks).await?;
+            self.networks.join(&self.docker, id, &container, &networks, &endpoints).await?;
         }
         self.cache.forget();
         let Some(container) = self.inspect(id, &active).await? else { return Ok(()) };
