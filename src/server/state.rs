@@ -130,6 +130,7 @@ impl App {
             upstreams,
         };
         tokio::spawn(lookup.run(app.closing.clone()));
+        tokio::spawn(chat::index_backlog(app.db.clone(), app.closing.clone()));
         Ok(app)
     }
 

@@ -128,7 +128,7 @@ impl HttpStatus for CompletionError {
 impl HttpStatus for ChatError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Empty | Self::TooLong(_) | Self::BadTitle(_) => StatusCode::BAD_REQUEST,
+            Self::Empty | Self::TooLong(_) | Self::BadTitle(_) | Self::BadSearch { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Busy => StatusCode::CONFLICT,
             Self::Completion(error) => error.status(),

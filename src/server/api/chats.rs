@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Method;
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::routing::{delete, get};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -55,14 +55,27 @@ fn parse_id(id: &str) -> Result<Uuid, ApiError> {
     id.parse().map_err(|_| ChatError::NotFound.into())
 }
 
+/// The header of a search that does not know all chats yet.
+const SEARCH_HEADER: &str = "x-mai-search";
+
 /// `GET /api/v1/chats/`, with `?query=` to search.
 pub(super) async fn list(
     State(db): State<Database>,
     user: CurrentUser,
     UrlQuery(search): UrlQuery<Search>,
-) -> Result<Json<Vec<Value>>, ApiError> {
-    let chats = chat::list(&db, &user.id, search.query.as_deref()).await?;
-    Ok(Json(chats.iter().map(describe).collect()))
+) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
+    let mut headers = HeaderMap::new();
+    let chats = match search.query.as_deref().filter(|query| !query.trim().is_empty()) {
+        None => chat::list(&db, &user.id).await?,
+        Some(query) => {
+            let found = chat::search(&db, &user.id, query).await?;
+            if !found.is_complete {
+                headers.insert(SEARCH_HEADER, HeaderValue::from_static("incomplete"));
+            }
+            found.chats
+        }
+    };
+    Ok((headers, Json(chats.iter().map(describe).collect())))
 }
 
 /// `GET /api/v1/chats/{id}`

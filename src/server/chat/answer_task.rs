@@ -17,6 +17,7 @@ use super::failure_code::FailureCode;
 use super::live_answer::{AnswerEvent, LiveAnswer};
 use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
+use super::search;
 use crate::database::{Database, DatabaseError};
 use crate::usage::Via;
 use crate::user::UserId;
@@ -169,9 +170,10 @@ impl AnswerTask {
                     .bind(code)
                     .bind(refusal)
                     .bind(words)
-                    .bind(answer)
+                    .bind(&answer)
                     .execute(&mut *connection)
                     .await?;
+                    search::index(connection, &answer).await;
                     sqlx::query("UPDATE chat SET updated_at = ? WHERE id = ?")
                         .bind(now)
                         .bind(chat)

@@ -3,6 +3,7 @@
 use sqlx::Row;
 
 use super::message::Message;
+use super::search;
 use super::store::insert_message;
 use super::title;
 use crate::database::{Database, DatabaseError};
@@ -84,8 +85,9 @@ async fn insert_in(
         .bind(&answer.model)
         .bind(answer.created_at.as_millisecond())
         .bind(&chat)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    search::index(connection, &chat).await;
     Ok(BeginOutcome::History(history))
 }
 

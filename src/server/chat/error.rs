@@ -61,6 +61,14 @@ pub enum ChatError {
     /// The title is empty or too long.
     #[error("A title has 1 to {0} characters.")]
     BadTitle(usize),
+    /// The search is too long.
+    #[error("A search can have at most {characters} characters and {words} words. Please shorten it.")]
+    BadSearch {
+        /// Most characters.
+        characters: usize,
+        /// Most words.
+        words: usize,
+    },
     /// The model cannot be asked.
     #[error(transparent)]
     Completion(#[from] CompletionError),

@@ -6,6 +6,7 @@
 //! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`,
 //!   saves it, and continues without readers; [`Answers::follow`] streams it to any number of them.
 //! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
+//! * [`search`]: finds chats by their words. `search_words` is how words are compared.
 //! * [`AnswerFailure`]: the reason of a failed answer, stored as a code and worded for each reader.
 //!
 //! No page is drawn here, and no price is computed.
@@ -21,6 +22,8 @@ mod failure_texts;
 mod live_answer;
 mod message;
 mod metered_body;
+mod search;
+mod search_words;
 mod store;
 mod title;
 mod upstream_user;
@@ -34,6 +37,9 @@ pub use failure_code::FailureCode;
 pub use live_answer::AnswerEvent;
 pub use message::{Chat, Message, MessageRole, MessageStatus};
 pub(super) use metered_body::MeteredBody;
+pub(super) use search::index_backlog;
+pub use search::{FoundChats, search};
+pub use search_words::{SEARCH_LENGTH, SEARCH_WORDS};
 pub(super) use store::close_interrupted;
 pub use store::{create, get, list, message, remove, rename};
 pub use title::TITLE_LENGTH;

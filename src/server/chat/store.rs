@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::answers::Answers;
 use super::error::ChatError;
 use super::failure_code::FailureCode;
-use super::message::{Chat, Message, MessageRole, read_chat, read_message};
+use super::message::{Chat, Message, MessageRole, MessageStatus, read_chat, read_message};
+use super::search;
 use super::title::{TITLE_LENGTH, UNTITLED};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
@@ -42,22 +43,13 @@ pub async fn create(db: &Database, user: &UserId, model: Option<&str>) -> Result
     Ok(chat)
 }
 
-/// Lists the user's chats, last used first. With a query, those whose title or messages contain it.
-pub async fn list(db: &Database, user: &UserId, query: Option<&str>) -> Result<Vec<Chat>, ChatError> {
-    let pattern = query
-        .map(str::trim)
-        .filter(|query| !query.is_empty())
-        .map(|query| format!("%{}%", query.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")));
-    let rows = sqlx::query(
-        "SELECT * FROM chat WHERE user_id = ?1 AND (?2 IS NULL OR title LIKE ?2 ESCAPE '\\' OR EXISTS (
-             SELECT 1 FROM message WHERE message.chat_id = chat.id AND message.content LIKE ?2 ESCAPE '\\'))
-         ORDER BY updated_at DESC, id DESC LIMIT 1000",
-    )
-    .bind(user.as_str())
-    .bind(pattern)
-    .fetch_all(db.reader())
-    .await
-    .map_err(DatabaseError::from)?;
+/// Lists the user's chats, last used first.
+pub async fn list(db: &Database, user: &UserId) -> Result<Vec<Chat>, ChatError> {
+    let rows = sqlx::query("SELECT * FROM chat WHERE user_id = ? ORDER BY updated_at DESC, id DESC LIMIT 1000")
+        .bind(user.as_str())
+        .fetch_all(db.reader())
+        .await
+        .map_err(DatabaseError::from)?;
     Ok(rows.iter().map(read_chat).collect::<Result<_, _>>().map_err(DatabaseError::from)?)
 }
 
@@ -107,8 +99,9 @@ pub async fn rename(db: &Database, user: &UserId, chat: Uuid, title: &str) -> Re
                     .bind(title)
                     .bind(chat.to_string())
                     .bind(owner.as_str())
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
+                search::index(connection, &chat.to_string()).await;
                 Ok(renamed.rows_affected() == 1)
             })
         })
@@ -153,7 +146,7 @@ pub(crate) async fn close_interrupted(db: &Database) -> Result<(), DatabaseError
     .await
 }
 
-/// Inserts a message.
+/// Inserts a message, and indexes it unless it is still to be written.
 pub(super) async fn insert_message(connection: &mut SqliteConnection, message: &Message) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO message (id, chat_id, role, content, model, created_at, status) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -165,7 +158,10 @@ pub(super) async fn insert_message(connection: &mut SqliteConnection, message: &
     .bind(&message.model)
     .bind(message.created_at.as_millisecond())
     .bind(message.status.as_str())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    if message.status != MessageStatus::Streaming {
+        search::index(connection, &message.id.to_string()).await;
+    }
     Ok(())
 }

@@ -6,12 +6,13 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 5] = [
+const STEPS: [(i64, &str, &str); 6] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
     (12, "failures", include_str!("migrations/0012_failures.sql")),
     (20, "nano_usd", include_str!("migrations/0020_nano_usd.sql")),
+    (21, "search", include_str!("migrations/0021_search.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

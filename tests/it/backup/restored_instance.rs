@@ -29,6 +29,8 @@ pub struct Client {
 #[derive(Debug, PartialEq)]
 pub struct Found {
     pub chats: Value,
+    /// Of a search for a word of each question.
+    pub searched: Value,
     pub letter: Option<String>,
 }
 
@@ -126,7 +128,8 @@ impl Client {
     /// Returns what a person finds after signing in.
     pub fn found(&self) -> Found {
         let letter = std::fs::read_to_string(self.data().join("uploads/letter")).ok();
-        Found { chats: self.chats(), letter }
+        let searched = ["first", "second"].map(|word| self.get(&format!("/api/v1/chats/?query={word}")));
+        Found { chats: self.chats(), searched: json!(searched), letter }
     }
 
     /// Waits until nothing of the chats changes any more: an answer may still be written.

@@ -13,6 +13,7 @@ mod failures_are_worded_per_reader;
 mod first_user_becomes_admin;
 mod logs_contain_no_secrets;
 mod pages_respect_permissions;
+mod search_finds_own_chats;
 mod sessions_end_immediately;
 mod sign_in_is_rate_limited;
 mod upstream_failures_are_reported;

@@ -14,16 +14,52 @@ use crate::{
     chat::{self, Chat},
     database::Database,
     pages::{
-        error_page::ErrorPage,
+        error_page::{ErrorPage, PageError},
+        form_problem::FormError,
         layout::{Layout, SignedInVisitor},
         response,
     },
+    user::UserId,
 };
 
 /// The list of past chats, drawn by `list.html`.
 pub(super) struct ChatList {
     pub(super) query: String,
+    /// The news that the search is refused, or does not know all chats yet.
+    pub(super) note: Option<String>,
+    /// True when nothing was searched.
+    pub(super) is_refused: bool,
     pub(super) groups: Vec<Group>,
+}
+
+/// The chats of a list, with a note for the reader.
+#[derive(Default)]
+pub(super) struct Listed {
+    pub(super) chats: Vec<Chat>,
+    pub(super) note: Option<String>,
+    /// The status of the answer when the search was refused.
+    pub(super) refused: Option<StatusCode>,
+}
+
+/// Lists the user's chats, or those that a search finds.
+pub(super) async fn find(db: &Database, layout: &Layout, user: &UserId, query: &str) -> Result<Listed, PageError> {
+    if query.trim().is_empty() {
+        return Ok(Listed { chats: chat::list(db, user).await?, ..Listed::default() });
+    }
+    let found = match chat::search(db, user, query).await {
+        Ok(found) => found,
+        Err(error) => {
+            let note = error.problem(layout.locale).map(|problem| problem.text);
+            return match note {
+                Some(note) => {
+                    Ok(Listed { note: Some(note), refused: Some(FormError::status(&error)), ..Listed::default() })
+                }
+                None => Err(error.into()),
+            };
+        }
+    };
+    let note = (!found.is_complete).then(|| ChatTexts(layout.locale).search_incomplete().to_owned());
+    Ok(Listed { chats: found.chats, note, refused: None })
 }
 
 /// The chats of a day or span of days.
@@ -41,10 +77,10 @@ pub(super) struct Entry {
 
 impl ChatList {
     /// Groups chats, the last used of which comes first. `open` is the id of the chat on the page.
-    pub(super) fn new(layout: &Layout, query: &str, chats: &[Chat], open: Option<&str>, now: Timestamp) -> Self {
+    pub(super) fn new(layout: &Layout, query: &str, listed: &Listed, open: Option<&str>, now: Timestamp) -> Self {
         let today = now.to_zoned(layout.zone.clone()).date();
         let mut groups: Vec<Group> = Vec::new();
-        for chat in chats {
+        for chat in &listed.chats {
             let heading = heading(layout, chat.updated_at.to_zoned(layout.zone.clone()).date(), today);
             let id = chat.id.to_string();
             let entry = Entry { open: open == Some(id.as_str()), title: title(layout, chat), id };
@@ -53,7 +89,7 @@ impl ChatList {
                 _ => groups.push(Group { heading, chats: vec![entry] }),
             }
         }
-        Self { query: query.to_owned(), groups }
+        Self { query: query.to_owned(), note: listed.note.clone(), is_refused: listed.refused.is_some(), groups }
     }
 }
 
@@ -92,7 +128,11 @@ pub(super) async fn search(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(search): Query<Search>,
 ) -> Result<Response, ErrorPage> {
-    let chats = layout.check(chat::list(&db, &user.id, Some(&search.query)).await)?;
-    let list = ChatList::new(&layout, &search.query, &chats, search.open.as_deref(), Timestamp::now());
-    Ok(response::html(&layout, StatusCode::OK, &ListPart { t: ChatTexts(layout.locale), list }))
+    let listed = layout.check(find(&db, &layout, &user.id, &search.query).await)?;
+    let list = ChatList::new(&layout, &search.query, &listed, search.open.as_deref(), Timestamp::now());
+    Ok(response::html(
+        &layout,
+        listed.refused.unwrap_or(StatusCode::OK),
+        &ListPart { t: ChatTexts(layout.locale), list },
+    ))
 }

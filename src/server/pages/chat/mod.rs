@@ -165,20 +165,19 @@ async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result
         Some(id) => Some(layout.check(chat::get(db, &user.id, id).await)?),
         None => None,
     };
-    let query = Some(view.query.as_str()).filter(|query| !query.is_empty());
-    let chats = layout.check(chat::list(db, &user.id, query).await)?;
+    let listed = layout.check(list::find(db, layout, &user.id, &view.query).await)?;
     let open = opened.as_ref().map(|(chat, _)| OpenChat::new(layout, chat));
     let turns: Vec<Turn> =
         opened.iter().flat_map(|(_, messages)| messages).map(|message| Turn::new(layout, message)).collect();
     let last_model = opened.as_ref().and_then(|(chat, _)| chat.model.clone()).or_else(|| {
         // A new chat starts with the model that was asked last.
-        chats.iter().find_map(|chat| chat.model.clone())
+        listed.chats.iter().find_map(|chat| chat.model.clone())
     });
     let (models, unavailable) = offer::offer(db, models, connections, layout, view.model.or(last_model)).await?;
     let page = ChatPage {
         layout,
         t,
-        list: ChatList::new(layout, &view.query, &chats, open.as_ref().map(|chat| chat.id.as_str()), Timestamp::now()),
+        list: ChatList::new(layout, &view.query, &listed, open.as_ref().map(|chat| chat.id.as_str()), Timestamp::now()),
         busy: turns.iter().any(Turn::is_streaming),
         action: open.as_ref().map_or_else(|| "/chat".to_owned(), |chat| format!("/chat/{}/messages", chat.id)),
         open,
@@ -189,7 +188,7 @@ async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result
         ask: view.ask,
         models,
     };
-    Ok(response::html(layout, outcome.status, &page))
+    Ok(response::html(layout, listed.refused.unwrap_or(outcome.status), &page))
 }
 
 #[derive(Deserialize)]

@@ -34,7 +34,7 @@ fn new_chat(layout: &Layout) -> ChatPage<'_> {
     ChatPage {
         layout,
         t,
-        list: ChatList::new(layout, "", &[], None, snapshot::now()),
+        list: ChatList::new(layout, "", &list::Listed::default(), None, snapshot::now()),
         open: None,
         turns: Vec::new(),
         greeting: t.greeting("Anna"),
@@ -117,8 +117,9 @@ fn sidebar_matches_its_snapshot() {
     for (name, query, chats) in [("chat_sidebar", "", chats().to_vec()), ("chat_sidebar_empty", "zebra", Vec::new())] {
         snapshot::assert_document(name, "/chat/x", |layout| {
             let open = chats.first().map(|chat| OpenChat::new(layout, chat));
+            let listed = list::Listed { chats: chats.clone(), ..list::Listed::default() };
             let list =
-                ChatList::new(layout, query, &chats, open.as_ref().map(|chat| chat.id.as_str()), snapshot::now());
+                ChatList::new(layout, query, &listed, open.as_ref().map(|chat| chat.id.as_str()), snapshot::now());
             Sidebar { layout, t: ChatTexts(layout.locale), list, open }.render()
         });
     }

@@ -11,6 +11,10 @@ texts! {
     past_chats { en: "Past chats", pl: "Poprzednie czaty" }
     no_chats { en: "Your chats will appear here.", pl: "Tutaj pojawią się Twoje czaty." }
     nothing_found { en: "No chats found.", pl: "Nie znaleziono czatów." }
+    search_incomplete {
+        en: "Older chats are still being prepared for the search. Try again in a few minutes.",
+        pl: "Starsze czaty są jeszcze przygotowywane do wyszukiwania. Spróbuj ponownie za kilka minut.",
+    }
     today { en: "Today", pl: "Dzisiaj" }
     yesterday { en: "Yesterday", pl: "Wczoraj" }
     last_week { en: "Last 7 days", pl: "Ostatnie 7 dni" }

@@ -106,6 +106,7 @@ impl FormError for ChatError {
             Self::Empty => t.empty_message().to_owned(),
             Self::TooLong(most) => t.message_too_long(&locale.number(i64::try_from(*most).unwrap_or(i64::MAX))),
             Self::BadTitle(most) => t.bad_title(*most),
+            Self::BadSearch { characters, words } => t.bad_search(*characters, *words),
             Self::Completion(CompletionError::NoConnection) => t.not_connected().to_owned(),
             Self::Completion(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
             Self::Completion(CompletionError::Upstream(error)) => upstream_problem::upstream_sentence(error, locale),

@@ -57,6 +57,10 @@ texts! {
         en: format!("Enter a title of up to {most} characters."),
         pl: format!("Podaj tytuł, najwyżej {most} znaków."),
     }
+    bad_search(characters: usize, words: usize) {
+        en: format!("A search can have at most {characters} characters and {words} words. Shorten it."),
+        pl: format!("Wyszukiwanie może mieć najwyżej {characters} znaków i {words} słów. Skróć je."),
+    }
     not_connected {
         en: "Not connected to a model yet. Ask your administrator.",
         pl: "Brak połączenia z modelem. Zwróć się do administratora.",
