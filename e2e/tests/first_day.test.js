@@ -11,7 +11,7 @@ let browser, mai, upstream, anna, jan;
 
 before(async () => {
   browser = await launch();
-  mai = await server();
+  mai = await server({ MAI_ALLOWED_UPSTREAM_NETWORKS: "127.0.0.0/8" });
   upstream = await mockUpstream(KEY);
   anna = await person(browser, mai.url);
 });

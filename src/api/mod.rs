@@ -27,6 +27,7 @@ mod restore_request;
 mod schedule;
 mod schema;
 mod secret_ref;
+mod semantics;
 mod server;
 mod status;
 mod storage;

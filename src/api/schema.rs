@@ -4,19 +4,15 @@
 //! All findings are reported at once, each with the path of its field, so that a source can name
 //! file and line.
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::LazyLock;
 
-use jiff::tz::TimeZone;
 use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
-use mai_contract::Network;
 use serde_json::{Map, Value};
 
 use super::field::{PlatformKind, refusals, stored_refusals};
-use super::recipient;
-use super::{API_VERSION, MaiInstance, Schedule, ScheduleError};
+use super::semantics::check_semantics;
+use super::{API_VERSION, MaiInstance};
 
 /// A problem of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +74,7 @@ fn check_rules(document: &Value, old: Option<&Value>, mut findings: Vec<Finding>
     if let Err(errors) = Validator::new().validate_compiled(&SCHEMAS.compiled, &full, old) {
         findings.extend(errors.into_vec().into_iter().map(from_rule));
     }
-    check_beyond_rules(&full, &mut findings);
+    check_semantics(&full, &mut findings);
     if findings.is_empty() { Ok(full) } else { Err(findings) }
 }
 
@@ -186,47 +182,6 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
-}
-
-/// Checks what no rule of the schema can: that a schedule is due some day, that a time zone exists,
-/// that keys have no typing errors, and that destinations are apart from each other and the data.
-fn check_beyond_rules(document: &Value, findings: &mut Vec<Finding>) {
-    let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
-    let unknown_zone = |zone: &str| ScheduleError::UnknownZone(zone.to_owned()).to_string();
-    if let Some(zone) = text("/spec/backup/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
-        report("spec.backup.timeZone", unknown_zone(zone));
-    }
-    if let Some(Err(error)) = text("/spec/backup/schedule").map(|line| Schedule::parse(line, "UTC", "")) {
-        report("spec.backup.schedule", error.to_string());
-    }
-    if let Some(zone) = text("/spec/upgrade/window/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
-        report("spec.upgrade.window.timeZone", unknown_zone(zone));
-    }
-    let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    for (index, proxy) in items("/spec/server/trustedProxies").enumerate() {
-        if let Some(Err(error)) = proxy.as_str().map(str::parse::<Network>) {
-            report(&format!("spec.server.trustedProxies[{index}]"), error.to_string());
-        }
-    }
-    for (index, key) in items("/spec/backup/encryption/recipients").enumerate() {
-        if let Some(problem) = key.as_str().and_then(recipient::problem) {
-            report(&format!("spec.backup.encryption.recipients[{index}]"), problem);
-        }
-    }
-    let data = text("/spec/storage/data/hostPath").map(Path::new);
-    let mut names = BTreeSet::new();
-    for (index, destination) in items("/spec/backup/destinations").enumerate() {
-        let path = format!("spec.backup.destinations[{index}]");
-        if let Some(name) = destination["name"].as_str().filter(|name| !names.insert(*name)) {
-            report(&path, format!("a destination named {name} stands above; names differ"));
-        }
-        let local = destination["local"]["path"].as_str();
-        if let Some((local, data)) = local.zip(data).filter(|(local, data)| Path::new(local).starts_with(data)) {
-            let message = format!("{local} is in {}, so each backup would hold all before it", data.display());
-            report(&format!("{path}.local.path"), message);
-        }
-    }
 }
 
 fn article(wanted: &str) -> String {
@@ -375,6 +330,14 @@ mod tests {
             (
                 json!({"displayName": "A", "server": {"kind": "OpenWebUI", "trustedProxies": ["10.0.0.1"]}}),
                 "spec.server: server.trustedProxies has no effect on Open WebUI",
+            ),
+            (
+                json!({"displayName": "A", "server": {"allowedUpstreamNetworks": ["10.0.0.0/8", "fd00::/129"]}}),
+                "spec.server.allowedUpstreamNetworks[1]: \"fd00::/129\" is no IP address and no network",
+            ),
+            (
+                json!({"displayName": "A", "server": {"kind": "OpenWebUI", "allowedUpstreamNetworks": ["10.0.0.1"]}}),
+                "spec.server: server.allowedUpstreamNetworks has no effect on Open WebUI",
             ),
             (
                 json!({"displayName": "A", "backup": {"timeZone": "Europe/Krakow"}}),

@@ -11,7 +11,8 @@ use super::SecretRef;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = kube::core::Rule::new("!has(self.trustedProxies) || size(self.trustedProxies) == 0 || self.kind != 'OpenWebUI'").message("server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it")
+    validation = kube::core::Rule::new("!has(self.trustedProxies) || size(self.trustedProxies) == 0 || self.kind != 'OpenWebUI'").message("server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it"),
+    validation = kube::core::Rule::new("!has(self.allowedUpstreamNetworks) || size(self.allowedUpstreamNetworks) == 0 || self.kind != 'OpenWebUI'").message("server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it")
 )]
 pub struct Server {
     /// Program in the image. It cannot change afterwards, since each has its own database.
@@ -48,6 +49,18 @@ pub struct Server {
     )]
     #[schemars(length(max = 32), inner(length(max = 64)))]
     pub trusted_proxies: Vec<String>,
+
+    /// Networks in which an upstream may be that an admin of the client enters in the pages, such as
+    /// `10.1.0.0/16`. Public addresses are always allowed, and the upstreams that stand in this
+    /// document; others are refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(
+        merge_strategy = kube::core::ListMerge::Set,
+        validation = kube::core::Rule::new("self.all(n, n.matches('^[0-9A-Fa-f:.]+(/[0-9]+)?$'))")
+            .message("server.allowedUpstreamNetworks takes IP addresses and networks such as 10.1.0.0/16")
+    )]
+    #[schemars(length(max = 32), inner(length(max = 64)))]
+    pub allowed_upstream_networks: Vec<String>,
 
     /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside
     /// the data volume.

@@ -20,6 +20,8 @@ pub const ENABLE_SIGNUP: &str = "ENABLE_SIGNUP";
 pub const SIGNUP: &str = "MAI_SIGNUP";
 /// Addresses and networks of the proxies in front of the server, separated by commas.
 pub const TRUSTED_PROXIES: &str = "MAI_TRUSTED_PROXIES";
+/// Networks in which an upstream may be that an admin enters, separated by commas.
+pub const ALLOWED_UPSTREAM_NETWORKS: &str = "MAI_ALLOWED_UPSTREAM_NETWORKS";
 /// Maximal number of accounts.
 pub const MAX_USERS: &str = "MAI_MAX_USERS";
 /// E-mail of the declared admin.

@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
+use super::address::AddressPolicy;
 use super::answer::plain_body;
 use super::endpoint::Endpoint;
 use super::error::{NetworkFailure, UpstreamError};
@@ -53,6 +54,12 @@ impl Client {
             None => None,
         };
         Ok(Self { pool: pool.clone(), endpoint: Endpoint::parse(base_url)?, authorization })
+    }
+
+    /// The same with a limit to the addresses at which the upstream may be. It is checked for each
+    /// connection, after its name was resolved.
+    pub fn with_addresses(self, addresses: AddressPolicy) -> Self {
+        Self { endpoint: self.endpoint.with_addresses(addresses), ..self }
     }
 
     /// Scheme, host and port of the upstream.

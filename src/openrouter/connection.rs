@@ -78,7 +78,7 @@ impl PooledConnection {
     }
 }
 
-/// Connects to the first address of the host that answers.
+/// Connects to the first address of the host that is allowed and answers.
 async fn dial(to: &Endpoint) -> Result<TcpStream, UpstreamError> {
     let found = tokio::net::lookup_host((to.host(), to.port())).await;
     let mut addresses: Vec<SocketAddr> =
@@ -86,6 +86,15 @@ async fn dial(to: &Endpoint) -> Result<TcpStream, UpstreamError> {
     // IPv6 is often there by name and not by route; the other order costs a time-out.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut reason = to.unreachable(NetworkFailure::NoAddress);
+    let mut refusal = None;
+    addresses.retain(|address| {
+        let kind = to.addresses().refusal(address.ip());
+        refusal = refusal.or(kind.map(|kind| (address.ip(), kind)));
+        kind.is_none()
+    });
+    if let (true, Some((address, kind))) = (addresses.is_empty(), refusal) {
+        return Err(UpstreamError::AddressRefused { origin: to.origin().to_owned(), address, kind });
+    }
     for address in addresses {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use http::HeaderValue;
 use url::Url;
 
+use super::address::AddressPolicy;
 use super::error::{NetworkFailure, UpstreamError};
 
 /// The upstream's base URL, parsed once.
 #[derive(Clone, Debug)]
-pub struct Endpoint(Arc<Parts>);
+pub struct Endpoint {
+    parts: Arc<Parts>,
+    addresses: AddressPolicy,
+}
 
 #[derive(Debug)]
 struct Parts {
@@ -41,34 +45,44 @@ impl Endpoint {
             None => host.to_owned(),
         };
         let port = url.port_or_known_default().unwrap_or(443);
-        Ok(Self(Arc::new(Parts {
+        let parts = Parts {
             secure,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             origin: format!("{}://{authority}", url.scheme()),
             authority: HeaderValue::from_str(&authority).map_err(|_| refuse("its host cannot be sent in a header"))?,
             prefix: without_call(url.path()).to_owned(),
-        })))
+        };
+        Ok(Self { parts: Arc::new(parts), addresses: AddressPolicy::any() })
+    }
+
+    /// The same with a limit to the addresses at which the host may be.
+    pub fn with_addresses(self, addresses: AddressPolicy) -> Self {
+        Self { addresses, ..self }
+    }
+
+    pub(super) fn addresses(&self) -> &AddressPolicy {
+        &self.addresses
     }
 
     /// Scheme, host and port, for error messages.
     pub fn origin(&self) -> &str {
-        &self.0.origin
+        &self.parts.origin
     }
 
     /// The address as it was given, without a trailing slash.
     pub fn base_url(&self) -> String {
-        format!("{}{}", self.0.origin, self.0.prefix)
+        format!("{}{}", self.parts.origin, self.parts.prefix)
     }
 
     /// The value of the `Host` header.
     pub fn authority(&self) -> &HeaderValue {
-        &self.0.authority
+        &self.parts.authority
     }
 
     /// The request target of a path below the base URL.
     pub fn target(&self, path: &str) -> String {
-        format!("{}{path}", self.0.prefix)
+        format!("{}{path}", self.parts.prefix)
     }
 
     /// The error of a request that was not sent.
@@ -82,15 +96,15 @@ impl Endpoint {
     }
 
     pub(super) fn is_secure(&self) -> bool {
-        self.0.secure
+        self.parts.secure
     }
 
     pub(super) fn host(&self) -> &str {
-        &self.0.host
+        &self.parts.host
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.0.port
+        self.parts.port
     }
 }
 
@@ -112,14 +126,14 @@ mod tests {
         let endpoint = Endpoint::parse("https://openrouter.ai/api/v1/").unwrap();
         assert_eq!(endpoint.origin(), "https://openrouter.ai");
         assert_eq!(endpoint.target("/models"), "/api/v1/models");
-        assert_eq!((endpoint.0.secure, endpoint.0.port), (true, 443));
+        assert_eq!((endpoint.parts.secure, endpoint.parts.port), (true, 443));
         for same in ["/api/v1", "/api/v1//", "/api/v1/chat/completions", "/api/v1/models/", "/api/v1//embeddings"] {
             let endpoint = Endpoint::parse(&format!("https://openrouter.ai{same}")).unwrap();
             assert_eq!(endpoint.base_url(), "https://openrouter.ai/api/v1", "{same}");
         }
         let endpoint = Endpoint::parse("http://[::1]:9400").unwrap();
         assert_eq!(
-            (endpoint.0.host.as_str(), endpoint.0.port, endpoint.target("/key")),
+            (endpoint.parts.host.as_str(), endpoint.parts.port, endpoint.target("/key")),
             ("::1", 9400, "/key".to_owned())
         );
         assert_eq!(endpoint.authority(), "[::1]:9400");

@@ -1,8 +1,11 @@
 //! Errors of a call to the upstream.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
+
+use super::address::AddressKind;
 
 /// A call to the upstream that did not bring what was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +30,20 @@ pub enum UpstreamError {
         origin: String,
         /// The reason there is none.
         reason: NetworkFailure,
+    },
+    /// The upstream is at an address that the provider of the server has not allowed; nothing was
+    /// sent.
+    #[error(
+        "the upstream at {origin} is not called, because its host {kind}; the provider of this server can allow that network (server.allowedUpstreamNetworks, MAI_ALLOWED_UPSTREAM_NETWORKS)"
+    )]
+    AddressRefused {
+        /// Scheme, host and port.
+        origin: String,
+        /// The address of the host. It is for the log: who entered the host has no business with the
+        /// addresses of a network that is not theirs.
+        address: IpAddr,
+        /// The kind of that address.
+        kind: AddressKind,
     },
     /// The connection was lost after the request was sent; whether it was worked on (and charged)
     /// is not known.

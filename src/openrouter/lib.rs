@@ -5,6 +5,7 @@
 //! * [`client`]: the calls: chat completions, models, key, generation.
 //! * [`pool`]: the HTTP/1.1 connections that answers are streamed over, one task for each answer.
 //!   `endpoint`, `connection`, `received`, `request_body` and `response_body` are its parts.
+//! * [`AddressPolicy`]: the addresses at which an upstream may be, checked when it is connected to.
 //! * [`answer`]: reads text, usage, errors and the end of an answer whose bytes are passed on
 //!   unchanged.
 //! * [`usage`], [`generation`], [`key`], [`models`]: the upstream's documents, typed.
@@ -12,6 +13,7 @@
 //! * [`error`]: errors of a call; `error_body` is the upstream's own account of one.
 //! * [`mock`]: an upstream for trials and tests.
 
+mod address;
 pub mod answer;
 pub mod client;
 mod connection;
@@ -31,6 +33,7 @@ mod request_body;
 mod response_body;
 pub mod usage;
 
+pub use address::{AddressKind, AddressPolicy};
 pub use answer::{AnswerEnd, AnswerReader, AnswerSummary, plain_body};
 pub use client::Client;
 pub use endpoint::{Endpoint, without_call};

@@ -276,7 +276,10 @@ mod tests {
     fn spec_becomes_the_environment_of_our_server() {
         let spec = json!({
             "displayName": "Company ABC", "expose": {"port": 8001},
-            "server": {"locale": "pl", "trustedProxies": ["10.42.0.0/16", "::1"], "env": [{"name": "EXTRA", "value": "1"}]},
+            "server": {
+                "locale": "pl", "trustedProxies": ["10.42.0.0/16", "::1"], "allowedUpstreamNetworks": ["10.1.0.0/16"],
+                "env": [{"name": "EXTRA", "value": "1"}]
+            },
             "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
             "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b", "c/d"]},
             "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}
@@ -287,6 +290,7 @@ mod tests {
             ("ENV", "prod"),
             ("DEFAULT_LOCALE", "pl"),
             ("MAI_TRUSTED_PROXIES", "10.42.0.0/16,::1"),
+            ("MAI_ALLOWED_UPSTREAM_NETWORKS", "10.1.0.0/16"),
             ("MAI_MAX_USERS", "7"),
             ("WEBUI_ADMIN_PASSWORD", "pw"),
             ("OPENAI_API_KEY", "sk-or-v1-x"),

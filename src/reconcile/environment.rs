@@ -54,6 +54,9 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     if !spec.server.trusted_proxies.is_empty() {
         env.plain(name::TRUSTED_PROXIES, &spec.server.trusted_proxies.join(","));
     }
+    if !spec.server.allowed_upstream_networks.is_empty() {
+        env.plain(name::ALLOWED_UPSTREAM_NETWORKS, &spec.server.allowed_upstream_networks.join(","));
+    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());

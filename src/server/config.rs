@@ -92,6 +92,11 @@ pub struct Config {
     #[arg(long = "trusted-proxies", env = environment::TRUSTED_PROXIES, value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
 
+    /// Networks in which an upstream may be that the admin enters, separated by commas; without any,
+    /// only one at a public address
+    #[arg(long = "allowed-upstream-networks", env = environment::ALLOWED_UPSTREAM_NETWORKS, value_delimiter = ',')]
+    pub allowed_upstream_networks: Vec<String>,
+
     /// Start a mock upstream inside this process and use it, for trying out
     #[arg(long, env = environment::MOCK_UPSTREAM, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mock_upstream: bool,
@@ -167,6 +172,7 @@ impl Config {
             ollama_base_url: None,
             models: Vec::new(),
             trusted_proxies: Vec::new(),
+            allowed_upstream_networks: Vec::new(),
             mock_upstream: false,
             time_zone: "UTC".to_owned(),
             exit_with_stdin: false,
@@ -214,16 +220,18 @@ impl Config {
         };
         self.time_zone()?;
         self.proxies()?;
+        self.upstream_networks()?;
         Ok(self)
     }
 
     /// The networks of the proxies in front of this server.
     pub fn proxies(&self) -> Result<Vec<Network>, ServeError> {
-        let texts = self.trusted_proxies.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-        texts
-            .map(str::parse)
-            .collect::<Result<_, InvalidNetwork>>()
-            .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::TRUSTED_PROXIES)))
+        networks(environment::TRUSTED_PROXIES, &self.trusted_proxies)
+    }
+
+    /// The networks in which an upstream may be that the admin enters.
+    pub fn upstream_networks(&self) -> Result<Vec<Network>, ServeError> {
+        networks(environment::ALLOWED_UPSTREAM_NETWORKS, &self.allowed_upstream_networks)
     }
 
     /// The time zone whose midnights divide days and months of usage.
@@ -236,6 +244,14 @@ impl Config {
             ))
         })
     }
+}
+
+fn networks(variable: &str, texts: &[String]) -> Result<Vec<Network>, ServeError> {
+    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    texts
+        .map(str::parse)
+        .collect::<Result<_, InvalidNetwork>>()
+        .map_err(|error| ServeError::Configuration(format!("{variable}: {error}")))
 }
 
 fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {

@@ -4,13 +4,14 @@ use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
 use mai_contract::{environment, files::DATABASE};
+use mai_openrouter::AddressPolicy;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, ServeError, TrustedProxies,
     auth::{Cookies, PasswordHasher, Sessions, Throttle},
     chat::{self, Answers, Completions},
-    connection::{self, Connection, ConnectionSource, Connections},
+    connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
     database::Database,
     models::{Models, Upstreams},
     secret_key,
@@ -97,7 +98,10 @@ impl App {
         let config = Arc::new(config.checked()?);
         let secret = secret_key::load(&config)?;
         let db = Database::open(config.data_dir.join(DATABASE)).await?;
-        let connections = Connections::load(&db, &secret, default_connection(&config).await?).await?;
+        let default = default_connection(&config).await?;
+        let declared = [Some(default.base_url.as_str()), config.ollama_base_url.as_deref()];
+        let policy = UpstreamPolicy::new(declared.into_iter().flatten(), config.upstream_networks()?);
+        let connections = Connections::load(&db, &secret, default, policy).await?;
         let cookies = Cookies::load(&db, &config, &secret).await?;
         let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
@@ -175,5 +179,6 @@ async fn default_connection(config: &Config) -> Result<Connection, ServeError> {
         base_url: config.openai_api_base_url.clone(),
         key: config.openai_api_key.clone(),
         source: ConnectionSource::Environment,
+        addresses: AddressPolicy::any(),
     })
 }

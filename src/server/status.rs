@@ -95,7 +95,9 @@ impl HttpStatus for ConnectionError {
             Self::BadUrl { .. }
             | Self::BadKey
             | Self::Refused { .. }
-            | Self::Upstream(UpstreamError::InvalidUrl { .. }) => StatusCode::BAD_REQUEST,
+            | Self::Upstream(UpstreamError::InvalidUrl { .. } | UpstreamError::AddressRefused { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Upstream(_) | Self::NoModels(_) => StatusCode::BAD_GATEWAY,
             Self::Database(error) => error.status(),
         }

@@ -133,6 +133,14 @@ const BROKEN: &[(&str, &str)] = &[
         "{server: {kind: OpenWebUI, trustedProxies: [10.42.0.0/16]}}",
         "server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it",
     ),
+    (
+        "{server: {allowedUpstreamNetworks: [intranet.example.com]}}",
+        "server.allowedUpstreamNetworks takes IP addresses and networks such as 10.1.0.0/16",
+    ),
+    (
+        "{server: {kind: OpenWebUI, allowedUpstreamNetworks: [10.1.0.0/16]}}",
+        "server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it",
+    ),
     ("{health: {interval: 5s, timeout: 6s}}", "health.timeout may not exceed health.interval"),
     ("{health: {interval: 0s}}", "health.interval must be a duration above 0 such as 30s"),
     ("{health: {path: ready}}", "health.path must start with / and hold no spaces"),

@@ -61,6 +61,10 @@ pub const FIELDS: &[Field] = &[
         "Language of people who have not chosen one (`DEFAULT_LOCALE`); without it the browser decides.",
     ),
     all("spec.server.trustedProxies[]", "`MAI_TRUSTED_PROXIES` of the server; refused for Open WebUI."),
+    all(
+        "spec.server.allowedUpstreamNetworks[]",
+        "`MAI_ALLOWED_UPSTREAM_NETWORKS` of the server; refused for Open WebUI.",
+    ),
     all("spec.server.env[].name", "Name of a further environment variable of the server."),
     all("spec.server.env[].value", "Its value."),
     all("spec.server.env[].secretRef.name", "Secret with its value."),

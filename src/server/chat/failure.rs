@@ -151,9 +151,10 @@ impl From<CompletionError> for AnswerFailure {
 impl From<UpstreamError> for AnswerFailure {
     fn from(error: UpstreamError) -> Self {
         match error {
-            UpstreamError::InvalidUrl { .. } | UpstreamError::InvalidKey | UpstreamError::InvalidResponse { .. } => {
-                Self::with_words(FailureCode::BadConnection, error.to_string())
-            }
+            UpstreamError::InvalidUrl { .. }
+            | UpstreamError::InvalidKey
+            | UpstreamError::AddressRefused { .. }
+            | UpstreamError::InvalidResponse { .. } => Self::with_words(FailureCode::BadConnection, error.to_string()),
             UpstreamError::Unreachable { origin, reason } => {
                 Self::with_words(FailureCode::Unreachable, format!("{origin}: {reason}"))
             }

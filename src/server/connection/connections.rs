@@ -7,7 +7,8 @@ use parking_lot::{Mutex, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ConnectionError;
-use super::upstream::{Connection, ConnectionSource, alternatives, base_url};
+use super::policy::UpstreamPolicy;
+use super::upstream::{Connection, ConnectionSource, alternatives, entered_base_url};
 use super::verify::{self, ConnectionCheck};
 use super::{seal, store};
 use crate::database::{Database, DatabaseError};
@@ -25,20 +26,28 @@ struct Shared {
     current: RwLock<Arc<Connection>>,
     /// In use while the admin has saved none.
     default: Arc<Connection>,
+    /// The addresses at which an upstream may be that the admin enters.
+    policy: UpstreamPolicy,
     /// The result of the last check of the connection in use.
     check: Mutex<Option<ConnectionCheck>>,
 }
 
 impl Connections {
     /// Loads the admin's connection; without one, `default` is in use.
-    pub(crate) async fn load(db: &Database, secret: &SecretString, default: Connection) -> Result<Self, DatabaseError> {
+    pub(crate) async fn load(
+        db: &Database,
+        secret: &SecretString,
+        default: Connection,
+        policy: UpstreamPolicy,
+    ) -> Result<Self, DatabaseError> {
         let default = Arc::new(default);
-        let saved = store::load(db, secret).await?;
+        let saved = store::load(db, secret, &policy).await?;
         Ok(Self(Arc::new(Shared {
             db: db.clone(),
             secret: secret.clone(),
             current: RwLock::new(saved.map_or_else(|| Arc::clone(&default), Arc::new)),
             default,
+            policy,
             check: Mutex::default(),
         })))
     }
@@ -60,7 +69,7 @@ impl Connections {
     /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to
     /// another place than it was entered for.
     pub async fn save(&self, url: &str, key: Option<SecretString>) -> Result<Arc<Connection>, ConnectionError> {
-        let base_url = base_url(url)?;
+        let base_url = entered_base_url(url)?;
         let key = key.map(|key| SecretString::from(key.expose_secret().trim()));
         let key = match key.filter(|key| !key.expose_secret().is_empty()) {
             Some(key) => Some(key),
@@ -70,8 +79,9 @@ impl Connections {
                 current.key.clone().filter(|_| is_meant)
             }
         };
-        let (connection, check) =
-            check_or_complete(Connection { base_url, key, source: ConnectionSource::Database }).await?;
+        let addresses = self.0.policy.addresses(&base_url);
+        let entered = Connection { base_url, key, source: ConnectionSource::Database, addresses };
+        let (connection, check) = check_or_complete(entered).await?;
         let sealed_key = match &connection.key {
             Some(key) => Some(
                 seal::seal(&self.0.secret, &connection.base_url, key.expose_secret())

@@ -48,6 +48,10 @@ pub enum UrlProblem {
     Credentials,
     /// It has a query or a fragment.
     QueryOrFragment,
+    /// Its port is that of another protocol.
+    Port,
+    /// It is longer than any address.
+    TooLong,
 }
 
 impl UrlProblem {
@@ -57,6 +61,8 @@ impl UrlProblem {
             Self::Malformed => "write it like https://openrouter.ai/api/v1",
             Self::Scheme => "it has to begin with https:// or http://",
             Self::QueryOrFragment => "it ends before any ? or #",
+            Self::Port => "its port belongs to another protocol than HTTP",
+            Self::TooLong => "it is too long",
             Self::Credentials => {
                 return "A base URL holds no user name or password; the key has its own field.".to_owned();
             }

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use super::upstream::{Connection, ConnectionSource};
+use mai_openrouter::AddressPolicy;
 use mai_openrouter::mock::{MockOptions, serve};
 
 /// The only key the mock accepts, so that a wrong one can be tried too.
@@ -24,5 +25,6 @@ pub(crate) async fn start_mock() -> io::Result<Connection> {
         }
     });
     tracing::warn!(%base_url, "answers come from a mock: MAI_MOCK_UPSTREAM is on");
-    Ok(Connection { base_url, key: Some(key), source: ConnectionSource::Mock })
+    let addresses = AddressPolicy::any();
+    Ok(Connection { base_url, key: Some(key), source: ConnectionSource::Mock, addresses })
 }

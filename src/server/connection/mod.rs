@@ -2,11 +2,12 @@
 //!
 //! The admin's pages and JSON routes save and check a connection through [`Connections`]; models
 //! and completions read the one in use from it. Requests to the upstream other than the check are
-//! not made here.
+//! not made here. `policy` says at which addresses an upstream may be that an admin enters.
 
 mod connections;
 mod error;
 mod mock;
+mod policy;
 mod seal;
 mod store;
 mod upstream;
@@ -15,5 +16,6 @@ mod verify;
 pub use connections::Connections;
 pub use error::{ConnectionError, UrlProblem};
 pub(super) use mock::start_mock;
+pub(super) use policy::UpstreamPolicy;
 pub use upstream::{Connection, ConnectionSource, base_url};
 pub use verify::ConnectionCheck;

@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::policy::UpstreamPolicy;
 use super::seal;
 use super::upstream::{Connection, ConnectionSource};
 use crate::database::{Database, DatabaseError};
@@ -18,13 +19,17 @@ struct SavedConnection {
 
 /// Loads the admin's connection. One that cannot be opened does not stop the start: the admin can
 /// enter the key again.
-pub(super) async fn load(db: &Database, secret: &SecretString) -> Result<Option<Connection>, DatabaseError> {
+pub(super) async fn load(
+    db: &Database,
+    secret: &SecretString,
+    policy: &UpstreamPolicy,
+) -> Result<Option<Connection>, DatabaseError> {
     let saved: Option<String> =
         sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(SETTING).fetch_optional(db.reader()).await?;
-    Ok(saved.and_then(|text| open(&text, secret)))
+    Ok(saved.and_then(|text| open(&text, secret, policy)))
 }
 
-fn open(text: &str, secret: &SecretString) -> Option<Connection> {
+fn open(text: &str, secret: &SecretString, policy: &UpstreamPolicy) -> Option<Connection> {
     let saved: SavedConnection = match serde_json::from_str(text) {
         Ok(saved) => saved,
         Err(error) => {
@@ -41,7 +46,8 @@ fn open(text: &str, secret: &SecretString) -> Option<Connection> {
             return None;
         }
     };
-    Some(Connection { base_url: saved.base_url, key, source: ConnectionSource::Database })
+    let addresses = policy.addresses(&saved.base_url);
+    Some(Connection { base_url: saved.base_url, key, source: ConnectionSource::Database, addresses })
 }
 
 /// Saves a connection with its sealed key.

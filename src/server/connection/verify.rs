@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use jiff::Timestamp;
+use mai_contract::environment;
 
 use super::error::ConnectionError;
 use super::upstream::Connection;
@@ -22,7 +23,9 @@ pub struct ConnectionCheck {
 /// Other upstreams have no `/key`; there, the models suffice.
 pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, ConnectionError> {
     // A pool of its own: no connection stays open to an upstream that may not be saved.
-    let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref()).map_err(connection_error)?;
+    let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref())
+        .map_err(connection_error)?
+        .with_addresses(connection.addresses.clone());
     let models = client.models().await.map_err(|error| match error {
         UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
             ConnectionError::NoModels(connection.base_url.clone())
@@ -47,6 +50,15 @@ pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, Co
 fn connection_error(error: UpstreamError) -> ConnectionError {
     match error {
         UpstreamError::InvalidKey => ConnectionError::BadKey,
+        UpstreamError::AddressRefused { ref origin, address, .. } => {
+            tracing::warn!(
+                %origin,
+                %address,
+                "an upstream entered by an admin is not called; {} can allow its network",
+                environment::ALLOWED_UPSTREAM_NETWORKS
+            );
+            ConnectionError::Upstream(error)
+        }
         UpstreamError::Refused { status, message, .. } if status.is_client_error() => {
             ConnectionError::Refused { status, message }
         }

@@ -46,7 +46,8 @@ impl Upstreams {
         {
             return Ok(client.clone());
         }
-        let client = Client::new(&self.0.pool, &connection.base_url, connection.key.as_ref())?;
+        let client = Client::new(&self.0.pool, &connection.base_url, connection.key.as_ref())?
+            .with_addresses(connection.addresses.clone());
         *main = Some((Arc::clone(connection), client.clone()));
         Ok(client)
     }

@@ -24,7 +24,7 @@ impl Client {
     fn new() -> Self {
         let workspace = Workspace::new();
         let port = free_port();
-        workspace.write("a.yaml", &document("alpha", port, ""));
+        workspace.write("a.yaml", &document("alpha", port, "  server: {allowedUpstreamNetworks: [127.0.0.0/8]}\n"));
         let compose = workspace.compose(&[]);
         compose.wait_for_line(&["alpha", "ready"]);
         let body = json!({"name": "Boss", "email": "boss@example.com", "password": PASSWORD}).to_string();

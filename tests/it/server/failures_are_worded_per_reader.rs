@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::fixtures::compose::PATIENCE;
-use crate::fixtures::serve::{Server, send};
+use crate::fixtures::serve::{LOCAL_UPSTREAMS, Server, send};
 use crate::fixtures::upstream::{KEY, Mock};
 
 const WORDS: &str = "Insufficient credits. Add more using https://openrouter.ai/credits (402)";
@@ -98,7 +98,7 @@ async fn save_connection(server: &Server, token: &str, base_url: &str, key: &str
 #[tokio::test]
 async fn connection_problem_is_worded_in_the_language_of_its_reader() {
     let mock = Mock::start().await;
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[LOCAL_UPSTREAMS]).await;
     let token = server.admin().await;
     let no_models = mock.base_url().replace("/api/v1", "/elsewhere");
     for (base_url, key, english, polish) in [
@@ -111,10 +111,16 @@ async fn connection_problem_is_worded_in_the_language_of_its_reader() {
             "Dostawca odmówił: User not found (HTTP 401)",
         ),
         (
-            "http://127.0.0.1:9/v1",
+            "http://127.0.0.1:2/v1",
             KEY,
-            "The provider at http://127.0.0.1:9 could not be reached: Connection refused",
-            "Nie udało się połączyć z dostawcą pod adresem http://127.0.0.1:9: Connection refused",
+            "The provider at http://127.0.0.1:2 could not be reached: Connection refused",
+            "Nie udało się połączyć z dostawcą pod adresem http://127.0.0.1:2: Connection refused",
+        ),
+        (
+            "http://10.0.0.1/v1",
+            KEY,
+            "http://10.0.0.1 is not called, because it has a private address.",
+            "Połączenie z http://10.0.0.1 jest zablokowane: ten serwer ma adres prywatny.",
         ),
         (&no_models, KEY, "Is the base URL right?", "Czy adres bazowy jest prawidłowy?"),
     ] {

@@ -8,6 +8,7 @@ mod chat_bytes_pass_unchanged;
 mod connections_are_bounded;
 mod cross_site_requests_are_refused;
 mod data_directory_has_one_server;
+mod entered_upstreams_are_public;
 mod every_route_is_authorised;
 mod failures_are_worded_per_reader;
 mod first_user_becomes_admin;

@@ -5,7 +5,7 @@ use mai_operator::openrouter::mock::{MockOptions, serve};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::fixtures::serve::Server;
+use crate::fixtures::serve::{LOCAL_UPSTREAMS, Server};
 
 const KEY: &str = "sk-or-v1-0123456789abcdef0123456789abcdef";
 const CONNECTION: &str = "/api/v1/connection";
@@ -27,7 +27,7 @@ async fn save(server: &Server, admin: &str, body: Value) -> (StatusCode, Value) 
 async fn valid_key_is_stored_encrypted_and_shown_masked() {
     let directory = tempfile::tempdir().unwrap();
     let url = upstream().await;
-    let mut server = Server::start_in(directory.path(), &[("WEBUI_SECRET_KEY", "the secret")]).await;
+    let mut server = Server::start_in(directory.path(), &[LOCAL_UPSTREAMS, ("WEBUI_SECRET_KEY", "the secret")]).await;
     let admin = server.admin().await;
     let (_, before) = server.get(CONNECTION, &admin).await;
     assert_eq!((&before["source"], &before["configured"]), (&json!("environment"), &json!(false)));
@@ -50,7 +50,7 @@ async fn valid_key_is_stored_encrypted_and_shown_masked() {
     }
 
     // It survives a restart, takes precedence over the environment, and still works.
-    let settings = [("WEBUI_SECRET_KEY", "the secret"), ("OPENAI_API_KEY", "sk-from-the-environment")];
+    let settings = [LOCAL_UPSTREAMS, ("WEBUI_SECRET_KEY", "the secret"), ("OPENAI_API_KEY", "sk-from-the-environment")];
     let server = Server::start_in(directory.path(), &settings).await;
     let (_, after) = server.get(CONNECTION, &admin).await;
     assert_eq!(
@@ -67,7 +67,7 @@ async fn valid_key_is_stored_encrypted_and_shown_masked() {
 
 #[tokio::test]
 async fn key_refused_by_upstream_is_not_saved() {
-    let server = Server::start(&[("OPENAI_API_KEY", "sk-from-the-environment")]).await;
+    let server = Server::start(&[LOCAL_UPSTREAMS, ("OPENAI_API_KEY", "sk-from-the-environment")]).await;
     let admin = server.admin().await;
     let url = upstream().await;
     let (status, response) = save(&server, &admin, json!({ "base_url": url, "key": "sk-or-v1-wrong-key" })).await;
@@ -78,12 +78,12 @@ async fn key_refused_by_upstream_is_not_saved() {
 
 #[tokio::test]
 async fn invalid_upstream_is_refused_with_a_sentence() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[LOCAL_UPSTREAMS]).await;
     let admin = server.admin().await;
     let url = upstream().await;
     let host = url.trim_end_matches("/api/v1");
     for (base_url, key, status, words) in [
-        ("http://127.0.0.1:9/v1".to_owned(), KEY, 502, "could not be reached"),
+        ("http://127.0.0.1:2/v1".to_owned(), KEY, 502, "could not be reached"),
         (format!("{host}/elsewhere"), KEY, 502, "is the base URL right?"),
         (server.url.clone(), KEY, 502, "is the base URL right?"),
         ("openrouter.ai".to_owned(), KEY, 400, "https://openrouter.ai/api/v1"),
@@ -101,7 +101,7 @@ async fn invalid_upstream_is_refused_with_a_sentence() {
 
 #[tokio::test]
 async fn omitted_key_is_kept_for_the_same_url_only() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[LOCAL_UPSTREAMS]).await;
     let admin = server.admin().await;
     let url = upstream().await;
     save(&server, &admin, json!({ "base_url": url, "key": KEY })).await;
@@ -118,7 +118,7 @@ async fn omitted_key_is_kept_for_the_same_url_only() {
 async fn changed_secret_falls_back_to_the_environment() {
     let directory = tempfile::tempdir().unwrap();
     let url = upstream().await;
-    let mut server = Server::start_in(directory.path(), &[("WEBUI_SECRET_KEY", "the secret")]).await;
+    let mut server = Server::start_in(directory.path(), &[LOCAL_UPSTREAMS, ("WEBUI_SECRET_KEY", "the secret")]).await;
     let admin = server.admin().await;
     save(&server, &admin, json!({ "base_url": url, "key": KEY })).await;
     server.terminate().await;

@@ -158,6 +158,7 @@ async fn forget(
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use axum::http::StatusCode;
+    use mai_openrouter::AddressPolicy;
 
     use super::{super::snapshot, *};
     use crate::{connection::ConnectionError, pages::form_problem::FormError};
@@ -169,6 +170,7 @@ mod tests {
                 base_url: "https://openrouter.ai/api/v1".to_owned(),
                 key: Some(SecretString::from("sk-or-v1-0123456789abcdefbeef")),
                 source: ConnectionSource::Database,
+                addresses: AddressPolicy::any(),
             };
             let mut page = ConnectionPage::new(layout, &connection, true, vec!["openai/gpt-4o-mini".to_owned()]);
             let refused =

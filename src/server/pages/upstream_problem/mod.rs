@@ -3,7 +3,7 @@
 
 mod texts;
 
-use mai_openrouter::{NetworkFailure, UpstreamError};
+use mai_openrouter::{AddressKind, NetworkFailure, UpstreamError};
 
 use crate::{
     connection::{ConnectionError, UrlProblem},
@@ -18,6 +18,7 @@ pub(super) fn upstream_sentence(error: &UpstreamError, locale: Locale) -> String
         UpstreamError::InvalidUrl { url, .. } => t.malformed_url(url),
         UpstreamError::InvalidKey => t.bad_key().to_owned(),
         UpstreamError::Unreachable { origin, reason } => t.unreachable(origin, &network_failure(t, reason)),
+        UpstreamError::AddressRefused { origin, kind, .. } => t.address_refused(origin, address_kind(t, *kind)),
         UpstreamError::ConnectionLost { origin, reason } => t.connection_lost(origin, &network_failure(t, reason)),
         UpstreamError::Refused { origin, status, message } => {
             t.upstream_refused(origin, without_full_stop(message), status.as_u16())
@@ -35,6 +36,8 @@ pub(super) fn connection_sentence(error: &ConnectionError, locale: Locale) -> Op
             UrlProblem::Scheme => t.url_scheme(url),
             UrlProblem::Credentials => t.url_credentials().to_owned(),
             UrlProblem::QueryOrFragment => t.url_query(url),
+            UrlProblem::Port => t.url_port(url),
+            UrlProblem::TooLong => t.url_too_long(url),
         },
         ConnectionError::BadKey => t.bad_key().to_owned(),
         ConnectionError::Refused { status, message } => t.refused(without_full_stop(message), status.as_u16()),
@@ -42,6 +45,17 @@ pub(super) fn connection_sentence(error: &ConnectionError, locale: Locale) -> Op
         ConnectionError::NoModels(base_url) => t.no_models(base_url),
         ConnectionError::Database(_) => return None,
     })
+}
+
+fn address_kind(t: UpstreamProblemTexts, kind: AddressKind) -> &'static str {
+    match kind {
+        AddressKind::Loopback => t.loopback_address(),
+        AddressKind::Private => t.private_address(),
+        AddressKind::LinkLocal => t.link_local_address(),
+        AddressKind::Shared => t.shared_address(),
+        AddressKind::Multicast => t.multicast_address(),
+        AddressKind::Reserved => t.reserved_address(),
+    }
 }
 
 fn network_failure(t: UpstreamProblemTexts, failure: &NetworkFailure) -> String {
@@ -77,6 +91,16 @@ mod tests {
             NetworkFailure::AnswerTimeout(time),
             NetworkFailure::Silence(time),
         ];
+        let kinds = [
+            AddressKind::Loopback,
+            AddressKind::Private,
+            AddressKind::LinkLocal,
+            AddressKind::Shared,
+            AddressKind::Multicast,
+            AddressKind::Reserved,
+        ];
+        let address = std::net::IpAddr::from([10, 0, 0, 1]);
+        let refused = kinds.map(|kind| UpstreamError::AddressRefused { origin: origin(), address, kind });
         let unreachable = network.map(|reason| UpstreamError::Unreachable { origin: origin(), reason });
         let others = [
             UpstreamError::InvalidUrl { url: "a".to_owned(), reason: "it is no URL" },
@@ -84,7 +108,7 @@ mod tests {
             UpstreamError::ConnectionLost { origin: origin(), reason: NetworkFailure::Silence(time) },
             UpstreamError::InvalidResponse { origin: origin(), reason: "x".to_owned() },
         ];
-        for error in unreachable.iter().chain(&others) {
+        for error in unreachable.iter().chain(&refused).chain(&others) {
             let (english, polish) = (upstream_sentence(error, Locale::En), upstream_sentence(error, Locale::Pl));
             assert!(english.ends_with(['.', '?']) && polish.ends_with(['.', '?']), "{english} {polish}");
             for word in [" is ", " the ", " within "] {

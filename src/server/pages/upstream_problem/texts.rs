@@ -22,6 +22,24 @@ texts! {
         en: format!("“{url}” cannot be used: a base URL ends before any ? or #."),
         pl: format!("Nie można użyć „{url}”: adres bazowy nie może zawierać znaków ? ani #."),
     }
+    url_port(url: &str) {
+        en: format!("“{url}” cannot be used: its port belongs to another protocol than HTTP."),
+        pl: format!("Nie można użyć „{url}”: ten port należy do innego protokołu niż HTTP."),
+    }
+    url_too_long(url: &str) {
+        en: format!("“{url}…” cannot be used: it is too long."),
+        pl: format!("Nie można użyć „{url}…”: adres jest za długi."),
+    }
+    address_refused(origin: &str, kind: &str) {
+        en: format!("{origin} is not called, because it has {kind}. Your provider can allow that network (server.allowedUpstreamNetworks)."),
+        pl: format!("Połączenie z {origin} jest zablokowane: ten serwer ma {kind}. Twój dostawca może zezwolić na tę sieć (server.allowedUpstreamNetworks)."),
+    }
+    loopback_address { en: "a loopback address", pl: "adres pętli zwrotnej" }
+    private_address { en: "a private address", pl: "adres prywatny" }
+    link_local_address { en: "a link-local address", pl: "adres lokalny łącza" }
+    shared_address { en: "an address of a carrier’s shared network", pl: "adres we wspólnej sieci operatora" }
+    multicast_address { en: "a multicast address", pl: "adres grupowy (multicast)" }
+    reserved_address { en: "a reserved address", pl: "adres zastrzeżony" }
     bad_key {
         en: "This key contains characters that keys never have. Copy it again.",
         pl: "Ten klucz zawiera niedozwolone znaki. Skopiuj go ponownie.",
