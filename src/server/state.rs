@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, ServeError, TrustedProxies,
-    auth::{Cookies, PasswordHasher, Sessions, Throttle},
+    auth::{Confirmations, Cookies, PasswordHasher, Sessions, Throttle},
     chat::{self, Answers, Completions},
     connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
     database::Database,
@@ -40,6 +40,8 @@ pub struct Parts {
     pub passwords: PasswordHasher,
     /// Counts attempts to sign in.
     pub throttle: Throttle,
+    /// Asks people for their password again.
+    pub confirmations: Confirmations,
     /// The upstream's address and key.
     pub connections: Connections,
     /// The models on offer.
@@ -89,6 +91,7 @@ extractable! {
     Answers: answers,
     PasswordHasher: passwords,
     Throttle: throttle,
+    Confirmations: confirmations,
     CancellationToken: closing,
 }
 
@@ -108,11 +111,13 @@ impl App {
         let ledger = Ledger::new(&db);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
+        let (passwords, throttle) = (PasswordHasher::new(), Throttle::default());
         let app = Self(Arc::new(Parts {
             sessions: Sessions::new(&db, cookies.clone()),
             cookies,
-            passwords: PasswordHasher::new(),
-            throttle: Throttle::default(),
+            confirmations: Confirmations::new(&db, &passwords, &throttle),
+            passwords,
+            throttle,
             trusted_proxies: TrustedProxies::new(&config.proxies()?),
             reports: UsageReports::new(&db, config.time_zone()?),
             answers: Answers::new(&db, completions.clone()),

@@ -35,9 +35,12 @@ impl HttpStatus for UserError {
             | Self::BadRole(_)
             | Self::BadLocale
             | Self::EmailTaken => StatusCode::BAD_REQUEST,
-            Self::RegistrationClosed | Self::Full(_) | Self::NotFirst | Self::LastAdmin | Self::Yourself => {
-                StatusCode::FORBIDDEN
-            }
+            Self::RegistrationClosed
+            | Self::Full(_)
+            | Self::NotFirst
+            | Self::LastAdmin
+            | Self::Yourself
+            | Self::PersonOnly => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) => error.status(),
@@ -63,9 +66,14 @@ impl HttpStatus for AuthError {
             | Self::WrongPassword
             | Self::WeakPassword(_)
             | Self::BadKeyName
+            | Self::NoScope
+            | Self::BadScope(_)
+            | Self::BadExpiry(_)
             | Self::TooManyApiKeys(_) => StatusCode::BAD_REQUEST,
-            Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::PersonOnly => StatusCode::FORBIDDEN,
+            Self::NotAuthenticated | Self::InvalidToken | Self::KeyExpired => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::PersonOnly | Self::MissingScope(_) | Self::PasswordNeeded | Self::AdminScope => {
+                StatusCode::FORBIDDEN
+            }
             Self::NoSuchApiKey => StatusCode::NOT_FOUND,
             Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,

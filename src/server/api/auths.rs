@@ -17,8 +17,8 @@ use super::body::JsonBody;
 use crate::{
     ApiError, Config, Endpoint,
     auth::{
-        self, Admin, Attempts, CurrentUser, HeaderCredential, PasswordHasher, Person, RequestCookies, Sessions,
-        SignedIn, Throttle,
+        self, AdminPerson, Attempts, Confirmations, CurrentUser, HeaderCredential, PasswordHasher, Person,
+        RequestCookies, Sessions, SignedIn,
     },
     database::Database,
     users::{self, NewUser, Role},
@@ -126,12 +126,12 @@ pub(super) struct Add {
     role: Option<String>,
 }
 
-/// `POST /api/v1/auths/add` (admin)
+/// `POST /api/v1/auths/add` (admin with a session): an account is a credential.
 pub(super) async fn add(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
-    Admin(_): Admin,
+    AdminPerson(_): AdminPerson,
     JsonBody(body): JsonBody<Add>,
 ) -> Result<Json<Value>, ApiError> {
     let role = body.role.map_or(Ok(Role::User), |role| role.parse())?;
@@ -151,11 +151,11 @@ pub(super) async fn update_password(
     State(db): State<Database>,
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
-    State(throttle): State<Throttle>,
+    State(confirmations): State<Confirmations>,
     Person(user): Person,
     JsonBody(body): JsonBody<UpdatePassword>,
 ) -> Result<Json<bool>, ApiError> {
-    auth::change_password(&db, &sessions, &passwords, &throttle, &user, body.password, body.new_password).await?;
+    auth::change_password(&db, &sessions, &passwords, &confirmations, &user, body.password, body.new_password).await?;
     Ok(Json(true))
 }
 
@@ -181,7 +181,7 @@ pub(super) async fn update_profile(
     JsonBody(body): JsonBody<UpdateProfile>,
 ) -> Result<Json<Value>, ApiError> {
     if let Some(name) = &body.name {
-        users::set_name(&db, &sessions, &passwords, &user.id, name).await?;
+        users::set_name(&db, &sessions, &passwords, &user, name).await?;
     }
     if let Some(locale) = &body.locale {
         users::set_locale(&db, &sessions, &user.id, locale.as_deref()).await?;

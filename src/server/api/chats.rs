@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::body::{UrlPath, UrlQuery};
-use crate::auth::CurrentUser;
+use crate::auth::ChatAccess;
 use crate::chat::{self, Answers, Chat, ChatError, Message};
 use crate::database::Database;
 use crate::{ApiError, Endpoint};
@@ -61,7 +61,7 @@ const SEARCH_HEADER: &str = "x-mai-search";
 /// `GET /api/v1/chats/`, with `?query=` to search.
 pub(super) async fn list(
     State(db): State<Database>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     UrlQuery(search): UrlQuery<Search>,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), ApiError> {
     let mut headers = HeaderMap::new();
@@ -81,7 +81,7 @@ pub(super) async fn list(
 /// `GET /api/v1/chats/{id}`
 pub(super) async fn show(
     State(db): State<Database>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, ApiError> {
     let (chat, messages) = chat::get(&db, &user.id, parse_id(&id)?).await?;
@@ -94,7 +94,7 @@ pub(super) async fn show(
 pub(super) async fn remove(
     State(db): State<Database>,
     State(answers): State<Answers>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
     chat::remove(&db, &answers, &user.id, parse_id(&id)?).await?;

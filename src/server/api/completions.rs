@@ -10,7 +10,7 @@ use axum::routing::post;
 use super::identified_body::identified;
 use super::request_fields::RequestFields;
 use super::{upload, upstream_answer};
-use crate::auth::CurrentUser;
+use crate::auth::{ChatAccess, CurrentUser};
 use crate::chat::{CompletionError, CompletionRequest, Completions, Operation};
 use crate::error::HttpStatus;
 use crate::usage::Via;
@@ -41,7 +41,7 @@ static FORWARDED_HEADERS: [HeaderName; 7] = [
 
 async fn chat(
     State(completions): State<Completions>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     request: Request,
 ) -> Result<Response<Body>, CompletionError> {
     forward(&completions, &user, request, Operation::Chat).await
@@ -49,7 +49,7 @@ async fn chat(
 
 async fn embeddings(
     State(completions): State<Completions>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     request: Request,
 ) -> Result<Response<Body>, CompletionError> {
     forward(&completions, &user, request, Operation::Embeddings).await
@@ -57,7 +57,7 @@ async fn embeddings(
 
 async fn responses(
     State(completions): State<Completions>,
-    user: CurrentUser,
+    ChatAccess(user): ChatAccess,
     request: Request,
 ) -> Result<Response<Body>, CompletionError> {
     forward(&completions, &user, request, Operation::Responses).await
@@ -96,6 +96,7 @@ async fn forward(
         .send(CompletionRequest {
             operation,
             user: &user.id,
+            key: user.api_key().map(|key| &key.id),
             model: fields.model.as_deref().unwrap_or_default(),
             fallbacks: &fields.models,
             streamed: fields.stream,

@@ -12,7 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::JsonBody;
-use crate::{ApiError, Endpoint, auth::Admin, connection::Connections};
+use crate::{
+    ApiError, Endpoint,
+    auth::{Admin, AdminPerson, Confirmations},
+    connection::Connections,
+};
 
 /// The routes of this file.
 pub(super) const ROUTES: &[Endpoint] = &[
@@ -46,22 +50,38 @@ pub(super) async fn show(State(connections): State<Connections>, Admin(_): Admin
 pub(super) struct Save {
     base_url: String,
     key: Option<SecretString>,
+    current_password: Option<SecretString>,
 }
 
-/// `POST /api/v1/connection` (admin): saved only when the upstream accepts the key. Without `key`,
-/// the one in use stays.
+/// `POST /api/v1/connection` (admin with a session): saved only when the upstream accepts the key.
+/// Without `key`, the one in use stays.
 pub(super) async fn save(
     State(connections): State<Connections>,
-    Admin(_): Admin,
+    State(confirmations): State<Confirmations>,
+    AdminPerson(user): AdminPerson,
     JsonBody(body): JsonBody<Save>,
 ) -> Result<Json<Value>, ApiError> {
-    connections.save(&body.base_url, body.key).await?;
+    let by = confirmations.confirm(&user, body.current_password).await?;
+    connections.save(&by, &body.base_url, body.key).await?;
     Ok(Json(to_json(&connections)))
 }
 
-/// `DELETE /api/v1/connection` (admin): back to the environment's.
-pub(super) async fn clear(State(connections): State<Connections>, Admin(_): Admin) -> Result<Json<Value>, ApiError> {
-    connections.clear().await?;
+#[derive(Deserialize)]
+pub(super) struct Clear {
+    current_password: Option<SecretString>,
+}
+
+/// `DELETE /api/v1/connection` (admin with a session): back to the environment's. A body is needed
+/// only for the password.
+pub(super) async fn clear(
+    State(connections): State<Connections>,
+    State(confirmations): State<Confirmations>,
+    AdminPerson(user): AdminPerson,
+    body: Option<JsonBody<Clear>>,
+) -> Result<Json<Value>, ApiError> {
+    let password = body.and_then(|JsonBody(body)| body.current_password);
+    let by = confirmations.confirm(&user, password).await?;
+    connections.clear(&by).await?;
     Ok(Json(to_json(&connections)))
 }
 

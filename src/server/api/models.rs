@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{UrlPath, UrlQuery};
-use crate::auth::CurrentUser;
+use crate::auth::ChatAccess;
 use crate::models::{Models, OfferedModel, Upstream};
 use crate::{ApiError, Endpoint};
 
@@ -31,7 +31,7 @@ pub(super) struct Options {
 /// Lists the models; `?refresh=true` fetches them again.
 pub(super) async fn list(
     State(models): State<Models>,
-    _: CurrentUser,
+    _: ChatAccess,
     UrlQuery(options): UrlQuery<Options>,
 ) -> Json<Value> {
     let catalogue = if options.refresh { models.reload().await } else { models.list().await };
@@ -42,7 +42,7 @@ pub(super) async fn list(
 /// Describes one model. Its id may hold slashes, as they are or encoded.
 async fn one(
     State(models): State<Models>,
-    _: CurrentUser,
+    _: ChatAccess,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, ApiError> {
     let catalogue = models.list().await;

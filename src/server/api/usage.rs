@@ -7,7 +7,7 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::auth::{Admin, CurrentUser};
+use crate::auth::{ReportAccess, UsageAccess};
 use crate::usage::{Month, Summary, UsageReports};
 use crate::{ApiError, Endpoint};
 
@@ -41,7 +41,7 @@ fn rows(month: Month, name: &str, rows: impl Serialize) -> Result<Json<Value>, A
 /// `GET /api/v1/usage/summary`
 pub(super) async fn summary(
     State(reports): State<UsageReports>,
-    _: Admin,
+    _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Summary>, ApiError> {
     Ok(Json(reports.summary(period.month(&reports)?, None).await?))
@@ -50,7 +50,7 @@ pub(super) async fn summary(
 /// `GET /api/v1/usage/days`
 pub(super) async fn days(
     State(reports): State<UsageReports>,
-    _: Admin,
+    _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
@@ -60,7 +60,7 @@ pub(super) async fn days(
 /// `GET /api/v1/usage/users`
 pub(super) async fn users(
     State(reports): State<UsageReports>,
-    _: Admin,
+    _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
@@ -70,7 +70,7 @@ pub(super) async fn users(
 /// `GET /api/v1/usage/models`
 pub(super) async fn models(
     State(reports): State<UsageReports>,
-    _: Admin,
+    _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
@@ -80,7 +80,7 @@ pub(super) async fn models(
 /// `GET /api/v1/usage/me`: the caller's own.
 pub(super) async fn me(
     State(reports): State<UsageReports>,
-    user: CurrentUser,
+    UsageAccess(user): UsageAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::body::{JsonBody, UrlPath, UrlQuery};
 use crate::{
     ApiError, Endpoint,
-    auth::{Admin, PasswordHasher, Sessions},
+    auth::{Admin, Confirmations, PasswordHasher, Sessions},
     database::Database,
-    users::{self, User, UserChange, UserId},
+    users::{self, PasswordReset, User, UserChange, UserId},
 };
 
 /// The routes of this file.
@@ -78,24 +78,38 @@ pub(super) struct Update {
     email: Option<String>,
     role: Option<String>,
     password: Option<SecretString>,
+    /// Absent: true with a new password.
+    revoke_keys: Option<bool>,
+    /// The admin's own, for a new password.
+    current_password: Option<SecretString>,
 }
 
-/// `POST /api/v1/users/{id}/update` (admin): any of name, email, role, password.
+/// `POST /api/v1/users/{id}/update` (admin): any of name, email, role, password. All but the name
+/// needs a session.
 pub(super) async fn update(
     State(db): State<Database>,
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
-    Admin(_): Admin,
+    State(confirmations): State<Confirmations>,
+    Admin(user): Admin,
     UrlPath(id): UrlPath<String>,
     JsonBody(body): JsonBody<Update>,
 ) -> Result<Json<Value>, ApiError> {
+    let revoke_keys = body.revoke_keys.unwrap_or(body.password.is_some());
+    let password = match body.password {
+        Some(password) => {
+            Some(PasswordReset { password, by: confirmations.confirm(&user, body.current_password).await? })
+        }
+        None => None,
+    };
     let change = UserChange {
         name: body.name,
         email: body.email,
         role: body.role.map(|role| role.parse()).transpose()?,
-        password: body.password,
+        password,
+        revoke_keys,
     };
-    Ok(Json(to_json(&users::update(&db, &sessions, &passwords, &UserId::from(id), change).await?)))
+    Ok(Json(to_json(&users::update(&db, &sessions, &passwords, &user, &UserId::from(id), change).await?)))
 }
 
 /// `DELETE /api/v1/users/{id}` (admin)

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use sqlx::Row;
 
+use super::confirmation::Confirmations;
 use super::error::AuthError;
 use super::extractor::{Credential, CurrentUser};
 use super::passwords::PasswordHasher;
 use super::sessions::{Sessions, end_sessions_of};
-use super::throttle::Throttle;
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 
 /// Changes the caller's password and ends all their other sessions. API keys are their own
 /// credentials and stay.
@@ -17,27 +16,14 @@ pub async fn change_password(
     db: &Database,
     sessions: &Sessions,
     passwords: &PasswordHasher,
-    throttle: &Throttle,
+    confirmations: &Confirmations,
     user: &CurrentUser,
     current: SecretString,
     new: SecretString,
 ) -> Result<(), AuthError> {
-    let attempt = throttle.own_password(&user.email)?;
-    let old = sqlx::query("SELECT password_hash FROM user WHERE id = ? AND deleted_at IS NULL")
-        .bind(user.id.as_str())
-        .fetch_optional(db.reader())
-        .await
-        .and_then(|row| row.map(|row| row.try_get::<String, _>("password_hash")).transpose())
-        .map_err(DatabaseError::from)?;
-    if !passwords.verify(&current, old.clone()).await? {
-        return Err(AuthError::WrongPassword);
-    }
-    attempt.take_back();
+    let Credential::Session(keep) = user.credential else { return Err(AuthError::PersonOnly) };
+    let old = confirmations.check(user, &current).await?;
     let hash = passwords.hash(&new).await?;
-    let keep = match user.credential {
-        Credential::Session(token) => Some(token),
-        Credential::ApiKey => None,
-    };
     let id = user.id.clone();
     let changed = db
         .write(move |connection| {
@@ -53,7 +39,7 @@ pub async fn change_password(
                 .execute(&mut *connection)
                 .await?
                 .rows_affected();
-                end_sessions_of(connection, &id, keep).await?;
+                end_sessions_of(connection, &id, Some(keep)).await?;
                 Ok(changed == 1)
             })
         })

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 
 use super::passwords::{HashError, HasherBusy, WeakPassword};
+use super::scope::InvalidScope;
 use crate::{ApiError, database::DatabaseError};
 
 /// A refused sign-in or credential.
@@ -29,6 +30,27 @@ pub enum AuthError {
     /// The route needs a session; an API key is not enough.
     #[error("This needs a signed-in person; an API key can't do it.")]
     PersonOnly,
+    /// The API key has not the scope of the route.
+    #[error("This API key can't be used for this; it needs the scope {0}. Make one that has it on the account page.")]
+    MissingScope(&'static str),
+    /// The API key has expired.
+    #[error("This API key has expired. Make a new one on the account page.")]
+    KeyExpired,
+    /// The change needs the current password, and the session is older than a few minutes.
+    #[error("This needs your current password again, as current_password.")]
+    PasswordNeeded,
+    /// A user asks for a key with the scope of admins.
+    #[error("Only an administrator can make an API key with the scope admin.")]
+    AdminScope,
+    /// A key would allow nothing.
+    #[error("An API key needs at least one scope: chat, usage or admin.")]
+    NoScope,
+    /// A scope that does not exist.
+    #[error(transparent)]
+    BadScope(#[from] InvalidScope),
+    /// The time a new key expires at is over, or too far ahead.
+    #[error("The expiry of an API key has to be a time in the next {0} days, in seconds since 1970.")]
+    BadExpiry(i64),
     /// The user has no such API key.
     #[error("There is no such API key.")]
     NoSuchApiKey,

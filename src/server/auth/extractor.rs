@@ -1,22 +1,19 @@
-//! The extractors that authorise a request: any user, a person with a session, an admin.
+//! The caller of a request, by the credential in it.
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
-};
+use axum::http::{HeaderMap, header};
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::error::AuthError;
-use super::sessions::Sessions;
+use super::scope::{Scope, Scopes};
 use super::token::TokenHash;
 use crate::{
     database::DatabaseError,
     user::{Role, UserId},
 };
 
-/// The caller, by session or API key. As an extractor it answers 401 without a valid credential.
+/// The caller, by session or API key. Handlers get it from the extractors of `access`, which say what
+/// it may be used for.
 #[derive(Debug, Clone)]
 pub struct CurrentUser {
     /// Their id.
@@ -34,12 +31,21 @@ pub struct CurrentUser {
 }
 
 /// The credential of a caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credential {
     /// The token of a session, in the cookie or as a bearer.
     Session(TokenHash),
     /// An API key.
-    ApiKey,
+    ApiKey(KeyGrant),
+}
+
+/// An API key and what it may be used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyGrant {
+    /// The id of the key.
+    pub id: Arc<str>,
+    /// Its scopes.
+    pub scopes: Scopes,
 }
 
 impl CurrentUser {
@@ -58,17 +64,25 @@ impl CurrentUser {
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
     }
+
+    /// Returns true for a person with a session, false for an API key.
+    pub fn is_person(&self) -> bool {
+        self.api_key().is_none()
+    }
+
+    /// Returns the API key they call with.
+    pub fn api_key(&self) -> Option<&KeyGrant> {
+        match &self.credential {
+            Credential::Session(_) => None,
+            Credential::ApiKey(key) => Some(key),
+        }
+    }
+
+    /// Returns true when the credential may be used for this. A session may be used for everything.
+    pub(super) fn has_scope(&self, scope: Scope) -> bool {
+        self.api_key().is_none_or(|key| key.scopes.contains(scope))
+    }
 }
-
-/// A caller who is an admin. Users get 403; the original image answers 401 there, but a caller with
-/// a valid credential gains nothing by signing in again.
-#[derive(Debug, Clone)]
-pub struct Admin(pub CurrentUser);
-
-/// A caller with a session. API keys get 403: a leaked key must not create more keys, change the
-/// password or end sessions.
-#[derive(Debug, Clone)]
-pub struct Person(pub CurrentUser);
 
 /// A credential of ours in a request's headers. A browser never adds one by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,47 +114,6 @@ pub(crate) fn header_credential(headers: &HeaderMap) -> HeaderCredential<'_> {
         _ if unreadable => HeaderCredential::Unreadable,
         None => HeaderCredential::Absent,
         Some(value) => value.to_str().map_or(HeaderCredential::Unreadable, |key| HeaderCredential::Token(key.trim())),
-    }
-}
-
-impl<S> FromRequestParts<S> for CurrentUser
-where
-    S: Send + Sync,
-    Sessions: FromRef<S>,
-{
-    type Rejection = AuthError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AuthError> {
-        Sessions::from_ref(state).authenticate(&parts.headers).await
-    }
-}
-
-impl<S> FromRequestParts<S> for Admin
-where
-    S: Send + Sync,
-    Sessions: FromRef<S>,
-{
-    type Rejection = AuthError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AuthError> {
-        let user = CurrentUser::from_request_parts(parts, state).await?;
-        if user.is_admin() { Ok(Self(user)) } else { Err(AuthError::Forbidden) }
-    }
-}
-
-impl<S> FromRequestParts<S> for Person
-where
-    S: Send + Sync,
-    Sessions: FromRef<S>,
-{
-    type Rejection = AuthError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AuthError> {
-        let user = CurrentUser::from_request_parts(parts, state).await?;
-        match user.credential {
-            Credential::Session(_) => Ok(Self(user)),
-            Credential::ApiKey => Err(AuthError::PersonOnly),
-        }
     }
 }
 

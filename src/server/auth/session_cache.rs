@@ -29,7 +29,7 @@ struct Cached {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) user: CurrentUser,
-    /// Milliseconds; `i64::MAX` for API keys.
+    /// Milliseconds; `i64::MAX` for API keys that do not expire.
     pub(super) expires_at: i64,
     pub(super) seen_at: i64,
 }

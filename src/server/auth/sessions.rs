@@ -8,7 +8,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::cookie::Cookies;
 use super::error::AuthError;
-use super::extractor::{Credential, CurrentUser, HeaderCredential, header_credential};
+use super::extractor::{Credential, CurrentUser, HeaderCredential, KeyGrant, header_credential};
+use super::scope::Scopes;
 use super::session_cache::{Entry, SEEN_EVERY_MS, SessionCache};
 use super::token::{API_KEY_PREFIX, Token, TokenHash};
 use crate::database::{Database, DatabaseError};
@@ -88,6 +89,9 @@ impl Sessions {
             find_session(db, credential, now).await?
         }
         .ok_or(AuthError::InvalidToken)?;
+        if expires_at <= now {
+            return Err(AuthError::KeyExpired);
+        }
         let due = now - seen_at >= SEEN_EVERY_MS;
         let seen_at = if due { now } else { seen_at };
         cache.insert(credential, Entry { user: user.clone(), expires_at, seen_at }, read_at);
@@ -120,7 +124,8 @@ async fn find_session(db: &Database, credential: TokenHash, now: i64) -> Result<
 
 async fn find_api_key(db: &Database, credential: TokenHash) -> Result<Found, DatabaseError> {
     let row = sqlx::query(
-        "SELECT user.id, user.name, user.email, user.role, user.locale, api_key.last_used_at
+        "SELECT user.id, user.name, user.email, user.role, user.locale, api_key.id AS key_id, api_key.scopes,
+                api_key.expires_at, api_key.last_used_at
          FROM api_key JOIN user ON user.id = api_key.user_id
          WHERE api_key.key_hash = ? AND user.deleted_at IS NULL",
     )
@@ -128,8 +133,13 @@ async fn find_api_key(db: &Database, credential: TokenHash) -> Result<Found, Dat
     .fetch_optional(db.reader())
     .await?;
     row.map(|row| {
-        let user = CurrentUser::from_row(&row, Credential::ApiKey)?;
-        Ok((user, i64::MAX, row.try_get::<Option<i64>, _>("last_used_at")?.unwrap_or(0)))
+        let key = KeyGrant {
+            id: row.try_get::<String, _>("key_id")?.into(),
+            scopes: Scopes::from_column(row.try_get("scopes")?),
+        };
+        let user = CurrentUser::from_row(&row, Credential::ApiKey(key))?;
+        let expires_at = row.try_get::<Option<i64>, _>("expires_at")?.unwrap_or(i64::MAX);
+        Ok((user, expires_at, row.try_get::<Option<i64>, _>("last_used_at")?.unwrap_or(0)))
     })
     .transpose()
 }
@@ -138,7 +148,7 @@ fn write_seen(db: &Database, user: &CurrentUser, credential: TokenHash, now: i64
     let id = user.id.clone();
     let statement = match user.credential {
         Credential::Session(_) => "UPDATE session SET last_seen_at = ? WHERE token_hash = ?",
-        Credential::ApiKey => "UPDATE api_key SET last_used_at = ? WHERE key_hash = ?",
+        Credential::ApiKey(_) => "UPDATE api_key SET last_used_at = ? WHERE key_hash = ?",
     };
     db.write_later(move |connection| {
         Box::pin(async move {
@@ -167,11 +177,11 @@ pub(super) async fn start(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "INSERT INTO session (token_hash, user_id, created_at, last_seen_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO session (token_hash, user_id, created_at, last_seen_at, confirmed_at, expires_at)
+         VALUES (?1, ?2, ?3, ?3, ?3, ?4)",
     )
     .bind(token.hash().as_bytes().to_vec())
     .bind(user.as_str())
-    .bind(now.as_millisecond())
     .bind(now.as_millisecond())
     .bind(expires_at.as_millisecond())
     .execute(&mut *connection)

@@ -73,6 +73,7 @@ impl AnswerTask {
         let request = CompletionRequest {
             operation: Operation::Chat,
             user: &self.user,
+            key: None,
             model: &self.model,
             fallbacks: &[],
             streamed: true,

@@ -39,6 +39,8 @@ impl Operation {
 pub(crate) struct CompletionRequest<'a> {
     pub(crate) operation: Operation,
     pub(crate) user: &'a UserId,
+    /// The id of the API key it came with.
+    pub(crate) key: Option<&'a Arc<str>>,
     pub(crate) model: &'a str,
     /// Other models the upstream may fall back to.
     pub(crate) fallbacks: &'a [String],
@@ -106,6 +108,7 @@ impl Completions {
         };
         let mut entry = ledger.begin(NewGeneration {
             user: request.user.clone(),
+            key: request.key.cloned(),
             model: request.model.to_owned(),
             streamed: request.streamed,
             via: request.via,

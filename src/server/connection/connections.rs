@@ -11,6 +11,7 @@ use super::policy::UpstreamPolicy;
 use super::upstream::{Connection, ConnectionSource, alternatives, entered_base_url};
 use super::verify::{self, ConnectionCheck};
 use super::{seal, store};
+use crate::auth::Confirmed;
 use crate::database::{Database, DatabaseError};
 use mai_openrouter::UpstreamError;
 
@@ -68,7 +69,12 @@ impl Connections {
     ///
     /// Without a key, the one in use is kept, but only for the same URL: a key is never sent to
     /// another place than it was entered for.
-    pub async fn save(&self, url: &str, key: Option<SecretString>) -> Result<Arc<Connection>, ConnectionError> {
+    pub async fn save(
+        &self,
+        by: &Confirmed,
+        url: &str,
+        key: Option<SecretString>,
+    ) -> Result<Arc<Connection>, ConnectionError> {
         let base_url = entered_base_url(url)?;
         let key = key.map(|key| SecretString::from(key.expose_secret().trim()));
         let key = match key.filter(|key| !key.expose_secret().is_empty()) {
@@ -92,16 +98,16 @@ impl Connections {
         store::save(&self.0.db, &connection.base_url, sealed_key).await?;
         let connection = Arc::new(connection);
         self.replace(Arc::clone(&connection), Some(check));
-        tracing::info!(base_url = %connection.base_url, "upstream connection saved");
+        tracing::info!(base_url = %connection.base_url, by = %by.person().id, "upstream connection saved");
         Ok(connection)
     }
 
     /// Removes the admin's connection and returns to the environment's.
-    pub async fn clear(&self) -> Result<Arc<Connection>, ConnectionError> {
+    pub async fn clear(&self, by: &Confirmed) -> Result<Arc<Connection>, ConnectionError> {
         store::clear(&self.0.db).await?;
         let default = Arc::clone(&self.0.default);
         self.replace(Arc::clone(&default), None);
-        tracing::info!(base_url = %default.base_url, "saved upstream connection removed");
+        tracing::info!(base_url = %default.base_url, by = %by.person().id, "saved upstream connection removed");
         Ok(default)
     }
 

@@ -6,13 +6,14 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 6] = [
+const STEPS: [(i64, &str, &str); 7] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
     (12, "failures", include_str!("migrations/0012_failures.sql")),
     (20, "nano_usd", include_str!("migrations/0020_nano_usd.sql")),
     (21, "search", include_str!("migrations/0021_search.sql")),
+    (22, "key_scopes", include_str!("migrations/0022_key_scopes.sql")),
 ];
 
 pub(super) fn all() -> Migrator {
@@ -43,6 +44,27 @@ mod tests {
             .collect();
         files.sort_unstable();
         assert_eq!(files, STEPS.map(|(number, name, _)| format!("{number:04}_{name}.sql")));
+    }
+
+    #[tokio::test]
+    async fn keys_of_earlier_versions_keep_chat_and_usage() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrator(&STEPS[..5]).run(&mut connection).await.unwrap();
+        for statement in [
+            "INSERT INTO user (id, name, email, role, password_hash, created_at, updated_at)
+             VALUES ('u', 'Ann', 'ann@example.com', 'admin', '', 1, 1)",
+            "INSERT INTO api_key (id, user_id, name, key_hash, hint, created_at) VALUES ('k', 'u', 'old', x'00', 'abcd', 1)",
+            "INSERT INTO session (token_hash, user_id, created_at, last_seen_at, expires_at) VALUES (x'00', 'u', 1, 1, 2)",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        all().run(&mut connection).await.unwrap();
+        let key: (String, Option<i64>) =
+            sqlx::query_as("SELECT scopes, expires_at FROM api_key").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(key, ("chat usage".to_owned(), None));
+        let confirmed: Option<i64> =
+            sqlx::query_scalar("SELECT confirmed_at FROM session").fetch_one(&mut connection).await.unwrap();
+        assert_eq!(confirmed, None);
     }
 
     #[tokio::test]

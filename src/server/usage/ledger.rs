@@ -28,6 +28,8 @@ pub struct Ledger {
 pub struct NewGeneration {
     /// The user who asks.
     pub user: UserId,
+    /// The id of the API key they ask with.
+    pub key: Option<Arc<str>>,
     /// The model requested.
     pub model: String,
     /// True for a streamed answer.
@@ -60,6 +62,7 @@ impl Ledger {
             id: Uuid::now_v7().to_string(),
             generation_id: None,
             user_id: started.user.as_str().to_owned(),
+            api_key_id: started.key,
             model: started.model,
             provider: None,
             started_at: Timestamp::now().as_millisecond(),

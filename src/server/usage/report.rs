@@ -134,7 +134,7 @@ impl Totals {
 /// Reads the ledger's rows. Days and months are divided by the midnights of a time zone.
 #[derive(Debug, Clone)]
 pub struct UsageReports {
-    db: Database,
+    pub(super) db: Database,
     zone: TimeZone,
 }
 

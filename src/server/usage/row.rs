@@ -1,6 +1,7 @@
 //! A row of the ledger, and the statement that writes many.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -54,6 +55,7 @@ pub(super) struct GenerationRow {
     pub(super) id: String,
     pub(super) generation_id: Option<String>,
     pub(super) user_id: String,
+    pub(super) api_key_id: Option<Arc<str>>,
     pub(super) model: String,
     pub(super) provider: Option<String>,
     pub(super) started_at: i64,
@@ -79,7 +81,7 @@ impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
-        let mut columns = serializer.serialize_tuple(20)?;
+        let mut columns = serializer.serialize_tuple(21)?;
         columns.serialize_element(&row.id)?;
         columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
@@ -100,6 +102,7 @@ impl Serialize for SerializedRow<'_> {
         columns.serialize_element(&row.chat_id)?;
         columns.serialize_element(&row.lookup_at)?;
         columns.serialize_element(&usage.own_key_cost)?;
+        columns.serialize_element(&row.api_key_id.as_deref())?;
         columns.end()
     }
 }
@@ -109,13 +112,13 @@ impl Serialize for SerializedRow<'_> {
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
-        chat_id, lookup_at, own_key_cost_nano_usd)
+        chat_id, lookup_at, own_key_cost_nano_usd, api_key_id)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
             WHERE other.generation_id = value ->> 1 AND other.id <> value ->> 0) THEN NULL ELSE value ->> 1 END,
         value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
         value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-        value ->> 17, value ->> 18, value ->> 19
+        value ->> 17, value ->> 18, value ->> 19, value ->> 20
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         generation_id = coalesce(excluded.generation_id, generation.generation_id),

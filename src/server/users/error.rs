@@ -42,6 +42,9 @@ pub enum UserError {
     /// It would leave no admin.
     #[error("This is the last administrator; make somebody else one first.")]
     LastAdmin,
+    /// An API key asks for a change that needs a session.
+    #[error("This needs a signed-in person; an API key can't do it.")]
+    PersonOnly,
     /// Admins cannot remove themselves.
     #[error("You can't remove yourself.")]
     Yourself,

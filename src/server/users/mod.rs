@@ -18,6 +18,6 @@ pub use error::UserError;
 pub use find::{PER_PAGE, Page, all, anybody, count, get, list};
 pub use register::register;
 pub use remove::remove;
-pub use update::{UserChange, set_locale, set_name, update};
+pub use update::{PasswordReset, UserChange, set_locale, set_name, update};
 
 pub use super::user::{InvalidRole, LOCALES, Role, User, UserId};

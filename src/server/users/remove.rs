@@ -5,20 +5,22 @@ use jiff::Timestamp;
 use super::error::UserError;
 use crate::auth::{CurrentUser, Sessions};
 use crate::database::Database;
-use crate::user::{UserId, find};
+use crate::user::{Role, UserId, find};
 
 /// Removes a user on behalf of the admin `by`. Sessions and keys end at once; the name stays for
-/// the usage it caused.
+/// the usage it caused. Only a person removes another admin: a leaked key must not leave its owner
+/// as the last one.
 pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &UserId) -> Result<(), UserError> {
     if by.id == *id {
         return Err(UserError::Yourself);
     }
-    let owner = id.clone();
+    let (owner, by_person) = (id.clone(), by.is_person());
     let outcome = db
         .write(move |connection| {
             Box::pin(async move {
-                if find(connection, &owner).await?.is_none() {
-                    return Ok(Err(UserError::NotFound));
+                let Some(user) = find(connection, &owner).await? else { return Ok(Err(UserError::NotFound)) };
+                if user.role == Role::Admin && !by_person {
+                    return Ok(Err(UserError::PersonOnly));
                 }
                 let now = Timestamp::now().as_millisecond();
                 let removed = sqlx::query(

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::error::UserError;
 use super::validate;
-use crate::auth::{self, PasswordHasher, Sessions};
+use crate::auth::{self, Confirmed, CurrentUser, PasswordHasher, Sessions};
 use crate::database::{Database, DatabaseError};
 use crate::user::{LOCALES, Role, User, UserId, find};
 
@@ -19,24 +19,46 @@ pub struct UserChange {
     /// A new role.
     pub role: Option<Role>,
     /// A new password, which ends all their sessions.
-    pub password: Option<SecretString>,
+    pub password: Option<PasswordReset>,
+    /// True to revoke all their API keys.
+    pub revoke_keys: bool,
 }
 
-/// Changes a user. The last admin stays one.
+impl UserChange {
+    /// Returns true for a change of what the user gets in with, or of what they may do.
+    fn is_of_credentials(&self) -> bool {
+        self.email.is_some() || self.role.is_some() || self.password.is_some() || self.revoke_keys
+    }
+}
+
+/// A new password that an admin sets.
+#[derive(Debug, Clone)]
+pub struct PasswordReset {
+    /// The new password.
+    pub password: SecretString,
+    /// The admin, who has entered their own again.
+    pub by: Confirmed,
+}
+
+/// Changes a user on behalf of `by`. The last admin stays one. A key changes nothing but the name.
 pub async fn update(
     db: &Database,
     sessions: &Sessions,
     passwords: &PasswordHasher,
+    by: &CurrentUser,
     id: &UserId,
     change: UserChange,
 ) -> Result<User, UserError> {
+    if change.is_of_credentials() && !by.is_person() {
+        return Err(UserError::PersonOnly);
+    }
     let name = change.name.as_deref().map(validate::name).transpose()?;
     let email = change.email.as_deref().map(validate::email).transpose()?;
     let hash = match &change.password {
-        Some(password) => Some(passwords.hash(password).await?),
+        Some(reset) => Some(passwords.hash(&reset.password).await?),
         None => None,
     };
-    let (owner, role) = (id.clone(), change.role);
+    let (owner, role, revoke_keys) = (id.clone(), change.role, change.revoke_keys);
     let outcome = db
         .write(move |connection| {
             Box::pin(async move {
@@ -61,6 +83,9 @@ pub async fn update(
                 if hash.is_some() {
                     auth::end_sessions_of(connection, &owner, None).await?;
                 }
+                if revoke_keys {
+                    auth::revoke_keys_of(connection, &owner).await?;
+                }
                 Ok(Ok(find(connection, &owner).await?.unwrap_or(before)))
             })
         })
@@ -78,10 +103,11 @@ pub async fn set_name(
     db: &Database,
     sessions: &Sessions,
     passwords: &PasswordHasher,
-    id: &UserId,
+    user: &CurrentUser,
     name: &str,
 ) -> Result<User, UserError> {
-    update(db, sessions, passwords, id, UserChange { name: Some(name.to_owned()), ..UserChange::default() }).await
+    let change = UserChange { name: Some(name.to_owned()), ..UserChange::default() };
+    update(db, sessions, passwords, user, &user.id, change).await
 }
 
 /// Changes a user's language; `None` leaves the choice to the server and the browser.

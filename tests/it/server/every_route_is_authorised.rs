@@ -7,46 +7,98 @@ use mai_operator::server;
 use reqwest::{Method, redirect::Policy};
 use serde_json::json;
 
-use crate::fixtures::serve::{PASSWORD, Server};
+use crate::fixtures::serve::{PASSWORD, Server, expire_key};
 
-/// Kinds of callers, in the order of the columns.
-const CALLERS: [&str; 5] = ["anonymous", "user", "admin", "user's key", "admin's key"];
+/// Kinds of callers, in the order of the columns. A key of "all" scopes has chat, usage and admin.
+const CALLERS: [&str; 13] = [
+    "visitor",
+    "ended session",
+    "user",
+    "admin",
+    "user's chat key",
+    "user's usage key",
+    "admin's chat key",
+    "admin's usage key",
+    "admin's admin key",
+    "former admin's key of all scopes",
+    "expired key of all scopes",
+    "revoked key of all scopes",
+    "key of a removed account",
+];
 
-/// All callers reach the handler, which returns this status.
-const fn all(status: u16) -> [u16; 5] {
-    [status; 5]
+type Row = [u16; CALLERS.len()];
+
+/// Puts the row together from the answers to a caller without a valid credential, a user, an admin,
+/// and the keys that are valid, in the order of the columns.
+const fn row(nobody: u16, user: u16, admin: u16, keys: [u16; 6]) -> Row {
+    let [user_chat, user_usage, admin_chat, admin_usage, admin_admin, former] = keys;
+    [
+        nobody,
+        nobody,
+        user,
+        admin,
+        user_chat,
+        user_usage,
+        admin_chat,
+        admin_usage,
+        admin_admin,
+        former,
+        nobody,
+        nobody,
+        nobody,
+    ]
 }
 
-/// Callers with an account, by session or key.
-const fn members(status: u16) -> [u16; 5] {
-    [401, status, status, status, status]
+/// All callers reach the handler, which returns this status.
+const fn all(status: u16) -> Row {
+    [status; CALLERS.len()]
+}
+
+/// Callers who may chat: people, and keys with the scope.
+const fn chat(status: u16) -> Row {
+    row(401, status, status, [status, 403, status, 403, 403, status])
+}
+
+/// Callers who may read their own usage.
+const fn own_usage(status: u16) -> Row {
+    row(401, status, status, [403, status, 403, status, 403, status])
+}
+
+/// Callers who may read everybody's usage: who was an admin once may not.
+const fn reports(status: u16) -> Row {
+    row(401, 403, status, [403, 403, 403, status, 403, 403])
 }
 
 /// Callers with a session; API keys are refused.
-const fn people(status: u16) -> [u16; 5] {
-    [401, status, status, 403, 403]
+const fn people(status: u16) -> Row {
+    row(401, status, status, [403; 6])
 }
 
-/// Admins, by session or key.
-const fn admins(status: u16) -> [u16; 5] {
-    [401, 403, status, 403, status]
+/// Admins, by session or by a key that was made for it.
+const fn admins(status: u16) -> Row {
+    row(401, 403, status, [403, 403, 403, 403, status, 403])
+}
+
+/// Admins with a session: credentials are changed in one alone.
+const fn admin_people(status: u16) -> Row {
+    row(401, 403, status, [403; 6])
 }
 
 /// Pages for callers with a session; all others are redirected to sign in, keys as well: no browser
 /// sends one.
-const fn pages(status: u16) -> [u16; 5] {
-    [303, status, status, 303, 303]
+const fn pages(status: u16) -> Row {
+    row(303, status, status, [303; 6])
 }
 
 /// Pages for admins.
-const fn admin_pages(status: u16) -> [u16; 5] {
-    [303, 403, status, 303, 303]
+const fn admin_pages(status: u16) -> Row {
+    row(303, 403, status, [303; 6])
 }
 
 /// Method, path and the status for each caller. Bodies are empty and ids unknown, so a permitted
 /// caller gets 200, 303, 400, 404 or 422, and nothing is changed.
 #[rustfmt::skip]
-const TABLE: &[(&str, &str, [u16; 5])] = &[
+const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/health",                        all(200)),
     ("GET",    "/ready",                         all(200)),
     ("GET",    "/api/version",                   all(200)),
@@ -59,44 +111,44 @@ const TABLE: &[(&str, &str, [u16; 5])] = &[
     ("GET",    "/api/v1/auths/api_keys",         people(200)),
     ("POST",   "/api/v1/auths/api_keys",         people(422)),
     ("DELETE", "/api/v1/auths/api_keys/{id}",    people(404)),
-    ("POST",   "/api/v1/auths/add",              admins(422)),
+    ("POST",   "/api/v1/auths/add",              admin_people(422)),
     ("GET",    "/api/v1/users/",                 admins(200)),
     ("GET",    "/api/v1/users/{id}",             admins(404)),
     ("POST",   "/api/v1/users/{id}/update",      admins(404)),
     ("DELETE", "/api/v1/users/{id}",             admins(404)),
     ("GET",    "/api/v1/connection",             admins(200)),
-    ("POST",   "/api/v1/connection",             admins(422)),
-    ("DELETE", "/api/v1/connection",             admins(200)),
+    ("POST",   "/api/v1/connection",             admin_people(422)),
+    ("DELETE", "/api/v1/connection",             admin_people(200)),
     ("POST",   "/api/v1/connection/verify",      admins(200)),
 
-    ("GET",    "/api/models",                    members(200)),
-    ("GET",    "/api/v1/models",                 members(200)),
-    ("GET",    "/v1/models",                     members(200)),
-    ("GET",    "/api/models/{*id}",              members(404)),
-    ("GET",    "/api/v1/models/{*id}",           members(404)),
-    ("GET",    "/v1/models/{*id}",               members(404)),
-    ("POST",   "/api/embeddings",                members(400)),
-    ("POST",   "/api/v1/embeddings",             members(400)),
-    ("POST",   "/v1/embeddings",                 members(400)),
-    ("POST",   "/api/v1/responses",              members(400)),
-    ("POST",   "/v1/responses",                  members(400)),
-    ("POST",   "/api/chat/completions",          members(400)),
-    ("POST",   "/api/v1/chat/completions",       members(400)),
-    ("POST",   "/v1/chat/completions",           members(400)),
-    ("GET",    "/api/v1/chats/",                 members(200)),
-    ("GET",    "/api/v1/chats/{id}",             members(404)),
-    ("DELETE", "/api/v1/chats/{id}",             members(404)),
+    ("GET",    "/api/models",                    chat(200)),
+    ("GET",    "/api/v1/models",                 chat(200)),
+    ("GET",    "/v1/models",                     chat(200)),
+    ("GET",    "/api/models/{*id}",              chat(404)),
+    ("GET",    "/api/v1/models/{*id}",           chat(404)),
+    ("GET",    "/v1/models/{*id}",               chat(404)),
+    ("POST",   "/api/embeddings",                chat(400)),
+    ("POST",   "/api/v1/embeddings",             chat(400)),
+    ("POST",   "/v1/embeddings",                 chat(400)),
+    ("POST",   "/api/v1/responses",              chat(400)),
+    ("POST",   "/v1/responses",                  chat(400)),
+    ("POST",   "/api/chat/completions",          chat(400)),
+    ("POST",   "/api/v1/chat/completions",       chat(400)),
+    ("POST",   "/v1/chat/completions",           chat(400)),
+    ("GET",    "/api/v1/chats/",                 chat(200)),
+    ("GET",    "/api/v1/chats/{id}",             chat(404)),
+    ("DELETE", "/api/v1/chats/{id}",             chat(404)),
 
-    ("GET",    "/api/v1/usage/me",               members(200)),
-    ("GET",    "/api/v1/usage/summary",          admins(200)),
-    ("GET",    "/api/v1/usage/days",             admins(200)),
-    ("GET",    "/api/v1/usage/users",            admins(200)),
-    ("GET",    "/api/v1/usage/models",           admins(200)),
+    ("GET",    "/api/v1/usage/me",               own_usage(200)),
+    ("GET",    "/api/v1/usage/summary",          reports(200)),
+    ("GET",    "/api/v1/usage/days",             reports(200)),
+    ("GET",    "/api/v1/usage/users",            reports(200)),
+    ("GET",    "/api/v1/usage/models",           reports(200)),
 
     ("GET",    "/",                              all(303)),
     ("GET",    "/register",                      all(303)),
     ("POST",   "/register",                      all(422)),
-    ("GET",    "/sign-in",                       [200, 303, 303, 200, 200]),
+    ("GET",    "/sign-in",                       row(200, 303, 303, [200; 6])),
     ("POST",   "/sign-in",                       all(422)),
     ("POST",   "/theme",                         all(422)),
     ("GET",    "/assets/{hash}/{name}",          all(404)),
@@ -145,22 +197,58 @@ fn route_table_lists_exactly_the_routes_of_the_server() {
     assert!(gone.is_empty(), "the server has no {gone:?}");
 }
 
+/// The credential of each caller.
+async fn credentials(server: &Server) -> [Option<String>; CALLERS.len()] {
+    let admin = server.admin().await;
+    let (_, user) = server.user(&admin, "user@example.com").await;
+    let (former_id, former) = server.user(&admin, "former@example.com").await;
+    let (removed_id, removed) = server.user(&admin, "removed@example.com").await;
+    let (_, ended) = server.sign_in("user@example.com", PASSWORD).await;
+    let ended = ended["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.post("/api/v1/auths/signout", &ended, json!({})).await.0, 200);
+
+    let role = async |role: &str| {
+        let path = format!("/api/v1/users/{former_id}/update");
+        assert_eq!(server.post(&path, &admin, json!({ "role": role })).await.0, 200);
+    };
+    role("admin").await;
+    let everything = json!(["chat", "usage", "admin"]);
+    let former = server.key(&former, everything.clone()).await;
+    role("user").await;
+    let removed = server.key(&removed, json!(["chat", "usage"])).await;
+    assert_eq!(server.delete(&format!("/api/v1/users/{removed_id}"), &admin).await.0, 200);
+    let expired = server.key(&admin, everything.clone()).await;
+    expire_key(server, &expired).await;
+    let revoked = server.key(&admin, everything).await;
+    let (_, keys) = server.get("/api/v1/auths/api_keys", &admin).await;
+    let newest = keys[0]["id"].as_str().unwrap();
+    assert_eq!(server.delete(&format!("/api/v1/auths/api_keys/{newest}"), &admin).await.0, 200);
+    [
+        None,
+        Some(ended),
+        Some(user.clone()),
+        Some(admin.clone()),
+        Some(server.key(&user, json!(["chat"])).await),
+        Some(server.key(&user, json!(["usage"])).await),
+        Some(server.key(&admin, json!(["chat"])).await),
+        Some(server.key(&admin, json!(["usage"])).await),
+        Some(server.key(&admin, json!(["admin"])).await),
+        Some(former),
+        Some(expired),
+        Some(revoked),
+        Some(removed),
+    ]
+}
+
 #[tokio::test]
 async fn every_caller_gets_the_status_in_the_table() {
     let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
-    let admin = server.admin().await;
-    let (_, user) = server.user(&admin, "user@example.com").await;
-    let key = async |token: &str| {
-        let (_, key) = server.post("/api/v1/auths/api_keys", token, json!({ "name": "key" })).await;
-        key["api_key"].as_str().unwrap().to_owned()
-    };
-    let (user_key, admin_key) = (key(&user).await, key(&admin).await);
-    let credentials = [None, Some(&user), Some(&admin), Some(&user_key), Some(&admin_key)];
+    let credentials = credentials(&server).await;
     let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
 
     let mut wrong = Vec::new();
     for (method, path, expected) in TABLE {
-        for ((caller, credential), expected) in CALLERS.iter().zip(credentials).zip(expected) {
+        for ((caller, credential), expected) in CALLERS.iter().zip(&credentials).zip(expected) {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let url = format!(
                 "{}{}",
@@ -177,7 +265,7 @@ async fn every_caller_gets_the_status_in_the_table() {
                 }
                 _ => None,
             };
-            if let Some(token) = spare.as_ref().or(credential) {
+            if let Some(token) = spare.as_ref().or(credential.as_ref()) {
                 request = request.bearer_auth(token);
             }
             if method == Method::POST && !path.starts_with("/api") && !path.starts_with("/v1") {

@@ -3,6 +3,7 @@
 mod accounts_are_managed_by_admins;
 mod answers_are_read_in_any_dialect;
 mod answers_complete_without_a_reader;
+mod api_keys_are_limited;
 mod api_serves_openai_clients;
 mod chat_bytes_pass_unchanged;
 mod connections_are_bounded;

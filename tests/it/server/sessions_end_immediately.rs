@@ -198,8 +198,9 @@ async fn last_admin_cannot_be_demoted_or_deleted() {
 async fn api_key_is_shown_once_and_ends_when_revoked() {
     let server = Server::start(&[]).await;
     let admin = server.admin().await;
-    let (_, first) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "laptop" })).await;
-    let (_, second) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "server" })).await;
+    let wish = |name: &str| json!({ "name": name, "scopes": ["admin"] });
+    let (_, first) = server.post("/api/v1/auths/api_keys", &admin, wish("laptop")).await;
+    let (_, second) = server.post("/api/v1/auths/api_keys", &admin, wish("server")).await;
     let (first_key, second_key) = (first["api_key"].as_str().unwrap(), second["api_key"].as_str().unwrap());
     assert!(first_key.starts_with("sk-") && first_key.len() == 67);
 
@@ -227,8 +228,7 @@ async fn sessions_and_keys_survive_restart_and_are_hashed() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start_in(directory.path(), &[]).await;
     let admin = server.admin().await;
-    let (_, key) = server.post("/api/v1/auths/api_keys", &admin, json!({ "name": "laptop" })).await;
-    let key = key["api_key"].as_str().unwrap().to_owned();
+    let key = server.key(&admin, json!(["chat"])).await;
     server.terminate().await;
 
     let stored = std::fs::read(directory.path().join("mai.db")).unwrap();
@@ -237,7 +237,7 @@ async fn sessions_and_keys_survive_restart_and_are_hashed() {
     }
     let server = Server::start_in(directory.path(), &[]).await;
     assert_eq!(server.get(SESSION, &admin).await.0, 200);
-    assert_eq!(server.get("/api/v1/users/", &key).await.0, 200);
+    assert_eq!(server.get("/api/v1/chats/", &key).await.0, 200);
 }
 
 #[tokio::test]

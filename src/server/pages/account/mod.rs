@@ -1,16 +1,19 @@
 //! `/account`: the reader's own name, language, password and API keys.
 
+mod keys;
 mod texts;
+
+use std::{collections::HashMap, convert::Infallible};
 
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, Query, State},
-    http::{HeaderMap, Method, header},
+    extract::{FromRef, FromRequestParts, Path, Query, State},
+    http::{HeaderMap, Method, request::Parts},
     response::Response,
     routing::{get, post},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -23,12 +26,14 @@ use super::{
 };
 use crate::{
     Endpoint,
-    auth::{self, ApiKey, CurrentUser, PasswordHasher, Sessions, Throttle},
+    auth::{self, ApiKey, ApiKeyWish, Confirmations, CurrentUser, PasswordHasher, Scope, Scopes, Sessions},
     database::Database,
     i18n::Locale,
     models::Models,
+    usage::{KeyUsage, UsageReports},
     users,
 };
+use keys::{KeyRow, NewKey};
 use texts::AccountTexts;
 
 /// The routes of this page.
@@ -54,6 +59,8 @@ struct AccountPage<'a> {
     languages: Vec<Language>,
     keys: Vec<KeyRow>,
     new_key: Option<NewKey>,
+    /// True when a key for administration needs the reader's password.
+    confirm: bool,
     notice: Option<Notice>,
 }
 
@@ -64,21 +71,29 @@ struct Language {
     chosen: bool,
 }
 
-/// A row of the table of keys.
-struct KeyRow {
-    id: String,
-    name: String,
-    hint: String,
-    created: String,
-    last_used: String,
-    revoke_title: String,
+/// The parts of the server that the page shows.
+struct AccountParts {
+    db: Database,
+    reports: UsageReports,
+    confirmations: Confirmations,
 }
 
-/// A key that was just created; the only time it is shown in clear.
-struct NewKey {
-    title: String,
-    secret: String,
-    snippet: String,
+impl<S> FromRequestParts<S> for AccountParts
+where
+    S: Sync,
+    Database: FromRef<S>,
+    UsageReports: FromRef<S>,
+    Confirmations: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            db: Database::from_ref(state),
+            reports: UsageReports::from_ref(state),
+            confirmations: Confirmations::from_ref(state),
+        })
+    }
 }
 
 impl<'a> AccountPage<'a> {
@@ -88,6 +103,7 @@ impl<'a> AccountPage<'a> {
         email: &'a str,
         locale: Option<&str>,
         keys: Vec<ApiKey>,
+        mut usage: HashMap<String, KeyUsage>,
         now: Timestamp,
     ) -> Self {
         let t = AccountTexts(layout.locale);
@@ -102,32 +118,27 @@ impl<'a> AccountPage<'a> {
                 .into(),
             keys: keys
                 .into_iter()
-                .map(|key| KeyRow {
-                    created: layout.locale.ago(key.created_at, now, &layout.zone),
-                    last_used: key
-                        .last_used_at
-                        .map_or_else(|| t.never().to_owned(), |then| layout.locale.ago(then, now, &layout.zone)),
-                    revoke_title: t.revoke_title(&key.name),
-                    id: key.id,
-                    name: key.name,
-                    hint: key.hint,
-                })
+                .map(|key| KeyRow::new(layout, t, usage.remove(&key.id).unwrap_or_default(), key, now))
                 .collect(),
             new_key: None,
+            confirm: false,
             notice: None,
         }
     }
 }
 
 async fn draw(
-    db: &Database,
+    AccountParts { db, reports, confirmations }: &AccountParts,
     layout: &Layout,
     user: &CurrentUser,
     outcome: FormOutcome,
     new_key: Option<NewKey>,
 ) -> Result<Response, ErrorPage> {
     let keys = layout.check(auth::list_api_keys(db, &user.id).await)?;
-    let mut page = AccountPage::new(layout, &user.name, &user.email, user.locale.as_deref(), keys, Timestamp::now());
+    let usage = layout.check(reports.by_key(&user.id).await)?;
+    let locale = user.locale.as_deref();
+    let mut page = AccountPage::new(layout, &user.name, &user.email, locale, keys, usage, Timestamp::now());
+    page.confirm = user.is_admin() && !layout.check(confirmations.is_fresh(user).await)?;
     page.notice = outcome.notice;
     page.new_key = new_key;
     Ok(response::html(layout, outcome.status, &page))
@@ -141,7 +152,7 @@ struct Done {
 }
 
 async fn show(
-    State(db): State<Database>,
+    parts: AccountParts,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(query): Query<Done>,
 ) -> Result<Response, ErrorPage> {
@@ -152,7 +163,7 @@ async fn show(
         "revoked" => FormOutcome::success(Notice::success(t.revoked())),
         _ => FormOutcome::none(),
     };
-    draw(&db, &layout, &user, outcome, None).await
+    draw(&parts, &layout, &user, outcome, None).await
 }
 
 #[derive(Deserialize)]
@@ -163,21 +174,21 @@ struct Profile {
 }
 
 async fn change_profile(
-    State(db): State<Database>,
+    parts: AccountParts,
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Profile>,
 ) -> Result<Response, ErrorPage> {
     let locale = Locale::parse(&form.locale).map(Locale::code);
-    let changed = match users::set_name(&db, &sessions, &passwords, &user.id, &form.name).await {
-        Ok(_) => users::set_locale(&db, &sessions, &user.id, locale).await,
+    let changed = match users::set_name(&parts.db, &sessions, &passwords, &user, &form.name).await {
+        Ok(_) => users::set_locale(&parts.db, &sessions, &user.id, locale).await,
         Err(error) => Err(error),
     };
     match changed {
         // A redirect, so that the whole page is drawn in the new language and with the new name.
         Ok(()) => Ok(response::redirect("/account?done=profile")),
-        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&parts, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
@@ -188,41 +199,60 @@ struct Passwords {
 }
 
 async fn change_password(
-    State(db): State<Database>,
+    parts: AccountParts,
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
-    State(throttle): State<Throttle>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Form(form): Form<Passwords>,
 ) -> Result<Response, ErrorPage> {
-    match auth::change_password(&db, &sessions, &passwords, &throttle, &user, form.current, form.new).await {
+    match auth::change_password(&parts.db, &sessions, &passwords, &parts.confirmations, &user, form.current, form.new)
+        .await
+    {
         Ok(()) => Ok(response::redirect("/account?done=password")),
-        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&parts, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
+/// The form of a new key. A checkbox that is not ticked is absent.
 #[derive(Deserialize)]
-struct KeyName {
+struct KeyForm {
     name: String,
+    chat: Option<String>,
+    usage: Option<String>,
+    admin: Option<String>,
+    /// Days until it expires; absent or 0: it does not.
+    #[serde(default)]
+    days: u16,
+    /// The reader's password.
+    current: Option<SecretString>,
+}
+
+impl KeyForm {
+    fn wish(&self) -> ApiKeyWish {
+        let boxes = [(Scope::Chat, &self.chat), (Scope::Usage, &self.usage), (Scope::Admin, &self.admin)];
+        let chosen: Scopes = boxes.iter().filter(|(_, ticked)| ticked.is_some()).map(|(scope, _)| *scope).collect();
+        let life = SignedDuration::from_hours(24 * i64::from(self.days));
+        ApiKeyWish {
+            name: self.name.clone(),
+            scopes: if chosen.is_empty() { Scopes::DEFAULT } else { chosen },
+            expires_at: (self.days > 0).then(|| Timestamp::now() + life),
+        }
+    }
 }
 
 async fn create_key(
-    State(db): State<Database>,
+    parts: AccountParts,
     State(models): State<Models>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     headers: HeaderMap,
-    Form(form): Form<KeyName>,
+    Form(form): Form<KeyForm>,
 ) -> Result<Response, ErrorPage> {
-    match auth::create_api_key(&db, &user, &form.name).await {
+    match auth::create_api_key(&parts.db, &parts.confirmations, &user, form.wish(), form.current.clone()).await {
         Ok(created) => {
-            let key = NewKey {
-                title: AccountTexts(layout.locale).key_created(&created.key.name),
-                snippet: snippet(&origin(&headers), created.secret.expose(), &example_model(&models).await),
-                secret: created.secret.expose().to_owned(),
-            };
-            draw(&db, &layout, &user, FormOutcome::none(), Some(key)).await
+            let key = NewKey::new(AccountTexts(layout.locale), &created, &headers, &models).await;
+            draw(&parts, &layout, &user, FormOutcome::none(), Some(key)).await
         }
-        Err(error) => draw(&db, &layout, &user, layout.form_problem(error)?, None).await,
+        Err(error) => draw(&parts, &layout, &user, layout.form_problem(error)?, None).await,
     }
 }
 
@@ -236,33 +266,11 @@ async fn revoke_key(
     Ok(response::redirect("/account?done=revoked"))
 }
 
-/// Returns the first model on offer, for the example program.
-async fn example_model(models: &Models) -> String {
-    models.list().await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
-}
-
-/// Returns the scheme and host that the reader's browser used.
-fn origin(headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST.as_str()).unwrap_or("localhost:8080");
-    let https = text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-    format!("{}://{host}", if https { "https" } else { "http" })
-}
-
-/// Returns an example program that runs as it is.
-fn snippet(origin: &str, key: &str, model: &str) -> String {
-    format!(
-        "from openai import OpenAI\n\n\
-         client = OpenAI(\n    base_url=\"{origin}/v1\",\n    api_key=\"{key}\",\n)\n\
-         answer = client.chat.completions.create(\n    model=\"{model}\",\n    messages=[{{\"role\": \"user\", \"content\": \"Hello!\"}}],\n)\n\
-         print(answer.choices[0].message.content)\n"
-    )
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::{super::snapshot, *};
+    use mai_openrouter::NanoUsd;
 
     #[test]
     fn account_page_matches_its_snapshot() {
@@ -271,15 +279,28 @@ mod tests {
                 id: snapshot::id(7).to_string(),
                 name: "Report script".to_owned(),
                 hint: "9f3c".to_owned(),
+                scopes: Scopes::DEFAULT,
                 created_at: "2026-11-20T10:00:00Z".parse().unwrap(),
+                expires_at: None,
                 last_used_at: None,
             };
-            let mut page =
-                AccountPage::new(layout, snapshot::NAME, "anna@abc.example", Some("pl"), vec![key], snapshot::now());
+            let expired = ApiKey {
+                id: snapshot::id(8).to_string(),
+                scopes: Scope::ALL.into_iter().collect(),
+                expires_at: Some("2026-11-21T10:00:00Z".parse().unwrap()),
+                last_used_at: Some("2026-11-20T11:00:00Z".parse().unwrap()),
+                ..key.clone()
+            };
+            let usage = KeyUsage { requests: 2, total_tokens: 12345, cost: NanoUsd::new(41_000_000), unknown_cost: 0 };
+            let usage = HashMap::from([(expired.id.clone(), usage)]);
+            let keys = vec![key, expired];
+            let name = snapshot::NAME;
+            let mut page = AccountPage::new(layout, name, "anna@abc.example", Some("pl"), keys, usage, snapshot::now());
+            page.confirm = true;
             page.new_key = Some(NewKey {
                 title: page.t.key_created("Report script"),
                 secret: "sk-0123".to_owned(),
-                snippet: "print(\"<hello>\")".to_owned(),
+                snippet: Some("print(\"<hello>\")".to_owned()),
             });
             page.render()
         });

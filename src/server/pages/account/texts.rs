@@ -1,6 +1,6 @@
 //! Texts of the account page.
 
-use crate::i18n::texts;
+use crate::i18n::{Locale, plural, texts};
 
 texts! {
     /// The account page.
@@ -30,11 +30,40 @@ texts! {
     }
     keys { en: "API keys", pl: "Klucze API" }
     keys_lead {
-        en: "Use this assistant from your own programs through the OpenAI API. A key acts on your behalf.",
-        pl: "Korzystaj z asystenta we własnych programach przez API OpenAI. Klucz działa w Twoim imieniu.",
+        en: "Use this assistant from your own programs through the OpenAI API. A key acts on your behalf, but never changes a password, an account or another key.",
+        pl: "Korzystaj z asystenta we własnych programach przez API OpenAI. Klucz działa w Twoim imieniu, ale nigdy nie zmienia haseł, kont ani innych kluczy.",
     }
     key_name { en: "Name", pl: "Nazwa" }
     key_name_example { en: "e.g. Report script", pl: "np. Skrypt raportów" }
+    scopes { en: "Allowed", pl: "Uprawnienia" }
+    scope_chat { en: "Chat", pl: "Czat" }
+    scope_chat_hint { en: "Models and your own chats", pl: "Modele i Twoje czaty" }
+    scope_usage { en: "Usage", pl: "Zużycie" }
+    scope_usage_hint { en: "Reads your own usage", pl: "Odczyt Twojego zużycia" }
+    scope_usage_hint_admin { en: "Reads everybody’s usage", pl: "Odczyt zużycia wszystkich osób" }
+    scope_admin { en: "Administration", pl: "Administracja" }
+    scope_admin_hint {
+        en: "Reads users, connection and audit, and removes users. Only while you are an administrator.",
+        pl: "Odczyt użytkowników, połączenia i dziennika oraz usuwanie użytkowników. Tylko dopóki jesteś administratorem.",
+    }
+    expires { en: "Expires", pl: "Wygasa" }
+    expires_never { en: "Never", pl: "Nigdy" }
+    expires_after(days: i64) {
+        en: format!("After {}", plural::english(days, "day", "days")),
+        pl: format!("Po {} dniach", days),
+    }
+    expires_on(date: &str) { en: format!("expires {date}"), pl: format!("wygasa {date}") }
+    expired(date: &str) { en: format!("expired {date}"), pl: format!("klucz wygasł {date}") }
+    spent { en: "Spent", pl: "Koszt" }
+    at_least(cost: &str) { en: format!("at least {cost}"), pl: format!("co najmniej {cost}") }
+    tokens(tokens: i64) {
+        en: format!("{} tokens", Locale::En.number(tokens)),
+        pl: format!("tokeny: {}", Locale::Pl.number(tokens)),
+    }
+    password_for_admin_hint {
+        en: "Only for a key with administration.",
+        pl: "Tylko dla klucza z administracją.",
+    }
     create_key { en: "Create key", pl: "Utwórz klucz" }
     key_created(name: &str) {
         en: format!("Key “{name}” was created"),

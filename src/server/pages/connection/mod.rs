@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     Endpoint,
+    auth::{Confirmations, CurrentUser},
     connection::{Connection, ConnectionSource, Connections},
     models::Models,
 };
@@ -50,6 +51,8 @@ struct ConnectionPage<'a> {
     key_placeholder: String,
     /// True when an administrator stored the connection here, so that it can be removed.
     stored: bool,
+    /// True when a change needs the reader's password.
+    confirm: bool,
     source: &'static str,
     models: Vec<String>,
     models_count: String,
@@ -80,6 +83,7 @@ impl<'a> ConnectionPage<'a> {
             key_placeholder: hint.as_deref().map_or_else(|| "sk-or-v1-…".to_owned(), |hint| format!("••••••••{hint}")),
             key_kept: hint.map(|hint| t.key_kept(&hint)),
             stored: connection.source == ConnectionSource::Database,
+            confirm: false,
             source: match (connection.source, configured) {
                 (ConnectionSource::Mock, _) => t.source_mock(),
                 (ConnectionSource::Database, _) => t.source_database(),
@@ -96,7 +100,9 @@ impl<'a> ConnectionPage<'a> {
 async fn draw(
     connections: &Connections,
     models: &Models,
+    confirmations: &Confirmations,
     layout: &Layout,
+    user: &CurrentUser,
     outcome: FormOutcome,
     typed_url: Option<String>,
 ) -> Result<Response, ErrorPage> {
@@ -105,6 +111,7 @@ async fn draw(
     let works = connections.last_check().map_or(catalogue.problem().is_none(), |check| check.ok);
     let names = catalogue.models().iter().map(|model| model.id.clone()).collect();
     let mut page = ConnectionPage::new(layout, &connection, works, names);
+    page.confirm = !layout.check(confirmations.is_fresh(user).await)?;
     page.notice = outcome.notice;
     if let Some(url) = typed_url {
         page.base_url = url;
@@ -115,9 +122,10 @@ async fn draw(
 async fn show(
     State(connections): State<Connections>,
     State(models): State<Models>,
-    AdminVisitor { layout, .. }: AdminVisitor,
+    State(confirmations): State<Confirmations>,
+    AdminVisitor { layout, user }: AdminVisitor,
 ) -> Result<Response, ErrorPage> {
-    draw(&connections, &models, &layout, FormOutcome::none(), None).await
+    draw(&connections, &models, &confirmations, &layout, &user, FormOutcome::none(), None).await
 }
 
 #[derive(Deserialize)]
@@ -125,33 +133,69 @@ struct Change {
     base_url: String,
     #[serde(default)]
     key: String,
+    /// The reader's password.
+    current: Option<SecretString>,
 }
 
 /// Asks the upstream, and saves only what it accepted.
 async fn save(
     State(connections): State<Connections>,
     State(models): State<Models>,
-    AdminVisitor { layout, .. }: AdminVisitor,
+    State(confirmations): State<Confirmations>,
+    AdminVisitor { layout, user }: AdminVisitor,
     Form(form): Form<Change>,
 ) -> Result<Response, ErrorPage> {
     let key = (!form.key.trim().is_empty()).then(|| SecretString::from(form.key));
-    match connections.save(&form.base_url, key).await {
+    let by = match confirmations.confirm(&user, form.current).await {
+        Ok(by) => by,
+        Err(error) => {
+            let outcome = layout.form_problem(error)?;
+            return draw(&connections, &models, &confirmations, &layout, &user, outcome, Some(form.base_url)).await;
+        }
+    };
+    match connections.save(&by, &form.base_url, key).await {
         Ok(_) => {
             let saved = Notice::success(ConnectionTexts(layout.locale).saved());
-            draw(&connections, &models, &layout, FormOutcome::success(saved), None).await
+            draw(&connections, &models, &confirmations, &layout, &user, FormOutcome::success(saved), None).await
         }
-        Err(error) => draw(&connections, &models, &layout, layout.form_problem(error)?, Some(form.base_url)).await,
+        Err(error) => {
+            draw(
+                &connections,
+                &models,
+                &confirmations,
+                &layout,
+                &user,
+                layout.form_problem(error)?,
+                Some(form.base_url),
+            )
+            .await
+        }
     }
+}
+
+#[derive(Deserialize)]
+struct Removal {
+    /// The reader's password.
+    current: Option<SecretString>,
 }
 
 async fn forget(
     State(connections): State<Connections>,
     State(models): State<Models>,
-    AdminVisitor { layout, .. }: AdminVisitor,
+    State(confirmations): State<Confirmations>,
+    AdminVisitor { layout, user }: AdminVisitor,
+    Form(form): Form<Removal>,
 ) -> Result<Response, ErrorPage> {
-    layout.check(connections.clear().await)?;
+    let by = match confirmations.confirm(&user, form.current).await {
+        Ok(by) => by,
+        Err(error) => {
+            let outcome = layout.form_problem(error)?;
+            return draw(&connections, &models, &confirmations, &layout, &user, outcome, None).await;
+        }
+    };
+    layout.check(connections.clear(&by).await)?;
     let removed = Notice::success(ConnectionTexts(layout.locale).removed());
-    draw(&connections, &models, &layout, FormOutcome::success(removed), None).await
+    draw(&connections, &models, &confirmations, &layout, &user, FormOutcome::success(removed), None).await
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl FormError for UserError {
             Self::LastAdmin => t.last_admin(),
             Self::Yourself => t.yourself(),
             // The pages offer no other role or language.
-            Self::BadRole(_) | Self::BadLocale | Self::NotFound | Self::Database(_) => return None,
+            Self::BadRole(_) | Self::BadLocale | Self::NotFound | Self::PersonOnly | Self::Database(_) => return None,
         }))
     }
 
@@ -84,10 +84,18 @@ impl FormError for AuthError {
             Self::WeakPassword(_) => t.weak_password().to_owned(),
             Self::BadKeyName => t.bad_key_name().to_owned(),
             Self::TooManyApiKeys(most) => t.too_many_keys(*most),
+            Self::PasswordNeeded => t.password_needed().to_owned(),
+            Self::BadExpiry(_) => t.bad_expiry().to_owned(),
+            Self::AdminScope => t.admin_scope().to_owned(),
             Self::NotAuthenticated
             | Self::InvalidToken
             | Self::Forbidden
             | Self::PersonOnly
+            | Self::MissingScope(_)
+            | Self::KeyExpired
+            // The page offers no other scopes, and takes none for the default.
+            | Self::NoScope
+            | Self::BadScope(_)
             | Self::NoSuchApiKey
             | Self::Database(_) => return None,
         }))

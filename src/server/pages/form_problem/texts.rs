@@ -31,6 +31,15 @@ texts! {
         en: format!("You already have {}. Revoke one first.", plural::english(most, "API key", "API keys")),
         pl: format!("Masz już {}. Najpierw unieważnij jeden z nich.", plural::polish(most, "klucz API", "klucze API", "kluczy API")),
     }
+    password_needed {
+        en: "Enter your current password to confirm this.",
+        pl: "Podaj swoje obecne hasło, aby to potwierdzić.",
+    }
+    bad_expiry { en: "Choose when the key expires.", pl: "Wybierz, kiedy klucz ma wygasnąć." }
+    admin_scope {
+        en: "Only an administrator can create a key for administration.",
+        pl: "Klucz do administracji może utworzyć tylko administrator.",
+    }
     bad_name { en: "Enter a name of up to 100 characters.", pl: "Podaj imię i nazwisko, najwyżej 100 znaków." }
     bad_email { en: "Enter a valid e-mail address.", pl: "Podaj prawidłowy adres e-mail." }
     weak_password { en: "A password has 8 to 1024 characters.", pl: "Hasło musi mieć od 8 do 1024 znaków." }

@@ -11,6 +11,11 @@ texts! {
     close { en: "Close", pl: "Zamknij" }
     cancel { en: "Cancel", pl: "Anuluj" }
     copy { en: "Copy", pl: "Kopiuj" }
+    your_password { en: "Your current password", pl: "Twoje obecne hasło" }
+    your_password_hint {
+        en: "You entered it a while ago, and this changes who gets in.",
+        pl: "Minęła chwila od jego podania, a ta zmiana dotyczy dostępu.",
+    }
     copied { en: "Copied", pl: "Skopiowano" }
     back_to_chat { en: "Back to chat", pl: "Wróć do czatu" }
     settings { en: "Settings", pl: "Ustawienia" }

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::{ICONS, Layout, LayoutTexts, Theme, Viewer, initials};
 use crate::{
     Config,
-    auth::{AuthError, Credential, CurrentUser, Sessions},
+    auth::{AuthError, CurrentUser, Sessions},
     i18n::Locale,
     pages::{assets::ASSETS, error_page::PageError},
 };
@@ -48,9 +48,7 @@ where
         match Sessions::from_ref(state).authenticate(&parts.headers).await {
             // Pages are for people who signed in: an API key must not be able to press their
             // buttons.
-            Ok(user) if matches!(user.credential, Credential::Session(_)) => {
-                Ok(Self { layout: layout(&config, parts, Some(&user)), user: Some(user) })
-            }
+            Ok(user) if user.is_person() => Ok(Self { layout: layout(&config, parts, Some(&user)), user: Some(user) }),
             Err(AuthError::Database(error)) => Err(layout(&config, parts, None).refuse(PageError::from(error)).into()),
             Ok(_) | Err(_) => Ok(Self { layout: layout(&config, parts, None), user: None }),
         }

@@ -2,13 +2,13 @@
 
 mod texts;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, State},
-    http::Method,
+    extract::{FromRef, FromRequestParts, Path, State},
+    http::{Method, request::Parts},
     response::Response,
     routing::{get, post},
 };
@@ -26,9 +26,9 @@ use super::{
 };
 use crate::{
     Config, Endpoint,
-    auth::{CurrentUser, PasswordHasher, Sessions},
+    auth::{Confirmations, CurrentUser, PasswordHasher, Sessions},
     database::Database,
-    users::{self, NewUser, Role, User, UserChange, UserId},
+    users::{self, NewUser, PasswordReset, Role, User, UserChange, UserId},
 };
 use texts::UsersTexts;
 
@@ -53,6 +53,8 @@ struct UsersPage<'a> {
     /// Width of the bar of used accounts, in percent.
     filled: i64,
     full: bool,
+    /// True when a reset needs the reader's own password.
+    confirm: bool,
     notice: Option<Notice>,
     /// The form that was refused, to be corrected.
     form: Option<AddForm>,
@@ -112,6 +114,7 @@ impl<'a> UsersPage<'a> {
             seats: t.seats(used, most),
             filled: (used * 100 / most.max(1)).min(100),
             full: used >= most,
+            confirm: false,
             notice: None,
             form: None,
             blank: AddForm { prefix: "add", ..AddForm::default() },
@@ -119,9 +122,33 @@ impl<'a> UsersPage<'a> {
     }
 }
 
+/// The parts of the server that the page shows.
+struct UsersParts {
+    db: Database,
+    config: Arc<Config>,
+    confirmations: Confirmations,
+}
+
+impl<S> FromRequestParts<S> for UsersParts
+where
+    S: Sync,
+    Database: FromRef<S>,
+    Arc<Config>: FromRef<S>,
+    Confirmations: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            db: Database::from_ref(state),
+            config: Arc::from_ref(state),
+            confirmations: Confirmations::from_ref(state),
+        })
+    }
+}
+
 async fn draw(
-    db: &Database,
-    max_users: u32,
+    UsersParts { db, config, confirmations }: &UsersParts,
     layout: &Layout,
     user: &CurrentUser,
     outcome: FormOutcome,
@@ -129,18 +156,15 @@ async fn draw(
 ) -> Result<Response, ErrorPage> {
     let mut users = layout.check(users::all(db).await)?;
     users.retain(|user| user.deleted_at.is_none());
-    let mut page = UsersPage::new(layout, &user.id, &users, i64::from(max_users), Timestamp::now());
+    let mut page = UsersPage::new(layout, &user.id, &users, i64::from(config.max_users), Timestamp::now());
+    page.confirm = !layout.check(confirmations.is_fresh(user).await)?;
     page.notice = outcome.notice;
     page.form = form;
     Ok(response::html(layout, outcome.status, &page))
 }
 
-async fn show(
-    State(db): State<Database>,
-    State(config): State<Arc<Config>>,
-    AdminVisitor { layout, user }: AdminVisitor,
-) -> Result<Response, ErrorPage> {
-    draw(&db, config.max_users, &layout, &user, FormOutcome::none(), None).await
+async fn show(parts: UsersParts, AdminVisitor { layout, user }: AdminVisitor) -> Result<Response, ErrorPage> {
+    draw(&parts, &layout, &user, FormOutcome::none(), None).await
 }
 
 #[derive(Deserialize)]
@@ -154,9 +178,8 @@ struct Addition {
 }
 
 async fn add(
-    State(db): State<Database>,
+    parts: UsersParts,
     State(passwords): State<PasswordHasher>,
-    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Form(form): Form<Addition>,
 ) -> Result<Response, ErrorPage> {
@@ -164,10 +187,10 @@ async fn add(
     let role = if form.role == "admin" { Role::Admin } else { Role::User };
     let (password, generated) = given_or_generated(form.password);
     let new = NewUser { name: form.name.clone(), email: form.email.clone(), password, role };
-    match users::create(&db, &passwords, config.max_users, new).await {
+    match users::create(&parts.db, &passwords, parts.config.max_users, new).await {
         Ok(added) => {
             let outcome = FormOutcome::success(success(t, t.added(&added.name), generated));
-            draw(&db, config.max_users, &layout, &user, outcome, None).await
+            draw(&parts, &layout, &user, outcome, None).await
         }
         Err(error) => {
             let mut outcome = layout.form_problem(error)?;
@@ -178,7 +201,7 @@ async fn add(
                 admin: role == Role::Admin,
                 notice: outcome.notice.take(),
             };
-            draw(&db, config.max_users, &layout, &user, outcome, Some(form)).await
+            draw(&parts, &layout, &user, outcome, Some(form)).await
         }
     }
 }
@@ -187,41 +210,51 @@ async fn add(
 struct Reset {
     #[serde(default)]
     password: String,
+    /// Of a checkbox: absent when it is not ticked.
+    revoke_keys: Option<String>,
+    /// The reader's own password.
+    current: Option<SecretString>,
 }
 
 async fn reset_password(
-    State(db): State<Database>,
+    parts: UsersParts,
     State(sessions): State<Sessions>,
     State(passwords): State<PasswordHasher>,
-    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
     Form(form): Form<Reset>,
 ) -> Result<Response, ErrorPage> {
     let t = UsersTexts(layout.locale);
     let (password, generated) = given_or_generated(form.password);
-    let change = UserChange { password: Some(password), ..UserChange::default() };
-    let outcome = match users::update(&db, &sessions, &passwords, &UserId::from(id), change).await {
-        Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name), generated)),
+    let by = match parts.confirmations.confirm(&user, form.current).await {
+        Ok(by) => by,
+        Err(error) => {
+            let outcome = layout.form_problem(error)?;
+            return draw(&parts, &layout, &user, outcome, None).await;
+        }
+    };
+    let revoke_keys = form.revoke_keys.is_some();
+    let change = UserChange { password: Some(PasswordReset { password, by }), revoke_keys, ..UserChange::default() };
+    let outcome = match users::update(&parts.db, &sessions, &passwords, &user, &UserId::from(id), change).await {
+        Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name, revoke_keys), generated)),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&db, config.max_users, &layout, &user, outcome, None).await
+    draw(&parts, &layout, &user, outcome, None).await
 }
 
 async fn remove(
-    State(db): State<Database>,
+    parts: UsersParts,
     State(sessions): State<Sessions>,
-    State(config): State<Arc<Config>>,
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
     let id = UserId::from(id);
-    let removed = layout.check(users::get(&db, &id).await)?;
-    let outcome = match users::remove(&db, &sessions, &user, &id).await {
+    let removed = layout.check(users::get(&parts.db, &id).await)?;
+    let outcome = match users::remove(&parts.db, &sessions, &user, &id).await {
         Ok(()) => FormOutcome::success(Notice::success(UsersTexts(layout.locale).removed(&removed.name))),
         Err(error) => layout.form_problem(error)?,
     };
-    draw(&db, config.max_users, &layout, &user, outcome, None).await
+    draw(&parts, &layout, &user, outcome, None).await
 }
 
 /// Returns the notice of a success, with the generated password where there is one.

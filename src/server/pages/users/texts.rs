@@ -37,9 +37,17 @@ texts! {
         pl: "Zostaw puste, aby wygenerować silne hasło.",
     }
     added(name: &str) { en: format!("{name} can sign in now."), pl: format!("{name} może się już zalogować.") }
-    reset_done(name: &str) {
-        en: format!("The password of {name} was changed and all their sessions were ended."),
-        pl: format!("Zmieniono hasło i zakończono wszystkie sesje: {name}."),
+    reset_done(name: &str, keys: bool) {
+        en: if keys {
+            format!("The password of {name} was changed. All their sessions were ended and their API keys revoked.")
+        } else {
+            format!("The password of {name} was changed and all their sessions were ended.")
+        },
+        pl: if keys {
+            format!("Zmieniono hasło, zakończono wszystkie sesje i unieważniono klucze API: {name}.")
+        } else {
+            format!("Zmieniono hasło i zakończono wszystkie sesje: {name}.")
+        },
     }
     removed(name: &str) { en: format!("{name} was removed."), pl: format!("Usunięto: {name}.") }
     hand_over {
@@ -50,6 +58,11 @@ texts! {
     reset_lead(name: &str) {
         en: format!("{name} will be signed out everywhere and will need the new password."),
         pl: format!("{name}: wszystkie sesje zostaną zakończone i potrzebne będzie nowe hasło."),
+    }
+    revoke_keys { en: "Also revoke their API keys", pl: "Unieważnij też klucze API" }
+    revoke_keys_hint {
+        en: "Programs that use them stop working. Untick only if you trust every key.",
+        pl: "Programy, które ich używają, przestaną działać. Odznacz tylko, jeśli ufasz wszystkim kluczom.",
     }
     new_password { en: "New password", pl: "Nowe hasło" }
     remove { en: "Remove", pl: "Usuń" }

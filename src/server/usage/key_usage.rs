@@ -1,0 +1,55 @@
+//! The usage of API keys.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use sqlx::Row;
+
+use super::report::UsageReports;
+use crate::database::DatabaseError;
+use crate::user::UserId;
+use mai_openrouter::NanoUsd;
+
+/// The usage of a key since it was made. An unknown cost is counted, not added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct KeyUsage {
+    /// The number of generations requested, however they ended.
+    pub requests: u64,
+    /// The tokens of questions and answers.
+    pub total_tokens: u64,
+    /// The known cost.
+    #[serde(rename = "cost_nano_usd")]
+    pub cost: NanoUsd,
+    /// The number of ended generations whose cost is not known (yet).
+    pub unknown_cost: u64,
+}
+
+impl UsageReports {
+    /// Returns the usage of each key of a user, by the id of the key.
+    pub async fn by_key(&self, user: &UserId) -> Result<HashMap<String, KeyUsage>, DatabaseError> {
+        let rows = sqlx::query(
+            "SELECT api_key.id AS key_id, count(*) AS requests, coalesce(sum(g.total_tokens), 0) AS total_tokens,
+                    coalesce(sum(g.cost_nano_usd), 0) AS cost,
+                    count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost
+             FROM api_key JOIN generation AS g ON g.api_key_id = api_key.id
+             WHERE api_key.user_id = ? GROUP BY api_key.id",
+        )
+        .bind(user.as_str())
+        .fetch_all(self.db.reader())
+        .await?;
+        let usage: Result<_, sqlx::Error> = rows
+            .iter()
+            .map(|row| {
+                let count = |name| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(name)?.unsigned_abs());
+                let usage = KeyUsage {
+                    requests: count("requests")?,
+                    total_tokens: count("total_tokens")?,
+                    cost: NanoUsd::new(row.try_get("cost")?),
+                    unknown_cost: count("unknown_cost")?,
+                };
+                Ok((row.try_get("key_id")?, usage))
+            })
+            .collect();
+        Ok(usage?)
+    }
+}
