@@ -20,6 +20,7 @@
 //! * `status`: the HTTP status of every error.
 //! * [`TrustedProxies`]: who says where a request comes from (`client_address`).
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
+//! * [`audit`]: who did what to accounts, keys and settings, recorded in the transaction of the change.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
 //!   them.
 //! * [`users`]: the rules of registering, adding, changing and removing users, whose types are in
@@ -38,6 +39,7 @@
 //! Rooms are given the parts they use (`&Database`, `&Connections`, …), never the whole [`App`].
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod chat;
 mod client_address;

@@ -6,6 +6,7 @@ use mai_contract::files::DATABASE;
 use rand::RngCore;
 use secrecy::SecretString;
 
+use super::audit::Actor;
 use super::auth::PasswordHasher;
 use super::database::{Database, DatabaseError};
 use super::offline_data::OfflineData;
@@ -68,7 +69,7 @@ async fn add(db: &Database) -> Result<ProbeAccount, ProbeError> {
     let email = format!("{}@drill.invalid", random(RANDOM.0));
     let password = SecretString::from(random(RANDOM.1));
     let new = NewUser { name: "Drill".to_owned(), email: email.clone(), password: password.clone(), role: Role::Admin };
-    users::create(db, &PasswordHasher::new(), u32::MAX, new).await?;
+    users::create(db, &PasswordHasher::new(), u32::MAX, Actor::server(), new).await?;
     Ok(ProbeAccount { email, password, people: u64::try_from(people).unwrap_or(0) })
 }
 
@@ -90,7 +91,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = || Config { max_users: 1, ..Config::for_directory(directory.path()) };
         let app = App::start(config()).await.unwrap();
-        users::register(&app.db, &app.passwords, &app.config, "Ann", "ann@example.com", "correct horse".into())
+        users::register(&app.db, &app.passwords, &app.config, None, "Ann", "ann@example.com", "correct horse".into())
             .await
             .unwrap();
         app.db

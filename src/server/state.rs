@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Config, ServeError, TrustedProxies,
+    audit::{self, AuditLog, FailureLog},
     auth::{Confirmations, Cookies, PasswordHasher, Sessions, Throttle},
     chat::{self, Answers, Completions},
     connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
@@ -42,6 +43,10 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Asks people for their password again.
     pub confirmations: Confirmations,
+    /// Sums up failures to get in.
+    pub failures: FailureLog,
+    /// Reads what was done.
+    pub audit: AuditLog,
     /// The upstream's address and key.
     pub connections: Connections,
     /// The models on offer.
@@ -92,6 +97,8 @@ extractable! {
     PasswordHasher: passwords,
     Throttle: throttle,
     Confirmations: confirmations,
+    FailureLog: failures,
+    AuditLog: audit,
     CancellationToken: closing,
 }
 
@@ -106,19 +113,23 @@ impl App {
         let policy = UpstreamPolicy::new(declared.into_iter().flatten(), config.upstream_networks()?);
         let connections = Connections::load(&db, &secret, default, policy).await?;
         let cookies = Cookies::load(&db, &config, &secret).await?;
+        audit::record_changed_settings(&db, &config, &secret).await?;
         let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
         let ledger = Ledger::new(&db);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
-        let (passwords, throttle) = (PasswordHasher::new(), Throttle::default());
+        let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
+        let trusted_proxies = TrustedProxies::new(&config.proxies()?);
         let app = Self(Arc::new(Parts {
-            sessions: Sessions::new(&db, cookies.clone()),
+            sessions: Sessions::new(&db, cookies.clone(), trusted_proxies.clone()),
             cookies,
-            confirmations: Confirmations::new(&db, &passwords, &throttle),
+            confirmations: Confirmations::new(&db, &passwords, &throttle, &failures),
+            audit: AuditLog::new(&db, &failures),
+            failures,
             passwords,
             throttle,
-            trusted_proxies: TrustedProxies::new(&config.proxies()?),
+            trusted_proxies,
             reports: UsageReports::new(&db, config.time_zone()?),
             answers: Answers::new(&db, completions.clone()),
             closing: CancellationToken::new(),
@@ -169,6 +180,9 @@ impl App {
     pub async fn close(&self) {
         self.closing.cancel();
         self.answers.close().await;
+        if let Err(error) = self.failures.flush().await {
+            tracing::warn!(%error, "the number of failed sign-ins could not be recorded");
+        }
         self.db.close().await;
     }
 }

@@ -96,6 +96,6 @@ pub(super) async fn remove(
     Person(user): Person,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
-    auth::remove_api_key(&db, &sessions, &user.id, &id).await?;
+    auth::remove_api_key(&db, &sessions, &user, &id).await?;
     Ok(Json(true))
 }

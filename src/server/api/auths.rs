@@ -20,6 +20,7 @@ use crate::{
         self, AdminPerson, Attempts, Confirmations, CurrentUser, HeaderCredential, PasswordHasher, Person,
         RequestCookies, Sessions, SignedIn,
     },
+    client_address::ClientAddress,
     database::Database,
     users::{self, NewUser, Role},
 };
@@ -48,10 +49,11 @@ pub(super) async fn sign_up(
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
     cookies: RequestCookies,
+    ClientAddress(address): ClientAddress,
     JsonBody(body): JsonBody<SignUp>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let user = users::register(&db, &passwords, &config, &body.name, &body.email, body.password).await?;
-    let signed_in = auth::start_session(&db, user.id).await?;
+    let user = users::register(&db, &passwords, &config, address, &body.name, &body.email, body.password).await?;
+    let signed_in = auth::start_session(&db, user.id, address).await?;
     Ok(session_answer(&cookies, &signed_in))
 }
 
@@ -131,12 +133,12 @@ pub(super) async fn add(
     State(db): State<Database>,
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
-    AdminPerson(_): AdminPerson,
+    AdminPerson(by): AdminPerson,
     JsonBody(body): JsonBody<Add>,
 ) -> Result<Json<Value>, ApiError> {
     let role = body.role.map_or(Ok(Role::User), |role| role.parse())?;
     let new = NewUser { name: body.name, email: body.email, password: body.password, role };
-    let user = users::create(&db, &passwords, config.max_users, new).await?;
+    let user = users::create(&db, &passwords, config.max_users, by.actor(), new).await?;
     Ok(Json(super::users::to_json(&user)))
 }
 

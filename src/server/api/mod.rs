@@ -5,6 +5,7 @@
 //! its routes above their handlers.
 
 mod api_keys;
+mod audit;
 mod auths;
 mod body;
 mod chats;
@@ -30,6 +31,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     facts::ROUTES,
     auths::ROUTES,
     api_keys::ROUTES,
+    audit::ROUTES,
     users::ROUTES,
     connection::ROUTES,
     usage::ROUTES,

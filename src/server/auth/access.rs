@@ -92,7 +92,7 @@ impl Access for AdminPerson {
 }
 
 async fn authorised<A: Access>(parts: &Parts, sessions: &Sessions) -> Result<CurrentUser, AuthError> {
-    let user = sessions.authenticate(&parts.headers).await?;
+    let user = sessions.caller(parts).await?;
     match A::refusal(&user) {
         None => Ok(user),
         Some(refusal) => Err(refusal),

@@ -11,6 +11,7 @@ use super::extractor::CurrentUser;
 use super::scope::{Scope, Scopes};
 use super::sessions::Sessions;
 use super::token::Token;
+use crate::audit::{self, Action, Event};
 use crate::database::{Database, DatabaseError};
 use crate::user::{UserId, timestamp};
 
@@ -87,6 +88,7 @@ pub async fn create_api_key(
         last_used_at: None,
     };
     let (row, hash, owner) = (key.clone(), secret.hash(), user.id.clone());
+    let event = created_event(user, &key);
     let created = db
         .write(move |connection| {
             Box::pin(async move {
@@ -105,13 +107,28 @@ pub async fn create_api_key(
                 .bind(MAX_KEYS)
                 .bind(row.scopes.as_column())
                 .bind(row.expires_at.map(Timestamp::as_millisecond))
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
-                Ok(inserted.rows_affected() == 1)
+                let is_created = inserted.rows_affected() == 1;
+                if is_created {
+                    audit::record(connection, event).await?;
+                }
+                Ok(is_created)
             })
         })
         .await?;
     if created { Ok(NewApiKey { key, secret }) } else { Err(AuthError::TooManyApiKeys(MAX_KEYS)) }
+}
+
+fn created_event(user: &CurrentUser, key: &ApiKey) -> Event {
+    let scopes: Vec<&str> = key.scopes.iter().map(Scope::as_str).collect();
+    Event::new(Action::KeyCreated, user.actor())
+        .of(&user.id)
+        .with("key_id", key.id.as_str())
+        .with("name", key.name.as_str())
+        .with("hint", key.hint.as_str())
+        .with("scopes", scopes)
+        .with("expires_at", key.expires_at.map(Timestamp::as_second))
 }
 
 fn check(wish: &ApiKeyWish, now: Timestamp) -> Result<(), AuthError> {
@@ -156,22 +173,31 @@ pub async fn list_api_keys(db: &Database, user: &UserId) -> Result<Vec<ApiKey>, 
     Ok(keys.map_err(DatabaseError::from)?)
 }
 
-/// Revokes a key of the user; the next request with it is refused.
-pub async fn remove_api_key(db: &Database, sessions: &Sessions, user: &UserId, key: &str) -> Result<(), AuthError> {
-    let (owner, key) = (user.clone(), key.to_owned());
+/// Revokes a key of the caller; the next request with it is refused.
+pub async fn remove_api_key(
+    db: &Database,
+    sessions: &Sessions,
+    user: &CurrentUser,
+    key: &str,
+) -> Result<(), AuthError> {
+    let (owner, actor, key) = (user.id.clone(), user.actor(), key.to_owned());
     let removed = db
         .write(move |connection| {
             Box::pin(async move {
-                let removed = sqlx::query("DELETE FROM api_key WHERE id = ? AND user_id = ?")
-                    .bind(key)
-                    .bind(owner.as_str())
-                    .execute(connection)
-                    .await?;
-                Ok(removed.rows_affected() == 1)
+                let removed: Option<(String, String)> =
+                    sqlx::query_as("DELETE FROM api_key WHERE id = ? AND user_id = ? RETURNING name, hint")
+                        .bind(&key)
+                        .bind(owner.as_str())
+                        .fetch_optional(&mut *connection)
+                        .await?;
+                let Some((name, hint)) = removed else { return Ok(false) };
+                let event = Event::new(Action::KeyRevoked, actor).of(&owner);
+                audit::record(connection, event.with("key_id", key).with("name", name).with("hint", hint)).await?;
+                Ok(true)
             })
         })
         .await?;
-    sessions.forget_user(user);
+    sessions.forget_user(&user.id);
     if removed { Ok(()) } else { Err(AuthError::NoSuchApiKey) }
 }
 

@@ -8,6 +8,7 @@ use super::error::AuthError;
 use super::extractor::{Credential, CurrentUser};
 use super::passwords::PasswordHasher;
 use super::sessions::{Sessions, end_sessions_of};
+use crate::audit::{self, Action, Event};
 use crate::database::Database;
 
 /// Changes the caller's password and ends all their other sessions. API keys are their own
@@ -25,6 +26,7 @@ pub async fn change_password(
     let old = confirmations.check(user, &current).await?;
     let hash = passwords.hash(&new).await?;
     let id = user.id.clone();
+    let event = Event::new(Action::PasswordChanged, user.actor()).of(&user.id);
     let changed = db
         .write(move |connection| {
             Box::pin(async move {
@@ -40,6 +42,9 @@ pub async fn change_password(
                 .await?
                 .rows_affected();
                 end_sessions_of(connection, &id, Some(keep)).await?;
+                if changed == 1 {
+                    audit::record(connection, event).await?;
+                }
                 Ok(changed == 1)
             })
         })

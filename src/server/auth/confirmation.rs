@@ -11,6 +11,7 @@ use super::extractor::{Credential, CurrentUser};
 use super::passwords::PasswordHasher;
 use super::throttle::Throttle;
 use super::token::TokenHash;
+use crate::audit::{Action, Failure, FailureLog};
 use crate::database::{Database, DatabaseError};
 
 /// Time after the password was entered in a session during which it is not asked for again. Whoever
@@ -23,6 +24,7 @@ pub struct Confirmations {
     db: Database,
     passwords: PasswordHasher,
     throttle: Throttle,
+    failures: FailureLog,
 }
 
 /// A person who has entered their password in this session a short while ago.
@@ -37,8 +39,8 @@ impl Confirmed {
 }
 
 impl Confirmations {
-    pub(crate) fn new(db: &Database, passwords: &PasswordHasher, throttle: &Throttle) -> Self {
-        Self { db: db.clone(), passwords: passwords.clone(), throttle: throttle.clone() }
+    pub(crate) fn new(db: &Database, passwords: &PasswordHasher, throttle: &Throttle, failures: &FailureLog) -> Self {
+        Self { db: db.clone(), passwords: passwords.clone(), throttle: throttle.clone(), failures: failures.clone() }
     }
 
     /// Returns proof that the caller has entered their password: `current`, or in the session a
@@ -79,6 +81,9 @@ impl Confirmations {
             .and_then(|row| row.map(|row| row.try_get::<String, _>("password_hash")).transpose())
             .map_err(DatabaseError::from)?;
         if !self.passwords.verify(current, hash.clone()).await? {
+            let failure =
+                Failure { action: Action::PasswordRefused, actor: user.actor(), subject: Some(user.id.clone()) };
+            self.failures.add(failure);
             return Err(AuthError::WrongPassword);
         }
         attempt.take_back();

@@ -1,5 +1,6 @@
 //! The caller of a request, by the credential in it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
@@ -8,6 +9,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use super::scope::{Scope, Scopes};
 use super::token::TokenHash;
 use crate::{
+    audit::{self, Actor},
     database::DatabaseError,
     user::{Role, UserId},
 };
@@ -28,6 +30,8 @@ pub struct CurrentUser {
     pub locale: Option<Arc<str>>,
     /// The credential they sent.
     pub credential: Credential,
+    /// The address they call from.
+    pub address: Option<IpAddr>,
 }
 
 /// The credential of a caller.
@@ -57,7 +61,17 @@ impl CurrentUser {
             role: Role::from_column(row.try_get("role")?),
             locale: row.try_get::<Option<String>, _>("locale")?.map(Arc::from),
             credential,
+            address: None,
         })
+    }
+
+    /// Returns who they are in the audit log.
+    pub fn actor(&self) -> Actor {
+        let credential = match &self.credential {
+            Credential::Session(hash) => audit::Credential::Session(hash.short_id()),
+            Credential::ApiKey(key) => audit::Credential::ApiKey(Arc::clone(&key.id)),
+        };
+        Actor { user: Some(self.id.clone()), credential: Some(credential), address: self.address }
     }
 
     /// Returns true for an admin.

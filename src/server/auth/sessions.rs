@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, request::Parts};
 use jiff::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
@@ -12,6 +12,8 @@ use super::extractor::{Credential, CurrentUser, HeaderCredential, KeyGrant, head
 use super::scope::Scopes;
 use super::session_cache::{Entry, SEEN_EVERY_MS, SessionCache};
 use super::token::{API_KEY_PREFIX, Token, TokenHash};
+use crate::audit::{self, Action, Event};
+use crate::client_address::{TrustedProxies, client_address};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
 
@@ -26,12 +28,19 @@ pub struct Sessions(Arc<Shared>);
 struct Shared {
     db: Database,
     cookies: Cookies,
+    proxies: TrustedProxies,
     cache: SessionCache,
 }
 
 impl Sessions {
-    pub(crate) fn new(db: &Database, cookies: Cookies) -> Self {
-        Self(Arc::new(Shared { db: db.clone(), cookies, cache: SessionCache::default() }))
+    pub(crate) fn new(db: &Database, cookies: Cookies, proxies: TrustedProxies) -> Self {
+        Self(Arc::new(Shared { db: db.clone(), cookies, proxies, cache: SessionCache::default() }))
+    }
+
+    /// Returns the user of the credential in a request, with the address that it comes from.
+    pub async fn caller(&self, parts: &Parts) -> Result<CurrentUser, AuthError> {
+        let user = self.authenticate(&parts.headers).await?;
+        Ok(CurrentUser { address: client_address(parts, &self.0.proxies), ..user })
     }
 
     /// Returns the user of the credential in the headers: `Authorization: Bearer`, `x-api-key`, or
@@ -51,12 +60,16 @@ impl Sessions {
     /// Ends the caller's session. An API key has none.
     pub async fn sign_out(&self, user: &CurrentUser) -> Result<(), AuthError> {
         if let Credential::Session(hash) = user.credential {
+            let event = Event::new(Action::SignedOut, user.actor()).of(&user.id);
             let delete = self.0.db.write(move |connection| {
                 Box::pin(async move {
-                    sqlx::query("DELETE FROM session WHERE token_hash = ?")
+                    let ended = sqlx::query("DELETE FROM session WHERE token_hash = ?")
                         .bind(hash.as_bytes())
-                        .execute(connection)
+                        .execute(&mut *connection)
                         .await?;
+                    if ended.rows_affected() == 1 {
+                        audit::record(connection, event).await?;
+                    }
                     Ok(())
                 })
             });

@@ -1,5 +1,7 @@
 //! Signing in.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::Row;
@@ -9,6 +11,7 @@ use super::error::AuthError;
 use super::passwords::PasswordHasher;
 use super::sessions;
 use super::token::Token;
+use crate::audit::{self, Action, Actor, Event};
 use crate::database::{Database, DatabaseError};
 use crate::user::{self, User, UserId, normalised_email};
 
@@ -66,20 +69,28 @@ pub async fn sign_in(
     match (id, hash) {
         (Some(id), Some(hash)) if correct => {
             attempt.take_back();
-            start_session_if(db, id, Some(hash)).await
+            start_session_if(db, id, attempts.address, Some(hash)).await
         }
-        _ => Err(AuthError::WrongCredentials),
+        (id, _) => {
+            attempts.failed(id.as_ref());
+            Err(AuthError::WrongCredentials)
+        }
     }
 }
 
 /// Starts a session of a user who has just registered.
-pub async fn start_session(db: &Database, id: UserId) -> Result<SignedIn, AuthError> {
-    start_session_if(db, id, None).await
+pub async fn start_session(db: &Database, id: UserId, address: Option<IpAddr>) -> Result<SignedIn, AuthError> {
+    start_session_if(db, id, address, None).await
 }
 
 /// Starts a session. With a hash, only when it is still the password's: a password changed or an
 /// account removed during the check must not leave a session behind.
-async fn start_session_if(db: &Database, id: UserId, hash: Option<String>) -> Result<SignedIn, AuthError> {
+async fn start_session_if(
+    db: &Database,
+    id: UserId,
+    address: Option<IpAddr>,
+    hash: Option<String>,
+) -> Result<SignedIn, AuthError> {
     let token = Token::session();
     let now = Timestamp::now();
     let (new_token, owner) = (token.clone(), id);
@@ -97,6 +108,9 @@ async fn start_session_if(db: &Database, id: UserId, hash: Option<String>) -> Re
                     return Ok(None);
                 }
                 let expires_at = sessions::start(connection, &owner, &new_token, now).await?;
+                let session = audit::Credential::Session(new_token.hash().short_id());
+                let actor = Actor { credential: Some(session), ..Actor::account(owner.clone(), address) };
+                audit::record(connection, Event::new(Action::SignedIn, actor).of(&owner)).await?;
                 let user = user::find(connection, &owner).await?;
                 Ok(user.map(|user| (user, expires_at)))
             })

@@ -51,6 +51,11 @@ impl TokenHash {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
+    /// Returns the first digits, to tell sessions apart. They open nothing.
+    pub fn short_id(&self) -> String {
+        hex::encode(&self.0[..4])
+    }
+
     /// The 32 bytes, as the database keeps them.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

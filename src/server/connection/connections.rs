@@ -11,6 +11,7 @@ use super::policy::UpstreamPolicy;
 use super::upstream::{Connection, ConnectionSource, alternatives, entered_base_url};
 use super::verify::{self, ConnectionCheck};
 use super::{seal, store};
+use crate::audit::{Action, Event};
 use crate::auth::Confirmed;
 use crate::database::{Database, DatabaseError};
 use mai_openrouter::UpstreamError;
@@ -95,7 +96,12 @@ impl Connections {
             ),
             None => None,
         };
-        store::save(&self.0.db, &connection.base_url, sealed_key).await?;
+        let former = self.current();
+        let secret_of = |connection: &Connection| connection.key.as_ref().map(|key| key.expose_secret().to_owned());
+        let event = Event::new(Action::ConnectionSaved, by.person().actor())
+            .with("base_url", connection.base_url.as_str())
+            .with("key_changed", secret_of(&former) != secret_of(&connection));
+        store::save(&self.0.db, &connection.base_url, sealed_key, event).await?;
         let connection = Arc::new(connection);
         self.replace(Arc::clone(&connection), Some(check));
         tracing::info!(base_url = %connection.base_url, by = %by.person().id, "upstream connection saved");
@@ -104,7 +110,8 @@ impl Connections {
 
     /// Removes the admin's connection and returns to the environment's.
     pub async fn clear(&self, by: &Confirmed) -> Result<Arc<Connection>, ConnectionError> {
-        store::clear(&self.0.db).await?;
+        let event = Event::new(Action::ConnectionRemoved, by.person().actor());
+        store::clear(&self.0.db, event).await?;
         let default = Arc::clone(&self.0.default);
         self.replace(Arc::clone(&default), None);
         tracing::info!(base_url = %default.base_url, by = %by.person().id, "saved upstream connection removed");

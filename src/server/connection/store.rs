@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::UpstreamPolicy;
 use super::seal;
 use super::upstream::{Connection, ConnectionSource};
+use crate::audit::{self, Event};
 use crate::database::{Database, DatabaseError};
 
 /// The key of the row.
@@ -51,7 +52,12 @@ fn open(text: &str, secret: &SecretString, policy: &UpstreamPolicy) -> Option<Co
 }
 
 /// Saves a connection with its sealed key.
-pub(super) async fn save(db: &Database, base_url: &str, sealed_key: Option<String>) -> Result<(), DatabaseError> {
+pub(super) async fn save(
+    db: &Database,
+    base_url: &str,
+    sealed_key: Option<String>,
+    event: Event,
+) -> Result<(), DatabaseError> {
     let saved = SavedConnection { base_url: base_url.to_owned(), sealed_key };
     let value = serde_json::to_string(&saved).map_err(|error| sqlx::Error::Encode(error.into()))?;
     db.write(move |connection| {
@@ -61,19 +67,23 @@ pub(super) async fn save(db: &Database, base_url: &str, sealed_key: Option<Strin
             )
             .bind(SETTING)
             .bind(value)
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
-            Ok(())
+            audit::record(connection, event).await
         })
     })
     .await
 }
 
 /// Removes the admin's connection.
-pub(super) async fn clear(db: &Database) -> Result<(), DatabaseError> {
-    db.write(|connection| {
+pub(super) async fn clear(db: &Database, event: Event) -> Result<(), DatabaseError> {
+    db.write(move |connection| {
         Box::pin(async move {
-            sqlx::query("DELETE FROM setting WHERE key = ?").bind(SETTING).execute(connection).await?;
+            let removed =
+                sqlx::query("DELETE FROM setting WHERE key = ?").bind(SETTING).execute(&mut *connection).await?;
+            if removed.rows_affected() == 1 {
+                audit::record(connection, event).await?;
+            }
             Ok(())
         })
     })

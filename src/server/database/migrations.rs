@@ -6,7 +6,7 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 7] = [
+const STEPS: [(i64, &str, &str); 8] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
@@ -14,6 +14,7 @@ const STEPS: [(i64, &str, &str); 7] = [
     (20, "nano_usd", include_str!("migrations/0020_nano_usd.sql")),
     (21, "search", include_str!("migrations/0021_search.sql")),
     (22, "key_scopes", include_str!("migrations/0022_key_scopes.sql")),
+    (23, "audit", include_str!("migrations/0023_audit.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

@@ -3,13 +3,14 @@
 //!
 //! # Layout
 //!
-//! * `account`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page,
+//! * `account`, `audit`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page,
 //!   with its handlers and routes (`mod.rs`), its templates and its texts.
 //! * `layout`: the frame around every page: navigation, notices, icons, appearance, and who is
 //!   looking.
 //! * `navigation`: the list of its entries.
 //! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was
 //!   refused.
+//! * `audit_entry`: entries of the audit log, worded for a reader.
 //! * `upstream_problem`: problems with the provider or the connection to it, worded for a reader.
 //! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the
 //!   appearance cookie.
@@ -19,6 +20,8 @@
 
 mod account;
 mod assets;
+mod audit;
+mod audit_entry;
 mod chat;
 mod connection;
 mod error_page;
@@ -50,6 +53,7 @@ use super::{Config, Endpoint, auth::Sessions};
 pub const ROUTES: &[&[Endpoint]] = &[
     account::ROUTES,
     assets::ROUTES,
+    audit::ROUTES,
     chat::ROUTES,
     connection::ROUTES,
     register::ROUTES,

@@ -1,7 +1,7 @@
 //! The navigation: one list of the pages that have an entry in it.
 
 use super::{
-    account, connection,
+    account, audit, connection,
     layout::{Icon, LayoutTexts},
     usage, users,
 };
@@ -17,7 +17,7 @@ pub(super) struct Entry {
 }
 
 /// Pages for administrators, in order.
-pub(super) const ADMINISTRATION: &[Entry] = &[usage::ENTRY, users::ENTRY, connection::ENTRY];
+pub(super) const ADMINISTRATION: &[Entry] = &[usage::ENTRY, users::ENTRY, connection::ENTRY, audit::ENTRY];
 
 /// Pages for everybody, in order.
 pub(super) const PERSONAL: &[Entry] = &[account::ENTRY];

@@ -1,11 +1,14 @@
 //! Creation of accounts.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::error::UserError;
 use super::find::anybody;
 use super::validate;
+use crate::audit::{self, Action, Actor, Event};
 use crate::auth::PasswordHasher;
 use crate::database::Database;
 use crate::user::{Role, User, UserId};
@@ -32,14 +35,34 @@ pub(super) enum InsertIf {
     SeatFree,
 }
 
+/// The cause of a new account, for the audit log.
+#[derive(Debug, Clone)]
+pub(super) enum CreatedBy {
+    /// An admin, or the configuration.
+    Actor(Actor),
+    /// Its owner, who registers from this address.
+    Owner(Option<IpAddr>),
+}
+
+impl CreatedBy {
+    fn event(self, user: &User) -> Event {
+        let event = match self {
+            Self::Actor(actor) => Event::new(Action::AccountAdded, actor),
+            Self::Owner(address) => Event::new(Action::AccountRegistered, Actor::account(user.id.clone(), address)),
+        };
+        event.of(&user.id).with("role", user.role.as_str())
+    }
+}
+
 /// Creates an account while fewer than `max_users` exist.
 pub async fn create(
     db: &Database,
     passwords: &PasswordHasher,
     max_users: u32,
+    by: Actor,
     new: NewUser,
 ) -> Result<User, UserError> {
-    insert(db, passwords, max_users, new, InsertIf::SeatFree).await
+    insert(db, passwords, max_users, CreatedBy::Actor(by), new, InsertIf::SeatFree).await
 }
 
 /// Inserts an account by one statement that checks the condition and inserts at once, so that of
@@ -48,6 +71,7 @@ pub(super) async fn insert(
     db: &Database,
     passwords: &PasswordHasher,
     max_users: u32,
+    by: CreatedBy,
     new: NewUser,
     condition: InsertIf,
 ) -> Result<User, UserError> {
@@ -75,6 +99,7 @@ pub(super) async fn insert(
         }
     };
     let row = user.clone();
+    let event = by.event(&user);
     let inserted = db
         .write(move |connection| {
             Box::pin(async move {
@@ -86,9 +111,13 @@ pub(super) async fn insert(
                     .bind(hash)
                     .bind(row.created_at.as_millisecond())
                     .bind(max_users)
-                    .execute(connection)
+                    .execute(&mut *connection)
                     .await?;
-                Ok(done.rows_affected() == 1)
+                let is_created = done.rows_affected() == 1;
+                if is_created {
+                    audit::record(connection, event).await?;
+                }
+                Ok(is_created)
             })
         })
         .await;
@@ -111,7 +140,8 @@ pub(crate) async fn create_declared_admin(
     if anybody(db).await? {
         return Ok(());
     }
-    match insert(db, passwords, max_users, admin, InsertIf::NoUsers).await {
+    let by = CreatedBy::Actor(Actor::server());
+    match insert(db, passwords, max_users, by, admin, InsertIf::NoUsers).await {
         Ok(user) => {
             tracing::info!(email = %user.email, "declared admin created");
             Ok(())

@@ -1,8 +1,10 @@
 //! Registration of accounts by their own users.
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 
-use super::create::{InsertIf, NewUser, insert};
+use super::create::{CreatedBy, InsertIf, NewUser, insert};
 use super::error::UserError;
 use super::find::{anybody, count};
 use crate::auth::PasswordHasher;
@@ -16,6 +18,7 @@ pub async fn register(
     db: &Database,
     passwords: &PasswordHasher,
     config: &Config,
+    address: Option<IpAddr>,
     name: &str,
     email: &str,
     password: SecretString,
@@ -34,11 +37,13 @@ pub async fn register(
     }
     let passwords = &passwords.for_strangers();
     let new = NewUser { name: name.to_owned(), email: email.to_owned(), password, role };
-    match insert(db, passwords, max_users, new.clone(), condition).await {
+    let by = CreatedBy::Owner(address);
+    match insert(db, passwords, max_users, by.clone(), new.clone(), condition).await {
         // A concurrent registration was faster; when registration is open, the slower one is a
         // user.
         Err(UserError::NotFirst) if config.signup == Signup::Open => {
-            insert(db, passwords, max_users, NewUser { role: Role::User, ..new }, InsertIf::SeatFree).await
+            let new = NewUser { role: Role::User, ..new };
+            insert(db, passwords, max_users, by, new, InsertIf::SeatFree).await
         }
         Err(UserError::NotFirst) => Err(UserError::RegistrationClosed),
         result => result,

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::UserError;
+use crate::audit::{self, Action, Event};
 use crate::auth::{CurrentUser, Sessions};
 use crate::database::Database;
 use crate::user::{Role, UserId, find};
@@ -14,7 +15,7 @@ pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &U
     if by.id == *id {
         return Err(UserError::Yourself);
     }
-    let (owner, by_person) = (id.clone(), by.is_person());
+    let (owner, by_person, actor) = (id.clone(), by.is_person(), by.actor());
     let outcome = db
         .write(move |connection| {
             Box::pin(async move {
@@ -35,6 +36,7 @@ pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &U
                 if removed.rows_affected() == 0 {
                     return Ok(Err(UserError::LastAdmin));
                 }
+                audit::record(connection, Event::new(Action::AccountRemoved, actor).of(&owner)).await?;
                 for statement in ["DELETE FROM session WHERE user_id = ?", "DELETE FROM api_key WHERE user_id = ?"] {
                     sqlx::query(statement).bind(owner.as_str()).execute(&mut *connection).await?;
                 }

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 
 use super::error::UserError;
 use super::validate;
+use crate::audit::{self, Action, Actor, Event};
 use crate::auth::{self, Confirmed, CurrentUser, PasswordHasher, Sessions};
 use crate::database::{Database, DatabaseError};
 use crate::user::{LOCALES, Role, User, UserId, find};
@@ -58,7 +59,7 @@ pub async fn update(
         Some(reset) => Some(passwords.hash(&reset.password).await?),
         None => None,
     };
-    let (owner, role, revoke_keys) = (id.clone(), change.role, change.revoke_keys);
+    let (owner, role, revoke_keys, actor) = (id.clone(), change.role, change.revoke_keys, by.actor());
     let outcome = db
         .write(move |connection| {
             Box::pin(async move {
@@ -83,10 +84,12 @@ pub async fn update(
                 if hash.is_some() {
                     auth::end_sessions_of(connection, &owner, None).await?;
                 }
-                if revoke_keys {
-                    auth::revoke_keys_of(connection, &owner).await?;
+                let revoked = if revoke_keys { auth::revoke_keys_of(connection, &owner).await? } else { 0 };
+                let after = find(connection, &owner).await?.unwrap_or_else(|| before.clone());
+                for event in events(&actor, &before, &after, hash.is_some(), revoked) {
+                    audit::record(connection, event).await?;
                 }
-                Ok(Ok(find(connection, &owner).await?.unwrap_or(before)))
+                Ok(Ok(after))
             })
         })
         .await;
@@ -96,6 +99,26 @@ pub async fn update(
         Err(error) if error.is_unique_violation() => Err(UserError::EmailTaken),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns the events of a change. A name is no credential.
+fn events(actor: &Actor, before: &User, after: &User, is_reset: bool, revoked_keys: u64) -> Vec<Event> {
+    let event = |action| Event::new(action, actor.clone()).of(&before.id);
+    let mut events = Vec::new();
+    if before.email != after.email {
+        let (from, to) = (before.email.as_str(), after.email.as_str());
+        events.push(event(Action::EmailChanged).with("from", from).with("to", to));
+    }
+    if before.role != after.role {
+        events.push(event(Action::RoleChanged).with("role", after.role.as_str()));
+    }
+    if is_reset {
+        events.push(event(Action::PasswordReset));
+    }
+    if revoked_keys > 0 {
+        events.push(event(Action::KeysRevoked).with("keys", revoked_keys));
+    }
+    events
 }
 
 /// Changes a user's own name.

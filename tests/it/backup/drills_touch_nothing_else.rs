@@ -7,7 +7,7 @@ use mai_operator::contract::job::{
     BACKUPS_VOLUME, BackupId, BackupSource, Choice, Destination, DrillOrder, DrillReport, Message, Order, Outcome,
     Progress, Step, Store, Subject,
 };
-use mai_operator::server::{App, Config, users};
+use mai_operator::server::{App, Config, audit::Actor, users};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
@@ -47,7 +47,7 @@ fn fill(data: &Path) {
             let role = users::Role::User;
             let (email, password) = (format!("{name}@example.com"), "a-Long-passw0rd".to_owned().into());
             let new = users::NewUser { name: name.to_owned(), email, password, role };
-            users::create(&app.db, &app.passwords, 20, new).await.unwrap();
+            users::create(&app.db, &app.passwords, 20, Actor::server(), new).await.unwrap();
         }
         app.close().await;
     });

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
+use mai_operator::server::audit::Actor;
 use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageRole, MessageStatus};
 use mai_operator::server::users::{self, NewUser, UserId};
 use mai_operator::server::{App, Config};
@@ -24,7 +25,7 @@ fn config(directory: &Path, base_url: &str) -> Config {
 
 async fn create_user(app: &App, email: &str, role: users::Role) -> UserId {
     let new = NewUser { name: email.to_owned(), email: email.to_owned(), password: "correct horse".into(), role };
-    users::create(&app.db, &app.passwords, app.config.max_users, new).await.unwrap().id
+    users::create(&app.db, &app.passwords, app.config.max_users, Actor::server(), new).await.unwrap().id
 }
 
 struct Setup {

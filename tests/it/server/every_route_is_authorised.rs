@@ -121,6 +121,9 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("DELETE", "/api/v1/connection",             admin_people(200)),
     ("POST",   "/api/v1/connection/verify",      admins(200)),
 
+    ("GET",    "/api/v1/audit",                  admins(200)),
+    ("GET",    "/api/v1/audit/me",               people(200)),
+
     ("GET",    "/api/models",                    chat(200)),
     ("GET",    "/api/v1/models",                 chat(200)),
     ("GET",    "/v1/models",                     chat(200)),
@@ -166,6 +169,7 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("POST",   "/chat/{id}/messages/{message}/regenerate",  pages(404)),
     ("GET",    "/chat/{id}/messages/{message}/stream",      pages(404)),
     ("GET",    "/account",                       pages(200)),
+    ("GET",    "/account/activity",              pages(200)),
     ("POST",   "/account/profile",               pages(422)),
     ("POST",   "/account/password",              pages(422)),
     ("POST",   "/account/keys",                  pages(422)),
@@ -178,6 +182,7 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/connection",                    admin_pages(200)),
     ("POST",   "/connection",                    admin_pages(422)),
     ("POST",   "/connection/forget",             admin_pages(200)),
+    ("GET",    "/audit",                         admin_pages(200)),
     ("GET",    "/usage",                         admin_pages(200)),
     ("GET",    "/usage/live",                    admin_pages(200)),
 

@@ -1,5 +1,6 @@
 //! `/account`: the reader's own name, language, password and API keys.
 
+mod activity;
 mod keys;
 mod texts;
 
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
+    audit_entry::{AuditEntryTexts, AuditList},
     error_page::ErrorPage,
     form_problem::FormOutcome,
     layout::{ICONS, Layout, Notice, SignedInVisitor},
@@ -26,6 +28,7 @@ use super::{
 };
 use crate::{
     Endpoint,
+    audit::{AuditLog, Whose},
     auth::{self, ApiKey, ApiKeyWish, Confirmations, CurrentUser, PasswordHasher, Scope, Scopes, Sessions},
     database::Database,
     i18n::Locale,
@@ -39,11 +42,15 @@ use texts::AccountTexts;
 /// The routes of this page.
 pub(super) const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/account", handler: || get(show) },
+    Endpoint { method: Method::GET, path: "/account/activity", handler: || get(activity::show) },
     Endpoint { method: Method::POST, path: "/account/profile", handler: || post(change_profile) },
     Endpoint { method: Method::POST, path: "/account/password", handler: || post(change_password) },
     Endpoint { method: Method::POST, path: "/account/keys", handler: || post(create_key) },
     Endpoint { method: Method::POST, path: "/account/keys/{id}/revoke", handler: || post(revoke_key) },
 ];
+
+/// Number of entries of the audit log on the page.
+const NEWEST: u32 = 5;
 
 /// The page's entry in the navigation.
 pub(super) const ENTRY: Entry =
@@ -58,6 +65,9 @@ struct AccountPage<'a> {
     email: &'a str,
     languages: Vec<Language>,
     keys: Vec<KeyRow>,
+    a: AuditEntryTexts,
+    /// The newest entries of the audit log about the reader.
+    list: AuditList,
     new_key: Option<NewKey>,
     /// True when a key for administration needs the reader's password.
     confirm: bool,
@@ -76,6 +86,7 @@ struct AccountParts {
     db: Database,
     reports: UsageReports,
     confirmations: Confirmations,
+    audit: AuditLog,
 }
 
 impl<S> FromRequestParts<S> for AccountParts
@@ -84,6 +95,7 @@ where
     Database: FromRef<S>,
     UsageReports: FromRef<S>,
     Confirmations: FromRef<S>,
+    AuditLog: FromRef<S>,
 {
     type Rejection = Infallible;
 
@@ -92,6 +104,7 @@ where
             db: Database::from_ref(state),
             reports: UsageReports::from_ref(state),
             confirmations: Confirmations::from_ref(state),
+            audit: AuditLog::from_ref(state),
         })
     }
 }
@@ -120,6 +133,8 @@ impl<'a> AccountPage<'a> {
                 .into_iter()
                 .map(|key| KeyRow::new(layout, t, usage.remove(&key.id).unwrap_or_default(), key, now))
                 .collect(),
+            a: AuditEntryTexts(layout.locale),
+            list: AuditList::empty(),
             new_key: None,
             confirm: false,
             notice: None,
@@ -128,7 +143,7 @@ impl<'a> AccountPage<'a> {
 }
 
 async fn draw(
-    AccountParts { db, reports, confirmations }: &AccountParts,
+    AccountParts { db, reports, confirmations, audit }: &AccountParts,
     layout: &Layout,
     user: &CurrentUser,
     outcome: FormOutcome,
@@ -139,6 +154,8 @@ async fn draw(
     let locale = user.locale.as_deref();
     let mut page = AccountPage::new(layout, &user.name, &user.email, locale, keys, usage, Timestamp::now());
     page.confirm = user.is_admin() && !layout.check(confirmations.is_fresh(user).await)?;
+    let newest = layout.check(audit.newest(Whose::Of(&user.id), NEWEST).await)?;
+    page.list = AuditList::of(layout, &user.id, &newest);
     page.notice = outcome.notice;
     page.new_key = new_key;
     Ok(response::html(layout, outcome.status, &page))
@@ -262,7 +279,7 @@ async fn revoke_key(
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
-    layout.check(auth::remove_api_key(&db, &sessions, &user.id, &id).await)?;
+    layout.check(auth::remove_api_key(&db, &sessions, &user, &id).await)?;
     Ok(response::redirect("/account?done=revoked"))
 }
 

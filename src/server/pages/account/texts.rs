@@ -72,6 +72,12 @@ texts! {
     key_once { en: "Copy it now. It is shown only once.", pl: "Skopiuj go teraz. Pokazujemy go tylko raz." }
     key_snippet { en: "Try it with Python", pl: "Wypróbuj w Pythonie" }
     no_keys { en: "No keys yet.", pl: "Nie masz jeszcze kluczy." }
+    activity { en: "Activity", pl: "Aktywność" }
+    activity_lead {
+        en: "Sign-ins and changes of your account. If something was not you, change your password and tell your administrator.",
+        pl: "Logowania i zmiany Twojego konta. Jeśli czegoś nie rozpoznajesz, zmień hasło i powiadom administratora.",
+    }
+    show_all { en: "Show all", pl: "Pokaż wszystko" }
     created { en: "Created", pl: "Utworzono" }
     last_used { en: "Last used", pl: "Ostatnio użyty" }
     never { en: "Never", pl: "Nigdy" }

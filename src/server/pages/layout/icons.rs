@@ -19,6 +19,7 @@ impl askama::filters::HtmlSafe for Icon {}
 pub(in crate::pages) struct Icons {
     pub(in crate::pages) account: Icon,
     pub(in crate::pages) again: Icon,
+    pub(in crate::pages) audit: Icon,
     pub(in crate::pages) back: Icon,
     pub(in crate::pages) check: Icon,
     pub(in crate::pages) close: Icon,
@@ -49,6 +50,7 @@ pub(in crate::pages) struct Icons {
 pub(in crate::pages) const ICONS: Icons = Icons {
     account: Icon("<circle cx=\"12\" cy=\"8.5\" r=\"3.75\"/><path d=\"M4.75 20a7.25 7.25 0 0 1 14.5 0\"/>"),
     again: Icon("<path d=\"M19.5 12a7.5 7.5 0 1 1-2.3-5.4L19.5 9\"/><path d=\"M19.5 4.5V9H15\"/>"),
+    audit: Icon("<circle cx=\"12\" cy=\"12\" r=\"8.5\"/><path d=\"M12 7v5l3.25 2\"/>"),
     back: Icon("<path d=\"M19 12H5.5\"/><path d=\"m11 6-6 6 6 6\"/>"),
     check: Icon("<circle cx=\"12\" cy=\"12\" r=\"8.5\"/><path d=\"m8.5 12.2 2.4 2.4 4.6-5\"/>"),
     close: Icon("<path d=\"m6.5 6.5 11 11\"/><path d=\"m17.5 6.5-11 11\"/>"),

@@ -45,7 +45,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let config = Arc::<Config>::from_ref(state);
-        match Sessions::from_ref(state).authenticate(&parts.headers).await {
+        match Sessions::from_ref(state).caller(parts).await {
             // Pages are for people who signed in: an API key must not be able to press their
             // buttons.
             Ok(user) if user.is_person() => Ok(Self { layout: layout(&config, parts, Some(&user)), user: Some(user) }),

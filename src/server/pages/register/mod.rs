@@ -24,6 +24,7 @@ use super::{
 use crate::{
     Config, Endpoint, Signup,
     auth::{self, PasswordHasher, RequestCookies},
+    client_address::ClientAddress,
     database::Database,
     users,
 };
@@ -85,12 +86,13 @@ async fn register(
     State(passwords): State<PasswordHasher>,
     State(config): State<Arc<Config>>,
     cookies: RequestCookies,
+    ClientAddress(address): ClientAddress,
     Visitor { layout, .. }: Visitor,
     Form(form): Form<Registration>,
 ) -> Result<Response, ErrorPage> {
-    match users::register(&db, &passwords, &config, &form.name, &form.email, form.password).await {
+    match users::register(&db, &passwords, &config, address, &form.name, &form.email, form.password).await {
         Ok(user) => {
-            let signed_in = layout.check(auth::start_session(&db, user.id).await)?;
+            let signed_in = layout.check(auth::start_session(&db, user.id, address).await)?;
             Ok((cookies.set(&signed_in), response::redirect("/chat")).into_response())
         }
         Err(error) => {

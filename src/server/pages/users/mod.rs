@@ -187,7 +187,7 @@ async fn add(
     let role = if form.role == "admin" { Role::Admin } else { Role::User };
     let (password, generated) = given_or_generated(form.password);
     let new = NewUser { name: form.name.clone(), email: form.email.clone(), password, role };
-    match users::create(&parts.db, &passwords, parts.config.max_users, new).await {
+    match users::create(&parts.db, &passwords, parts.config.max_users, user.actor(), new).await {
         Ok(added) => {
             let outcome = FormOutcome::success(success(t, t.added(&added.name), generated));
             draw(&parts, &layout, &user, outcome, None).await

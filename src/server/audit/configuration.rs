@@ -1,0 +1,77 @@
+//! The settings of a start, compared with those of the start before.
+
+use std::collections::BTreeMap;
+
+use mai_contract::environment;
+use ring::hmac;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::event::{Action, Actor, Event};
+use super::record::record;
+use crate::Config;
+use crate::database::{Database, DatabaseError};
+
+/// The key of the row of table `setting` with the settings of the last start.
+const SETTING: &str = "audit_configuration";
+
+/// Records which settings differ from those of the last start, by their names. The first start has
+/// none to differ from.
+pub(crate) async fn record_changed_settings(
+    db: &Database,
+    config: &Config,
+    secret: &SecretString,
+) -> Result<(), DatabaseError> {
+    let current = fingerprints(config, secret);
+    let saved: Option<String> =
+        sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(SETTING).fetch_optional(db.reader()).await?;
+    let former: Option<BTreeMap<String, String>> = saved.and_then(|text| serde_json::from_str(&text).ok());
+    if former.as_ref() == Some(&current) {
+        return Ok(());
+    }
+    let changed: Option<Vec<String>> = former.map(|former| {
+        current.iter().filter(|(name, value)| former.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
+    });
+    let value = serde_json::to_string(&current).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    db.write(move |connection| {
+        Box::pin(async move {
+            sqlx::query(
+                "INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )
+            .bind(SETTING)
+            .bind(value)
+            .execute(&mut *connection)
+            .await?;
+            if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
+                let event = Event::new(Action::ConfigurationChanged, Actor::server()).with("settings", changed);
+                record(connection, event).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Returns a code for the value of each setting that decides who gets in or where questions go. The
+/// values themselves, of which one is a key, cannot be read from them.
+fn fingerprints(config: &Config, secret: &SecretString) -> BTreeMap<String, String> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+    let fingerprint = |name: &str, value: &str| {
+        let code = hmac::sign(&key, format!("mai setting v1\0{name}\0{value}").as_bytes());
+        hex::encode(&code.as_ref()[..8])
+    };
+    let upstream_key = config.openai_api_key.as_ref().map_or("", |key| key.expose_secret());
+    [
+        (environment::SIGNUP, format!("{:?}", config.signup)),
+        (environment::MAX_USERS, config.max_users.to_string()),
+        (environment::ENV, format!("{:?}", config.environment)),
+        (environment::OPENAI_API_BASE_URL, config.openai_api_base_url.clone()),
+        (environment::OPENAI_API_KEY, upstream_key.to_owned()),
+        (environment::OLLAMA_BASE_URL, config.ollama_base_url.clone().unwrap_or_default()),
+        (environment::MODELS, config.models.join(",")),
+        (environment::TRUSTED_PROXIES, config.trusted_proxies.join(",")),
+        (environment::MOCK_UPSTREAM, config.mock_upstream.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), fingerprint(name, &value)))
+    .collect()
+}
