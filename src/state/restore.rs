@@ -30,6 +30,26 @@ impl State {
         Ok(instances)
     }
 
+    /// Returns an instance, also one that was removed.
+    pub async fn known_instance(&self, namespace: &str, name: &str) -> Result<Option<KnownInstance>, StateError> {
+        let is_it = |known: &KnownDocument| known.namespace == namespace && known.name == name;
+        let Some(known) = self.documents().await?.into_iter().find(is_it) else { return Ok(None) };
+        let status = self.status(&known.uid).await?.unwrap_or_default();
+        let session_key = self.known_secret(&known.uid, SESSION_KEY).await?;
+        Ok(Some(KnownInstance { known, status, session_key }))
+    }
+
+    /// Forgets an instance that another state database has taken over.
+    pub async fn forget(&self, namespace: &str, name: &str) -> Result<(), StateError> {
+        sqlx::query("DELETE FROM documents WHERE namespace = ? AND name = ?")
+            .bind(namespace)
+            .bind(name)
+            .execute(&self.inner.writer)
+            .await
+            .map(drop)
+            .map_err(|source| self.failed(source))
+    }
+
     /// Stores an instance in place of what is known of it.
     pub async fn restore(&self, instance: &KnownInstance) -> Result<(), StateError> {
         let KnownInstance { known, status, session_key } = instance;
@@ -76,6 +96,7 @@ mod tests {
         state.accept("team", "removed", &document("removed"), None).await.unwrap();
         state.mark_deleted("team", "removed").await.unwrap();
 
+        assert!(state.known_instance("team", "removed").await.unwrap().is_some());
         let instances = state.instances().await.unwrap();
         let names: Vec<_> = instances.iter().map(|instance| instance.known.name.as_str()).collect();
         assert_eq!(names, ["a", "without-key"]);
@@ -90,5 +111,7 @@ mod tests {
             assert_eq!(key(before), key(after));
         }
         assert!(restored[0].session_key.is_some() && restored[1].session_key.is_none());
+        state.forget("team", "a").await.unwrap();
+        assert!(state.known_instance("team", "a").await.unwrap().is_none());
     }
 }

@@ -22,6 +22,7 @@ mod interrupted_deployments_are_completed;
 mod jobs_run_next_to_servers;
 mod limits_are_restored;
 mod mai_server_runs_in_containers;
+mod orphans_are_adopted;
 mod plan_only_reads_the_engine;
 mod private_registries_are_used;
 mod proxy;

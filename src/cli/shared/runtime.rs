@@ -150,6 +150,7 @@ impl RuntimeKind {
     }
 }
 
-fn docker_options(state_dir: &Path, host: Option<&str>) -> DockerOptions {
+/// Returns the options of the Docker runtime for a state directory.
+pub(in crate::cli) fn docker_options(state_dir: &Path, host: Option<&str>) -> DockerOptions {
     DockerOptions { state_dir: state_dir.to_owned(), host: host.map(str::to_owned) }
 }

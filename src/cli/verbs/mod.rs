@@ -2,6 +2,7 @@
 //! its variant of [`Verb`] and its call in [`run`].
 
 mod adopt;
+mod adopt_orphans;
 mod backup;
 mod backups;
 mod completions;
@@ -57,6 +58,9 @@ pub(super) enum Verb {
     /// Write the document that takes over a deployment made by hand with Docker Compose; its data
     /// is not touched
     Adopt(adopt::Args),
+    /// Take over containers and volumes that mai made with another state directory, which was lost or
+    /// which their documents left; nothing is stopped
+    AdoptOrphans(adopt_orphans::Args),
     /// Run a command in the container of an instance and exit with its exit code
     Exec(exec::Args),
     /// Give the data and backups of an instance to the user of its server, and print the changes
@@ -116,6 +120,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Logs(args) => logs::run(&args),
         Verb::Restart(args) => restart::run(&args),
         Verb::Adopt(args) => adopt::run(&args),
+        Verb::AdoptOrphans(args) => adopt_orphans::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::FixPermissions(args) => fix_permissions::run(&args),
         Verb::Backup(args) => backup::run(&args),

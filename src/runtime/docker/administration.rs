@@ -25,8 +25,9 @@ impl DockerRuntime {
             .await
             .map_err(|error| runtime_error("list of the containers", "all instances".to_owned(), error))?;
         let labelled = all.iter().filter_map(|container| container.labels.as_ref());
-        let ours = labelled.filter(|labels| labels::read_state(labels) == Some(self.engine.state_id.as_str()));
-        Ok(ours.filter_map(labels::read_owner).collect::<BTreeSet<_>>().into_iter().collect())
+        let owners = labelled.filter_map(|labels| Some((labels::read_owner(labels)?, labels::read_state(labels))));
+        let ours = owners.filter(|(owner, state)| self.engine.states.own(owner, *state)).map(|(owner, _)| owner);
+        Ok(ours.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// Stops and removes the containers of an instance and its job; its volumes and their labels stay.

@@ -4,6 +4,7 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 
 use super::labels::{JOB, read_owner};
 use super::names::Names;
+use super::orphans::ORPHANED;
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
@@ -61,9 +62,7 @@ impl InstanceContainers {
                 Some(role) if ours => *role = Some(reference()),
                 Some(_) => {
                     let whose = match owner {
-                        Some(owner) if owner.name == id.name && owner.namespace == id.namespace => {
-                            " (it was made by mai with another state directory)"
-                        }
+                        Some(owner) if owner.name == id.name && owner.namespace == id.namespace => ORPHANED,
                         _ => "",
                     };
                     containers.foreign = Some(format!("container {name}{whose}"));

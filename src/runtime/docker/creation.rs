@@ -1,6 +1,7 @@
 //! Creates the container of a workload and everything it needs.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
@@ -44,7 +45,7 @@ impl Engine {
             id: id.clone(),
             hash: workload.hash.clone(),
             recreate_hash: spec::recreate_hash(&desired),
-            state: self.state_id.clone(),
+            state: self.states.own.clone(),
             image_digest: image.digest.clone(),
             tolerated: Default::default(),
             comparison: fields::VERSION.to_owned(),
@@ -122,7 +123,7 @@ impl Engine {
     /// the record, what the engine shows is compared alone.
     fn write_marker(&self, names: &Names, container: &str) {
         let home = self.home(names);
-        if let Err(error) = std::fs::create_dir_all(&home).and_then(|()| std::fs::write(marker(&home, container), "")) {
+        if let Err(error) = write_marker_file(&home, container) {
             tracing::debug!("{} cannot be written: {error}", home.display());
         }
     }
@@ -131,6 +132,12 @@ impl Engine {
     pub(super) fn has_marker(&self, names: &Names, container: &str) -> bool {
         marker(&self.home(names), container).exists()
     }
+}
+
+/// Writes the file that records that a container was created here.
+pub(super) fn write_marker_file(home: &Path, container: &str) -> io::Result<()> {
+    std::fs::create_dir_all(home)?;
+    std::fs::write(marker(home, container), "")
 }
 
 /// Removes the record of a container. A left-over one is harmless.

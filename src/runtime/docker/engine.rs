@@ -19,6 +19,7 @@ use super::location::Location;
 use super::monitor::Monitor;
 use super::names::Names;
 use super::networks::Networks;
+use super::states::States;
 use super::volumes::Volumes;
 use super::{image, inspect, location};
 use crate::core::{InstanceId, Pull, RegistryLogins, Workload};
@@ -40,8 +41,8 @@ pub(super) struct Engine {
     pub(super) docker: Docker,
     /// Without symbolic links, because the engine mounts files from below it.
     pub(super) state_dir: PathBuf,
-    /// Value of the label of volumes that keeps two state directories from sharing one by accident.
-    pub(super) state_id: String,
+    /// Values of the label of volumes that keeps two state directories from sharing one by accident.
+    pub(super) states: States,
     /// Users inside containers are other users outside.
     pub(super) users_are_mapped: bool,
     /// Location of this process.
@@ -87,7 +88,7 @@ pub(super) struct PullSettings {
 }
 
 impl Engine {
-    pub(super) async fn new(docker: Docker, state_dir: PathBuf, state_id: String) -> Result<Self, RuntimeError> {
+    pub(super) async fn new(docker: Docker, state_dir: PathBuf, states: States) -> Result<Self, RuntimeError> {
         let info = docker.info().await.map_err(|error| {
             RuntimeError::Unsupported(format!("the engine does not describe itself: {}", message(&error)))
         })?;
@@ -99,7 +100,7 @@ impl Engine {
         Ok(Self {
             docker,
             state_dir,
-            state_id,
+            states,
             users_are_mapped,
             location,
             owns_engine_files: rustix::process::geteuid().is_root() && !users_are_mapped && location == Location::Host,
@@ -142,7 +143,7 @@ impl Engine {
             docker: &self.docker,
             id,
             home: self.home(names),
-            state: &self.state_id,
+            states: &self.states,
             engine_sees_our_files: self.location == Location::Host,
         }
     }

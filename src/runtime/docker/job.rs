@@ -117,7 +117,8 @@ impl Engine {
         all: &[ContainerSummary],
     ) -> Result<(), RuntimeError> {
         let left_over = JobContainer::named(&names.job, all).filter(|job| {
-            (&job.owner.namespace, &job.owner.name) == (&id.namespace, &id.name) && job.state == self.state_id
+            (&job.owner.namespace, &job.owner.name) == (&id.namespace, &id.name)
+                && self.states.own(&job.owner, Some(&job.state))
         });
         let Some(left_over) = left_over else { return Err(name_taken(id, names)) };
         self.end(id, names, &left_over).await
@@ -219,7 +220,7 @@ impl Engine {
             path: files.directory.display().to_string(),
             source,
         })?;
-        let body = job_container::container(id, &self.state_id, job, names, user, &files.directory);
+        let body = job_container::container(id, &self.states.own, job, names, user, &files.directory);
         let options: CreateContainerOptions = CreateContainerOptionsBuilder::new().name(&names.job).build();
         let _permit = self.creations.acquire().await;
         let created =

@@ -33,6 +33,7 @@ mod monitor;
 mod names;
 mod networks;
 mod observe;
+mod orphans;
 mod owner;
 mod ports;
 mod removal;
@@ -41,13 +42,14 @@ mod retired;
 mod secrets;
 mod serving_container;
 mod spec;
+mod states;
 mod steps;
 mod update;
 mod volumes;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
@@ -55,17 +57,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::foreign_container::{ForeignContainer, RENAMED_SUFFIX};
 pub use self::manual::DockerManual;
+pub use self::orphans::{OrphanedInstance, Orphans};
 
 use self::engine::Engine;
 use self::replacement::Goal;
+use self::states::States;
 use super::{Apply, Observe, RuntimeError, request_file, required};
 use mai_contract::job::Outcome;
 
 use crate::api::RestoreStatus;
 use crate::core::{Action, InstanceId, Job, Observed, Platform, Workload};
-
-/// File with the id of a state directory, in it.
-const STATE_ID: &str = "engine-id";
 
 /// Options of the Docker runtime.
 #[derive(Clone, Debug)]
@@ -94,8 +95,8 @@ impl DockerRuntime {
         };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&options.state_dir).map_err(unusable)?;
         let state_dir = options.state_dir.canonicalize().map_err(unusable)?;
-        let state_id = read_or_create_state_id(&state_dir).map_err(unusable)?;
-        let engine = Arc::new(Engine::new(docker, state_dir, state_id).await?);
+        let states = States::read_or_create(&state_dir).map_err(unusable)?;
+        let engine = Arc::new(Engine::new(docker, state_dir, states).await?);
         let events = AbortOnDropHandle::new(tokio::spawn(events::follow(Arc::clone(&engine))));
         let asked = Arc::clone(&engine);
         let requests = tokio::spawn(async move { request_file::watch(&asked.changes, || asked.homes()).await });
@@ -107,8 +108,8 @@ impl DockerRuntime {
     pub async fn open_read_only(options: DockerOptions) -> Result<impl Observe, RuntimeError> {
         let docker = connect::connect(options.host.as_deref()).await?;
         let state_dir = options.state_dir.canonicalize().unwrap_or(options.state_dir);
-        let state_id = std::fs::read_to_string(state_dir.join(STATE_ID)).unwrap_or_default().trim().to_owned();
-        Ok(ReadOnly(Engine::new(docker, state_dir, state_id).await?.observe_once()))
+        let states = States::read(&state_dir);
+        Ok(ReadOnly(Engine::new(docker, state_dir, states).await?.observe_once()))
     }
 }
 
@@ -122,21 +123,6 @@ impl Observe for ReadOnly {
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.0.observe(id, workload).await
     }
-}
-
-/// Returns the id of a state directory, which is created once and moves along with it.
-fn read_or_create_state_id(state_dir: &Path) -> io::Result<String> {
-    let file = state_dir.join(STATE_ID);
-    match std::fs::read_to_string(&file) {
-        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let id = uuid::Uuid::new_v4().simple().to_string();
-    let unfinished = state_dir.join(".engine-id.new");
-    std::fs::write(&unfinished, &id)?;
-    std::fs::rename(&unfinished, &file)?;
-    Ok(id)
 }
 
 impl Observe for DockerRuntime {

@@ -67,7 +67,7 @@ impl Engine {
         );
         let own = serves.and_then(ports::published);
         let port_holder = match workload.map(|workload| workload.listen).filter(|wanted| own != Some(*wanted)) {
-            Some(wanted) => ports::holder(wanted, own, &containers, &all).await,
+            Some(wanted) => ports::holder(id, wanted, own, &containers, &all).await,
             None => None,
         };
         for container in containers.all() {

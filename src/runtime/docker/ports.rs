@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 
 use super::containers::{self, InstanceContainers};
+use super::labels::read_owner;
+use super::orphans::ORPHANED;
 use super::spec::container_port;
+use crate::core::InstanceId;
 use crate::runtime::port;
 
 /// Returns the address at which a container of ours publishes its server.
@@ -20,6 +23,7 @@ pub(super) fn published(container: &ContainerInspectResponse) -> Option<SocketAd
 /// Returns what else listens on `wanted`. `own` is the address at which the instance publishes its
 /// server now, which becomes free before `wanted` is needed.
 pub(super) async fn holder(
+    id: &InstanceId,
     wanted: SocketAddr,
     own: Option<SocketAddr>,
     containers: &InstanceContainers,
@@ -35,7 +39,10 @@ pub(super) async fn holder(
             })
         });
     if let Some(container) = container {
-        return Some(format!("container {}", containers::name(container).unwrap_or("without a name")));
+        let owner = container.labels.as_ref().and_then(read_owner);
+        let is_orphan = owner.is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace);
+        let whose = if is_orphan { ORPHANED } else { "" };
+        return Some(format!("container {}{whose}", containers::name(container).unwrap_or("without a name")));
     }
     if own.is_some_and(|own| overlap(own, wanted)) {
         return None;

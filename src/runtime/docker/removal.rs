@@ -31,7 +31,7 @@ impl Engine {
         let names = Names::new(id)?;
         let both = [&names.data, &names.backups];
         let doomed = if and_backups { &both[..] } else { &both[..1] };
-        volumes::remove(&self.docker, id, doomed, &self.home(&names), &self.state_id).await?;
+        volumes::remove(&self.docker, id, doomed, &self.home(&names), &self.states).await?;
         // Empty by now, unless another runtime keeps something in it.
         let _ = std::fs::remove_dir(self.home(&names));
         Ok(())

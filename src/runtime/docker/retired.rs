@@ -22,7 +22,10 @@ impl DockerRuntime {
     }
 
     fn as_retired(&self, volume: &Volume, used: &UsedPlaces) -> Option<RetiredData> {
-        let owner = read_owner(&volume.labels).filter(|_| read_state(&volume.labels) == Some(&self.engine.state_id))?;
+        let owner = read_owner(&volume.labels)?;
+        if !self.engine.states.own(&owner, read_state(&volume.labels)) {
+            return None;
+        }
         if used.has_instance(&owner.namespace, &owner.name) || used.volumes.contains(&volume.name) {
             return None;
         }

@@ -10,6 +10,8 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use super::error::{EngineError, classify, failed, is_missing, unless_missing};
 use super::labels::{owner, read_owner, read_state};
 use super::names::Names;
+use super::orphans::ORPHANED;
+use super::states::States;
 use crate::core::{InstanceId, Location, Workload};
 use crate::runtime::RuntimeError;
 use mai_contract::files::{BACKUPS, DATA};
@@ -23,8 +25,8 @@ pub(super) struct Volumes<'a> {
     pub(super) id: &'a InstanceId,
     /// Directory of the instance's files.
     pub(super) home: PathBuf,
-    /// Id of the state directory.
-    pub(super) state: &'a str,
+    /// Ids of state directories.
+    pub(super) states: &'a States,
     /// This process sees the directories that documents name.
     pub(super) engine_sees_our_files: bool,
 }
@@ -69,15 +71,20 @@ impl Volumes<'_> {
         }
         let found = match &declared.volume {
             Some(name) => find(self.docker, self.id, name).await?,
-            None => find(self.docker, self.id, own).await?.filter(|volume| is_of(volume, self.id, self.state)),
+            None => find(self.docker, self.id, own).await?.filter(|volume| is_of(volume, self.id, self.states)),
         };
         Ok(found.map(|volume| PathBuf::from(volume.mountpoint)))
     }
 
     async fn ensure_own(&self, name: &str) -> Result<(), RuntimeError> {
-        let Self { docker, id, home, state, .. } = self;
-        let taken = || RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}") };
-        let own = |volume: &Volume| if is_of(volume, id, state) { Ok(()) } else { Err(taken()) };
+        let Self { docker, id, home, states, .. } = self;
+        let taken =
+            |whose: &str| RuntimeError::NameTaken { instance: id.to_string(), what: format!("volume {name}{whose}") };
+        let own = |volume: &Volume| match is_of(volume, id, states) {
+            true => Ok(()),
+            false if has_name_of(volume, id) => Err(taken(ORPHANED)),
+            false => Err(taken("")),
+        };
         let mark = home.join(format!("{MADE}{name}"));
         if mark.exists() {
             if let Some(volume) = find(docker, id, name).await? {
@@ -88,12 +95,12 @@ impl Volumes<'_> {
         }
         let request = VolumeCreateRequest {
             name: Some(name.to_owned()),
-            labels: Some(owner(id, state).into_iter().collect()),
+            labels: Some(owner(id, &states.own).into_iter().collect()),
             ..VolumeCreateRequest::default()
         };
         // Engines return an existing volume of that name, and refuse only one that differs.
         let volume = docker.create_volume(request).await.map_err(|error| match classify(&error) {
-            EngineError::Conflict => taken(),
+            EngineError::Conflict => taken(""),
             _ => failed("creation of a volume", id)(error),
         })?;
         own(&volume)?;
@@ -105,10 +112,12 @@ impl Volumes<'_> {
 
 /// Returns whether a volume belongs to an instance. It outlives its document, and a later document
 /// of the same name, with another uid, uses it again.
-fn is_of(volume: &Volume, id: &InstanceId, state: &str) -> bool {
-    let owner = read_owner(&volume.labels);
-    let same_name = owner.is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace);
-    same_name && read_state(&volume.labels) == Some(state)
+fn is_of(volume: &Volume, id: &InstanceId, states: &States) -> bool {
+    has_name_of(volume, id) && states.own(id, read_state(&volume.labels))
+}
+
+fn has_name_of(volume: &Volume, id: &InstanceId) -> bool {
+    read_owner(&volume.labels).is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace)
 }
 
 async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Volume>, RuntimeError> {
@@ -126,10 +135,10 @@ pub(super) async fn remove(
     id: &InstanceId,
     names: &[&String],
     home: &Path,
-    state: &str,
+    states: &States,
 ) -> Result<(), RuntimeError> {
     for name in names {
-        if find(docker, id, name).await?.is_some_and(|volume| is_of(&volume, id, state)) {
+        if find(docker, id, name).await?.is_some_and(|volume| is_of(&volume, id, states)) {
             let removed = docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
             unless_missing(removed).map_err(failed("removal of a volume", id))?;
         }
