@@ -29,6 +29,42 @@ pub(super) fn just_started() -> Readiness {
     Readiness::Starting { detail: "it was only just started".to_owned() }
 }
 
+/// Where a server is probed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The address that people use.
+    pub(super) address: SocketAddr,
+    /// Its own address behind that one, where that is accessible from here.
+    pub(super) behind: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, behind: None }
+    }
+}
+
+impl Target {
+    /// Probes the address that people use. Where that does not answer and the server itself does,
+    /// the answer says so.
+    async fn ask(self, probe: &Probe) -> Answer {
+        let Self { address, behind } = self;
+        let detail = match probe::ask(address, probe).await {
+            Answer::NotReady { detail } => detail,
+            ready => return ready,
+        };
+        let Some(behind) = behind else { return Answer::NotReady { detail } };
+        match probe::ask(behind, probe).await {
+            Answer::NotReady { .. } => Answer::NotReady { detail },
+            Answer::Ready { .. } => Answer::NotReady {
+                detail: format!(
+                    "the server answers inside its container, at {behind}, and not at {address}, where people reach it ({detail}); look at the firewall and at the port forwarding of the engine"
+                ),
+            },
+        }
+    }
+}
+
 /// Readiness of one run of a server, and how it is probed.
 #[derive(Debug)]
 pub(super) struct ReadinessMonitor {
@@ -39,15 +75,15 @@ pub(super) struct ReadinessMonitor {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
-    target: SocketAddr,
+    target: Target,
     probe: Probe,
 }
 
 impl ReadinessMonitor {
     /// Returns the monitor of a server that was not probed yet.
-    pub(super) fn new(target: SocketAddr, probe: Probe, assumed: Readiness) -> Self {
+    pub(super) fn new(target: impl Into<Target>, probe: Probe, assumed: Readiness) -> Self {
         Self {
-            settings: watch::Sender::new(Settings { target, probe }),
+            settings: watch::Sender::new(Settings { target: target.into(), probe }),
             readiness: watch::Sender::new(assumed),
             was_probed: AtomicBool::new(false),
         }
@@ -59,7 +95,8 @@ impl ReadinessMonitor {
     }
 
     /// Sets where and how the server is probed. A change is used at once.
-    pub(super) fn set_probe(&self, target: SocketAddr, probe: &Probe) {
+    pub(super) fn set_probe(&self, target: impl Into<Target>, probe: &Probe) {
+        let target = target.into();
         self.settings.send_if_modified(|settings| {
             let is_changed = settings.target != target || settings.probe != *probe;
             settings.target = target;
@@ -88,7 +125,7 @@ impl ReadinessMonitor {
     /// Probes once and returns whether the readiness is news.
     async fn probe(&self) -> bool {
         let Settings { target, probe } = self.settings.borrow().clone();
-        let answer = probe::ask(target, &probe).await;
+        let answer = target.ask(&probe).await;
         let is_news = self.readiness.send_if_modified(|known| {
             let (next, is_news) = after(known, answer);
             *known = next;
@@ -146,6 +183,7 @@ fn after(known: &Readiness, answer: Answer) -> (Readiness, bool) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -162,6 +200,30 @@ mod tests {
         }
         assert_eq!(news, [false, false, true, false, true, true, true, true]);
         assert_eq!(known, Readiness::Failing { probes: 1, detail: "e".to_owned() });
+    }
+
+    #[tokio::test]
+    async fn server_that_answers_elsewhere_alone_is_told_apart() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let behind = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+            }
+        });
+        let closed = SocketAddr::from(([127, 0, 0, 1], 1));
+        let said = async |address, behind| match (Target { address, behind }).ask(&default_probe()).await {
+            Answer::Ready { .. } => "ready".to_owned(),
+            Answer::NotReady { detail } => detail,
+        };
+        assert_eq!(said(behind, Some(closed)).await, "ready");
+        assert!(
+            said(closed, Some(behind))
+                .await
+                .starts_with(&format!("the server answers inside its container, at {behind}"))
+        );
+        assert_eq!(said(closed, Some(closed)).await, said(closed, None).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -192,6 +192,33 @@ fn stopped_container_with_recreated_network_is_started() {
     env.wait_for_another(&before);
 }
 
+/// Returns the process that forwards a published port.
+fn forwarder(port: u16) -> Option<i32> {
+    let words = [b"-host-port".to_vec(), port.to_string().into_bytes()];
+    let forwards = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let all: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        all[0].ends_with(b"docker-proxy") && all.windows(2).any(|two| two == words)
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(forwards)
+}
+
+#[test]
+fn server_behind_an_unreachable_port_is_not_ready() {
+    let _shared = engine::shared();
+    let env = Environment::new("unreachable");
+    let compose = env.up("  health: {interval: 1s, timeout: 1s, retries: 3}\n");
+    let before = env.run().unwrap();
+    let forwarder = forwarder(env.port).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(forwarder).unwrap(), rustix::process::Signal::KILL)
+        .unwrap();
+    compose.wait_for_line(&["unreachable", "Unhealthy", "the server answers inside its container, at "]);
+    // A start publishes the port again.
+    env.wait_for_another(&before);
+    env.wait_for("Ready");
+}
+
 #[test]
 fn paused_container_is_unpaused() {
     let _shared = engine::shared();

@@ -1,7 +1,6 @@
 //! Readiness of every running container, by probes.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::core::{InstanceId, Readiness, Workload};
 use crate::runtime::changes::Changes;
-use crate::runtime::readiness::{JUST_STARTED, ReadinessMonitor, default_probe, just_started};
+use crate::runtime::readiness::{JUST_STARTED, ReadinessMonitor, Target, default_probe, just_started};
 
 /// Start period of a container whose document is not known yet.
 const DEFAULT_START_PERIOD: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ impl Monitor {
         &self,
         id: &InstanceId,
         run: RunKey,
-        target: SocketAddr,
+        target: Target,
         workload: Option<&Workload>,
     ) -> Readiness {
         if let Some(monitor) = self.watched(id, &run) {

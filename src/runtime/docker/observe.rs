@@ -21,6 +21,7 @@ use super::{exits, image, ports, spec};
 use crate::core::{
     Change, Effect, Field, InstanceId, Observed, Presence, Pull, Readiness, Retained, SecretDelivery, Workload,
 };
+use crate::runtime::readiness::Target;
 use crate::runtime::{RuntimeError, maintenance};
 use mai_contract::files::SECRETS_FILE;
 
@@ -156,16 +157,19 @@ impl Engine {
         Ok((Presence::Running { since, readiness }, changes))
     }
 
-    /// Returns the address of the probes: the published port or, from inside a container, the
-    /// container's own address.
-    fn reachable(&self, container: &ContainerInspectResponse) -> Option<SocketAddr> {
-        if self.location != Location::Container {
-            return ports::published(container);
+    /// Returns the addresses of the probes: the published port and the container's own address or,
+    /// from inside a container, the latter alone.
+    fn reachable(&self, container: &ContainerInspectResponse) -> Option<Target> {
+        let networks = container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        let address = |name: &str| networks?.get(name)?.ip_address.as_deref().filter(|ip| !ip.is_empty())?.parse().ok();
+        let others = || networks.into_iter().flat_map(|networks| networks.keys()).find_map(|name| address(name));
+        let own = address(SHARED_NETWORK).or_else(others).map(|ip| SocketAddr::new(ip, mai_contract::http::PORT));
+        match self.location {
+            Location::Container => own.map(Target::from),
+            Location::Host | Location::ContainerOnHostNetwork => {
+                ports::published(container).map(|address| Target { address, behind: own })
+            }
         }
-        let networks = container.network_settings.as_ref()?.networks.as_ref()?;
-        let address = |name: &str| networks.get(name)?.ip_address.as_deref().filter(|ip| !ip.is_empty())?.parse().ok();
-        let ip = address(SHARED_NETWORK).or_else(|| networks.keys().find_map(|name| address(name)))?;
-        Some(SocketAddr::new(ip, mai_contract::http::PORT))
     }
 
     /// Returns the differences of a container from its workload.
