@@ -11,9 +11,6 @@ use super::record::record;
 use crate::Config;
 use crate::database::{Database, DatabaseError};
 
-/// The key of the row of table `setting` with the settings of the last start.
-const SETTING: &str = "audit_configuration";
-
 /// Records which settings differ from those of the last start, by their names. The first start has
 /// none to differ from.
 pub(crate) async fn record_changed_settings(
@@ -22,26 +19,28 @@ pub(crate) async fn record_changed_settings(
     secret: &SecretString,
 ) -> Result<(), DatabaseError> {
     let current = fingerprints(config, secret);
-    let saved: Option<String> =
-        sqlx::query_scalar("SELECT value FROM setting WHERE key = ?").bind(SETTING).fetch_optional(db.reader()).await?;
-    let former: Option<BTreeMap<String, String>> = saved.and_then(|text| serde_json::from_str(&text).ok());
-    if former.as_ref() == Some(&current) {
+    let former: BTreeMap<String, String> = sqlx::query_as("SELECT setting, fingerprint FROM audit_configuration")
+        .fetch_all(db.reader())
+        .await?
+        .into_iter()
+        .collect();
+    if former == current {
         return Ok(());
     }
-    let changed: Option<Vec<String>> = former.map(|former| {
-        current.iter().filter(|(name, value)| former.get(*name) != Some(value)).map(|(name, _)| name.clone()).collect()
-    });
-    let value = serde_json::to_string(&current).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let is_changed = |(name, value): &(&String, &String)| former.get(*name) != Some(*value);
+    let changed: Vec<String> = current.iter().filter(is_changed).map(|(name, _)| name.clone()).collect();
+    let is_first = former.is_empty();
     db.write(move |connection| {
         Box::pin(async move {
-            sqlx::query(
-                "INSERT INTO setting (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )
-            .bind(SETTING)
-            .bind(value)
-            .execute(&mut *connection)
-            .await?;
-            if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
+            sqlx::query("DELETE FROM audit_configuration").execute(&mut *connection).await?;
+            for (name, value) in current {
+                sqlx::query("INSERT INTO audit_configuration (setting, fingerprint) VALUES (?, ?)")
+                    .bind(name)
+                    .bind(value)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            if !is_first && !changed.is_empty() {
                 let event = Event::new(Action::ConfigurationChanged, Actor::server()).with("settings", changed);
                 record(connection, event).await?;
             }

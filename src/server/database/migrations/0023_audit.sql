@@ -26,3 +26,9 @@ CREATE INDEX audit_kept_with ON audit (kept_with, id);
 CREATE INDEX audit_by_time ON audit (last_at);
 CREATE INDEX audit_of_user ON audit (user_id, id) WHERE user_id IS NOT NULL;
 CREATE INDEX audit_of_subject ON audit (subject_id, id) WHERE subject_id IS NOT NULL;
+
+-- Codes of the settings of the last start, to tell which have changed. The settings cannot be read from them.
+CREATE TABLE audit_configuration (
+    setting     TEXT NOT NULL PRIMARY KEY,
+    fingerprint TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
