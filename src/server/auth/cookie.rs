@@ -32,6 +32,11 @@ const HOST_PREFIX: &str = "__Host-";
 /// Time for which a device stays known.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// The header that makes a browser forget what it keeps of this site.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+/// Pages and drafts. Not the cookies: those of other instances at this host are among them.
+const OWN_SITE_DATA: &str = "\"cache\", \"storage\"";
+
 /// Headers to put into a response's parts.
 pub type SetCookies = AppendHeaders<Vec<(HeaderName, HeaderValue)>>;
 
@@ -95,7 +100,10 @@ impl Cookies {
         let name = self.names().into_iter().find(|name| jar.get(name).is_some());
         let name = name.unwrap_or_else(|| self.0.session.clone());
         let secure = if name.starts_with(HOST_PREFIX) { "; Secure" } else { "" };
-        AppendHeaders(vec![header(&format!("{name}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0{secure}"))])
+        AppendHeaders(vec![
+            header(&format!("{name}=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0{secure}")),
+            (CLEAR_SITE_DATA, HeaderValue::from_static(OWN_SITE_DATA)),
+        ])
     }
 
     /// Returns the token of the session cookie. The first of its names that is sent decides.
@@ -149,7 +157,8 @@ impl RequestCookies {
         self.cookies.set(&self.headers, signed_in)
     }
 
-    /// Clears the session cookie that the request was sent with. The device stays known.
+    /// Clears the session cookie that the request was sent with, and the pages and drafts that the
+    /// browser keeps. The device stays known.
     pub fn clear(&self) -> SetCookies {
         self.cookies.clear(&self.headers)
     }

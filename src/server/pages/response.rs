@@ -47,6 +47,13 @@ pub(super) fn redirect(path: &str) -> Response {
         .into_response()
 }
 
+/// Answers with events. axum would let caches keep them, if they ask before each use.
+pub(super) fn events(events: impl IntoResponse) -> Response {
+    let mut response = events.into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Answers a form that changes nothing on the page.
 pub(super) fn no_content() -> Response {
     StatusCode::NO_CONTENT.into_response()

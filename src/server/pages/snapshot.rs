@@ -38,6 +38,7 @@ pub(super) fn layout(locale: Locale, path: &str) -> Layout {
         path: path.to_owned(),
         path_and_query: path.to_owned(),
         viewer: Some(Viewer {
+            id: id(1).to_string(),
             name: NAME.to_owned(),
             email: "anna@abc.example".to_owned(),
             initials: "AN".to_owned(),

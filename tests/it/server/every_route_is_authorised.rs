@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use mai_operator::server;
+use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, redirect::Policy};
 use serde_json::json;
 
@@ -191,6 +192,21 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("POST",   "/api/v1/auths/signout",          people(200)),
 ];
 
+/// Returns what is wrong with the headers of an answer: no cache keeps what is for one reader, and
+/// what is not a page loads and runs nothing if a browser shows it.
+fn header_problem(path: &str, headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_public = path.starts_with("/assets/") || path == "/favicon.ico";
+    let cache = text(header::CACHE_CONTROL);
+    if !is_public && cache != "no-store" {
+        return Some(format!("cache-control is {cache:?}"));
+    }
+    let policy = text(header::CONTENT_SECURITY_POLICY);
+    let is_page = text(header::CONTENT_TYPE).starts_with("text/html");
+    let is_strict = policy == "default-src 'none'; frame-ancestors 'none'";
+    (!is_page && !is_strict).then(|| format!("content-security-policy is {policy:?}"))
+}
+
 #[test]
 fn route_table_lists_exactly_the_routes_of_the_server() {
     let routes: BTreeSet<_> = server::endpoints().map(|route| (route.method.as_str(), route.path)).collect();
@@ -278,7 +294,11 @@ async fn every_caller_gets_the_status_in_the_table() {
             } else if method == Method::POST {
                 request = request.json(&json!({}));
             }
-            let status = request.send().await.unwrap().status();
+            let response = request.send().await.unwrap();
+            let status = response.status();
+            if let Some(problem) = header_problem(path, response.headers()) {
+                wrong.push(format!("{method} {path} by {caller}: {problem}"));
+            }
             if status.as_u16() != *expected {
                 wrong.push(format!("{method} {path} by {caller}: {status}, the table says {expected}"));
             }

@@ -164,6 +164,28 @@ async fn pages_forbid_foreign_scripts_and_caching() {
 }
 
 #[tokio::test]
+async fn sign_out_leaves_nothing_to_the_next_reader() {
+    let server = Server::start(&[]).await;
+    let mut anna = registered(&server).await;
+    let page = anna.get("/chat").await.text().await.unwrap();
+    let account = page.split("data-account=\"").nth(1).expect("drafts are kept by account").split('"').next().unwrap();
+    assert_eq!(account.len(), 36, "{account}");
+    assert!(page.contains("action=\"/sign-out\" data-sign-out"), "drafts stay where the header has no effect");
+
+    let token = anna.token.clone().unwrap();
+    let response = anna.post("/sign-out", &[]).await;
+    assert_eq!(response.headers()["clear-site-data"], "\"cache\", \"storage\"");
+    let page = anna.get("/sign-in").await.text().await.unwrap();
+    assert!(!page.contains("data-account"), "the sign-in page belongs to nobody");
+
+    let (_, session) = server.sign_in("anna@abc.example", PASSWORD).await;
+    assert_ne!(session["token"], json!(token));
+    let request = server.request(Method::POST, "/api/v1/auths/signout").bearer_auth(session["token"].as_str().unwrap());
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["clear-site-data"], "\"cache\", \"storage\"");
+}
+
+#[tokio::test]
 async fn page_actions_refuse_api_keys() {
     let server = Server::start(&[]).await;
     let anna = registered(&server).await;

@@ -6,7 +6,8 @@ const text = document.getElementById("text");
 
 // ---- writing -------------------------------------------------------------------------------------------------------------
 
-const draftKey = form && `draft:${form.dataset.draft}`;
+// `page.js` removes the drafts of other accounts.
+const draftKey = form && `draft:${document.body.dataset.account}:${form.dataset.draft}`;
 
 /** Browsers without `field-sizing` get the height set here. */
 function fit() {

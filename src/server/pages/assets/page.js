@@ -1,4 +1,5 @@
-// On every page: copying, and changing the appearance without a reload. Everything else works without a script.
+// On every page: copying, changing the appearance without a reload, and leaving nothing to the next person at the
+// same computer. Everything else works without a script.
 
 /** Says "Copied" on the button for a moment, then gives it its own content back. */
 function confirmCopy(button) {
@@ -50,3 +51,32 @@ document.addEventListener("submit", (event) => {
   for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === event.submitter));
   fetch(form.action, { method: "POST", body: new URLSearchParams({ theme: chosen }), redirect: "manual" });
 });
+
+// ---- the next person at this computer ------------------------------------------------------------------------------------
+
+const { account } = document.body.dataset;
+
+/** Removes the drafts kept in this browser, but for those of one account. */
+function removeDrafts(kept) {
+  try {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith("draft:") && !(kept && key.startsWith(`draft:${kept}:`))) localStorage.removeItem(key);
+    }
+  } catch {
+    // Private windows may refuse storage; then there are none.
+  }
+}
+
+if (account) {
+  removeDrafts(account);
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-sign-out]")) removeDrafts();
+  });
+  // "Back" may show a page as it was left, also after its reader has signed out: it is hidden until it is fetched again.
+  addEventListener("pagehide", (event) => {
+    if (event.persisted) document.documentElement.dataset.left = "";
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+}

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
     http::HeaderValue,
     response::{
-        IntoResponse, Response,
+        Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
@@ -20,7 +20,7 @@ use super::parse;
 use crate::{
     chat::{AnswerEvent, Answers},
     markdown::LiveMarkdown,
-    pages::{error_page::ErrorPage, layout::SignedInVisitor},
+    pages::{error_page::ErrorPage, layout::SignedInVisitor, response},
 };
 
 pub(super) async fn stream_answer(
@@ -45,7 +45,7 @@ pub(super) async fn stream_answer(
     })
     // The page joins the answer again after the restart.
     .take_until(async move { closing.cancelled().await });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
+    let mut response = response::events(Sse::new(events).keep_alive(KeepAlive::default()));
     // A proxy must not buffer what is meant to appear at once.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)

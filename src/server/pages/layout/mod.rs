@@ -58,6 +58,8 @@ pub(super) struct Layout {
 /// The signed-in person, as the frame shows them.
 #[derive(Clone)]
 pub(super) struct Viewer {
+    /// The id of the account, by which the browser keeps drafts apart.
+    pub(super) id: String,
     pub(super) name: String,
     pub(super) email: String,
     pub(super) initials: String,

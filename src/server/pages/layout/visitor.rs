@@ -103,6 +103,7 @@ fn layout(config: &Config, parts: &Parts, user: Option<&CurrentUser>) -> Layout 
         path: parts.uri.path().to_owned(),
         path_and_query: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
         viewer: user.map(|user| Viewer {
+            id: user.id.to_string(),
             name: user.name.to_string(),
             email: user.email.to_string(),
             initials: initials(&user.name),

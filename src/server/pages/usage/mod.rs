@@ -10,7 +10,7 @@ use axum::{
     extract::{Query, State},
     http::{Method, StatusCode},
     response::{
-        IntoResponse, Response,
+        Response,
         sse::{Event, KeepAlive, Sse},
     },
     routing::get,
@@ -121,7 +121,7 @@ async fn live(
     let (month, metric) = (selection.month(&reports), selection.metric());
     let updates = updates(reports, ledger.subscribe(), layout, month, metric);
     let updates = updates.take_until(async move { closing.cancelled().await });
-    Ok(Sse::new(updates).keep_alive(KeepAlive::default()).into_response())
+    Ok(response::events(Sse::new(updates).keep_alive(KeepAlive::default())))
 }
 
 /// Returns the page's report again and again, after changes of the ledger.
