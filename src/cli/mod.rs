@@ -5,9 +5,11 @@
 //! * [`kube`]: the verbs of `kubectl mai`.
 //! * [`command_line`]: parses the arguments of this process.
 
+#[macro_use]
+mod shared;
+
 mod command_line;
 mod kube;
-mod shared;
 mod verbs;
 
 use std::process::ExitCode;

@@ -22,9 +22,11 @@ pub mod job;
 mod job_report;
 pub mod lock_file;
 mod network;
+mod printable;
 pub mod restores;
 pub mod secrets_file;
 
 pub use exit_code::ExitCode;
 pub use lock_file::{LockError, LockFile};
 pub use network::{InvalidNetwork, Network};
+pub use printable::{is_unprintable, write_printable};

@@ -59,7 +59,8 @@ impl ProgressOutput {
     /// Ends a line that is rewritten.
     pub(in crate::cli) fn finish(&mut self) {
         if self.terminal && !self.shown.is_empty() {
-            eprint!("\r\x1b[K");
+            // Progress that cannot be written is no failure of the command.
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
         self.shown.clear();
     }

@@ -1,4 +1,7 @@
-//! Code that several verbs use. Nothing here knows a verb.
+//! Code that several verbs use. Nothing here knows a verb. `terminal` comes first: its macros print.
+
+#[macro_use]
+pub(super) mod terminal;
 
 pub(super) mod asked_job;
 pub(super) mod backup_output;

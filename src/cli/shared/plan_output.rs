@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::terminal::PrintableOutput;
 use crate::core::{Action, Change, JobWork};
 use crate::reconcile::{PlanState, Planned};
 use crate::state::Problem;
@@ -111,7 +112,7 @@ pub(in crate::cli) fn show<'a>(
     json: bool,
     place: impl Fn(&'a Item) -> Option<&'a str>,
 ) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
+    let mut out = PrintableOutput::stdout();
     if json {
         writeln!(out, "{:#}", to_json(items, problems))?;
     } else {

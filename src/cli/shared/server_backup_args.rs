@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use mai_backup::encryption::Recipients;
 
+use super::terminal::PrintableOutput;
 use crate::recovery::{Address, Location, Notice, ServerBackup, ServerBackupRecord};
 use crate::state::State;
 
@@ -100,6 +101,6 @@ fn line(notice: &Notice, place: &str) -> String {
 
 /// Standard output may be a pipe that nobody reads any more.
 fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = PrintableOutput::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::terminal::PrintableOutput;
 use crate::api::{ConditionKind, MaiInstanceStatus, Reason};
 
 /// Header of the table.
@@ -62,10 +63,10 @@ fn backup(status: &MaiInstanceStatus) -> String {
 
 /// Prints a status. A terminal that watches is cleared first.
 pub(in crate::cli) fn say(watch: bool, text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if watch && out.is_terminal() {
-        write!(out, "\x1b[H\x1b[2J")?;
+    if watch && std::io::stdout().is_terminal() {
+        write!(std::io::stdout(), "\x1b[H\x1b[2J")?;
     }
+    let mut out = PrintableOutput::stdout();
     write!(out, "{text}")?;
     out.flush()
 }

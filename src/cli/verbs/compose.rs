@@ -16,6 +16,7 @@ use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
 use crate::cli::shared::server_backup_args::ServerBackupArgs;
 use crate::cli::shared::service_manager::ServiceManager;
 use crate::cli::shared::state_dir::Place;
+use crate::cli::shared::terminal::PrintableOutput;
 use crate::notification::Instances;
 use crate::reconcile::{self, InstanceFeed, Options, Overview, Transition};
 use crate::recovery::require_no_recovery;
@@ -179,6 +180,6 @@ async fn print_problems(mut problems: watch::Receiver<Vec<Problem>>) {
 
 /// Standard output may be a pipe that nobody reads any more; that must not end the reconciler.
 fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = PrintableOutput::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -1,13 +1,14 @@
 //! `mai validate PATH…`: says all that is wrong with documents, by file and line, before they are
 //! put to use.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use crate::api::PlatformKind;
+use crate::cli::shared::terminal::PrintableOutput;
 use crate::source::directory::{Judged, Severity, Verdict, judge, read};
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +57,7 @@ enum Output {
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let trees: Vec<_> = args.paths.iter().map(|path| (path.as_path(), read(path))).collect();
     let verdict = judge(&trees, args.runtime.map(PlatformKind::from));
-    let mut out = std::io::stdout().lock();
+    let mut out = PrintableOutput::stdout();
     match args.output {
         Output::Json => writeln!(out, "{:#}", to_json(&verdict))?,
         Output::Text => {

@@ -3,6 +3,7 @@
 mod backups_on_demand;
 mod deployments_are_adopted;
 mod drills_prove_backups;
+mod foreign_words_are_printable;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;

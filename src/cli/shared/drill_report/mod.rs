@@ -15,6 +15,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::terminal::PrintableOutput;
 use crate::api::{Locale, MaiInstance, MaiInstanceStatus};
 use page::Page;
 use texts::Language;
@@ -44,7 +45,7 @@ impl ReportArgs {
     /// Prints the report about the newest drill of an instance.
     pub(in crate::cli) fn print(&self, document: &MaiInstance, status: &MaiInstanceStatus) -> anyhow::Result<()> {
         let text = self.text(document, status, Timestamp::now())?;
-        let mut out = std::io::stdout().lock();
+        let mut out = PrintableOutput::stdout();
         Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
     }
 
