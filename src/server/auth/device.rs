@@ -70,6 +70,6 @@ mod tests {
         for forged in ["", ".", "00", &value[..40], &format!("{value}00"), &value.replacen('.', "..", 1)] {
             assert!(devices.device(forged, "ada@example.com").is_none(), "{forged}");
         }
-        assert!(!value.contains("ada"));
+        assert!(!value.contains('@'));
     }
 }
