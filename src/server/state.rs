@@ -141,7 +141,8 @@ impl App {
             completions,
         }));
         app.create_declared_admin().await?;
-        usage::close_interrupted(&app.db).await?;
+        let connection_id = app.connections.id(&app.connections.current());
+        usage::close_interrupted(&app.db, connection_id).await?;
         chat::close_interrupted(&app.db).await?;
         let lookup = UsageLookup {
             db: app.db.clone(),

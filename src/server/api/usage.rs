@@ -44,7 +44,9 @@ pub(super) async fn summary(
     _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Summary>, ApiError> {
-    Ok(Json(reports.summary(period.month(&reports)?, None).await?))
+    let month = period.month(&reports)?;
+    reports.catch_up().await;
+    Ok(Json(reports.summary(month, None).await?))
 }
 
 /// `GET /api/v1/usage/days`
@@ -54,6 +56,7 @@ pub(super) async fn days(
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
+    reports.catch_up().await;
     rows(month, "days", reports.by_day(month, None).await?)
 }
 
@@ -64,6 +67,7 @@ pub(super) async fn users(
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
+    reports.catch_up().await;
     rows(month, "users", reports.by_user(month).await?)
 }
 
@@ -74,6 +78,7 @@ pub(super) async fn models(
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
+    reports.catch_up().await;
     rows(month, "models", reports.by_model(month, None).await?)
 }
 
@@ -84,6 +89,7 @@ pub(super) async fn me(
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
     let month = period.month(&reports)?;
+    reports.catch_up().await;
     let summary = reports.summary(month, Some(&user.id)).await?;
     let days = reports.by_day(month, Some(&user.id)).await?;
     let models = reports.by_model(month, Some(&user.id)).await?;

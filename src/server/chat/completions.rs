@@ -113,7 +113,7 @@ impl Completions {
             streamed: request.streamed,
             via: request.via,
             chat: request.chat,
-            free: upstream == Upstream::Ollama,
+            connection: (upstream == Upstream::Main).then(|| connections.id(&connection)),
         });
         match client.post(request.operation.path(), request.headers, request.body).await {
             Ok(response) => {

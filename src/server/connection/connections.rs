@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Notify;
 
 use super::error::ConnectionError;
 use super::policy::UpstreamPolicy;
@@ -32,6 +33,8 @@ struct Shared {
     policy: UpstreamPolicy,
     /// The result of the last check of the connection in use.
     check: Mutex<Option<ConnectionCheck>>,
+    /// Notified when another connection is in use.
+    replaced: Notify,
 }
 
 impl Connections {
@@ -51,12 +54,23 @@ impl Connections {
             default,
             policy,
             check: Mutex::default(),
+            replaced: Notify::new(),
         })))
     }
 
     /// The connection in use.
     pub fn current(&self) -> Arc<Connection> {
         Arc::clone(&self.0.current.read())
+    }
+
+    /// Waits until another connection is in use; for one task at a time.
+    pub(crate) async fn replaced(&self) {
+        self.0.replaced.notified().await;
+    }
+
+    /// Returns the id of a connection, by which the ledger knows where a generation was sent.
+    pub(crate) fn id(&self, connection: &Connection) -> String {
+        seal::connection_id(&self.0.secret, &connection.base_url, connection.key.as_ref())
     }
 
     /// The result of the last check of the connection in use; `None` when it was not checked since
@@ -135,6 +149,7 @@ impl Connections {
     fn replace(&self, connection: Arc<Connection>, check: Option<ConnectionCheck>) {
         *self.0.check.lock() = check;
         *self.0.current.write() = connection;
+        self.0.replaced.notify_one();
     }
 }
 

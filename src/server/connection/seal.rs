@@ -41,6 +41,18 @@ fn key(secret: &SecretString) -> Result<LessSafeKey, SealBroken> {
     UnboundKey::new(&AES_256_GCM, &hash.finalize()).map(LessSafeKey::new).map_err(|_| SealBroken)
 }
 
+/// Returns the id of a connection: the same for the same base URL and key, and of no use to whoever
+/// has a copy of the database.
+pub(super) fn connection_id(secret: &SecretString, base_url: &str, key: Option<&SecretString>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"mai connection id v1\0");
+    for part in [secret.expose_secret(), base_url, key.map_or("", |key| key.expose_secret())] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -55,6 +67,19 @@ mod tests {
         assert!(open(&SecretString::from("another"), "https://a", &sealed).is_err());
         assert!(open(&secret, "https://b", &sealed).is_err());
         assert!(open(&secret, "https://a", "00").is_err());
+    }
+
+    #[test]
+    fn connection_id_follows_secret_address_and_key() {
+        let secret = |text: &str| SecretString::from(text);
+        let id = |salt: &str, base_url: &str, key: &str| connection_id(&secret(salt), base_url, Some(&secret(key)));
+        let own = id("s", "https://a", "k");
+        assert_eq!(own, id("s", "https://a", "k"));
+        for other in [id("t", "https://a", "k"), id("s", "https://b", "k"), id("s", "https://a", "l")] {
+            assert_ne!(own, other);
+        }
+        assert_ne!(id("s", "https://a", "bk"), id("s", "https://ab", "k"));
+        assert_eq!(connection_id(&secret("s"), "https://a", None), id("s", "https://a", ""));
     }
 
     #[test]

@@ -38,8 +38,9 @@ pub struct NewGeneration {
     pub via: Via,
     /// The stored chat, if any.
     pub chat: Option<Uuid>,
-    /// True for an upstream that costs nothing and keeps no records (an Ollama).
-    pub free: bool,
+    /// The id of the connection it is sent over; `None` for an upstream that costs nothing and keeps
+    /// no records (an Ollama).
+    pub connection: Option<String>,
 }
 
 /// The row of a running generation. Dropped without [`Entry::finish`], it counts as cancelled.
@@ -47,7 +48,6 @@ pub struct NewGeneration {
 pub struct Entry {
     ledger: Ledger,
     row: GenerationRow,
-    free: bool,
     open: bool,
 }
 
@@ -74,10 +74,11 @@ impl Ledger {
             via: started.via,
             chat_id: started.chat.map(|chat| chat.to_string()),
             lookup_at: None,
+            connection: started.connection.map(Arc::from),
             changed: self.changed.clone(),
         };
         self.db.enqueue(row.clone());
-        Entry { ledger: self.clone(), row, free: started.free, open: true }
+        Entry { ledger: self.clone(), row, open: true }
     }
 
     /// Returns a receiver that is notified when rows were written, for pages that show usage live.
@@ -96,9 +97,14 @@ impl Entry {
         &self.row.id
     }
 
+    /// True for an upstream that costs nothing and keeps no records.
+    fn is_free(&self) -> bool {
+        self.row.connection.is_none()
+    }
+
     /// Saves the upstream's id at once: after a crash the usage can only be looked up by it.
     pub fn set_generation_id(&mut self, generation_id: &str) {
-        if self.row.generation_id.is_none() && !self.free {
+        if self.row.generation_id.is_none() && !self.is_free() {
             self.row.generation_id = Some(generation_id.to_owned());
             self.ledger.db.enqueue(self.row.clone());
         }
@@ -106,7 +112,7 @@ impl Entry {
 
     /// True when the upstream's id is known or not needed.
     pub fn has_cost_source(&self) -> bool {
-        self.free || self.row.generation_id.is_some()
+        self.is_free() || self.row.generation_id.is_some()
     }
 
     /// True when the upstream has given it an id, and so has begun to work on it.
@@ -135,6 +141,7 @@ impl Entry {
     fn close(&mut self, status: GenerationStatus, summary: AnswerSummary, refused: bool) {
         self.open = false;
         let now = Timestamp::now().as_millisecond();
+        let is_free = self.is_free();
         let row = &mut self.row;
         row.status = status;
         row.finished_at = Some(now);
@@ -143,7 +150,7 @@ impl Entry {
         // Some gateways end with a report of nothing but zeros.
         let is_known = refused || !row.usage.says_nothing();
         row.source = is_known.then_some(UsageSource::Usage);
-        if self.free {
+        if is_free {
             row.usage.cost = Some(NanoUsd::ZERO);
         } else {
             row.generation_id = row.generation_id.take().or(summary.generation_id);

@@ -33,7 +33,10 @@ const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// A ledger row without usage.
 struct Missing {
     id: String,
-    generation_id: String,
+    /// `None` where the upstream gave the id of another generation.
+    generation_id: Option<String>,
+    /// The id of the connection it was sent over.
+    connection: Option<String>,
     tries: i64,
     started_at: i64,
     /// True when the answer told its tokens, but not its cost.
@@ -51,6 +54,32 @@ enum Found {
     Settled,
     /// No answer, or one that is not understood.
     Error,
+    /// It was not asked for: the connection it was sent over is not in use.
+    Elsewhere,
+    /// It cannot be asked for: the upstream gave the id of another generation.
+    NoId,
+}
+
+impl Found {
+    /// Returns why the cost is unknown, as the column has it, while it is looked up or when that has
+    /// `ended`.
+    fn unknown_reason(self, ended: bool) -> Option<&'static str> {
+        match self {
+            Self::Elsewhere => Some("connection_changed"),
+            Self::NoId => Some("id_of_another"),
+            Self::Nothing if ended => Some("no_record"),
+            Self::Error if ended => Some("no_answer"),
+            Self::Nothing | Self::Error | Self::Unsettled | Self::Settled => None,
+        }
+    }
+}
+
+/// The result of a lookup.
+enum Lookup {
+    /// The upstream's answer.
+    Answered(Result<Option<Generation>, UpstreamError>),
+    /// It was not asked.
+    NotAsked(Found),
 }
 
 /// Says what an answer to a lookup is worth.
@@ -66,8 +95,9 @@ fn judge(asked: &str, answer: &Result<Option<Generation>, UpstreamError>) -> Fou
     }
 }
 
-/// Closes the rows that a former run of the server left open.
-pub(crate) async fn close_interrupted(db: &Database) -> Result<(), DatabaseError> {
+/// Closes the rows that a former run of the server left open. Those of a version that did not note
+/// the connection were sent over the one in use, as far as anybody knows.
+pub(crate) async fn close_interrupted(db: &Database, connection_id: String) -> Result<(), DatabaseError> {
     let now = Timestamp::now().as_millisecond();
     let interrupted = db
         .write(move |connection| {
@@ -78,8 +108,12 @@ pub(crate) async fn close_interrupted(db: &Database) -> Result<(), DatabaseError
                      WHERE status = 'pending'",
                 )
                 .bind(now)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
+                sqlx::query("UPDATE generation SET connection = ? WHERE connection IS NULL AND lookup_at IS NOT NULL")
+                    .bind(connection_id)
+                    .execute(connection)
+                    .await?;
                 Ok(done.rows_affected())
             })
         })
@@ -123,6 +157,7 @@ impl UsageLookup {
             tokio::select! {
                 () = wait => {}
                 () = self.ledger.lookups.notified() => {}
+                () = self.connections.replaced() => {}
             }
         }
     }
@@ -135,11 +170,16 @@ impl UsageLookup {
         // Both queries use one reader: right after the first, the pool would not have it back and
         // would open another one, which stays open.
         let mut reader = self.db.reader().acquire().await?;
+        let connection = self.connections.current();
+        let current = self.connections.id(&connection);
         let due: Vec<Missing> = sqlx::query(
-            "SELECT id, generation_id, lookup_tries, started_at, source IS NOT NULL AS has_tokens FROM generation
-             WHERE lookup_at <= ? AND generation_id IS NOT NULL ORDER BY lookup_at LIMIT 64",
+            "SELECT id, generation_id, connection, lookup_tries, started_at, source IS NOT NULL AS has_tokens
+             FROM generation WHERE lookup_at IS NOT NULL
+             AND (lookup_at <= ?1 OR (unknown_reason = 'connection_changed' AND connection = ?2))
+             ORDER BY lookup_at LIMIT 64",
         )
         .bind(now)
+        .bind(&current)
         .fetch_all(&mut *reader)
         .await?
         .iter()
@@ -147,6 +187,7 @@ impl UsageLookup {
             Ok(Missing {
                 id: row.try_get("id")?,
                 generation_id: row.try_get("generation_id")?,
+                connection: row.try_get("connection")?,
                 tries: row.try_get("lookup_tries")?,
                 started_at: row.try_get("started_at")?,
                 has_tokens: row.try_get("has_tokens")?,
@@ -155,18 +196,18 @@ impl UsageLookup {
         .collect::<Result<_, sqlx::Error>>()?;
         if !due.is_empty() {
             drop(reader);
-            let client = self.upstreams.main(&self.connections.current());
-            let mut answers = futures::stream::iter(due)
+            let client = self.upstreams.main(&connection);
+            let mut lookups = futures::stream::iter(due)
                 .map(|missing| {
-                    let client = client.clone();
+                    let (client, current) = (client.clone(), current.as_str());
                     async move {
-                        let answer = request_record(client, &missing.generation_id).await;
-                        (missing, answer)
+                        let lookup = look_up(client, current, &missing).await;
+                        (missing, lookup)
                     }
                 })
                 .buffer_unordered(CONCURRENCY);
-            while let Some((missing, answer)) = answers.next().await {
-                self.complete(missing, answer).await?;
+            while let Some((missing, lookup)) = lookups.next().await {
+                self.complete(missing, lookup).await?;
             }
             self.ledger.notify();
             reader = self.db.reader().acquire().await?;
@@ -176,22 +217,26 @@ impl UsageLookup {
             .await?)
     }
 
-    async fn complete(
-        &self,
-        missing: Missing,
-        answer: Result<Option<Generation>, UpstreamError>,
-    ) -> Result<(), DatabaseError> {
+    async fn complete(&self, missing: Missing, lookup: Lookup) -> Result<(), DatabaseError> {
         let now = Timestamp::now().as_millisecond();
-        let judged = judge(&missing.generation_id, &answer);
+        let asked = missing.generation_id.as_deref().unwrap_or_default();
+        let judged = match &lookup {
+            Lookup::Answered(answer) => judge(asked, answer),
+            Lookup::NotAsked(found) => *found,
+        };
         let next = next_try(&missing, judged, now);
-        let found = match answer {
+        let found = match lookup {
             // A record that stays empty until the last try is the truth: nothing was charged.
-            Ok(Some(found)) if judged == Found::Settled || (judged == Found::Unsettled && next.is_none()) => found,
-            Ok(_) => return self.postpone(missing, next).await,
-            Err(error) => {
-                tracing::debug!(%error, generation = %missing.generation_id, "usage could not be looked up yet");
-                return self.postpone(missing, next).await;
+            Lookup::Answered(Ok(Some(found)))
+                if judged == Found::Settled || (judged == Found::Unsettled && next.is_none()) =>
+            {
+                found
             }
+            Lookup::Answered(Err(error)) => {
+                tracing::debug!(%error, generation = %asked, "usage could not be looked up yet");
+                return self.postpone(missing, judged, next).await;
+            }
+            Lookup::Answered(Ok(_)) | Lookup::NotAsked(_) => return self.postpone(missing, judged, next).await,
         };
         self.db
             .write(move |connection| {
@@ -204,7 +249,8 @@ impl UsageLookup {
                          reasoning_tokens = coalesce(?, reasoning_tokens), cached_tokens = coalesce(?, cached_tokens),
                          cost_nano_usd = coalesce(?, cost_nano_usd),
                          own_key_cost_nano_usd = coalesce(?, own_key_cost_nano_usd), provider = coalesce(provider, ?),
-                         source = 'generation', lookup_at = NULL, lookup_tries = lookup_tries + 1
+                         source = 'generation', lookup_at = NULL, lookup_tries = lookup_tries + 1,
+                         unknown_reason = NULL
                          WHERE id = ? AND lookup_at IS NOT NULL",
                     )
                     .bind(count(usage.prompt_tokens))
@@ -224,18 +270,24 @@ impl UsageLookup {
             .await
     }
 
-    async fn postpone(&self, missing: Missing, next: Option<i64>) -> Result<(), DatabaseError> {
+    async fn postpone(&self, missing: Missing, found: Found, next: Option<i64>) -> Result<(), DatabaseError> {
+        let reason = found.unknown_reason(next.is_none());
         if next.is_none() {
-            tracing::warn!(generation = %missing.generation_id, "the upstream has no record of a generation; its cost stays unknown");
+            let generation = missing.generation_id.unwrap_or_default();
+            let reason = reason.unwrap_or_default();
+            tracing::warn!(%generation, reason, "the cost of a generation stays unknown");
         }
         self.db
             .write(move |connection| {
                 Box::pin(async move {
                     sqlx::query(
-                        "UPDATE generation SET lookup_at = ?, lookup_tries = lookup_tries + 1
+                        "UPDATE generation SET lookup_at = ?, lookup_tries = lookup_tries + ?, unknown_reason = ?
                          WHERE id = ? AND lookup_at IS NOT NULL",
                     )
                     .bind(next)
+                    // Nobody was asked: the tries are for when the connection returns.
+                    .bind(i64::from(found != Found::Elsewhere))
+                    .bind(reason)
                     .bind(missing.id)
                     .execute(connection)
                     .await?;
@@ -250,15 +302,27 @@ fn until(at: i64) -> Duration {
     Duration::from_millis((at - Timestamp::now().as_millisecond()).clamp(0, LONGEST_DELAY_MS).unsigned_abs())
 }
 
-async fn request_record(client: Result<Client, UpstreamError>, id: &str) -> Result<Option<Generation>, UpstreamError> {
-    client?.generation(id).await
+/// Asks for the record of a generation, if the connection it was sent over is the one in use.
+async fn look_up(client: Result<Client, UpstreamError>, current: &str, missing: &Missing) -> Lookup {
+    if missing.connection.as_deref() != Some(current) {
+        return Lookup::NotAsked(Found::Elsewhere);
+    }
+    match (client, missing.generation_id.as_deref()) {
+        (_, None) => Lookup::NotAsked(Found::NoId),
+        (Ok(client), Some(id)) => Lookup::Answered(client.generation(id).await),
+        (Err(error), Some(_)) => Lookup::Answered(Err(error)),
+    }
 }
 
 /// Returns the time of the next try, or `None` to give up.
 fn next_try(missing: &Missing, found: Found, now: i64) -> Option<i64> {
     let most = if missing.has_tokens { MOST_NOT_FOUND_WITH_TOKENS } else { MOST_NOT_FOUND };
     let (given_up, first) = match found {
-        Found::Settled => return None,
+        Found::Settled | Found::NoId => return None,
+        Found::Elsewhere => {
+            let has_time = now - missing.started_at <= RETRY_LIMIT_MS;
+            return has_time.then_some(now + LONGEST_DELAY_MS);
+        }
         Found::Nothing | Found::Unsettled => (missing.tries + 1 >= most, FIRST_DELAY_MS),
         Found::Error => (now - missing.started_at > RETRY_LIMIT_MS, FIRST_ERROR_DELAY_MS),
     };
@@ -272,7 +336,7 @@ mod tests {
     use super::*;
 
     fn missing(tries: i64) -> Missing {
-        Missing { id: String::new(), generation_id: String::new(), tries, started_at: 0, has_tokens: false }
+        Missing { id: String::new(), generation_id: None, connection: None, tries, started_at: 0, has_tokens: false }
     }
 
     #[test]
@@ -289,6 +353,9 @@ mod tests {
             "an upstream that is down is asked for longer"
         );
         assert_eq!(next_try(&missing(40), Found::Error, RETRY_LIMIT_MS + 1), None);
+        assert_eq!(next_try(&missing(0), Found::Elsewhere, 1), Some(1 + LONGEST_DELAY_MS));
+        assert_eq!(next_try(&missing(0), Found::Elsewhere, RETRY_LIMIT_MS + 1), None);
+        assert_eq!(next_try(&missing(0), Found::NoId, 0), None);
         let with_tokens = Missing { has_tokens: true, ..missing(5) };
         assert_eq!(next_try(&with_tokens, Found::Nothing, 0), None);
     }

@@ -1,5 +1,7 @@
 //! The usage of a month: in total, by day, by user, by model.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -32,6 +34,9 @@ pub struct Totals {
     pub own_key_cost: NanoUsd,
     /// The number of ended generations whose cost is not known (yet).
     pub unknown_cost: u64,
+    /// The number of these that were sent over a connection which is not in use any more. They are
+    /// looked up if it returns within a week.
+    pub unknown_cost_former_connection: u64,
     /// The number of running generations.
     pub running: u64,
 }
@@ -109,6 +114,8 @@ macro_rules! totals {
              coalesce(sum(g.completion_tokens), 0) AS completion_tokens, coalesce(sum(g.total_tokens), 0) AS total_tokens,
              coalesce(sum(g.cost_nano_usd), 0) AS cost, coalesce(sum(g.own_key_cost_nano_usd), 0) AS own_key_cost,
              count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
+             count(CASE WHEN g.cost_nano_usd IS NULL AND g.unknown_reason = 'connection_changed' THEN 1 END)
+                 AS unknown_cost_former_connection,
              count(CASE WHEN g.status = 'pending' THEN 1 END) AS running ",
             $($rest),*
         )
@@ -126,10 +133,14 @@ impl Totals {
             cost: NanoUsd::new(row.try_get("cost")?),
             own_key_cost: NanoUsd::new(row.try_get("own_key_cost")?),
             unknown_cost: count("unknown_cost")?,
+            unknown_cost_former_connection: count("unknown_cost_former_connection")?,
             running: count("running")?,
         })
     }
 }
+
+/// Longest wait for the rows that are still queued.
+const LONGEST_CATCH_UP: Duration = Duration::from_secs(1);
 
 /// Reads the ledger's rows. Days and months are divided by the midnights of a time zone.
 #[derive(Debug, Clone)]
@@ -141,6 +152,14 @@ pub struct UsageReports {
 impl UsageReports {
     pub(crate) fn new(db: &Database, zone: TimeZone) -> Self {
         Self { db: db.clone(), zone }
+    }
+
+    /// Waits until the rows that were queued before are written, so that whoever asks after an answer
+    /// finds it counted. While the database is busy for long, what is there is reported.
+    pub async fn catch_up(&self) {
+        if tokio::time::timeout(LONGEST_CATCH_UP, self.db.flush()).await.is_err() {
+            tracing::warn!("usage is reported without its newest rows: the database is busy");
+        }
     }
 
     /// The current month of this client.

@@ -67,6 +67,8 @@ pub(super) struct GenerationRow {
     pub(super) via: Via,
     pub(super) chat_id: Option<String>,
     pub(super) lookup_at: Option<i64>,
+    /// The id of the connection it was sent over; `None` for an Ollama.
+    pub(super) connection: Option<Arc<str>>,
     /// Notified when the row is written.
     pub(super) changed: watch::Sender<()>,
 }
@@ -81,7 +83,7 @@ impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
-        let mut columns = serializer.serialize_tuple(21)?;
+        let mut columns = serializer.serialize_tuple(22)?;
         columns.serialize_element(&row.id)?;
         columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
@@ -103,22 +105,25 @@ impl Serialize for SerializedRow<'_> {
         columns.serialize_element(&row.lookup_at)?;
         columns.serialize_element(&usage.own_key_cost)?;
         columns.serialize_element(&row.api_key_id.as_deref())?;
+        columns.serialize_element(&row.connection.as_deref())?;
         columns.end()
     }
 }
 
-/// A final row never changes, and an upstream id of another row is not written a second time: no
-/// generation is counted twice, in whatever order rows come.
+/// A final row never changes, and an upstream id of another row of the same connection is not written
+/// a second time: no generation is counted twice, in whatever order rows come.
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
-        chat_id, lookup_at, own_key_cost_nano_usd, api_key_id)
+        chat_id, lookup_at, own_key_cost_nano_usd, api_key_id, connection)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
-            WHERE other.generation_id = value ->> 1 AND other.id <> value ->> 0) THEN NULL ELSE value ->> 1 END,
+            WHERE other.connection IS value ->> 21 AND other.generation_id = value ->> 1 AND other.id <> value ->> 0)
+            THEN NULL ELSE value ->> 1 END,
         value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
         value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-        value ->> 17, value ->> 18, value ->> 19, value ->> 20
+        value ->> 17, value ->> 18, value ->> 19, value ->> 20,
+        value ->> 21
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         generation_id = coalesce(excluded.generation_id, generation.generation_id),
@@ -144,7 +149,8 @@ fn last_of_each(rows: &[GenerationRow]) -> Vec<SerializedRow<'_>> {
         .rev()
         .filter(|row| written.insert(row.id.as_str()))
         .map(|row| {
-            let with_generation_id = row.generation_id.as_deref().is_some_and(|id| upstream_ids.insert(id));
+            let generation_id = row.generation_id.as_deref().map(|id| (row.connection.as_deref(), id));
+            let with_generation_id = generation_id.is_some_and(|id| upstream_ids.insert(id));
             SerializedRow { row, with_generation_id }
         })
         .collect()

@@ -21,4 +21,5 @@ mod sessions_end_immediately;
 mod sign_in_is_rate_limited;
 mod upstream_failures_are_reported;
 mod upstream_key_stays_secret;
+mod usage_belongs_to_its_connection;
 mod usage_is_counted_once;

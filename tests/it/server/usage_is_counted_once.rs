@@ -402,3 +402,13 @@ async fn cost_of_own_provider_keys_is_kept_apart() {
         assert!(html.contains(&figure), "{html}");
     }
 }
+
+#[tokio::test]
+async fn answer_is_counted_once_its_reader_has_it() {
+    let Setup { mock: _mock, server, token, _directory } = setup().await;
+    for requests in 1..=20 {
+        ask(&server, &token, "chunks=1", requests % 2 == 0).await.bytes().await.unwrap();
+        let (_, me) = server.get("/api/v1/usage/me", &token).await;
+        assert_eq!((&me["summary"]["requests"], &me["summary"]["running"]), (&json!(requests), &json!(0)));
+    }
+}

@@ -101,6 +101,7 @@ async fn show(
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
+    reports.catch_up().await;
     let report = layout.check(report(&reports, &layout, selection.month(&reports), selection.metric()).await)?;
     let page = UsagePage { layout: &layout, t: UsageTexts(layout.locale), report };
     Ok(response::html(&layout, StatusCode::OK, &page))
@@ -170,6 +171,7 @@ mod tests {
             cost: NanoUsd::from_micro_usd(cost),
             own_key_cost: NanoUsd::ZERO,
             unknown_cost: unknown,
+            unknown_cost_former_connection: unknown / 2,
             running: 0,
         }
     }

@@ -43,6 +43,8 @@ pub(super) struct Report {
     pub(super) is_current: bool,
     pub(super) tiles: [Tile; 4],
     pub(super) unknown: Option<String>,
+    /// The number of these whose connection is not in use any more.
+    pub(super) former_connection: Option<String>,
     /// True when providers charged something to the client's own keys.
     pub(super) own_keys: bool,
     pub(super) chart: Chart,
@@ -126,6 +128,8 @@ impl Report {
             tiles: tiles(&write, summary, now.date()),
             own_keys: totals.own_key_cost > NanoUsd::ZERO,
             unknown: (totals.unknown_cost > 0).then(|| t.unknown(signed(totals.unknown_cost))),
+            former_connection: (totals.unknown_cost_former_connection > 0)
+                .then(|| t.former_connection(signed(totals.unknown_cost_former_connection))),
             chart: chart(&write, metric, &name, days),
             days: days
                 .iter()

@@ -30,6 +30,10 @@ texts! {
         en: "Interrupted requests are looked up at the provider. Until then they are not included in the totals.",
         pl: "Przerwane zapytania są sprawdzane u dostawcy. Do tego czasu nie są wliczane do sum.",
     }
+    former_connection(n: i64) {
+        en: format!("{} used a connection that has been changed or removed since; it can be looked up only over that connection.", plural::english(n, "request", "requests")),
+        pl: format!("{} wysłano przez połączenie, które od tego czasu zmieniono lub usunięto; koszt można sprawdzić tylko przez nie.", plural::polish(n, "zapytanie", "zapytania", "zapytań")),
+    }
     own_keys {
         en: "The amount after the plus sign was charged to your own keys with providers.",
         pl: "Kwotą po znaku plus obciążono Twoje własne klucze u dostawców.",
