@@ -14,6 +14,7 @@ use super::{
     chat::{self, Answers, Completions},
     connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
     database::Database,
+    markdown::Renderer,
     models::{Models, Upstreams},
     secret_key,
     usage::{self, Ledger, UsageLookup, UsageReports},
@@ -59,6 +60,8 @@ pub struct Parts {
     pub completions: Completions,
     /// The answers being written in stored chats.
     pub answers: Answers,
+    /// Renders the answers of models.
+    pub(crate) renderer: Renderer,
     /// Cancelled when the server begins to shut down; endless answers end on it.
     pub closing: CancellationToken,
 }
@@ -94,6 +97,7 @@ extractable! {
     UsageReports: reports,
     Completions: completions,
     Answers: answers,
+    Renderer: renderer,
     PasswordHasher: passwords,
     Throttle: throttle,
     Confirmations: confirmations,
@@ -132,6 +136,7 @@ impl App {
             trusted_proxies,
             reports: UsageReports::new(&db, config.time_zone()?),
             answers: Answers::new(&db, completions.clone()),
+            renderer: Renderer::new(),
             closing: CancellationToken::new(),
             config,
             db,

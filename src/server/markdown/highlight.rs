@@ -5,14 +5,22 @@
 
 use super::{escape, languages::Family};
 
+/// Most bytes of a code block that are coloured: every token may become an element.
+const MOST_COLOURED: usize = 128 << 10;
+
 /// Returns code as HTML: escaped, with a `<span>` around every coloured token. An unknown language
 /// stays plain.
 pub(super) fn highlight(language: &str, code: &str) -> String {
     let Some(family) = Family::of_language(language) else { return escape(code) };
     let mut html = String::with_capacity(code.len() * 2);
     let mut rest = code;
+    let mut strings = Strings::default();
     while !rest.is_empty() {
-        let (length, class) = token(family, rest, before(code, rest).is_whitespace());
+        if code.len() - rest.len() > MOST_COLOURED {
+            html.push_str(&escape(rest));
+            break;
+        }
+        let (length, class) = token(family, rest, before(code, rest).is_whitespace(), &mut strings);
         let (token, after) = rest.split_at(length);
         match class {
             Some(class) => html.push_str(&format!("<span class=\"{class}\">{}</span>", escape(token))),
@@ -23,13 +31,30 @@ pub(super) fn highlight(language: &str, code: &str) -> String {
     html
 }
 
+/// Returns the end of the last line of code that ends outside a comment or a string of several
+/// lines.
+pub(super) fn last_line_outside(language: &str, code: &str) -> usize {
+    let Some(family) = Family::of_language(language) else { return code.rfind('\n').map_or(0, |at| at + 1) };
+    let (mut end, mut rest) = (0, code);
+    let mut strings = Strings::default();
+    while !rest.is_empty() {
+        let is_line_end = rest.starts_with('\n');
+        let (length, _) = token(family, rest, before(code, rest).is_whitespace(), &mut strings);
+        rest = &rest[length..];
+        if is_line_end {
+            end = code.len() - rest.len();
+        }
+    }
+    end
+}
+
 /// Returns the character in front of the rest of a text, or a space at its beginning.
 fn before(text: &str, rest: &str) -> char {
     text[..text.len() - rest.len()].chars().next_back().unwrap_or(' ')
 }
 
 /// Returns the length of the token at the start of `rest`, at least one character, and its class.
-fn token(family: &Family, rest: &str, after_space: bool) -> (usize, Option<&'static str>) {
+fn token(family: &Family, rest: &str, after_space: bool, strings: &mut Strings) -> (usize, Option<&'static str>) {
     // `#` within a word, as in a URL, starts no comment.
     if family.line_comments.iter().any(|mark| rest.starts_with(mark) && (after_space || *mark != "#")) {
         return (rest.find('\n').unwrap_or(rest.len()), Some("c"));
@@ -41,7 +66,7 @@ fn token(family: &Family, rest: &str, after_space: bool) -> (usize, Option<&'sta
     }
     let first = rest.chars().next().unwrap_or(' ');
     if family.quotes.contains(first) {
-        return match string(rest, first) {
+        return match strings.length(rest, first) {
             Some(length) => (length, Some("s")),
             // An apostrophe without a partner on its line: a lifetime, or a word.
             None => (first.len_utf8(), None),
@@ -59,6 +84,29 @@ fn token(family: &Family, rest: &str, after_space: bool) -> (usize, Option<&'sta
 
 fn span(text: &str, matches: impl Fn(char) -> bool) -> usize {
     text.find(|c| !matches(c)).unwrap_or(text.len())
+}
+
+/// The strings of a text, each looked for once.
+#[derive(Default)]
+struct Strings {
+    /// Quotes that were found to have no partner, and the length of the rest that holds none.
+    unpaired: Vec<(char, usize)>,
+}
+
+impl Strings {
+    /// Returns the length of the string at the start of `rest`, if there is one.
+    fn length(&mut self, rest: &str, quote: char) -> Option<usize> {
+        if self.unpaired.iter().any(|(known, end)| *known == quote && rest.len() > *end) {
+            return None;
+        }
+        let length = string(rest, quote);
+        if length.is_none() {
+            let searched = if quote == '`' { rest.len() } else { rest.find('\n').unwrap_or(rest.len()) };
+            self.unpaired.retain(|(known, _)| *known != quote);
+            self.unpaired.push((quote, rest.len() - searched));
+        }
+        length
+    }
 }
 
 /// Returns the length of the string at the start of `rest`: to its quote on the same line, to three

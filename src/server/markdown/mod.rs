@@ -3,25 +3,51 @@
 //!
 //! Two defences follow each other: raw HTML in the source becomes plain text before rendering, and
 //! the result passes an allow-list of tags and attributes (`sanitiser`). Images become links,
-//! because loading one would tell its host that the answer was read. `live` renders an answer that
-//! is still being written; `highlight` and `languages` colour code.
+//! because loading one would tell its host that the answer was read.
+//!
+//! No text costs much more than its length: `limits` bounds nesting, size and time, and a text
+//! beyond them is shown as it was written (`plain`). Pages use [`Renderer`], which keeps requests
+//! from waiting for each other's texts. `live` renders an answer that is still being written, with
+//! `open_block` for long blocks and `patch` for what changes on the page. `events` makes the parser's events safe, `highlight` and `languages` colour code.
 
+mod events;
 mod highlight;
 mod languages;
+mod limits;
 mod live;
+mod open_block;
+mod patch;
+mod plain;
+mod renderer;
 mod sanitiser;
 
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, Options, Parser, Tag, TagEnd, html};
+use std::sync::Arc;
 
+use pulldown_cmark::{Options, Parser, html};
+
+use events::{SafeEvents, ShallowEvents};
+use limits::BoundedHtml;
 pub(crate) use live::LiveMarkdown;
+pub(crate) use patch::{Change, Part, Patch};
+pub use renderer::Renderer;
 
-/// HTML that passed the sanitiser. Templates insert it without escaping.
+/// HTML that passed the sanitiser. Templates insert it without escaping. Cloning is cheap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SafeHtml(String);
+pub(crate) struct SafeHtml(Arc<str>);
 
 impl SafeHtml {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<String> for SafeHtml {
+    fn from(html: String) -> Self {
+        Self(html.into())
     }
 }
 
@@ -33,93 +59,39 @@ impl std::fmt::Display for SafeHtml {
 
 impl askama::filters::HtmlSafe for SafeHtml {}
 
+/// Texts within rendered Markdown, in the reader's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Labels {
+    /// The button of a code block.
+    pub(crate) copy: &'static str,
+    /// The line above a text that is not formatted.
+    pub(crate) plain: &'static str,
+}
+
 /// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no
 /// mathematics, no raw HTML.
 fn dialect() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Renders a whole text. `copy_label` is the label of a code block's button, in the reader's
-/// language.
-pub(crate) fn render(text: &str, copy_label: &str) -> SafeHtml {
-    let events = Parser::new_ext(text, dialect());
-    let mut out = String::with_capacity(text.len() * 2);
-    html::push_html(&mut out, SafeEvents::new(events, copy_label));
-    SafeHtml(sanitiser::sanitise(&out))
+/// Renders a whole text; one beyond the limits as it was written.
+fn render(text: &str, labels: Labels) -> SafeHtml {
+    formatted(text, labels).unwrap_or_else(|| plain::plain(text, labels))
 }
 
-/// The event stream with raw HTML as text, images as links, and code blocks with a heading and a
-/// copy button.
-struct SafeEvents<'l, I> {
-    inner: I,
-    copy_label: &'l str,
-    in_image: u32,
+/// Returns true for a text that is short and shallow enough to be parsed.
+fn is_parseable(text: &str) -> bool {
+    text.len() <= limits::LONGEST_TEXT && !limits::is_too_nested(text)
 }
 
-impl<'l, I> SafeEvents<'l, I> {
-    fn new(inner: I, copy_label: &'l str) -> Self {
-        Self { inner, copy_label, in_image: 0 }
+fn formatted(text: &str, labels: Labels) -> Option<SafeHtml> {
+    if !is_parseable(text) {
+        return None;
     }
-}
-
-impl<'a, I: Iterator<Item = Event<'a>>> SafeEvents<'_, I> {
-    /// Reads the text of the code block that has just started, which comes line by line.
-    fn read_code(&mut self) -> String {
-        let mut code = String::new();
-        for event in self.inner.by_ref() {
-            match event {
-                Event::Text(text) => code.push_str(&text),
-                Event::End(TagEnd::CodeBlock) => break,
-                _ => {}
-            }
-        }
-        code
-    }
-}
-
-impl<'a, I: Iterator<Item = Event<'a>>> Iterator for SafeEvents<'_, I> {
-    type Item = Event<'a>;
-
-    fn next(&mut self) -> Option<Event<'a>> {
-        Some(match self.inner.next()? {
-            Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
-            Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
-            Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
-            Event::Start(Tag::Image { link_type, dest_url, id, .. }) => {
-                self.in_image += 1;
-                // HTML allows no link within a link: only the outermost image becomes one.
-                if self.in_image > 1 {
-                    return Some(Event::Text(CowStr::Borrowed("")));
-                }
-                Event::Start(Tag::Link { link_type, dest_url, title: CowStr::Borrowed(""), id })
-            }
-            Event::End(TagEnd::Image) => {
-                self.in_image = self.in_image.saturating_sub(1);
-                if self.in_image > 0 {
-                    return Some(Event::Text(CowStr::Borrowed("")));
-                }
-                Event::End(TagEnd::Link)
-            }
-            Event::Start(Tag::CodeBlock(kind)) => {
-                let language = match &kind {
-                    CodeBlockKind::Fenced(info) => info.split([' ', ',', '{']).next().unwrap_or_default(),
-                    CodeBlockKind::Indented => "",
-                };
-                Event::Html(CowStr::from(code_block(language, &self.read_code(), self.copy_label)))
-            }
-            other => other,
-        })
-    }
-}
-
-/// Returns a code block with its heading and its button.
-fn code_block(language: &str, code: &str, copy_label: &str) -> String {
-    format!(
-        "<div class=\"code\"><div class=\"code-head\"><span>{}</span><button class=\"copy-code\" type=\"button\">{}</button></div><pre><code>{}</code></pre></div>\n",
-        escape(language),
-        escape(copy_label),
-        highlight::highlight(language, code)
-    )
+    let events = ShallowEvents::new(Parser::new_ext(text, dialect()));
+    let mut out = BoundedHtml::with_capacity(text.len() * 2);
+    html::write_html_fmt(&mut out, SafeEvents::new(events, labels.copy)).ok()?;
+    Some(SafeHtml::from(sanitiser::sanitise(&out.into_html())))
 }
 
 fn escape(text: &str) -> String {
@@ -142,8 +114,106 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
+    const LABELS: Labels = Labels { copy: "Copy", plain: "Shown as it was written." };
+
     fn html(text: &str) -> String {
-        render(text, "Copy").to_string()
+        render(text, LABELS).to_string()
+    }
+
+    /// Texts that cost much in some renderer, each of about this many bytes.
+    fn hostile(size: usize) -> Vec<(&'static str, String)> {
+        let repeat = |piece: &str| piece.repeat(size / piece.len());
+        let half = |piece: &str| piece.repeat(size / piece.len() / 2);
+        let deeper = |mark: &str| -> String {
+            let mut text = String::new();
+            for depth in (0..).take_while(|depth| depth * depth < size) {
+                text += &format!("{}{mark} a\n", " ".repeat(depth * (mark.len() + 1)));
+            }
+            text
+        };
+        vec![
+            ("quotes", repeat(">")),
+            ("quotes and lazy lines", half(">") + &half("a\n")),
+            ("lists", repeat("- ")),
+            ("lists and blank lines", half("- ") + "a" + &half("\n")),
+            ("numbered lists", repeat("1. ")),
+            ("lists in quotes", repeat("> - ")),
+            ("lists by indentation", deeper("-")),
+            ("emphasis", repeat("*a _b ")),
+            ("emphasis that is closed", half("*a ") + &half("a* ")),
+            ("stars", half("*") + "a" + &half("*")),
+            ("strike-through", half("~~a ") + &half("b~~ ")),
+            ("brackets", half("[") + &half("]")),
+            ("links without an end", repeat("[a](")),
+            ("images in images", half("![") + &half("](b)")),
+            (
+                "back ticks",
+                (1..)
+                    .map(|n| format!("e{}", "`".repeat(n)))
+                    .take_while({
+                        let mut left = size;
+                        move |run| {
+                            left = left.saturating_sub(run.len());
+                            left > 0
+                        }
+                    })
+                    .collect(),
+            ),
+            ("a wide table", format!("{}\n{}\n{}", "|a".repeat(size / 8), "|-".repeat(size / 8), half("|\n"))),
+            ("a long table", format!("|a|b|\n|-|-|\n{}", repeat("|c|d|\n"))),
+            ("many tables", repeat("|a\n|-\n\n")),
+            ("definitions", (0..size / 8).map(|n| format!("[{n}]: x\n")).collect()),
+            ("one definition, used often", format!("[a]: {}\n\n{}", half("x"), half("[a]"))),
+            ("foot-notes", half("[^1]") + "\n\n" + &half("[^1]: a b\n")),
+            ("open tags", repeat("<a ")),
+            ("ampersands", repeat("&")),
+            ("one long line", repeat("a")),
+            ("code", format!("```rust\n{}", repeat("let a = \"b\" + 1; // c\n"))),
+            ("code with open strings", format!("```js\n\"{}", repeat("\\\""))),
+            ("code of numbers", format!("```py\n{}", repeat("1 "))),
+            ("rules", repeat("---\n")),
+            ("tasks", repeat("- [ ] a\n")),
+            ("headings", repeat("a\n=\n\n")),
+        ]
+    }
+
+    #[test]
+    fn hostile_text_becomes_bounded_html_with_all_its_words() {
+        for (name, text) in hostile(6_000) {
+            let out = html(&text);
+            assert!(out.len() <= 20 * text.len() + 200, "{name}: {} bytes", out.len());
+            let (mut depth, mut deepest) = (0_i32, 0);
+            for tag in out.split('<').skip(1) {
+                let is_void = ["br", "hr", "input"].iter().any(|void| tag.starts_with(void));
+                depth += if tag.starts_with('/') { -1 } else { i32::from(!is_void) };
+                deepest = deepest.max(depth);
+            }
+            assert!((0..50).contains(&deepest) && depth == 0, "{name}: {deepest} deep");
+            let words = |text: &str| text.bytes().filter(|byte| *byte == b'a').count();
+            let shown = out.split('<').flat_map(|part| part.split_once('>').map(|(_, text)| text));
+            let shown: usize = shown.map(|text| words(&text.replace("&amp;", "&"))).sum();
+            assert!(shown >= words(&text).min(1), "{name} lost its words: {}", &out[..out.len().min(300)]);
+        }
+    }
+
+    #[test]
+    fn text_beyond_the_limits_is_shown_as_it_was_written() {
+        let deep = format!("{} a <b> *c*\r\nd", ">".repeat(200));
+        let long = "a *b*\n\n".repeat(limits::LONGEST_TEXT / 7 + 1);
+        for text in [deep, long] {
+            let out = html(&text);
+            let (note, shown) = out.split_once('\n').unwrap();
+            assert_eq!(note, "<p class=\"plain-note\">Shown as it was written.</p>");
+            let expected = escape(&text.replace('\r', ""));
+            assert!(shown == format!("<pre class=\"plain\">{expected}</pre>\n"), "{}", &shown[..200]);
+        }
+    }
+
+    #[test]
+    fn deep_elements_lose_their_form_and_keep_their_words() {
+        let out = html(&format!("{}inner *word*", "> ".repeat(90)));
+        assert_eq!(out.matches("<blockquote>").count(), 40);
+        assert!(out.contains("inner word"), "{out}");
     }
 
     #[test]

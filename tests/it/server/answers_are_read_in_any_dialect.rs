@@ -1,54 +1,15 @@
 //! Answers are read in every dialect of upstreams, and one that is not complete says why.
 
-use std::time::{Duration, Instant};
-
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::fixtures::compose::PATIENCE;
+use crate::fixtures::page_chat::{answer, ask, server};
 use crate::fixtures::serve::Server;
 use crate::fixtures::upstream::{Canned, Reply, Request};
 
 const HELLO: &str = "data: {\"id\":\"gen-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello\"}}]}\n\n";
 const STOP: &str = "data: {\"id\":\"gen-1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
-
-async fn server(upstream: &Canned) -> (Server, String) {
-    let server =
-        Server::start(&[("OPENAI_API_BASE_URL", &upstream.base_url), ("OPENAI_API_KEY", "sk-or-v1-test")]).await;
-    let token = server.admin().await;
-    (server, token)
-}
-
-/// Asks on the page, in a new chat or in this one; returns the chat.
-async fn ask(server: &Server, token: &str, chat: Option<&str>, text: &str) -> String {
-    let form = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs([("text", text), ("model", "canned/model")])
-        .finish();
-    let path = chat.map_or("/chat".to_owned(), |chat| format!("/chat/{chat}/messages"));
-    let asked = server
-        .request(Method::POST, &path)
-        .bearer_auth(token)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form);
-    let response = asked.send().await.unwrap();
-    let location = response.headers().get("location").map(|path| path.to_str().unwrap().to_owned());
-    location.unwrap_or_else(|| response.url().path().to_owned()).rsplit('/').next().unwrap().to_owned()
-}
-
-/// Waits for the last answer of a chat.
-async fn answer(server: &Server, token: &str, chat: &str) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let (_, chat) = server.get(&format!("/api/v1/chats/{chat}"), token).await;
-        let last = chat["messages"].as_array().and_then(|messages| messages.last()).cloned().unwrap_or_default();
-        if last["role"] == "assistant" && last["status"] != "streaming" {
-            return last;
-        }
-        assert!(Instant::now() < deadline, "{chat}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// A question, its answer, and what a person is told: status, text, code and words of the reason.
 type Dialect = (&'static str, fn() -> Reply, [&'static str; 4]);

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     chat::{self, Answers, ChatError},
     database::Database,
+    markdown::Renderer,
     pages::{
         error_page::ErrorPage,
         layout::{Layout, Notice, SignedInVisitor},
@@ -49,10 +50,17 @@ fn composer_notice(layout: &Layout, error: ChatError) -> Result<Response, ErrorP
     Ok(([("hx-retarget", "#problem"), ("hx-reswap", "innerHTML")], part).into_response())
 }
 
-async fn turns(db: &Database, layout: &Layout, user: &UserId, ids: &[Uuid]) -> Result<Response, ErrorPage> {
+async fn turns(
+    db: &Database,
+    renderer: &Renderer,
+    layout: &Layout,
+    user: &UserId,
+    ids: &[Uuid],
+) -> Result<Response, ErrorPage> {
     let mut turns = Vec::with_capacity(ids.len());
     for id in ids {
-        turns.push(Turn::new(layout, &layout.check(chat::message(db, user, *id).await)?));
+        let message = layout.check(chat::message(db, user, *id).await)?;
+        turns.push(Turn::new(renderer, layout, &message).await);
     }
     Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns }))
 }
@@ -63,10 +71,10 @@ pub(super) async fn ask(
     Path(id): Path<String>,
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, layout, user, .. } = &visitor;
+    let ChatVisitor { db, renderer, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
     match answers.send(&user.id, chat, &form.text, &form.model).await {
-        Ok(asked) if layout.by_htmx => turns(db, layout, &user.id, &[asked.question, asked.answer]).await,
+        Ok(asked) if layout.by_htmx => turns(db, renderer, layout, &user.id, &[asked.question, asked.answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(layout, error),
         Err(error) => redraw(&visitor, Some(chat), form, error).await,
@@ -86,12 +94,12 @@ pub(super) async fn regenerate(
     Path((id, message)): Path<(String, String)>,
     Form(form): Form<Regeneration>,
 ) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, layout, user, .. } = &visitor;
+    let ChatVisitor { db, renderer, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
     let before = layout.check(chat::message(db, &user.id, layout.check(parse(&message))?).await)?;
     let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
     match answers.regenerate(&user.id, chat, &model).await {
-        Ok(answer) if layout.by_htmx => turns(db, layout, &user.id, &[answer]).await,
+        Ok(answer) if layout.by_htmx => turns(db, renderer, layout, &user.id, &[answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(layout, error),
         Err(error) => redraw(&visitor, Some(chat), Question { text: String::new(), model }, error).await,
@@ -101,12 +109,13 @@ pub(super) async fn regenerate(
 /// Answers htmx with one message alone, for an answer that has just ended.
 pub(super) async fn show(
     State(db): State<Database>,
+    State(renderer): State<Renderer>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path((id, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
     let message = layout.check(parse(&message))?;
     if layout.by_htmx {
-        turns(&db, &layout, &user.id, &[message]).await
+        turns(&db, &renderer, &layout, &user.id, &[message]).await
     } else {
         Ok(response::redirect(&format!("/chat/{}#m-{message}", layout.check(parse(&id))?)))
     }

@@ -39,6 +39,7 @@ use crate::{
     chat::{self, Answers, Chat, ChatError, MessageStatus, QUESTION_LENGTH},
     connection::Connections,
     database::Database,
+    markdown::Renderer,
     models::Models,
 };
 use list::{ChatList, title};
@@ -132,6 +133,7 @@ struct ChatVisitor {
     db: Database,
     models: Models,
     connections: Connections,
+    renderer: Renderer,
     layout: Layout,
     user: CurrentUser,
 }
@@ -143,6 +145,7 @@ where
     Database: FromRef<S>,
     Models: FromRef<S>,
     Connections: FromRef<S>,
+    Renderer: FromRef<S>,
 {
     type Rejection = Response;
 
@@ -152,6 +155,7 @@ where
             db: Database::from_ref(state),
             models: Models::from_ref(state),
             connections: Connections::from_ref(state),
+            renderer: Renderer::from_ref(state),
             layout,
             user,
         })
@@ -159,7 +163,7 @@ where
 }
 
 async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, models, connections, layout, user } = visitor;
+    let ChatVisitor { db, models, connections, renderer, layout, user } = visitor;
     let t = ChatTexts(layout.locale);
     let opened = match view.chat {
         Some(id) => Some(layout.check(chat::get(db, &user.id, id).await)?),
@@ -167,8 +171,10 @@ async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result
     };
     let listed = layout.check(list::find(db, layout, &user.id, &view.query).await)?;
     let open = opened.as_ref().map(|(chat, _)| OpenChat::new(layout, chat));
-    let turns: Vec<Turn> =
-        opened.iter().flat_map(|(_, messages)| messages).map(|message| Turn::new(layout, message)).collect();
+    let mut turns = Vec::new();
+    for message in opened.iter().flat_map(|(_, messages)| messages) {
+        turns.push(Turn::new(renderer, layout, message).await);
+    }
     let last_model = opened.as_ref().and_then(|(chat, _)| chat.model.clone()).or_else(|| {
         // A new chat starts with the model that was asked last.
         listed.chats.iter().find_map(|chat| chat.model.clone())

@@ -1,6 +1,8 @@
 //! Snapshots of the chat page: before the first question, without a connection, in a conversation,
 //! and its sidebar.
 
+use futures::FutureExt;
+
 use super::{super::snapshot, *};
 use crate::chat::{AnswerFailure, Message, MessageRole};
 
@@ -90,10 +92,13 @@ fn conversation_page_matches_its_snapshot() {
         question(37, "Again?"),
         answer(38, "Here is", MessageStatus::Streaming, None),
     ];
+    let renderer = Renderer::new();
     snapshot::assert_page("chat_conversation", "/chat/x", |layout| {
+        let turns =
+            messages.iter().map(|message| Turn::new(&renderer, layout, message).now_or_never().unwrap()).collect();
         ChatPage {
             open: Some(OpenChat::new(layout, &chats()[0])),
-            turns: messages.iter().map(|message| Turn::new(layout, message)).collect(),
+            turns,
             action: format!("/chat/{}/messages", snapshot::id(21)),
             busy: true,
             ..new_chat(layout)

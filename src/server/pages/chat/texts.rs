@@ -58,6 +58,10 @@ texts! {
         en: "The answer is still being written. Reload this page to see it.",
         pl: "Odpowiedź jeszcze powstaje. Odśwież stronę, aby ją zobaczyć.",
     }
+    shown_plain {
+        en: "This text is too long or too deeply nested to be formatted. It is shown as it was written.",
+        pl: "Ten tekst jest za długi albo ma za wiele poziomów, aby go sformatować. Jest pokazany tak, jak został napisany.",
+    }
     rename_title { en: "Rename chat", pl: "Zmień nazwę czatu" }
     save { en: "Save", pl: "Zapisz" }
     delete { en: "Delete", pl: "Usuń" }

@@ -3,7 +3,7 @@
 use super::texts::ChatTexts;
 use crate::{
     chat::{Message, MessageRole, MessageStatus},
-    markdown::{self, SafeHtml},
+    markdown::{Labels, Renderer, SafeHtml},
     pages::layout::{Layout, Notice},
 };
 
@@ -33,14 +33,20 @@ pub(super) struct Answer {
     pub(super) notice: Option<Notice>,
 }
 
+/// Returns the texts within rendered answers.
+pub(super) fn labels(layout: &Layout) -> Labels {
+    Labels { copy: layout.texts.copy(), plain: ChatTexts(layout.locale).shown_plain() }
+}
+
 impl Turn {
-    pub(super) fn new(layout: &Layout, message: &Message) -> Self {
-        let rendered = || markdown::render(&message.content, layout.texts.copy());
+    /// Draws a message, and renders it if it is an answer.
+    pub(super) async fn new(renderer: &Renderer, layout: &Layout, message: &Message) -> Self {
+        let (text, labels) = (&message.content, labels(layout));
         let body = match (message.role, message.status) {
-            (MessageRole::User, _) => Body::Question(message.content.clone()),
-            (MessageRole::Assistant, MessageStatus::Streaming) => Body::Streaming(rendered()),
+            (MessageRole::User, _) => Body::Question(text.clone()),
+            (MessageRole::Assistant, MessageStatus::Streaming) => Body::Streaming(renderer.render(text, labels).await),
             (MessageRole::Assistant, _) => Body::Answer(Answer {
-                html: rendered(),
+                html: renderer.render_ended(message.id, text, labels).await,
                 source: message.content.clone(),
                 model: message.model.clone().unwrap_or_default(),
                 notice: notice(ChatTexts(layout.locale), message),
