@@ -13,6 +13,9 @@ use serde_json::json;
 
 use super::database::DatabaseError;
 
+/// `Retry-After` of an answer that the server is too busy for, in seconds.
+const BUSY_SECONDS: u64 = 2;
+
 /// An error that ends `mai serve`; each has its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -211,6 +214,10 @@ impl<E: HttpStatus> From<E> for ApiError {
     fn from(error: E) -> Self {
         if let Some(cause) = error.database_error() {
             tracing::error!(error = %cause, "the database failed a request");
+            if cause.is_busy() {
+                return Self::new(error.status(), "The server is too busy to answer this now. Please try again.")
+                    .retry_after(BUSY_SECONDS);
+            }
             return Self::new(error.status(), "The server could not reach its database. Please try again.");
         }
         let answer = Self::new(error.status(), error.to_string());

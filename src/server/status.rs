@@ -18,7 +18,10 @@ use super::{
 
 impl HttpStatus for DatabaseError {
     fn status(&self) -> StatusCode {
-        StatusCode::INTERNAL_SERVER_ERROR
+        match self {
+            Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 
     fn database_error(&self) -> Option<&DatabaseError> {

@@ -41,7 +41,7 @@ pub(super) async fn ready(
     if closing.is_cancelled() {
         return unready("The server is shutting down.");
     }
-    let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(db.reader()).await;
+    let answer: Result<i64, sqlx::Error> = sqlx::query_scalar("SELECT 1").fetch_one(db.quick_reader()).await;
     match answer {
         Ok(_) => (StatusCode::OK, VERSION, Json(json!({ "status": true }))),
         Err(error) => {

@@ -63,7 +63,7 @@ impl Confirmations {
         let Credential::Session(session) = &user.credential else { return Ok(false) };
         let confirmed: Option<i64> = sqlx::query_scalar("SELECT confirmed_at FROM session WHERE token_hash = ?")
             .bind(session.as_bytes())
-            .fetch_optional(self.db.reader())
+            .fetch_optional(self.db.quick_reader())
             .await?
             .flatten();
         let now = Timestamp::now();
@@ -76,7 +76,7 @@ impl Confirmations {
         let attempt = self.throttle.own_password(&user.email)?;
         let hash = sqlx::query("SELECT password_hash FROM user WHERE id = ? AND deleted_at IS NULL")
             .bind(user.id.as_str())
-            .fetch_optional(self.db.reader())
+            .fetch_optional(self.db.quick_reader())
             .await
             .and_then(|row| row.map(|row| row.try_get::<String, _>("password_hash")).transpose())
             .map_err(DatabaseError::from)?;

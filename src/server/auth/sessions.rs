@@ -126,7 +126,7 @@ async fn find_session(db: &Database, credential: TokenHash, now: i64) -> Result<
     )
     .bind(credential.as_bytes())
     .bind(now)
-    .fetch_optional(db.reader())
+    .fetch_optional(db.quick_reader())
     .await?;
     row.map(|row| {
         let user = CurrentUser::from_row(&row, Credential::Session(credential))?;
@@ -143,7 +143,7 @@ async fn find_api_key(db: &Database, credential: TokenHash) -> Result<Found, Dat
          WHERE api_key.key_hash = ? AND user.deleted_at IS NULL",
     )
     .bind(credential.as_bytes())
-    .fetch_optional(db.reader())
+    .fetch_optional(db.quick_reader())
     .await?;
     row.map(|row| {
         let key = KeyGrant {

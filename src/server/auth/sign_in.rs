@@ -47,7 +47,7 @@ pub async fn sign_in(
     let row = sqlx::query("SELECT id, password_hash FROM user WHERE email IN (?, ?) AND deleted_at IS NULL")
         .bind(&email)
         .bind(&typed)
-        .fetch_optional(db.reader())
+        .fetch_optional(db.quick_reader())
         .await
         .map_err(DatabaseError::from)?;
     let found = row.map(|row| -> Result<(UserId, String), sqlx::Error> {

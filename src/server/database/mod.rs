@@ -1,6 +1,7 @@
-//! The server's database: one SQLite file, read by a small pool, written by one task.
+//! The server's database: one SQLite file, read by two small pools, written by one task.
 //!
-//! Rooms read through [`Database::reader`] and write through [`Database::write`]; rows that come in
+//! Rooms read through [`Database::reader`], what everything else waits for through
+//! [`Database::quick_reader`], and write through [`Database::write`]; rows that come in
 //! great numbers are a [`Batch`]. SQL of a table stands in the room that owns it; only migrations
 //! are here.
 
@@ -8,6 +9,7 @@ mod batch;
 mod error;
 mod migrations;
 mod open;
+mod readers;
 mod transaction;
 mod writer;
 mod writer_task;
@@ -18,3 +20,4 @@ mod writer_tests;
 pub use batch::Batch;
 pub use error::DatabaseError;
 pub use open::Database;
+pub use readers::Readers;

@@ -4,19 +4,21 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt, path::Path, time::Durat
 
 use futures::future::BoxFuture;
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    ConnectOptions, Connection, SqliteConnection,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
 use super::batch::Batch;
 use super::error::DatabaseError;
 use super::migrations;
+use super::readers::Readers;
 use super::writer::Writer;
 
 /// The open database; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    readers: SqlitePool,
+    readers: Readers,
+    quick_readers: Readers,
     writer: Writer,
 }
 
@@ -39,20 +41,20 @@ impl Database {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         migrations::all().run(&mut connection).await?;
 
-        // Lazy and without a reaper: an idle server holds no reader and wakes up for none.
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .test_before_acquire(false)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options.create_if_missing(false).read_only(true).optimize_on_close(false, None));
-        Ok(Self { readers, writer: Writer::start(connection) })
+        let options = options.create_if_missing(false).read_only(true).optimize_on_close(false, None);
+        let (readers, quick_readers) = (Readers::new(options.clone(), 4), Readers::new(options, 2));
+        Ok(Self { readers, quick_readers, writer: Writer::start(connection) })
     }
 
     /// Read-only connections.
-    pub fn reader(&self) -> &SqlitePool {
+    pub fn reader(&self) -> &Readers {
         &self.readers
+    }
+
+    /// Read-only connections for look-ups of a row by its key that everything else waits for:
+    /// sessions, sign-in, readiness. Whatever people search or sum up does not delay them.
+    pub fn quick_reader(&self) -> &Readers {
+        &self.quick_readers
     }
 
     /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the
@@ -87,7 +89,7 @@ impl Database {
     /// Writes what is queued, folds the write-ahead log into the file and closes it. Later writes
     /// are refused.
     pub async fn close(&self) {
-        self.readers.close().await;
+        tokio::join!(self.readers.close(), self.quick_readers.close());
         self.writer.close().await;
     }
 }
@@ -136,6 +138,27 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(settings, ("wal".to_owned(), 1));
+    }
+
+    #[tokio::test]
+    async fn quick_readers_answer_while_all_others_work() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Database::open(directory.path().join("mai.db")).await.unwrap();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+        let searches: Vec<_> = (0..8)
+            .map(|_| {
+                let db = db.clone();
+                tokio::spawn(async move { sqlx::query(endless).fetch_all(db.reader()).await.map(|_| ()) })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let answer: i64 = sqlx::query_scalar("SELECT 1").fetch_one(db.quick_reader()).await.unwrap();
+        assert_eq!(answer, 1);
+        assert!(searches.iter().all(|search| !search.is_finished()));
+        searches.iter().for_each(tokio::task::JoinHandle::abort);
+        // Their connections are free again.
+        let answer: i64 = sqlx::query_scalar("SELECT 2").fetch_one(db.reader()).await.unwrap();
+        assert_eq!(answer, 2);
     }
 
     #[tokio::test]

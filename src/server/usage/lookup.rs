@@ -167,9 +167,6 @@ impl UsageLookup {
         // The row that woke this task may not be written yet.
         self.db.flush().await?;
         let now = Timestamp::now().as_millisecond();
-        // Both queries use one reader: right after the first, the pool would not have it back and
-        // would open another one, which stays open.
-        let mut reader = self.db.reader().acquire().await?;
         let connection = self.connections.current();
         let current = self.connections.id(&connection);
         let due: Vec<Missing> = sqlx::query(
@@ -180,7 +177,7 @@ impl UsageLookup {
         )
         .bind(now)
         .bind(&current)
-        .fetch_all(&mut *reader)
+        .fetch_all(self.db.reader())
         .await?
         .iter()
         .map(|row| {
@@ -195,7 +192,6 @@ impl UsageLookup {
         })
         .collect::<Result<_, sqlx::Error>>()?;
         if !due.is_empty() {
-            drop(reader);
             let client = self.upstreams.main(&connection);
             let mut lookups = futures::stream::iter(due)
                 .map(|missing| {
@@ -210,10 +206,9 @@ impl UsageLookup {
                 self.complete(missing, lookup).await?;
             }
             self.ledger.notify();
-            reader = self.db.reader().acquire().await?;
         }
         Ok(sqlx::query_scalar("SELECT min(lookup_at) FROM generation WHERE lookup_at IS NOT NULL")
-            .fetch_one(&mut *reader)
+            .fetch_one(self.db.reader())
             .await?)
     }
 

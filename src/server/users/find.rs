@@ -71,7 +71,7 @@ pub async fn get(db: &Database, id: &UserId) -> Result<User, UserError> {
 
 /// Returns true when there has ever been an account. Until then the next to register becomes admin.
 pub async fn anybody(db: &Database) -> Result<bool, DatabaseError> {
-    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user)").fetch_one(db.reader()).await?)
+    Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM user)").fetch_one(db.quick_reader()).await?)
 }
 
 /// Returns the number of users that were not removed.

@@ -21,6 +21,8 @@ pub(super) enum PageError {
     Forbidden,
     /// There is no such thing, or it is somebody else's.
     NotFound,
+    /// The server is too busy.
+    Busy,
     /// The server failed; the log has the cause.
     Internal,
 }
@@ -52,6 +54,7 @@ impl IntoResponse for ErrorPage {
             PageError::NotSignedIn => return redirect_to_sign_in(&layout),
             PageError::Forbidden => (StatusCode::FORBIDDEN, t.forbidden(), t.forbidden_lead()),
             PageError::NotFound => (StatusCode::NOT_FOUND, t.not_found(), t.not_found_lead()),
+            PageError::Busy => (StatusCode::SERVICE_UNAVAILABLE, t.busy(), t.busy_lead()),
             PageError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, t.internal(), t.internal_lead()),
         };
         let page = ErrorTemplate { layout: &layout, t, status: status.as_u16(), heading, lead };
@@ -85,7 +88,7 @@ fn redirect_to_sign_in(layout: &Layout) -> Response {
 impl From<DatabaseError> for PageError {
     fn from(error: DatabaseError) -> Self {
         tracing::error!(%error, "a page could not be shown: the database failed");
-        Self::Internal
+        if error.is_busy() { Self::Busy } else { Self::Internal }
     }
 }
 

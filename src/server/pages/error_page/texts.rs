@@ -16,6 +16,11 @@ texts! {
         en: "Your account has no access to this page. If you need it, ask an administrator.",
         pl: "Twoje konto nie ma dostępu do tej strony. Jeśli jej potrzebujesz, zwróć się do administratora.",
     }
+    busy { en: "Too much at once", pl: "Zbyt duże obciążenie" }
+    busy_lead {
+        en: "The server is too busy to show this now. Try again in a moment.",
+        pl: "Serwer jest teraz zbyt obciążony, aby to pokazać. Spróbuj ponownie za chwilę.",
+    }
     internal { en: "Something went wrong", pl: "Coś poszło nie tak" }
     internal_lead {
         en: "The server could not do this. Try again in a moment. If it happens again, tell your administrator.",
