@@ -163,6 +163,7 @@ async fn lead(
                 None => OperatorPlace::Outside,
             },
             asks_versions: true,
+            tries_differences: false,
             helper_image: helper_image.clone(),
             refusal_interval: cache_ttl,
             on_watch_error: Arc::new(move |kind| counted.count_watch_error(kind)),

@@ -49,6 +49,7 @@ impl<'a> Jobs<'a> {
                 ingress_namespaces: [].into(),
                 operator_place: OperatorPlace::Outside,
                 asks_versions: false,
+                tries_differences: false,
                 helper_image: Some(images::own().to_owned()),
                 refusal_interval: Duration::from_secs(60),
                 on_watch_error: Arc::new(|_| ()),

@@ -51,6 +51,17 @@ fn versions(env: &Environment, instances: &[&str]) -> Vec<(String, String)> {
     instances.iter().flat_map(of_instance).collect()
 }
 
+/// Runs `mai kube plan abc`; returns its exit code and what it printed.
+fn mai_plan(env: &Environment) -> (i32, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mai"))
+        .args(["kube", "plan", "abc", "--namespace", &env.namespace])
+        .env("KUBECONFIG", cluster::cluster().kubeconfig())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
+}
+
 #[test]
 fn repeated_passes_write_nothing_across_operators() {
     let _shared = cluster::shared();
@@ -116,6 +127,12 @@ fn changes_that_admission_insists_on_are_told_once() {
 
     // Another operator writes it once more, and nothing changes by it.
     operator.stop();
+    let planned = mai_plan(&env);
+    assert!(
+        planned.0 == 0 && planned.1.contains("Deployment.spec.revisionHistoryLimit: 3 stays, instead of 10"),
+        "{planned:?}"
+    );
+    assert_eq!(versions(&env, &["abc"]), before, "a plan wrote something");
     let generation = || env.get("deployment/mai-abc").unwrap()["metadata"]["generation"].clone();
     let before = generation();
     let another = env.operator_with(&["--resync", "500ms"]);

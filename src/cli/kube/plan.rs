@@ -15,7 +15,7 @@ use crate::api::DOCUMENT_PROBLEM;
 use crate::cli::shared::plan_output::{self, Item};
 use crate::cli::verbs::operator::Entrances;
 use crate::operator::ClusterRecord;
-use crate::reconcile::plan;
+use crate::reconcile::{Planned, plan};
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace};
 use crate::source::cluster::Preview;
 use crate::state::Problem;
@@ -57,8 +57,13 @@ pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCo
     let record = ClusterRecord::new(cluster.client.clone(), "kubectl-mai".to_owned());
     let planned = plan(&preview.instances, Some(&record), &preview, &runtime).await;
     let planned = planned.context("the session keys of the instances could not be read")?;
-    let items: Vec<Item> =
-        planned.into_iter().map(|planned| Item { planned, file: None, document: Vec::new() }).collect();
+    let item = |planned: Planned| Item {
+        insisted: runtime.kept_differences(&planned.id),
+        planned,
+        file: None,
+        document: Vec::new(),
+    };
+    let items: Vec<Item> = planned.into_iter().map(item).collect();
     plan_output::show(&items, &problems(&preview), args.json, |item| {
         args.all_namespaces.then_some(item.planned.id.namespace.as_str())
     })
@@ -77,6 +82,7 @@ async fn observer(cluster: &Cluster, args: &Args) -> anyhow::Result<KubernetesRu
             ingress_namespaces: args.entrances.names(),
             operator_place: OperatorPlace::AsAdmitted,
             asks_versions: false,
+            tries_differences: true,
             helper_image: None,
             refusal_interval: LIST_TIMEOUT,
             on_watch_error: Arc::new(move |_| on_failure.notify_one()),

@@ -20,6 +20,8 @@ pub(in crate::cli) struct Item {
     pub(in crate::cli) file: Option<String>,
     /// Fields of the document that differ from the one that was accepted last.
     pub(in crate::cli) document: Vec<DocumentChange>,
+    /// Differences on which the platform insists. They stay, and are nothing to change.
+    pub(in crate::cli) insisted: Vec<Change>,
 }
 
 /// A field of a document that differs from the one that was accepted last.
@@ -93,6 +95,9 @@ impl Item {
             Action::StartJob(request) => request.reason.clone(),
             Action::RemoveJob(_) => "its job has ended".to_owned(),
             Action::AnswerRestore(_) => "the restore that was asked for has ended".to_owned(),
+            Action::Wait if self.is(PlanState::Converged) && !self.insisted.is_empty() => {
+                "as declared, but for what the cluster or a webhook of it insists on".to_owned()
+            }
             Action::Wait => self.planned.message.clone(),
         }
     }
@@ -133,8 +138,9 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
     for problem in problems {
         text.push_str(&format!("problem  {problem}\n"));
     }
-    let is_worth_a_line =
-        |item: &&Item| !item.is(PlanState::Converged) || item.is_of_jobs() || !item.document.is_empty();
+    let is_worth_a_line = |item: &&Item| {
+        !item.is(PlanState::Converged) || item.is_of_jobs() || !item.document.is_empty() || !item.insisted.is_empty()
+    };
     for item in items.iter().filter(is_worth_a_line) {
         let Item { planned, document, .. } = item;
         let place = place(item).map(|place| format!("   ({place})")).unwrap_or_default();
@@ -144,6 +150,9 @@ fn to_text<'a>(items: &'a [Item], problems: &[Problem], place: impl Fn(&'a Item)
         }
         for change in item.runtime_changes() {
             text.push_str(&format!("           {change}\n"));
+        }
+        for change in &item.insisted {
+            text.push_str(&format!("           {}: {} stays, instead of {}\n", change.field, change.from, change.to));
         }
     }
     let count = |of: usize, what: &str| format!("{of} {what}");
@@ -173,6 +182,7 @@ fn to_json(items: &[Item], problems: &[Problem]) -> Value {
                 "why": item.why(),
                 "document": item.document,
                 "changes": item.runtime_changes(),
+                "insisted": item.insisted,
             })
         })
         .collect();
@@ -186,12 +196,12 @@ fn to_json(items: &[Item], problems: &[Problem]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{InstanceId, JobRequest};
+    use crate::core::{Effect, Field, InstanceId, JobRequest};
 
     fn item(action: Action) -> Item {
         let id = InstanceId { namespace: "default".to_owned(), name: "abc".to_owned(), uid: "1".to_owned() };
         let planned = Planned { id, action, state: PlanState::Converged, message: "the instance answers".to_owned() };
-        Item { planned, file: None, document: Vec::new() }
+        Item { planned, file: None, document: Vec::new(), insisted: Vec::new() }
     }
 
     #[test]
@@ -206,5 +216,17 @@ mod tests {
         assert_eq!(text, "backup   abc: scheduled for 02:00\n0 to change, 0 blocked, 2 as declared, 0 problems\n");
         assert_eq!(to_json(&items, &[])["changes"], 0);
         assert!(item(Action::Start).changes());
+    }
+
+    #[test]
+    fn value_that_the_cluster_insists_on_is_no_change() {
+        let field = Field::ObjectField { kind: "Deployment", path: ".spec.revisionHistoryLimit".to_owned() };
+        let change = Change { field, effect: Effect::Auxiliary, from: "3".to_owned(), to: "10".to_owned() };
+        let items = [Item { insisted: vec![change], ..item(Action::Wait) }];
+        let text = to_text(&items, &[], |_| None);
+        let expected = "none     abc: as declared, but for what the cluster or a webhook of it insists on\n           Deployment.spec.revisionHistoryLimit: 3 stays, instead of 10\n0 to change, 0 blocked, 1 as declared, 0 problems\n";
+        assert_eq!(text, expected);
+        let json = to_json(&items, &[]);
+        assert_eq!((&json["changes"], &json["instances"][0]["insisted"][0]["from"]), (&json!(0), &json!("3")));
     }
 }

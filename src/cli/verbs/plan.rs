@@ -65,6 +65,7 @@ async fn plan_all(preview: &Preview, state: Option<&State>, observer: &BoxedObse
             Item {
                 file: one.and_then(|one| one.after.file.clone()),
                 document: one.map(edits).unwrap_or_default(),
+                insisted: Vec::new(),
                 planned,
             }
         })

@@ -258,6 +258,29 @@ impl KubernetesRuntime {
         self.warn(id, "NotAsApplied", message);
     }
 
+    /// Remembers by a dry run which differences an object would keep if it were applied. Without
+    /// permission for it none are known.
+    pub(super) async fn try_differences(&self, id: &InstanceId, object: &Value, live: &LiveObject) {
+        let mut kept = differences(object, live);
+        if kept.is_empty() {
+            return;
+        }
+        let api = self.api(&id.namespace, live.kind);
+        let apply = PatchParams::apply(names::FIELD_MANAGER).force().dry_run();
+        // The same two requests as an apply: what one of them mends is no difference that stays.
+        let applied = api.patch(live.name(), &apply, &Patch::Apply(object)).await;
+        let patch = Patch::Merge(restored(object, Some(live)));
+        let merged = api.patch(live.name(), &patch_params().dry_run(), &patch).await;
+        let (Ok(applied), Ok(merged)) = (applied, merged) else { return };
+        for tried in [applied, merged] {
+            let left = differences(object, &LiveObject::new(live.kind, tried));
+            kept.retain(|change| left.contains(change));
+        }
+        if !kept.is_empty() {
+            self.kept_differences.lock().insert((id.clone(), live.kind, live.name().to_owned()), kept);
+        }
+    }
+
     fn warn_of_conflict(&self, id: &InstanceId, kind: Kind, name: &str, error: &kube::Error) {
         let message = format!(
             "{} {name} is changed by somebody else as well, and was restored as declared: {}",

@@ -90,6 +90,9 @@ pub struct KubernetesOptions {
     pub operator_place: OperatorPlace,
     /// Servers are asked for their versions.
     pub asks_versions: bool,
+    /// Differences are tried by a dry run, so that those on which the cluster insists are known
+    /// without an apply.
+    pub tries_differences: bool,
     /// Image that holds our program, for jobs; without one that of the instance, where it does.
     pub helper_image: Option<String>,
     /// Interval after which a size that a claim was refused is requested again.
@@ -134,6 +137,7 @@ pub struct KubernetesRuntime {
     restore_requests: Arc<Requests<MaiRestore>>,
     helper_image: Option<String>,
     versions: Option<Arc<ServerVersions>>,
+    tries_differences: bool,
     warnings: UnboundedSender<WarningEvent>,
     /// Sizes that claims were refused.
     refusals: Mutex<HashMap<InstanceId, Refusals>>,
@@ -183,6 +187,7 @@ impl KubernetesRuntime {
             warnings: options.warnings,
             refusals: Mutex::default(),
             kept_differences: Mutex::default(),
+            tries_differences: options.tries_differences,
             refusal_interval: options.refusal_interval,
             found_secrets: Mutex::default(),
         }
@@ -224,6 +229,15 @@ impl KubernetesRuntime {
     /// Shows in the request for a restore how far it is, or that it has ended.
     pub async fn show_restore(&self, id: &InstanceId, restore: &RestoreStatus) {
         self.restore_requests.show(id, restore).await;
+    }
+
+    /// Returns the differences that objects of an instance keep although they are applied.
+    pub fn kept_differences(&self, id: &InstanceId) -> Vec<Change> {
+        let known = self.kept_differences.lock();
+        let of_instance = known.iter().filter(|((of, ..), _)| of == id);
+        let mut all: Vec<Change> = of_instance.flat_map(|(_, kept)| kept.iter().cloned()).collect();
+        all.sort_by_cached_key(|change| change.field.to_string());
+        all
     }
 
     /// Returns whether the cluster serves HTTPRoutes.

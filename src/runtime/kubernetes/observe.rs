@@ -93,7 +93,7 @@ impl KubernetesRuntime {
         for (kind, object) in &wanted {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
             match live.iter().find(|live| live.kind == *kind && live.name() == name) {
-                Some(live) => changes.extend(self.unexpected(&workload.id, object, live)),
+                Some(live) => changes.extend(self.unexpected(&workload.id, object, live).await),
                 None => changes.push(object_change(*kind, name, "missing", "as declared")),
             }
         }
@@ -101,7 +101,8 @@ impl KubernetesRuntime {
             .extend(orphans(&wanted, live).map(|live| object_change(live.kind, live.name(), "left over", "removed")));
         if let Some(current) = deployment_of(live) {
             let values = SecretValues::from_workload(workload);
-            changes.extend(self.unexpected(&workload.id, &in_place(workload, &values, current), current));
+            let object = in_place(workload, &values, current);
+            changes.extend(self.unexpected(&workload.id, &object, current).await);
             let interval = if is_starting(live) { RECHECK_SECRET_WHILE_STARTING } else { RECHECK_SECRET };
             let id = &workload.id;
             if values.are_used_by(id, current) && !self.secret_exists(id, &values.name, interval).await? {
@@ -112,7 +113,10 @@ impl KubernetesRuntime {
     }
 
     /// Returns the differences of an object but those that it kept although it was applied.
-    fn unexpected(&self, id: &InstanceId, wanted: &serde_json::Value, live: &LiveObject) -> Vec<Change> {
+    async fn unexpected(&self, id: &InstanceId, wanted: &serde_json::Value, live: &LiveObject) -> Vec<Change> {
+        if self.tries_differences {
+            self.try_differences(id, wanted, live).await;
+        }
         let mut found = differences(wanted, live);
         let kept = self.kept_differences.lock();
         if let Some(kept) = kept.get(&(id.clone(), live.kind, live.name().to_owned())) {
