@@ -193,6 +193,32 @@ fn changed_or_removed_server_is_restored_on_its_data() {
 }
 
 #[test]
+fn rollout_restart_gets_another_pod_and_is_left_alone() {
+    const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+    let _shared = cluster::shared();
+    let env = Environment::new("rollout");
+    let operator = env.operator_with(&["--resync", "500ms"]);
+    env.apply(&env.fixture("abc", ""));
+    env.wait_ready(&operator, "abc");
+    let former = env.pod("abc").unwrap();
+    env.kubectl(&["rollout", "restart", "deployment/mai-abc"]);
+    env.wait_until(
+        &operator,
+        || "another pod".into(),
+        || {
+            env.pod("abc")
+                .filter(|pod| *pod != former && env.condition("abc", "Ready").is_some_and(|ready| ready.1 == "Ready"))
+        },
+    );
+    env.wait_ready(&operator, "abc");
+    let deployment = || env.get("deployment/mai-abc").unwrap();
+    let before = env.wait_settled(&operator, || deployment()["metadata"]["generation"].clone());
+    env.wait_passes(&operator, 3.0);
+    assert_eq!(deployment()["metadata"]["generation"], before, "it was reverted or repeated");
+    assert!(deployment()["spec"]["template"]["metadata"]["annotations"][RESTARTED].is_string());
+}
+
+#[test]
 fn repeated_foreign_changes_are_reverted_and_reported() {
     let _shared = cluster::shared();
     let env = Environment::new("conflict");
