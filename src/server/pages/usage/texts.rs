@@ -31,7 +31,7 @@ texts! {
         pl: "Przerwane zapytania są sprawdzane u dostawcy. Do tego czasu nie są wliczane do sum.",
     }
     former_connection(n: i64) {
-        en: format!("{} used a connection that has been changed or removed since; it can be looked up only over that connection.", plural::english(n, "request", "requests")),
+        en: format!("{} used a connection that has been changed or removed since; such a cost can only be looked up over that connection.", plural::english(n, "request", "requests")),
         pl: format!("{} wysłano przez połączenie, które od tego czasu zmieniono lub usunięto; koszt można sprawdzić tylko przez nie.", plural::polish(n, "zapytanie", "zapytania", "zapytań")),
     }
     own_keys {
