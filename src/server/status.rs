@@ -128,6 +128,7 @@ impl HttpStatus for CompletionError {
             Self::ModelNotFound
             | Self::Malformed(_)
             | Self::InvalidField { .. }
+            | Self::MayChooseModel { .. }
             | Self::NotUnpacked
             | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

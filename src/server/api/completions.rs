@@ -9,7 +9,7 @@ use axum::routing::post;
 
 use super::identified_body::identified;
 use super::request_fields::RequestFields;
-use super::{upload, upstream_answer};
+use super::{model_choice, upload, upstream_answer};
 use crate::auth::{ChatAccess, CurrentUser};
 use crate::chat::{CompletionError, CompletionRequest, Completions, Operation};
 use crate::error::HttpStatus;
@@ -73,11 +73,8 @@ async fn forward(
     let (head, body) = request.into_parts();
     let body = upload::read(&head.headers, body).await?;
     let fields = RequestFields::read(&body)?;
-    if fields.preset && completions.is_restricted().await {
-        return Err(CompletionError::InvalidField {
-            field: "preset",
-            problem: "can't be used here, because only certain models are allowed",
-        });
+    if fields.choices.are_any() && completions.is_restricted().await {
+        model_choice::check(&fields.choices)?;
     }
     let identity = match operation {
         Operation::Chat | Operation::Embeddings => "user",
@@ -115,7 +112,9 @@ fn kind(error: &CompletionError) -> (&'static str, ErrorCode, Option<&'static st
     match error {
         CompletionError::NoConnection => ("server_error", ErrorCode::Text("no_connection"), None),
         CompletionError::ModelNotFound => (INVALID, ErrorCode::Text("model_not_found"), Some("model")),
-        CompletionError::InvalidField { field, .. } => (INVALID, ErrorCode::Text("invalid_request"), Some(field)),
+        CompletionError::InvalidField { field, .. } | CompletionError::MayChooseModel { field, .. } => {
+            (INVALID, ErrorCode::Text("invalid_request"), Some(field))
+        }
         CompletionError::Malformed(_)
         | CompletionError::Incomplete
         | CompletionError::UnknownCoding

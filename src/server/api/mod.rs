@@ -13,6 +13,7 @@ mod completions;
 mod connection;
 mod facts;
 mod identified_body;
+mod model_choice;
 mod models;
 mod request_fields;
 mod upload;

@@ -11,7 +11,8 @@ use crate::chat::CompletionError;
 
 /// Names of these fields. A name that differs from one of them by letter case alone is refused: some
 /// upstreams take it for the same field, and the last one counts.
-const FIELDS: [&str; 6] = ["model", "models", "stream", "user", "safety_identifier", "preset"];
+const FIELDS: [&str; 9] =
+    ["model", "models", "stream", "user", "safety_identifier", "preset", "fallbacks", "tools", "plugins"];
 /// Names longer than this are none of them in any spelling.
 const LONGEST_FIELD: usize = 64;
 
@@ -24,10 +25,28 @@ pub(super) struct RequestFields<'a> {
     pub(super) models: Vec<String>,
     /// True for a streamed answer.
     pub(super) stream: bool,
-    /// True if a preset of the upstream's account is named, which may choose another model.
-    pub(super) preset: bool,
+    /// The fields that may bring in other models than those it names.
+    pub(super) choices: Choices<'a>,
     /// The values of the fields that tell the upstream who asks.
     identities: Vec<(&'static str, &'a RawValue)>,
+}
+
+/// The fields that may bring in other models than those a request names.
+#[derive(Debug, Default)]
+pub(super) struct Choices<'a> {
+    /// True if a preset of the upstream's account is named.
+    pub(super) preset: bool,
+    /// True if the fallbacks of a LiteLLM are named.
+    pub(super) fallbacks: bool,
+    pub(super) tools: Option<&'a RawValue>,
+    pub(super) plugins: Option<&'a RawValue>,
+}
+
+impl Choices<'_> {
+    /// Returns false where there is nothing to check.
+    pub(super) fn are_any(&self) -> bool {
+        self.preset || self.fallbacks || self.tools.is_some() || self.plugins.is_some()
+    }
 }
 
 /// The values as they stand, and the first thing that is wrong with their names.
@@ -49,7 +68,10 @@ impl<'a> RequestFields<'a> {
                 "model" => fields.model = value::<Text>(field, raw, "has to be a text")?.map(|text| text.0),
                 "models" => fields.models = value(field, raw, "has to be a list of texts")?.unwrap_or_default(),
                 "stream" => fields.stream = value(field, raw, "has to be true or false")?.unwrap_or_default(),
-                "preset" => fields.preset = raw.get() != "null",
+                "preset" => fields.choices.preset = raw.get() != "null",
+                "fallbacks" => fields.choices.fallbacks = raw.get() != "null",
+                "tools" => fields.choices.tools = Some(raw),
+                "plugins" => fields.choices.plugins = Some(raw),
                 _ => fields.identities.push((field, raw)),
             }
         }
@@ -69,7 +91,7 @@ impl<'a> RequestFields<'a> {
 
 /// A text that is borrowed where it holds no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// Reads a value; `None` for null.
 fn value<'a, T: Deserialize<'a>>(
@@ -142,9 +164,9 @@ mod tests {
         let body = r#"{"messages":[{"model":"inner"}],"models":["c"],"mod\u0065l":"a\/b","stream":true,"preset":null}"#;
         let fields = RequestFields::read(body.as_bytes()).unwrap();
         assert_eq!(fields.model.as_deref(), Some("a/b"));
-        assert_eq!((fields.models, fields.stream, fields.preset), (vec!["c".to_owned()], true, false));
+        assert_eq!((fields.models, fields.stream, fields.choices.preset), (vec!["c".to_owned()], true, false));
         let nulls = RequestFields::read(br#"{"model":null,"models":null,"stream":null,"preset":"p"}"#).unwrap();
-        assert!(nulls.model.is_none() && nulls.models.is_empty() && !nulls.stream && nulls.preset);
+        assert!(nulls.model.is_none() && nulls.models.is_empty() && !nulls.stream && nulls.choices.preset);
     }
 
     #[test]

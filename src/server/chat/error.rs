@@ -23,6 +23,14 @@ pub enum CompletionError {
         /// The end of a sentence about it.
         problem: &'static str,
     },
+    /// A tool or plugin may run other models than those allowed.
+    #[error("The field `{field}` holds `{name}`, which may run other models; only certain models are allowed here.")]
+    MayChooseModel {
+        /// The field of the request.
+        field: &'static str,
+        /// The name of the tool or plugin.
+        name: String,
+    },
     /// The coding of the body is not known here.
     #[error("The request is compressed in a way that this server does not know; send it as it is, or with gzip.")]
     UnknownCoding,

@@ -140,6 +140,7 @@ impl From<CompletionError> for AnswerFailure {
             CompletionError::NoApiAnswer(_) => Self::with_words(FailureCode::BadConnection, error.to_string()),
             CompletionError::Malformed(_)
             | CompletionError::InvalidField { .. }
+            | CompletionError::MayChooseModel { .. }
             | CompletionError::UnknownCoding
             | CompletionError::NotUnpacked
             | CompletionError::TooLarge(_)

@@ -216,3 +216,36 @@ async fn preset_is_refused_where_models_are_limited() {
         assert_eq!(status.as_u16(), expected, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn other_models_come_in_by_no_field_where_limited() {
+    let upstream = canned("HTTP/1.1 200 OK\r\ncontent-type: application/json", "{}").await;
+    let (open, token) = server(&upstream.base_url, &[]).await;
+    let (limited, limited_token) = server(&upstream.base_url, &[("MAI_MODELS", "canned/model,openrouter/auto")]).await;
+    for (path, more, is_allowed) in [
+        (CHAT, json!({}), true),
+        (CHAT, json!({ "models": ["canned/model"] }), true),
+        (CHAT, json!({ "models": ["canned/model", "other/model"] }), false),
+        (CHAT, json!({ "model": "canned/model:online" }), false),
+        (CHAT, json!({ "model": "canned/model@preset/cheap" }), false),
+        (CHAT, json!({ "model": "~canned/latest" }), false),
+        (CHAT, json!({ "fallbacks": ["other/model"] }), false),
+        (CHAT, json!({ "tools": [{ "type": "function", "function": { "name": "f" } }] }), true),
+        (CHAT, json!({ "tools": [{ "type": "openrouter:web_search", "parameters": {} }] }), true),
+        (CHAT, json!({ "tools": [{ "type": "openrouter:fusion", "parameters": { "models": ["b"] } }] }), false),
+        (CHAT, json!({ "plugins": [{ "id": "file-parser" }] }), true),
+        (CHAT, json!({ "plugins": [{ "id": "auto-router", "allowed_models": ["b"] }] }), false),
+        ("/v1/responses", json!({ "tools": [{ "type": "image_generation", "model": "b" }] }), false),
+        ("/v1/embeddings", json!({ "plugins": [{ "id": "fusion" }] }), false),
+    ] {
+        let mut body = json!({ "model": "canned/model" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let before = upstream.requests.lock().unwrap().len();
+        let (status, answer) = limited.post(path, &limited_token, body.clone()).await;
+        assert_eq!(status, if is_allowed { 200 } else { 400 }, "{body}: {answer}");
+        assert_eq!(upstream.requests.lock().unwrap().len() - before, usize::from(is_allowed), "{body}");
+        if body["model"] == "canned/model" && body.get("models").is_none() {
+            assert_eq!(open.post(path, &token, body.clone()).await.0, 200, "{body}");
+        }
+    }
+}

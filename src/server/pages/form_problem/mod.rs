@@ -122,6 +122,7 @@ impl FormError for ChatError {
             Self::Completion(
                 CompletionError::Malformed(_)
                 | CompletionError::InvalidField { .. }
+                | CompletionError::MayChooseModel { .. }
                 | CompletionError::UnknownCoding
                 | CompletionError::NotUnpacked
                 | CompletionError::TooLarge(_)
