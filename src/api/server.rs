@@ -40,7 +40,8 @@ pub struct Server {
     pub env: Vec<EnvVar>,
 
     /// Addresses and networks of the reverse proxies in front of the server, such as `10.42.0.0/16`.
-    /// Their `X-Forwarded-For` says where a sign-in comes from; that of anybody else is ignored.
+    /// Their `X-Forwarded-For` says where a sign-in comes from, their `X-Forwarded-Proto` and `-Host`
+    /// how people reach it; those of anybody else are ignored.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(
         merge_strategy = kube::core::ListMerge::Set,

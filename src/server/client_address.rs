@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use axum::http::{HeaderMap, request::Parts};
 use mai_contract::Network;
 
-/// The proxies whose `X-Forwarded-For` is believed. Cloning is cheap.
+/// The proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Arc<[Network]>);
 
@@ -17,7 +17,7 @@ impl TrustedProxies {
         Self(networks.into())
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }

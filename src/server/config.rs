@@ -88,7 +88,7 @@ pub struct Config {
     pub models: Vec<String>,
 
     /// Addresses and networks of the proxies in front of this server, separated by commas; their
-    /// X-Forwarded-For says where a request comes from
+    /// X-Forwarded-For, -Proto and -Host say where a request comes from and went to
     #[arg(long = "trusted-proxies", env = environment::TRUSTED_PROXIES, value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
 

@@ -18,7 +18,8 @@
 //! * [`Endpoint`]: one route. Each room lists its own with their handlers; [`endpoints`] are all.
 //!   `paths` brings other spellings of their paths to the one they have.
 //! * `status`: the HTTP status of every error.
-//! * [`TrustedProxies`]: who says where a request comes from (`client_address`).
+//! * [`TrustedProxies`]: who says where a request comes from (`client_address`), and under which
+//!   name the browser knows this server (`public_origin`).
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
 //! * [`audit`]: who did what to accounts, keys and settings, recorded in the transaction of the change.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
@@ -57,6 +58,7 @@ mod offline_data;
 pub mod pages;
 mod paths;
 mod probe_account;
+mod public_origin;
 mod request_log;
 mod route;
 mod run;

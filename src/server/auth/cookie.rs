@@ -19,7 +19,9 @@ use uuid::Uuid;
 use super::device::{DeviceId, Devices};
 use super::sessions::SESSION_LIFETIME;
 use super::sign_in::SignedIn;
+use crate::client_address::TrustedProxies;
 use crate::database::{Database, DatabaseError};
+use crate::public_origin::PublicOrigin;
 use crate::{Config, Environment};
 
 /// The session cookie's name in the contract of the image, and of earlier versions. It is read, and
@@ -74,10 +76,10 @@ impl Cookies {
         }))
     }
 
-    fn set(&self, headers: &HeaderMap, signed_in: &SignedIn) -> SetCookies {
+    fn set(&self, is_https: bool, signed_in: &SignedIn) -> SetCookies {
         let Shared { session, device, devices, environment } = &*self.0;
         let (prefix, secure) = match environment {
-            Environment::Prod if is_https(headers) => (HOST_PREFIX, "; Secure"),
+            Environment::Prod if is_https => (HOST_PREFIX, "; Secure"),
             _ => ("", ""),
         };
         let age = |lifetime: Duration| lifetime.as_secs();
@@ -148,13 +150,14 @@ async fn instance_id(db: &Database) -> Result<String, DatabaseError> {
 pub struct RequestCookies {
     cookies: Cookies,
     headers: HeaderMap,
+    origin: PublicOrigin,
 }
 
 impl RequestCookies {
     /// Sets the session cookie, and that of the device. In production they are marked Secure when
     /// the request came by https, so that plain http in a local network works too.
     pub fn set(&self, signed_in: &SignedIn) -> SetCookies {
-        self.cookies.set(&self.headers, signed_in)
+        self.cookies.set(self.origin.is_https, signed_in)
     }
 
     /// Clears the session cookie that the request was sent with, and the pages and drafts that the
@@ -173,19 +176,14 @@ impl<S> FromRequestParts<S> for RequestCookies
 where
     S: Send + Sync,
     Cookies: FromRef<S>,
+    TrustedProxies: FromRef<S>,
 {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        Ok(Self { cookies: Cookies::from_ref(state), headers: parts.headers.clone() })
+        let origin = PublicOrigin::from_request_parts(parts, state).await?;
+        Ok(Self { cookies: Cookies::from_ref(state), headers: parts.headers.clone(), origin })
     }
-}
-
-/// Returns true when the browser's request came by https. A chain of proxies lists theirs one after
-/// the other; the first is the browser's.
-fn is_https(headers: &HeaderMap) -> bool {
-    let proto = headers.get("x-forwarded-proto").and_then(|proto| proto.to_str().ok()?.split(',').next());
-    proto.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
 }
 
 fn header(text: &str) -> (HeaderName, HeaderValue) {

@@ -63,7 +63,7 @@ async fn session_cookie_of_the_contract_is_still_read() {
 
 #[tokio::test]
 async fn cookie_session_works_until_sign_out() {
-    let server = Server::start(&[]).await;
+    let server = Server::start(&[("MAI_TRUSTED_PROXIES", "127.0.0.1")]).await;
     server.admin().await;
     let body = json!({ "email": "admin@example.com", "password": PASSWORD });
     let sign_in = |proto: Option<&'static str>| {
@@ -100,7 +100,7 @@ async fn cookie_session_works_until_sign_out() {
 
 #[tokio::test]
 async fn development_cookie_is_not_secure() {
-    let server = Server::start(&[("ENV", "dev")]).await;
+    let server = Server::start(&[("ENV", "dev"), ("MAI_TRUSTED_PROXIES", "127.0.0.1")]).await;
     server.admin().await;
     let body = json!({ "email": "admin@example.com", "password": PASSWORD });
     let request = server.request(Method::POST, "/api/v1/auths/signin").header("x-forwarded-proto", "https").json(&body);
@@ -250,5 +250,26 @@ async fn invalid_header_with_valid_cookie_is_refused() {
             .header(header::AUTHORIZATION, authorization)
             .header(header::COOKIE, format!("token={admin}"));
         assert_eq!(send(request).await.0, 401, "{authorization:?}");
+    }
+}
+
+#[tokio::test]
+async fn https_is_believed_from_proxies_and_browsers() {
+    let server = Server::start(&[]).await;
+    server.admin().await;
+    let body = json!({ "email": "admin@example.com", "password": PASSWORD });
+    for (headers, is_secure) in [
+        (&[("x-forwarded-proto", "https")][..], false),
+        (&[("host", "abc.example.com"), ("sec-fetch-site", "same-origin")], true),
+        (&[("host", "localhost:8001"), ("sec-fetch-site", "same-origin")], false),
+    ] {
+        let mut request = server.request(Method::POST, "/api/v1/auths/signin").json(&body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert_eq!(cookie.contains("; Secure"), is_secure, "{headers:?}: {cookie}");
+        assert_eq!(cookie.starts_with("__Host-"), is_secure, "{headers:?}: {cookie}");
     }
 }

@@ -1,12 +1,12 @@
 //! API keys on the account page: the rows of the table, and a key that was just created.
 
-use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::super::layout::Layout;
 use super::texts::AccountTexts;
 use crate::auth::{ApiKey, NewApiKey, Scope};
 use crate::models::Models;
+use crate::public_origin::PublicOrigin;
 use crate::usage::KeyUsage;
 
 /// A row of the table of keys.
@@ -68,10 +68,10 @@ pub(super) struct NewKey {
 }
 
 impl NewKey {
-    pub(super) async fn new(t: AccountTexts, created: &NewApiKey, headers: &HeaderMap, models: &Models) -> Self {
+    pub(super) async fn new(t: AccountTexts, created: &NewApiKey, origin: &PublicOrigin, models: &Models) -> Self {
         let secret = created.secret.expose();
         let snippet = if created.key.scopes.contains(Scope::Chat) {
-            Some(snippet(&origin(headers), secret, &example_model(models).await))
+            Some(snippet(&origin.url(), secret, &example_model(models).await))
         } else {
             None
         };
@@ -82,14 +82,6 @@ impl NewKey {
 /// Returns the first model on offer, for the example program.
 async fn example_model(models: &Models) -> String {
     models.list().await.models().first().map_or_else(|| "openai/gpt-4o-mini".to_owned(), |model| model.id.clone())
-}
-
-/// Returns the scheme and host that the reader's browser used.
-fn origin(headers: &HeaderMap) -> String {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST.as_str()).unwrap_or("localhost:8080");
-    let https = text("x-forwarded-proto").is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-    format!("{}://{host}", if https { "https" } else { "http" })
 }
 
 /// Returns an example program that runs as it is.

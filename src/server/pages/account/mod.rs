@@ -10,7 +10,7 @@ use askama::Template;
 use axum::{
     Form,
     extract::{FromRef, FromRequestParts, Path, Query, State},
-    http::{HeaderMap, Method, request::Parts},
+    http::{Method, request::Parts},
     response::Response,
     routing::{get, post},
 };
@@ -33,6 +33,7 @@ use crate::{
     database::Database,
     i18n::Locale,
     models::Models,
+    public_origin::PublicOrigin,
     usage::{KeyUsage, UsageReports},
     users,
 };
@@ -261,12 +262,12 @@ async fn create_key(
     parts: AccountParts,
     State(models): State<Models>,
     SignedInVisitor { layout, user }: SignedInVisitor,
-    headers: HeaderMap,
+    origin: PublicOrigin,
     Form(form): Form<KeyForm>,
 ) -> Result<Response, ErrorPage> {
     match auth::create_api_key(&parts.db, &parts.confirmations, &user, form.wish(), form.current.clone()).await {
         Ok(created) => {
-            let key = NewKey::new(AccountTexts(layout.locale), &created, &headers, &models).await;
+            let key = NewKey::new(AccountTexts(layout.locale), &created, &origin, &models).await;
             draw(&parts, &layout, &user, FormOutcome::none(), Some(key)).await
         }
         Err(error) => draw(&parts, &layout, &user, layout.form_problem(error)?, None).await,
