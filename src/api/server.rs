@@ -12,7 +12,8 @@ use super::SecretRef;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = kube::core::Rule::new("!has(self.trustedProxies) || size(self.trustedProxies) == 0 || self.kind != 'OpenWebUI'").message("server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it"),
-    validation = kube::core::Rule::new("!has(self.allowedUpstreamNetworks) || size(self.allowedUpstreamNetworks) == 0 || self.kind != 'OpenWebUI'").message("server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it")
+    validation = kube::core::Rule::new("!has(self.allowedUpstreamNetworks) || size(self.allowedUpstreamNetworks) == 0 || self.kind != 'OpenWebUI'").message("server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it"),
+    validation = kube::core::Rule::new("!has(self.corsAllowedOrigins) || size(self.corsAllowedOrigins) == 0 || self.kind != 'OpenWebUI'").message("server.corsAllowedOrigins has no effect on Open WebUI; set CORS_ALLOW_ORIGIN in server.env, with its own address among the origins")
 )]
 pub struct Server {
     /// Program in the image. It cannot change afterwards, since each has its own database.
@@ -62,6 +63,17 @@ pub struct Server {
     )]
     #[schemars(length(max = 32), inner(length(max = 64)))]
     pub allowed_upstream_networks: Vec<String>,
+
+    /// Origins whose pages may call the API in a browser, such as `https://app.example.com`; `*` allows
+    /// any. They need an API key: the cookies of people who are signed in never count for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(
+        merge_strategy = kube::core::ListMerge::Set,
+        validation = kube::core::Rule::new("self.all(o, o == '*' || o.matches('^[A-Za-z][A-Za-z0-9+.-]*://[^ /?#@*,]+$'))")
+            .message("server.corsAllowedOrigins takes origins such as https://app.example.com, without a path, or * for any")
+    )]
+    #[schemars(length(max = 32), inner(length(max = 300)))]
+    pub cors_allowed_origins: Vec<String>,
 
     /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside
     /// the data volume.

@@ -22,6 +22,8 @@ pub const SIGNUP: &str = "MAI_SIGNUP";
 pub const TRUSTED_PROXIES: &str = "MAI_TRUSTED_PROXIES";
 /// Networks in which an upstream may be that an admin enters, separated by commas.
 pub const ALLOWED_UPSTREAM_NETWORKS: &str = "MAI_ALLOWED_UPSTREAM_NETWORKS";
+/// Origins whose pages may call the API with a key, separated by commas.
+pub const CORS_ALLOWED_ORIGINS: &str = "MAI_CORS_ALLOWED_ORIGINS";
 /// Maximal number of accounts.
 pub const MAX_USERS: &str = "MAI_MAX_USERS";
 /// E-mail of the declared admin.

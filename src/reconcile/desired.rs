@@ -278,6 +278,7 @@ mod tests {
             "displayName": "Company ABC", "expose": {"port": 8001},
             "server": {
                 "locale": "pl", "trustedProxies": ["10.42.0.0/16", "::1"], "allowedUpstreamNetworks": ["10.1.0.0/16"],
+                "corsAllowedOrigins": ["https://a.example", "app://b"],
                 "env": [{"name": "EXTRA", "value": "1"}]
             },
             "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
@@ -291,6 +292,7 @@ mod tests {
             ("DEFAULT_LOCALE", "pl"),
             ("MAI_TRUSTED_PROXIES", "10.42.0.0/16,::1"),
             ("MAI_ALLOWED_UPSTREAM_NETWORKS", "10.1.0.0/16"),
+            ("MAI_CORS_ALLOWED_ORIGINS", "https://a.example,app://b"),
             ("MAI_MAX_USERS", "7"),
             ("WEBUI_ADMIN_PASSWORD", "pw"),
             ("OPENAI_API_KEY", "sk-or-v1-x"),

@@ -57,6 +57,9 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     if !spec.server.allowed_upstream_networks.is_empty() {
         env.plain(name::ALLOWED_UPSTREAM_NETWORKS, &spec.server.allowed_upstream_networks.join(","));
     }
+    if !spec.server.cors_allowed_origins.is_empty() {
+        env.plain(name::CORS_ALLOWED_ORIGINS, &spec.server.cors_allowed_origins.join(","));
+    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());

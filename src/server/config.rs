@@ -8,6 +8,7 @@ use mai_contract::{InvalidNetwork, Network, environment, files, http};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
+use super::cors::AllowedOrigins;
 
 /// The upstream of an instance that names no other.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
@@ -97,6 +98,10 @@ pub struct Config {
     #[arg(long = "allowed-upstream-networks", env = environment::ALLOWED_UPSTREAM_NETWORKS, value_delimiter = ',')]
     pub allowed_upstream_networks: Vec<String>,
 
+    /// Origins whose pages may call the API with a key, separated by commas; * allows any
+    #[arg(long = "cors-allowed-origins", env = environment::CORS_ALLOWED_ORIGINS, value_delimiter = ',')]
+    pub cors_allowed_origins: Vec<String>,
+
     /// Start a mock upstream inside this process and use it, for trying out
     #[arg(long, env = environment::MOCK_UPSTREAM, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mock_upstream: bool,
@@ -173,6 +178,7 @@ impl Config {
             models: Vec::new(),
             trusted_proxies: Vec::new(),
             allowed_upstream_networks: Vec::new(),
+            cors_allowed_origins: Vec::new(),
             mock_upstream: false,
             time_zone: "UTC".to_owned(),
             exit_with_stdin: false,
@@ -221,6 +227,7 @@ impl Config {
         self.time_zone()?;
         self.proxies()?;
         self.upstream_networks()?;
+        self.allowed_origins()?;
         Ok(self)
     }
 
@@ -232,6 +239,13 @@ impl Config {
     /// The networks in which an upstream may be that the admin enters.
     pub fn upstream_networks(&self) -> Result<Vec<Network>, ServeError> {
         networks(environment::ALLOWED_UPSTREAM_NETWORKS, &self.allowed_upstream_networks)
+    }
+
+    /// The origins whose pages may call the API.
+    pub(super) fn allowed_origins(&self) -> Result<AllowedOrigins, ServeError> {
+        let texts = self.cors_allowed_origins.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+        AllowedOrigins::parse(texts)
+            .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::CORS_ALLOWED_ORIGINS)))
     }
 
     /// The time zone whose midnights divide days and months of usage.

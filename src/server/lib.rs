@@ -18,6 +18,7 @@
 //! * [`Endpoint`]: one route. Each room lists its own with their handlers; [`endpoints`] are all.
 //!   `paths` brings other spellings of their paths to the one they have.
 //! * `status`: the HTTP status of every error.
+//! * `csrf` and `cors`: what pages of other sites may make a browser send, and what they may read.
 //! * [`TrustedProxies`]: who says where a request comes from (`client_address`), and under which
 //!   name the browser knows this server (`public_origin`).
 //! * [`database`]: SQLite, read by a pool and written by one task; the migrations.
@@ -46,6 +47,7 @@ pub mod chat;
 mod client_address;
 mod config;
 pub mod connection;
+mod cors;
 mod csrf;
 pub mod database;
 mod deferred_router;
@@ -102,6 +104,7 @@ pub fn endpoints() -> impl Iterator<Item = &'static Endpoint> {
 
 /// The router of a started [`App`].
 pub fn router(app: App) -> Router {
+    let origins = app.allowed_origins.clone();
     let router = Router::new()
         .merge(route::build(api::ROUTES))
         .merge(route::build(pages::ROUTES))
@@ -118,6 +121,10 @@ pub fn router(app: App) -> Router {
                 .layer(csrf::CsrfForCookies),
         )
         .with_state(app);
+    let router = match origins.is_empty() {
+        true => router,
+        false => router.layer(axum::middleware::from_fn_with_state(origins, cors::apply)),
+    };
     // Decided once: a server that does not log requests pays nothing for it.
     if request_log::is_enabled() { router.layer(axum::middleware::from_fn(request_log::log)) } else { router }
 }

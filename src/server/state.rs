@@ -13,6 +13,7 @@ use super::{
     auth::{Confirmations, Cookies, PasswordHasher, Sessions, Throttle},
     chat::{self, Answers, Completions},
     connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
+    cors::AllowedOrigins,
     database::Database,
     markdown::Renderer,
     models::{Models, Upstreams},
@@ -34,6 +35,8 @@ pub struct Parts {
     pub db: Database,
     /// The proxies in front of this server.
     pub trusted_proxies: TrustedProxies,
+    /// The origins whose pages may call the API.
+    pub(super) allowed_origins: AllowedOrigins,
     /// The cookies of this instance.
     pub cookies: Cookies,
     /// The users of credentials.
@@ -134,6 +137,7 @@ impl App {
             passwords,
             throttle,
             trusted_proxies,
+            allowed_origins: config.allowed_origins()?,
             reports: UsageReports::new(&db, config.time_zone()?),
             answers: Answers::new(&db, completions.clone()),
             renderer: Renderer::new(),

@@ -141,6 +141,14 @@ const BROKEN: &[(&str, &str)] = &[
         "{server: {kind: OpenWebUI, allowedUpstreamNetworks: [10.1.0.0/16]}}",
         "server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it",
     ),
+    (
+        "{server: {corsAllowedOrigins: ['https://app.example.com/']}}",
+        "server.corsAllowedOrigins takes origins such as https://app.example.com, without a path, or * for any",
+    ),
+    (
+        "{server: {kind: OpenWebUI, corsAllowedOrigins: ['*']}}",
+        "server.corsAllowedOrigins has no effect on Open WebUI; set CORS_ALLOW_ORIGIN in server.env, with its own address among the origins",
+    ),
     ("{health: {interval: 5s, timeout: 6s}}", "health.timeout may not exceed health.interval"),
     ("{health: {interval: 0s}}", "health.interval must be a duration above 0 such as 30s"),
     ("{health: {path: ready}}", "health.path must start with / and hold no spaces"),

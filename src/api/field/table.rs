@@ -65,6 +65,7 @@ pub const FIELDS: &[Field] = &[
         "spec.server.allowedUpstreamNetworks[]",
         "`MAI_ALLOWED_UPSTREAM_NETWORKS` of the server; refused for Open WebUI.",
     ),
+    all("spec.server.corsAllowedOrigins[]", "`MAI_CORS_ALLOWED_ORIGINS` of the server; refused for Open WebUI."),
     all("spec.server.env[].name", "Name of a further environment variable of the server."),
     all("spec.server.env[].value", "Its value."),
     all("spec.server.env[].secretRef.name", "Secret with its value."),

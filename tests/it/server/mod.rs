@@ -16,6 +16,7 @@ mod failures_are_worded_per_reader;
 mod first_user_becomes_admin;
 mod logs_contain_no_secrets;
 mod long_answers_are_bounded;
+mod other_origins_need_a_key;
 mod pages_respect_permissions;
 mod search_finds_own_chats;
 mod sessions_end_immediately;
