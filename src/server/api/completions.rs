@@ -1,5 +1,5 @@
-//! The routes of OpenAI's API that run a model: chat completions, responses and embeddings, passed
-//! to the upstream and back with no byte changed but the user's id.
+//! The routes of OpenAI's API that run a model: completions of chats and texts, responses and
+//! embeddings, passed to the upstream and back with no byte changed but the user's id.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -21,6 +21,8 @@ pub(super) const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::POST, path: "/api/chat/completions", handler: || post(chat) },
     Endpoint { method: Method::POST, path: "/api/v1/chat/completions", handler: || post(chat) },
     Endpoint { method: Method::POST, path: "/v1/chat/completions", handler: || post(chat) },
+    Endpoint { method: Method::POST, path: "/api/v1/completions", handler: || post(completion) },
+    Endpoint { method: Method::POST, path: "/v1/completions", handler: || post(completion) },
     Endpoint { method: Method::POST, path: "/api/embeddings", handler: || post(embeddings) },
     Endpoint { method: Method::POST, path: "/api/v1/embeddings", handler: || post(embeddings) },
     Endpoint { method: Method::POST, path: "/v1/embeddings", handler: || post(embeddings) },
@@ -45,6 +47,14 @@ async fn chat(
     request: Request,
 ) -> Result<Response<Body>, CompletionError> {
     forward(&completions, &user, request, Operation::Chat).await
+}
+
+async fn completion(
+    State(completions): State<Completions>,
+    ChatAccess(user): ChatAccess,
+    request: Request,
+) -> Result<Response<Body>, CompletionError> {
+    forward(&completions, &user, request, Operation::Completion).await
 }
 
 async fn embeddings(
@@ -77,7 +87,7 @@ async fn forward(
         model_choice::check(&fields.choices)?;
     }
     let identity = match operation {
-        Operation::Chat | Operation::Embeddings => "user",
+        Operation::Chat | Operation::Completion | Operation::Embeddings => "user",
         Operation::Responses => "safety_identifier",
     };
     let (spans, present) = fields.identity_spans(&body, identity);

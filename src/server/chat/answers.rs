@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::answer_task::AnswerTask;
 use super::begin_answer::{self, BeginOutcome};
-use super::completions::Completions;
+use super::completions::{Completions, Operation};
 use super::error::ChatError;
 use super::live_answer::{self, AnswerEvent, LiveAnswer};
 use super::message::{Message, MessageRole, MessageStatus};
@@ -139,7 +139,7 @@ impl Answers {
     ) -> Result<Uuid, ChatError> {
         let Shared { db, completions, by_message, tasks, cut_off } = &*self.0;
         // A model that cannot be used is refused before anything is saved.
-        completions.route(model, &[]).await?;
+        completions.route(Operation::Chat, model, &[]).await?;
         let answer = Message::new(chat, MessageRole::Assistant, "", model, MessageStatus::Streaming);
         let history = match begin_answer::insert(db, user, question, &answer).await? {
             BeginOutcome::History(history) => history,

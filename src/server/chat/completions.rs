@@ -20,6 +20,8 @@ use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Chat,
+    /// Of a text instead of a conversation, as editors request it.
+    Completion,
     Embeddings,
     Responses,
 }
@@ -29,6 +31,7 @@ impl Operation {
     const fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
+            Self::Completion => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Responses => "/responses",
         }
@@ -79,11 +82,20 @@ impl Completions {
         Self(Arc::new(Shared { connections, upstreams, models, ledger, secret }))
     }
 
-    /// Returns the upstream of a model and its fallbacks, if it may be used.
-    pub(crate) async fn route(&self, model: &str, fallbacks: &[String]) -> Result<Upstream, CompletionError> {
+    /// Returns the upstream of a model and its fallbacks, if they may be used for this.
+    pub(crate) async fn route(
+        &self,
+        operation: Operation,
+        model: &str,
+        fallbacks: &[String],
+    ) -> Result<Upstream, CompletionError> {
         let catalogue = self.0.models.list().await;
-        let Routing::To(upstream) = catalogue.route(model) else { return Err(CompletionError::ModelNotFound) };
-        if fallbacks.iter().any(|model| catalogue.route(model) != Routing::To(upstream)) {
+        let route = |model: &str| match operation {
+            Operation::Embeddings => catalogue.route_embeddings(model),
+            Operation::Chat | Operation::Completion | Operation::Responses => catalogue.route(model),
+        };
+        let Routing::To(upstream) = route(model) else { return Err(CompletionError::ModelNotFound) };
+        if fallbacks.iter().any(|model| route(model) != Routing::To(upstream)) {
             return Err(CompletionError::ModelNotFound);
         }
         if upstream == Upstream::Main && !self.0.connections.current().is_configured() {
@@ -101,7 +113,7 @@ impl Completions {
         if !connection.is_configured() && upstreams.ollama().is_none() {
             return Err(CompletionError::NoConnection);
         }
-        let upstream = self.route(request.model, request.fallbacks).await?;
+        let upstream = self.route(request.operation, request.model, request.fallbacks).await?;
         let client = match (upstream, upstreams.ollama()) {
             (Upstream::Ollama, Some(client)) => client?,
             _ => upstreams.main(&connection)?,

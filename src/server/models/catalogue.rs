@@ -72,6 +72,15 @@ impl Catalogue {
         }
     }
 
+    /// Returns the destination of a request for embeddings. Upstreams list their models apart from
+    /// those of chats, or not at all, so the upstream decides about one that is allowed.
+    pub fn route_embeddings(&self, model: &str) -> Routing {
+        match self.route(model) {
+            Routing::NotFound if !model.is_empty() && self.allows(model) => Routing::To(Upstream::Main),
+            routing => routing,
+        }
+    }
+
     /// Returns true when only certain models are allowed.
     pub fn is_restricted(&self) -> bool {
         !self.allowed.is_empty()
@@ -195,6 +204,15 @@ mod tests {
             (&down_some, "a/b", Routing::NotFound),
         ] {
             assert_eq!(catalogue.route(model), expected, "{model} in {catalogue:?}");
+        }
+        for (catalogue, model, expected) in [
+            (&all, "embed/small", main),
+            (&all, "llama", Routing::To(Upstream::Ollama)),
+            (&all, "", Routing::NotFound),
+            (&some, "gone", main),
+            (&some, "embed/small", Routing::NotFound),
+        ] {
+            assert_eq!(catalogue.route_embeddings(model), expected, "embeddings of {model}");
         }
         let ids = |catalogue: &Catalogue| catalogue.models().iter().map(|model| model.id.clone()).collect::<Vec<_>>();
         assert_eq!(ids(&all), ["a/b", "c/d", "llama"]);

@@ -145,6 +145,7 @@ async fn idle_connection_that_closes_is_retried_once() {
         request.head.starts_with("POST ").then(|| match number {
             1 => Reply::stream(&[HELLO, STOP, DONE]),
             _ if request.question() == "begun" => Reply::raw(vec![b"HTTP/1.1 2".to_vec()]).cut(),
+            _ if request.question().ends_with(['1', '4']) => Reply::raw(Vec::new()).reset(),
             _ => Reply::raw(Vec::new()).cut(),
         })
     })

@@ -131,6 +131,8 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/api/models/{*id}",              chat(404)),
     ("GET",    "/api/v1/models/{*id}",           chat(404)),
     ("GET",    "/v1/models/{*id}",               chat(404)),
+    ("POST",   "/api/v1/completions",            chat(400)),
+    ("POST",   "/v1/completions",                chat(400)),
     ("POST",   "/api/embeddings",                chat(400)),
     ("POST",   "/api/v1/embeddings",             chat(400)),
     ("POST",   "/v1/embeddings",                 chat(400)),

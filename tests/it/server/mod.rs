@@ -14,6 +14,7 @@ mod entered_upstreams_are_public;
 mod every_route_is_authorised;
 mod failures_are_worded_per_reader;
 mod first_user_becomes_admin;
+mod known_clients_are_served;
 mod logs_contain_no_secrets;
 mod long_answers_are_bounded;
 mod other_origins_need_a_key;
