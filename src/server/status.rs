@@ -19,7 +19,7 @@ use super::{
 impl HttpStatus for DatabaseError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooSlow | Self::Locked | Self::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -134,7 +134,7 @@ impl HttpStatus for CompletionError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NoApiAnswer(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
-            Self::NoConnection => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoConnection | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

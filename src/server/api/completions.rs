@@ -131,6 +131,7 @@ fn kind(error: &CompletionError) -> (&'static str, ErrorCode, Option<&'static st
         | CompletionError::NotUnpacked => (INVALID, ErrorCode::Text("invalid_request"), None),
         // A number, as OpenRouter has it for its own limit.
         CompletionError::TooLarge(_) => (INVALID, ErrorCode::Number(413), None),
+        CompletionError::Overloaded => ("server_error", ErrorCode::Text("overloaded"), None),
         CompletionError::NoApiAnswer(_) => ("upstream_error", ErrorCode::Text("upstream_answer"), None),
         CompletionError::Upstream(_) => ("upstream_error", ErrorCode::Text("upstream_unreachable"), None),
     }

@@ -1,6 +1,6 @@
 //! Writes one answer: streams it from the upstream, and saves it as it grows and when it ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header, response};
@@ -8,23 +8,26 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::answer_row::{AnswerRow, AnswerRowEnd};
 use super::completions::{CompletionRequest, Completions, Operation};
 use super::failure::AnswerFailure;
 use super::failure_code::FailureCode;
 use super::live_answer::{AnswerEvent, LiveAnswer};
 use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
-use super::search;
-use crate::database::{Database, DatabaseError};
+use crate::database::Database;
 use crate::usage::Via;
 use crate::user::UserId;
 use mai_openrouter::{AnswerEnd, UpstreamErrorBody, plain_body};
 
 /// Interval between two saves of a growing answer.
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest wait for the save of an end at shutdown.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
 /// Most bytes read of an upstream's error body.
 const ERROR_CAP: usize = 64 * 1024;
 
@@ -37,6 +40,8 @@ pub(super) struct AnswerTask {
     pub(super) chat: Uuid,
     pub(super) answer: Uuid,
     pub(super) model: String,
+    /// The row of the ledger, once there is one.
+    pub(super) generation: OnceLock<String>,
 }
 
 impl AnswerTask {
@@ -53,9 +58,7 @@ impl AnswerTask {
             AnswerEvent::Failed(failure) => (MessageStatus::Failed, Some(failure.clone())),
             AnswerEvent::Stopped | AnswerEvent::Text(_) => (MessageStatus::Stopped, None),
         };
-        if let Err(error) = self.save_end(status, failure).await {
-            tracing::error!(%error, answer = %self.answer, "the answer could not be saved");
-        }
+        self.save_end(AnswerRowEnd { status, failure, at: Timestamp::now().as_millisecond() }, cut_off).await;
         self.live.end(end);
     }
 
@@ -95,7 +98,8 @@ impl AnswerTask {
             return AnswerEvent::Failed(refusal(&head, &mut body).await);
         }
         if let Some(entry) = body.entry_id() {
-            self.save_generation_id(entry.to_owned());
+            self.generation.set(entry.to_owned()).ok();
+            self.save_text();
         }
         self.read(body).await
     }
@@ -126,64 +130,39 @@ impl AnswerTask {
         }
     }
 
-    fn save_generation_id(&self, generation: String) {
-        let answer = self.answer.to_string();
-        self.db.write_later(move |connection| {
-            Box::pin(async move {
-                sqlx::query("UPDATE message SET generation = ? WHERE id = ?")
-                    .bind(generation)
-                    .bind(answer)
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            })
-        });
-    }
-
+    /// Saves the text so far, without waiting for it.
     fn save_text(&self) {
-        let (text, answer) = (self.live.text(), self.answer.to_string());
-        self.db.write_later(move |connection| {
-            Box::pin(async move {
-                sqlx::query("UPDATE message SET content = ? WHERE id = ? AND status = 'streaming'")
-                    .bind(text)
-                    .bind(answer)
-                    .execute(connection)
-                    .await?;
-                Ok(())
-            })
-        });
+        self.db.enqueue(self.row(None));
     }
 
-    async fn save_end(&self, status: MessageStatus, failure: Option<AnswerFailure>) -> Result<(), DatabaseError> {
-        let (text, answer, chat) = (self.live.text(), self.answer.to_string(), self.chat.to_string());
-        let now = Timestamp::now().as_millisecond();
-        let code = failure.as_ref().and_then(|failure| failure.code.as_str());
-        let (refusal, words) = failure.map_or((None, None), |failure| (failure.status, failure.words));
-        self.db
-            .write(move |connection| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE message SET content = ?, status = ?, failure = ?, failure_status = ?, failure_words = ?
-                         WHERE id = ?",
-                    )
-                    .bind(text)
-                    .bind(status.as_str())
-                    .bind(code)
-                    .bind(refusal)
-                    .bind(words)
-                    .bind(&answer)
-                    .execute(&mut *connection)
-                    .await?;
-                    search::index(connection, &answer).await;
-                    sqlx::query("UPDATE chat SET updated_at = ? WHERE id = ?")
-                        .bind(now)
-                        .bind(chat)
-                        .execute(connection)
-                        .await?;
-                    Ok(())
-                })
-            })
-            .await
+    /// Saves the end and waits until it is written, however long the database is locked; at
+    /// shutdown not for long.
+    async fn save_end(&self, end: AnswerRowEnd, cut_off: &CancellationToken) {
+        let row = self.row(Some(end));
+        let mut written = row.written.subscribe();
+        self.db.enqueue(row);
+        let closing = async {
+            cut_off.cancelled().await;
+            tokio::time::sleep(CLOSING_PATIENCE).await;
+        };
+        let is_written = tokio::select! {
+            outcome = written.wait_for(|written| *written) => outcome.is_ok(),
+            () = closing => false,
+        };
+        if !is_written {
+            tracing::error!(answer = %self.answer, "the end of an answer could not be saved");
+        }
+    }
+
+    fn row(&self, end: Option<AnswerRowEnd>) -> AnswerRow {
+        AnswerRow {
+            id: self.answer.to_string(),
+            chat: self.chat.to_string(),
+            text: self.live.text(),
+            generation: self.generation.get().cloned(),
+            end,
+            written: watch::Sender::new(false),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers in stored chats: asked, regenerated, stopped and followed; they need no reader.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::Stream;
@@ -66,14 +66,13 @@ impl Answers {
             return Err(ChatError::TooLong(QUESTION_LENGTH));
         }
         let question = Message::new(chat, MessageRole::User, text, model, MessageStatus::Done);
-        let question_id = question.id;
-        let answer = self.begin(user, chat, model, Some(question)).await?;
-        Ok(SentQuestion { question: question_id, answer })
+        let (question, answer) = self.begin(user, chat, model, Some(question)).await?;
+        Ok(SentQuestion { question: question.ok_or(ChatError::NotFound)?, answer })
     }
 
     /// Asks the last question of a chat again and replaces the last answer.
     pub async fn regenerate(&self, user: &UserId, chat: Uuid, model: &str) -> Result<Uuid, ChatError> {
-        self.begin(user, chat, model, None).await
+        Ok(self.begin(user, chat, model, None).await?.1)
     }
 
     /// Stops an answer being written and keeps its text so far. An answer that has ended stays as
@@ -130,39 +129,41 @@ impl Answers {
         self.0.by_message.lock().get(&message).cloned()
     }
 
+    /// Returns the ids of the question, if there is a new one, and of the answer.
     async fn begin(
         &self,
         user: &UserId,
         chat: Uuid,
         model: &str,
         question: Option<Message>,
-    ) -> Result<Uuid, ChatError> {
+    ) -> Result<(Option<Uuid>, Uuid), ChatError> {
         let Shared { db, completions, by_message, tasks, cut_off } = &*self.0;
         // A model that cannot be used is refused before anything is saved.
         completions.route(Operation::Chat, model, &[]).await?;
         let answer = Message::new(chat, MessageRole::Assistant, "", model, MessageStatus::Streaming);
-        let history = match begin_answer::insert(db, user, question, &answer).await? {
-            BeginOutcome::History(history) => history,
+        let (history, question, answer) = match begin_answer::insert(db, user, question, &answer).await? {
+            BeginOutcome::Begun { history, question, answer } => (history, question, answer),
             BeginOutcome::NoSuchChat => return Err(ChatError::NotFound),
             BeginOutcome::Busy => return Err(ChatError::Busy),
             BeginOutcome::NothingToAnswer => return Err(ChatError::Empty),
         };
         let live = Arc::new(LiveAnswer::new(chat));
-        by_message.lock().insert(answer.id, Arc::clone(&live));
+        by_message.lock().insert(answer, Arc::clone(&live));
         let task = AnswerTask {
             db: db.clone(),
             completions: completions.clone(),
             live,
             user: user.clone(),
             chat,
-            answer: answer.id,
+            answer,
             model: model.to_owned(),
+            generation: OnceLock::new(),
         };
         let (shared, cut_off) = (Arc::clone(&self.0), cut_off.clone());
         tasks.spawn(async move {
             task.run(history, &cut_off).await;
-            shared.by_message.lock().remove(&answer.id);
+            shared.by_message.lock().remove(&answer);
         });
-        Ok(answer.id)
+        Ok((question, answer))
     }
 }

@@ -1,8 +1,9 @@
 //! The transaction that begins an answer: it inserts the question and the empty answer.
 
 use sqlx::Row;
+use uuid::Uuid;
 
-use super::message::Message;
+use super::message::{Message, id_after};
 use super::search;
 use super::store::insert_message;
 use super::title;
@@ -14,12 +15,17 @@ pub(super) enum BeginOutcome {
     NoSuchChat,
     Busy,
     NothingToAnswer,
-    /// Both were inserted; the conversation as role and content, the question last.
-    History(Vec<(String, String)>),
+    /// Both were inserted.
+    Begun {
+        /// The conversation as role and content, the question last.
+        history: Vec<(String, String)>,
+        question: Option<Uuid>,
+        answer: Uuid,
+    },
 }
 
-/// Inserts a question, if there is a new one, and an empty answer. Without a new question the last
-/// answer is replaced.
+/// Inserts a question, if there is a new one, and an empty answer, with ids that come after all of
+/// the chat. Without a new question the last answer is replaced.
 pub(super) async fn insert(
     db: &Database,
     owner: &UserId,
@@ -27,14 +33,18 @@ pub(super) async fn insert(
     answer: &Message,
 ) -> Result<BeginOutcome, DatabaseError> {
     let (owner, answer) = (owner.clone(), answer.clone());
-    db.write(move |connection| Box::pin(async move { insert_in(connection, &owner, question, &answer).await })).await
+    let bytes = question.as_ref().map_or(0, |question| question.content.len());
+    db.write_bytes(bytes, move |connection| {
+        Box::pin(async move { insert_in(connection, &owner, question, answer).await })
+    })
+    .await
 }
 
 async fn insert_in(
     connection: &mut sqlx::SqliteConnection,
     owner: &UserId,
-    question: Option<Message>,
-    answer: &Message,
+    mut question: Option<Message>,
+    mut answer: Message,
 ) -> Result<BeginOutcome, DatabaseError> {
     let chat = answer.chat_id.to_string();
     let title: Option<String> = sqlx::query_scalar("SELECT title FROM chat WHERE id = ? AND user_id = ?")
@@ -51,8 +61,15 @@ async fn insert_in(
     if busy {
         return Ok(BeginOutcome::Busy);
     }
-    let title = match &question {
+    let last: Option<String> = sqlx::query_scalar("SELECT max(id) FROM message WHERE chat_id = ?")
+        .bind(&chat)
+        .fetch_one(&mut *connection)
+        .await?;
+    let mut last = last.and_then(|id| id.parse().ok());
+    let title = match &mut question {
         Some(question) => {
+            question.id = id_after(last);
+            last = Some(question.id);
             insert_message(connection, question).await?;
             if title.is_empty() { title::from_question(&question.content) } else { title }
         }
@@ -79,8 +96,9 @@ async fn insert_in(
     if history.last().is_none_or(|(role, _)| role != "user") {
         return Ok(BeginOutcome::NothingToAnswer);
     }
-    insert_message(connection, answer).await?;
-    sqlx::query("UPDATE chat SET title = ?, model = ?, updated_at = ? WHERE id = ?")
+    answer.id = id_after(last);
+    insert_message(connection, &answer).await?;
+    sqlx::query("UPDATE chat SET title = ?, model = ?, updated_at = max(updated_at, ?) WHERE id = ?")
         .bind(title)
         .bind(&answer.model)
         .bind(answer.created_at.as_millisecond())
@@ -88,7 +106,7 @@ async fn insert_in(
         .execute(&mut *connection)
         .await?;
     search::index(connection, &chat).await;
-    Ok(BeginOutcome::History(history))
+    Ok(BeginOutcome::Begun { history, question: question.map(|question| question.id), answer: answer.id })
 }
 
 /// Stands for an answer that failed or was stopped before its first word.

@@ -118,6 +118,10 @@ impl Completions {
             (Upstream::Ollama, Some(client)) => client?,
             _ => upstreams.main(&connection)?,
         };
+        // An answer whose cost could not be booked is not asked for.
+        if ledger.is_full() {
+            return Err(CompletionError::Overloaded);
+        }
         let mut entry = ledger.begin(NewGeneration {
             user: request.user.clone(),
             key: request.key.cloned(),

@@ -43,6 +43,9 @@ pub enum CompletionError {
     /// The upload was cut off.
     #[error("The request ended before it was complete.")]
     Incomplete,
+    /// So much waits to be written that the request could not be booked.
+    #[error("The server cannot write to its database fast enough at this moment. Please try again.")]
+    Overloaded,
     /// The upstream gave an answer that is none of its API; the text ends a sentence about it.
     #[error("The AI provider {0}. Its address may be wrong, or something on the way answered for it.")]
     NoApiAnswer(String),

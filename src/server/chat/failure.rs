@@ -138,6 +138,7 @@ impl From<CompletionError> for AnswerFailure {
             CompletionError::ModelNotFound => Self::new(FailureCode::ModelNotFound),
             CompletionError::Upstream(error) => error.into(),
             CompletionError::NoApiAnswer(_) => Self::with_words(FailureCode::BadConnection, error.to_string()),
+            CompletionError::Overloaded => Self::worded(error.to_string()),
             CompletionError::Malformed(_)
             | CompletionError::InvalidField { .. }
             | CompletionError::MayChooseModel { .. }

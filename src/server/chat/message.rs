@@ -88,6 +88,16 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
+/// Returns an id that comes after the last one of its chat. The time in it alone would not do: a
+/// clock that was set back would put new messages before old ones.
+pub(super) fn id_after(last: Option<Uuid>) -> Uuid {
+    let new = Uuid::now_v7();
+    match last {
+        Some(last) if last >= new => Uuid::from_u128(last.as_u128().wrapping_add(1)),
+        _ => new,
+    }
+}
+
 impl Message {
     pub(super) fn new(chat: Uuid, role: MessageRole, content: &str, model: &str, status: MessageStatus) -> Self {
         Self {
@@ -133,4 +143,20 @@ pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
         failure: AnswerFailure::from_row(row)?,
         created_at: timestamp(row, "created_at")?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_comes_after_the_last_one_of_its_chat() {
+        let now = Uuid::now_v7();
+        assert!(id_after(None) > now);
+        assert!(id_after(Some(now)) > now);
+        // A clock that was an hour ahead when the last message came.
+        let ahead: Uuid = "7fffffff-ffff-7000-8000-0000000000ff".parse().unwrap();
+        assert_eq!(id_after(Some(ahead)).to_string(), "7fffffff-ffff-7000-8000-000000000100");
+    }
 }

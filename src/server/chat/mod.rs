@@ -4,13 +4,14 @@
 //!   it in the ledger, and returns the answer as a `metered_body`, which closes the ledger row when
 //!   it ends.
 //! * [`Answers`]: asks in a stored chat. An `answer_task` streams the answer into a `live_answer`,
-//!   saves it, and continues without readers; [`Answers::follow`] streams it to any number of them.
+//!   saves it as an `answer_row`, and continues without readers; [`Answers::follow`] streams it to any number of them.
 //! * [`create`], [`list`], [`get`], [`rename`], [`remove`]: rows of stored chats (`store`).
 //! * [`search`]: finds chats by their words. `search_words` is how words are compared.
 //! * [`AnswerFailure`]: the reason of a failed answer, stored as a code and worded for each reader.
 //!
 //! No page is drawn here, and no price is computed.
 
+mod answer_row;
 mod answer_task;
 mod answers;
 mod begin_answer;

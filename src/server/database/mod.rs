@@ -11,6 +11,7 @@ mod migrations;
 mod open;
 mod readers;
 mod transaction;
+mod waiting;
 mod writer;
 mod writer_task;
 #[cfg(test)]

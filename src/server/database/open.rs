@@ -41,6 +41,10 @@ impl Database {
         let mut connection = SqliteConnection::connect_with(&options).await?;
         migrations::all().run(&mut connection).await?;
 
+        // While another program keeps the database locked, the writer looks between two tries whether
+        // a job has waited for too long.
+        sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut connection).await?;
+
         let options = options.create_if_missing(false).read_only(true).optimize_on_close(false, None);
         let (readers, quick_readers) = (Readers::new(options.clone(), 4), Readers::new(options, 2));
         Ok(Self { readers, quick_readers, writer: Writer::start(connection) })
@@ -59,13 +63,28 @@ impl Database {
 
     /// Runs the closure in the writer task in its own `BEGIN IMMEDIATE … COMMIT` and waits for the
     /// commit; an error rolls back what the closure wrote and nothing else. It is completed even
-    /// when the caller stops waiting.
+    /// when the caller stops waiting. A database that another program keeps locked is waited for,
+    /// for half a minute and more; where too much waits already, it is refused.
     pub async fn write<T, F>(&self, job: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>> + Send + 'static,
     {
-        self.writer.write(job).await
+        self.writer.write(0, job).await
+    }
+
+    /// The same for a job that holds this many bytes.
+    pub async fn write_bytes<T, F>(&self, bytes: usize, job: F) -> Result<T, DatabaseError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>> + Send + 'static,
+    {
+        self.writer.write(bytes, job).await
+    }
+
+    /// True while so much waits to be written that new work is refused.
+    pub fn is_full(&self) -> bool {
+        self.writer.is_full()
     }
 
     /// Queues a write without waiting for it; a failure is logged.

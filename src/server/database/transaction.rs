@@ -3,6 +3,7 @@
 //! as open forever and block every later write.
 
 use sqlx::SqliteConnection;
+use tokio::time::Instant;
 
 use super::error::DatabaseError;
 
@@ -10,6 +11,20 @@ use super::error::DatabaseError;
 pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
     sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
     Ok(())
+}
+
+/// Begins a transaction. While another program keeps the database locked, it is tried again until
+/// this time.
+pub(super) async fn begin_until(connection: &mut SqliteConnection, until: Instant) -> Result<(), DatabaseError> {
+    loop {
+        if Instant::now() >= until {
+            return Err(DatabaseError::Locked);
+        }
+        match begin(connection).await {
+            Err(DatabaseError::Locked) => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Commits after a success and rolls back after an error.

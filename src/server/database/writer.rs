@@ -1,31 +1,46 @@
 //! The handle of the writer task.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-use super::batch::{Batch, PendingRows, Rows};
+use super::batch::{Batch, Rows};
 use super::error::DatabaseError;
 use super::transaction;
+use super::waiting::Waiting;
 use super::writer_task::WriterTask;
 
-/// A write in its own transaction.
-pub(super) type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, ()> + Send>;
+/// Longest wait of a job: another program may keep the database locked for half a minute.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// Bytes that a job counts for, besides those that it says it holds.
+const JOB_BYTES: usize = 4 * 1024;
+
+/// A write in its own transaction, which is given up at this time.
+pub(super) type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection, Instant) -> BoxFuture<'c, ()> + Send>;
 
 /// A message to the writer task.
 pub(super) enum Message {
-    Job(Job),
-    Row(Box<dyn PendingRows>),
+    Job {
+        job: Job,
+        until: Instant,
+        bytes: usize,
+    },
+    /// Rows wait.
+    Rows,
     Close(oneshot::Sender<()>),
 }
 
 /// The sending end of the writer's queue. Cloning is cheap.
 #[derive(Clone)]
 pub(super) struct Writer {
-    /// Unbounded, because `Drop` can't wait; bounded in practice by the requests in flight.
+    /// Unbounded, because `Drop` can't wait; [`Waiting`] has the bound.
     queue: mpsc::UnboundedSender<Message>,
+    waiting: Arc<Waiting>,
 }
 
 impl fmt::Debug for Writer {
@@ -37,23 +52,28 @@ impl fmt::Debug for Writer {
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (queue, messages) = mpsc::unbounded_channel();
-        tokio::spawn(WriterTask::new(connection, messages).run());
-        Self { queue }
+        let waiting = Arc::<Waiting>::default();
+        tokio::spawn(WriterTask::new(connection, messages, Arc::clone(&waiting)).run());
+        Self { queue, waiting }
     }
 
-    pub(super) async fn write<T, F>(&self, job: F) -> Result<T, DatabaseError>
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.is_full()
+    }
+
+    pub(super) async fn write<T, F>(&self, bytes: usize, job: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection, until| {
             Box::pin(async move {
                 // A caller that left does not cancel the write.
-                answer.send(in_transaction(connection, job).await).ok();
+                answer.send(in_transaction(connection, until, job).await).ok();
             })
         });
-        self.queue.send(Message::Job(job)).map_err(|_| DatabaseError::Closed)?;
+        self.send(bytes, job)?;
         outcome.await.map_err(|_| DatabaseError::Closed)?
     }
 
@@ -61,18 +81,32 @@ impl Writer {
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> + Send + 'static,
     {
-        let job: Job = Box::new(move |connection| {
+        let job: Job = Box::new(move |connection, until| {
             Box::pin(async move {
-                if let Err(error) = in_transaction(connection, job).await {
+                if let Err(error) = in_transaction(connection, until, job).await {
                     tracing::warn!(%error, "a background write failed");
                 }
             })
         });
-        self.queue.send(Message::Job(job)).ok();
+        if let Err(error) = self.send(0, job) {
+            tracing::warn!(%error, "a background write was not queued");
+        }
+    }
+
+    fn send(&self, bytes: usize, job: Job) -> Result<(), DatabaseError> {
+        if self.is_full() {
+            return Err(DatabaseError::QueueFull);
+        }
+        let bytes = bytes + JOB_BYTES;
+        self.waiting.add_job(bytes);
+        let message = Message::Job { job, until: Instant::now() + PATIENCE, bytes };
+        self.queue.send(message).map_err(|_| DatabaseError::Closed)
     }
 
     pub(super) fn enqueue<B: Batch>(&self, row: B) {
-        if self.queue.send(Message::Row(Box::new(Rows::new(row)))).is_err() {
+        let is_first = self.waiting.add_rows(Box::new(Rows::new(row)));
+        if is_first && self.queue.send(Message::Rows).is_err() {
+            self.waiting.take_rows();
             tracing::error!(kind = std::any::type_name::<B>(), "a row came after the database was closed and is lost");
         }
     }
@@ -85,11 +119,11 @@ impl Writer {
     }
 }
 
-async fn in_transaction<T, F>(connection: &mut SqliteConnection, job: F) -> Result<T, DatabaseError>
+async fn in_transaction<T, F>(connection: &mut SqliteConnection, until: Instant, job: F) -> Result<T, DatabaseError>
 where
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, DatabaseError>>,
 {
-    transaction::begin(connection).await?;
+    transaction::begin_until(connection, until).await?;
     let outcome = job(connection).await;
     transaction::end(connection, outcome).await
 }

@@ -1,32 +1,37 @@
 //! The task that writes: jobs in their order, each in its own transaction, and rows of a kind in
 //! batches.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::batch::PendingRows;
+use super::waiting::Waiting;
 use super::writer::Message;
 
 /// Most messages taken off the queue at once; as many pending rows end a linger early.
 const BATCH_SIZE: usize = 512;
 /// Pause before rows that the database refused are tried again.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
+/// Time that rows have at the end to be written to a database that refuses them.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Owns the one writing connection.
 pub(super) struct WriterTask {
     connection: SqliteConnection,
     messages: mpsc::UnboundedReceiver<Message>,
-    /// Rows waiting to be written, one entry for each kind.
-    pending: Vec<Box<dyn PendingRows>>,
+    waiting: Arc<Waiting>,
     /// Set while the database refuses the pending rows.
     retry_at: Option<Instant>,
 }
 
 impl WriterTask {
-    pub(super) fn new(connection: SqliteConnection, messages: mpsc::UnboundedReceiver<Message>) -> Self {
-        Self { connection, messages, pending: Vec::new(), retry_at: None }
+    pub(super) fn new(
+        connection: SqliteConnection,
+        messages: mpsc::UnboundedReceiver<Message>,
+        waiting: Arc<Waiting>,
+    ) -> Self {
+        Self { connection, messages, waiting, retry_at: None }
     }
 
     /// Runs until the queue is closed or a close message comes.
@@ -51,11 +56,12 @@ impl WriterTask {
             }
             for message in buffer.drain(..) {
                 match message {
-                    Message::Row(rows) => self.add_rows(rows),
-                    Message::Job(job) => {
+                    Message::Rows => {}
+                    Message::Job { job, until, bytes } => {
                         // Rows queued before a job are written before it, so that it can read them.
                         self.write_pending().await;
-                        job(&mut self.connection).await;
+                        job(&mut self.connection, until).await;
+                        self.waiting.remove_job(bytes);
                     }
                     Message::Close(done) => {
                         self.close().await;
@@ -67,31 +73,14 @@ impl WriterTask {
             due = self.due(due);
             if due.is_some_and(|at| at <= Instant::now()) {
                 self.write_pending().await;
-                due = self.retry_at;
+                due = self.due(None);
             }
         }
         self.close().await;
     }
 
-    /// Returns the time by which the pending rows are written: the former one, or the end of the
-    /// shortest linger.
     fn due(&self, former: Option<Instant>) -> Option<Instant> {
-        let now = Instant::now();
-        if let Some(retry_at) = self.retry_at {
-            return Some(retry_at);
-        }
-        if self.pending.iter().map(|rows| rows.len()).sum::<usize>() >= BATCH_SIZE {
-            return Some(now);
-        }
-        let linger = self.pending.iter().map(|rows| rows.linger()).min()?;
-        Some(former.map_or(now + linger, |former| former.min(now + linger)))
-    }
-
-    fn add_rows(&mut self, rows: Box<dyn PendingRows>) {
-        match self.pending.iter_mut().find(|pending| pending.kind() == rows.kind()) {
-            Some(pending) => pending.append(rows.into_any()),
-            None => self.pending.push(rows),
-        }
+        self.retry_at.or_else(|| self.waiting.due(former, BATCH_SIZE))
     }
 
     async fn write_pending(&mut self) {
@@ -99,26 +88,34 @@ impl WriterTask {
             return;
         }
         self.retry_at = None;
-        let mut kept = Vec::new();
-        for mut rows in std::mem::take(&mut self.pending) {
-            if let Err(error) = rows.write(&mut self.connection).await {
+        let mut failed = Vec::new();
+        for mut rows in self.waiting.take_rows() {
+            let outcome = match rows.write(&mut self.connection).await {
+                Err(error) if error.is_content() => rows.write_singly(&mut self.connection).await,
+                outcome => outcome,
+            };
+            if let Err(error) = outcome {
                 tracing::error!(%error, kind = rows.name(), rows = rows.len(), "rows could not be written; trying again");
-                rows.write_singly(&mut self.connection).await;
-                if rows.len() > 0 {
-                    kept.push(rows);
-                }
+                failed.push(rows);
             }
         }
-        if !kept.is_empty() {
+        if !failed.is_empty() {
             self.retry_at = Some(Instant::now() + RETRY);
         }
-        self.pending = kept;
+        self.waiting.put_back(failed);
     }
 
     async fn close(mut self) {
-        self.retry_at = None;
-        self.write_pending().await;
-        for rows in &self.pending {
+        let until = Instant::now() + CLOSING_PATIENCE;
+        loop {
+            self.retry_at = None;
+            self.write_pending().await;
+            if self.retry_at.is_none() || Instant::now() >= until {
+                break;
+            }
+            tokio::time::sleep(RETRY / 4).await;
+        }
+        for rows in self.waiting.take_rows() {
             tracing::error!(
                 kind = rows.name(),
                 rows = rows.len(),

@@ -81,6 +81,11 @@ impl Ledger {
         Entry { ledger: self.clone(), row, open: true }
     }
 
+    /// True while so many rows wait to be written that nothing more may be asked.
+    pub fn is_full(&self) -> bool {
+        self.db.is_full()
+    }
+
     /// Returns a receiver that is notified when rows were written, for pages that show usage live.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()

@@ -160,13 +160,35 @@ impl Batch for GenerationRow {
     /// Most answers of a busy moment begin and end within this, and are then written once.
     const LINGER: Duration = Duration::from_millis(20);
 
+    fn key(&self) -> &str {
+        &self.id
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = [&self.generation_id, &self.provider, &self.chat_id].into_iter().flatten().map(String::len);
+        size_of::<Self>() + self.id.len() + self.user_id.len() + self.model.len() + texts.sum::<usize>()
+    }
+
+    /// The generation was asked for in any case; what it used is then unknown.
+    fn without_content(&self) -> Option<Self> {
+        Some(Self {
+            generation_id: None,
+            provider: None,
+            usage: Usage::default(),
+            source: None,
+            lookup_at: None,
+            ..self.clone()
+        })
+    }
+
+    fn written(&self) {
+        self.changed.send_replace(());
+    }
+
     fn write<'c>(rows: &'c [Self], connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), DatabaseError>> {
         Box::pin(async move {
             let json = serde_json::to_string(&last_of_each(rows)).map_err(|error| sqlx::Error::Encode(error.into()))?;
             sqlx::query(UPSERT).bind(json).execute(connection).await?;
-            if let Some(row) = rows.first() {
-                row.changed.send_replace(());
-            }
             Ok(())
         })
     }

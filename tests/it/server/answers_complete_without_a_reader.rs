@@ -9,6 +9,7 @@ use mai_operator::server::audit::Actor;
 use mai_operator::server::chat::{self, AnswerEvent, ChatError, Message, MessageRole, MessageStatus};
 use mai_operator::server::users::{self, NewUser, UserId};
 use mai_operator::server::{App, Config};
+use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
 use crate::fixtures::compose::PATIENCE;
@@ -371,4 +372,56 @@ async fn shutdown_finishes_short_answers_and_cuts_long_ones() {
     let (text, end) = follow(&app, &setup.user, long).await;
     let is_cut = text.len() < words(10_000).len() && matches!(end, AnswerEvent::Failed(_));
     assert!(text.len() > 8 * 40 && is_cut, "{} {end:?}", text.len());
+}
+
+/// Opens the database beside the server.
+async fn open_beside(directory: &Path) -> SqliteConnection {
+    SqliteConnection::connect(&format!("sqlite:{}", directory.join("mai.db").display())).await.unwrap()
+}
+
+#[tokio::test]
+async fn answer_that_ends_while_the_database_is_locked_is_saved() {
+    let setup = setup().await;
+    let answer = setup.ask("mock: chunks=5 delay=20").await;
+    let mut other = open_beside(setup.directory.path()).await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let unlock = async {
+        // Longer than SQLite itself waits for a lock.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        other.close().await.unwrap();
+    };
+    let ((text, end), ()) = tokio::join!(setup.follow(answer), unlock);
+    assert_eq!((text, end), (words(5), AnswerEvent::Done));
+    let message = setup.message(answer).await;
+    assert_eq!((message.status, message.content), (MessageStatus::Done, words(5)), "it was told before it was saved");
+    setup.app.answers.regenerate(&setup.user, setup.chat, MODEL).await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_keep_their_order_when_the_clock_is_set_back() {
+    let setup = setup().await;
+    let first = setup.ask("mock: chunks=1").await;
+    setup.follow(first).await;
+    let mut other = open_beside(setup.directory.path()).await;
+    // As if the clock had been years ahead.
+    for (role, id) in
+        [("user", "7fffffff-ffff-7000-8000-000000000001"), ("assistant", "7fffffff-ffff-7000-8000-000000000002")]
+    {
+        sqlx::query("UPDATE message SET id = ? WHERE role = ?").bind(id).bind(role).execute(&mut other).await.unwrap();
+    }
+    sqlx::query("UPDATE chat SET updated_at = 4102444800000").execute(&mut other).await.unwrap();
+    let later = chat::create(&setup.app.db, &setup.user, None).await.unwrap().id;
+    for question in ["mock: chunks=2", "mock: chunks=3"] {
+        let answer = setup.ask(question).await;
+        setup.follow(answer).await;
+    }
+    let again = setup.app.answers.regenerate(&setup.user, setup.chat, MODEL).await.unwrap();
+    setup.follow(again).await;
+    let texts: Vec<String> = setup.messages().await.into_iter().map(|message| message.content).collect();
+    let expected = [("mock: chunks=1", 1), ("mock: chunks=2", 2), ("mock: chunks=3", 3)];
+    let expected: Vec<String> =
+        expected.iter().flat_map(|(asked, count)| [(*asked).to_owned(), words(*count)]).collect();
+    assert_eq!(texts, expected);
+    let order: Vec<Uuid> = chat::list(&setup.app.db, &setup.user).await.unwrap().iter().map(|chat| chat.id).collect();
+    assert_eq!(order, [setup.chat, later], "a chat went down the list when it was used");
 }

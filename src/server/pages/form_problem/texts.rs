@@ -70,6 +70,10 @@ texts! {
         en: format!("A search can have at most {characters} characters and {words} words. Shorten it."),
         pl: format!("Wyszukiwanie może mieć najwyżej {characters} znaków i {words} słów. Skróć je."),
     }
+    overloaded {
+        en: "The server is too busy to ask this now. Try again in a moment.",
+        pl: "Serwer jest teraz zbyt obciążony, aby o to zapytać. Spróbuj ponownie za chwilę.",
+    }
     not_connected {
         en: "Not connected to a model yet. Ask your administrator.",
         pl: "Brak połączenia z modelem. Zwróć się do administratora.",
