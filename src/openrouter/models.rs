@@ -4,6 +4,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::name::is_name;
+
 /// One model as the upstream describes it. Fields we do not name are kept as they came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Model {
@@ -74,12 +76,12 @@ impl Model {
     fn read(entry: Value, id_keys: &[&str]) -> Option<Self> {
         let mut rest = match entry {
             Value::String(id) => {
-                return Some(Self { id, name: None, rest: Map::new() }).filter(|model| !model.id.is_empty());
+                return Some(Self { id, name: None, rest: Map::new() }).filter(|model| is_name(&model.id));
             }
             Value::Object(rest) => rest,
             _ => return None,
         };
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let text = |value: &Value| value.as_str().filter(|text| is_name(text)).map(str::to_owned);
         let id = id_keys.iter().find_map(|key| text(rest.get(*key)?))?;
         let name = rest.get("name").and_then(text);
         rest.retain(|key, _| key != "id" && key != "name");

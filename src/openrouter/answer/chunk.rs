@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::text::JsonText;
 use crate::error_body::UpstreamErrorBody;
 use crate::json;
+use crate::name::{LONGEST_NAME, is_name};
 use crate::usage::{Usage, UsageObject};
 
 /// The parts of a chunk. Each is kept as it was written, so that one of another type hides no other.
@@ -279,9 +280,10 @@ pub(super) fn text(raw: &RawValue) -> Vec<u8> {
     serde_json::from_str::<JsonText>(raw.get()).map(|text| text.0).unwrap_or_default()
 }
 
-/// A short text, such as an id.
+/// A short text, such as an id. No name is longer than [`LONGEST_NAME`].
 fn name(raw: Option<&RawValue>) -> Option<String> {
-    json::from_str::<String>(raw?.get()).ok().filter(|text| !text.is_empty())
+    let raw = raw.filter(|raw| raw.get().len() <= 6 * LONGEST_NAME)?;
+    json::from_str::<String>(raw.get()).ok().filter(|text| is_name(text))
 }
 
 fn usage(raw: &RawValue) -> Option<Usage> {

@@ -14,7 +14,7 @@ use crate::connection::Connections;
 use crate::models::{Models, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
 use crate::user::UserId;
-use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError};
+use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError, is_name};
 
 /// An operation of OpenAI's API that runs a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,9 @@ impl Completions {
         model: &str,
         fallbacks: &[String],
     ) -> Result<Upstream, CompletionError> {
+        if !is_name(model) {
+            return Err(CompletionError::ModelNotFound);
+        }
         let catalogue = self.0.models.list().await;
         let route = |model: &str| match operation {
             Operation::Embeddings => catalogue.route_embeddings(model),
@@ -134,7 +137,9 @@ impl Completions {
         match client.post(request.operation.path(), request.headers, request.body).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                if let Some(id) = head.headers.get(GENERATION_ID).and_then(|id| id.to_str().ok()) {
+                if let Some(id) =
+                    head.headers.get(GENERATION_ID).and_then(|id| id.to_str().ok()).filter(|id| is_name(id))
+                {
                     entry.set_generation_id(id);
                 }
                 let with_text = request.via == Via::Page;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sqlx::Row;
 
-use super::report::UsageReports;
+use super::report::{UsageReports, summed_cost};
 use crate::database::DatabaseError;
 use crate::user::UserId;
 use mai_openrouter::NanoUsd;
@@ -28,8 +28,9 @@ impl UsageReports {
     /// Returns the usage of each key of a user, by the id of the key.
     pub async fn by_key(&self, user: &UserId) -> Result<HashMap<String, KeyUsage>, DatabaseError> {
         let rows = sqlx::query(
-            "SELECT api_key.id AS key_id, count(*) AS requests, coalesce(sum(g.total_tokens), 0) AS total_tokens,
-                    coalesce(sum(g.cost_nano_usd), 0) AS cost,
+            "SELECT api_key.id AS key_id, count(*) AS requests, coalesce(sum(min(g.total_tokens, 2000000000)), 0) AS total_tokens,
+                    coalesce(sum(g.cost_nano_usd / 1000000000), 0) AS cost,
+                    coalesce(sum(g.cost_nano_usd % 1000000000), 0) AS cost_rest,
                     count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost
              FROM api_key JOIN generation AS g ON g.api_key_id = api_key.id
              WHERE api_key.user_id = ? GROUP BY api_key.id",
@@ -44,7 +45,7 @@ impl UsageReports {
                 let usage = KeyUsage {
                     requests: count("requests")?,
                     total_tokens: count("total_tokens")?,
-                    cost: NanoUsd::new(row.try_get("cost")?),
+                    cost: summed_cost(row, "cost", "cost_rest")?,
                     unknown_cost: count("unknown_cost")?,
                 };
                 Ok((row.try_get("key_id")?, usage))

@@ -12,7 +12,7 @@ use crate::connection::Connections;
 use crate::database::{Database, DatabaseError};
 use crate::models::Upstreams;
 use mai_openrouter::generation::Generation;
-use mai_openrouter::{Client, UpstreamError};
+use mai_openrouter::{Client, UpstreamError, is_name};
 
 /// Delay before the second try; it doubles for each later one.
 const FIRST_DELAY_MS: i64 = 500;
@@ -172,11 +172,13 @@ impl UsageLookup {
         let due: Vec<Missing> = sqlx::query(
             "SELECT id, generation_id, connection, lookup_tries, started_at, source IS NOT NULL AS has_tokens
              FROM generation WHERE lookup_at IS NOT NULL
-             AND (lookup_at <= ?1 OR (unknown_reason = 'connection_changed' AND connection = ?2))
+             AND (lookup_at <= ?1 OR lookup_at > ?3 OR (unknown_reason = 'connection_changed' AND connection = ?2))
              ORDER BY lookup_at LIMIT 64",
         )
         .bind(now)
         .bind(&current)
+        // No delay is as long: the clock was set back since.
+        .bind(now + 2 * LONGEST_DELAY_MS)
         .fetch_all(self.db.reader())
         .await?
         .iter()
@@ -255,7 +257,7 @@ impl UsageLookup {
                     .bind(count(usage.cached_tokens))
                     .bind(usage.cost.map(|cost| cost.get()))
                     .bind(usage.own_key_cost.map(|cost| cost.get()))
-                    .bind(found.provider_name)
+                    .bind(found.provider_name.filter(|name| is_name(name)))
                     .bind(missing.id)
                     .execute(connection)
                     .await?;

@@ -106,13 +106,19 @@ fn micro_usd<S: Serializer>(cost: &NanoUsd, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_i64(cost.micro_usd())
 }
 
-/// The columns [`Totals`] is read from, over rows called `g`.
+/// The columns [`Totals`] is read from, over rows called `g`. A sum that overflows would fail the
+/// whole report: costs are summed in whole dollars and in what is left of each, and counts that no
+/// answer has, such as of a database that somebody edited, are cut.
 macro_rules! totals {
     ($($rest:literal)*) => {
         concat!(
-            "SELECT count(g.id) AS requests, coalesce(sum(g.prompt_tokens), 0) AS prompt_tokens,
-             coalesce(sum(g.completion_tokens), 0) AS completion_tokens, coalesce(sum(g.total_tokens), 0) AS total_tokens,
-             coalesce(sum(g.cost_nano_usd), 0) AS cost, coalesce(sum(g.own_key_cost_nano_usd), 0) AS own_key_cost,
+            "SELECT count(g.id) AS requests,
+             coalesce(sum(min(g.prompt_tokens, 1000000000)), 0) AS prompt_tokens,
+             coalesce(sum(min(g.completion_tokens, 1000000000)), 0) AS completion_tokens,
+             coalesce(sum(min(g.total_tokens, 2000000000)), 0) AS total_tokens,
+             coalesce(sum(g.cost_nano_usd / 1000000000), 0) AS cost, coalesce(sum(g.cost_nano_usd % 1000000000), 0) AS cost_rest,
+             coalesce(sum(g.own_key_cost_nano_usd / 1000000000), 0) AS own_key_cost,
+             coalesce(sum(g.own_key_cost_nano_usd % 1000000000), 0) AS own_key_cost_rest,
              count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
              count(CASE WHEN g.cost_nano_usd IS NULL AND g.unknown_reason = 'connection_changed' THEN 1 END)
                  AS unknown_cost_former_connection,
@@ -120,6 +126,12 @@ macro_rules! totals {
             $($rest),*
         )
     };
+}
+
+/// Returns a cost that was summed in dollars and in what is left of each.
+pub(super) fn summed_cost(row: &SqliteRow, dollars: &str, rest: &str) -> Result<NanoUsd, sqlx::Error> {
+    let dollars = row.try_get::<i64, _>(dollars)?.saturating_mul(1_000_000_000);
+    Ok(NanoUsd::new(dollars.saturating_add(row.try_get(rest)?)))
 }
 
 impl Totals {
@@ -130,8 +142,8 @@ impl Totals {
             prompt_tokens: count("prompt_tokens")?,
             completion_tokens: count("completion_tokens")?,
             total_tokens: count("total_tokens")?,
-            cost: NanoUsd::new(row.try_get("cost")?),
-            own_key_cost: NanoUsd::new(row.try_get("own_key_cost")?),
+            cost: summed_cost(row, "cost", "cost_rest")?,
+            own_key_cost: summed_cost(row, "own_key_cost", "own_key_cost_rest")?,
             unknown_cost: count("unknown_cost")?,
             unknown_cost_former_connection: count("unknown_cost_former_connection")?,
             running: count("running")?,
@@ -230,7 +242,7 @@ impl UsageReports {
                    UNION SELECT user_id FROM generation WHERE started_at >= ?1 AND started_at < ?2) AS people
              LEFT JOIN user ON user.id = people.id
              LEFT JOIN generation AS g ON g.user_id = people.id AND g.started_at >= ?1 AND g.started_at < ?2
-             GROUP BY people.id ORDER BY cost DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
+             GROUP BY people.id ORDER BY total(g.cost_nano_usd) DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
         ))
         .bind(from)
         .bind(to)
@@ -255,7 +267,7 @@ impl UsageReports {
         let rows = sqlx::query(totals!(
             ", g.model FROM generation AS g
              WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)
-             GROUP BY g.model ORDER BY cost DESC, total_tokens DESC, g.model"
+             GROUP BY g.model ORDER BY total(g.cost_nano_usd) DESC, total_tokens DESC, g.model"
         ))
         .bind(from)
         .bind(to)

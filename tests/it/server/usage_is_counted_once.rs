@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use sqlx::{Connection, SqliteConnection};
 
 use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::serve::{Server, client};
@@ -411,4 +412,77 @@ async fn answer_is_counted_once_its_reader_has_it() {
         let (_, me) = server.get("/api/v1/usage/me", &token).await;
         assert_eq!((&me["summary"]["requests"], &me["summary"]["running"]), (&json!(requests), &json!(0)));
     }
+}
+
+#[tokio::test]
+async fn numbers_that_no_answer_has_are_unknown() {
+    const ABSURD: &str =
+        r#"{"prompt_tokens":9223372036854775807,"completion_tokens":-1,"total_tokens":1e300,"cost":9e12}"#;
+    const RECORD: &str = r#"{"id":"gen-7","native_tokens_prompt":9223372036854775807,"total_cost":-5}"#;
+    let (server, token) = with_reports(&[ABSURD, r#"{"prompt_tokens":3}"#, ABSURD], &[RECORD]).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let summary = summary(&server, &token).await;
+        if summary["running"] == 0 && summary["requests"] == 1 {
+            let numbers = ["prompt_tokens", "completion_tokens", "cost_nano_usd", "unknown_cost"];
+            assert_eq!(numbers.map(|number| summary[number].as_i64().unwrap()), [3, 0, 0, 1], "{summary}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{summary}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn name_that_no_model_has_is_not_asked_or_stored() {
+    let long = "m".repeat(10_000);
+    let chunk = json!({
+        "id": long, "model": long, "provider": long,
+        "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "cost": 0.001}
+    });
+    let upstream = Canned::scripted(move |request, _| {
+        request.head.starts_with("POST ").then(|| Reply::stream(&[&format!("data: {chunk}\n\n"), "data: [DONE]\n\n"]))
+    })
+    .await;
+    let server = Server::start(&[("OPENAI_API_BASE_URL", &upstream.base_url), ("OPENAI_API_KEY", KEY)]).await;
+    let token = server.admin().await;
+    let ask = |model: &str| {
+        let body = json!({ "model": model, "stream": true, "messages": [] });
+        server.request(Method::POST, "/v1/chat/completions").bearer_auth(&token).json(&body).send()
+    };
+    assert_eq!(ask(&"m".repeat(10_000)).await.unwrap().status(), 400);
+    assert!(ask("canned/model").await.unwrap().bytes().await.unwrap().len() > 30_000, "the answer passes unchanged");
+    let summary = settled(&server, &token, 1).await;
+    assert_eq!(summary["cost_nano_usd"], 1_000_000, "{summary}");
+    let file = format!("sqlite:{}", server.data_dir().join("mai.db").display());
+    let mut database = SqliteConnection::connect(&file).await.unwrap();
+    let row: (Option<String>, Option<String>, String) =
+        sqlx::query_as("SELECT generation_id, provider, model FROM generation").fetch_one(&mut database).await.unwrap();
+    assert_eq!(row, (None, None, "canned/model".to_owned()));
+}
+
+#[tokio::test]
+async fn sums_over_absurd_rows_do_not_overflow() {
+    let server = Server::start(&[]).await;
+    let token = server.admin().await;
+    let file = format!("sqlite:{}", server.data_dir().join("mai.db").display());
+    let mut database = SqliteConnection::connect(&file).await.unwrap();
+    for number in 0..3 {
+        sqlx::query(
+            "INSERT INTO generation (id, user_id, model, started_at, status, streamed, via, prompt_tokens, completion_tokens,
+                 total_tokens, cost_nano_usd, own_key_cost_nano_usd)
+             VALUES (?, 'u', 'm', unixepoch() * 1000, 'completed', 0, 'api', ?2, ?2, ?2, ?2, ?2)",
+        )
+        .bind(number.to_string())
+        .bind(i64::MAX)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    }
+    for path in ["summary", "days", "users", "models"] {
+        let (status, answer) = server.get(&format!("/api/v1/usage/{path}"), &token).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+    }
+    assert_eq!(summary(&server, &token).await["cost_nano_usd"], i64::MAX);
 }
