@@ -11,20 +11,22 @@ use serde::de::DeserializeOwned;
 use super::address::AddressPolicy;
 use super::answer::plain_body;
 use super::endpoint::Endpoint;
-use super::error::{NetworkFailure, UpstreamError};
+use super::error::{ListLimit, NetworkFailure, UpstreamError};
 use super::error_body::{UpstreamErrorBody, printable};
 use super::generation::Generation;
 use super::json;
 use super::key::KeyInfo;
-use super::models::{Model, ModelList};
+use super::models::{MOST_MODELS, Model, ModelList};
 use super::pool::Pool;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 
 /// The small calls are answered within this, or the upstream counts as unreachable.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
-/// The whole list of OpenRouter's models is about one MiB.
-const ANSWER_CAP: usize = 32 << 20;
+/// Most bytes of a list of models, which is about one MiB at OpenRouter, as MiB.
+const LIST_CAP: usize = 4;
+/// Most bytes of any other small answer.
+const ANSWER_CAP: usize = 1 << 20;
 
 /// An upstream with the key to it. Cloning is cheap; the connections are the pool's.
 #[derive(Clone, Debug)]
@@ -94,7 +96,16 @@ impl Client {
 
     /// `GET /models`: everything the upstream offers.
     pub async fn models(&self) -> Result<Vec<Model>, UpstreamError> {
-        Ok(self.get::<ModelList>("/models").await?.into_models())
+        let body = self.fetch("/models", (LIST_CAP << 20) + 1).await?;
+        let too_long = |limit| UpstreamError::ListTooLong { origin: self.origin().to_owned(), limit };
+        if body.len() > LIST_CAP << 20 {
+            return Err(too_long(ListLimit::Size(LIST_CAP)));
+        }
+        let models = ModelList::parse(&body).map_err(|error| self.invalid_response(error))?.into_models();
+        if models.len() > MOST_MODELS {
+            return Err(too_long(ListLimit::Entries(MOST_MODELS)));
+        }
+        Ok(models)
     }
 
     /// `GET /key`: the limits and spending of our key.
@@ -130,12 +141,18 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, UpstreamError> {
+        let body = self.fetch(path, ANSWER_CAP).await?;
+        json::from_slice(&body).map_err(|error| self.invalid_response(error))
+    }
+
+    /// Gets a small answer, up to `cap` bytes of it.
+    async fn fetch(&self, path: &str, cap: usize) -> Result<Bytes, UpstreamError> {
         let request = self.request(Method::GET, path, RequestBody::default())?;
         let call = async {
             let answer = self.pool.send(&self.endpoint, request).await?;
             let (head, body) = answer.into_parts();
-            let body = collect(body, ANSWER_CAP).await?;
-            Ok((plain_body(&head.headers, body, ANSWER_CAP), head))
+            let body = collect(body, cap).await?;
+            Ok((plain_body(&head.headers, body, cap), head))
         };
         let (body, head) = tokio::time::timeout(CALL_TIMEOUT, call)
             .await
@@ -151,7 +168,7 @@ impl Client {
             };
             return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });
         }
-        json::from_slice(&body).map_err(|error| self.invalid_response(error))
+        Ok(body)
     }
 
     fn invalid_response(&self, reason: impl ToString) -> UpstreamError {

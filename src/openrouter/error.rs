@@ -64,6 +64,14 @@ pub enum UpstreamError {
         /// The upstream's own message.
         message: String,
     },
+    /// A list of models that is longer than what is kept.
+    #[error("the upstream at {origin} lists more models than are kept: {limit}; name those to offer in MAI_MODELS")]
+    ListTooLong {
+        /// Scheme, host and port.
+        origin: String,
+        /// The bound that it exceeds.
+        limit: ListLimit,
+    },
     /// An answer that is not what this call is documented to give.
     #[error(
         "the upstream at {origin} gave an answer that is not understood: {reason}; is this an OpenAI-compatible address?"
@@ -74,6 +82,17 @@ pub enum UpstreamError {
         /// The difference from what the call documents.
         reason: String,
     },
+}
+
+/// A bound on a list of models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ListLimit {
+    /// Its bytes, as MiB.
+    #[error("more than {0} MiB")]
+    Size(usize),
+    /// Its entries.
+    #[error("more than {0} entries")]
+    Entries(usize),
 }
 
 /// The reason a connection could not be opened, or was lost.

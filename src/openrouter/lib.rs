@@ -38,7 +38,7 @@ pub use address::{AddressKind, AddressPolicy};
 pub use answer::{AnswerEnd, AnswerReader, AnswerSummary, plain_body};
 pub use client::Client;
 pub use endpoint::{Endpoint, without_call};
-pub use error::{NetworkFailure, UpstreamError};
+pub use error::{ListLimit, NetworkFailure, UpstreamError};
 pub use error_body::UpstreamErrorBody;
 pub use error_kind::ErrorKind;
 pub use money::NanoUsd;

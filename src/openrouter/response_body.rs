@@ -18,6 +18,9 @@ use super::pool::Pool;
 /// Longest silence between two pieces of an answer. OpenRouter sends comments far more often.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Longest time for an answer, from its head to its end. Models that think for long take minutes.
+const LONGEST_ANSWER: Duration = Duration::from_secs(3600);
+
 /// The body of an answer. Dropped before its end, it closes the connection.
 pub struct ResponseBody {
     incoming: Incoming,
@@ -25,6 +28,7 @@ pub struct ResponseBody {
     connection: Option<PooledConnection>,
     pool: Pool,
     to: Endpoint,
+    begun: Instant,
     silence: Option<Silence>,
 }
 
@@ -38,7 +42,7 @@ struct Silence {
 impl ResponseBody {
     /// The body of an answer whose head came over this connection.
     pub(super) fn new(incoming: Incoming, connection: PooledConnection, pool: Pool, to: Endpoint) -> Self {
-        let mut body = Self { incoming, connection: Some(connection), pool, to, silence: None };
+        let mut body = Self { incoming, connection: Some(connection), pool, to, begun: Instant::now(), silence: None };
         if body.incoming.is_end_stream() {
             body.give_back();
         }
@@ -99,6 +103,10 @@ impl Body for ResponseBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let this = self.get_mut();
         match this.poll_incoming(cx) {
+            Poll::Ready(Some(Ok(_))) if this.begun.elapsed() > LONGEST_ANSWER => {
+                this.connection = None;
+                Poll::Ready(Some(Err(this.to.connection_lost(NetworkFailure::AnswerTimeout(LONGEST_ANSWER)))))
+            }
             Poll::Ready(Some(Ok(frame))) => {
                 if this.incoming.is_end_stream() {
                     this.give_back();

@@ -3,8 +3,8 @@
 
 use memchr::memchr2;
 
-/// A line, or the lines of one event together, longer than this are skipped: no chunk comes near
-/// it.
+/// A line, or the lines of one event together, longer than this are left out: no chunk of text
+/// comes near it.
 const EVENT_CAP: usize = 1 << 20;
 
 /// Splits a stream of bytes into the data of its events.
@@ -20,6 +20,8 @@ pub(super) struct EventSplitter {
     oversized: bool,
     /// The last byte was a CR, so that an LF does not end another line.
     after_cr: bool,
+    /// True once something was left out.
+    has_left_out: bool,
     event: Event,
 }
 
@@ -29,6 +31,7 @@ struct Event {
     is_error: bool,
     /// Data of lines that were not understood alone.
     data: Vec<u8>,
+    has_left_out: bool,
 }
 
 impl EventSplitter {
@@ -65,6 +68,11 @@ impl EventSplitter {
         self.stash(rest);
     }
 
+    /// True once something was too long to be read.
+    pub(super) fn has_left_out(&self) -> bool {
+        self.has_left_out || self.event.has_left_out
+    }
+
     /// Reads what is left when the stream has ended.
     pub(super) fn finish(&mut self, mut read: impl FnMut(&[u8], bool) -> bool) {
         let line = std::mem::take(&mut self.carry);
@@ -77,6 +85,7 @@ impl EventSplitter {
     fn stash(&mut self, piece: &[u8]) {
         if self.oversized || self.carry.len() + piece.len() > EVENT_CAP {
             self.oversized = true;
+            self.has_left_out = true;
             self.carry = Vec::new();
         } else {
             self.carry.extend_from_slice(piece);
@@ -99,6 +108,8 @@ impl Event {
             }
             if self.data.len() + data.len() <= EVENT_CAP {
                 self.data.extend_from_slice(data);
+            } else {
+                self.has_left_out = true;
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             self.is_error = name.trim_ascii() == b"error";

@@ -121,6 +121,7 @@ impl AnswerReader {
             Shape::Document { oversized: true, .. } => {
                 reading.summary.is_answer = true;
                 reading.summary.finished = complete;
+                reading.has_left_out = true;
             }
             Shape::Document { body, .. } => reading.document(&body, complete),
             Shape::Undecided | Shape::Foreign => {}

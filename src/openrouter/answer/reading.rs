@@ -26,6 +26,8 @@ pub(super) struct Reading {
     /// The text that was not taken yet.
     pub(super) text: String,
     pub(super) joiner: TextJoiner,
+    /// True when something was too long to be read.
+    pub(super) has_left_out: bool,
     refusal: Vec<u8>,
     tools: Vec<String>,
     has_text: bool,
@@ -51,6 +53,7 @@ impl Reading {
             with_text: false,
             text: String::new(),
             joiner: TextJoiner::default(),
+            has_left_out: false,
             refusal: Vec::new(),
             tools: Vec::new(),
             has_text: false,
@@ -237,8 +240,9 @@ impl Reading {
             Some(FinishReason::ToolCalls) if self.has_tools || !self.has_text => {
                 AnswerEnd::ToolCalls(self.tools.clone())
             }
-            _ if self.has_text && !self.has_images => AnswerEnd::Complete,
             _ if self.has_images => AnswerEnd::Images,
+            _ if self.has_left_out => AnswerEnd::LeftOut,
+            _ if self.has_text => AnswerEnd::Complete,
             _ if self.has_tools => AnswerEnd::ToolCalls(self.tools.clone()),
             _ if self.has_reasoning => AnswerEnd::OnlyReasoning,
             Some(FinishReason::Length) => AnswerEnd::Length,

@@ -46,7 +46,10 @@ impl Shape {
 
     pub(super) fn feed(&mut self, piece: &[u8], reading: &mut Reading) {
         match self {
-            Self::Events(splitter) => splitter.feed(piece, |data, is_error| reading.event(data, is_error)),
+            Self::Events(splitter) => {
+                splitter.feed(piece, |data, is_error| reading.event(data, is_error));
+                reading.has_left_out |= splitter.has_left_out();
+            }
             Self::Document { body, oversized } => {
                 if *oversized || body.len() + piece.len() > DOCUMENT_CAP {
                     *oversized = true;

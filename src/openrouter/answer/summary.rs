@@ -61,6 +61,8 @@ pub enum AnswerEnd {
     OnlyReasoning,
     /// It holds images.
     Images,
+    /// A part of it was too long to be read.
+    LeftOut,
     /// It holds nothing.
     Empty,
 }

@@ -309,7 +309,7 @@ fn responses_are_understood_by_their_events() {
 
 #[test]
 fn deeply_nested_content_is_passed_over() {
-    let deep = |open: &str, close: &str| format!("{}\"x\"{}", open.repeat(100_000), close.repeat(100_000));
+    let deep = |open: &str, close: &str| format!("{}\"x\"{}", open.repeat(40_000), close.repeat(40_000));
     for content in [deep("[", "]"), deep("{\"text\":", "}"), deep("[{\"content\":", "}]")] {
         let error = format!(r#"{{"choices":[],"error":{content}}}"#);
         let stream = stream(&[&text(r#""Hi""#), &text(&content), &error, "[DONE]"]);
@@ -349,4 +349,16 @@ proptest! {
         read(&events(), &bytes, 9);
         read(&events(), &[b"data: {\"choices\":[{\"delta\":{\"content\":\"".as_slice(), &bytes, b"\"}}]}\n\n"].concat(), 9);
     }
+}
+
+#[test]
+fn answer_with_too_long_a_line_says_that_something_is_missing() {
+    let long = text(&format!("\"{}\"", "x".repeat(2 << 20)));
+    let answer = stream(&[&text("\"Hi\""), &long, &end("stop"), "[DONE]"]);
+    let (read_text, read_end, _) = read(&events(), answer.as_bytes(), 4096);
+    assert_eq!((read_text.as_str(), read_end), ("Hi", AnswerEnd::LeftOut));
+
+    let whole = format!(r#"{{"choices":[{{"message":{{"content":"{}"}}}}]}}"#, "x".repeat(9 << 20));
+    let (_, read_end, summary) = read(&HeaderMap::new(), whole.as_bytes(), 1 << 16);
+    assert_eq!((read_end, summary.finished), (AnswerEnd::LeftOut, true));
 }

@@ -28,6 +28,8 @@ use mai_openrouter::{AnswerEnd, UpstreamErrorBody, plain_body};
 const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest wait for the save of an end at shutdown.
 const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest text of an answer, in bytes; more than any model writes in one.
+const LONGEST_TEXT: usize = 1 << 20;
 /// Most bytes read of an upstream's error body.
 const ERROR_CAP: usize = 64 * 1024;
 
@@ -106,12 +108,17 @@ impl AnswerTask {
 
     async fn read(&self, mut body: MeteredBody) -> AnswerEvent {
         let mut saved = Instant::now();
-        let mut has_text = false;
+        let mut room = LONGEST_TEXT;
         loop {
             let frame = body.frame().await;
             let text = body.take_text();
+            if text.len() > room {
+                self.live.push(&text[..text.floor_char_boundary(room)]);
+                // Dropping the body has the upstream stop; what it charged is looked up.
+                return AnswerEvent::Failed(AnswerFailure::new(FailureCode::TextLimit));
+            }
             if !text.is_empty() {
-                has_text = true;
+                room -= text.len();
                 self.live.push(&text);
             }
             match frame {
@@ -126,7 +133,7 @@ impl AnswerTask {
         }
         match body.end() {
             AnswerEnd::Complete => AnswerEvent::Done,
-            end => AnswerEvent::Failed(AnswerFailure::from_end(end, has_text, body.base_url())),
+            end => AnswerEvent::Failed(AnswerFailure::from_end(end, room < LONGEST_TEXT, body.base_url())),
         }
     }
 

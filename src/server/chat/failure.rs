@@ -10,7 +10,7 @@ use super::error::CompletionError;
 use super::failure_code::FailureCode;
 use super::failure_texts::FailureTexts;
 use crate::i18n::Locale;
-use mai_openrouter::{AnswerEnd, ErrorKind, UpstreamError, UpstreamErrorBody};
+use mai_openrouter::{AnswerEnd, ErrorKind, NetworkFailure, UpstreamError, UpstreamErrorBody};
 
 /// The reason an answer was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +61,7 @@ impl AnswerFailure {
             AnswerEnd::ToolCalls(tools) => Self::with_words(FailureCode::ToolCalls, tools.join(", ")),
             AnswerEnd::OnlyReasoning => Self::new(FailureCode::OnlyReasoning),
             AnswerEnd::Images => Self::new(FailureCode::Images),
+            AnswerEnd::LeftOut => Self::new(FailureCode::LeftOut),
             AnswerEnd::Empty | AnswerEnd::Complete => Self::new(FailureCode::Empty),
         }
     }
@@ -110,6 +111,9 @@ impl AnswerFailure {
             FailureCode::OnlyReasoning => return t.only_reasoning().to_owned(),
             FailureCode::Images => return t.images().to_owned(),
             FailureCode::Empty => return t.empty().to_owned(),
+            FailureCode::TextLimit => return t.text_limit().to_owned(),
+            FailureCode::TimeLimit => return t.time_limit().to_owned(),
+            FailureCode::LeftOut => return t.left_out().to_owned(),
             FailureCode::Interrupted => return t.interrupted().to_owned(),
             FailureCode::ConnectionLost => return t.connection_lost().to_owned(),
             FailureCode::StoppedByProvider => return t.stopped_by_provider(words.trim_end_matches('.')),
@@ -156,9 +160,13 @@ impl From<UpstreamError> for AnswerFailure {
             UpstreamError::InvalidUrl { .. }
             | UpstreamError::InvalidKey
             | UpstreamError::AddressRefused { .. }
-            | UpstreamError::InvalidResponse { .. } => Self::with_words(FailureCode::BadConnection, error.to_string()),
+            | UpstreamError::InvalidResponse { .. }
+            | UpstreamError::ListTooLong { .. } => Self::with_words(FailureCode::BadConnection, error.to_string()),
             UpstreamError::Unreachable { origin, reason } => {
                 Self::with_words(FailureCode::Unreachable, format!("{origin}: {reason}"))
+            }
+            UpstreamError::ConnectionLost { reason: NetworkFailure::AnswerTimeout(_), .. } => {
+                Self::new(FailureCode::TimeLimit)
             }
             UpstreamError::ConnectionLost { reason, .. } => {
                 Self::with_words(FailureCode::ConnectionLost, reason.to_string())

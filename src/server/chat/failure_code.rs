@@ -57,6 +57,12 @@ pub enum FailureCode {
     Images,
     /// The answer holds nothing.
     Empty,
+    /// The answer was ended at the longest text that is kept.
+    TextLimit,
+    /// The answer was ended at the longest time.
+    TimeLimit,
+    /// A part of the answer was too long to be read.
+    LeftOut,
     /// The provider could not be reached.
     Unreachable,
     /// The address or the key of the connection cannot be used.
@@ -70,7 +76,7 @@ pub enum FailureCode {
 }
 
 /// The codes in the database and the JSON API.
-pub(super) const CODES: [(FailureCode, &str); 30] = [
+pub(super) const CODES: [(FailureCode, &str); 33] = [
     (FailureCode::Interrupted, "interrupted"),
     (FailureCode::ConnectionLost, "connection_lost"),
     (FailureCode::StoppedByProvider, "stopped_by_provider"),
@@ -101,6 +107,9 @@ pub(super) const CODES: [(FailureCode, &str); 30] = [
     (FailureCode::OnlyReasoning, "only_reasoning"),
     (FailureCode::Images, "images"),
     (FailureCode::Empty, "empty"),
+    (FailureCode::TextLimit, "text_limit"),
+    (FailureCode::TimeLimit, "time_limit"),
+    (FailureCode::LeftOut, "left_out"),
 ];
 
 impl FailureCode {
@@ -135,7 +144,7 @@ impl FailureCode {
 
     /// True when the text above the notice is a real answer that lacks something.
     pub(crate) fn is_a_remark(self) -> bool {
-        matches!(self, Self::Length | Self::Images)
+        matches!(self, Self::Length | Self::Images | Self::TextLimit | Self::TimeLimit | Self::LeftOut)
     }
 }
 

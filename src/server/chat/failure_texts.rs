@@ -108,6 +108,18 @@ texts! {
         en: "The model gave an empty answer. Please try again, or choose another model.",
         pl: "Model dał pustą odpowiedź. Spróbuj ponownie albo wybierz inny model.",
     }
+    text_limit {
+        en: "The answer was ended here: it is longer than this server keeps. Ask for the rest in a new question.",
+        pl: "Odpowiedź została tu zakończona, bo jest dłuższa, niż ten serwer przechowuje. Poproś o resztę w nowym pytaniu.",
+    }
+    time_limit {
+        en: "The answer was ended after an hour. Please ask for less at once, or choose another model.",
+        pl: "Odpowiedź została zakończona po godzinie. Zapytaj o mniej naraz albo wybierz inny model.",
+    }
+    left_out {
+        en: "A part of the answer was too large to be read and is missing here. Please ask for less at once.",
+        pl: "Część odpowiedzi była za duża, aby ją odczytać, i tu jej brakuje. Zapytaj o mniej naraz.",
+    }
     unreachable(words: &str) {
         en: format!("The AI provider could not be reached: {words}. Please try again in a moment."),
         pl: format!("Nie udało się połączyć z dostawcą AI: {words}. Spróbuj ponownie za chwilę."),

@@ -26,12 +26,15 @@ pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, Co
     let client = Client::new(&Pool::new(), &connection.base_url, connection.key.as_ref())
         .map_err(connection_error)?
         .with_addresses(connection.addresses.clone());
-    let models = client.models().await.map_err(|error| match error {
-        UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. } => {
-            ConnectionError::NoModels(connection.base_url.clone())
+    let detail = match client.models().await {
+        Ok(models) => format!("The upstream offers {} models.", models.len()),
+        // It can be used all the same, with the models that MAI_MODELS names.
+        Err(error @ UpstreamError::ListTooLong { .. }) => format!("{}.", error.sentence()),
+        Err(UpstreamError::Refused { status: StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, .. }) => {
+            return Err(ConnectionError::NoModels(connection.base_url.clone()));
         }
-        error => connection_error(error),
-    })?;
+        Err(error) => return Err(connection_error(error)),
+    };
     if connection.key.is_some() {
         match client.key().await {
             Ok(_) | Err(UpstreamError::InvalidResponse { .. }) => {}
@@ -39,11 +42,7 @@ pub(super) async fn check(connection: &Connection) -> Result<ConnectionCheck, Co
             Err(error) => return Err(connection_error(error)),
         }
     }
-    Ok(ConnectionCheck {
-        ok: true,
-        detail: format!("The upstream offers {} models.", models.len()),
-        at: Timestamp::now(),
-    })
+    Ok(ConnectionCheck { ok: true, detail, at: Timestamp::now() })
 }
 
 /// The client's error in the admin's terms: refused, or unreachable.
@@ -66,6 +65,7 @@ fn connection_error(error: UpstreamError) -> ConnectionError {
         | UpstreamError::Refused { .. }
         | UpstreamError::Unreachable { .. }
         | UpstreamError::ConnectionLost { .. }
+        | UpstreamError::ListTooLong { .. }
         | UpstreamError::InvalidResponse { .. } => ConnectionError::Upstream(error),
     }
 }

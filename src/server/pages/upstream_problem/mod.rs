@@ -3,7 +3,7 @@
 
 mod texts;
 
-use mai_openrouter::{AddressKind, NetworkFailure, UpstreamError};
+use mai_openrouter::{AddressKind, ListLimit, NetworkFailure, UpstreamError};
 
 use crate::{
     connection::{ConnectionError, UrlProblem},
@@ -24,6 +24,8 @@ pub(super) fn upstream_sentence(error: &UpstreamError, locale: Locale) -> String
             t.upstream_refused(origin, without_full_stop(message), status.as_u16())
         }
         UpstreamError::InvalidResponse { origin, reason } => t.invalid_response(origin, reason),
+        UpstreamError::ListTooLong { origin, limit: ListLimit::Size(mib) } => t.list_too_large(origin, *mib),
+        UpstreamError::ListTooLong { origin, limit: ListLimit::Entries(count) } => t.list_too_long(origin, *count),
     }
 }
 
@@ -107,6 +109,8 @@ mod tests {
             UpstreamError::InvalidKey,
             UpstreamError::ConnectionLost { origin: origin(), reason: NetworkFailure::Silence(time) },
             UpstreamError::InvalidResponse { origin: origin(), reason: "x".to_owned() },
+            UpstreamError::ListTooLong { origin: origin(), limit: ListLimit::Size(4) },
+            UpstreamError::ListTooLong { origin: origin(), limit: ListLimit::Entries(5000) },
         ];
         for error in unreachable.iter().chain(&refused).chain(&others) {
             let (english, polish) = (upstream_sentence(error, Locale::En), upstream_sentence(error, Locale::Pl));

@@ -64,6 +64,14 @@ texts! {
         en: format!("The answer of {origin} could not be read: {reason}. Is this an OpenAI-compatible address?"),
         pl: format!("Nie udało się odczytać odpowiedzi {origin}: {reason}. Czy to adres zgodny z API OpenAI?"),
     }
+    list_too_large(origin: &str, mib: usize) {
+        en: format!("The list of models of {origin} is larger than {mib} MiB and is not used. The administrator of this server can name the models to offer in MAI_MODELS."),
+        pl: format!("Lista modeli {origin} przekracza {mib} MiB i nie jest używana. Administrator tego serwera może podać modele w MAI_MODELS."),
+    }
+    list_too_long(origin: &str, count: usize) {
+        en: format!("The list of models of {origin} has more than {count} entries and is not used. The administrator of this server can name the models to offer in MAI_MODELS."),
+        pl: format!("Lista modeli {origin} ma ponad {count} pozycji i nie jest używana. Administrator tego serwera może podać modele w MAI_MODELS."),
+    }
     no_models(base_url: &str) {
         en: format!("There is no {base_url}/models. Is the base URL right? OpenRouter’s is https://openrouter.ai/api/v1."),
         pl: format!("Nie ma {base_url}/models. Czy adres bazowy jest prawidłowy? Adres OpenRouter to https://openrouter.ai/api/v1."),
