@@ -1,12 +1,42 @@
 //! The events of a text, made safe and bounded before they become HTML.
 
+use std::borrow::Cow;
+
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Tag, TagEnd};
 
+use super::shield::unshield;
 use super::{escape, highlight};
 
 /// Most elements within each other. What is nested deeper loses its form and keeps its words: the
 /// work of the sanitiser grows with the depth.
 const DEEPEST: usize = 40;
+
+/// Puts the characters of a shielded text back into an event.
+pub(super) fn unshielded(event: Event<'_>) -> Event<'_> {
+    match event {
+        Event::Text(text) => Event::Text(original(text)),
+        Event::Code(text) => Event::Code(original(text)),
+        Event::Html(text) => Event::Html(original(text)),
+        Event::InlineHtml(text) => Event::InlineHtml(original(text)),
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(original(info))))
+        }
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Link { link_type, dest_url: original(dest_url), title: original(title), id })
+        }
+        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+            Event::Start(Tag::Image { link_type, dest_url: original(dest_url), title: original(title), id })
+        }
+        other => other,
+    }
+}
+
+fn original(text: CowStr<'_>) -> CowStr<'_> {
+    match unshield(&text) {
+        Cow::Owned(original) => CowStr::from(original),
+        Cow::Borrowed(_) => text,
+    }
+}
 
 /// The events of elements that are at most [`DEEPEST`] within each other.
 pub(super) struct ShallowEvents<I> {

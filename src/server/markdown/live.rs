@@ -7,6 +7,7 @@ use pulldown_cmark::{Event, Parser};
 
 use super::open_block::OpenBlock;
 use super::patch::{Change, Part, Patch};
+use super::shield::shield;
 use super::{Labels, dialect, is_parseable, render};
 
 /// An open end longer than this is not rendered again for every addition.
@@ -164,7 +165,7 @@ fn last_block_start(text: &str) -> usize {
     }
     let mut depth = 0_u32;
     let mut start = 0;
-    for (event, range) in Parser::new_ext(text, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&shield(text), dialect()).into_offset_iter() {
         match event {
             Event::Start(_) => {
                 if depth == 0 {

@@ -8,7 +8,9 @@
 //! No text costs much more than its length: `limits` bounds nesting, size and time, and a text
 //! beyond them is shown as it was written (`plain`). Pages use [`Renderer`], which keeps requests
 //! from waiting for each other's texts. `live` renders an answer that is still being written, with
-//! `open_block` for long blocks and `patch` for what changes on the page. `events` makes the parser's events safe, `highlight` and `languages` colour code.
+//! `open_block` for long blocks and `patch` for what changes on the page.
+//! `shield` has formulas, prices and the like shown as models mean them, `events` makes the
+//! parser's events safe, `highlight` and `languages` colour code.
 
 mod events;
 mod highlight;
@@ -20,12 +22,13 @@ mod patch;
 mod plain;
 mod renderer;
 mod sanitiser;
+mod shield;
 
 use std::sync::Arc;
 
 use pulldown_cmark::{Options, Parser, html};
 
-use events::{SafeEvents, ShallowEvents};
+use events::{SafeEvents, ShallowEvents, unshielded};
 use limits::BoundedHtml;
 pub(crate) use live::LiveMarkdown;
 pub(crate) use patch::{Change, Part, Patch};
@@ -68,8 +71,8 @@ pub(crate) struct Labels {
     pub(crate) plain: &'static str,
 }
 
-/// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no
-/// mathematics, no raw HTML.
+/// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no raw
+/// HTML; formulas are shown as they were written.
 fn dialect() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
@@ -88,7 +91,8 @@ fn formatted(text: &str, labels: Labels) -> Option<SafeHtml> {
     if !is_parseable(text) {
         return None;
     }
-    let events = ShallowEvents::new(Parser::new_ext(text, dialect()));
+    let source = shield::shield(text);
+    let events = ShallowEvents::new(Parser::new_ext(&source, dialect()).map(unshielded));
     let mut out = BoundedHtml::with_capacity(text.len() * 2);
     html::write_html_fmt(&mut out, SafeEvents::new(events, labels.copy)).ok()?;
     Some(SafeHtml::from(sanitiser::sanitise(&out.into_html())))

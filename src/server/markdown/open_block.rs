@@ -4,6 +4,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 use super::events::language;
+use super::shield::shield;
 use super::{dialect, highlight};
 
 /// Most bytes of code that are held back because they may be within a comment or a string.
@@ -27,7 +28,8 @@ pub(super) enum OpenBlock {
 impl OpenBlock {
     /// Returns the block that a text begins with, and the length of its opening.
     pub(super) fn at_start(text: &str) -> Option<(Self, usize)> {
-        let (event, range) = Parser::new_ext(text, dialect()).into_offset_iter().next()?;
+        let source = shield(text);
+        let (event, range) = Parser::new_ext(&source, dialect()).into_offset_iter().next()?;
         let opening = |lines: usize| {
             let end = text[range.start..].split_inclusive('\n').take(lines).map(str::len).sum::<usize>() + range.start;
             (text[range.start..end].to_owned(), end)
@@ -118,7 +120,7 @@ fn closes(opening: &str, line: &str) -> bool {
 /// Returns the start of the last item of the list that a text begins with.
 fn last_item(text: &str) -> usize {
     let (mut depth, mut start) = (0_u32, 0);
-    for (event, range) in Parser::new_ext(text, dialect()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(&shield(text), dialect()).into_offset_iter() {
         match event {
             Event::Start(Tag::Item) if depth == 1 => {
                 start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
