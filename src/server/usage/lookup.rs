@@ -74,14 +74,6 @@ impl Found {
     }
 }
 
-/// The result of a lookup.
-enum Lookup {
-    /// The upstream's answer.
-    Answered(Result<Option<Generation>, UpstreamError>),
-    /// It was not asked.
-    NotAsked(Found),
-}
-
 /// Says what an answer to a lookup is worth.
 fn judge(asked: &str, answer: &Result<Option<Generation>, UpstreamError>) -> Found {
     match answer {
@@ -199,13 +191,13 @@ impl UsageLookup {
                 .map(|missing| {
                     let (client, current) = (client.clone(), current.as_str());
                     async move {
-                        let lookup = look_up(client, current, &missing).await;
-                        (missing, lookup)
+                        let (found, record) = look_up(client, current, &missing).await;
+                        (missing, found, record)
                     }
                 })
                 .buffer_unordered(CONCURRENCY);
-            while let Some((missing, lookup)) = lookups.next().await {
-                self.complete(missing, lookup).await?;
+            while let Some((missing, found, record)) = lookups.next().await {
+                self.complete(missing, found, record).await?;
             }
             self.ledger.notify();
         }
@@ -214,31 +206,16 @@ impl UsageLookup {
             .await?)
     }
 
-    async fn complete(&self, missing: Missing, lookup: Lookup) -> Result<(), DatabaseError> {
-        let now = Timestamp::now().as_millisecond();
-        let asked = missing.generation_id.as_deref().unwrap_or_default();
-        let judged = match &lookup {
-            Lookup::Answered(answer) => judge(asked, answer),
-            Lookup::NotAsked(found) => *found,
-        };
-        let next = next_try(&missing, judged, now);
-        let found = match lookup {
-            // A record that stays empty until the last try is the truth: nothing was charged.
-            Lookup::Answered(Ok(Some(found)))
-                if judged == Found::Settled || (judged == Found::Unsettled && next.is_none()) =>
-            {
-                found
-            }
-            Lookup::Answered(Err(error)) => {
-                tracing::debug!(%error, generation = %asked, "usage could not be looked up yet");
-                return self.postpone(missing, judged, next).await;
-            }
-            Lookup::Answered(Ok(_)) | Lookup::NotAsked(_) => return self.postpone(missing, judged, next).await,
-        };
+    /// Books the record of a generation, or says when it is looked up again.
+    async fn complete(&self, missing: Missing, found: Found, record: Option<Generation>) -> Result<(), DatabaseError> {
+        let next = next_try(&missing, found, Timestamp::now().as_millisecond());
+        // A record that stays empty until the last try is the truth: nothing was charged.
+        let is_final = found == Found::Settled || (found == Found::Unsettled && next.is_none());
+        let Some(record) = record.filter(|_| is_final) else { return self.postpone(missing, found, next).await };
         self.db
             .write(move |connection| {
                 Box::pin(async move {
-                    let usage = found.usage();
+                    let usage = record.usage();
                     let count = |tokens: Option<u64>| tokens.and_then(|n| i64::try_from(n).ok());
                     sqlx::query(
                         "UPDATE generation SET prompt_tokens = coalesce(?, prompt_tokens),
@@ -257,7 +234,7 @@ impl UsageLookup {
                     .bind(count(usage.cached_tokens))
                     .bind(usage.cost.map(|cost| cost.get()))
                     .bind(usage.own_key_cost.map(|cost| cost.get()))
-                    .bind(found.provider_name.filter(|name| is_name(name)))
+                    .bind(record.provider_name.filter(|name| is_name(name)))
                     .bind(missing.id)
                     .execute(connection)
                     .await?;
@@ -299,16 +276,25 @@ fn until(at: i64) -> Duration {
     Duration::from_millis((at - Timestamp::now().as_millisecond()).clamp(0, LONGEST_DELAY_MS).unsigned_abs())
 }
 
-/// Asks for the record of a generation, if the connection it was sent over is the one in use.
-async fn look_up(client: Result<Client, UpstreamError>, current: &str, missing: &Missing) -> Lookup {
+/// Asks for the record of a generation, if the connection it was sent over is the one in use. Returns
+/// what came of it, and the record where there is one.
+async fn look_up(
+    client: Result<Client, UpstreamError>,
+    current: &str,
+    missing: &Missing,
+) -> (Found, Option<Generation>) {
     if missing.connection.as_deref() != Some(current) {
-        return Lookup::NotAsked(Found::Elsewhere);
+        return (Found::Elsewhere, None);
     }
-    match (client, missing.generation_id.as_deref()) {
-        (_, None) => Lookup::NotAsked(Found::NoId),
-        (Ok(client), Some(id)) => Lookup::Answered(client.generation(id).await),
-        (Err(error), Some(_)) => Lookup::Answered(Err(error)),
+    let Some(id) = missing.generation_id.as_deref() else { return (Found::NoId, None) };
+    let answer = match client {
+        Ok(client) => client.generation(id).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &answer {
+        tracing::debug!(%error, generation = %id, "usage could not be looked up yet");
     }
+    (judge(id, &answer), answer.ok().flatten())
 }
 
 /// Returns the time of the next try, or `None` to give up.
