@@ -67,6 +67,7 @@ pub enum Reason {
     DataInUse,
     DataTooNew,
     InvalidDocument,
+    RefusedByPolicy,
     Valid,
     UnsupportedByRuntime,
     ApplyFailed,

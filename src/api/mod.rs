@@ -54,7 +54,7 @@ pub use resources::{ResourceAmounts, Resources};
 pub use restore::{KeptData, RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
 pub use restore_request::{MaiRestore, MaiRestoreSpec, MaiRestoreStatus};
 pub use schedule::{Schedule, ScheduleError};
-pub use schema::{Finding, check, check_stored};
+pub use schema::{Finding, check, check_shape, check_stored};
 pub use secret_ref::SecretRef;
 pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
 pub use status::{MaiInstanceStatus, Rejected};
@@ -84,5 +84,13 @@ pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";
 /// Annotation set by a source on an instance whose newest document is invalid: the problem, as a
 /// sentence.
 pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
+/// Annotation set by a source on an instance whose newest document the provider's policy refuses:
+/// [`KEPT`] while its last good document is shown, [`BLOCKED`] where there is none.
+pub const DOCUMENT_REFUSED: &str = "mai.dev/document-refused";
+/// Value of [`DOCUMENT_REFUSED`]: the document that is shown was accepted before.
+pub const KEPT: &str = "kept";
+/// Value of [`DOCUMENT_REFUSED`]: the document that is shown is the refused one, and nothing is
+/// started for it.
+pub const BLOCKED: &str = "blocked";
 /// Annotation set by a source that reads files: the file an instance was read from.
 pub const DOCUMENT_FILE: &str = "mai.dev/document-file";

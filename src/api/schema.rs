@@ -55,7 +55,7 @@ fn check_rules(document: &Value, old: Option<&Value>, mut findings: Vec<Finding>
     check_identity(document, &mut findings);
     let properties = &SCHEMAS.open_api["properties"];
     match document.get("spec") {
-        Some(spec) => check_structure(&properties["spec"], spec, "spec", &mut findings),
+        Some(spec) => check_shape(&properties["spec"], spec, "spec", &mut findings),
         None => findings.push(Finding { path: String::new(), message: "spec is missing".to_owned() }),
     }
     if let Value::Object(fields) = document {
@@ -106,8 +106,9 @@ fn from_rule(error: ValidationError) -> Finding {
     Finding { path: error.field_path, message }
 }
 
-/// Types, required and unknown fields, enumerations and lengths, all the way down.
-fn check_structure(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
+/// Adds what does not match a schema: types, required and unknown fields, enumerations and lengths,
+/// all the way down.
+pub fn check_shape(schema: &Value, value: &Value, path: &str, findings: &mut Vec<Finding>) {
     if value.is_null() && schema["nullable"] == true {
         return;
     }
@@ -119,7 +120,7 @@ fn check_structure(schema: &Value, value: &Value, path: &str, findings: &mut Vec
                 report(format!("has {} entries; at most {most} are allowed", items.len()));
             }
             for (index, item) in items.iter().enumerate() {
-                check_structure(&schema["items"], item, &format!("{path}[{index}]"), findings);
+                check_shape(&schema["items"], item, &format!("{path}[{index}]"), findings);
             }
         }
         ("string", Value::String(text)) => {
@@ -150,14 +151,14 @@ fn check_object(schema: &Value, fields: &Map<String, Value>, path: &str, finding
     let additional = &schema["additionalProperties"];
     if additional.is_object() {
         for (key, value) in fields {
-            check_structure(additional, value, &format!("{path}.{key}"), findings);
+            check_shape(additional, value, &format!("{path}.{key}"), findings);
         }
         return;
     }
     let Some(known) = schema["properties"].as_object() else { return };
     for (key, value) in fields {
         match known.get(key) {
-            Some(inner) => check_structure(inner, value, &format!("{path}.{key}"), findings),
+            Some(inner) => check_shape(inner, value, &format!("{path}.{key}"), findings),
             None => findings.push(unknown_field(&format!("{path}.{key}"), key, known.keys().map(String::as_str))),
         }
     }

@@ -36,6 +36,7 @@ use crate::notification::{self, Senders};
 use crate::reconcile::{self, Context, InstanceFeed, Options, Overview, Transition};
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace, WarningEvent};
 use crate::source::cluster::{ClusterOptions, ClusterSource, Invalid, problem_of};
+use crate::source::policy::Policy;
 use http::Health;
 use leader::Candidate;
 use lease_guard::LeaseGuard;
@@ -73,6 +74,8 @@ pub struct OperatorOptions {
     pub pod_name: Option<String>,
     /// Image that holds this program, for jobs; that of its pod when absent.
     pub helper_image: Option<String>,
+    /// The provider's policy.
+    pub policy: Arc<Policy>,
     /// Notices to webhooks, and heartbeats.
     pub senders: Option<Senders>,
 }
@@ -177,6 +180,7 @@ async fn lead(
         ClusterOptions {
             namespaces: options.namespaces.clone(),
             secrets_ttl: cache_ttl,
+            policy: Arc::clone(&options.policy),
             invalid,
             on_watch_error: Arc::new(move |is_not_served| {
                 counted.count_watch_error("MaiInstance");

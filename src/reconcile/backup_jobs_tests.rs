@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::reconcile::run::Context;
 use crate::runtime::{Observe, RuntimeError};
-use crate::source::{Rotated, SecretError, SourceError};
+use crate::source::{Reader, Rotated, SecretError, SourceError};
 
 /// A stopped server, and what was asked of its jobs.
 #[derive(Default)]
@@ -102,7 +102,7 @@ pub(in crate::reconcile) struct Secrets {
 }
 
 impl Source for Arc<Secrets> {
-    async fn secret(&self, _: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
+    async fn secret(&self, _: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
         match self.is_complete.load(Ordering::Relaxed) || reference.name != "s3" {
             true => Ok(SecretString::from("value")),
             false => Err(SecretError::Missing { name: reference.name.clone() }),

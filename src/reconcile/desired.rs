@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::environment;
 use crate::api::{
-    MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef, ServerKind, Volume, parse_bytes, parse_cpu_millis,
+    BLOCKED, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, MaiInstance, PullPolicy, Reason, ResourceAmounts, SecretRef,
+    ServerKind, Volume, parse_bytes, parse_cpu_millis,
 };
 use crate::core::{
     Blocked, Claim, Cluster, Container, DOCKER_CONFIG, EnvValue, Exposure, InstanceId, Limits, Platform, Probe, Pull,
@@ -16,6 +17,14 @@ use crate::core::{
 };
 
 const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// Returns why the provider's policy lets nothing be started for a document, if it refuses it and
+/// there is no other.
+pub fn refusal(instance: &MaiInstance) -> Option<String> {
+    let annotations = instance.metadata.annotations.as_ref()?;
+    annotations.get(DOCUMENT_REFUSED).filter(|state| *state == BLOCKED)?;
+    annotations.get(DOCUMENT_PROBLEM).cloned()
+}
 
 /// Returns every secret whose value the workload of a document needs.
 pub fn references(instance: &MaiInstance, platform: &Platform) -> Vec<SecretRef> {

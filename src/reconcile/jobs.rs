@@ -17,13 +17,13 @@ use super::reconciler::Reconciler;
 use super::restore_record::JobEnd;
 use super::run::ReconcileError;
 use super::schedule::whole_second;
-use super::{Decision, Facts, decide, drills, job, status};
+use super::{Decision, Facts, decide, drills, job, refusal, status};
 use crate::api::{
     BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus, UpgradeStep,
 };
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
-use crate::source::Source;
+use crate::source::{Reader, Source};
 
 /// Time that a platform may take to remove a job.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -194,15 +194,18 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         request: &JobRequest,
         session_key: &Result<SecretString, String>,
     ) -> Result<Job, Blocked> {
+        if let Some(refusal) = refusal(instance) {
+            return Err(Blocked::new(job::blocked_reason(&request.work), refusal));
+        }
         let files = job::secret_files(instance, &request.work)?;
         let mut secrets = BTreeMap::new();
         for file in files.required {
-            let value = self.context.source.secret(&id.namespace, &file.reference).await;
+            let value = self.context.source.secret(&Reader::from(instance), &file.reference).await;
             let value = value.map_err(|error| Blocked::new(job::blocked_reason(&request.work), error.to_string()))?;
             secrets.insert(file.reference, value);
         }
         for file in files.archived {
-            if let Ok(value) = self.context.source.secret(&id.namespace, &file.reference).await {
+            if let Ok(value) = self.context.source.secret(&Reader::from(instance), &file.reference).await {
                 secrets.insert(file.reference, value);
             }
         }

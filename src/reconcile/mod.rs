@@ -32,7 +32,7 @@ mod upgrade_report;
 mod upgrade_tests;
 
 pub use decide::decide;
-pub use desired::{desired, probe, references};
+pub use desired::{desired, probe, references, refusal};
 pub use facts::{Decision, Facts, FleetTurn};
 pub use overview::Overview;
 pub use plan::{PlanState, Planned, plan};

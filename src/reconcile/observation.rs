@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::facts::FleetTurn;
-use super::{Facts, desired, ports, references};
+use super::{Facts, desired, ports, references, refusal};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
 use crate::runtime::Observe;
-use crate::source::Source;
+use crate::source::{Reader, Source};
 
 /// The workload that should run for an instance, and the observation of it.
 #[derive(Debug)]
@@ -78,10 +78,13 @@ async fn derive<S: Source>(
     source: &S,
     platform: &Platform,
 ) -> Result<Workload, Blocked> {
+    if let Some(refusal) = refusal(instance) {
+        return Err(Blocked::new(Reason::RefusedByPolicy, refusal));
+    }
     let mut secrets = BTreeMap::new();
     for reference in references(instance, platform) {
-        let value = source.secret(&id.namespace, &reference).await;
-        let value = value.map_err(|error| Blocked::new(Reason::MissingSecret, error.to_string()))?;
+        let value = source.secret(&Reader::from(instance), &reference).await;
+        let value = value.map_err(|error| Blocked::new(error.reason(), error.to_string()))?;
         secrets.insert(reference, value);
     }
     let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;

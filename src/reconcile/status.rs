@@ -6,7 +6,8 @@ use super::backup_report::{Verdict, Verdicts};
 use super::restore_record::in_progress;
 use super::{Facts, upgrade_report};
 use crate::api::{
-    BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason, RestoreStatus,
+    BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, MaiInstance, MaiInstanceStatus,
+    Reason, RestoreStatus,
 };
 use crate::core::{Cause, Component, ComponentKind, Memory};
 
@@ -112,7 +113,7 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts
     let restoring = restoring.filter(|_| stalled.is_none());
     let reconciling = reconciling.or_else(|| restoring.map(|progress| (Reason::Restoring, progress)));
     let problem = document_problem(instance);
-    let stalled = problem.map(|problem| (Reason::InvalidDocument, problem.to_owned())).or(stalled);
+    let stalled = problem.map(|(reason, problem)| (reason, problem.to_owned())).or(stalled);
     let mut abnormal = |kind, cause: Option<(Reason, String)>, otherwise: Reason| match cause {
         Some((reason, message)) => conditions.set(kind, Some(true), reason, message),
         None => conditions.set(kind, Some(false), otherwise, ""),
@@ -120,7 +121,7 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts
     abnormal(ConditionKind::Reconciling, reconciling, Reason::Ready);
     abnormal(ConditionKind::Stalled, stalled, Reason::Ready);
     match problem {
-        Some(problem) => conditions.set(ConditionKind::DocumentValid, Some(false), Reason::InvalidDocument, problem),
+        Some((reason, problem)) => conditions.set(ConditionKind::DocumentValid, Some(false), reason, problem),
         None => conditions.set(ConditionKind::DocumentValid, Some(true), Reason::Valid, ""),
     }
 
@@ -238,8 +239,14 @@ fn recorded(backup: &BackupStatus) -> Option<BackupStatus> {
     (*backup != BackupStatus::default()).then(|| backup.clone())
 }
 
-fn document_problem(instance: &MaiInstance) -> Option<&str> {
-    instance.metadata.annotations.as_ref()?.get(DOCUMENT_PROBLEM).map(String::as_str)
+/// Returns what is wrong with the newest document, if it is not in force.
+fn document_problem(instance: &MaiInstance) -> Option<(Reason, &str)> {
+    let annotations = instance.metadata.annotations.as_ref()?;
+    let reason = match annotations.contains_key(DOCUMENT_REFUSED) {
+        true => Reason::RefusedByPolicy,
+        false => Reason::InvalidDocument,
+    };
+    annotations.get(DOCUMENT_PROBLEM).map(|problem| (reason, problem.as_str()))
 }
 
 /// Returns the time since which an instance has been stalled, if it is.

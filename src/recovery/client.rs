@@ -200,6 +200,7 @@ fn known((namespace, name): &Key, summary: &Summary, files: &InstanceFiles) -> O
             document,
             file: None,
             problem: None,
+            refused: false,
             created_at: summary.taken_at,
             deleted_at: None,
             released_at: None,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mai_contract::job::BackupId;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +20,8 @@ use super::survey::Key;
 use crate::api::PlatformKind;
 use crate::reconcile::job::server_secrets;
 use crate::source::directory::{Preview, SourceFile, judge, read, read_files};
-use crate::source::{SecretError, Source};
+use crate::source::policy::{Policy, PolicyFile};
+use crate::source::{Reader, SecretError, Source};
 
 /// End of the name of a file with the documents of clients that could not be had. It is no YAML
 /// file for mai.
@@ -107,7 +109,9 @@ impl<'a> Documents<'a> {
     /// Writes the Secrets that documents name, that are in no file and that the archives of clients
     /// had.
     pub(super) async fn put_secrets(&mut self, work: &Path) -> Result<(), RecoveryError> {
-        let preview = Preview::read(&self.record.documents, Vec::new(), PlatformKind::Process).await?;
+        let preview =
+            Preview::read(&self.record.documents, Vec::new(), PlatformKind::Process, &PolicyFile::unrestricted())
+                .await?;
         let mut wanted: BTreeMap<Key, BTreeMap<String, SecretString>> = BTreeMap::new();
         let mut clients: Vec<&Client> =
             self.found.clients.iter().filter(|client| self.record.is_done(&client.name())).collect();
@@ -118,7 +122,8 @@ impl<'a> Documents<'a> {
             let archived = ArchivedSecrets::read(work, &client.key)?;
             for file in server_secrets(&document) {
                 let (Some(value), Some(key)) = (archived.get(&file.name), file.reference.key.clone()) else { continue };
-                let there = preview.secret(&client.key.0, &file.reference).await;
+                let reader = Reader { namespace: &client.key.0, name: &client.key.1, file: None };
+                let there = preview.secret(&reader, &file.reference).await;
                 if matches!(there, Err(SecretError::Missing { .. } | SecretError::Encrypted { .. })) {
                     let secret = (client.key.0.clone(), file.reference.name.clone());
                     wanted.entry(secret).or_default().insert(key, value);
@@ -140,9 +145,9 @@ impl<'a> Documents<'a> {
     }
 
     /// Adds what `mai validate` would say of the directory, such as missing Secrets.
-    pub(super) fn judge(&mut self, platform: PlatformKind) {
+    pub(super) fn judge(&mut self, platform: PlatformKind, policy: &Arc<Policy>) {
         let documents = self.record.documents.clone();
-        let verdict = judge(&[(&documents, read(&documents))], Some(platform));
+        let verdict = judge(&[(&documents, read(&documents))], Some(platform), policy);
         self.missing.extend(verdict.findings.iter().map(|judged| judged.problem.to_string()));
     }
 

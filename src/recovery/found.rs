@@ -10,8 +10,9 @@ use super::scratch::ScratchDirectory;
 use super::server_archive::{ServerArchive, sealed};
 use super::survey::{Survey, shown};
 use crate::api::PlatformKind;
-use crate::source::Source;
 use crate::source::directory::Preview;
+use crate::source::policy::PolicyFile;
+use crate::source::{Reader, Source};
 
 /// A search for a server and its clients.
 #[derive(Debug)]
@@ -92,13 +93,14 @@ async fn with_declared(
     server: &ServerArchive,
 ) -> Result<Option<Identity>, RecoveryError> {
     // Fields that another platform refuses are of no importance here.
-    let preview = Preview::read(&server.documents, Vec::new(), PlatformKind::Process).await?;
+    let preview =
+        Preview::read(&server.documents, Vec::new(), PlatformKind::Process, &PolicyFile::unrestricted()).await?;
     for previewed in &preview.instances {
         let encryption = previewed.instance.spec.backup.as_ref().and_then(|backup| backup.encryption.as_ref());
         let Some(reference) = encryption.and_then(|encryption| encryption.identity_secret_ref.as_ref()) else {
             continue;
         };
-        let Ok(value) = preview.secret(&previewed.after.namespace, reference).await else { continue };
+        let Ok(value) = preview.secret(&Reader::from(&previewed.instance), reference).await else { continue };
         if let Ok(declared) = Identity::parse(value.expose_secret()) {
             identity = Some(match identity {
                 Some(identity) => identity.join(declared),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use mai_backup::encryption::Identity;
@@ -24,6 +25,7 @@ use crate::api::{BackupStatus, RestoreCause, RestoreSource, RestoreStatus, Resto
 use crate::core::{InstanceId, Platform};
 use crate::reconcile::job::storage;
 use crate::runtime::{Manual, NewPlace};
+use crate::source::policy::Policy;
 use crate::state::{KnownInstance, State};
 
 /// Directory below the state directory for what is needed until the end.
@@ -39,6 +41,8 @@ pub struct Target<'a> {
     pub manual: &'a dyn Manual,
     /// That platform.
     pub platform: Platform,
+    /// The provider's policy.
+    pub policy: Arc<Policy>,
 }
 
 /// A server that is being brought back.
@@ -333,7 +337,7 @@ impl<'a> Recovery<'a> {
         let mut documents = Documents::new(&self.found, &mut self.record);
         documents.put()?;
         documents.put_secrets(&work).await?;
-        documents.judge(self.target.platform.kind);
+        documents.judge(self.target.platform.kind, &self.target.policy);
         let mut missing = documents.missing;
         missing.extend(self.missing_keys().await?);
         self.record.is_finished = true;

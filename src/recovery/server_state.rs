@@ -112,6 +112,7 @@ impl InstanceState {
                 document: self.document,
                 file: self.file,
                 problem: self.problem,
+                refused: false,
                 created_at: self.created_at,
                 deleted_at: None,
                 released_at: None,

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod directory;
+pub mod policy;
 
 use std::future::Future;
 
@@ -14,17 +15,17 @@ use futures::stream::BoxStream;
 use kube::runtime::watcher;
 use secrecy::SecretString;
 
-use crate::api::{MaiInstance, SecretRef};
+use crate::api::{DOCUMENT_FILE, MaiInstance, Reason, SecretRef};
 
 /// The stream that a source gives.
 pub type Documents = BoxStream<'static, Result<watcher::Event<MaiInstance>, watcher::Error>>;
 
 /// A source of documents and secrets.
 pub trait Source: Send + Sync + 'static {
-    /// Returns the current value of a reference.
+    /// Returns the current value of a reference, if the instance may read it.
     fn secret(
         &self,
-        namespace: &str,
+        reader: &Reader<'_>,
         reference: &SecretRef,
     ) -> impl Future<Output = Result<SecretString, SecretError>> + Send;
 
@@ -45,6 +46,28 @@ pub trait Source: Send + Sync + 'static {
     /// Removes the finalizer of a deleted instance whose workload is gone, so that its document can
     /// go.
     fn remove_finalizer(&self, namespace: &str, name: &str) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// The instance that reads a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// The file of its document, where it has one.
+    pub file: Option<&'a str>,
+}
+
+impl<'a> From<&'a MaiInstance> for Reader<'a> {
+    fn from(instance: &'a MaiInstance) -> Self {
+        let metadata = &instance.metadata;
+        Self {
+            namespace: metadata.namespace.as_deref().unwrap_or_default(),
+            name: metadata.name.as_deref().unwrap_or_default(),
+            file: metadata.annotations.as_ref().and_then(|all| all.get(DOCUMENT_FILE)).map(String::as_str),
+        }
+    }
 }
 
 /// Secrets that may have changed.
@@ -87,6 +110,22 @@ pub enum SecretError {
     NoVariable { variable: String },
     #[error("Secret {name} in {file} cannot be used: {problem}")]
     Unusable { name: String, file: String, problem: String },
+    #[error("Secret {name} in {file} is not for this instance; {remedy}")]
+    NotForReader { name: String, file: String, remedy: String },
+    #[error("Secret {name} is in {files}, and none of them is nearer to this instance; rename all but one of them")]
+    Ambiguous { name: String, files: String },
+    #[error("{0}")]
+    VariableRefused(String),
+}
+
+impl SecretError {
+    /// Returns the reason of the condition that shows it.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::NotForReader { .. } | Self::VariableRefused(_) => Reason::RefusedByPolicy,
+            _ => Reason::MissingSecret,
+        }
+    }
 }
 
 /// Failure of a source.
@@ -101,6 +140,8 @@ pub enum SourceError {
     Ended,
     #[error(transparent)]
     State(#[from] crate::state::StateError),
+    #[error(transparent)]
+    Policy(#[from] policy::PolicyError),
     #[error("{action} of {instance}: the API server says: {message}")]
     Cluster { action: &'static str, instance: String, message: String, source: Box<kube::Error> },
 }

@@ -29,6 +29,8 @@ pub struct KnownDocument {
     pub file: Option<String>,
     /// The problem of its newest document, if that is invalid.
     pub problem: Option<String>,
+    /// That problem is a refusal of the provider's policy.
+    pub refused: bool,
     /// Time at which it was first accepted.
     pub created_at: Timestamp,
     /// Time at which its document was removed.
@@ -55,6 +57,7 @@ struct Row {
     document: String,
     file: Option<String>,
     problem: Option<String>,
+    refused: bool,
     created_at: i64,
     deleted_at: Option<i64>,
     released_at: Option<i64>,
@@ -72,6 +75,8 @@ impl FromRow<'_, SqliteRow> for Row {
             document: row.try_get("document")?,
             file: row.try_get("file")?,
             problem: row.try_get("problem")?,
+            // A database that is only read may be of an earlier version.
+            refused: row.try_get("refused").unwrap_or(false),
             created_at: row.try_get("created_at")?,
             deleted_at: row.try_get("deleted_at")?,
             released_at: row.try_get("released_at")?,
@@ -99,6 +104,7 @@ impl KnownDocument {
                 document: document.clone(),
                 file: file.map(str::to_owned),
                 problem: None,
+                refused: false,
                 created_at: now(),
                 deleted_at: None,
                 released_at: None,
@@ -108,7 +114,8 @@ impl KnownDocument {
         next.generation += i64::from(next.document.get("spec") != document.get("spec"));
         next.document = document.clone();
         next.file = file.map(str::to_owned);
-        (next.problem, next.deleted_at, next.released_at) = (None, None, None);
+        (next.problem, next.refused) = (None, false);
+        (next.deleted_at, next.released_at) = (None, None);
         next
     }
 
@@ -122,9 +129,10 @@ impl KnownDocument {
         Cow::Owned(former)
     }
 
-    /// Returns the row after its newest document proved invalid.
-    pub(crate) fn with_problem(mut self, problem: &str) -> Self {
+    /// Returns the row after its newest document proved invalid, or was refused by the policy.
+    pub(crate) fn with_problem(mut self, problem: &str, refused: bool) -> Self {
         self.problem = Some(problem.to_owned());
+        self.refused = refused;
         self.deleted_at = None;
         self
     }
@@ -132,7 +140,7 @@ impl KnownDocument {
     /// Returns the row after its document was removed.
     pub(crate) fn into_deleted(mut self) -> Self {
         self.deleted_at = self.deleted_at.or_else(|| Some(now()));
-        self.problem = None;
+        (self.problem, self.refused) = (None, false);
         self
     }
 }
@@ -167,8 +175,9 @@ impl State {
         namespace: &str,
         name: &str,
         problem: &str,
+        refused: bool,
     ) -> Result<KnownDocument, StateError> {
-        self.change(namespace, name, |standing| standing.map(|next| next.with_problem(problem))).await
+        self.change(namespace, name, |standing| standing.map(|next| next.with_problem(problem, refused))).await
     }
 
     /// Marks an instance whose document was removed.
@@ -229,6 +238,7 @@ impl State {
             document,
             file: row.file,
             problem: row.problem,
+            refused: row.refused,
             created_at: from_millis(row.created_at),
             deleted_at: row.deleted_at.map(from_millis),
             released_at: row.released_at.map(from_millis),
@@ -240,7 +250,7 @@ impl State {
 pub(super) async fn put(connection: &mut SqliteConnection, known: &KnownDocument) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT OR REPLACE INTO documents (namespace, name, uid, generation, resource_version, document, file, problem,
-             created_at, deleted_at, released_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             refused, created_at, deleted_at, released_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&known.namespace)
     .bind(&known.name)
@@ -250,6 +260,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, known: &KnownDocument
     .bind(known.document.to_string())
     .bind(&known.file)
     .bind(&known.problem)
+    .bind(known.refused)
     .bind(known.created_at.as_millisecond())
     .bind(known.deleted_at.map(Timestamp::as_millisecond))
     .bind(known.released_at.map(Timestamp::as_millisecond))

@@ -165,6 +165,7 @@ fn migrations() -> Migrator {
     Migrator::with_migrations(vec![
         migration(1, "state", include_str!("migrations/0001_state.sql")),
         migration(2, "notified", include_str!("migrations/0002_notified.sql")),
+        migration(3, "refused", include_str!("migrations/0003_refused.sql")),
     ])
 }
 

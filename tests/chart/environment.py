@@ -24,6 +24,7 @@ VALUE_SETS = {
         "replicas": 3,
         "watchNamespaces": ["client-a"],
         "entrances": ["my-ingress"],
+        "policy": {"hosts": ["*.example.com"], "secretsNeedReaders": True, "authors": [{"namespace": "client-a", "volumes": ["archive"]}]},
         "resync": "10m",
         "log": {"format": "text", "filter": "info,kube=debug"},
         "notifications": {"webhooks": {"secretName": "told"}, "heartbeat": {"secretName": "told", "key": "beat", "interval": "1m"}, "name": "production"},

@@ -15,8 +15,9 @@ class PodsAreConfined(Case):
                 pod = deployment(values)["template"]["spec"]
                 self.assertEqual(pod["securityContext"]["runAsNonRoot"], True)
                 self.assertEqual(pod["securityContext"]["seccompProfile"], {"type": "RuntimeDefault"})
-                for forbidden in ("hostNetwork", "hostPID", "hostIPC", "volumes", "initContainers"):
+                for forbidden in ("hostNetwork", "hostPID", "hostIPC", "initContainers"):
                     self.assertNotIn(forbidden, pod)
+                self.assertEqual([volume["name"] for volume in pod.get("volumes", [])], ["policy"] if values.get("policy") else [])
                 [container] = pod["containers"]
                 self.assertEqual(
                     container["securityContext"],
@@ -56,6 +57,7 @@ class PodsAreConfined(Case):
                 "MAI_LISTEN": "0.0.0.0:8080",
                 "MAI_LEADER_ELECTION": "true",
                 "MAI_RESYNC": "10m",
+                "MAI_POLICY": "/etc/mai/policy/policy.yaml",
                 "MAI_LOG_FORMAT": "text",
                 "RUST_LOG": "info,kube=debug",
                 "MAI_NOTIFY_URL": None,

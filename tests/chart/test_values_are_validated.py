@@ -19,6 +19,7 @@ REFUSED = {
     "at '/watchNamespaces': items at 0 and 1 are equal": {"watchNamespaces": ["a", "a"]},
     "at '/watchNamespaces': got string, want array": {"watchNamespaces": "client-a"},
     "at '/entrances/0'": {"entrances": ["Ingress Nginx"]},
+    "invalid propertyName 'host'": {"policy": {"hosts": ["a.example.com"], "host": []}},
     "at '/resync'": {"resync": "five minutes"},
     "at '/log/format'": {"log": {"format": "xml"}},
     "at '/runAsUser': minimum: got 0, want 1": {"runAsUser": 0},

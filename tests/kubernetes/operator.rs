@@ -10,26 +10,34 @@ use rustix::process::Signal;
 use crate::fixtures::compose::{PATIENCE, collect_lines, http, signal, wait_until};
 use crate::fixtures::ports::free_port;
 
+/// Policy for the documents of the tests.
+const POLICY: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiPolicy\nvolumes: [archive]\nserverEnv: ['*']\ningressAnnotations: [a]\nrestores: ['*']\n";
+
 pub struct Operator {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     port: u16,
+    /// The provider's policy.
+    _policy: tempfile::NamedTempFile,
 }
 
 impl Operator {
     pub fn start(kubeconfig: &Path, arguments: &[&str]) -> Self {
         let port = free_port();
+        let policy = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(policy.path(), POLICY).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_mai"))
             .args(["operator", "--listen", &format!("127.0.0.1:{port}")])
             .args(arguments)
             .env("KUBECONFIG", kubeconfig)
+            .env("MAI_POLICY", policy.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = collect_lines(&mut child);
-        Self { child, lines, port }
+        Self { child, lines, port, _policy: policy }
     }
 
     /// Returns its output so far.

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::Cluster;
 use crate::api::DOCUMENT_PROBLEM;
 use crate::cli::shared::plan_output::{self, Item};
+use crate::cli::shared::policy::PolicyArgs;
 use crate::cli::verbs::operator::Entrances;
 use crate::operator::ClusterRecord;
 use crate::reconcile::{Planned, plan};
@@ -37,6 +38,9 @@ pub(super) struct Args {
     #[command(flatten)]
     entrances: Entrances,
 
+    #[command(flatten)]
+    policy: PolicyArgs,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -44,7 +48,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(cluster: &Cluster, args: &Args) -> anyhow::Result<ExitCode> {
     let scope = (!args.all_namespaces).then_some(cluster.namespace.as_str());
-    let preview = Preview::list(cluster.client.clone(), scope).await;
+    // The operator's policy is not here; what it refused shows in the conditions.
+    let policy = match args.policy.is_named() {
+        true => Some(args.policy.file(None).read()?),
+        false => None,
+    };
+    let preview = Preview::list(cluster.client.clone(), scope, policy).await;
     let mut preview = preview.map_err(|error| cluster.failed("list the instances", &error))?;
     if let Some(name) = &args.name {
         preview.instances.retain(|instance| instance.name_any() == *name);

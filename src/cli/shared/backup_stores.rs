@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -14,10 +14,12 @@ use mai_backup::{OpenStore, Places};
 use mai_contract::job::{BackupId, Destination, Store, Subject};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::api::MaiInstance;
 use crate::cli::shared::named_instance::NamedInstance;
+use crate::cli::shared::state_dir::Place;
 use crate::reconcile::job::{SecretFile, destinations, identity_file};
-use crate::source::Source;
 use crate::source::directory::Preview;
+use crate::source::{Reader, Source};
 
 /// Destinations of an instance.
 pub(in crate::cli) struct BackupStores {
@@ -39,7 +41,7 @@ impl BackupStores {
     /// reached.
     pub(in crate::cli) async fn open(
         instance: &NamedInstance,
-        directory: &Path,
+        place: &Place,
         backups: Result<PathBuf, String>,
     ) -> anyhow::Result<Self> {
         let id = instance.id();
@@ -48,7 +50,7 @@ impl BackupStores {
         let identity_file = identity_file(&instance.document);
         let needs_secrets = identity_file.is_some() || declared.iter().any(|(_, files)| !files.is_empty());
         let secrets = match needs_secrets {
-            true => Some(Secrets::read(instance, directory).await?),
+            true => Some(Secrets::read(instance, place).await?),
             false => None,
         };
         let mut stores = Vec::new();
@@ -107,18 +109,18 @@ async fn open(
 /// Secrets of the directory of documents.
 struct Secrets {
     preview: Preview,
-    namespace: String,
+    reader: MaiInstance,
 }
 
 impl Secrets {
-    async fn read(instance: &NamedInstance, directory: &Path) -> anyhow::Result<Self> {
+    async fn read(instance: &NamedInstance, place: &Place) -> anyhow::Result<Self> {
         let platform = crate::core::Platform::PROCESS.kind;
-        let preview = Preview::read(directory, Vec::new(), platform).await.context("the Secrets could not be read")?;
-        Ok(Self { preview, namespace: instance.id().namespace.clone() })
+        let preview = Preview::read(&place.directory, Vec::new(), platform, &place.policy()?).await;
+        Ok(Self { preview: preview.context("the Secrets could not be read")?, reader: instance.document.clone() })
     }
 
     async fn value(&self, file: &SecretFile) -> Result<SecretString, String> {
-        self.preview.secret(&self.namespace, &file.reference).await.map_err(|error| error.to_string())
+        self.preview.secret(&Reader::from(&self.reader), &file.reference).await.map_err(|error| error.to_string())
     }
 }
 

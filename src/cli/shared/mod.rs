@@ -16,6 +16,7 @@ pub(super) mod named_instance;
 pub(super) mod notifications;
 pub(super) mod output;
 pub(super) mod plan_output;
+pub(super) mod policy;
 pub(super) mod prunable;
 pub(super) mod recovery_kit;
 pub(super) mod replaced_data;

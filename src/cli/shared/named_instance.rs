@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use kube::ResourceExt;
 
-use crate::api::MaiInstance;
+use crate::api::{DOCUMENT_FILE, MaiInstance};
 use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
 use crate::core::{InstanceId, JobState, ObservedJob, Platform};
@@ -66,8 +67,13 @@ impl InstanceArgs {
             );
         }
         let id = InstanceId { namespace: document.namespace, name: document.name, uid: document.uid };
-        let document: MaiInstance = serde_json::from_value(document.document)
+        let file = document.file;
+        let mut document: MaiInstance = serde_json::from_value(document.document)
             .with_context(|| format!("the document of {id} is not understood by this version of mai"))?;
+        document.metadata.name = Some(id.name.clone());
+        document.metadata.namespace = Some(id.namespace.clone());
+        // Which Secrets it may read goes by its folder.
+        document.annotations_mut().extend(file.map(|file| (DOCUMENT_FILE.to_owned(), file)));
         let storage = &document.spec.storage;
         let target = Target {
             id,

@@ -223,7 +223,7 @@ impl Known {
         }
         state.close().await;
         let platform = choice.observer(&state_dir).await?.platform().kind;
-        let preview = Preview::read(&place.directory, rows.clone(), platform).await?;
+        let preview = Preview::read(&place.directory, rows.clone(), platform, &place.policy()?).await?;
         let obstacle = preview.problems.first().map(|problem| {
             format!(
                 "as long as a document has an error it is not known which data it uses; correct it first: {problem}"

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::policy::PolicyArgs;
+use crate::source::policy::PolicyFile;
+
 /// Names a directory of documents and the place of its state.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Place {
@@ -15,9 +18,17 @@ pub(in crate::cli) struct Place {
     /// under /var/lib/mai for root, under $XDG_STATE_HOME/mai or ~/.local/state/mai for others]
     #[arg(long, env = "MAI_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 impl Place {
+    /// Returns the file of the provider's policy.
+    pub fn policy(&self) -> anyhow::Result<PolicyFile> {
+        Ok(self.policy.file(Some(self.state_dir()?)))
+    }
+
     /// The state directory, absolute.
     pub fn state_dir(&self) -> anyhow::Result<PathBuf> {
         let chosen = match &self.state_dir {

@@ -10,11 +10,13 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::adopt::{Adopted, Deployment, adopt};
-use crate::api::ServerKind;
+use crate::api::{PlatformKind, ServerKind, check};
 use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::compose_project::Deployed;
+use crate::cli::shared::policy::PolicyArgs;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{ForeignContainer, RENAMED_SUFFIX};
+use crate::source::policy::{Author, Claims, Subject};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -43,6 +45,9 @@ pub(in crate::cli) struct Args {
     /// Kind of the server [default: from the image's name and the data directory]
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     /// Stop the container that serves now and rename it, so that the next `mai compose` can replace
     /// it
@@ -95,6 +100,9 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for sentence in &adopted.left_out {
         eprintln!("  {sentence}");
     }
+    for sentence in beyond_policy(args, &adopted) {
+        eprintln!("{sentence}");
+    }
     block_on(make_room(args, &adopted))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -124,6 +132,37 @@ fn kind_of_data(adopted: &Adopted) -> Option<ServerKind> {
     let data = Path::new(adopted.document["spec"]["storage"]["data"]["hostPath"].as_str()?);
     let has = |kind: &ServerKind| kind.database().is_some_and(|database| data.join(database).exists());
     [ServerKind::OpenWebUI, ServerKind::Mai].into_iter().find(has)
+}
+
+/// Returns what has to be in the provider's policy before `mai compose` takes the document, which
+/// may name directories and volumes that were not made by mai.
+fn beyond_policy(args: &Args, adopted: &Adopted) -> Vec<String> {
+    let policy = match args.policy.file(None).read() {
+        Ok(policy) => policy,
+        Err(error) => return vec![error.to_string()],
+    };
+    let full = check(&adopted.document, None, Some(PlatformKind::Docker));
+    let Some(spec) = full.ok().and_then(|full| serde_json::from_value(full["spec"].clone()).ok()) else {
+        return Vec::new();
+    };
+    let subject = Subject {
+        author: Author::Folder(""),
+        key: &("default".to_owned(), adopted.name.clone()),
+        spec: &spec,
+        platform: Some(PlatformKind::Docker),
+        claims: &Claims::default(),
+    };
+    let refusals = policy.refusals(&subject);
+    let sentences =
+        refusals.into_iter().map(|refusal| format!("  {}: {}", refusal.finding.path, refusal.finding.message));
+    let sentences: Vec<String> = sentences.collect();
+    match sentences.is_empty() {
+        true => sentences,
+        false => ["before the next `mai compose`, the policy has to allow:".to_owned()]
+            .into_iter()
+            .chain(sentences)
+            .collect(),
+    }
 }
 
 fn yaml(document: &Value) -> anyhow::Result<String> {

@@ -129,7 +129,7 @@ async fn find(args: &Args, orphans: &Orphans) -> anyhow::Result<Vec<Found>> {
         Err(crate::state::StateError::Absent { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    let preview = Preview::read(&args.place.directory, known, PlatformKind::Docker).await?;
+    let preview = Preview::read(&args.place.directory, known, PlatformKind::Docker, &args.place.policy()?).await?;
     let declared = preview.instances.into_iter().filter(|one| one.after.deleted_at.is_none());
     let declared = declared.filter(|one| {
         args.name.as_ref().is_none_or(|name| {

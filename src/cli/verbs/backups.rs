@@ -52,7 +52,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let instance = args.instance.find().await?;
         let directories = instance.manual.directories(&instance.target).await;
         let backups = directories.as_ref().map(|of| of.backups.clone()).map_err(ToString::to_string);
-        let mut stores = BackupStores::open(&instance, &args.instance.place.directory, backups).await?;
+        let mut stores = BackupStores::open(&instance, &args.instance.place, backups).await?;
         if let Some(name) = &args.destination {
             stores.named(name)?;
             stores.stores.retain(|store| store.name == *name);

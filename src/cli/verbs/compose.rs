@@ -73,13 +73,17 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
     let helper_image = args.runtime.helper_image(args.helper_image.as_deref())?;
     let senders = args.notifications.senders(args.resync)?;
     let state_dir = args.place.state_dir()?;
+    let policy = args.place.policy()?;
+    // Before anything is opened: without a policy nothing is started.
+    policy.read().context("nothing was started")?;
     require_no_recovery(&state_dir)?;
     let state = State::open(&state_dir).await.context("could not open the state directory")?;
     args.runtime.record(&state_dir)?;
     let server_backup = args.server_backup.open(&args.place.directory, &state_dir, &state, args.runtime.name())?;
     let opened = args.runtime.open(state_dir.clone(), args.docker_host.as_deref(), args.detach).await?;
     let OpenedRuntime { runtime, outlives_program } = opened;
-    let (source, documents) = Directory::open(&args.place.directory, state.clone(), runtime.platform().kind).await?;
+    let (source, documents) =
+        Directory::open(&args.place.directory, state.clone(), runtime.platform().kind, policy).await?;
     println!(
         "mai keeps {} as declared; state is in {}; Ctrl-C {}",
         args.place.directory.display(),

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::shared::notifications::Notifications;
+use crate::cli::shared::policy::PolicyArgs;
 use crate::operator::{OperatorOptions, run as operate};
 use crate::server::LogFormat;
 
@@ -38,6 +40,9 @@ pub(in crate::cli) struct Args {
     /// pod; outside a cluster that of the instance, if it holds mai]
     #[arg(long, env = "MAI_HELPER_IMAGE", value_name = "IMAGE")]
     helper_image: Option<String>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     /// Format of the log
     #[arg(long, env = mai_contract::environment::LOG_FORMAT, value_enum, default_value = "text", value_name = "FORMAT")]
@@ -76,6 +81,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     crate::cli::shared::logging::to_output(args.log_format);
     let pod_namespace = std::env::var("POD_NAMESPACE").ok();
     let options = OperatorOptions {
+        policy: Arc::new(args.policy.file(None).read()?),
         senders: args.notifications.senders(args.resync)?,
         namespaces: names(&args.namespaces),
         listen: args.listen,

@@ -46,7 +46,7 @@ async fn show(args: &Args) -> anyhow::Result<ExitCode> {
         None => Vec::new(),
     };
     let observer = args.choice.observer(&state_dir).await?;
-    let preview = Preview::read(&args.place.directory, known, observer.platform().kind).await?;
+    let preview = Preview::read(&args.place.directory, known, observer.platform().kind, &args.place.policy()?).await?;
     let items = plan_all(&preview, state.as_ref(), &observer).await?;
     if let Some(state) = state {
         state.close().await;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use mai_backup::summary::Summary;
@@ -65,7 +66,13 @@ async fn recover(args: &Args) -> anyhow::Result<ExitCode> {
     let state_dir = args.place.state_dir()?;
     let (kind, manual) = args.choice.manual_for_new(&state_dir, found.runtime());
     let documents = std::path::absolute(&args.place.directory)?;
-    let target = Target { state_dir: state_dir.clone(), documents, manual: manual.as_ref(), platform: kind.platform() };
+    let target = Target {
+        state_dir: state_dir.clone(),
+        documents,
+        manual: manual.as_ref(),
+        platform: kind.platform(),
+        policy: Arc::new(args.place.policy()?.read()?),
+    };
     let (progress, output) = ProgressOutput::counter();
     let begun = Recovery::begin(found, target, &progress).await;
     output.lock().finish();

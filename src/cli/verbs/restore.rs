@@ -163,7 +163,7 @@ impl Source {
             return Ok(Self { archive: Archive::File(path.to_owned(), Box::new(file)), identity });
         }
         let wanted = parse_wanted(&args.from, &instance.document)?;
-        let stores = BackupStores::open(instance, &args.instance.place.directory, Ok(place.backups.clone())).await?;
+        let stores = BackupStores::open(instance, &args.instance.place, Ok(place.backups.clone())).await?;
         let store = stores.named(&args.destination)?;
         let catalog = catalog::read(store).await.with_context(|| format!("destination {}", args.destination))?;
         let Some(entry) = wanted.find(&catalog.entries) else {
@@ -302,7 +302,7 @@ fn read_identity(path: &Path) -> anyhow::Result<Identity> {
 /// Returns the identity that the document names, if it can be read: a file need not be encrypted.
 async fn declared_identity(args: &Args, instance: &NamedInstance, place: &ReplacedData) -> Option<Identity> {
     let backups = Ok(place.backups.clone());
-    let stores = BackupStores::open(instance, &args.instance.place.directory, backups).await.ok()?;
+    let stores = BackupStores::open(instance, &args.instance.place, backups).await.ok()?;
     stores.identity.ok().flatten()
 }
 

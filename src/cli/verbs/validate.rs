@@ -4,10 +4,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::api::PlatformKind;
+use crate::cli::shared::policy::PolicyArgs;
 use crate::cli::shared::terminal::PrintableOutput;
 use crate::source::directory::{Judged, Severity, Verdict, judge, read};
 
@@ -20,6 +22,9 @@ pub(in crate::cli) struct Args {
     /// Platform whose documents these are: fields without effect on it are errors too
     #[arg(long, value_enum, value_name = "RUNTIME")]
     runtime: Option<Platform>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     /// Output format
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
@@ -56,7 +61,12 @@ enum Output {
 
 pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let trees: Vec<_> = args.paths.iter().map(|path| (path.as_path(), read(path))).collect();
-    let verdict = judge(&trees, args.runtime.map(PlatformKind::from));
+    let file = args.policy.file(None);
+    for path in &args.paths {
+        file.require_outside(path)?;
+    }
+    let policy = Arc::new(file.read()?);
+    let verdict = judge(&trees, args.runtime.map(PlatformKind::from), &policy);
     let mut out = PrintableOutput::stdout();
     match args.output {
         Output::Json => writeln!(out, "{:#}", to_json(&verdict))?,

@@ -12,6 +12,7 @@ use super::secrets::SecretsCache;
 use super::validation::{Invalid, Validated, validate};
 use crate::api::{MaiInstance, MaiInstanceSpec};
 use crate::cluster::{ApiFailure, classify, error_message};
+use crate::source::policy::Policy;
 
 /// Several watches as one.
 pub(super) struct MergedWatch {
@@ -26,6 +27,7 @@ pub(super) struct MergedWatch {
     complete: bool,
     /// A changed document has the Secrets of its namespace read again.
     secrets: Arc<SecretsCache>,
+    policy: Arc<Policy>,
     invalid: mpsc::UnboundedSender<Invalid>,
     on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
 }
@@ -39,6 +41,7 @@ impl MergedWatch {
     pub(super) fn new(
         watches: usize,
         secrets: Arc<SecretsCache>,
+        policy: Arc<Policy>,
         invalid: mpsc::UnboundedSender<Invalid>,
         on_watch_error: Arc<dyn Fn(bool) + Send + Sync>,
     ) -> Self {
@@ -49,6 +52,7 @@ impl MergedWatch {
             listed: BTreeSet::new(),
             complete: false,
             secrets,
+            policy,
             invalid,
             on_watch_error,
         }
@@ -94,7 +98,7 @@ impl MergedWatch {
                     return Vec::new();
                 };
                 let before = self.known[index].get(&key);
-                let known = validate(&mut instance, before);
+                let known = validate(&mut instance, before, &self.policy);
                 if before.is_some_and(|before| *before != known) {
                     self.secrets.remove_namespace(&key.0);
                 }

@@ -26,7 +26,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::{Documents, Rotated, SecretError, Source, SourceError};
+use super::policy::Policy;
+use super::{Documents, Reader, Rotated, SecretError, Source, SourceError};
 use crate::api::{self, FINALIZER, MaiInstance, SecretRef};
 use crate::cluster::{ApiFailure, classify, error_message, watch_config};
 use merged_watch::MergedWatch;
@@ -47,6 +48,8 @@ pub struct ClusterOptions {
     pub namespaces: BTreeSet<String>,
     /// Time for which a Secret that was read is cached where it cannot be watched.
     pub secrets_ttl: Duration,
+    /// The provider's policy.
+    pub policy: Arc<Policy>,
     /// Receives objects that break the schema.
     pub invalid: mpsc::UnboundedSender<Invalid>,
     /// Called for each failure of a watch, with whether the cluster does not serve the kind.
@@ -57,13 +60,14 @@ pub struct ClusterOptions {
 pub struct ClusterSource {
     client: Client,
     secrets: Arc<SecretsCache>,
+    policy: Arc<Policy>,
     rotated: Mutex<Option<mpsc::UnboundedReceiver<Rotated>>>,
 }
 
 impl ClusterSource {
     /// Opens the source and starts its watches.
     pub async fn open(client: Client, options: ClusterOptions) -> (Self, Documents) {
-        let ClusterOptions { namespaces, secrets_ttl, invalid, on_watch_error } = options;
+        let ClusterOptions { namespaces, secrets_ttl, policy, invalid, on_watch_error } = options;
         let scopes: Vec<Option<String>> =
             if namespaces.is_empty() { vec![None] } else { namespaces.into_iter().map(Some).collect() };
         let secrets = Arc::new(SecretsCache::new(secrets_ttl));
@@ -83,19 +87,19 @@ impl ClusterSource {
                 watcher(api, config.clone()).modify(|instance| instance.managed_fields_mut().clear()).default_backoff();
             events.map(move |event| (index, event)).boxed()
         });
-        let merged = MergedWatch::new(scopes.len(), Arc::clone(&secrets), invalid, on_watch_error);
+        let merged = MergedWatch::new(scopes.len(), Arc::clone(&secrets), Arc::clone(&policy), invalid, on_watch_error);
         let documents = stream::select_all(watches)
             .scan(merged, |merged, (index, event)| std::future::ready(Some(stream::iter(merged.handle(index, event)))))
             .flatten()
             .map(Ok)
             .boxed();
-        (Self { client, secrets, rotated: Mutex::new(Some(rotated)) }, documents)
+        (Self { client, secrets, policy, rotated: Mutex::new(Some(rotated)) }, documents)
     }
 }
 
 impl Source for ClusterSource {
-    async fn secret(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
-        self.secrets.value(&self.client, namespace, reference).await
+    async fn secret(&self, reader: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        self.secrets.value(&self.client, &self.policy, reader, reference).await
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {

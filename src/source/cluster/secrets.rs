@@ -20,7 +20,8 @@ use tokio::sync::mpsc;
 use crate::api::SecretRef;
 use crate::cluster::error_message;
 use crate::cluster::names::FIELD_MANAGER;
-use crate::source::{Rotated, SecretError};
+use crate::source::policy::{Author, Policy, READERS, SecretPlace};
+use crate::source::{Reader, Rotated, SecretError};
 
 type Data = BTreeMap<String, ByteString>;
 /// Namespace and name of a Secret.
@@ -32,9 +33,18 @@ pub(super) struct SecretsCache {
     entries: Mutex<HashMap<Key, Entry>>,
 }
 
+/// A Secret of the cluster.
+struct Found {
+    data: Data,
+    /// Its annotation [`READERS`].
+    place: SecretPlace,
+    /// Kubernetes or mai made it for itself.
+    is_internal: bool,
+}
+
 enum Entry {
-    /// Its values and the time at which they were read.
-    Read(Instant, Arc<Data>),
+    /// It and the time at which it was read.
+    Read(Instant, Arc<Found>),
     /// It is missing, or lacks a key that is used. It is read again by every check of the instance
     /// that waits for it.
     Awaited,
@@ -45,30 +55,47 @@ impl SecretsCache {
         Self { ttl, entries: Mutex::default() }
     }
 
-    /// Returns the value that a reference names.
+    /// Returns the value that a reference names, if the instance may read it.
     pub(super) async fn value(
         &self,
         client: &Client,
-        namespace: &str,
+        policy: &Policy,
+        reader: &Reader<'_>,
         reference: &SecretRef,
     ) -> Result<SecretString, SecretError> {
         if let Some(variable) = reference.variable() {
             return Err(SecretError::VariableInCluster { variable: variable.to_owned() });
         }
-        let data = self.read(client, namespace, &reference.name).await?;
-        let value = value_in(&data, reference);
+        let (namespace, name) = (reader.namespace, &reference.name);
+        let found = self.read(client, namespace, name).await?;
+        let author = Author::Namespace(namespace);
+        let readable = policy.reads(author, (namespace, reader.name), name, &found.place);
+        if found.is_internal || readable.is_none() {
+            let remedy = match found.is_internal {
+                true => "Kubernetes or mai made it for its own use; copy the value into another Secret".to_owned(),
+                false => policy.reader_remedy(author, reader.name, name, &found.place),
+            };
+            // What changes it is seen where Secrets may not be watched, too.
+            self.insert((namespace.to_owned(), name.clone()), Entry::Awaited);
+            return Err(SecretError::NotForReader {
+                name: name.clone(),
+                file: format!("namespace {namespace}"),
+                remedy,
+            });
+        }
+        let value = value_in(&found.data, reference);
         if value.is_err() {
             self.insert((namespace.to_owned(), reference.name.clone()), Entry::Awaited);
         }
         value
     }
 
-    async fn read(&self, client: &Client, namespace: &str, name: &str) -> Result<Arc<Data>, SecretError> {
+    async fn read(&self, client: &Client, namespace: &str, name: &str) -> Result<Arc<Found>, SecretError> {
         let key = (namespace.to_owned(), name.to_owned());
-        if let Some(Entry::Read(at, data)) = self.entries.lock().get(&key)
+        if let Some(Entry::Read(at, found)) = self.entries.lock().get(&key)
             && at.elapsed() < self.ttl
         {
-            return Ok(Arc::clone(data));
+            return Ok(Arc::clone(found));
         }
         let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
         let secret = api.get_opt(name).await.map_err(|error| SecretError::Unreadable {
@@ -80,9 +107,9 @@ impl SecretsCache {
             self.insert(key, Entry::Awaited);
             return Err(SecretError::NotInCluster { namespace: namespace.to_owned(), name: name.to_owned() });
         };
-        let data = Arc::new(secret.data.unwrap_or_default());
-        self.insert(key, Entry::Read(Instant::now(), Arc::clone(&data)));
-        Ok(data)
+        let found = Arc::new(Found::from(secret));
+        self.insert(key, Entry::Read(Instant::now(), Arc::clone(&found)));
+        Ok(found)
     }
 
     fn insert(&self, key: Key, entry: Entry) {
@@ -97,6 +124,23 @@ impl SecretsCache {
     /// Removes the Secrets of a namespace.
     pub(super) fn remove_namespace(&self, namespace: &str) {
         self.entries.lock().retain(|(of, _), _| of != namespace);
+    }
+}
+
+impl From<Secret> for Found {
+    fn from(secret: Secret) -> Self {
+        let kind = secret.type_.as_deref().unwrap_or_default();
+        let is_of = |label: &str, value: &str| secret.labels().get(label).is_some_and(|found| found == value);
+        let is_internal = kind == "kubernetes.io/service-account-token"
+            || kind == "bootstrap.kubernetes.io/token"
+            || kind.starts_with("helm.sh/")
+            || is_of("app.kubernetes.io/managed-by", FIELD_MANAGER);
+        let readers = secret.annotations().get(READERS).cloned();
+        Self {
+            place: SecretPlace { scope: String::new(), is_outside: false, readers },
+            is_internal,
+            data: secret.data.unwrap_or_default(),
+        }
     }
 }
 

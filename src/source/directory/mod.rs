@@ -2,7 +2,8 @@
 //!
 //! `scan` reads the tree, `parse` turns text into documents that know where their fields stand,
 //! `encryption` recognises those that are still encrypted,
-//! `scan_plan` decides what they mean for the instances that are known, `watch` follows the tree
+//! `scan_plan` decides what they mean for the instances that are known, as far as the provider's
+//! policy allows it (`provider`), `watch` follows the tree
 //! (after `file_events` and by polling) and feeds the stream, `secrets` keeps the values.
 //! `validation` judges documents for `mai validate`, by the same rules; `preview` says for `mai
 //! plan` what would become of the instances. `files` gives the files as they are, to a backup.
@@ -14,6 +15,7 @@ mod line_map;
 mod object;
 mod parse;
 mod preview;
+mod provider;
 mod scan;
 mod scan_plan;
 mod secret_document;
@@ -23,6 +25,7 @@ mod validation;
 mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -31,12 +34,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{UnboundedReceiverStream, WatchStream};
 
 use crate::api::{PlatformKind, SecretRef};
-use crate::source::{Documents, Rotated, SecretError, Source, SourceError};
+use crate::source::policy::{FollowedPolicy, PolicyFile};
+use crate::source::{Documents, Reader, Rotated, SecretError, Source, SourceError};
 use crate::state::{Problem, State};
 
 pub use files::{Part, SourceFile, read_files};
+pub(crate) use line_map::{LineMap, Place};
 pub use preview::{Preview, Previewed};
 pub(crate) use scan::read;
+pub(crate) use split::split;
 pub(crate) use validation::{Judged, Severity, Verdict, judge};
 
 use scan::Root;
@@ -54,15 +60,21 @@ pub struct Directory {
 impl Directory {
     /// Reads the directory and follows it until the stream is dropped. It may be empty, or missing
     /// for a while when instances are known from before: that removes nothing. Documents with
-    /// fields that have no effect on `platform` are not accepted.
-    pub async fn open(path: &Path, state: State, platform: PlatformKind) -> Result<(Self, Documents), SourceError> {
+    /// fields that have no effect on `platform`, or that the policy refuses, are not accepted.
+    pub async fn open(
+        path: &Path,
+        state: State,
+        platform: PlatformKind,
+        policy: PolicyFile,
+    ) -> Result<(Self, Documents), SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         // Not canonical: a link that is pointed elsewhere later has to be followed.
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
-        let secrets = Secrets::new();
+        let policy = FollowedPolicy::open(policy, &root)?;
+        let secrets = Secrets::new(&root, Arc::clone(policy.current()));
         let (problem_sender, problems) = tokio::sync::watch::channel(Vec::new());
         let (output, events) = mpsc::unbounded_channel();
-        let follower = Follower::start(root, platform, state, secrets.clone(), problem_sender, output).await?;
+        let follower = Follower::start(root, platform, policy, state, secrets.clone(), problem_sender, output).await?;
         match follower.tree().root {
             Root::NotADirectory => return Err(not_a_directory()),
             Root::Missing if !follower.knows_any() => return Err(not_a_directory()),
@@ -81,8 +93,8 @@ impl Directory {
 }
 
 impl Source for Directory {
-    async fn secret(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
-        self.secrets.value(namespace, reference)
+    async fn secret(&self, reader: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        self.secrets.value(reader, reference)
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {

@@ -3,7 +3,9 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
-use crate::api::{DOCUMENT_FILE, DOCUMENT_PROBLEM, FINALIZER, Finding, MaiInstance, PlatformKind, check};
+use crate::api::{
+    DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, FINALIZER, Finding, KEPT, MaiInstance, PlatformKind, check,
+};
 use crate::state::KnownDocument;
 
 /// Checks a document as [`check`] does, and that it can be shown as an object; returns it in the
@@ -42,7 +44,7 @@ fn kept(mut full: Value) -> Value {
         }
     }
     if let Some(Value::Object(annotations)) = next.get_mut("annotations") {
-        annotations.retain(|key, _| key != DOCUMENT_FILE && key != DOCUMENT_PROBLEM);
+        annotations.retain(|key, _| ![DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED].contains(&key.as_str()));
     }
     json!({"apiVersion": full["apiVersion"].take(), "kind": full["kind"].take(), "metadata": next, "spec": full["spec"].take()})
 }
@@ -62,6 +64,9 @@ pub(super) fn object(known: &KnownDocument) -> Result<MaiInstance, serde_json::E
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.extend(known.file.iter().map(|file| (DOCUMENT_FILE.to_owned(), file.clone())));
     annotations.extend(known.problem.iter().map(|problem| (DOCUMENT_PROBLEM.to_owned(), problem.clone())));
+    if known.refused {
+        annotations.insert(DOCUMENT_REFUSED.to_owned(), KEPT.to_owned());
+    }
     Ok(object)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -10,11 +11,13 @@ use secrecy::SecretString;
 
 use super::object::object;
 use super::parse::Key;
+use super::provider::Provider;
 use super::scan::{Root, Tree, scan};
-use super::scan_plan::{BELIEF, Plan, plan};
+use super::scan_plan::{BELIEF, Kept, Plan, plan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, PlatformKind, SecretRef};
-use crate::source::{Rotated, SecretError, Source, SourceError};
+use crate::source::policy::PolicyFile;
+use crate::source::{Reader, Rotated, SecretError, Source, SourceError};
 use crate::state::{KnownDocument, Problem};
 
 /// One instance as it would be accepted.
@@ -41,9 +44,16 @@ pub struct Preview {
 impl Preview {
     /// Looks at the directory as [`super::Directory::open`] would; `known` are the documents that
     /// stand. Takes most of a second when a document seems to be gone, since that is checked twice.
-    pub async fn read(path: &Path, known: Vec<KnownDocument>, platform: PlatformKind) -> Result<Self, SourceError> {
+    pub async fn read(
+        path: &Path,
+        known: Vec<KnownDocument>,
+        platform: PlatformKind,
+        policy: &PolicyFile,
+    ) -> Result<Self, SourceError> {
         let not_a_directory = || SourceError::NotADirectory(path.display().to_string());
         let root = std::path::absolute(path).map_err(|_| not_a_directory())?;
+        policy.require_outside(&root)?;
+        let policy = Arc::new(policy.read()?);
         let known: BTreeMap<Key, KnownDocument> =
             known.into_iter().map(|row| ((row.namespace.clone(), row.name.clone()), row)).collect();
         let mut tree = scan(&root, &Tree::none());
@@ -52,14 +62,16 @@ impl Preview {
             Root::Missing if known.values().all(|row| row.released_at.is_some()) => return Err(not_a_directory()),
             _ => {}
         }
-        let mut planned = plan(&root, &known, &tree, &BTreeMap::new(), platform, Instant::now());
+        let secrets = Secrets::new(&root, Arc::clone(&policy));
+        let mut problems = secrets.update(&tree);
+        let provider = || Provider::new(&root, &policy, &secrets, &known);
+        let mut planned = plan(provider(), &root, &known, &tree, &BTreeMap::new(), platform, Instant::now());
         if !planned.missing.is_empty() {
             tokio::time::sleep(BELIEF).await;
             tree = scan(&root, &tree);
-            planned = plan(&root, &known, &tree, &planned.missing, platform, Instant::now());
+            problems = secrets.update(&tree);
+            planned = plan(provider(), &root, &known, &tree, &planned.missing, platform, Instant::now());
         }
-        let secrets = Secrets::new();
-        let mut problems = secrets.update(&tree);
         let Plan { accept, keep, delete, problems: found, .. } = planned;
         problems.extend(found);
         problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
@@ -70,9 +82,9 @@ impl Preview {
             let row = KnownDocument::accepted(standing, &key.0, &key.1, &document, Some(&file));
             after.insert(key, row);
         }
-        for (key, problem) in keep {
+        for (key, Kept { problem, refused }) in keep {
             if let Some(row) = after.remove(&key) {
-                after.insert(key, row.with_problem(&problem));
+                after.insert(key, row.with_problem(&problem, refused));
             }
         }
         for key in delete {
@@ -95,8 +107,8 @@ impl Preview {
 }
 
 impl Source for Preview {
-    async fn secret(&self, namespace: &str, reference: &SecretRef) -> Result<SecretString, SecretError> {
-        self.secrets.value(namespace, reference)
+    async fn secret(&self, reader: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
+        self.secrets.value(reader, reference)
     }
 
     /// Never emits: a preview does not change.

@@ -53,6 +53,8 @@ pub(crate) struct File {
     unsettled: bool,
     /// Its permission bits.
     pub mode: u32,
+    /// A link leads to it that goes out of the directory.
+    pub is_outside: bool,
     /// Its contents, or why it could not be read.
     pub content: Result<Arc<ParsedFile>, String>,
 }
@@ -144,7 +146,7 @@ pub(crate) fn scan(root: &Path, previous: &Tree) -> Tree {
             return tree;
         }
     };
-    let mut scan = Scan { previous, tree: &mut tree, read: BTreeSet::new() };
+    let mut scan = Scan { previous, tree: &mut tree, read: BTreeSet::new(), roots: Some((root, &real)) };
     let outcome = fs::metadata(&real).and_then(|metadata| scan.directory(root, &real, &metadata, &mut Vec::new()));
     tree.root = outcome.map_or_else(|error| root_error(&error), |()| Root::Readable);
     tree
@@ -157,7 +159,7 @@ pub(crate) fn read(path: &Path) -> Tree {
         return scan(path, &previous);
     }
     let mut tree = Tree { root: Root::Readable, ..Tree::none() };
-    Scan { previous: &previous, tree: &mut tree, read: BTreeSet::new() }.file(path, path);
+    Scan { previous: &previous, tree: &mut tree, read: BTreeSet::new(), roots: None }.file(path, path);
     tree
 }
 
@@ -192,6 +194,8 @@ struct Scan<'a> {
     tree: &'a mut Tree,
     /// Real paths of the files read, since two links to one file are one file.
     read: BTreeSet<PathBuf>,
+    /// The directory as it is named, and without links; absent for a single file.
+    roots: Option<(&'a Path, &'a Path)>,
 }
 
 impl Scan<'_> {
@@ -247,6 +251,9 @@ impl Scan<'_> {
 
     fn file(&mut self, shown: &Path, real: &Path) {
         let identity = real.canonicalize().unwrap_or_else(|_| real.to_owned());
+        let place = self.place(&identity);
+        let is_outside = self.roots.is_some_and(|(_, root)| !identity.starts_with(root));
+        let shown = place.as_deref().unwrap_or(shown);
         if !self.read.insert(identity) {
             return;
         }
@@ -271,18 +278,34 @@ impl Scan<'_> {
                 Err(error) => File::unreadable(stamp, &error),
             },
         };
-        self.tree.files.insert(shown.to_owned(), file);
+        self.tree.files.insert(shown.to_owned(), File { is_outside, ..file });
+    }
+
+    /// Returns the path of a file of the directory by which it is known, whatever link leads to it:
+    /// its folder says whose it is. A file in a hidden folder, as of a ConfigMap, is known by its
+    /// link.
+    fn place(&self, identity: &Path) -> Option<PathBuf> {
+        let (root, real) = self.roots?;
+        let below = identity.strip_prefix(real).ok()?;
+        let is_seen = below.iter().all(|part| !is_ignored(&part.to_string_lossy()));
+        is_seen.then(|| root.join(below))
     }
 }
 
 impl File {
     fn read(stamp: Stamp, bytes: &[u8]) -> Self {
         let parsed = std::str::from_utf8(bytes).map_or_else(|_| not_text(bytes), parse);
-        Self { unsettled: stamp.is_recent(), mode: stamp.mode & 0o7777, stamp, content: Ok(Arc::new(parsed)) }
+        Self {
+            unsettled: stamp.is_recent(),
+            mode: stamp.mode & 0o7777,
+            is_outside: false,
+            stamp,
+            content: Ok(Arc::new(parsed)),
+        }
     }
 
     fn unreadable(stamp: Stamp, error: &io::Error) -> Self {
-        Self { unsettled: false, mode: stamp.mode & 0o7777, stamp, content: Err(error.to_string()) }
+        Self { unsettled: false, mode: stamp.mode & 0o7777, is_outside: false, stamp, content: Err(error.to_string()) }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::object::accept;
 use super::parse::{Content, Document, Key};
+use super::provider::Provider;
 use super::scan::Tree;
 use crate::api::{Finding, PlatformKind};
 use crate::state::{KnownDocument, Problem};
@@ -26,8 +27,8 @@ const REPEATED: usize = 3;
 pub(super) struct Plan {
     /// Good documents that differ from what is known, with the file each stands in.
     pub accept: Vec<(Key, Value, String)>,
-    /// Known instances whose newest document is broken, and what is wrong with it.
-    pub keep: Vec<(Key, String)>,
+    /// Known instances whose newest document is broken or refused, and why.
+    pub keep: Vec<(Key, Kept)>,
     /// Known instances whose documents are gone.
     pub delete: Vec<Key>,
     /// Known instances that may be gone, and since when; a later scan tells.
@@ -36,6 +37,21 @@ pub(super) struct Plan {
     pub problems: Vec<Problem>,
     /// Kinds that were left alone, by file.
     pub foreign: BTreeSet<(String, String)>,
+}
+
+/// Why the last good document of an instance is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The problem of its newest document.
+    pub problem: String,
+    /// That is a refusal of the policy.
+    pub refused: bool,
+}
+
+impl Kept {
+    fn broken(problem: String) -> Self {
+        Self { problem, refused: false }
+    }
 }
 
 /// A document of an instance, and its file.
@@ -47,6 +63,7 @@ pub(super) struct NamedDocument<'a> {
 
 /// Plans a scan on `platform`. `missing` are the instances that the former plan left in doubt.
 pub(super) fn plan(
+    provider: Provider<'_>,
     root: &Path,
     known: &BTreeMap<Key, KnownDocument>,
     tree: &Tree,
@@ -54,13 +71,15 @@ pub(super) fn plan(
     platform: PlatformKind,
     now: Instant,
 ) -> Plan {
-    let mut planning = Planning { platform, known, tree, plan: Plan::default(), troubled: BTreeMap::new() };
+    let mut planning = Planning { platform, provider, known, tree, plan: Plan::default(), troubled: BTreeMap::new() };
     let seen = planning.read();
     planning.judge_seen(&seen);
     planning.judge_unseen(&seen, missing, now);
     let Planning { mut plan, .. } = planning;
-    plan.keep.retain(|(key, problem)| {
-        known.get(key).is_none_or(|row| row.deleted_at.is_some() || row.problem.as_ref() != Some(problem))
+    plan.keep.retain(|(key, kept)| {
+        known.get(key).is_none_or(|row| {
+            row.deleted_at.is_some() || row.problem.as_ref() != Some(&kept.problem) || row.refused != kept.refused
+        })
     });
     plan.problems.extend(tree.removes_nothing().map(|message| of_file(root, message)));
     plan
@@ -77,6 +96,7 @@ struct Seen<'a> {
 
 struct Planning<'a> {
     platform: PlatformKind,
+    provider: Provider<'a>,
     known: &'a BTreeMap<Key, KnownDocument>,
     tree: &'a Tree,
     plan: Plan,
@@ -159,43 +179,73 @@ impl<'a> Planning<'a> {
     /// otherwise.
     fn judge_seen(&mut self, seen: &Seen<'a>) {
         for (key, named) in &seen.named {
-            let sentences = match named.as_slice() {
-                [only] => match self.judge_document(key, only) {
-                    Ok(()) => continue,
-                    Err(sentences) => sentences,
-                },
-                several => duplicates(key, several, &mut self.plan.problems),
+            let owner = match named.len() {
+                0 | 1 => None,
+                _ => self.provider.owner_among(self.known.get(*key), named, |document| document.file),
             };
-            if self.live(key).is_some() {
-                self.plan.keep.push(((*key).clone(), repeated(&sentences)));
+            let kept = match (named.as_slice(), owner) {
+                ([only], _) => self.judge_document(key, only),
+                (several, Some(owner)) => {
+                    // Those of other folders must not hold up whose name it is.
+                    let mut problems = Vec::new();
+                    duplicates(key, several, &mut problems);
+                    problems.remove(owner);
+                    for mut problem in problems {
+                        problem.message = format!(
+                            "instance {}/{} belongs to {}; choose another name",
+                            key.0,
+                            key.1,
+                            several[owner].file.display()
+                        );
+                        self.plan.problems.push(problem);
+                    }
+                    self.judge_document(key, &several[owner])
+                }
+                (several, None) => Err(Kept::broken(repeated(&duplicates(key, several, &mut self.plan.problems)))),
+            };
+            if let Err(kept) = kept
+                && self.live(key).is_some()
+            {
+                self.plan.keep.push(((*key).clone(), kept));
             }
         }
     }
 
-    fn judge_document(&mut self, key: &Key, seen: &NamedDocument<'a>) -> Result<(), Vec<String>> {
+    fn judge_document(&mut self, key: &Key, seen: &NamedDocument<'a>) -> Result<(), Kept> {
         // What a released instance left behind counts only when its data was kept.
         let stood = self.known.get(key).filter(|row| row.released_at.is_none() || keeps_data(&row.document));
         let file = seen.file.display().to_string();
         let former = stood.map(KnownDocument::as_former);
-        match accept(seen.value, former.as_deref(), Some(self.platform)) {
+        let findings = match accept(seen.value, former.as_deref(), Some(self.platform)) {
             Ok(mut full) => {
+                let row = self.known.get(key);
+                let refusals = self.provider.refusals(key, seen.file, &full, row, Some(self.platform));
+                if !refusals.is_empty() {
+                    let findings: Vec<Finding> = refusals.into_iter().map(|refusal| refusal.finding).collect();
+                    return Err(self.refuse(seen, &findings, true));
+                }
+                self.provider.claim(key, Some(seen.file), &full);
                 if let Some(row) = stood {
                     keep_former_locale(&row.document, &mut full);
                 }
                 if !stands(self.known.get(key), &full, &file) {
                     self.plan.accept.push((key.clone(), full, file));
                 }
-                Ok(())
+                return Ok(());
             }
-            Err(findings) => {
-                let problems: Vec<Problem> =
-                    findings.iter().map(|finding| seen.document.problem(&file, finding)).collect();
-                let sentences: Vec<String> = problems.iter().map(Problem::to_string).collect();
-                self.troubled.entry(seen.file).or_insert_with(|| repeated(&sentences));
-                self.plan.problems.extend(problems);
-                Err(sentences)
-            }
-        }
+            Err(findings) => findings,
+        };
+        Err(self.refuse(seen, &findings, false))
+    }
+
+    /// Reports the problems of a document that is not accepted.
+    fn refuse(&mut self, seen: &NamedDocument<'a>, findings: &[Finding], refused: bool) -> Kept {
+        let file = seen.file.display().to_string();
+        let problems: Vec<Problem> = findings.iter().map(|finding| seen.document.problem(&file, finding)).collect();
+        let sentences: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        self.troubled.entry(seen.file).or_insert_with(|| repeated(&sentences));
+        self.plan.problems.extend(problems);
+        Kept { problem: repeated(&sentences), refused }
     }
 
     /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise,
@@ -208,7 +258,7 @@ impl<'a> Planning<'a> {
                 continue;
             }
             if let Some(sentences) = seen.guessed.get(key) {
-                self.plan.keep.push((key.clone(), repeated(sentences)));
+                self.plan.keep.push((key.clone(), Kept::broken(repeated(sentences))));
                 continue;
             }
             if row.deleted_at.is_some() || nothing_is_removed {
@@ -216,7 +266,7 @@ impl<'a> Planning<'a> {
             }
             let file = row.file.as_deref().map(Path::new);
             if let Some(trouble) = file.and_then(|file| file.ancestors().find_map(|path| self.troubled.get(path))) {
-                self.plan.keep.push((key.clone(), trouble.clone()));
+                self.plan.keep.push((key.clone(), Kept::broken(trouble.clone())));
                 continue;
             }
             let since = missing.get(key).copied().unwrap_or(now);

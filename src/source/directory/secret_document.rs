@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::encryption::Encryption;
+use crate::source::policy::READERS;
 
 /// The values of a Secret by key.
 pub(crate) type Values = BTreeMap<String, SecretString>;
@@ -23,6 +24,8 @@ pub(crate) struct SecretDocument {
     pub values: Result<Values, (String, String)>,
     /// It is still encrypted, so another document of its name may hold the values.
     pub encrypted: bool,
+    /// Its annotation [`READERS`]; names nobody where that is not text.
+    pub readers: Option<String>,
 }
 
 impl SecretDocument {
@@ -35,12 +38,14 @@ impl SecretDocument {
             (_, Some((field, encryption))) => Err((field.clone(), encryption.message())),
             (_, None) => values(document),
         };
-        Self { namespace, name: name.unwrap_or_default(), values, encrypted: encryption.is_some() }
+        let readers = document["metadata"]["annotations"].get(READERS);
+        let readers = readers.map(|readers| readers.as_str().unwrap_or_default().to_owned());
+        Self { namespace, name: name.unwrap_or_default(), values, encrypted: encryption.is_some(), readers }
     }
 
     /// A Secret that only a cluster can make of another document.
     pub(super) fn encrypted(namespace: String, name: String, encryption: Encryption) -> Self {
-        Self { namespace, name, values: Err((String::new(), encryption.message())), encrypted: true }
+        Self { namespace, name, values: Err((String::new(), encryption.message())), encrypted: true, readers: None }
     }
 }
 

@@ -3,19 +3,22 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::object::accept;
 use super::parse::{Content, Document, Key};
+use super::provider::{Provider, folder};
 use super::scan::{Root, Tree};
 use super::scan_plan::{NamedDocument, duplicates, of_file};
-use super::secret_document::Values;
-use super::secrets::open_to_others;
+use super::secret_document::{SecretDocument, Values};
+use super::secrets::{Secrets, open_to_others};
 use crate::api::{Finding, PlatformKind, SecretRef};
 use crate::core::DOCKER_CONFIG;
 use crate::source::SecretError;
+use crate::source::policy::{Policy, Refusal, collect_references, scope};
 use crate::state::Problem;
 
 /// Severity of a finding.
@@ -65,6 +68,8 @@ struct Good<'a> {
     file: &'a Path,
     document: &'a Document,
     full: Value,
+    /// Folder whose authors declared it.
+    scope: String,
 }
 
 impl Good<'_> {
@@ -74,11 +79,11 @@ impl Good<'_> {
 }
 
 /// Validates the trees read from the given paths together, for a platform or for all.
-pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> Verdict {
+pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>, policy: &Arc<Policy>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut good = Vec::new();
     let mut named: BTreeMap<&Key, Vec<NamedDocument<'_>>> = BTreeMap::new();
-    let mut secrets: BTreeMap<Key, Result<&Values, SecretError>> = BTreeMap::new();
+    let mut secrets = KnownSecrets::new();
     let mut encrypted = Vec::new();
     let mut seen = BTreeSet::new();
     for (root, tree) in trees {
@@ -116,7 +121,10 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
                             named.entry(key).or_default().push(NamedDocument { file: path, document, value });
                         }
                         match (accept(value, None, platform), key) {
-                            (Ok(full), Some(key)) => good.push(Good { key, file: path, document, full }),
+                            (Ok(full), Some(key)) => {
+                                let scope = scope(&folder(root, path).unwrap_or_default());
+                                good.push(Good { key, file: path, document, full, scope });
+                            }
                             (Ok(_), None) => {}
                             (Err(findings), _) => {
                                 for finding in findings {
@@ -135,15 +143,19 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
                     Content::Unrecognised { message, ours: false } => {
                         verdict.say(Severity::Warning, false, problem("", &format!("{message}; it is left alone")));
                     }
-                    Content::Secret(secret) if secret.encrypted => encrypted.push((path, document, secret)),
+                    Content::Secret(secret) if secret.encrypted => encrypted.push((*root, path, document, secret)),
                     Content::Secret(secret) => {
                         if let Some(message) = open_to_others(path, file) {
                             verdict.say(Severity::Warning, false, problem("", &message));
                         }
                         match &secret.values {
                             Ok(values) => {
-                                if secrets.insert((secret.namespace.clone(), secret.name.clone()), Ok(values)).is_some()
-                                {
+                                if !insert(
+                                    &mut secrets,
+                                    secret,
+                                    scope(&folder(root, path).unwrap_or_default()),
+                                    Ok(values),
+                                ) {
                                     let message = "another Secret has this name, so neither is used; keep one of them";
                                     verdict.say(Severity::Error, false, problem("metadata.name", message));
                                 }
@@ -156,13 +168,14 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
             }
         }
     }
-    for (path, document, secret) in encrypted {
-        let Entry::Vacant(vacant) = secrets.entry((secret.namespace.clone(), secret.name.clone())) else { continue };
+    for (root, path, document, secret) in encrypted {
         let (field, problem) = secret.values.as_ref().err().cloned().unwrap_or_default();
         let file = path.display().to_string();
         let finding = Finding { path: field, message: problem.clone() };
-        verdict.say(Severity::Warning, false, document.problem(&file, &finding));
-        vacant.insert(Err(SecretError::Unusable { name: secret.name.clone(), file, problem }));
+        let unusable = SecretError::Unusable { name: secret.name.clone(), file: file.clone(), problem };
+        if insert(&mut secrets, secret, scope(&folder(root, path).unwrap_or_default()), Err(unusable)) {
+            verdict.say(Severity::Warning, false, document.problem(&file, &finding));
+        }
     }
     for (key, seen) in named.iter().filter(|(_, seen)| seen.len() > 1) {
         let mut problems = Vec::new();
@@ -171,11 +184,32 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>) -> 
     }
     judge_ports(&good, &mut verdict);
     judge_references(&good, &secrets, &mut verdict);
+    judge_reach(trees, &good, platform, policy, &mut verdict);
     verdict.findings.sort_by(|a, b| {
         let place = |judged: &Judged| (judged.problem.file.clone(), judged.problem.line, judged.problem.column);
         place(a).cmp(&place(b))
     });
     verdict
+}
+
+/// Secrets by namespace and name: those of each folder, with its name.
+type KnownSecrets<'a> = BTreeMap<Key, BTreeMap<String, Result<&'a Values, SecretError>>>;
+
+/// Adds a Secret; returns false if the folder has one of this name.
+fn insert<'a>(
+    secrets: &mut KnownSecrets<'a>,
+    secret: &SecretDocument,
+    scope: String,
+    values: Result<&'a Values, SecretError>,
+) -> bool {
+    let of_name = secrets.entry((secret.namespace.clone(), secret.name.clone())).or_default();
+    match of_name.entry(scope) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(values);
+            true
+        }
+        Entry::Occupied(_) => false,
+    }
 }
 
 fn unusable(tree: &Tree) -> Option<String> {
@@ -221,22 +255,21 @@ fn judge_ports(good: &[Good<'_>], verdict: &mut Verdict) {
 }
 
 /// Warns of references to missing Secrets, which may exist where the documents are used.
-fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, Result<&Values, SecretError>>, verdict: &mut Verdict) {
+fn judge_references(good: &[Good<'_>], secrets: &KnownSecrets<'_>, verdict: &mut Verdict) {
     for one in good {
         let mut references = Vec::new();
         collect_references(&one.full["spec"], "spec", &mut references);
-        let pull_secrets = one.full["spec"]["imagePullSecrets"].as_array().into_iter().flatten();
-        for (index, name) in pull_secrets.filter_map(Value::as_str).enumerate() {
-            let reference = SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) };
-            references.push((format!("spec.imagePullSecrets[{index}]"), reference));
-        }
+        add_pull_secrets(&one.full, &mut references);
         for (path, reference) in references {
             let name = reference.name.clone();
             let error = match reference.variable() {
                 Some(variable) => std::env::var_os(variable)
                     .is_none()
                     .then(|| SecretError::NoVariable { variable: variable.to_owned() }),
-                None => match secrets.get(&(one.key.0.clone(), name.clone())) {
+                None => match secrets
+                    .get(&(one.key.0.clone(), name.clone()))
+                    .and_then(|known| known.get(&one.scope).or_else(|| known.values().next()))
+                {
                     None => Some(SecretError::Missing { name }),
                     Some(Err(error)) => Some(error.clone()),
                     Some(Ok(values)) => {
@@ -256,22 +289,38 @@ fn judge_references(good: &[Good<'_>], secrets: &BTreeMap<Key, Result<&Values, S
     }
 }
 
-fn collect_references(value: &Value, path: &str, references: &mut Vec<(String, SecretRef)>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let path = format!("{path}.{key}");
-                match serde_json::from_value::<SecretRef>(value.clone()) {
-                    Ok(reference) if key.ends_with("Ref") => references.push((path, reference)),
-                    _ => collect_references(value, &path, references),
-                }
+/// Adds what the names in `imagePullSecrets` refer to.
+pub(super) fn add_pull_secrets(full: &Value, references: &mut Vec<(String, SecretRef)>) {
+    let names = full["spec"]["imagePullSecrets"].as_array().into_iter().flatten();
+    for (index, name) in names.filter_map(Value::as_str).enumerate() {
+        let reference = SecretRef { name: name.to_owned(), key: Some(DOCKER_CONFIG.to_owned()) };
+        references.push((format!("spec.imagePullSecrets[{index}]"), reference));
+    }
+}
+
+/// Reports what the provider's policy refuses, each tree by itself: folders are those below it.
+fn judge_reach(
+    trees: &[(&Path, Tree)],
+    good: &[Good<'_>],
+    platform: Option<PlatformKind>,
+    policy: &Arc<Policy>,
+    verdict: &mut Verdict,
+) {
+    for (root, tree) in trees {
+        let secrets = Secrets::new(root, Arc::clone(policy));
+        secrets.update(tree);
+        let mut provider = Provider::new(root, policy, &secrets, []);
+        let of_tree = || good.iter().filter(|one| tree.files.contains_key(one.file));
+        of_tree().for_each(|one| provider.claim(one.key, Some(one.file), &one.full));
+        for one in of_tree() {
+            for Refusal { finding, is_ordinary } in provider.refusals(one.key, one.file, &one.full, None, platform) {
+                let severity = match is_ordinary && !policy.is_written() {
+                    // It may be allowed where the documents are used.
+                    true => Severity::Warning,
+                    false => Severity::Error,
+                };
+                verdict.say(severity, true, one.problem(&finding.path, finding.message));
             }
         }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                collect_references(item, &format!("{path}[{index}]"), references);
-            }
-        }
-        _ => {}
     }
 }

@@ -13,10 +13,12 @@ use tokio::time::sleep_until;
 use super::file_events::FileEvents;
 use super::object::object;
 use super::parse::Key;
+use super::provider::Provider;
 use super::scan::{Tree, scan};
-use super::scan_plan::{BELIEF, plan};
+use super::scan_plan::{BELIEF, Kept, plan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, PlatformKind};
+use crate::source::policy::FollowedPolicy;
 use crate::state::{KnownDocument, Problem, State, StateError};
 
 /// Interval between scans without an event, in case one was lost.
@@ -33,6 +35,7 @@ pub(super) struct Release {
 pub(super) struct Follower {
     root: PathBuf,
     platform: PlatformKind,
+    policy: FollowedPolicy,
     state: State,
     secrets: Secrets,
     known: BTreeMap<Key, KnownDocument>,
@@ -52,6 +55,7 @@ impl Follower {
     pub(super) async fn start(
         root: PathBuf,
         platform: PlatformKind,
+        policy: FollowedPolicy,
         state: State,
         secrets: Secrets,
         problems: watch::Sender<Vec<Problem>>,
@@ -62,6 +66,7 @@ impl Follower {
         let mut follower = Self {
             root,
             platform,
+            policy,
             state,
             secrets,
             known,
@@ -141,7 +146,11 @@ impl Follower {
             tracing::error!("a scan of the directory was cut off; it is tried again");
             return Ok(());
         };
-        let is_news = self.unfinished || !self.missing.is_empty() || !tree.is_same(&self.tree);
+        let is_other_policy = self.policy.refresh();
+        if is_other_policy {
+            self.secrets.set_policy(Arc::clone(self.policy.current()));
+        }
+        let is_news = self.unfinished || is_other_policy || !self.missing.is_empty() || !tree.is_same(&self.tree);
         self.tree = Arc::new(tree);
         if is_news { self.take_up().await } else { Ok(()) }
     }
@@ -152,13 +161,15 @@ impl Follower {
         for row in self.known.values_mut().filter(|row| !row.document["spec"]["restoreFrom"].is_null()) {
             row.restore = self.state.status(&row.uid).await?.and_then(|status| status.restore);
         }
-        let plan = plan(&self.root, &self.known, &self.tree, &self.missing, self.platform, Instant::now());
+        let policy = Arc::clone(self.policy.current());
+        let provider = Provider::new(&self.root, &policy, &self.secrets, &self.known);
+        let plan = plan(provider, &self.root, &self.known, &self.tree, &self.missing, self.platform, Instant::now());
         for (key, document, file) in plan.accept {
             let row = self.state.accept(&key.0, &key.1, &document, Some(&file)).await?;
             self.show(key, row);
         }
-        for (key, problem) in plan.keep {
-            let row = self.state.keep_last_good(&key.0, &key.1, &problem).await?;
+        for (key, Kept { problem, refused }) in plan.keep {
+            let row = self.state.keep_last_good(&key.0, &key.1, &problem, refused).await?;
             self.show(key, row);
         }
         for key in plan.delete {
@@ -173,6 +184,7 @@ impl Follower {
         }
         let mut problems = plan.problems;
         problems.extend(secret_problems);
+        problems.extend(self.policy.problem().cloned());
         problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
         let is_news = *self.problems.borrow() != problems;
         if is_news {

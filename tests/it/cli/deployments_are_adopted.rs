@@ -145,8 +145,21 @@ fn secrets_are_written_to_a_private_file_alone() {
     assert!(!read("abc.yaml").contains("s3same"));
     assert!(read("secrets/abc.yaml").contains("s3same") && !read("secrets/abc.yaml").contains("qdrant"));
     assert_eq!((mode("abc.yaml") & 0o77, mode("secrets/abc.yaml")), (0o44, 0o600));
-    let validate = Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").arg(&documents).output().unwrap();
-    assert!(validate.status.success(), "{validate:?}");
+    // What is taken over is the provider's to allow.
+    let data = documents.parent().unwrap().canonicalize().unwrap().join("data");
+    let line = format!("spec.storage.data.hostPath: {} is not allowed by the policy", data.display());
+    assert!(told.contains("the policy has to allow:") && told.contains(&line), "{told}");
+    let policy = none.path().join("policy.yaml");
+    let validate = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
+        command.env("MAI_POLICY", &policy).arg("validate").arg(&documents).output().unwrap()
+    };
+    let text = "apiVersion: mai.dev/v1alpha1\nkind: MaiPolicy\nserverEnv: [DATABASE_URL, QDRANT_API_KEY]\n";
+    fs::write(&policy, text).unwrap();
+    let (said, _) = texts(&validate());
+    assert!(said.contains(&format!("add `{}` to `paths`", data.display())), "{said}");
+    fs::write(&policy, format!("{text}paths: [{}]\n", data.display())).unwrap();
+    assert!(validate().status.success(), "{:?}", validate());
 }
 
 #[test]

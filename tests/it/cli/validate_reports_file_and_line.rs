@@ -8,7 +8,11 @@ use std::process::{Command, Output};
 const HEAD: &str = "apiVersion: mai.dev/v1alpha1\nkind: MaiInstance\n";
 
 fn validate(arguments: &[&str], within: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mai")).arg("validate").args(arguments).current_dir(within).output().unwrap()
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let text = "apiVersion: mai.dev/v1alpha1\nkind: MaiPolicy\npaths: [/srv]\nenv: ['MAI_TEST_*']\nserverEnv: [X, Z]\nnetworks: [web]\n";
+    fs::write(policy.path(), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
+    command.env("MAI_POLICY", policy.path()).arg("validate").args(arguments).current_dir(within).output().unwrap()
 }
 
 fn lines(output: &Output) -> Vec<String> {

@@ -5,6 +5,7 @@ mod bad_input_affects_one_instance;
 mod directory_becomes_running_clients;
 mod last_backups_precede_deletions;
 mod new_clients_begin_with_backups;
+mod policy_bounds_authors;
 mod restores_follow_requests;
 mod servers_follow_or_outlive_reconciler;
 mod two_hundred_documents_stay_fast;

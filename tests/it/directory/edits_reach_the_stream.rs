@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use mai_operator::api::{DOCUMENT_FILE, SecretRef};
-use mai_operator::source::{SecretError, Source};
+use mai_operator::source::policy::PolicyFile;
+use mai_operator::source::{Reader, SecretError, Source};
 use secrecy::ExposeSecret;
 
 use crate::fixtures::compose::PATIENCE;
@@ -106,6 +107,8 @@ async fn mounted_config_map_is_followed() {
     assert!(took <= AT_ONCE, "{took:?}");
 }
 
+const READER: Reader<'_> = Reader { namespace: "default", name: "a", file: None };
+
 fn write_secret(path: &Path, value: &str, mode: u32) {
     fs::write(
         path,
@@ -122,9 +125,12 @@ async fn secrets_need_private_files_and_their_changes_are_events() {
     let file = tree.path().join("secrets/router.yaml");
     write_secret(&file, "sesame", 0o644);
     fs::write(tree.path().join("a.yaml"), document("a", "One")).unwrap();
-    let stream = EventStream::open(tree.path(), state.path()).await;
+    let policy = state.path().join("policy.yaml");
+    fs::write(&policy, "apiVersion: mai.dev/v1alpha1\nkind: MaiPolicy\nenv: [PATH, 'MAI_TEST_*']\n").unwrap();
+    let policy = PolicyFile::new(Some(policy), None);
+    let stream = EventStream::open_with(tree.path(), state.path(), policy).await;
     let reference = SecretRef { name: "router".to_owned(), key: Some("api-key".to_owned()) };
-    let secret = || stream.directory.secret("default", &reference);
+    let secret = || stream.directory.secret(&READER, &reference);
 
     let error = secret().await.unwrap_err();
     assert!(matches!(error, SecretError::Unusable { .. }), "{error}");
@@ -150,16 +156,14 @@ async fn secrets_need_private_files_and_their_changes_are_events() {
         ("router", Some("other"), "Secret router has no key other; it has api-key"),
         ("none", Some("k"), "Secret none is not there"),
         ("env:MAI_TEST_NOT_SET", None, "environment variable MAI_TEST_NOT_SET is not set"),
+        ("env:HOME", None, "environment variable HOME of mai is not allowed by the policy; add `HOME` to `env` in"),
     ] {
         let reference = SecretRef { name: name.to_owned(), key: key.map(str::to_owned) };
-        let error = stream.directory.secret("default", &reference).await.unwrap_err().to_string();
+        let error = stream.directory.secret(&READER, &reference).await.unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
     let path = SecretRef { name: "env:PATH".to_owned(), key: None };
-    assert_eq!(
-        stream.directory.secret("default", &path).await.unwrap().expose_secret(),
-        std::env::var("PATH").unwrap()
-    );
+    assert_eq!(stream.directory.secret(&READER, &path).await.unwrap().expose_secret(), std::env::var("PATH").unwrap());
     let everything = format!("{:?} {:?}", stream.directory, stream.state.problems().await.unwrap());
     assert!(!everything.contains("sesame") && !everything.contains("open\""), "{everything}");
 }
@@ -172,7 +176,7 @@ async fn encrypted_secret_is_not_used_until_it_is_decrypted() {
     fs::write(tree.path().join("a.yaml"), document("a", "One")).unwrap();
     let stream = EventStream::open(tree.path(), state.path()).await;
     let reference = SecretRef { name: "router".to_owned(), key: Some("api-key".to_owned()) };
-    let secret = || stream.directory.secret("default", &reference);
+    let secret = || stream.directory.secret(&READER, &reference);
     let mut changes = stream.directory.secret_changes();
 
     let error = secret().await.unwrap_err();

@@ -164,9 +164,9 @@ async fn document_restored_before_release_is_not_released() {
 async fn nonexistent_directory_is_refused() {
     let state = tempfile::tempdir().unwrap();
     let state = mai_operator::state::State::open(state.path()).await.unwrap();
-    let outcome =
-        mai_operator::source::directory::Directory::open(Path::new("/nowhere/at/all"), state, PlatformKind::Process)
-            .await;
+    let policy = mai_operator::source::policy::PolicyFile::new(None, None);
+    let path = Path::new("/nowhere/at/all");
+    let outcome = mai_operator::source::directory::Directory::open(path, state, PlatformKind::Process, policy).await;
     let Err(error) = outcome else { panic!("it was opened") };
     assert_eq!(
         error.to_string(),

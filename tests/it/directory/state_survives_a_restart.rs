@@ -76,7 +76,7 @@ async fn unchanged_values_write_nothing() {
     };
     let write_all = async || {
         state.accept("default", "a", &document("One"), Some("a.yaml")).await.unwrap();
-        state.keep_last_good("default", "b", "x").await.unwrap_err();
+        state.keep_last_good("default", "b", "x", false).await.unwrap_err();
         state.put_status("u", &status).await.unwrap();
         state.put_memory("u", &memory).await.unwrap();
         state.put_problems(std::slice::from_ref(&problem)).await.unwrap();

@@ -38,7 +38,8 @@ fn secrets() -> BTreeMap<String, String> {
 #[test]
 fn example_clients_are_valid_and_have_their_secrets() {
     let output = Command::new(env!("CARGO_BIN_EXE_mai"))
-        .args(["validate", "--runtime", "docker"])
+        .args(["validate", "--runtime", "docker", "--policy"])
+        .arg(file("policy.yaml"))
         .arg(file("clients"))
         .envs(secrets())
         .output();

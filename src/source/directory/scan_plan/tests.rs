@@ -1,9 +1,12 @@
 //! The rule as a table: what stood, what the tree holds, what follows.
 
 use std::fs;
+use std::sync::Arc;
 
 use super::*;
 use crate::source::directory::scan::scan;
+use crate::source::directory::secrets::Secrets;
+use crate::source::policy::Policy;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -27,12 +30,26 @@ fn row(root: &Path, name: &str, file: &str) -> (Key, KnownDocument) {
         document: accept(&document, None, None).unwrap(),
         file: Some(root.join(file).display().to_string()),
         problem: None,
+        refused: false,
         created_at: Timestamp::UNIX_EPOCH,
         deleted_at: None,
         released_at: None,
         restore: None,
     };
     (("default".to_owned(), name.to_owned()), row)
+}
+
+/// Plans without a policy.
+fn plan_freely(
+    root: &Path,
+    known: &BTreeMap<Key, KnownDocument>,
+    tree: &Tree,
+    missing: &BTreeMap<Key, Instant>,
+    now: Instant,
+) -> Plan {
+    let policy = Arc::new(Policy::unrestricted());
+    let secrets = Secrets::new(root, Arc::clone(&policy));
+    plan(Provider::new(root, &policy, &secrets, known), root, known, tree, missing, PlatformKind::Process, now)
 }
 
 /// Returns the final effect of the plan (after the doubt), as words.
@@ -45,9 +62,9 @@ fn outcome(files: &[(&str, String)], change: impl Fn(&mut KnownDocument)) -> Vec
     known.values_mut().filter(|row| row.name == "a").for_each(change);
     let tree = scan(root.path(), &Tree::none());
     let now = Instant::now();
-    let first = plan(root.path(), &known, &tree, &BTreeMap::new(), PlatformKind::Process, now);
+    let first = plan_freely(root.path(), &known, &tree, &BTreeMap::new(), now);
     assert!(first.delete.is_empty(), "nothing is removed at first sight");
-    let second = plan(root.path(), &known, &tree, &first.missing, PlatformKind::Process, now + BELIEF);
+    let second = plan_freely(root.path(), &known, &tree, &first.missing, now + BELIEF);
     let mut words: Vec<String> = second.accept.iter().map(|(key, ..)| format!("accept {}", key.1)).collect();
     words.extend(second.keep.iter().map(|(key, _)| format!("keep {}", key.1)));
     words.extend(second.delete.iter().map(|key| format!("delete {}", key.1)));
@@ -148,7 +165,7 @@ fn former_default_language_is_kept_until_one_is_declared() {
         let tree = scan(root.path(), &Tree::none());
         known.file = Some(root.path().join("a.yaml").display().to_string());
         let known = BTreeMap::from([(key, known)]);
-        let plan = plan(root.path(), &known, &tree, &BTreeMap::new(), PlatformKind::Process, Instant::now());
+        let plan = plan_freely(root.path(), &known, &tree, &BTreeMap::new(), Instant::now());
         plan.accept.into_iter().next().map(|(_, document, _)| document)
     };
     let mut stored = former.clone();
