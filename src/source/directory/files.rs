@@ -46,7 +46,7 @@ pub fn read_files(directory: &Path) -> Result<Vec<SourceFile>, SourceError> {
         return Err(SourceError::Incomplete(format!("{} cannot be read: {why}", path.display())));
     }
     let mut files = Vec::new();
-    for (path, file) in &tree.files {
+    for (path, file) in tree.files.iter().filter(|(_, file)| !file.is_conflict_copy) {
         let unreadable = |why: &str| SourceError::Incomplete(format!("{} cannot be read: {why}", path.display()));
         if let Err(why) = &file.content {
             return Err(unreadable(why));

@@ -17,6 +17,9 @@ const LARGEST: u64 = 1 << 20;
 /// the file system's clock.
 const SETTLED: Duration = Duration::from_millis(100);
 
+/// Why such a copy is not read.
+const CONFLICT_COPY: &str = "it is a copy that a sync tool made of a conflict, and is passed over; take what is missing into the original, and remove it";
+
 /// Result of a scan.
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -55,6 +58,8 @@ pub(crate) struct File {
     pub mode: u32,
     /// A link leads to it that goes out of the directory.
     pub is_outside: bool,
+    /// A sync tool made it of two versions; it is not read.
+    pub is_conflict_copy: bool,
     /// Its contents, or why it could not be read.
     pub content: Result<Arc<ParsedFile>, String>,
 }
@@ -228,6 +233,10 @@ impl Scan<'_> {
                         self.unreadable(shown, &real, &error);
                     }
                 }
+                Ok(metadata) if is_yaml(&text) && is_conflict_copy(&text) => {
+                    let file = File::unreadable(Stamp::from_metadata(&metadata), &io::Error::other(CONFLICT_COPY));
+                    self.tree.files.insert(shown, File { is_conflict_copy: true, ..file });
+                }
                 Ok(_) if is_yaml(&text) => self.file(&shown, &real),
                 Ok(_) => {}
                 Err(error) if is_yaml(&text) => {
@@ -299,13 +308,21 @@ impl File {
             unsettled: stamp.is_recent(),
             mode: stamp.mode & 0o7777,
             is_outside: false,
+            is_conflict_copy: false,
             stamp,
             content: Ok(Arc::new(parsed)),
         }
     }
 
     fn unreadable(stamp: Stamp, error: &io::Error) -> Self {
-        Self { unsettled: false, mode: stamp.mode & 0o7777, is_outside: false, stamp, content: Err(error.to_string()) }
+        Self {
+            unsettled: false,
+            mode: stamp.mode & 0o7777,
+            is_outside: false,
+            is_conflict_copy: false,
+            stamp,
+            content: Err(error.to_string()),
+        }
     }
 }
 
@@ -316,6 +333,13 @@ fn vanished(path: &Path, error: &io::Error) -> bool {
 
 fn is_yaml(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+/// Returns whether a name is one that Syncthing, Dropbox, Nextcloud or ownCloud give to the other
+/// version of a file.
+fn is_conflict_copy(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".sync-conflict-", "conflicted copy", "(case conflict", "_conflict-20"].iter().any(|mark| name.contains(mark))
 }
 
 /// Returns whether an entry is hidden (such as Kubernetes' `..data` and `.git`) or a left-over of
@@ -365,6 +389,42 @@ mod tests {
         let tree = scan(root, &Tree::none());
         assert_eq!(names(&tree, root), ["linked/a.yaml"]);
         assert!(tree.directories.iter().any(|(path, _)| path == &outside.path().canonicalize().unwrap()));
+    }
+
+    #[test]
+    fn copies_of_sync_tools_are_not_read() {
+        for (name, is_copy) in [
+            ("a.sync-conflict-20260101-120000-ABCDEFG.yaml", true),
+            ("a (conflicted copy 2026-01-01 120000).yaml", true),
+            ("a (Ada's Conflicted Copy 2026-01-01).yml", true),
+            ("a (Case Conflict).yaml", true),
+            ("a_conflict-20260101-120000.yaml", true),
+            ("conflict.yaml", false),
+            ("a-copy.yaml", false),
+        ] {
+            assert_eq!(is_conflict_copy(name), is_copy, "{name}");
+        }
+    }
+
+    #[test]
+    fn file_is_known_by_its_place_and_not_by_a_link() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("far.yaml"), "a: 1\n").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for folder in ["b", "0", "..data"] {
+            fs::create_dir(root.join(folder)).unwrap();
+        }
+        fs::write(root.join("b/own.yaml"), "a: 1\n").unwrap();
+        fs::write(root.join("..data/mounted.yaml"), "a: 1\n").unwrap();
+        symlink("../b/own.yaml", root.join("0/stolen.yaml")).unwrap();
+        symlink("../b", root.join("0/folder")).unwrap();
+        symlink("..data/mounted.yaml", root.join("mounted.yaml")).unwrap();
+        symlink(outside.path().join("far.yaml"), root.join("0/far.yaml")).unwrap();
+        let tree = scan(root, &Tree::none());
+        assert_eq!(names(&tree, root), ["0/far.yaml", "b/own.yaml", "mounted.yaml"]);
+        let outside: Vec<bool> = tree.files.values().map(|file| file.is_outside).collect();
+        assert_eq!(outside, [true, false, false]);
     }
 
     #[test]

@@ -169,6 +169,22 @@ async fn secrets_need_private_files_and_their_changes_are_events() {
 }
 
 #[tokio::test]
+async fn copies_of_sync_tools_take_nothing_down() {
+    let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (mark, shown) in [("", "One"), (".sync-conflict-20260101-120000-ABCDEFG", "Other")] {
+        fs::write(tree.path().join(format!("a{mark}.yaml")), document("a", shown)).unwrap();
+        write_secret(&tree.path().join(format!("router{mark}.yaml")), &shown.to_lowercase(), 0o600);
+    }
+    let mut stream = EventStream::open(tree.path(), state.path()).await;
+    stream.wait_for_problem("copy that a sync tool made of a conflict").await;
+    assert_eq!(stream.display_name("a"), Some("One"));
+    let reference = SecretRef { name: "router".to_owned(), key: Some("api-key".to_owned()) };
+    assert_eq!(stream.directory.secret(&READER, &reference).await.unwrap().expose_secret(), "one");
+    fs::write(tree.path().join("a.yaml"), document("a", "Two")).unwrap();
+    stream.wait_until("the edit", |now| now.display_name("a") == Some("Two")).await;
+}
+
+#[tokio::test]
 async fn encrypted_secret_is_not_used_until_it_is_decrypted() {
     let (tree, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = tree.path().join("router.yaml");
