@@ -17,8 +17,8 @@ struct SmallDisk {
 impl SmallDisk {
     fn new(megabytes: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(root.path()).status();
+        let options = format!("size={megabytes}m,mode=755");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(root.path()).status();
         assert!(mounted.unwrap().success(), "these tests need root to mount a small file system");
         Self { root }
     }
