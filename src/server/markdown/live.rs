@@ -22,7 +22,9 @@ const LONG: usize = 8 << 10;
 #[derive(Debug)]
 pub(crate) struct LiveMarkdown {
     labels: Labels,
-    /// The text that is not finished.
+    /// The text so far.
+    whole: String,
+    /// The end of it that is not finished.
     open: String,
     /// The block that the open text goes on with.
     block: Option<OpenBlock>,
@@ -37,10 +39,19 @@ pub(crate) struct LiveMarkdown {
 
 impl LiveMarkdown {
     pub(crate) fn new(labels: Labels) -> Self {
-        Self { labels, open: String::new(), block: None, tail: String::new(), next: 0, is_started: false }
+        Self {
+            labels,
+            whole: String::new(),
+            open: String::new(),
+            block: None,
+            tail: String::new(),
+            next: 0,
+            is_started: false,
+        }
     }
 
     pub(crate) fn push(&mut self, text: &str) {
+        self.whole.push_str(text);
         self.open.push_str(text);
     }
 
@@ -78,8 +89,16 @@ impl LiveMarkdown {
     }
 
     /// Returns the patches at the end of the answer. The tail is replaced, whatever became of its
-    /// additions on the page.
+    /// additions on the page; and everything where a link is defined in another block than the one
+    /// that has it.
     pub(crate) fn last_patches(&mut self) -> Vec<Patch> {
+        if has_definitions(&self.whole) {
+            let html = render(&self.whole, self.labels).to_string();
+            return vec![
+                Patch::new(Part::Done, Change::Replace, html),
+                Patch::new(Part::Tail, Change::Replace, String::new()),
+            ];
+        }
         self.next = 0;
         let mut patches = self.patches();
         patches.retain(|patch| patch.part != Part::Tail);
@@ -156,6 +175,12 @@ fn add_to(block: &OpenBlock, html: &str, patches: &mut Vec<Patch>) -> String {
         patches.push(Patch { within: block.selector().to_owned(), ..patch });
     }
     rest.to_owned()
+}
+
+/// Returns true for a text with definitions of links, such as `[1]: https://example.com`.
+fn has_definitions(text: &str) -> bool {
+    let may_have = text.contains("]:") && is_parseable(text);
+    may_have && Parser::new_ext(&shield(text), dialect()).reference_definitions().iter().next().is_some()
 }
 
 /// Returns the offset of the last block at the top level of `text`; 0 when there is only one.
@@ -253,6 +278,23 @@ mod tests {
             [ANSWER, "a\n\n    indented\n\nb\n\n---\n```\nopen", "- a\n- b\n\n1) c\n\n> d\ne\n", "Setext\n---\n"]
         {
             assert_eq!(streamed(answer, 0..answer.len()).shown(), render(answer, LABELS).to_string());
+        }
+    }
+
+    #[test]
+    fn link_that_is_defined_later_is_one_at_the_end() {
+        for text in [
+            "See [a][1] and [two].\n\nB.\n\n[1]: https://a.b\n[two]: https://c.d\n\nEnd.",
+            "[x]: https://y.z\n\nC [x]: d",
+        ] {
+            let (mut live, mut page) = (LiveMarkdown::new(LABELS), Page::default());
+            for at in 0..text.len() {
+                live.push(&text[at..=at]);
+                page.apply(&live.patches());
+            }
+            page.apply(&live.last_patches());
+            assert_eq!(page.shown(), render(text, LABELS).to_string());
+            assert!(page.shown().contains("<a href"), "{}", page.shown());
         }
     }
 
