@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use mai_contract::is_unprintable;
 use serde::{Deserialize, Serialize};
 
 /// Path in an archive or target of a link. In JSON a string; where it is not UTF-8, an object with
@@ -42,7 +43,7 @@ impl From<PathBuf> for MemberPath {
 impl fmt::Display for MemberPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in self.0.to_string_lossy().chars() {
-            if part.is_control() { write!(f, "{}", part.escape_default())? } else { write!(f, "{part}")? }
+            if is_unprintable(part) { write!(f, "{}", part.escape_default())? } else { write!(f, "{part}")? }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Runs an order to its outcome.
 
+use mai_contract::is_unprintable;
 use mai_contract::job::{BackupReport, MAX_OUTCOME_BYTES, Message, Order, Outcome, StoreResult};
 
 use crate::create::create;
@@ -43,12 +44,12 @@ pub async fn run(order: &Order, places: &Places, progress: &Progress, server: &i
 pub fn fit(mut outcome: Outcome) -> Outcome {
     match &mut outcome {
         Outcome::Backup(report) => {
-            report.remarks.iter_mut().for_each(replace_control_characters);
-            sentences(report).for_each(replace_control_characters);
+            report.remarks.iter_mut().for_each(replace_unprintable);
+            sentences(report).for_each(replace_unprintable);
         }
-        Outcome::Restored(report) => report.remarks.iter_mut().for_each(replace_control_characters),
+        Outcome::Restored(report) => report.remarks.iter_mut().for_each(replace_unprintable),
         Outcome::DataKept | Outcome::Swapped | Outcome::Drilled(_) => {}
-        Outcome::Failed { message } => replace_control_characters(message),
+        Outcome::Failed { message } => replace_unprintable(message),
     }
     while !fits(&outcome) && drop_remark(&mut outcome) {}
     for length in LENGTHS {
@@ -90,9 +91,9 @@ fn sentences(report: &mut BackupReport) -> impl Iterator<Item = &mut String> {
     })
 }
 
-fn replace_control_characters(text: &mut String) {
-    if text.contains(char::is_control) {
-        *text = text.replace('\n', " ").replace(char::is_control, "\u{fffd}");
+fn replace_unprintable(text: &mut String) {
+    if text.contains(is_unprintable) {
+        *text = text.replace('\n', " ").replace(is_unprintable, "\u{fffd}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The small objects beside an archive. They are not encrypted, so no file of the client is named.
 
 use jiff::Timestamp;
+use mai_contract::is_unprintable;
 use mai_contract::job::{BackupId, Subject};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ impl Summary {
 /// Returns a reason as a summary may have it: without control characters, and not longer than
 /// [`MAX_TEXT`].
 pub(crate) fn reason(text: &str) -> String {
-    text.chars().take(MAX_TEXT).map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().take(MAX_TEXT).map(|character| if is_unprintable(character) { ' ' } else { character }).collect()
 }
 
 /// An archive as it is stored.

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
+use crate::is_unprintable;
+
 /// Number of further attempts to lock a file. [`LockFile::holder`] locks it for an instant, so a
 /// single refusal proves no holder.
 const RETRIES: u32 = 5;
@@ -106,7 +108,8 @@ fn read_holder(file: &mut File) -> io::Result<String> {
     let mut text = Vec::new();
     file.take(MAX_HOLDER_BYTES).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
-    let line: String = text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    let line: String =
+        text.lines().next().unwrap_or_default().chars().filter(|character| !is_unprintable(*character)).collect();
     match line.trim() {
         "" => Ok("unknown".to_owned()),
         holder => Ok(holder.to_owned()),

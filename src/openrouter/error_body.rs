@@ -1,6 +1,7 @@
 //! The upstream's own account of an error, in any of the shapes that are met in practice.
 
 use http::StatusCode;
+use mai_contract::is_unprintable;
 use serde_json::{Map, Value};
 
 use super::error_kind::{ErrorKind, Signs, classify};
@@ -166,7 +167,7 @@ pub(super) fn printable(text: &str) -> String {
         .filter(
             |c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'),
         )
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .map(|c| if is_unprintable(c) { ' ' } else { c })
         .collect();
     let words: Vec<&str> = plain.split_whitespace().collect();
     let line = words.join(" ");

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mai_contract::is_unprintable;
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 
@@ -114,7 +115,7 @@ fn named(mut names: Vec<String>) -> Vec<String> {
     names.truncate(MAX_MISSING);
     let mut names: Vec<String> = names
         .into_iter()
-        .map(|name| name.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect())
+        .map(|name| name.chars().filter(|letter| !is_unprintable(*letter)).take(MAX_NAME).collect())
         .collect();
     if more > 0 {
         names.push(format!("{more} more"));

@@ -1,5 +1,6 @@
 //! The end of a log for people: short, printable and without secrets.
 
+use mai_contract::is_unprintable;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Most lines of the end of a log.
@@ -41,7 +42,7 @@ fn printable(line: &str) -> String {
             while characters.next().is_some_and(|character| !('@'..='~').contains(&character)) {}
         } else if character == '\t' {
             text.push(' ');
-        } else if !character.is_control() {
+        } else if !is_unprintable(character) {
             text.push(character);
         }
     }

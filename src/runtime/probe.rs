@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use mai_contract::http::VERSION_HEADER;
+use mai_contract::is_unprintable;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
@@ -171,7 +172,7 @@ fn refusal(request: &str, Response { status, body, .. }: &Response) -> String {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_DETAIL_CHARS).collect()
+    text.chars().filter(|character| !is_unprintable(*character)).take(MAX_DETAIL_CHARS).collect()
 }
 
 #[cfg(test)]

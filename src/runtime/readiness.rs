@@ -209,6 +209,8 @@ mod tests {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                // A request that was not read would reset the connection.
+                let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 1024]).await;
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
             }
         });

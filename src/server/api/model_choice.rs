@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use mai_contract::is_unprintable;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -58,7 +59,7 @@ pub(super) fn check(choices: &Choices<'_>) -> Result<(), CompletionError> {
                 Some(name) if !entry.is_ambiguous && allowed.contains(&name.as_ref()) => {}
                 name => {
                     let name = name.as_deref().unwrap_or("an entry without a name");
-                    let name = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+                    let name = name.chars().filter(|letter| !is_unprintable(*letter)).take(LONGEST_NAME).collect();
                     return Err(CompletionError::MayChooseModel { field, name });
                 }
             }

@@ -10,6 +10,7 @@ use super::error::CompletionError;
 use super::failure_code::FailureCode;
 use super::failure_texts::FailureTexts;
 use crate::i18n::Locale;
+use mai_contract::is_unprintable;
 use mai_openrouter::{AnswerEnd, ErrorKind, NetworkFailure, UpstreamError, UpstreamErrorBody};
 
 /// The reason an answer was not completed.
@@ -42,7 +43,8 @@ impl AnswerFailure {
 
     /// An address that redirects, which is not followed.
     pub(super) fn redirected(base_url: &str, location: Option<&str>) -> Self {
-        let to: String = location.unwrap_or("?").chars().filter(|c| !c.is_control()).take(300).collect();
+        let to: String =
+            location.unwrap_or("?").chars().filter(|character| !is_unprintable(*character)).take(300).collect();
         Self::with_words(FailureCode::Redirected, format!("{base_url} → {to}"))
     }
 

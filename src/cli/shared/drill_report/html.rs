@@ -1,6 +1,7 @@
 //! The report as one HTML file: no script, nothing to load, light and dark, and for print.
 
 use super::page::Page;
+use mai_contract::is_unprintable;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -60,7 +61,7 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            other if other.is_control() => escaped.push(' '),
+            other if is_unprintable(other) => escaped.push(' '),
             other => escaped.push(other),
         }
     }

@@ -1,6 +1,7 @@
 //! The report as Markdown.
 
 use super::page::Page;
+use mai_contract::is_unprintable;
 
 /// Returns the page as Markdown.
 pub(super) fn render(page: &Page) -> String {
@@ -37,7 +38,7 @@ pub(super) fn render(page: &Page) -> String {
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if is_unprintable(character) {
             escaped.push(' ');
             continue;
         }
