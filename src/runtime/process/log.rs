@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_tail_is_of_this_run_printable_and_without_secrets() {
-        let (_kept, log) = written("former run\n\x1b[31merror\x1b[0m: key sk-or-v1-x\x07 \u{202e}refused\n\n  \nlast\tline");
+        let (_kept, log) =
+            written("former run\n\x1b[31merror\x1b[0m: key sk-or-v1-x\x07 \u{202e}refused\n\n  \nlast\tline");
         let secrets = [SecretString::from("sk-or-v1-x".to_owned()), SecretString::from("e".to_owned())];
         assert_eq!(tail(&log, 11, &secrets), ["error: key [secret] refused", "last line"]);
         assert_eq!(tail(&log, 5000, &[]).len(), 3, "a rotated log is read from its start");
