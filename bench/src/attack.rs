@@ -19,11 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::chat::mock;
+use crate::chat::Client;
 use crate::load::{Load, Outcome, run};
-use crate::process::{get, post};
+use crate::process::get;
 use crate::report::Report;
-use crate::server::serve;
 
 /// Half-sent requests that are held open.
 const HALF_SENT: usize = 1500;
@@ -43,12 +42,8 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     if !report.wants("attack") {
         return Ok(());
     }
-    let (mock, upstream) = mock(binary).await?;
     let data = tempfile::tempdir()?;
-    let (server, _) = serve(binary, data.path(), &format!("http://{upstream}/api/v1")).await?;
-    let account = json!({"name": "A", "email": "a@b.c", "password": "correct horse"});
-    let session = post(server.address, "/api/v1/auths/signup", &account).await?;
-    let token = session["token"].as_str().context("sign-up gave no token")?.to_owned();
+    let Client { mock, server, token } = Client::start(binary, data.path()).await?;
     let body = json!({"model": "openai/gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "How are you?"}], "metadata": {"mock": "chunks=50 delay=10"}});
     let chat = Load {
         to: server.address,

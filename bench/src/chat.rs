@@ -25,12 +25,9 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     if !report.wants("chat") {
         return Ok(());
     }
-    let (mock, upstream) = mock(binary).await?;
     let data = tempfile::tempdir()?;
-    let (server, _) = serve(binary, data.path(), &format!("http://{upstream}/api/v1")).await?;
-    let account = json!({"name": "A", "email": "a@b.c", "password": "correct horse"});
-    let session = post(server.address, "/api/v1/auths/signup", &account).await?;
-    let token = session["token"].as_str().context("sign-up gave no token")?.to_owned();
+    let Client { mock, server, token } = Client::start(binary, data.path()).await?;
+    let upstream = mock.address;
 
     let pair = |behaviour: &str, stream: bool, connections: usize, requests: usize| {
         let body = json!({"model": "openai/gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": "How are you?"}], "metadata": {"mock": behaviour}});
@@ -87,12 +84,27 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     mock.stop().await
 }
 
-/// Starts the mock upstream; returns it with its address.
-pub async fn mock(binary: &Path) -> anyhow::Result<(Program, SocketAddr)> {
-    let address = free_port()?;
-    let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
-    // Whoever brings no key is refused, which tells that it is there.
-    Ok((Program::start(command, address, "/api/v1/models", 401).await?.0, address))
+/// A server with an account, and the mock behind it.
+pub struct Client {
+    pub mock: Program,
+    pub server: Program,
+    /// The session of the account.
+    pub token: String,
+}
+
+impl Client {
+    /// Starts both.
+    pub async fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+        let address = free_port()?;
+        let command = mai(binary, &["mock-upstream", "--listen", &address.to_string(), "--key", "sk-or-v1-bench"]);
+        // Whoever brings no key is refused, which tells that it is there.
+        let (mock, _) = Program::start(command, address, "/api/v1/models", 401).await?;
+        let (server, _) = serve(binary, data, &format!("http://{address}/api/v1")).await?;
+        let account = json!({"name": "A", "email": "a@b.c", "password": "correct horse"});
+        let session = post(server.address, "/api/v1/auths/signup", &account).await?;
+        let token = session["token"].as_str().context("sign-up gave no token")?.to_owned();
+        Ok(Self { mock, server, token })
+    }
 }
 
 /// Returns both figures of the round with the middle ratio, after a short warm-up.
