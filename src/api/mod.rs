@@ -87,6 +87,8 @@ pub const DOCUMENT_PROBLEM: &str = "mai.dev/document-problem";
 /// Annotation set by a source on an instance whose newest document the provider's policy refuses:
 /// [`KEPT`] while its last good document is shown, [`BLOCKED`] where there is none.
 pub const DOCUMENT_REFUSED: &str = "mai.dev/document-refused";
+/// Annotations of a source about a document, which are no part of it.
+pub const DOCUMENT_MARKS: [&str; 3] = [DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED];
 /// Value of [`DOCUMENT_REFUSED`]: the document that is shown was accepted before.
 pub const KEPT: &str = "kept";
 /// Value of [`DOCUMENT_REFUSED`]: the document that is shown is the refused one, and nothing is

@@ -12,8 +12,8 @@ use super::schema::Finding;
 use super::{Schedule, ScheduleError};
 
 /// Checks what no rule of the schema can: that a schedule is due some day, that a time zone exists,
-/// that keys have no typing errors, that networks
-/// are some, and that destinations are apart from each other and the data.
+/// that keys have no typing errors, that networks are valid, and that destinations are apart from each
+/// other and the data.
 pub(super) fn check_semantics(document: &Value, findings: &mut Vec<Finding>) {
     let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);

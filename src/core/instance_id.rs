@@ -22,6 +22,11 @@ impl InstanceId {
     pub fn log_name(&self) -> String {
         log_name(&self.namespace, &self.name)
     }
+
+    /// Returns whether another one, of an earlier or later document, has the same name.
+    pub fn is_namesake(&self, other: &Self) -> bool {
+        (&self.namespace, &self.name) == (&other.namespace, &other.name)
+    }
 }
 
 impl From<&InstanceId> for Subject {
@@ -50,6 +55,20 @@ pub fn log_name(namespace: &str, name: &str) -> String {
         "default" => name.to_owned(),
         _ => format!("{namespace}/{name}"),
     }
+}
+
+/// Returns the name under which an instance is kept on a server. Namespaces hold no underscore, so no
+/// two instances share one.
+pub fn kept_name(namespace: &str, name: &str) -> String {
+    match namespace {
+        "default" => name.to_owned(),
+        _ => format!("{namespace}_{name}"),
+    }
+}
+
+/// Returns whether a text names an instance: as NAME or NAMESPACE/NAME.
+pub fn is_named(text: &str, namespace: &str, name: &str) -> bool {
+    text == name || text.split_once('/') == Some((namespace, name))
 }
 
 impl std::fmt::Display for InstanceId {

@@ -25,7 +25,7 @@ pub use blocked::Blocked;
 pub use change::{Change, Effect, Field};
 pub use event::EventKind;
 pub use hash::hash_texts;
-pub use instance_id::{InstanceId, log_name};
+pub use instance_id::{InstanceId, is_named, kept_name, log_name};
 pub use job::{
     DrillChoice, Job, JobRequest, JobState, JobWork, Location, ObservedJob, ObservedJobs, RestoreRequest, Storage,
 };

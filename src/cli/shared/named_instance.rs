@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use crate::api::{DOCUMENT_FILE, MaiInstance};
 use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
-use crate::core::{InstanceId, JobState, ObservedJob, Platform};
+use crate::core::{InstanceId, JobState, ObservedJob, Platform, is_named};
 use crate::reconcile::probe;
 use crate::runtime::{BoxedObserver, Manual, Observe, Target, answers};
 use crate::state::State;
@@ -52,9 +52,10 @@ impl InstanceArgs {
         let state = State::open_read_only(&state_dir).await?;
         let documents = state.documents().await?;
         state.close().await;
-        let mut found = documents.into_iter().filter(|document| document.released_at.is_none()).filter(|document| {
-            document.name == *name || name.split_once('/') == Some((&document.namespace, &document.name))
-        });
+        let mut found = documents
+            .into_iter()
+            .filter(|document| document.released_at.is_none())
+            .filter(|document| is_named(name, &document.namespace, &document.name));
         let directory = self.place.directory.display();
         let document = found.next().with_context(|| {
             format!("there is no instance {name} in {directory}; `mai status {directory}` lists them")

@@ -14,7 +14,7 @@ use crate::cli::shared::replaced_data::{self, ReplacedData};
 use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
 use crate::cli::shared::table;
-use crate::core::{InstanceId, Platform};
+use crate::core::{InstanceId, Platform, is_named};
 use crate::runtime::{MaintenanceLock, Observe, RetiredData, RetiredKind, Target, UsedPlaces};
 use crate::source::directory::Preview;
 use crate::state::{KnownDocument, State};
@@ -64,7 +64,7 @@ pub(in crate::cli) struct Prunables {
 impl Prunable {
     /// Returns whether it was made for the instance of a name, which may be written NAMESPACE/NAME.
     pub(in crate::cli) fn is_of(&self, name: &str) -> bool {
-        self.id.name == name || name.split_once('/') == Some((&self.id.namespace, &self.id.name))
+        is_named(name, &self.id.namespace, &self.id.name)
     }
 
     /// Returns whether it is known not to have been used for a time.

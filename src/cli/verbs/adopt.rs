@@ -16,7 +16,7 @@ use crate::cli::shared::compose_project::Deployed;
 use crate::cli::shared::policy::PolicyArgs;
 use crate::runtime::RuntimeError;
 use crate::runtime::docker::{ForeignContainer, RENAMED_SUFFIX};
-use crate::source::policy::{Author, Claims, Subject};
+use crate::source::policy::{Author, Claims, Refusal, Subject};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -153,16 +153,9 @@ fn beyond_policy(args: &Args, adopted: &Adopted) -> Vec<String> {
         claims: &Claims::default(),
     };
     let refusals = policy.refusals(&subject);
-    let sentences =
-        refusals.into_iter().map(|refusal| format!("  {}: {}", refusal.finding.path, refusal.finding.message));
-    let sentences: Vec<String> = sentences.collect();
-    match sentences.is_empty() {
-        true => sentences,
-        false => ["before the next `mai compose`, the policy has to allow:".to_owned()]
-            .into_iter()
-            .chain(sentences)
-            .collect(),
-    }
+    let heading = (!refusals.is_empty()).then(|| "before the next `mai compose`, the policy has to allow:".to_owned());
+    let sentence = |refusal: Refusal| format!("  {}: {}", refusal.finding.path, refusal.finding.message);
+    heading.into_iter().chain(refusals.into_iter().map(sentence)).collect()
 }
 
 fn yaml(document: &Value) -> anyhow::Result<String> {

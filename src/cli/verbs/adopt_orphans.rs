@@ -13,7 +13,7 @@ use crate::cli::shared::block_on::block_on;
 use crate::cli::shared::confirmation::is_confirmed;
 use crate::cli::shared::runtime::docker_options;
 use crate::cli::shared::state_dir::Place;
-use crate::core::Memory;
+use crate::core::{Memory, is_named};
 use crate::runtime::docker::{OrphanedInstance, Orphans};
 use crate::source::directory::Preview;
 use crate::state::{KnownDocument, KnownInstance, State};
@@ -131,11 +131,8 @@ async fn find(args: &Args, orphans: &Orphans) -> anyhow::Result<Vec<Found>> {
     };
     let preview = Preview::read(&args.place.directory, known, PlatformKind::Docker, &args.place.policy()?).await?;
     let declared = preview.instances.into_iter().filter(|one| one.after.deleted_at.is_none());
-    let declared = declared.filter(|one| {
-        args.name.as_ref().is_none_or(|name| {
-            one.after.name == *name || name.split_once('/') == Some((&one.after.namespace, &one.after.name))
-        })
-    });
+    let declared = declared
+        .filter(|one| args.name.as_ref().is_none_or(|name| is_named(name, &one.after.namespace, &one.after.name)));
     let mut declared: BTreeMap<(String, String), _> =
         declared.map(|one| ((one.after.namespace.clone(), one.after.name.clone()), one)).collect();
     if let (Some(name), true) = (&args.name, declared.is_empty()) {

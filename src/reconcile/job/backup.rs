@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{Given, IDENTITY, SESSION_KEY, SecretFile, SecretFiles, destinations, identity_file};
-use crate::api::{API_VERSION, DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, MaiInstance, PlatformKind, Reason};
+use crate::api::{API_VERSION, DOCUMENT_MARKS, MaiInstance, PlatformKind, Reason};
 use crate::core::{Blocked, JobRequest};
 
 /// Annotation of kubectl that repeats the whole document.
@@ -113,9 +113,9 @@ fn document(instance: &MaiInstance) -> Value {
     if let Some(labels) = &metadata.labels {
         kept["labels"] = json!(labels);
     }
-    let internal = [LAST_APPLIED, DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED];
+    let is_internal = |name: &str| name == LAST_APPLIED || DOCUMENT_MARKS.contains(&name);
     let annotations: BTreeMap<_, _> =
-        metadata.annotations.iter().flatten().filter(|(name, _)| !internal.contains(&name.as_str())).collect();
+        metadata.annotations.iter().flatten().filter(|(name, _)| !is_internal(name)).collect();
     if !annotations.is_empty() {
         kept["annotations"] = json!(annotations);
     }

@@ -62,7 +62,7 @@ impl InstanceContainers {
                 Some(role) if ours => *role = Some(reference()),
                 Some(_) => {
                     let whose = match owner {
-                        Some(owner) if owner.name == id.name && owner.namespace == id.namespace => ORPHANED,
+                        Some(owner) if owner.is_namesake(id) => ORPHANED,
                         _ => "",
                     };
                     containers.foreign = Some(format!("container {name}{whose}"));

@@ -116,10 +116,8 @@ impl Engine {
         names: &Names,
         all: &[ContainerSummary],
     ) -> Result<(), RuntimeError> {
-        let left_over = JobContainer::named(&names.job, all).filter(|job| {
-            (&job.owner.namespace, &job.owner.name) == (&id.namespace, &id.name)
-                && self.states.own(&job.owner, Some(&job.state))
-        });
+        let left_over = JobContainer::named(&names.job, all)
+            .filter(|job| job.owner.is_namesake(id) && self.states.own(&job.owner, Some(&job.state)));
         let Some(left_over) = left_over else { return Err(name_taken(id, names)) };
         self.end(id, names, &left_over).await
     }

@@ -3,7 +3,7 @@
 //! Names of instances contain neither dots nor underscores, so no two instances share one of these
 //! names.
 
-use crate::core::InstanceId;
+use crate::core::{InstanceId, kept_name};
 use crate::runtime::RuntimeError;
 
 /// The network that all instances share.
@@ -40,10 +40,7 @@ impl Names {
                 id.name, id.namespace
             )));
         }
-        let key = match id.namespace.as_str() {
-            "default" => id.name.clone(),
-            namespace => format!("{namespace}_{}", id.name),
-        };
+        let key = kept_name(&id.namespace, &id.name);
         let active = format!("mai-{key}");
         Ok(Self {
             next: format!("{active}.next"),

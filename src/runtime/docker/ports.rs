@@ -40,7 +40,7 @@ pub(super) async fn holder(
         });
     if let Some(container) = container {
         let owner = container.labels.as_ref().and_then(read_owner);
-        let is_orphan = owner.is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace);
+        let is_orphan = owner.is_some_and(|owner| owner.is_namesake(id));
         let whose = if is_orphan { ORPHANED } else { "" };
         return Some(format!("container {}{whose}", containers::name(container).unwrap_or("without a name")));
     }

@@ -117,7 +117,7 @@ fn is_of(volume: &Volume, id: &InstanceId, states: &States) -> bool {
 }
 
 fn has_name_of(volume: &Volume, id: &InstanceId) -> bool {
-    read_owner(&volume.labels).is_some_and(|owner| owner.name == id.name && owner.namespace == id.namespace)
+    read_owner(&volume.labels).is_some_and(|owner| owner.is_namesake(id))
 }
 
 async fn find(docker: &Docker, id: &InstanceId, name: &str) -> Result<Option<Volume>, RuntimeError> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::{InstanceId, Workload};
+use crate::core::{InstanceId, Workload, kept_name};
 use crate::runtime::{RetiredKind, RuntimeError};
 use mai_ownership::{OwnershipChange, chown_tree};
 
@@ -40,8 +40,7 @@ struct Record {
     wholly_ours: BTreeSet<PathBuf>,
 }
 
-/// The name under which an instance is kept. Namespaces hold no underscore, so no two instances
-/// share one.
+/// The name under which an instance is kept.
 pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
     let plain = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -53,10 +52,7 @@ pub(super) fn key(id: &InstanceId) -> Result<String, RuntimeError> {
             id.name, id.namespace
         )));
     }
-    Ok(match id.namespace.as_str() {
-        "default" => id.name.clone(),
-        namespace => format!("{namespace}_{}", id.name),
-    })
+    Ok(kept_name(&id.namespace, &id.name))
 }
 
 /// Returns the instance that is kept under a name, without its uid. What [`key`] never returns is no

@@ -4,7 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 
 use crate::api::{
-    DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, FINALIZER, Finding, KEPT, MaiInstance, PlatformKind, check,
+    DOCUMENT_FILE, DOCUMENT_MARKS, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, FINALIZER, Finding, KEPT, MaiInstance,
+    PlatformKind, check,
 };
 use crate::state::KnownDocument;
 
@@ -44,7 +45,7 @@ fn kept(mut full: Value) -> Value {
         }
     }
     if let Some(Value::Object(annotations)) = next.get_mut("annotations") {
-        annotations.retain(|key, _| ![DOCUMENT_FILE, DOCUMENT_PROBLEM, DOCUMENT_REFUSED].contains(&key.as_str()));
+        annotations.retain(|key, _| !DOCUMENT_MARKS.contains(&key.as_str()));
     }
     json!({"apiVersion": full["apiVersion"].take(), "kind": full["kind"].take(), "metadata": next, "spec": full["spec"].take()})
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::parse::Key;
 use super::secrets::Secrets;
 use crate::api::{Finding, MaiInstanceSpec, PlatformKind};
-use crate::source::policy::{Author, Claims, Policy, Refusal, Subject, collect_references, scope};
+use crate::source::policy::{Author, Claims, Policy, Refusal, Subject, collect_references, is_within, scope};
 use crate::source::{Reader, SecretError};
 use crate::state::KnownDocument;
 
@@ -89,8 +89,7 @@ impl<'a> Provider<'a> {
         let before = scope(&folder(self.root, Path::new(former.file.as_deref()?))?);
         let now = scope(now);
         // Who may write a folder may write those below it.
-        let is_above = now.is_empty() || before == now || before.starts_with(&format!("{now}/"));
-        if is_above || self.policy.gives_name(author, &key.1) {
+        if is_within(&before, &now) || self.policy.gives_name(author, &key.1) {
             return None;
         }
         let place = if before.is_empty() { "the directory itself".to_owned() } else { format!("folder {before}") };

@@ -304,25 +304,16 @@ impl Scan<'_> {
 impl File {
     fn read(stamp: Stamp, bytes: &[u8]) -> Self {
         let parsed = std::str::from_utf8(bytes).map_or_else(|_| not_text(bytes), parse);
-        Self {
-            unsettled: stamp.is_recent(),
-            mode: stamp.mode & 0o7777,
-            is_outside: false,
-            is_conflict_copy: false,
-            stamp,
-            content: Ok(Arc::new(parsed)),
-        }
+        Self { unsettled: stamp.is_recent(), ..Self::new(stamp, Ok(Arc::new(parsed))) }
     }
 
     fn unreadable(stamp: Stamp, error: &io::Error) -> Self {
-        Self {
-            unsettled: false,
-            mode: stamp.mode & 0o7777,
-            is_outside: false,
-            is_conflict_copy: false,
-            stamp,
-            content: Err(error.to_string()),
-        }
+        Self::new(stamp, Err(error.to_string()))
+    }
+
+    fn new(stamp: Stamp, content: Result<Arc<ParsedFile>, String>) -> Self {
+        let mode = stamp.mode & 0o7777;
+        Self { unsettled: false, mode, is_outside: false, is_conflict_copy: false, stamp, content }
     }
 }
 

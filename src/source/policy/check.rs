@@ -9,6 +9,7 @@ use super::paths::{overlap, resolve, writable_between};
 use super::pattern::matches_any;
 use super::{Author, Claims, Policy, Refusal, defaults};
 use crate::api::{Finding, MaiInstanceSpec, PlatformKind, SecretRef};
+use crate::core::kept_name;
 
 /// A document that is checked.
 #[derive(Clone, Copy, Debug)]
@@ -297,12 +298,9 @@ impl Check<'_> {
 
     /// Returns the places of the instance in the state directory.
     fn own_place(&self) -> Vec<PathBuf> {
-        let kept_as = match self.subject.key {
-            (namespace, name) if namespace == "default" => name.clone(),
-            (namespace, name) => format!("{namespace}_{name}"),
-        };
+        let (namespace, name) = self.subject.key;
         let state_dir = self.policy.state_dir.as_deref().and_then(resolve);
-        let home = state_dir.map(|state_dir| state_dir.join("instances").join(kept_as));
+        let home = state_dir.map(|state_dir| state_dir.join("instances").join(kept_name(namespace, name)));
         home.iter().flat_map(|home| ["data", "backups"].map(|place| home.join(place))).collect()
     }
 }

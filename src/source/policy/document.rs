@@ -5,6 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::readers::is_within;
 use super::{Author, PolicyError};
 use crate::api::{API_VERSION, Finding, ServerKind, check_shape};
 use crate::source::directory::{LineMap, Place, split};
@@ -83,11 +84,7 @@ impl Entry {
     /// Returns whether it is about an author.
     pub(super) fn is_about(&self, author: Author<'_>) -> bool {
         match (author, &self.folder, &self.namespace) {
-            (Author::Folder(folder), Some(granted), _) => {
-                let granted = granted.trim_matches('/');
-                let below = folder.strip_prefix(granted);
-                granted.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
+            (Author::Folder(folder), Some(granted), _) => is_within(folder, granted.trim_matches('/')),
             (Author::Namespace(namespace), _, Some(granted)) => namespace == granted,
             _ => false,
         }

@@ -25,7 +25,7 @@ pub(crate) use check::{Subject, collect_references};
 pub(crate) use claims::Claims;
 pub(crate) use file::FollowedPolicy;
 pub use file::{PolicyError, PolicyFile};
-pub(crate) use readers::{Readable, SecretPlace, scope};
+pub(crate) use readers::{Readable, SecretPlace, is_within, scope};
 
 use super::directory::LineMap;
 

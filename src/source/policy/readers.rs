@@ -2,6 +2,7 @@
 
 use super::pattern::matches_any;
 use super::{Author, Policy, READERS};
+use crate::core::is_named;
 
 /// Folder of a directory that holds the Secrets of the folder above it.
 const SECRETS: &str = "secrets";
@@ -46,6 +47,12 @@ pub(crate) fn scope(folder: &str) -> String {
     folder.split('/').take_while(|part| *part != SECRETS).collect::<Vec<_>>().join("/")
 }
 
+/// Returns whether a folder is another one or below it; all are below the directory itself.
+pub(crate) fn is_within(folder: &str, outer: &str) -> bool {
+    let below = folder.strip_prefix(outer);
+    outer.is_empty() || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 impl Policy {
     /// Returns why the instance `namespace`/`name` may read the Secret `secret`, if it may.
     pub(crate) fn reads(
@@ -73,10 +80,7 @@ impl Policy {
             return Some(Readable::Granted);
         }
         let is_above = match author {
-            Author::Folder(folder) => {
-                let below = folder.strip_prefix(place.scope.as_str());
-                place.scope.is_empty() || below.is_some_and(|rest| rest.starts_with('/'))
-            }
+            Author::Folder(folder) => is_within(folder, &place.scope),
             Author::Namespace(_) => false,
         };
         match named {
@@ -104,11 +108,8 @@ impl Policy {
 fn names(readers: &str, author: Author<'_>, namespace: &str, name: &str) -> bool {
     let mut entries = readers.split([',', ' ', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
     entries.any(|entry| match (entry.strip_suffix('/'), author) {
-        (Some(granted), Author::Folder(folder)) => {
-            let below = folder.strip_prefix(granted);
-            !granted.is_empty() && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        }
+        (Some(granted), Author::Folder(folder)) => !granted.is_empty() && is_within(folder, granted),
         (Some(_), Author::Namespace(_)) => false,
-        (None, _) => entry == name || entry.split_once('/') == Some((namespace, name)),
+        (None, _) => is_named(entry, namespace, name),
     })
 }
