@@ -243,8 +243,7 @@ impl Config {
 
     /// The origins whose pages may call the API.
     pub(super) fn allowed_origins(&self) -> Result<AllowedOrigins, ServeError> {
-        let texts = self.cors_allowed_origins.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-        AllowedOrigins::parse(texts)
+        AllowedOrigins::parse(entries(&self.cors_allowed_origins))
             .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::CORS_ALLOWED_ORIGINS)))
     }
 
@@ -260,9 +259,13 @@ impl Config {
     }
 }
 
+/// Returns the entries of a list without blanks around them.
+fn entries(texts: &[String]) -> impl Iterator<Item = &str> {
+    texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
 fn networks(variable: &str, texts: &[String]) -> Result<Vec<Network>, ServeError> {
-    let texts = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-    texts
+    entries(texts)
         .map(str::parse)
         .collect::<Result<_, InvalidNetwork>>()
         .map_err(|error| ServeError::Configuration(format!("{variable}: {error}")))

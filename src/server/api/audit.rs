@@ -2,11 +2,10 @@
 //! codes; `?page=` counts from 1.
 
 use axum::{Json, extract::State, http::Method, routing::get};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::UrlQuery;
-use crate::audit::{AuditLog, Entry, Page, Person as PersonOfEntry, Whose};
+use crate::audit::{AuditLog, Entry, Page, PageNumber, Person as PersonOfEntry, Whose};
 use crate::auth::{Admin, Person};
 use crate::{ApiError, Endpoint};
 
@@ -40,30 +39,20 @@ fn to_json(page: &Page) -> Json<Value> {
     Json(json!({ "entries": page.entries.iter().map(describe).collect::<Vec<_>>(), "total": page.total }))
 }
 
-#[derive(Deserialize)]
-pub(super) struct Paging {
-    #[serde(default = "first")]
-    page: u32,
-}
-
-fn first() -> u32 {
-    1
-}
-
 /// `GET /api/v1/audit` (admin): 50 a page, newest first.
 pub(super) async fn all(
     State(log): State<AuditLog>,
     Admin(_): Admin,
-    UrlQuery(paging): UrlQuery<Paging>,
+    UrlQuery(PageNumber { page }): UrlQuery<PageNumber>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(to_json(&log.page(Whose::Everybody, paging.page).await?))
+    Ok(to_json(&log.page(Whose::Everybody, page).await?))
 }
 
 /// `GET /api/v1/audit/me`: what the caller did, and what was done to their account.
 pub(super) async fn own(
     State(log): State<AuditLog>,
     Person(user): Person,
-    UrlQuery(paging): UrlQuery<Paging>,
+    UrlQuery(PageNumber { page }): UrlQuery<PageNumber>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(to_json(&log.page(Whose::Of(&user.id), paging.page).await?))
+    Ok(to_json(&log.page(Whose::Of(&user.id), page).await?))
 }

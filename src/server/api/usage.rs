@@ -26,11 +26,14 @@ pub(super) struct Period {
 }
 
 impl Period {
-    fn month(&self, reports: &UsageReports) -> Result<Month, ApiError> {
-        match self.month.as_deref() {
-            None | Some("") => Ok(reports.current_month()),
-            Some(text) => Ok(text.parse::<Month>()?),
-        }
+    /// Returns the month, once every answer that has ended before counts.
+    async fn month(&self, reports: &UsageReports) -> Result<Month, ApiError> {
+        let month = match self.month.as_deref() {
+            None | Some("") => reports.current_month(),
+            Some(text) => text.parse::<Month>()?,
+        };
+        reports.catch_up().await;
+        Ok(month)
     }
 }
 
@@ -44,8 +47,7 @@ pub(super) async fn summary(
     _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Summary>, ApiError> {
-    let month = period.month(&reports)?;
-    reports.catch_up().await;
+    let month = period.month(&reports).await?;
     Ok(Json(reports.summary(month, None).await?))
 }
 
@@ -55,8 +57,7 @@ pub(super) async fn days(
     _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
-    let month = period.month(&reports)?;
-    reports.catch_up().await;
+    let month = period.month(&reports).await?;
     rows(month, "days", reports.by_day(month, None).await?)
 }
 
@@ -66,8 +67,7 @@ pub(super) async fn users(
     _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
-    let month = period.month(&reports)?;
-    reports.catch_up().await;
+    let month = period.month(&reports).await?;
     rows(month, "users", reports.by_user(month).await?)
 }
 
@@ -77,8 +77,7 @@ pub(super) async fn models(
     _: ReportAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
-    let month = period.month(&reports)?;
-    reports.catch_up().await;
+    let month = period.month(&reports).await?;
     rows(month, "models", reports.by_model(month, None).await?)
 }
 
@@ -88,8 +87,7 @@ pub(super) async fn me(
     UsageAccess(user): UsageAccess,
     Query(period): Query<Period>,
 ) -> Result<Json<Value>, ApiError> {
-    let month = period.month(&reports)?;
-    reports.catch_up().await;
+    let month = period.month(&reports).await?;
     let summary = reports.summary(month, Some(&user.id)).await?;
     let days = reports.by_day(month, Some(&user.id)).await?;
     let models = reports.by_model(month, Some(&user.id)).await?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mai_listener::subscriber_network;
 use parking_lot::Mutex;
+use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::event::{Action, Actor, Event};
@@ -43,7 +44,7 @@ struct Key {
     network: Option<IpAddr>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sum {
     id: String,
     event: Event,
@@ -83,43 +84,34 @@ impl FailureLog {
             sum.times.last = now;
             sum.changed = sum.times.count > 1;
             if !sum.changed {
-                written.push(Sum { id: sum.id.clone(), event: sum.event.clone(), ..*sum });
+                written.push(sum.clone());
             }
         }
         if written.is_empty() {
             return;
         }
-        self.db.write_later(move |connection| {
-            Box::pin(async move {
-                for sum in &written {
-                    record_failures(connection, &sum.event, sum.times, &sum.id).await?;
-                }
-                Ok(())
-            })
-        });
+        self.db.write_later(move |connection| Box::pin(async move { write(connection, &written).await }));
     }
 
     /// Writes the numbers of the open sums.
     pub(crate) async fn flush(&self) -> Result<(), DatabaseError> {
         let mut changed = Vec::new();
         for sum in self.open.lock().values_mut().filter(|sum| sum.changed) {
-            changed.push(Sum { id: sum.id.clone(), event: sum.event.clone(), ..*sum });
+            changed.push(sum.clone());
             sum.changed = false;
         }
         if changed.is_empty() {
             return Ok(());
         }
-        self.db
-            .write(move |connection| {
-                Box::pin(async move {
-                    for sum in &changed {
-                        record_failures(connection, &sum.event, sum.times, &sum.id).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
+        self.db.write(move |connection| Box::pin(async move { write(connection, &changed).await })).await
     }
+}
+
+async fn write(connection: &mut SqliteConnection, sums: &[Sum]) -> Result<(), DatabaseError> {
+    for sum in sums {
+        record_failures(connection, &sum.event, sum.times, &sum.id).await?;
+    }
+    Ok(())
 }
 
 /// Returns what a failure is summed up by. Where there are too many sums, it is its kind alone.

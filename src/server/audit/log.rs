@@ -1,6 +1,7 @@
 //! Reads the entries of the audit log.
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -13,6 +14,17 @@ use crate::user::{UserId, timestamp};
 /// Entries on one page.
 pub const PER_PAGE: u32 = 50;
 
+/// The number of a page in an address, from 1.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct PageNumber {
+    #[serde(default = "first")]
+    pub(crate) page: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
 /// The entries to read.
 #[derive(Debug, Clone, Copy)]
 pub enum Whose<'a> {
@@ -20,6 +32,15 @@ pub enum Whose<'a> {
     Everybody,
     /// Those by one account, and those about it.
     Of(&'a UserId),
+}
+
+impl Whose<'_> {
+    fn account(&self) -> Option<&str> {
+        match self {
+            Self::Everybody => None,
+            Self::Of(user) => Some(user.as_str()),
+        }
+    }
 }
 
 /// Somebody in an entry, also when the account was removed.
@@ -83,31 +104,29 @@ impl AuditLog {
 
     /// Returns a page of at most [`PER_PAGE`] entries, newest first. Pages count from 1.
     ///
-    /// What others did to an account is shown to its owner without their address and credential.
+    /// The owner of an account sees the acts of others on it without their address and credential.
     pub async fn page(&self, whose: Whose<'_>, page: u32) -> Result<Page, DatabaseError> {
-        self.entries(whose, i64::from(page.max(1) - 1) * i64::from(PER_PAGE), PER_PAGE).await
-    }
-
-    /// Returns the newest entries.
-    pub async fn newest(&self, whose: Whose<'_>, number: u32) -> Result<Vec<Entry>, DatabaseError> {
-        Ok(self.entries(whose, 0, number).await?.entries)
-    }
-
-    async fn entries(&self, whose: Whose<'_>, offset: i64, number: u32) -> Result<Page, DatabaseError> {
-        self.failures.flush().await?;
-        let account = match whose {
-            Whose::Everybody => None,
-            Whose::Of(user) => Some(user.as_str()),
-        };
+        let entries = self.entries(whose, i64::from(page.max(1) - 1) * i64::from(PER_PAGE), PER_PAGE).await?;
         let total = sqlx::query_scalar(
             "SELECT count(*) FROM audit
              WHERE last_at >= ?2 AND (?1 IS NULL OR id IN
                 (SELECT id FROM audit WHERE user_id = ?1 UNION SELECT id FROM audit WHERE subject_id = ?1))",
         )
-        .bind(account)
+        .bind(whose.account())
         .bind(oldest())
         .fetch_one(self.db.reader())
         .await?;
+        Ok(Page { entries, total })
+    }
+
+    /// Returns the newest entries.
+    pub async fn newest(&self, whose: Whose<'_>, number: u32) -> Result<Vec<Entry>, DatabaseError> {
+        self.entries(whose, 0, number).await
+    }
+
+    async fn entries(&self, whose: Whose<'_>, offset: i64, number: u32) -> Result<Vec<Entry>, DatabaseError> {
+        self.failures.flush().await?;
+        let account = whose.account();
         let rows = sqlx::query(
             "SELECT audit.*, actor.name AS user_name, actor.email AS user_email,
                     subject.name AS subject_name, subject.email AS subject_email
@@ -125,7 +144,7 @@ impl AuditLog {
         .fetch_all(self.db.reader())
         .await?;
         let entries: Result<Vec<Entry>, sqlx::Error> = rows.iter().map(|row| entry(row, account)).collect();
-        Ok(Page { entries: entries?, total })
+        Ok(entries?)
     }
 }
 

@@ -19,5 +19,5 @@ mod record;
 pub(super) use configuration::record_changed_settings;
 pub use event::{Action, Actor, Credential, Event};
 pub use failures::{Failure, FailureLog};
-pub use log::{AuditLog, Entry, PER_PAGE, Page, Person, Whose};
+pub use log::{AuditLog, Entry, PER_PAGE, Page, PageNumber, Person, Whose};
 pub(super) use record::record;

@@ -97,17 +97,13 @@ async fn insert(
         .bind(MOST)
         .execute(&mut *connection)
         .await?;
-    remove_old(connection).await
+    sqlx::query("DELETE FROM audit WHERE last_at < ?").bind(oldest()).execute(connection).await?;
+    Ok(())
 }
 
 /// Returns the time in milliseconds before which entries are no longer kept.
 pub(super) fn oldest() -> i64 {
     (Timestamp::now() - SignedDuration::from_hours(24 * DAYS)).as_millisecond()
-}
-
-async fn remove_old(connection: &mut SqliteConnection) -> Result<(), DatabaseError> {
-    sqlx::query("DELETE FROM audit WHERE last_at < ?").bind(oldest()).execute(connection).await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub struct Confirmations {
     failures: FailureLog,
 }
 
-/// A person who has entered their password in this session a short while ago.
+/// A person who has entered their current password again a short while ago.
 #[derive(Debug, Clone)]
 pub struct Confirmed(CurrentUser);
 

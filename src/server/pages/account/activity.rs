@@ -5,13 +5,13 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::audit_entry::{AuditEntryTexts, AuditList, PageNumber};
+use super::super::audit_entry::{AuditEntryTexts, AuditList};
 use super::super::error_page::ErrorPage;
 use super::super::layout::{Layout, SignedInVisitor};
 use super::super::response;
 use super::ENTRY;
 use super::texts::AccountTexts;
-use crate::audit::{AuditLog, Whose};
+use crate::audit::{AuditLog, PageNumber, Whose};
 
 #[derive(Template)]
 #[template(path = "account/activity.html")]

@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{
-    audit_entry::{AuditEntryTexts, AuditList, PageNumber},
+    audit_entry::{AuditEntryTexts, AuditList},
     error_page::ErrorPage,
     layout::{AdminVisitor, ICONS, Layout},
     navigation::Entry,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Endpoint,
-    audit::{AuditLog, Whose},
+    audit::{AuditLog, PageNumber, Whose},
 };
 use texts::AuditTexts;
 

@@ -4,24 +4,12 @@
 mod texts;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::layout::Layout;
 use crate::audit::{Action, Entry, PER_PAGE, Page, Person};
 use crate::user::UserId;
 pub(super) use texts::AuditEntryTexts;
-
-/// The number of a page in an address, from 1.
-#[derive(Deserialize)]
-pub(super) struct PageNumber {
-    #[serde(default = "first")]
-    pub(super) page: u32,
-}
-
-fn first() -> u32 {
-    1
-}
 
 /// A page of entries, with the addresses of the pages beside it.
 pub(super) struct AuditList {
@@ -46,9 +34,9 @@ impl AuditList {
         let number = number.max(1);
         let has_older = i64::from(number) * i64::from(PER_PAGE) < page.total;
         Self {
-            rows: page.entries.iter().map(|entry| AuditRow::new(layout, reader, entry)).collect(),
             newer: (number > 1).then(|| format!("{path}?page={}", number - 1)),
             older: has_older.then(|| format!("{path}?page={}", number + 1)),
+            ..Self::of(layout, reader, &page.entries)
         }
     }
 }

@@ -64,7 +64,7 @@ struct AnswerStream {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     NotYet,
-    /// The answer has ended and its last words are drawn.
+    /// The answer has ended and is drawn to its end.
     Reached,
     Told,
 }
