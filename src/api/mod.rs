@@ -54,7 +54,7 @@ pub use resources::{ResourceAmounts, Resources};
 pub use restore::{KeptData, RestoreCause, RestoreSource, RestoreStatus, RestoreStep};
 pub use restore_request::{MaiRestore, MaiRestoreSpec, MaiRestoreStatus};
 pub use schedule::{Schedule, ScheduleError};
-pub use schema::{Finding, check, check_shape, check_stored};
+pub use schema::{Finding, check, check_shape};
 pub use secret_ref::SecretRef;
 pub use server::{EnvVar, Environment, Locale, Server, ServerKind};
 pub use status::{MaiInstanceStatus, Rejected};

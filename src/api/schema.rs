@@ -10,7 +10,7 @@ use kube::CustomResourceExt;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, apply_defaults, compile_schema};
 use serde_json::{Map, Value};
 
-use super::field::{PlatformKind, refusals, stored_refusals};
+use super::field::{PlatformKind, refusals};
 use super::semantics::check_semantics;
 use super::{API_VERSION, MaiInstance};
 
@@ -41,16 +41,7 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
 /// Fields without effect on `platform` are refused; where the platform is not known, fields without
 /// effect on any. Returns the document with its defaults, or everything that is wrong with it.
 pub fn check(document: &Value, old: Option<&Value>, platform: Option<PlatformKind>) -> Result<Value, Vec<Finding>> {
-    check_rules(document, old, refusals(document, platform))
-}
-
-/// Checks an object that a cluster stored, perhaps before a rule was introduced. Its defaults are
-/// not taken for what somebody declared.
-pub fn check_stored(document: &Value) -> Result<Value, Vec<Finding>> {
-    check_rules(document, None, stored_refusals(document))
-}
-
-fn check_rules(document: &Value, old: Option<&Value>, mut findings: Vec<Finding>) -> Result<Value, Vec<Finding>> {
+    let mut findings = refusals(document, platform);
     let refused = findings.len();
     check_identity(document, &mut findings);
     let properties = &SCHEMAS.open_api["properties"];
@@ -341,6 +332,22 @@ mod tests {
                 "spec.server: server.allowedUpstreamNetworks has no effect on Open WebUI",
             ),
             (
+                json!({"displayName": "A", "server": {"timeZone": "Europe/Krakow"}}),
+                "spec.server.timeZone: \"Europe/Krakow\" is not a known time zone",
+            ),
+            (
+                json!({"displayName": "A", "server": {"kind": "OpenWebUI", "timeZone": "Europe/Warsaw"}}),
+                "spec.server: server.timeZone has no effect on Open WebUI",
+            ),
+            (
+                json!({"displayName": "A", "server": {"kind": "OpenWebUI"}, "openRouter": {"creditFee": "0.055"}}),
+                "spec: openRouter.markup and creditFee have no effect with server.kind OpenWebUI",
+            ),
+            (
+                json!({"displayName": "A", "openRouter": {"creditFee": "5.5"}}),
+                "spec.openRouter.creditFee: openRouter.creditFee must be a decimal from 0 to 0.9999 in quotes",
+            ),
+            (
                 json!({"displayName": "A", "backup": {"timeZone": "Europe/Krakow"}}),
                 "spec.backup.timeZone: \"Europe/Krakow\" is not a known time zone",
             ),
@@ -445,7 +452,7 @@ mod tests {
         ] {
             let mut old = with(before);
             old["status"] = status.unwrap_or(json!({}));
-            let found = check_rules(&with(after), Some(&old), Vec::new()).err().unwrap_or_default();
+            let found = check(&with(after), Some(&old), None).err().unwrap_or_default();
             assert_eq!(found.is_empty(), refused.is_none(), "{before:?} {after:?} {old}: {found:?}");
             assert!(refused.is_none_or(|refused| found[0].message.starts_with(refused)), "{found:?}");
         }

@@ -18,14 +18,14 @@ pub(super) fn check_semantics(document: &Value, findings: &mut Vec<Finding>) {
     let mut report = |path: &str, message: String| findings.push(Finding { path: path.to_owned(), message });
     let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
     let unknown_zone = |zone: &str| ScheduleError::UnknownZone(zone.to_owned()).to_string();
-    if let Some(zone) = text("/spec/backup/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
-        report("spec.backup.timeZone", unknown_zone(zone));
+    for field in ["backup", "upgrade/window", "server"] {
+        let pointer = format!("/spec/{field}/timeZone");
+        if let Some(zone) = text(&pointer).filter(|zone| TimeZone::get(zone).is_err()) {
+            report(&format!("spec.{}.timeZone", field.replace('/', ".")), unknown_zone(zone));
+        }
     }
     if let Some(Err(error)) = text("/spec/backup/schedule").map(|line| Schedule::parse(line, "UTC", "")) {
         report("spec.backup.schedule", error.to_string());
-    }
-    if let Some(zone) = text("/spec/upgrade/window/timeZone").filter(|zone| TimeZone::get(zone).is_err()) {
-        report("spec.upgrade.window.timeZone", unknown_zone(zone));
     }
     let items = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     for list in ["trustedProxies", "allowedUpstreamNetworks"] {

@@ -13,7 +13,8 @@ use super::SecretRef;
 #[x_kube(
     validation = kube::core::Rule::new("!has(self.trustedProxies) || size(self.trustedProxies) == 0 || self.kind != 'OpenWebUI'").message("server.trustedProxies has no effect on Open WebUI, which has no setting for it; remove it"),
     validation = kube::core::Rule::new("!has(self.allowedUpstreamNetworks) || size(self.allowedUpstreamNetworks) == 0 || self.kind != 'OpenWebUI'").message("server.allowedUpstreamNetworks has no effect on Open WebUI, which calls any address; remove it"),
-    validation = kube::core::Rule::new("!has(self.corsAllowedOrigins) || size(self.corsAllowedOrigins) == 0 || self.kind != 'OpenWebUI'").message("server.corsAllowedOrigins has no effect on Open WebUI; set CORS_ALLOW_ORIGIN in server.env, with its own address among the origins")
+    validation = kube::core::Rule::new("!has(self.corsAllowedOrigins) || size(self.corsAllowedOrigins) == 0 || self.kind != 'OpenWebUI'").message("server.corsAllowedOrigins has no effect on Open WebUI; set CORS_ALLOW_ORIGIN in server.env, with its own address among the origins"),
+    validation = kube::core::Rule::new("!has(self.timeZone) || self.kind != 'OpenWebUI'").message("server.timeZone has no effect on Open WebUI, which counts no usage; remove it")
 )]
 pub struct Server {
     /// Program in the image. It cannot change afterwards, since each has its own database.
@@ -74,6 +75,13 @@ pub struct Server {
     )]
     #[schemars(length(max = 32), inner(length(max = 300)))]
     pub cors_allowed_origins: Vec<String>,
+
+    /// IANA time zone of the client, such as `Europe/Warsaw`: its midnights divide the days and months
+    /// of usage. Absent: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^[A-Za-z]+([_+-][A-Za-z0-9]+)*(/[A-Za-z0-9_+-]+)*$')").message("server.timeZone must be an IANA name such as Europe/Warsaw"))]
+    #[schemars(length(max = 64))]
+    pub time_zone: Option<String>,
 
     /// The key that signs sessions and seals stored keys. Absent: generated once and stored outside
     /// the data volume.

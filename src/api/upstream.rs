@@ -45,6 +45,13 @@ pub struct OpenRouter {
     #[schemars(length(max = 8))]
     pub markup: Option<String>,
 
+    /// Share that the upstream takes when credits are bought, as a decimal: OpenRouter's is "0.055". It
+    /// is a part of what the client is billed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^0([.][0-9]{1,4})?$')").message("openRouter.creditFee must be a decimal from 0 to 0.9999 in quotes, such as \"0.055\""))]
+    #[schemars(length(max = 8))]
+    pub credit_fee: Option<String>,
+
     /// Answers from a mock upstream inside the instance: no key, no cost, nothing leaves the
     /// machine. For trying out.
     #[serde(default)]

@@ -54,6 +54,10 @@ pub const MODELS: &str = "MAI_MODELS";
 pub const MOCK_UPSTREAM: &str = "MAI_MOCK_UPSTREAM";
 /// IANA time zone of days and months of usage.
 pub const TIME_ZONE: &str = "MAI_TIME_ZONE";
+/// Amount that the client is billed for each dollar of cost, as a decimal.
+pub const MARKUP: &str = "MAI_MARKUP";
+/// Share that the upstream takes when credits are bought, as a decimal.
+pub const CREDIT_FEE: &str = "MAI_CREDIT_FEE";
 /// `true` if the server stops when its standard input ends.
 pub const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
 /// `text` or `json`.

@@ -58,6 +58,7 @@ impl Generation {
             cached_tokens: self.native_tokens_cached,
             cost: self.total_cost,
             own_key_cost: self.upstream_inference_cost.filter(|_| self.is_byok == Some(true)),
+            ..Usage::default()
         }
     }
 }

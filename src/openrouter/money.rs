@@ -69,7 +69,7 @@ impl FromStr for NanoUsd {
 
 /// Reads a decimal text as an integer of 10^-`decimals`, rounding half away from zero. `None` when
 /// it is no number or too large.
-pub(super) fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
+pub fn parse_scaled(text: &str, decimals: i32) -> Option<i128> {
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),

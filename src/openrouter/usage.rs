@@ -18,10 +18,16 @@ pub struct Usage {
     pub reasoning_tokens: Option<u64>,
     /// Of the question's tokens, those read from the upstream's cache.
     pub cached_tokens: Option<u64>,
+    /// Of the question's tokens, those written to the upstream's cache.
+    pub cache_write_tokens: Option<u64>,
+    /// Searches of the web that the upstream made for the answer.
+    pub web_searches: Option<u64>,
     /// The cost, as it is taken from the account at the upstream.
     pub cost: Option<NanoUsd>,
     /// The provider's own charge to the client's key with it ("bring your own key").
     pub own_key_cost: Option<NanoUsd>,
+    /// The cost of tools that the upstream ran for the answer; a part of `cost`.
+    pub tool_cost: Option<NanoUsd>,
 }
 
 /// The `usage` object of a chat completion (chunk). Unknown fields are ignored, and a field of the
@@ -56,6 +62,8 @@ pub(super) struct UsageObject {
     input_tokens_details: Option<PromptDetails>,
     #[serde(deserialize_with = "deserialize_lenient")]
     output_tokens_details: Option<CompletionDetails>,
+    #[serde(deserialize_with = "deserialize_lenient")]
+    server_tool_use_details: Option<ToolUse>,
 }
 
 /// More tokens than any model takes or gives in one answer; a larger count is an error of its
@@ -73,13 +81,18 @@ impl Usage {
             total_tokens,
             reasoning_tokens,
             cached_tokens,
+            cache_write_tokens,
+            web_searches,
             cost,
             own_key_cost,
+            tool_cost,
         } = self;
-        [prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens]
+        let cache = [cached_tokens, cache_write_tokens];
+        [prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, web_searches]
             .into_iter()
+            .chain(cache)
             .all(|count| count.unwrap_or(0) == 0)
-            && [cost, own_key_cost].into_iter().all(|cost| cost.unwrap_or_default() == NanoUsd::ZERO)
+            && [cost, own_key_cost, tool_cost].into_iter().all(|cost| cost.unwrap_or_default() == NanoUsd::ZERO)
     }
 
     /// This report with a later one, field by field. Reports are totals of the whole answer, so the
@@ -95,8 +108,11 @@ impl Usage {
             total_tokens: count(self.total_tokens, later.total_tokens),
             reasoning_tokens: count(self.reasoning_tokens, later.reasoning_tokens),
             cached_tokens: count(self.cached_tokens, later.cached_tokens),
+            cache_write_tokens: count(self.cache_write_tokens, later.cache_write_tokens),
+            web_searches: count(self.web_searches, later.web_searches),
             cost: cost(self.cost, later.cost),
             own_key_cost: cost(self.own_key_cost, later.own_key_cost),
+            tool_cost: cost(self.tool_cost, later.tool_cost),
         }
         .with_total()
     }
@@ -114,6 +130,8 @@ impl Usage {
 struct CostDetails {
     #[serde(deserialize_with = "deserialize_cost")]
     upstream_inference_cost: Option<NanoUsd>,
+    #[serde(deserialize_with = "deserialize_cost")]
+    server_tool_cost: Option<NanoUsd>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,6 +139,15 @@ struct CostDetails {
 struct PromptDetails {
     #[serde(deserialize_with = "deserialize_count")]
     cached_tokens: Option<u64>,
+    #[serde(deserialize_with = "deserialize_count")]
+    cache_write_tokens: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ToolUse {
+    #[serde(deserialize_with = "deserialize_count")]
+    web_search_requests: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -158,17 +185,18 @@ impl From<UsageObject> for Usage {
     fn from(object: UsageObject) -> Self {
         let completion = object.completion_tokens_details.or(object.output_tokens_details);
         let prompt = object.prompt_tokens_details.or(object.input_tokens_details);
+        let costs = object.cost_details.unwrap_or_default();
         Self {
             prompt_tokens: object.prompt_tokens.or(object.input_tokens),
             completion_tokens: object.completion_tokens.or(object.output_tokens),
             total_tokens: object.total_tokens,
             reasoning_tokens: completion.and_then(|details| details.reasoning_tokens),
-            cached_tokens: prompt.and_then(|details| details.cached_tokens),
+            cached_tokens: prompt.as_ref().and_then(|details| details.cached_tokens),
+            cache_write_tokens: prompt.and_then(|details| details.cache_write_tokens),
+            web_searches: object.server_tool_use_details.and_then(|tools| tools.web_search_requests),
             cost: object.cost,
-            own_key_cost: object
-                .cost_details
-                .filter(|_| object.is_byok == Some(true))
-                .and_then(|details| details.upstream_inference_cost),
+            own_key_cost: costs.upstream_inference_cost.filter(|_| object.is_byok == Some(true)),
+            tool_cost: costs.server_tool_cost,
         }
         .with_total()
     }
@@ -187,8 +215,9 @@ mod tests {
     fn openrouter_usage_is_read_in_full() {
         let usage = read(
             r#"{"prompt_tokens":194,"completion_tokens":2,"total_tokens":196,"cost":4.0999999999999994e-05,"is_byok":false,
-                "cost_details":{"upstream_inference_cost":null},"prompt_tokens_details":{"cached_tokens":10,"audio_tokens":0},
-                "completion_tokens_details":{"reasoning_tokens":1}}"#,
+                "cost_details":{"upstream_inference_cost":null,"server_tool_cost":0.00001},
+                "prompt_tokens_details":{"cached_tokens":10,"cache_write_tokens":20,"audio_tokens":0},
+                "completion_tokens_details":{"reasoning_tokens":1},"server_tool_use_details":{"web_search_requests":2}}"#,
         );
         assert_eq!(
             usage,
@@ -198,8 +227,11 @@ mod tests {
                 total_tokens: Some(196),
                 reasoning_tokens: Some(1),
                 cached_tokens: Some(10),
+                cache_write_tokens: Some(20),
+                web_searches: Some(2),
                 cost: Some(NanoUsd::new(41_000)),
                 own_key_cost: None,
+                tool_cost: Some(NanoUsd::new(10_000)),
             }
         );
     }

@@ -60,6 +60,9 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     if !spec.server.cors_allowed_origins.is_empty() {
         env.plain(name::CORS_ALLOWED_ORIGINS, &spec.server.cors_allowed_origins.join(","));
     }
+    if let Some(zone) = &spec.server.time_zone {
+        env.plain(name::TIME_ZONE, zone);
+    }
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());
@@ -74,6 +77,11 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
         }
         if !upstream.models.is_empty() {
             env.plain(name::MODELS, &upstream.models.join(","));
+        }
+        for (name, factor) in [(name::MARKUP, &upstream.markup), (name::CREDIT_FEE, &upstream.credit_fee)] {
+            if let Some(factor) = factor {
+                env.plain(name, factor);
+            }
         }
     }
     Ok(())

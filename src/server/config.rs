@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
 use super::cors::AllowedOrigins;
+use super::usage::{InvalidFactor, Millionths, Pricing};
 
 /// The upstream of an instance that names no other.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
@@ -110,6 +111,14 @@ pub struct Config {
     #[arg(long, env = environment::TIME_ZONE, default_value = "UTC")]
     pub time_zone: String,
 
+    /// Amount the client is billed for each dollar of cost; 1.3 adds 30 %
+    #[arg(long, env = environment::MARKUP)]
+    pub markup: Option<String>,
+
+    /// Share that the upstream takes when credits are bought, such as 0.055 for 5.5 %
+    #[arg(long = "credit-fee", env = environment::CREDIT_FEE)]
+    pub credit_fee: Option<String>,
+
     /// Shut down gracefully when standard input ends; takes the server along when its supervisor
     /// dies
     #[arg(long, env = environment::EXIT_WITH_STDIN, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -181,6 +190,8 @@ impl Config {
             cors_allowed_origins: Vec::new(),
             mock_upstream: false,
             time_zone: "UTC".to_owned(),
+            markup: None,
+            credit_fee: None,
             exit_with_stdin: false,
             log_format: LogFormat::Text,
         }
@@ -189,7 +200,13 @@ impl Config {
     /// Drops empty values and checks what clap cannot. Every server starts with this.
     pub fn checked(mut self) -> Result<Self, ServeError> {
         let invalid = |sentence: String| Err(ServeError::Configuration(sentence));
-        for text in [&mut self.admin_email, &mut self.default_locale, &mut self.ollama_base_url] {
+        for text in [
+            &mut self.admin_email,
+            &mut self.default_locale,
+            &mut self.ollama_base_url,
+            &mut self.markup,
+            &mut self.credit_fee,
+        ] {
             *text = text.take().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         }
         for secret in [&mut self.webui_secret_key, &mut self.admin_password, &mut self.openai_api_key] {
@@ -225,6 +242,7 @@ impl Config {
             None => None,
         };
         self.time_zone()?;
+        self.pricing()?;
         self.proxies()?;
         self.upstream_networks()?;
         self.allowed_origins()?;
@@ -247,6 +265,15 @@ impl Config {
             .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::CORS_ALLOWED_ORIGINS)))
     }
 
+    /// The factors that make the prices of what the provider pays for.
+    pub fn pricing(&self) -> Result<Pricing, ServeError> {
+        let Pricing { markup, credit_fee } = Pricing::AT_COST;
+        Ok(Pricing {
+            markup: factor(environment::MARKUP, self.markup.as_ref(), markup)?,
+            credit_fee: factor(environment::CREDIT_FEE, self.credit_fee.as_ref(), credit_fee)?,
+        })
+    }
+
     /// The time zone whose midnights divide days and months of usage.
     pub fn time_zone(&self) -> Result<TimeZone, ServeError> {
         TimeZone::get(&self.time_zone).map_err(|_| {
@@ -257,6 +284,12 @@ impl Config {
             ))
         })
     }
+}
+
+/// Returns the factor that a variable holds.
+fn factor(variable: &str, text: Option<&String>, default: Millionths) -> Result<Millionths, ServeError> {
+    let parsed = text.map_or(Ok(default), |text| text.parse());
+    parsed.map_err(|error: InvalidFactor| ServeError::Configuration(format!("{variable}: {error}")))
 }
 
 /// Returns the entries of a list without blanks around them.

@@ -123,7 +123,9 @@ impl App {
         audit::record_changed_settings(&db, &config, &secret).await?;
         let upstreams = Upstreams::new(config.ollama_base_url.as_deref());
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
-        let ledger = Ledger::new(&db);
+        let zone = config.time_zone()?;
+        usage::prepare(&db, &config.time_zone, &zone).await?;
+        let ledger = Ledger::new(&db, config.pricing()?, zone.clone());
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
@@ -138,7 +140,7 @@ impl App {
             throttle,
             trusted_proxies,
             allowed_origins: config.allowed_origins()?,
-            reports: UsageReports::new(&db, config.time_zone()?),
+            reports: UsageReports::new(&db, zone),
             answers: Answers::new(&db, completions.clone()),
             renderer: Renderer::new(),
             closing: CancellationToken::new(),

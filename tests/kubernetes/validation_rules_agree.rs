@@ -63,6 +63,19 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     ("{openRouter: {markup: '0.0'}}", "openRouter.markup must be a decimal above 0 in quotes, such as \"1.3\""),
     (
+        "{openRouter: {creditFee: '5.5'}}",
+        "openRouter.creditFee must be a decimal from 0 to 0.9999 in quotes, such as \"0.055\"",
+    ),
+    (
+        "{server: {kind: OpenWebUI}, openRouter: {markup: '1.3'}}",
+        "openRouter.markup and creditFee have no effect with server.kind OpenWebUI, which knows no prices; remove them",
+    ),
+    ("{server: {timeZone: 'Europe Warsaw'}}", "server.timeZone must be an IANA name such as Europe/Warsaw"),
+    (
+        "{server: {kind: OpenWebUI, timeZone: Europe/Warsaw}}",
+        "server.timeZone has no effect on Open WebUI, which counts no usage; remove it",
+    ),
+    (
         "{openRouter: {models: ['a b']}}",
         "openRouter.models must hold model ids such as anthropic/claude-sonnet-4, without spaces or commas",
     ),
@@ -207,10 +220,6 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "{openRouter: {monthlyLimitUsd: 500}}",
         "openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
-    ),
-    (
-        "{openRouter: {markup: '1.3'}}",
-        "openRouter.markup has no effect yet: clients see what the upstream charges; remove it, and add the markup to your own bills",
     ),
     (
         "{openRouter: {managementKeySecretRef: {name: s, key: k}}}",

@@ -10,5 +10,5 @@ mod table;
 
 pub use admission::crd;
 pub use effect::{Effect, Field, PlatformKind};
-pub use refusal::{refusals, stored_refusals};
+pub use refusal::refusals;
 pub use table::FIELDS;

@@ -11,38 +11,14 @@ use crate::api::Finding;
 /// effect on any.
 pub fn refusals(document: &Value, platform: Option<PlatformKind>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    walk(&document["spec"], "spec", "spec", platform, &|_, _| false, &mut findings);
+    walk(&document["spec"], "spec", "spec", platform, &mut findings);
     findings
-}
-
-/// Returns the same for an object that a cluster stored, which may hold defaults of earlier
-/// versions.
-pub fn stored_refusals(document: &Value) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    walk(&document["spec"], "spec", "spec", Some(PlatformKind::Kubernetes), &is_former_default, &mut findings);
-    findings
-}
-
-/// Returns whether the value is a default that earlier versions of the CRD wrote into stored
-/// objects, where nobody declared it.
-fn is_former_default(row: &str, value: &Value) -> bool {
-    match row {
-        "spec.openRouter.markup" => *value == "1.3",
-        _ => false,
-    }
 }
 
 /// Adds a finding for each refused field at or below `value`. `path` names the place in the
 /// document, `row` the same place in the table.
-fn walk(
-    value: &Value,
-    path: &str,
-    row: &str,
-    platform: Option<PlatformKind>,
-    is_excepted: &dyn Fn(&str, &Value) -> bool,
-    findings: &mut Vec<Finding>,
-) {
-    if value.is_null() || is_excepted(row, value) {
+fn walk(value: &Value, path: &str, row: &str, platform: Option<PlatformKind>, findings: &mut Vec<Finding>) {
+    if value.is_null() {
         return;
     }
     if let Some(message) = sentence(row, platform) {
@@ -52,12 +28,12 @@ fn walk(
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
-                walk(value, &format!("{path}.{key}"), &format!("{row}.{key}"), platform, is_excepted, findings);
+                walk(value, &format!("{path}.{key}"), &format!("{row}.{key}"), platform, findings);
             }
         }
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
-                walk(value, &format!("{path}[{index}]"), &format!("{row}[]"), platform, is_excepted, findings);
+                walk(value, &format!("{path}[{index}]"), &format!("{row}[]"), platform, findings);
             }
         }
         _ => {}
@@ -75,24 +51,4 @@ pub(super) fn sentence(prefix: &str, platform: Option<PlatformKind>) -> Option<S
     let first = effects.next()?;
     let refused = !matches!(first, Effect::Active(_)) && effects.all(|effect| effect == first);
     refused.then(|| first.sentence(prefix, platform)).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn former_defaults_of_a_stored_object_are_not_refused() {
-        let spec = json!({
-            "openRouter": {"markup": "1.3"}, "storage": {"data": {"size": "10Gi"}},
-        });
-        let document = json!({"spec": spec});
-        assert_eq!(stored_refusals(&document), []);
-        assert_eq!(refusals(&document, None).len(), 1, "in a document somebody wrote them");
-        let declared = json!({"spec": {"openRouter": {"markup": "1.5"}}});
-        let paths: Vec<String> = stored_refusals(&declared).into_iter().map(|finding| finding.path).collect();
-        assert_eq!(paths, ["spec.openRouter.markup"]);
-    }
 }

@@ -66,6 +66,7 @@ pub const FIELDS: &[Field] = &[
         "`MAI_ALLOWED_UPSTREAM_NETWORKS` of the server; refused for Open WebUI.",
     ),
     all("spec.server.corsAllowedOrigins[]", "`MAI_CORS_ALLOWED_ORIGINS` of the server; refused for Open WebUI."),
+    all("spec.server.timeZone", "`MAI_TIME_ZONE` of the server; refused for Open WebUI."),
     all("spec.server.env[].name", "Name of a further environment variable of the server."),
     all("spec.server.env[].value", "Its value."),
     all("spec.server.env[].secretRef.name", "Secret with its value."),
@@ -97,13 +98,11 @@ pub const FIELDS: &[Field] = &[
         "spec.openRouter.monthlyLimitUsd",
         Refusal { cause: "spending is not limited", remedy: "remove it, and limit the key at the upstream" },
     ),
-    pending(
+    all(
         "spec.openRouter.markup",
-        Refusal {
-            cause: "clients see what the upstream charges",
-            remedy: "remove it, and add the markup to your own bills",
-        },
+        "`MAI_MARKUP` of the server, which makes prices of costs with it; refused for Open WebUI.",
     ),
+    all("spec.openRouter.creditFee", "`MAI_CREDIT_FEE` of the server, a part of its prices; refused for Open WebUI."),
     all("spec.openRouter.mock", "Answers from a mock inside the server."),
     all("spec.ollama.baseUrl", "Ollama that the server calls, in addition to the upstream or instead of it."),
     Field {

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::error::CompletionError;
 use super::metered_body::MeteredBody;
 use super::upstream_user::upstream_user;
-use crate::connection::Connections;
+use crate::connection::{ConnectionSource, Connections};
 use crate::models::{Models, Routing, Upstream, Upstreams};
-use crate::usage::{GenerationStatus, Ledger, NewGeneration, Via};
+use crate::usage::{GenerationStatus, Ledger, NewGeneration, Purpose, Via};
 use crate::user::UserId;
 use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError, is_name};
 
@@ -34,6 +34,13 @@ impl Operation {
             Self::Completion => "/completions",
             Self::Embeddings => "/embeddings",
             Self::Responses => "/responses",
+        }
+    }
+
+    const fn purpose(self) -> Purpose {
+        match self {
+            Self::Chat | Self::Completion | Self::Responses => Purpose::Answer,
+            Self::Embeddings => Purpose::Embedding,
         }
     }
 }
@@ -132,6 +139,8 @@ impl Completions {
             streamed: request.streamed,
             via: request.via,
             chat: request.chat,
+            purpose: request.operation.purpose(),
+            billed: connection.source != ConnectionSource::Database || upstream == Upstream::Ollama,
             connection: (upstream == Upstream::Main).then(|| connections.id(&connection)),
         });
         match client.post(request.operation.path(), request.headers, request.body).await {

@@ -17,7 +17,7 @@ pub struct KeyUsage {
     pub requests: u64,
     /// The tokens of questions and answers.
     pub total_tokens: u64,
-    /// The known cost.
+    /// The amount that the client is billed.
     #[serde(rename = "cost_nano_usd")]
     pub cost: NanoUsd,
     /// The number of ended generations whose cost is not known (yet).
@@ -28,11 +28,12 @@ impl UsageReports {
     /// Returns the usage of each key of a user, by the id of the key.
     pub async fn by_key(&self, user: &UserId) -> Result<HashMap<String, KeyUsage>, DatabaseError> {
         let rows = sqlx::query(
-            "SELECT api_key.id AS key_id, count(*) AS requests, coalesce(sum(min(g.total_tokens, 2000000000)), 0) AS total_tokens,
-                    coalesce(sum(g.cost_nano_usd / 1000000000), 0) AS cost,
-                    coalesce(sum(g.cost_nano_usd % 1000000000), 0) AS cost_rest,
-                    count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost
-             FROM api_key JOIN generation AS g ON g.api_key_id = api_key.id
+            "SELECT api_key.id AS key_id, coalesce(sum(n.requests), 0) AS requests,
+                    coalesce(sum(n.total_tokens), 0) AS total_tokens,
+                    coalesce(sum(n.price_nano_usd / 1000000000), 0) AS cost,
+                    coalesce(sum(n.price_nano_usd % 1000000000), 0) AS cost_rest,
+                    coalesce(sum(n.unknown_cost), 0) AS unknown_cost
+             FROM api_key JOIN usage_numbers AS n ON n.api_key_id = api_key.id AND n.api_key_id <> '' AND n.span = 'day'
              WHERE api_key.user_id = ? GROUP BY api_key.id",
         )
         .bind(user.as_str())

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::row::{GenerationRow, GenerationStatus, UsageSource, Via};
+use super::pricing::Pricing;
+use super::rollup::utc_offset;
+use super::row::{GenerationRow, GenerationStatus, Purpose, UsageSource, Via};
 use crate::database::Database;
 use crate::user::UserId;
 use mai_openrouter::{AnswerSummary, NanoUsd, Usage};
@@ -18,6 +21,9 @@ const FIRST_LOOKUP_MS: i64 = 500;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     db: Database,
+    /// Makes the prices of what the provider pays for.
+    pricing: Pricing,
+    zone: TimeZone,
     changed: watch::Sender<()>,
     /// Wakes the lookup task.
     pub(super) lookups: Arc<Notify>,
@@ -38,6 +44,10 @@ pub struct NewGeneration {
     pub via: Via,
     /// The stored chat, if any.
     pub chat: Option<Uuid>,
+    /// The purpose it is for.
+    pub purpose: Purpose,
+    /// True where the provider pays the upstream; false over a connection that an admin entered.
+    pub billed: bool,
     /// The id of the connection it is sent over; `None` for an upstream that costs nothing and keeps
     /// no records (an Ollama).
     pub connection: Option<String>,
@@ -52,12 +62,14 @@ pub struct Entry {
 }
 
 impl Ledger {
-    pub(crate) fn new(db: &Database) -> Self {
-        Self { db: db.clone(), changed: watch::Sender::new(()), lookups: Arc::default() }
+    /// Divides days by the midnights of `zone`.
+    pub(crate) fn new(db: &Database, pricing: Pricing, zone: TimeZone) -> Self {
+        Self { db: db.clone(), pricing, zone, changed: watch::Sender::new(()), lookups: Arc::default() }
     }
 
     /// Adds a generation. Its row is written soon; nothing waits for it.
     pub fn begin(&self, started: NewGeneration) -> Entry {
+        let now = Timestamp::now();
         let row = GenerationRow {
             id: Uuid::now_v7().to_string(),
             generation_id: None,
@@ -65,7 +77,7 @@ impl Ledger {
             api_key_id: started.key,
             model: started.model,
             provider: None,
-            started_at: Timestamp::now().as_millisecond(),
+            started_at: now.as_millisecond(),
             finished_at: None,
             status: GenerationStatus::Pending,
             streamed: started.streamed,
@@ -75,6 +87,11 @@ impl Ledger {
             chat_id: started.chat.map(|chat| chat.to_string()),
             lookup_at: None,
             connection: started.connection.map(Arc::from),
+            purpose: started.purpose,
+            answered_model: None,
+            billed: started.billed,
+            pricing: if started.billed { self.pricing } else { Pricing::AT_COST },
+            utc_offset: utc_offset(&self.zone, now),
             changed: self.changed.clone(),
         };
         self.db.enqueue(row.clone());
@@ -151,6 +168,7 @@ impl Entry {
         row.status = status;
         row.finished_at = Some(now);
         row.provider = summary.provider;
+        row.answered_model = summary.model;
         row.usage = summary.usage.unwrap_or_default();
         // Some gateways end with a report of nothing but zeros.
         let is_known = refused || !row.usage.says_nothing();

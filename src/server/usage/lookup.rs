@@ -8,6 +8,7 @@ use sqlx::Row;
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
+use super::pricing::{Millionths, Pricing};
 use crate::connection::Connections;
 use crate::database::{Database, DatabaseError};
 use crate::models::Upstreams;
@@ -41,6 +42,7 @@ struct Missing {
     started_at: i64,
     /// True when the answer told its tokens, but not its cost.
     has_tokens: bool,
+    pricing: Pricing,
 }
 
 /// The verdict on what the upstream says of a generation.
@@ -162,7 +164,8 @@ impl UsageLookup {
         let connection = self.connections.current();
         let current = self.connections.id(&connection);
         let due: Vec<Missing> = sqlx::query(
-            "SELECT id, generation_id, connection, lookup_tries, started_at, source IS NOT NULL AS has_tokens
+            "SELECT id, generation_id, connection, lookup_tries, started_at, source IS NOT NULL AS has_tokens,
+                 markup_ppm, credit_fee_ppm
              FROM generation WHERE lookup_at IS NOT NULL
              AND (lookup_at <= ?1 OR lookup_at > ?3 OR (unknown_reason = 'connection_changed' AND connection = ?2))
              ORDER BY lookup_at LIMIT 64",
@@ -182,6 +185,10 @@ impl UsageLookup {
                 tries: row.try_get("lookup_tries")?,
                 started_at: row.try_get("started_at")?,
                 has_tokens: row.try_get("has_tokens")?,
+                pricing: Pricing {
+                    markup: Millionths::new(row.try_get("markup_ppm")?),
+                    credit_fee: Millionths::new(row.try_get("credit_fee_ppm")?),
+                },
             })
         })
         .collect::<Result<_, sqlx::Error>>()?;
@@ -208,7 +215,8 @@ impl UsageLookup {
 
     /// Books the record of a generation, or says when it is looked up again.
     async fn complete(&self, missing: Missing, found: Found, record: Option<Generation>) -> Result<(), DatabaseError> {
-        let next = next_try(&missing, found, Timestamp::now().as_millisecond());
+        let now = Timestamp::now().as_millisecond();
+        let next = next_try(&missing, found, now);
         // A record that stays empty until the last try is the truth: nothing was charged.
         let is_final = found == Found::Settled || (found == Found::Unsettled && next.is_none());
         let Some(record) = record.filter(|_| is_final) else { return self.postpone(missing, found, next).await };
@@ -222,7 +230,9 @@ impl UsageLookup {
                          completion_tokens = coalesce(?, completion_tokens), total_tokens = coalesce(?, total_tokens),
                          reasoning_tokens = coalesce(?, reasoning_tokens), cached_tokens = coalesce(?, cached_tokens),
                          cost_nano_usd = coalesce(?, cost_nano_usd),
+                         price_nano_usd = coalesce(?, price_nano_usd), settled_at = ?,
                          own_key_cost_nano_usd = coalesce(?, own_key_cost_nano_usd), provider = coalesce(provider, ?),
+                         answered_model = coalesce(answered_model, ?),
                          source = 'generation', lookup_at = NULL, lookup_tries = lookup_tries + 1,
                          unknown_reason = NULL
                          WHERE id = ? AND lookup_at IS NOT NULL",
@@ -233,8 +243,11 @@ impl UsageLookup {
                     .bind(count(usage.reasoning_tokens))
                     .bind(count(usage.cached_tokens))
                     .bind(usage.cost.map(|cost| cost.get()))
+                    .bind(usage.cost.map(|cost| missing.pricing.price(cost).get()))
+                    .bind(usage.cost.map(|_| now))
                     .bind(usage.own_key_cost.map(|cost| cost.get()))
                     .bind(record.provider_name.filter(|name| is_name(name)))
+                    .bind(record.model.filter(|name| is_name(name)))
                     .bind(missing.id)
                     .execute(connection)
                     .await?;
@@ -319,7 +332,15 @@ mod tests {
     use super::*;
 
     fn missing(tries: i64) -> Missing {
-        Missing { id: String::new(), generation_id: None, connection: None, tries, started_at: 0, has_tokens: false }
+        Missing {
+            id: String::new(),
+            generation_id: None,
+            connection: None,
+            tries,
+            started_at: 0,
+            has_tokens: false,
+            pricing: Pricing::AT_COST,
+        }
     }
 
     #[test]

@@ -56,11 +56,6 @@ impl Month {
     pub fn days_begun(self, today: Date) -> u32 {
         u32::try_from(self.days().take_while(|day| *day <= today).count()).unwrap_or(0)
     }
-
-    /// Its first moment and that of the next month, in milliseconds since the epoch.
-    pub fn span(self, zone: &TimeZone) -> (i64, i64) {
-        (midnight(self.0, zone), midnight(self.next().0, zone))
-    }
 }
 
 impl FromStr for Month {
@@ -84,12 +79,10 @@ impl Serialize for Month {
     }
 }
 
-/// The first moment of a day in milliseconds since the epoch, also where clocks skip midnight.
-pub(super) fn midnight(day: Date, zone: &TimeZone) -> i64 {
-    match zone.to_zoned(day.at(0, 0, 0, 0)) {
-        Ok(zoned) => zoned.timestamp().as_millisecond(),
-        Err(_) => 0,
-    }
+/// The number of days from 1970-01-01 to a day.
+pub(super) fn number_of(day: Date) -> i64 {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    i64::from((day - epoch).get_days())
 }
 
 #[cfg(test)]
@@ -100,12 +93,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn month_is_divided_by_local_midnights() {
-        let warsaw = TimeZone::get("Europe/Warsaw").unwrap();
+    fn months_follow_the_calendar() {
         let october: Month = "2026-10".parse().unwrap();
-        let (from, to) = october.span(&warsaw);
-        assert_eq!(Timestamp::from_millisecond(from).unwrap().to_string(), "2026-09-30T22:00:00Z");
-        assert_eq!(Timestamp::from_millisecond(to).unwrap().to_string(), "2026-10-31T23:00:00Z");
+        assert_eq!(number_of(october.first_day()), 20_727);
+        assert_eq!(number_of(date(1970, 1, 1)), 0);
         assert_eq!(october.days().count(), 31);
         assert_eq!(october.next().days().last(), Some(date(2026, 11, 30)));
         assert_eq!(october.previous().to_string(), "2026-09");

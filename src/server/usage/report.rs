@@ -1,5 +1,6 @@
 //! The usage of a month: in total, by day, by user, by model.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use serde::{Serialize, Serializer};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::period::{Month, midnight};
+use super::period::{Month, number_of};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
 use mai_openrouter::NanoUsd;
@@ -26,8 +27,12 @@ pub struct Totals {
     pub completion_tokens: u64,
     /// Both together.
     pub total_tokens: u64,
-    /// The known cost, in JSON as `cost_micro_usd`, rounded, and as `cost_nano_usd`.
+    /// The amount that the client is billed, which is its cost to the client: in JSON
+    /// `cost_micro_usd`, rounded, and `cost_nano_usd`.
     #[serde(flatten, serialize_with = "cost_fields")]
+    pub price: NanoUsd,
+    /// The amount that the upstream charges, for the provider alone.
+    #[serde(skip)]
     pub cost: NanoUsd,
     /// The providers' own charges to the client's keys with them.
     #[serde(rename = "own_key_cost_nano_usd")]
@@ -51,7 +56,7 @@ pub struct Summary {
     pub totals: Totals,
     /// Today's totals; `None` when today is not in the month.
     pub today: Option<Totals>,
-    /// The month's cost over the days that have begun.
+    /// The month's price over the days that have begun.
     #[serde(rename = "daily_average_cost_micro_usd", serialize_with = "micro_usd")]
     pub daily_average_cost: NanoUsd,
     /// The month's tokens over the days that have begun.
@@ -106,23 +111,24 @@ fn micro_usd<S: Serializer>(cost: &NanoUsd, serializer: S) -> Result<S::Ok, S::E
     serializer.serialize_i64(cost.micro_usd())
 }
 
-/// The columns [`Totals`] is read from, over rows called `g`. A sum that overflows would fail the
-/// whole report: costs are summed in whole dollars and in what is left of each, and counts that no
-/// answer has, such as of a database that somebody edited, are cut.
+/// The columns [`Totals`] is read from, over the rows of `usage_numbers` called `n`. A sum that
+/// overflows would fail the whole report: money is summed in whole dollars and in what is left of
+/// each.
 macro_rules! totals {
     ($($rest:literal)*) => {
         concat!(
-            "SELECT count(g.id) AS requests,
-             coalesce(sum(min(g.prompt_tokens, 1000000000)), 0) AS prompt_tokens,
-             coalesce(sum(min(g.completion_tokens, 1000000000)), 0) AS completion_tokens,
-             coalesce(sum(min(g.total_tokens, 2000000000)), 0) AS total_tokens,
-             coalesce(sum(g.cost_nano_usd / 1000000000), 0) AS cost, coalesce(sum(g.cost_nano_usd % 1000000000), 0) AS cost_rest,
-             coalesce(sum(g.own_key_cost_nano_usd / 1000000000), 0) AS own_key_cost,
-             coalesce(sum(g.own_key_cost_nano_usd % 1000000000), 0) AS own_key_cost_rest,
-             count(CASE WHEN g.cost_nano_usd IS NULL AND g.status <> 'pending' THEN 1 END) AS unknown_cost,
-             count(CASE WHEN g.cost_nano_usd IS NULL AND g.unknown_reason = 'connection_changed' THEN 1 END)
-                 AS unknown_cost_former_connection,
-             count(CASE WHEN g.status = 'pending' THEN 1 END) AS running ",
+            "SELECT coalesce(sum(n.requests), 0) AS requests,
+             coalesce(sum(n.prompt_tokens), 0) AS prompt_tokens,
+             coalesce(sum(n.completion_tokens), 0) AS completion_tokens,
+             coalesce(sum(n.total_tokens), 0) AS total_tokens,
+             coalesce(sum(n.cost_nano_usd / 1000000000), 0) AS cost, coalesce(sum(n.cost_nano_usd % 1000000000), 0) AS cost_rest,
+             coalesce(sum(n.price_nano_usd / 1000000000), 0) AS price,
+             coalesce(sum(n.price_nano_usd % 1000000000), 0) AS price_rest,
+             coalesce(sum(n.own_key_cost_nano_usd / 1000000000), 0) AS own_key_cost,
+             coalesce(sum(n.own_key_cost_nano_usd % 1000000000), 0) AS own_key_cost_rest,
+             coalesce(sum(n.unknown_cost), 0) AS unknown_cost,
+             coalesce(sum(n.unknown_cost_former_connection), 0) AS unknown_cost_former_connection,
+             coalesce(sum(n.running), 0) AS running ",
             $($rest),*
         )
     };
@@ -142,6 +148,7 @@ impl Totals {
             prompt_tokens: count("prompt_tokens")?,
             completion_tokens: count("completion_tokens")?,
             total_tokens: count("total_tokens")?,
+            price: summed_cost(row, "price", "price_rest")?,
             cost: summed_cost(row, "cost", "cost_rest")?,
             own_key_cost: summed_cost(row, "own_key_cost", "own_key_cost_rest")?,
             unknown_cost: count("unknown_cost")?,
@@ -154,7 +161,7 @@ impl Totals {
 /// Longest wait for the rows that are still queued.
 const LONGEST_CATCH_UP: Duration = Duration::from_secs(1);
 
-/// Reads the ledger's rows. Days and months are divided by the midnights of a time zone.
+/// Reads the sums of the ledger. Days and months are divided by the midnights of a time zone.
 #[derive(Debug, Clone)]
 pub struct UsageReports {
     pub(super) db: Database,
@@ -182,29 +189,25 @@ impl UsageReports {
     /// The totals of a month, of everybody or of one user.
     pub async fn summary(&self, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
         let today = Timestamp::now().to_zoned(self.zone.clone()).date();
-        let totals = self.sums(month.span(&self.zone), user).await?;
-        let today_totals = if Month::from_day(today) == month {
-            let tomorrow = today.tomorrow().unwrap_or(today);
-            Some(self.sums((midnight(today, &self.zone), midnight(tomorrow, &self.zone)), user).await?)
-        } else {
-            None
-        };
+        let totals = self.sums(Days::of_month(month), user).await?;
+        let today_totals =
+            if Month::from_day(today) == month { Some(self.sums(Days::single(today), user).await?) } else { None };
         let days = month.days_begun(today);
         Ok(Summary {
             month,
             totals,
             today: today_totals,
-            daily_average_cost: totals.cost.divided_by(days),
+            daily_average_cost: totals.price.divided_by(days),
             daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
         })
     }
 
-    async fn sums(&self, (from, to): (i64, i64), user: Option<&UserId>) -> Result<Totals, DatabaseError> {
+    async fn sums(&self, days: Days, user: Option<&UserId>) -> Result<Totals, DatabaseError> {
         let row = sqlx::query(totals!(
-            "FROM generation AS g WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)"
+            "FROM usage_numbers AS n WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2 AND (?3 IS NULL OR n.user_id = ?3)"
         ))
-        .bind(from)
-        .bind(to)
+        .bind(days.first)
+        .bind(days.end)
         .bind(user.map(UserId::as_str))
         .fetch_one(self.db.reader())
         .await?;
@@ -213,39 +216,39 @@ impl UsageReports {
 
     /// Every day of a month, of everybody or of one user, days without usage included.
     pub async fn by_day(&self, month: Month, user: Option<&UserId>) -> Result<Vec<DayUsage>, DatabaseError> {
-        let days: Vec<Date> = month.days().collect();
-        let borders: Vec<(i64, i64)> = days
-            .iter()
-            .map(|day| (midnight(*day, &self.zone), midnight(day.tomorrow().unwrap_or(*day), &self.zone)))
-            .collect();
-        let borders = serde_json::to_string(&borders).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let days = Days::of_month(month);
         let rows = sqlx::query(totals!(
-            "FROM json_each(?1) AS day LEFT JOIN generation AS g
-             ON g.started_at >= (day.value ->> 0) AND g.started_at < (day.value ->> 1) AND (?2 IS NULL OR g.user_id = ?2)
-             GROUP BY day.key ORDER BY day.key"
+            ", n.start FROM usage_numbers AS n
+             WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2 AND (?3 IS NULL OR n.user_id = ?3) GROUP BY n.start"
         ))
-        .bind(borders)
+        .bind(days.first)
+        .bind(days.end)
         .bind(user.map(UserId::as_str))
         .fetch_all(self.db.reader())
         .await?;
-        days.into_iter().zip(&rows).map(|(day, row)| Ok(DayUsage { day, totals: Totals::read(row)? })).collect()
+        let used: HashMap<i64, Totals> = rows
+            .iter()
+            .map(|row| Ok((row.try_get("start")?, Totals::read(row)?)))
+            .collect::<Result<_, sqlx::Error>>()?;
+        let usage = |day| DayUsage { day, totals: used.get(&number_of(day)).copied().unwrap_or_default() };
+        Ok(month.days().map(usage).collect())
     }
 
-    /// The usage of everybody with an account, and of removed users who had any; highest cost
+    /// The usage of everybody with an account, and of removed users who had any; highest price
     /// first.
     pub async fn by_user(&self, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
-        let (from, to) = month.span(&self.zone);
+        let days = Days::of_month(month);
         let rows = sqlx::query(totals!(
             ", people.id AS user_id, coalesce(user.name, '') AS name, coalesce(user.email, '') AS email,
              user.id IS NULL OR user.deleted_at IS NOT NULL AS removed
              FROM (SELECT id FROM user WHERE deleted_at IS NULL
-                   UNION SELECT user_id FROM generation WHERE started_at >= ?1 AND started_at < ?2) AS people
+                   UNION SELECT user_id FROM usage_numbers WHERE span = 'day' AND start >= ?1 AND start < ?2) AS people
              LEFT JOIN user ON user.id = people.id
-             LEFT JOIN generation AS g ON g.user_id = people.id AND g.started_at >= ?1 AND g.started_at < ?2
-             GROUP BY people.id ORDER BY total(g.cost_nano_usd) DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
+             LEFT JOIN usage_numbers AS n ON n.user_id = people.id AND n.span = 'day' AND n.start >= ?1 AND n.start < ?2
+             GROUP BY people.id ORDER BY total(n.price_nano_usd) DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
         ))
-        .bind(from)
-        .bind(to)
+        .bind(days.first)
+        .bind(days.end)
         .fetch_all(self.db.reader())
         .await?;
         rows.iter()
@@ -261,19 +264,36 @@ impl UsageReports {
             .collect()
     }
 
-    /// The usage of each model, of everybody or of one user; highest cost first.
+    /// The usage of each model, of everybody or of one user; highest price first.
     pub async fn by_model(&self, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
-        let (from, to) = month.span(&self.zone);
+        let days = Days::of_month(month);
         let rows = sqlx::query(totals!(
-            ", g.model FROM generation AS g
-             WHERE g.started_at >= ?1 AND g.started_at < ?2 AND (?3 IS NULL OR g.user_id = ?3)
-             GROUP BY g.model ORDER BY total(g.cost_nano_usd) DESC, total_tokens DESC, g.model"
+            ", n.model FROM usage_numbers AS n
+             WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2 AND (?3 IS NULL OR n.user_id = ?3)
+             GROUP BY n.model ORDER BY total(n.price_nano_usd) DESC, total_tokens DESC, n.model"
         ))
-        .bind(from)
-        .bind(to)
+        .bind(days.first)
+        .bind(days.end)
         .bind(user.map(UserId::as_str))
         .fetch_all(self.db.reader())
         .await?;
         rows.iter().map(|row| Ok(ModelUsage { model: row.try_get("model")?, totals: Totals::read(row)? })).collect()
+    }
+}
+
+/// Days by their numbers in the sums, the last one left out.
+#[derive(Debug, Clone, Copy)]
+struct Days {
+    first: i64,
+    end: i64,
+}
+
+impl Days {
+    fn of_month(month: Month) -> Self {
+        Self { first: number_of(month.first_day()), end: number_of(month.next().first_day()) }
+    }
+
+    fn single(day: Date) -> Self {
+        Self { first: number_of(day), end: number_of(day) + 1 }
     }
 }

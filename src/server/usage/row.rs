@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use sqlx::SqliteConnection;
 use tokio::sync::watch;
 
+use super::pricing::Pricing;
 use crate::database::{Batch, DatabaseError};
 use mai_openrouter::Usage;
 
@@ -49,6 +50,16 @@ pub enum Via {
     Page,
 }
 
+/// The purpose of a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// An answer that somebody asked for.
+    Answer,
+    /// Embeddings of texts.
+    Embedding,
+}
+
 /// A generation's row as it will be after writing. The last row of a generation wins.
 #[derive(Debug, Clone)]
 pub(super) struct GenerationRow {
@@ -69,8 +80,23 @@ pub(super) struct GenerationRow {
     pub(super) lookup_at: Option<i64>,
     /// The id of the connection it was sent over; `None` for an Ollama.
     pub(super) connection: Option<Arc<str>>,
+    pub(super) purpose: Purpose,
+    /// The model that answered.
+    pub(super) answered_model: Option<String>,
+    /// False over a connection that an admin of the client entered.
+    pub(super) billed: bool,
+    pub(super) pricing: Pricing,
+    /// Seconds east of Greenwich of the client's clocks.
+    pub(super) utc_offset: i32,
     /// Notified when the row is written.
     pub(super) changed: watch::Sender<()>,
+}
+
+impl GenerationRow {
+    /// True when it has ended with a known cost, so that nothing of it changes any more.
+    fn is_settled(&self) -> bool {
+        self.status != GenerationStatus::Pending && self.usage.cost.is_some() && self.lookup_at.is_none()
+    }
 }
 
 /// A row as it is written, without the upstream's id when another row of the same statement has it.
@@ -83,7 +109,7 @@ impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
-        let mut columns = serializer.serialize_tuple(22)?;
+        let mut columns = serializer.serialize_tuple(33)?;
         columns.serialize_element(&row.id)?;
         columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
@@ -106,6 +132,17 @@ impl Serialize for SerializedRow<'_> {
         columns.serialize_element(&usage.own_key_cost)?;
         columns.serialize_element(&row.api_key_id.as_deref())?;
         columns.serialize_element(&row.connection.as_deref())?;
+        columns.serialize_element(&row.purpose)?;
+        columns.serialize_element(&row.answered_model)?;
+        columns.serialize_element(&u8::from(row.billed))?;
+        columns.serialize_element(&row.pricing.markup.get())?;
+        columns.serialize_element(&row.pricing.credit_fee.get())?;
+        columns.serialize_element(&usage.cost.map(|cost| row.pricing.price(cost)))?;
+        columns.serialize_element(&row.utc_offset)?;
+        columns.serialize_element(&row.finished_at.filter(|_| row.is_settled()))?;
+        columns.serialize_element(&usage.cache_write_tokens)?;
+        columns.serialize_element(&usage.web_searches)?;
+        columns.serialize_element(&usage.tool_cost)?;
         columns.end()
     }
 }
@@ -115,15 +152,16 @@ impl Serialize for SerializedRow<'_> {
 const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
-        chat_id, lookup_at, own_key_cost_nano_usd, api_key_id, connection)
+        chat_id, lookup_at, own_key_cost_nano_usd, api_key_id, connection, purpose, answered_model, billed, markup_ppm,
+        credit_fee_ppm, price_nano_usd, utc_offset, settled_at, cache_write_tokens, web_searches, tool_cost_nano_usd)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
             WHERE other.connection IS value ->> 21 AND other.generation_id = value ->> 1 AND other.id <> value ->> 0)
             THEN NULL ELSE value ->> 1 END,
         value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
         value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-        value ->> 17, value ->> 18, value ->> 19, value ->> 20,
-        value ->> 21
+        value ->> 17, value ->> 18, value ->> 19, value ->> 20, value ->> 21, value ->> 22, value ->> 23, value ->> 24,
+        value ->> 25, value ->> 26, value ->> 27, value ->> 28, value ->> 29, value ->> 30, value ->> 31, value ->> 32
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         generation_id = coalesce(excluded.generation_id, generation.generation_id),
@@ -138,7 +176,13 @@ const UPSERT: &str = "
         cost_nano_usd = excluded.cost_nano_usd,
         own_key_cost_nano_usd = excluded.own_key_cost_nano_usd,
         source = excluded.source,
-        lookup_at = excluded.lookup_at
+        lookup_at = excluded.lookup_at,
+        answered_model = excluded.answered_model,
+        price_nano_usd = excluded.price_nano_usd,
+        settled_at = excluded.settled_at,
+        cache_write_tokens = excluded.cache_write_tokens,
+        web_searches = excluded.web_searches,
+        tool_cost_nano_usd = excluded.tool_cost_nano_usd
     WHERE generation.status = 'pending'";
 
 /// The rows to write: of each generation the last, and each upstream id once.
@@ -165,7 +209,10 @@ impl Batch for GenerationRow {
     }
 
     fn bytes(&self) -> usize {
-        let texts = [&self.generation_id, &self.provider, &self.chat_id].into_iter().flatten().map(String::len);
+        let texts = [&self.generation_id, &self.provider, &self.chat_id, &self.answered_model]
+            .into_iter()
+            .flatten()
+            .map(String::len);
         size_of::<Self>() + self.id.len() + self.user_id.len() + self.model.len() + texts.sum::<usize>()
     }
 
@@ -174,6 +221,7 @@ impl Batch for GenerationRow {
         Some(Self {
             generation_id: None,
             provider: None,
+            answered_model: None,
             usage: Usage::default(),
             source: None,
             lookup_at: None,

@@ -63,7 +63,7 @@ pub(crate) fn problem_of(name: &str, spec: &serde_json::Value) -> Option<String>
         "metadata": {"name": name},
         "spec": spec,
     });
-    let findings = api::check_stored(&document).err()?;
+    let findings = api::check(&document, None, Some(PlatformKind::Kubernetes)).err()?;
     Some(findings.iter().map(|found| format!("{}: {}", found.path, found.message)).collect::<Vec<_>>().join("; "))
 }
 

@@ -168,6 +168,7 @@ mod tests {
             prompt_tokens: tokens / 4,
             completion_tokens: tokens - tokens / 4,
             total_tokens: tokens,
+            price: NanoUsd::from_micro_usd(cost),
             cost: NanoUsd::from_micro_usd(cost),
             own_key_cost: NanoUsd::ZERO,
             unknown_cost: unknown,

@@ -27,7 +27,7 @@ impl Metric {
 
     fn value(self, totals: &Totals) -> u64 {
         match self {
-            Self::Cost => u64::try_from(totals.cost.get()).unwrap_or(0),
+            Self::Cost => u64::try_from(totals.price.get()).unwrap_or(0),
             Self::Tokens => totals.total_tokens,
         }
     }
@@ -177,11 +177,11 @@ impl Writer<'_> {
     /// client's own keys stands behind it.
     fn cost(&self, totals: &Totals) -> String {
         if totals.own_key_cost > NanoUsd::ZERO {
-            format!("{} + {}", self.money(totals.cost), self.money(totals.own_key_cost))
-        } else if totals.cost.get() == 0 && totals.unknown_cost > 0 {
+            format!("{} + {}", self.money(totals.price), self.money(totals.own_key_cost))
+        } else if totals.price.get() == 0 && totals.unknown_cost > 0 {
             self.t.unknown_cell().to_owned()
         } else {
-            self.money(totals.cost)
+            self.money(totals.price)
         }
     }
 }
@@ -274,7 +274,7 @@ fn day_summary(write: &Writer<'_>, totals: &Totals) -> String {
 }
 
 fn row(write: &Writer<'_>, totals: &Totals, of: &Totals) -> Row {
-    let whole = if of.cost.get() > 0 { Metric::Cost } else { Metric::Tokens };
+    let whole = if of.price.get() > 0 { Metric::Cost } else { Metric::Tokens };
     let share = (u128::from(whole.value(totals)) * 100).checked_div(u128::from(whole.value(of))).unwrap_or(0);
     Row {
         name: String::new(),
