@@ -341,7 +341,7 @@ mod tests {
             ),
             (
                 json!({"displayName": "A", "server": {"kind": "OpenWebUI"}, "openRouter": {"creditFee": "0.055"}}),
-                "spec: openRouter.markup and creditFee have no effect with server.kind OpenWebUI",
+                "spec: openRouter.markup, creditFee and monthlyLimitUsd have no effect with server.kind OpenWebUI",
             ),
             (
                 json!({"displayName": "A", "openRouter": {"creditFee": "5.5"}}),

@@ -58,6 +58,8 @@ pub const TIME_ZONE: &str = "MAI_TIME_ZONE";
 pub const MARKUP: &str = "MAI_MARKUP";
 /// Share that the upstream takes when credits are bought, as a decimal.
 pub const CREDIT_FEE: &str = "MAI_CREDIT_FEE";
+/// Most that the upstream may charge the provider in a calendar month, in whole US dollars.
+pub const MONTHLY_LIMIT_USD: &str = "MAI_MONTHLY_LIMIT_USD";
 /// `true` if the server stops when its standard input ends.
 pub const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
 /// `text` or `json`.

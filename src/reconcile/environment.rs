@@ -78,6 +78,9 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
         if !upstream.models.is_empty() {
             env.plain(name::MODELS, &upstream.models.join(","));
         }
+        if let Some(dollars) = upstream.monthly_limit_usd {
+            env.plain(name::MONTHLY_LIMIT_USD, &dollars.to_string());
+        }
         for (name, factor) in [(name::MARKUP, &upstream.markup), (name::CREDIT_FEE, &upstream.credit_fee)] {
             if let Some(factor) = factor {
                 env.plain(name, factor);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use jiff::tz::TimeZone;
 use mai_contract::{InvalidNetwork, Network, environment, files, http};
+use mai_openrouter::NanoUsd;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
@@ -119,6 +120,10 @@ pub struct Config {
     #[arg(long = "credit-fee", env = environment::CREDIT_FEE)]
     pub credit_fee: Option<String>,
 
+    /// Most that the upstream may charge the provider in a calendar month, in whole US dollars
+    #[arg(long = "monthly-limit-usd", env = environment::MONTHLY_LIMIT_USD, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub monthly_limit_usd: Option<u32>,
+
     /// Shut down gracefully when standard input ends; takes the server along when its supervisor
     /// dies
     #[arg(long, env = environment::EXIT_WITH_STDIN, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -192,6 +197,7 @@ impl Config {
             time_zone: "UTC".to_owned(),
             markup: None,
             credit_fee: None,
+            monthly_limit_usd: None,
             exit_with_stdin: false,
             log_format: LogFormat::Text,
         }
@@ -272,6 +278,11 @@ impl Config {
             markup: factor(environment::MARKUP, self.markup.as_ref(), markup)?,
             credit_fee: factor(environment::CREDIT_FEE, self.credit_fee.as_ref(), credit_fee)?,
         })
+    }
+
+    /// Most that the upstream may charge the provider in a calendar month.
+    pub(super) fn monthly_limit(&self) -> Option<NanoUsd> {
+        self.monthly_limit_usd.map(|dollars| NanoUsd::new(i64::from(dollars) * 1_000_000_000))
     }
 
     /// The time zone whose midnights divide days and months of usage.

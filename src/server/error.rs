@@ -9,7 +9,7 @@ use axum::{
 };
 use mai_contract::ExitCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::database::DatabaseError;
 
@@ -98,6 +98,7 @@ pub struct ApiError {
     kind: Option<&'static str>,
     param: Option<&'static str>,
     retry_after: Option<u64>,
+    metadata: Option<Box<Value>>,
 }
 
 /// An `error.code` of the JSON API.
@@ -125,12 +126,18 @@ impl From<u16> for ErrorCode {
 impl ApiError {
     /// An answer with this status and sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), code: None, kind: None, param: None, retry_after: None }
+        Self { status, detail: detail.into(), code: None, kind: None, param: None, retry_after: None, metadata: None }
     }
 
     /// The same with a `Retry-After` in seconds.
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The same with facts for programs, as `error.metadata`.
+    pub fn metadata(mut self, facts: impl Serialize) -> Self {
+        self.metadata = serde_json::to_value(facts).ok().map(Box::new);
         self
     }
 
@@ -180,12 +187,15 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (kind, code) = openai_kind(self.status);
         let code = self.code.or(code.map(ErrorCode::Text));
-        let error = json!({
+        let mut error = json!({
             "message": self.detail,
             "type": self.kind.unwrap_or(kind),
             "param": self.param,
             "code": code,
         });
+        if let Some(metadata) = self.metadata {
+            error["metadata"] = *metadata;
+        }
         let mut response = (self.status, Json(json!({ "detail": self.detail, "error": error }))).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -18,7 +18,7 @@ use super::{
     markdown::Renderer,
     models::{Models, Upstreams},
     secret_key,
-    usage::{self, Ledger, UsageLookup, UsageReports},
+    usage::{self, Budgets, Ledger, UsageLookup, UsageReports},
     users::{self, NewUser, Role, UserError},
 };
 
@@ -59,6 +59,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// Reads the ledger's rows.
     pub reports: UsageReports,
+    /// Limits what people spend.
+    pub budgets: Budgets,
     /// Sends chat completions to the upstreams.
     pub completions: Completions,
     /// The answers being written in stored chats.
@@ -98,6 +100,7 @@ extractable! {
     Models: models,
     Ledger: ledger,
     UsageReports: reports,
+    Budgets: budgets,
     Completions: completions,
     Answers: answers,
     Renderer: renderer,
@@ -125,7 +128,11 @@ impl App {
         let models = Models::new(config.models.clone(), connections.clone(), upstreams.clone());
         let zone = config.time_zone()?;
         usage::prepare(&db, &config.time_zone, &zone).await?;
-        let ledger = Ledger::new(&db, config.pricing()?, zone.clone());
+        // What a former run left open is counted before anything is asked.
+        let connection_id = connections.id(&connections.current());
+        usage::close_interrupted(&db, connection_id).await?;
+        let budgets = Budgets::load(&db, &config.time_zone, &zone, config.monthly_limit()).await?;
+        let ledger = Ledger::new(&db, config.pricing()?, zone.clone(), budgets.clone());
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
@@ -141,6 +148,7 @@ impl App {
             trusted_proxies,
             allowed_origins: config.allowed_origins()?,
             reports: UsageReports::new(&db, zone),
+            budgets,
             answers: Answers::new(&db, completions.clone()),
             renderer: Renderer::new(),
             closing: CancellationToken::new(),
@@ -152,8 +160,6 @@ impl App {
             completions,
         }));
         app.create_declared_admin().await?;
-        let connection_id = app.connections.id(&app.connections.current());
-        usage::close_interrupted(&app.db, connection_id).await?;
         chat::close_interrupted(&app.db).await?;
         let lookup = UsageLookup {
             db: app.db.clone(),

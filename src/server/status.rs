@@ -11,7 +11,7 @@ use super::{
     connection::ConnectionError,
     database::DatabaseError,
     error::HttpStatus,
-    usage::InvalidMonth,
+    usage::{BudgetError, InvalidBudget, InvalidMonth},
     user::InvalidRole,
     users::UserError,
 };
@@ -133,6 +133,8 @@ impl HttpStatus for CompletionError {
             | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            // A 429 would be repeated by clients.
+            Self::OverBudget(_) => StatusCode::PAYMENT_REQUIRED,
             Self::NoApiAnswer(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
             Self::NoConnection | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -154,6 +156,23 @@ impl HttpStatus for ChatError {
         match self {
             Self::Database(error) => Some(error),
             _ => None,
+        }
+    }
+}
+
+impl HttpStatus for BudgetError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(InvalidBudget::Limit | InvalidBudget::Subject) => StatusCode::BAD_REQUEST,
+            Self::Invalid(InvalidBudget::NoSuchSubject | InvalidBudget::NotFound) => StatusCode::NOT_FOUND,
+            Self::Database(error) => error.status(),
+        }
+    }
+
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error) => Some(error),
+            Self::Invalid(_) => None,
         }
     }
 }

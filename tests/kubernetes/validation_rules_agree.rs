@@ -68,7 +68,7 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     (
         "{server: {kind: OpenWebUI}, openRouter: {markup: '1.3'}}",
-        "openRouter.markup and creditFee have no effect with server.kind OpenWebUI, which knows no prices; remove them",
+        "openRouter.markup, creditFee and monthlyLimitUsd have no effect with server.kind OpenWebUI, which knows no prices; remove them",
     ),
     ("{server: {timeZone: 'Europe Warsaw'}}", "server.timeZone must be an IANA name such as Europe/Warsaw"),
     (
@@ -216,10 +216,6 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "{backup: {destinations: [{name: nas, local: {path: /nas}}]}}",
         "backup.destinations[].local has no effect on Kubernetes: a backup job may run on any node, and this is a directory of one; remove it; the backups volume and s3 work in a cluster",
-    ),
-    (
-        "{openRouter: {monthlyLimitUsd: 500}}",
-        "openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
     ),
     (
         "{openRouter: {managementKeySecretRef: {name: s, key: k}}}",

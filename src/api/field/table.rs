@@ -94,9 +94,9 @@ pub const FIELDS: &[Field] = &[
     pending("spec.openRouter.managementKeySecretRef.name", NO_KEYS),
     pending("spec.openRouter.managementKeySecretRef.key", NO_KEYS),
     all("spec.openRouter.models[]", "Models that people may use; without any all of the upstream."),
-    pending(
+    all(
         "spec.openRouter.monthlyLimitUsd",
-        Refusal { cause: "spending is not limited", remedy: "remove it, and limit the key at the upstream" },
+        "`MAI_MONTHLY_LIMIT_USD` of the server, which refuses what may exceed it; refused for Open WebUI.",
     ),
     all(
         "spec.openRouter.markup",

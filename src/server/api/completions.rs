@@ -109,6 +109,7 @@ async fn forward(
             streamed: fields.stream,
             via: Via::Api,
             chat: None,
+            size: fields.size(&body),
             headers,
             body: pieces,
         })
@@ -131,6 +132,7 @@ fn kind(error: &CompletionError) -> (&'static str, ErrorCode, Option<&'static st
         | CompletionError::NotUnpacked => (INVALID, ErrorCode::Text("invalid_request"), None),
         // A number, as OpenRouter has it for its own limit.
         CompletionError::TooLarge(_) => (INVALID, ErrorCode::Number(413), None),
+        CompletionError::OverBudget(_) => ("insufficient_quota", ErrorCode::Text("budget_exceeded"), None),
         CompletionError::Overloaded => ("server_error", ErrorCode::Text("overloaded"), None),
         CompletionError::NoApiAnswer(_) => ("upstream_error", ErrorCode::Text("upstream_answer"), None),
         CompletionError::Upstream(_) => ("upstream_error", ErrorCode::Text("upstream_unreachable"), None),
@@ -140,7 +142,10 @@ fn kind(error: &CompletionError) -> (&'static str, ErrorCode, Option<&'static st
 impl IntoResponse for CompletionError {
     fn into_response(self) -> Response<Body> {
         let (kind, code, param) = kind(&self);
-        let answer = ApiError::new(self.status(), self.to_string()).kind(kind).code(code).param(param);
+        let mut answer = ApiError::new(self.status(), self.to_string()).kind(kind).code(code).param(param);
+        if let Self::OverBudget(refusal) = &self {
+            answer = answer.metadata(refusal);
+        }
         let mut response = answer.into_response();
         if let Self::TooLarge(_) = self {
             // The rest of the upload is not read.

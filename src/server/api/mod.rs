@@ -8,6 +8,7 @@ mod api_keys;
 mod audit;
 mod auths;
 mod body;
+mod budgets;
 mod chats;
 mod completions;
 mod connection;
@@ -36,6 +37,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     users::ROUTES,
     connection::ROUTES,
     usage::ROUTES,
+    budgets::ROUTES,
     models::ROUTES,
     chats::ROUTES,
 ];

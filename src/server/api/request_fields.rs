@@ -8,11 +8,26 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::chat::CompletionError;
+use crate::models::RequestSize;
 
 /// Names of these fields. A name that differs from one of them by letter case alone is refused: some
 /// upstreams take it for the same field, and the last one counts.
-const FIELDS: [&str; 9] =
-    ["model", "models", "stream", "user", "safety_identifier", "preset", "fallbacks", "tools", "plugins"];
+const FIELDS: [&str; 14] = [
+    "model",
+    "models",
+    "stream",
+    "user",
+    "safety_identifier",
+    "preset",
+    "fallbacks",
+    "tools",
+    "plugins",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "best_of",
+];
 /// Names longer than this are none of them in any spelling.
 const LONGEST_FIELD: usize = 64;
 
@@ -25,6 +40,10 @@ pub(super) struct RequestFields<'a> {
     pub(super) models: Vec<String>,
     /// True for a streamed answer.
     pub(super) stream: bool,
+    /// Tokens of an answer, if any field limits them; of several fields the most.
+    longest_answer: Option<u64>,
+    /// Answers that are asked for at once.
+    answers: u64,
     /// The fields that may bring in other models than those it names.
     pub(super) choices: Choices<'a>,
     /// The values of the fields that tell the upstream who asks.
@@ -72,10 +91,25 @@ impl<'a> RequestFields<'a> {
                 "fallbacks" => fields.choices.fallbacks = raw.get() != "null",
                 "tools" => fields.choices.tools = Some(raw),
                 "plugins" => fields.choices.plugins = Some(raw),
+                "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                    fields.longest_answer = fields.longest_answer.max(count(raw));
+                }
+                "n" | "best_of" => fields.answers = fields.answers.max(count(raw).unwrap_or(1)),
                 _ => fields.identities.push((field, raw)),
             }
         }
         Ok(fields)
+    }
+
+    /// Returns what the request holds at most.
+    pub(super) fn size(&self, body: &[u8]) -> RequestSize {
+        let (images, image_bytes) = images(body);
+        RequestSize {
+            bytes: (body.len() - image_bytes) as u64,
+            images,
+            answer: self.longest_answer,
+            choices: self.answers,
+        }
     }
 
     /// Returns the positions in the body of the values that tell the upstream who asks, in their
@@ -92,6 +126,20 @@ impl<'a> RequestFields<'a> {
 /// A text that is borrowed where it holds no escapes.
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// Reads a count; what is none is left to the upstream to refuse.
+fn count(raw: &RawValue) -> Option<u64> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// Returns the number of images that stand in a body, and of their bytes.
+fn images(body: &[u8]) -> (u64, usize) {
+    let ends = memchr::memmem::find_iter(body, b"data:image/").map(|start| {
+        let rest = &body[start..];
+        memchr::memchr(b'"', rest).unwrap_or(rest.len())
+    });
+    ends.fold((0, 0), |(images, bytes), length| (images + 1, bytes + length))
+}
 
 /// Reads a value; `None` for null.
 fn value<'a, T: Deserialize<'a>>(

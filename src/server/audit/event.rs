@@ -70,6 +70,12 @@ actions! {
     ConnectionSaved = "connection_saved",
     /// An admin removed the saved connection.
     ConnectionRemoved = "connection_removed",
+    /// An admin set a budget.
+    BudgetSet = "budget_set",
+    /// An admin raised a budget for a day or a month.
+    BudgetRaised = "budget_raised",
+    /// An admin removed a budget.
+    BudgetRemoved = "budget_removed",
     /// The server started with other settings than before.
     ConfigurationChanged = "configuration_changed",
 }

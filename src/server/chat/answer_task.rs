@@ -20,6 +20,7 @@ use super::live_answer::{AnswerEvent, LiveAnswer};
 use super::message::MessageStatus;
 use super::metered_body::MeteredBody;
 use crate::database::Database;
+use crate::models::RequestSize;
 use crate::usage::Via;
 use crate::user::UserId;
 use mai_openrouter::{AnswerEnd, UpstreamErrorBody, plain_body};
@@ -30,6 +31,8 @@ const SAVE_INTERVAL: Duration = Duration::from_millis(500);
 const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest text of an answer, in bytes; more than any model writes in one.
 const LONGEST_TEXT: usize = 1 << 20;
+/// Tokens that models add for each message.
+const MESSAGE_TOKENS: usize = 16;
 /// Most bytes read of an upstream's error body.
 const ERROR_CAP: usize = 64 * 1024;
 
@@ -65,9 +68,12 @@ impl AnswerTask {
     }
 
     async fn write(&self, history: Vec<(String, String)>) -> AnswerEvent {
+        let bytes = history.iter().map(|(role, content)| role.len() + content.len() + MESSAGE_TOKENS).sum::<usize>();
+        let mut size = RequestSize { bytes: bytes as u64, choices: 1, ..RequestSize::default() };
+        size.answer = self.completions.longest_affordable_answer(&self.user, &self.model, &size).await;
         let messages: Vec<Value> =
             history.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect();
-        let body = json!({
+        let mut body = json!({
             "model": self.model,
             "stream": true,
             // OpenRouter reports usage anyway; others only on request.
@@ -75,6 +81,9 @@ impl AnswerTask {
             "user": self.completions.upstream_user(&self.user),
             "messages": messages,
         });
+        if let Some(tokens) = size.answer {
+            body["max_completion_tokens"] = tokens.into();
+        }
         let request = CompletionRequest {
             operation: Operation::Chat,
             user: &self.user,
@@ -84,6 +93,7 @@ impl AnswerTask {
             streamed: true,
             via: Via::Page,
             chat: Some(self.chat),
+            size,
             headers: HeaderMap::new(),
             body: Bytes::from(body.to_string()).into(),
         };

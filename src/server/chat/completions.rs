@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::error::CompletionError;
 use super::metered_body::MeteredBody;
 use super::upstream_user::upstream_user;
-use crate::connection::{ConnectionSource, Connections};
-use crate::models::{Models, Routing, Upstream, Upstreams};
+use crate::connection::{Connection, ConnectionSource, Connections};
+use crate::models::{Models, RequestSize, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Purpose, Via};
 use crate::user::UserId;
 use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError, is_name};
@@ -57,8 +57,19 @@ pub(crate) struct CompletionRequest<'a> {
     pub(crate) streamed: bool,
     pub(crate) via: Via,
     pub(crate) chat: Option<Uuid>,
+    pub(crate) size: RequestSize,
     pub(crate) headers: HeaderMap,
     pub(crate) body: RequestBody,
+}
+
+/// Fewest tokens of an answer that are asked for; some providers refuse less.
+const SHORTEST_ANSWER: u64 = 16;
+/// Most tokens of an answer in the pages where a budget limits it, so that two can be written at once.
+const LONGEST_ANSWER: u64 = 32_000;
+
+/// True where the provider pays for what is sent.
+fn is_billed(connection: &Connection, upstream: Upstream) -> bool {
+    connection.source != ConnectionSource::Database || upstream == Upstream::Ollama
 }
 
 /// The response header with OpenRouter's generation id.
@@ -117,7 +128,7 @@ impl Completions {
     /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose
     /// row is closed however the answer ends; dropping the answer cancels it at the upstream.
     pub(crate) async fn send(&self, request: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
-        let Shared { connections, upstreams, ledger, .. } = &*self.0;
+        let Shared { connections, upstreams, ledger, models, .. } = &*self.0;
         // A missing connection is reported first: without one, no model can be found either.
         let connection = connections.current();
         if !connection.is_configured() && upstreams.ollama().is_none() {
@@ -132,6 +143,10 @@ impl Completions {
         if ledger.is_full() {
             return Err(CompletionError::Overloaded);
         }
+        let catalogue = models.list().await;
+        let prices = std::iter::once(request.model).chain(request.fallbacks.iter().map(String::as_str));
+        // Of several models any one may answer; what an unknown one costs is not known.
+        let most = prices.map(|model| Some(catalogue.price(model)?.most(&request.size))).collect::<Option<Vec<_>>>();
         let mut entry = ledger.begin(NewGeneration {
             user: request.user.clone(),
             key: request.key.cloned(),
@@ -140,9 +155,10 @@ impl Completions {
             via: request.via,
             chat: request.chat,
             purpose: request.operation.purpose(),
-            billed: connection.source != ConnectionSource::Database || upstream == Upstream::Ollama,
+            most: most.and_then(|most| most.into_iter().max()),
+            billed: is_billed(&connection, upstream),
             connection: (upstream == Upstream::Main).then(|| connections.id(&connection)),
-        });
+        })?;
         match client.post(request.operation.path(), request.headers, request.body).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
@@ -165,6 +181,23 @@ impl Completions {
                 Err(error.into())
             }
         }
+    }
+
+    /// Returns the most tokens that an answer in the pages may have, so that it costs no more than is
+    /// left of the budgets; `None` where nothing limits it, or no price is known.
+    pub(crate) async fn longest_affordable_answer(
+        &self,
+        user: &UserId,
+        model: &str,
+        size: &RequestSize,
+    ) -> Option<u64> {
+        let Shared { connections, ledger, models, .. } = &*self.0;
+        let catalogue = models.list().await;
+        let Routing::To(upstream) = catalogue.route(model) else { return None };
+        let left = ledger.affordable(user, is_billed(&connections.current(), upstream))?;
+        let tokens = catalogue.price(model)?.answer_within(size, left);
+        // Some models refuse fewer; what is too dear then is refused by the budget.
+        Some(tokens.clamp(SHORTEST_ANSWER, LONGEST_ANSWER))
     }
 
     /// Returns true when only certain models are allowed.

@@ -1,6 +1,7 @@
 //! Errors of chat completions and of stored chats.
 
 use crate::database::DatabaseError;
+use crate::usage::OverBudget;
 use mai_openrouter::UpstreamError;
 
 /// A completion that did not reach a model.
@@ -43,6 +44,9 @@ pub enum CompletionError {
     /// The upload was cut off.
     #[error("The request ended before it was complete.")]
     Incomplete,
+    /// It may cost more than what is left of a budget.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
     /// So much waits to be written that the request could not be booked.
     #[error("The server cannot write to its database fast enough at this moment. Please try again.")]
     Overloaded,

@@ -10,8 +10,9 @@ use super::error::CompletionError;
 use super::failure_code::FailureCode;
 use super::failure_texts::FailureTexts;
 use crate::i18n::Locale;
+use crate::usage::{BudgetScope, Limiter, OverBudget};
 use mai_contract::is_unprintable;
-use mai_openrouter::{AnswerEnd, ErrorKind, NetworkFailure, UpstreamError, UpstreamErrorBody};
+use mai_openrouter::{AnswerEnd, ErrorKind, NanoUsd, NetworkFailure, UpstreamError, UpstreamErrorBody};
 
 /// The reason an answer was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +124,9 @@ impl AnswerFailure {
             FailureCode::BadConnection => return t.bad_connection(words),
             FailureCode::NoConnection => return t.no_connection().to_owned(),
             FailureCode::ModelNotFound => return t.model_not_found().to_owned(),
+            FailureCode::CompanyBudget | FailureCode::PersonBudget | FailureCode::HostLimit => {
+                return over_budget(self.code, words, locale);
+            }
             FailureCode::Worded => return words.to_owned(),
         };
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
@@ -144,6 +148,7 @@ impl From<CompletionError> for AnswerFailure {
             CompletionError::ModelNotFound => Self::new(FailureCode::ModelNotFound),
             CompletionError::Upstream(error) => error.into(),
             CompletionError::NoApiAnswer(_) => Self::with_words(FailureCode::BadConnection, error.to_string()),
+            CompletionError::OverBudget(refusal) => refusal.into(),
             CompletionError::Overloaded => Self::worded(error.to_string()),
             CompletionError::Malformed(_)
             | CompletionError::InvalidField { .. }
@@ -154,6 +159,34 @@ impl From<CompletionError> for AnswerFailure {
             | CompletionError::Incomplete => Self::with_words(FailureCode::RequestRejected, error.to_string()),
         }
     }
+}
+
+impl From<OverBudget> for AnswerFailure {
+    /// The words are the limit, what is used of it, and the day on which it is new.
+    fn from(refusal: OverBudget) -> Self {
+        let code = match refusal.limiter {
+            Limiter::Budget(BudgetScope::Company) => FailureCode::CompanyBudget,
+            Limiter::Budget(BudgetScope::Person | BudgetScope::Key) => FailureCode::PersonBudget,
+            Limiter::Provider => FailureCode::HostLimit,
+        };
+        Self::with_words(code, format!("{} {} {}", refusal.limit.get(), refusal.used.get(), refusal.new_on))
+    }
+}
+
+/// Words a budget that is spent, for a reader.
+fn over_budget(code: FailureCode, words: &str, locale: Locale) -> String {
+    let t = FailureTexts(locale);
+    let mut parts = words.split(' ');
+    let mut amount = || parts.next().and_then(|part| part.parse().ok()).map_or(NanoUsd::ZERO, NanoUsd::new);
+    let [limit, used] = [amount(), amount()].map(|amount| locale.usd(amount));
+    let new_on = parts.next().and_then(|day| day.parse().ok()).map_or_else(String::new, |day| locale.day(day));
+    let whose = match code {
+        FailureCode::CompanyBudget => t.company_budget(),
+        FailureCode::HostLimit => t.host_limit(),
+        _ => t.person_budget(),
+    };
+    let remedy = if code == FailureCode::HostLimit { t.host_raises() } else { t.admin_raises() };
+    t.over_budget(whose, &limit, &used, &new_on, remedy)
 }
 
 impl From<UpstreamError> for AnswerFailure {

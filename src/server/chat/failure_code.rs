@@ -71,12 +71,18 @@ pub enum FailureCode {
     NoConnection,
     /// The model is not offered here.
     ModelNotFound,
+    /// The company's budget here is spent, or too small for the answer.
+    CompanyBudget,
+    /// The person's budget here is spent, or too small for the answer.
+    PersonBudget,
+    /// The limit of the hosting provider is reached.
+    HostLimit,
     /// A failure recorded by another version of this server; its words are the whole sentence.
     Worded,
 }
 
 /// The codes in the database and the JSON API.
-pub(super) const CODES: [(FailureCode, &str); 33] = [
+pub(super) const CODES: [(FailureCode, &str); 36] = [
     (FailureCode::Interrupted, "interrupted"),
     (FailureCode::ConnectionLost, "connection_lost"),
     (FailureCode::StoppedByProvider, "stopped_by_provider"),
@@ -110,6 +116,9 @@ pub(super) const CODES: [(FailureCode, &str); 33] = [
     (FailureCode::TextLimit, "text_limit"),
     (FailureCode::TimeLimit, "time_limit"),
     (FailureCode::LeftOut, "left_out"),
+    (FailureCode::CompanyBudget, "company_budget"),
+    (FailureCode::PersonBudget, "person_budget"),
+    (FailureCode::HostLimit, "host_limit"),
 ];
 
 impl FailureCode {

@@ -43,6 +43,15 @@ texts! {
         en: "Please shorten the conversation, or choose another model.",
         pl: "Skróć rozmowę albo wybierz inny model.",
     }
+    company_budget { en: "The company's budget", pl: "Budżet firmy" }
+    person_budget { en: "Your budget", pl: "Twój budżet" }
+    host_limit { en: "The limit that your provider sets", pl: "Limit ustawiony przez dostawcę usługi" }
+    admin_raises { en: "An administrator can raise it under Usage.", pl: "Administrator może go zwiększyć w zakładce Zużycie." }
+    host_raises { en: "Your provider can raise it.", pl: "Może go zwiększyć dostawca usługi." }
+    over_budget(whose: &str, limit: &str, used: &str, new_on: &str, remedy: &str) {
+        en: format!("{whose} of {limit} is not enough for this answer: {used} of it is used. It is new on {new_on}. {remedy}"),
+        pl: format!("{whose} ({limit}) nie wystarcza na tę odpowiedź: wykorzystano {used}. Odnowi się {new_on}. {remedy}"),
+    }
     try_again { en: "Please try again.", pl: "Spróbuj ponownie." }
     key_limit {
         en: "The spending limit of the key is reached; an administrator can raise it at the provider.",

@@ -6,7 +6,7 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 10] = [
+const STEPS: [(i64, &str, &str); 11] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
@@ -17,6 +17,7 @@ const STEPS: [(i64, &str, &str); 10] = [
     (23, "audit", include_str!("migrations/0023_audit.sql")),
     (24, "generation_connection", include_str!("migrations/0024_generation_connection.sql")),
     (25, "prices", include_str!("migrations/0025_prices.sql")),
+    (26, "budgets", include_str!("migrations/0026_budgets.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

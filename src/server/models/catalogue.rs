@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use mai_contract::environment;
 use serde_json::{Map, Value};
 
+use super::price::ModelPrice;
 use super::upstreams::Upstream;
 use mai_openrouter::UpstreamError;
 use mai_openrouter::models::Model;
@@ -38,6 +39,8 @@ pub enum Routing {
 pub struct Catalogue {
     models: Vec<OfferedModel>,
     routes: HashMap<String, Upstream>,
+    /// The prices of the models, where they are known; those of an Ollama cost nothing.
+    prices: HashMap<String, ModelPrice>,
     /// MAI_MODELS; empty allows all.
     allowed: HashSet<String>,
     /// The error of the connection's upstream, when it did not list its models.
@@ -81,6 +84,12 @@ impl Catalogue {
         }
     }
 
+    /// Returns the prices of a model; a variant (`:nitro`) has those of the model itself.
+    pub fn price(&self, model: &str) -> Option<&ModelPrice> {
+        let base = || self.prices.get(model.rsplit_once(':')?.0);
+        self.prices.get(model).or_else(base)
+    }
+
     /// Returns true when only certain models are allowed.
     pub fn is_restricted(&self) -> bool {
         !self.allowed.is_empty()
@@ -101,11 +110,17 @@ impl Catalogue {
         };
         // Not known, or known to be none, which no upstream means to say.
         let unlisted = main.is_empty();
+        let price = |(model, upstream): &(Model, Upstream)| match upstream {
+            Upstream::Main => Some((model.id.clone(), ModelPrice::read(&model.rest)?)),
+            Upstream::Ollama => Some((model.id.clone(), ModelPrice::FREE)),
+        };
         let mut models: Vec<OfferedModel> = Vec::new();
         let mut routes = HashMap::new();
         let known = main.into_iter().map(|model| (model, Upstream::Main));
         let known: Vec<(Model, Upstream)> =
             known.chain(ollama.unwrap_or_default().into_iter().map(|model| (model, Upstream::Ollama))).collect();
+        // The connection's model comes first where both offer one of the same name.
+        let prices = known.iter().rev().filter_map(price).collect();
         if allowed.is_empty() {
             for (model, upstream) in known {
                 if !routes.contains_key(&model.id) {
@@ -134,7 +149,7 @@ impl Catalogue {
                 }
             }
         }
-        Self { models, routes, allowed: allowed.iter().cloned().collect(), problem }
+        Self { models, routes, prices, allowed: allowed.iter().cloned().collect(), problem }
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::budget::{Budgets, OverBudget, Reservation};
 use super::pricing::Pricing;
 use super::rollup::utc_offset;
 use super::row::{GenerationRow, GenerationStatus, Purpose, UsageSource, Via};
@@ -24,6 +25,7 @@ pub struct Ledger {
     /// Makes the prices of what the provider pays for.
     pricing: Pricing,
     zone: TimeZone,
+    pub(super) budgets: Budgets,
     changed: watch::Sender<()>,
     /// Wakes the lookup task.
     pub(super) lookups: Arc<Notify>,
@@ -46,6 +48,8 @@ pub struct NewGeneration {
     pub chat: Option<Uuid>,
     /// The purpose it is for.
     pub purpose: Purpose,
+    /// The most that it may cost, where that is known.
+    pub most: Option<NanoUsd>,
     /// True where the provider pays the upstream; false over a connection that an admin entered.
     pub billed: bool,
     /// The id of the connection it is sent over; `None` for an upstream that costs nothing and keeps
@@ -58,18 +62,33 @@ pub struct NewGeneration {
 pub struct Entry {
     ledger: Ledger,
     row: GenerationRow,
+    reservation: Reservation,
     open: bool,
 }
 
 impl Ledger {
     /// Divides days by the midnights of `zone`.
-    pub(crate) fn new(db: &Database, pricing: Pricing, zone: TimeZone) -> Self {
-        Self { db: db.clone(), pricing, zone, changed: watch::Sender::new(()), lookups: Arc::default() }
+    pub(crate) fn new(db: &Database, pricing: Pricing, zone: TimeZone, budgets: Budgets) -> Self {
+        Self { db: db.clone(), pricing, zone, budgets, changed: watch::Sender::new(()), lookups: Arc::default() }
     }
 
-    /// Adds a generation. Its row is written soon; nothing waits for it.
-    pub fn begin(&self, started: NewGeneration) -> Entry {
-        let now = Timestamp::now();
+    /// The factors that make prices, where the provider pays or the client itself.
+    pub fn pricing(&self, billed: bool) -> Pricing {
+        if billed { self.pricing } else { Pricing::AT_COST }
+    }
+
+    /// Returns the most that a generation of this person may cost, where anything limits it.
+    pub fn affordable(&self, user: &UserId, billed: bool) -> Option<NanoUsd> {
+        self.budgets.affordable(user, self.pricing(billed), billed)
+    }
+
+    /// Adds a generation, if what it may cost is left of all budgets. Its row is written soon; nothing
+    /// waits for it.
+    pub fn begin(&self, started: NewGeneration) -> Result<Entry, OverBudget> {
+        let pricing = self.pricing(started.billed);
+        let reservation =
+            self.budgets.reserve(&started.user, started.key.as_ref(), started.most, pricing, started.billed)?;
+        let now = reservation.at;
         let row = GenerationRow {
             id: Uuid::now_v7().to_string(),
             generation_id: None,
@@ -90,12 +109,13 @@ impl Ledger {
             purpose: started.purpose,
             answered_model: None,
             billed: started.billed,
-            pricing: if started.billed { self.pricing } else { Pricing::AT_COST },
+            pricing,
             utc_offset: utc_offset(&self.zone, now),
+            reserved: started.most,
             changed: self.changed.clone(),
         };
         self.db.enqueue(row.clone());
-        Entry { ledger: self.clone(), row, open: true }
+        Ok(Entry { ledger: self.clone(), row, reservation, open: true })
     }
 
     /// True while so many rows wait to be written that nothing more may be asked.
@@ -180,6 +200,9 @@ impl Entry {
             if (!is_known || row.usage.cost.is_none()) && row.generation_id.is_some() {
                 row.lookup_at = Some(now + FIRST_LOOKUP_MS);
             }
+        }
+        if let Some(cost) = row.usage.cost {
+            self.ledger.budgets.settle(&self.reservation, cost);
         }
         let needs_lookup = row.lookup_at.is_some();
         self.ledger.db.enqueue(row.clone());

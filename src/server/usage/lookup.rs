@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use sqlx::Row;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::{LONGEST_RESERVATION_MS, Reservation, oldest_reservation, reservation, reservations};
 use super::ledger::Ledger;
-use super::pricing::{Millionths, Pricing};
 use crate::connection::Connections;
 use crate::database::{Database, DatabaseError};
 use crate::models::Upstreams;
 use mai_openrouter::generation::Generation;
-use mai_openrouter::{Client, UpstreamError, is_name};
+use mai_openrouter::{Client, NanoUsd, UpstreamError, is_name};
 
 /// Delay before the second try; it doubles for each later one.
 const FIRST_DELAY_MS: i64 = 500;
@@ -42,7 +42,7 @@ struct Missing {
     started_at: i64,
     /// True when the answer told its tokens, but not its cost.
     has_tokens: bool,
-    pricing: Pricing,
+    reservation: Reservation,
 }
 
 /// The verdict on what the upstream says of a generation.
@@ -160,12 +160,13 @@ impl UsageLookup {
     async fn look_up_due(&self) -> Result<Option<i64>, DatabaseError> {
         // The row that woke this task may not be written yet.
         self.db.flush().await?;
+        let release = self.release_old().await?;
         let now = Timestamp::now().as_millisecond();
         let connection = self.connections.current();
         let current = self.connections.id(&connection);
         let due: Vec<Missing> = sqlx::query(
             "SELECT id, generation_id, connection, lookup_tries, started_at, source IS NOT NULL AS has_tokens,
-                 markup_ppm, credit_fee_ppm
+                 markup_ppm, credit_fee_ppm, billed, user_id, api_key_id, reserved_nano_usd
              FROM generation WHERE lookup_at IS NOT NULL
              AND (lookup_at <= ?1 OR lookup_at > ?3 OR (unknown_reason = 'connection_changed' AND connection = ?2))
              ORDER BY lookup_at LIMIT 64",
@@ -185,10 +186,7 @@ impl UsageLookup {
                 tries: row.try_get("lookup_tries")?,
                 started_at: row.try_get("started_at")?,
                 has_tokens: row.try_get("has_tokens")?,
-                pricing: Pricing {
-                    markup: Millionths::new(row.try_get("markup_ppm")?),
-                    credit_fee: Millionths::new(row.try_get("credit_fee_ppm")?),
-                },
+                reservation: reservation(row)?,
             })
         })
         .collect::<Result<_, sqlx::Error>>()?;
@@ -208,9 +206,47 @@ impl UsageLookup {
             }
             self.ledger.notify();
         }
-        Ok(sqlx::query_scalar("SELECT min(lookup_at) FROM generation WHERE lookup_at IS NOT NULL")
+        let lookup: Option<i64> =
+            sqlx::query_scalar("SELECT min(lookup_at) FROM generation WHERE lookup_at IS NOT NULL")
+                .fetch_one(self.db.reader())
+                .await?;
+        Ok([lookup, release].into_iter().flatten().min())
+    }
+
+    /// Ends the reservations of generations whose cost was not found within a day. Returns when the
+    /// next one ends.
+    async fn release_old(&self) -> Result<Option<i64>, DatabaseError> {
+        let oldest = || async {
+            sqlx::query_scalar::<_, Option<i64>>(
+                "SELECT min(started_at) FROM generation WHERE reserved_nano_usd IS NOT NULL AND settled_at IS NULL",
+            )
             .fetch_one(self.db.reader())
-            .await?)
+            .await
+        };
+        let limit = oldest_reservation(Timestamp::now());
+        if oldest().await?.is_some_and(|at| at < limit.as_millisecond()) {
+            for (id, reservation) in reservations(&self.db).await? {
+                if reservation.at < limit {
+                    self.release(id, &reservation).await?;
+                }
+            }
+        }
+        Ok(oldest().await?.map(|at| at.saturating_add(LONGEST_RESERVATION_MS)))
+    }
+
+    async fn release(&self, id: String, reservation: &Reservation) -> Result<(), DatabaseError> {
+        tracing::warn!(generation = %id, "the cost of a generation was not found within a day; nothing is reserved for it any more");
+        self.db
+            .write(move |connection| {
+                Box::pin(async move {
+                    let query = "UPDATE generation SET reserved_nano_usd = NULL WHERE id = ?";
+                    sqlx::query(query).bind(id).execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        self.ledger.budgets.settle(reservation, NanoUsd::ZERO);
+        Ok(())
     }
 
     /// Books the record of a generation, or says when it is looked up again.
@@ -220,12 +256,15 @@ impl UsageLookup {
         // A record that stays empty until the last try is the truth: nothing was charged.
         let is_final = found == Found::Settled || (found == Found::Unsettled && next.is_none());
         let Some(record) = record.filter(|_| is_final) else { return self.postpone(missing, found, next).await };
-        self.db
+        let (pricing, cost) = (missing.reservation.pricing, record.usage().cost);
+        let reservation = missing.reservation.clone();
+        let is_written = self
+            .db
             .write(move |connection| {
                 Box::pin(async move {
                     let usage = record.usage();
                     let count = |tokens: Option<u64>| tokens.and_then(|n| i64::try_from(n).ok());
-                    sqlx::query(
+                    let done = sqlx::query(
                         "UPDATE generation SET prompt_tokens = coalesce(?, prompt_tokens),
                          completion_tokens = coalesce(?, completion_tokens), total_tokens = coalesce(?, total_tokens),
                          reasoning_tokens = coalesce(?, reasoning_tokens), cached_tokens = coalesce(?, cached_tokens),
@@ -243,7 +282,7 @@ impl UsageLookup {
                     .bind(count(usage.reasoning_tokens))
                     .bind(count(usage.cached_tokens))
                     .bind(usage.cost.map(|cost| cost.get()))
-                    .bind(usage.cost.map(|cost| missing.pricing.price(cost).get()))
+                    .bind(usage.cost.map(|cost| pricing.price(cost).get()))
                     .bind(usage.cost.map(|_| now))
                     .bind(usage.own_key_cost.map(|cost| cost.get()))
                     .bind(record.provider_name.filter(|name| is_name(name)))
@@ -251,10 +290,14 @@ impl UsageLookup {
                     .bind(missing.id)
                     .execute(connection)
                     .await?;
-                    Ok(())
+                    Ok(done.rows_affected() > 0)
                 })
             })
-            .await
+            .await?;
+        if let Some(cost) = cost.filter(|_| is_written) {
+            self.ledger.budgets.settle(&reservation, cost);
+        }
+        Ok(())
     }
 
     async fn postpone(&self, missing: Missing, found: Found, next: Option<i64>) -> Result<(), DatabaseError> {
@@ -329,6 +372,7 @@ fn next_try(missing: &Missing, found: Found, now: i64) -> Option<i64> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::pricing::Pricing;
     use super::*;
 
     fn missing(tries: i64) -> Missing {
@@ -339,7 +383,15 @@ mod tests {
             tries,
             started_at: 0,
             has_tokens: false,
-            pricing: Pricing::AT_COST,
+            reservation: Reservation {
+                user: String::new(),
+                key: None,
+                at: Timestamp::UNIX_EPOCH,
+                price: NanoUsd::ZERO,
+                cost: NanoUsd::ZERO,
+                pricing: Pricing::AT_COST,
+                billed: true,
+            },
         }
     }
 

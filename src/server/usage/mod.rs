@@ -4,12 +4,13 @@
 //!   exactly once. `row` is the row and its batched statement.
 //! * `lookup`: completes rows from the upstream's records when an answer was cut off.
 //! * `pricing`: makes the price that the client is billed of the cost that the upstream charges.
+//! * [`Budgets`]: limits of what may be spent, and what is reserved of them.
 //! * `rollup`: sums by hour and day, which the database keeps in the transaction of each row.
 //! * [`UsageReports`]: reads the sums, by [`Month`], and the rows of an API key (`key_usage`).
 //!
-//! Chat completions write to the ledger; pages and JSON routes read the reports. No limit is
-//! decided here.
+//! Chat completions write to the ledger; pages and JSON routes read the reports and set budgets.
 
+mod budget;
 mod key_usage;
 mod ledger;
 mod lookup;
@@ -21,6 +22,9 @@ mod rollup;
 mod rollup_tests;
 mod row;
 
+pub use budget::{
+    Budget, BudgetError, BudgetPeriod, BudgetScope, BudgetState, Budgets, InvalidBudget, Limiter, NewBudget, OverBudget,
+};
 pub use key_usage::KeyUsage;
 pub use ledger::{Entry, Ledger, NewGeneration};
 pub(super) use lookup::{UsageLookup, close_interrupted};

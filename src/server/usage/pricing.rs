@@ -63,6 +63,17 @@ impl Pricing {
         let price = (product + one * one / 2).div_euclid(one * one);
         NanoUsd::new(i64::try_from(price).unwrap_or(i64::MAX))
     }
+
+    /// Returns the highest cost of which the price is no more than this.
+    pub(super) fn cost_within(self, price: NanoUsd) -> NanoUsd {
+        let one = i128::from(Millionths::ONE);
+        let factor = (one + i128::from(self.credit_fee.0)) * i128::from(self.markup.0);
+        if factor == 0 {
+            return NanoUsd::new(i64::MAX);
+        }
+        let cost = i128::from(price.get()) * one * one / factor;
+        NanoUsd::new(i64::try_from(cost).unwrap_or(i64::MAX))
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +105,8 @@ mod tests {
             );
         }
         assert_eq!(Pricing::AT_COST, pricing("1.0", "0"));
+        assert_eq!(pricing("1.3", "0.055").cost_within(NanoUsd::new(1_371_500_001)), NanoUsd::new(1_000_000_000));
+        assert_eq!(pricing("0", "0").cost_within(NanoUsd::ZERO), NanoUsd::new(i64::MAX));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::pricing::Pricing;
 use crate::database::{Batch, DatabaseError};
-use mai_openrouter::Usage;
+use mai_openrouter::{NanoUsd, Usage};
 
 /// The state of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -88,6 +88,8 @@ pub(super) struct GenerationRow {
     pub(super) pricing: Pricing,
     /// Seconds east of Greenwich of the client's clocks.
     pub(super) utc_offset: i32,
+    /// The cost that is reserved for it.
+    pub(super) reserved: Option<NanoUsd>,
     /// Notified when the row is written.
     pub(super) changed: watch::Sender<()>,
 }
@@ -109,7 +111,7 @@ impl Serialize for SerializedRow<'_> {
     /// An array in the order of [`UPSERT`]'s columns: SQLite reads one faster than an object.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (row, usage) = (self.row, &self.row.usage);
-        let mut columns = serializer.serialize_tuple(33)?;
+        let mut columns = serializer.serialize_tuple(34)?;
         columns.serialize_element(&row.id)?;
         columns.serialize_element(&row.generation_id.as_deref().filter(|_| self.with_generation_id))?;
         columns.serialize_element(&row.user_id)?;
@@ -143,6 +145,7 @@ impl Serialize for SerializedRow<'_> {
         columns.serialize_element(&usage.cache_write_tokens)?;
         columns.serialize_element(&usage.web_searches)?;
         columns.serialize_element(&usage.tool_cost)?;
+        columns.serialize_element(&row.reserved)?;
         columns.end()
     }
 }
@@ -153,7 +156,8 @@ const UPSERT: &str = "
     INSERT INTO generation (id, generation_id, user_id, model, provider, started_at, finished_at, status, streamed,
         prompt_tokens, completion_tokens, total_tokens, reasoning_tokens, cached_tokens, cost_nano_usd, source, via,
         chat_id, lookup_at, own_key_cost_nano_usd, api_key_id, connection, purpose, answered_model, billed, markup_ppm,
-        credit_fee_ppm, price_nano_usd, utc_offset, settled_at, cache_write_tokens, web_searches, tool_cost_nano_usd)
+        credit_fee_ppm, price_nano_usd, utc_offset, settled_at, cache_write_tokens, web_searches, tool_cost_nano_usd,
+        reserved_nano_usd)
     SELECT value ->> 0,
         CASE WHEN EXISTS (SELECT 1 FROM generation AS other
             WHERE other.connection IS value ->> 21 AND other.generation_id = value ->> 1 AND other.id <> value ->> 0)
@@ -161,7 +165,8 @@ const UPSERT: &str = "
         value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
         value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
         value ->> 17, value ->> 18, value ->> 19, value ->> 20, value ->> 21, value ->> 22, value ->> 23, value ->> 24,
-        value ->> 25, value ->> 26, value ->> 27, value ->> 28, value ->> 29, value ->> 30, value ->> 31, value ->> 32
+        value ->> 25, value ->> 26, value ->> 27, value ->> 28, value ->> 29, value ->> 30, value ->> 31, value ->> 32,
+        value ->> 33
     FROM json_each(?1) WHERE true
     ON CONFLICT (id) DO UPDATE SET
         generation_id = coalesce(excluded.generation_id, generation.generation_id),

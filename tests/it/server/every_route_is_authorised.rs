@@ -146,6 +146,11 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("DELETE", "/api/v1/chats/{id}",             chat(404)),
 
     ("GET",    "/api/v1/usage/me",               own_usage(200)),
+    ("GET",    "/api/v1/budgets/me",             own_usage(200)),
+    ("GET",    "/api/v1/budgets",                reports(200)),
+    ("POST",   "/api/v1/budgets",                admins(422)),
+    ("POST",   "/api/v1/budgets/{id}/raise",     admins(422)),
+    ("DELETE", "/api/v1/budgets/{id}",           admins(404)),
     ("GET",    "/api/v1/usage/summary",          reports(200)),
     ("GET",    "/api/v1/usage/days",             reports(200)),
     ("GET",    "/api/v1/usage/users",            reports(200)),

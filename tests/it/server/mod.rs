@@ -6,6 +6,7 @@ mod answers_complete_without_a_reader;
 mod api_keys_are_limited;
 mod api_serves_openai_clients;
 mod audit_tells_who_did_what;
+mod budgets_hold;
 mod chat_bytes_pass_unchanged;
 mod connections_are_bounded;
 mod cross_site_requests_are_refused;

@@ -112,6 +112,9 @@ fn title(t: AuditEntryTexts, action: Action) -> &'static str {
         Action::KeyRevoked => t.key_revoked(),
         Action::ConnectionSaved => t.connection_saved(),
         Action::ConnectionRemoved => t.connection_removed(),
+        Action::BudgetSet => t.budget_set(),
+        Action::BudgetRaised => t.budget_raised(),
+        Action::BudgetRemoved => t.budget_removed(),
         Action::ConfigurationChanged => t.configuration_changed(),
     }
 }

@@ -49,5 +49,8 @@ texts! {
     key_revoked { en: "API key revoked", pl: "Unieważnienie klucza API" }
     connection_saved { en: "Connection changed", pl: "Zmiana połączenia" }
     connection_removed { en: "Connection removed", pl: "Usunięcie połączenia" }
+    budget_set { en: "Budget set", pl: "Ustawienie budżetu" }
+    budget_raised { en: "Budget raised", pl: "Zwiększenie budżetu" }
+    budget_removed { en: "Budget removed", pl: "Usunięcie budżetu" }
     configuration_changed { en: "Settings of the server changed", pl: "Zmiana ustawień serwera" }
 }

@@ -128,7 +128,9 @@ impl FormError for ChatError {
                 | CompletionError::NotUnpacked
                 | CompletionError::TooLarge(_)
                 | CompletionError::Incomplete
-                | CompletionError::NoApiAnswer(_),
+                | CompletionError::NoApiAnswer(_)
+                // Told in the answer.
+                | CompletionError::OverBudget(_),
             )
             | Self::NotFound
             | Self::Database(_) => return None,
