@@ -55,6 +55,7 @@ pub enum Reason {
     Restarting,
     PortTaken,
     PortConflict,
+    HostConflict,
     MissingSecret,
     ImageUnavailable,
     NameTaken,

@@ -8,10 +8,11 @@
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
-//! * [`Network`]: addresses of proxies.
+//! * [`Network`]: addresses of proxies and upstreams; [`AddressKind`]: which of them are not public.
 //! * [`restores`]: the directory in the data that restores work in.
 //! * [`secrets_file`]: secret settings in a mounted file.
 
+mod address_kind;
 mod backup_id;
 pub mod causes;
 pub mod environment;
@@ -26,6 +27,7 @@ mod printable;
 pub mod restores;
 pub mod secrets_file;
 
+pub use address_kind::{AddressKind, translated};
 pub use exit_code::ExitCode;
 pub use lock_file::{LockError, LockFile};
 pub use network::{InvalidNetwork, Network};

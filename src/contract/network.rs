@@ -17,9 +17,23 @@ pub struct Network {
 pub struct InvalidNetwork(String);
 
 impl Network {
-    /// Returns whether an address belongs to the network.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
+    pub(crate) const fn new(address: IpAddr, prefix: u8) -> Self {
+        Self { address, prefix }
+    }
+
+    pub(crate) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Returns whether all of its addresses belong to another network.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let is_same_family = self.address.is_ipv4() == other.address.is_ipv4();
+        is_same_family && self.prefix >= other.prefix && Self::new(self.address, other.prefix).has_bits_of(other)
+    }
+
+    /// Returns whether the first bits of both addresses are the same, as many as the prefix has.
+    fn has_bits_of(&self, other: &Self) -> bool {
+        match (self.address, other.address) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
                 let host = 32 - u32::from(self.prefix);
                 (ours.to_bits() ^ theirs.to_bits()).checked_shr(host).unwrap_or(0) == 0
@@ -30,6 +44,11 @@ impl Network {
             }
             _ => false,
         }
+    }
+
+    /// Returns whether an address belongs to the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.has_bits_of(&Self::new(address.to_canonical(), self.prefix))
     }
 }
 
@@ -65,6 +84,23 @@ impl fmt::Display for Network {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn network_is_within_wider_ones_of_its_family() {
+        for (inner, outer, expected) in [
+            ("10.1.0.0/16", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("10.0.0.0/8", "10.1.0.0/16", false),
+            ("10.1.0.1", "0.0.0.0/0", true),
+            ("11.0.0.0/16", "10.0.0.0/8", false),
+            ("fd12::/16", "fd00::/8", true),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "::/0", false),
+        ] {
+            let (inner, outer): (Network, Network) = (inner.parse().unwrap(), outer.parse().unwrap());
+            assert_eq!(inner.is_within(&outer), expected, "{inner} {outer}");
+        }
+    }
 
     #[test]
     fn network_contains_the_addresses_of_its_prefix() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::address::AddressKind;
+use mai_contract::AddressKind;
 
 /// A call to the upstream that did not bring what was asked for.
 #[derive(Debug, Clone, thiserror::Error)]

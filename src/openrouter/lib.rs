@@ -34,13 +34,14 @@ mod request_body;
 mod response_body;
 pub mod usage;
 
-pub use address::{AddressKind, AddressPolicy};
+pub use address::AddressPolicy;
 pub use answer::{AnswerEnd, AnswerReader, AnswerSummary, plain_body};
 pub use client::Client;
 pub use endpoint::{Endpoint, without_call};
 pub use error::{ListLimit, NetworkFailure, UpstreamError};
 pub use error_body::UpstreamErrorBody;
 pub use error_kind::ErrorKind;
+pub use mai_contract::AddressKind;
 pub use money::NanoUsd;
 pub use name::{LONGEST_NAME, is_name};
 pub use pool::Pool;

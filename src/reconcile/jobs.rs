@@ -19,7 +19,7 @@ use super::run::ReconcileError;
 use super::schedule::whole_second;
 use super::{Decision, Facts, decide, drills, job, refusal, status};
 use crate::api::{
-    BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, RestoreStatus, UpgradeStep,
+    BackupResult, BackupStatus, DestinationResult, MaiInstance, MaiInstanceStatus, Reason, RestoreStatus, UpgradeStep,
 };
 use crate::core::{Blocked, InstanceId, Job, JobRequest, JobState, JobWork, Memory, Observed, Record};
 use crate::runtime::{Apply, RuntimeError};
@@ -196,6 +196,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
     ) -> Result<Job, Blocked> {
         if let Some(refusal) = refusal(instance) {
             return Err(Blocked::new(job::blocked_reason(&request.work), refusal));
+        }
+        if let JobWork::Restore { source, .. } = &request.work
+            && let Some(refusal) = self.context.source.restore_refusal(&Reader::from(instance), source)
+        {
+            return Err(Blocked::new(Reason::RefusedByPolicy, refusal));
         }
         let files = job::secret_files(instance, &request.work)?;
         let mut secrets = BTreeMap::new();

@@ -15,6 +15,7 @@ mod drills;
 mod environment;
 mod facts;
 mod fleet;
+mod hosts;
 pub mod job;
 mod jobs;
 mod observation;

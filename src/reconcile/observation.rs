@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::facts::FleetTurn;
-use super::{Facts, desired, ports, references, refusal};
+use super::{Facts, desired, hosts, ports, references, refusal};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
 use crate::runtime::Observe;
@@ -25,8 +25,8 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// Observes one instance. `all` are those it may compete with for a port, on platforms where it
-    /// can.
+    /// Observes one instance. `all` are those it may compete with for a port or a
+    /// host.
     pub(super) async fn make<S: Source, O: Observe, A: AsRef<[Arc<MaiInstance>]>>(
         instance: &MaiInstance,
         id: &InstanceId,
@@ -36,7 +36,12 @@ impl Observation {
         runtime: &O,
     ) -> Self {
         let platform = runtime.platform();
-        let conflict = platform.shares_ports.then(|| ports::conflict(instance, all().as_ref())).flatten();
+        let all = all();
+        let conflict = match platform.shares_ports {
+            true => ports::conflict(instance, all.as_ref()),
+            // The policy compares those of a directory, by the folders of their documents.
+            false => hosts::conflict(instance, all.as_ref()),
+        };
         let desired = match conflict {
             Some(conflict) => Err(conflict),
             None => derive(instance, id, session_key, source, &platform).await,

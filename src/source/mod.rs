@@ -15,7 +15,7 @@ use futures::stream::BoxStream;
 use kube::runtime::watcher;
 use secrecy::SecretString;
 
-use crate::api::{DOCUMENT_FILE, MaiInstance, Reason, SecretRef};
+use crate::api::{DOCUMENT_FILE, MaiInstance, Reason, RestoreSource, SecretRef};
 
 /// The stream that a source gives.
 pub type Documents = BoxStream<'static, Result<watcher::Event<MaiInstance>, watcher::Error>>;
@@ -28,6 +28,12 @@ pub trait Source: Send + Sync + 'static {
         reader: &Reader<'_>,
         reference: &SecretRef,
     ) -> impl Future<Output = Result<SecretString, SecretError>> + Send;
+
+    /// Returns why an instance may not be restored from a backup, if it may not. What a document
+    /// itself begins with is checked with the document.
+    fn restore_refusal(&self, _reader: &Reader<'_>, _from: &RestoreSource) -> Option<String> {
+        None
+    }
 
     /// Emits whenever secrets may have changed; may be taken once.
     fn secret_changes(&self) -> BoxStream<'static, Rotated>;

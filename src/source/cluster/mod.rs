@@ -28,7 +28,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::policy::Policy;
 use super::{Documents, Reader, Rotated, SecretError, Source, SourceError};
-use crate::api::{self, FINALIZER, MaiInstance, SecretRef};
+use crate::api::{self, FINALIZER, MaiInstance, RestoreSource, SecretRef};
 use crate::cluster::{ApiFailure, classify, error_message, watch_config};
 use merged_watch::MergedWatch;
 pub use preview::Preview;
@@ -100,6 +100,10 @@ impl ClusterSource {
 impl Source for ClusterSource {
     async fn secret(&self, reader: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
         self.secrets.value(&self.client, &self.policy, reader, reference).await
+    }
+
+    fn restore_refusal(&self, reader: &Reader<'_>, from: &RestoreSource) -> Option<String> {
+        self.policy.refuses_restore(reader.namespace, from)
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::parse::Key;
@@ -38,8 +39,17 @@ impl<'a> Provider<'a> {
         for (key, row) in known {
             let file = row.file.as_deref().map(Path::new);
             provider.claim(key, file, &row.document);
+            if row.deleted_at.is_none() && row.released_at.is_none() {
+                provider.expose(key, file, &row.document, row.created_at);
+            }
         }
         provider
+    }
+
+    /// Notes where an instance is reached, by the document that is accepted.
+    pub(super) fn expose(&mut self, key: &Key, file: Option<&Path>, document: &Value, created: Timestamp) {
+        let folder = file.and_then(|file| folder(self.root, file));
+        self.claims.expose(key, folder.as_deref(), document, created);
     }
 
     /// Notes the places of a document.

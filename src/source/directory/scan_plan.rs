@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::object::accept;
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub problems: Vec<Problem>,
     /// Kinds that were left alone, by file.
     pub foreign: BTreeSet<(String, String)>,
+    /// Something was refused that may have been given up by what changes.
+    pub is_contested: bool,
 }
 
 /// Why the last good document of an instance is kept.
@@ -76,6 +79,7 @@ pub(super) fn plan(
     planning.judge_seen(&seen);
     planning.judge_unseen(&seen, missing, now);
     let Planning { mut plan, .. } = planning;
+    plan.is_contested &= !plan.accept.is_empty() || !plan.delete.is_empty();
     plan.keep.retain(|(key, kept)| {
         known.get(key).is_none_or(|row| {
             row.deleted_at.is_some() || row.problem.as_ref() != Some(&kept.problem) || row.refused != kept.refused
@@ -178,7 +182,10 @@ impl<'a> Planning<'a> {
     /// Instances that are named: taken up when their one document is good, kept as they were
     /// otherwise.
     fn judge_seen(&mut self, seen: &Seen<'a>) {
-        for (key, named) in &seen.named {
+        let mut all: Vec<_> = seen.named.iter().collect();
+        // So that another one may take it in the same scan.
+        all.sort_by_key(|(key, named)| !self.gives_up(key, named));
+        for (key, named) in all {
             let owner = match named.len() {
                 0 | 1 => None,
                 _ => self.provider.owner_among(self.known.get(*key), named, |document| document.file),
@@ -211,6 +218,15 @@ impl<'a> Planning<'a> {
         }
     }
 
+    /// Returns whether an instance gives up a host or a port that its accepted document has.
+    fn gives_up(&self, key: &Key, named: &[NamedDocument<'a>]) -> bool {
+        let ([only], Some(row)) = (named, self.live(key)) else { return false };
+        ["/spec/expose/host", "/spec/expose/port"].iter().any(|field| {
+            let former = row.document.pointer(field).filter(|former| !former.is_null());
+            former.is_some_and(|former| only.value.pointer(field) != Some(former))
+        })
+    }
+
     fn judge_document(&mut self, key: &Key, seen: &NamedDocument<'a>) -> Result<(), Kept> {
         // What a released instance left behind counts only when its data was kept.
         let stood = self.known.get(key).filter(|row| row.released_at.is_none() || keeps_data(&row.document));
@@ -225,6 +241,7 @@ impl<'a> Planning<'a> {
                     return Err(self.refuse(seen, &findings, true));
                 }
                 self.provider.claim(key, Some(seen.file), &full);
+                self.provider.expose(key, Some(seen.file), &full, row.map_or(Timestamp::MAX, |row| row.created_at));
                 if let Some(row) = stood {
                     keep_former_locale(&row.document, &mut full);
                 }
@@ -246,6 +263,7 @@ impl<'a> Planning<'a> {
         self.troubled.entry(seen.file).or_insert_with(|| repeated(&sentences));
         self.plan.problems.extend(problems);
         Kept { problem: repeated(&sentences), refused }
+        self.plan.is_contested |= refused;
     }
 
     /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise,

@@ -183,6 +183,7 @@ pub(crate) fn judge(trees: &[(&Path, Tree)], platform: Option<PlatformKind>, pol
         problems.into_iter().for_each(|problem| verdict.say(Severity::Error, true, problem));
     }
     judge_ports(&good, &mut verdict);
+    judge_hosts(&good, &mut verdict);
     judge_references(&good, &secrets, &mut verdict);
     judge_reach(trees, &good, platform, policy, &mut verdict);
     verdict.findings.sort_by(|a, b| {
@@ -250,6 +251,31 @@ fn judge_ports(good: &[Good<'_>], verdict: &mut Verdict) {
             let message =
                 format!("port {wanted} is also taken by {}; give each instance its own", others.join(" and "));
             verdict.say(Severity::Error, true, one.problem("spec.expose.port", message));
+        }
+    }
+}
+
+/// Two folders, and two namespaces of a cluster, cannot have one host name.
+fn judge_hosts(good: &[Good<'_>], verdict: &mut Verdict) {
+    let host = |good: &Good<'_>| good.full.pointer("/spec/expose/host").and_then(Value::as_str).map(str::to_owned);
+    for one in good {
+        let Some(wanted) = host(one) else { continue };
+        let is_foreign = |other: &&Good<'_>| other.scope != one.scope || other.key.0 != one.key.0;
+        let others: Vec<String> = good
+            .iter()
+            .filter(is_foreign)
+            .filter(|other| other.key != one.key && host(other).as_ref() == Some(&wanted))
+            .map(|other| {
+                let line = other.document.place("spec.expose.host").line;
+                format!("{}/{} at {}:{line}", other.key.0, other.key.1, other.file.display())
+            })
+            .collect();
+        if !others.is_empty() {
+            let message = format!(
+                "host {wanted} is also declared by {}; the one that is accepted first has it",
+                others.join(" and ")
+            );
+            verdict.say(Severity::Error, true, one.problem("spec.expose.host", message));
         }
     }
 }

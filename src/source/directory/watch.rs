@@ -196,7 +196,7 @@ impl Follower {
         if is_news {
             self.problems.send_replace(problems);
         }
-        self.unfinished = false;
+        self.unfinished = plan.is_contested;
         Ok(())
     }
 

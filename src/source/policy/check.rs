@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use mai_contract::Network;
 use serde_json::Value;
 
 use super::document::Lists;
 use super::paths::{overlap, resolve, writable_between};
 use super::pattern::matches_any;
+use super::restore::is_own_file;
 use super::{Author, Claims, Policy, Refusal, defaults};
 use crate::api::{Finding, MaiInstanceSpec, PlatformKind, SecretRef};
 use crate::core::kept_name;
@@ -43,6 +45,17 @@ impl Policy {
         check.backup();
         check.exposure();
         check.refusals
+    }
+
+    /// Returns whether an author may let upstreams be in a network. One that is not understood is
+    /// refused elsewhere.
+    fn grants_network(&self, author: Author<'_>, network: &str) -> bool {
+        let Ok(wanted) = network.parse::<Network>() else { return true };
+        let has = |lists: &Lists| {
+            let mut networks = lists.upstream_networks.iter().filter_map(|network| network.parse::<Network>().ok());
+            networks.any(|network| wanted.is_within(&network))
+        };
+        wanted.is_public() || has(&self.document.lists) || self.entries(author).any(|(_, lists)| has(lists))
     }
 
     fn allows_name(&self, author: Author<'_>, name: &str) -> bool {
@@ -153,6 +166,13 @@ impl Check<'_> {
                 }
             }
         }
+        for (index, network) in spec.server.allowed_upstream_networks.iter().enumerate() {
+            if !self.policy.grants_network(author, network) {
+                let (path, what) =
+                    (format!("spec.server.allowedUpstreamNetworks[{index}]"), format!("network {network}"));
+                self.refuse_ordinary(&path, &what, "upstreamNetworks", network);
+            }
+        }
         for (path, reference) in references(spec) {
             if let Some(message) = reference.variable().and_then(|name| self.policy.refuses_variable(author, name)) {
                 self.say(&path, message);
@@ -214,11 +234,7 @@ impl Check<'_> {
         {
             self.refuse("spec.restoreFrom.instance", &format!("a backup of {other}"), "restores", other);
         }
-        let is_own = |file: &str| {
-            let mut parts = file.splitn(3, '/');
-            parts.next() == Some(namespace.as_str()) && parts.next().is_some_and(is_sibling) && parts.next().is_some()
-        };
-        if let Some(file) = source.file.as_ref().filter(|file| !is_own(file))
+        if let Some(file) = source.file.as_ref().filter(|file| !is_own_file(namespace, file, is_sibling))
             && !self.policy.grants(author, |lists| &lists.restores, file)
         {
             self.refuse_ordinary("spec.restoreFrom.file", &format!("file {file}"), "restores", file);
@@ -226,8 +242,13 @@ impl Check<'_> {
     }
 
     fn exposure(&mut self) {
-        let Subject { author, spec, platform, .. } = *self.subject;
+        let Subject { author, key, spec, platform, claims } = *self.subject;
         let expose = &spec.expose;
+        if let Author::Folder(folder) = author {
+            for Finding { path, message } in claims.exposure_findings(key, folder, expose) {
+                self.say(&path, message);
+            }
+        }
         for (index, network) in expose.networks.iter().enumerate() {
             if !self.policy.grants(author, |lists| &lists.networks, network) {
                 let path = format!("spec.expose.networks[{index}]");

@@ -1,10 +1,12 @@
-//! Places that instances use or have used.
+//! Places that instances use or have used, and where they are reached.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::exposure::Exposure;
 use super::paths::{overlap, resolve};
 use super::readers::scope;
 
@@ -17,6 +19,8 @@ pub(crate) struct Claims {
     places: Vec<Claim>,
     /// Folders of all instances, where they are known.
     scopes: BTreeMap<Key, String>,
+    /// Where instances are reached as their accepted documents say.
+    exposures: BTreeMap<Key, Exposure>,
 }
 
 #[derive(Debug)]
@@ -40,6 +44,24 @@ impl Claims {
                 self.places.push(Claim { key: key.clone(), scope: folder.map(scope), path });
             }
         }
+    }
+
+    /// Sets where an instance is reached, by the document that is accepted. `created` is when it was
+    /// accepted first.
+    pub(crate) fn expose(&mut self, key: &Key, folder: Option<&str>, document: &Value, created: Timestamp) {
+        let exposure = Exposure::new(folder.map(scope), document, created);
+        self.exposures.insert(key.clone(), exposure);
+    }
+
+    /// Returns where instances of other folders are reached.
+    pub(super) fn foreign_exposures(&self, folder: &str) -> impl Iterator<Item = (&Key, &Exposure)> {
+        let own = scope(folder);
+        self.exposures.iter().filter(move |(_, exposure)| exposure.scope.as_deref() != Some(own.as_str()))
+    }
+
+    /// Returns where an instance is reached by its accepted document.
+    pub(super) fn exposure(&self, key: &Key) -> Option<&Exposure> {
+        self.exposures.get(key)
     }
 
     /// Returns whether an instance is one of a folder.

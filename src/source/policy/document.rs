@@ -1,5 +1,6 @@
 //! A policy as it is written: a typed YAML document.
 
+use mai_contract::Network;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Deserialize;
@@ -52,6 +53,8 @@ pub(super) struct Lists {
     /// Backups of others that new instances may begin with: names of instances, and files below a
     /// destination.
     pub(super) restores: Vec<String>,
+    /// Networks, beside public ones, in which documents may let upstreams be.
+    pub(super) upstream_networks: Vec<String>,
     /// Host names that documents may declare; any when absent.
     #[schemars(with = "Vec<String>")]
     pub(super) hosts: Option<Vec<String>>,
@@ -185,6 +188,12 @@ impl Lists {
                 let known = known.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
                 let message = format!("{kind:?} is not one of {known}");
                 return Some(Finding { path: format!("{within}kinds[{index}]"), message });
+            }
+        }
+        for (index, network) in self.upstream_networks.iter().enumerate() {
+            if let Err(error) = network.parse::<Network>() {
+                let path = format!("{within}upstreamNetworks[{index}]");
+                return Some(Finding { path, message: error.to_string() });
             }
         }
         for (index, path) in self.paths.iter().enumerate() {

@@ -2,18 +2,20 @@
 //!
 //! `document` is the file as it is written, `file` finds, reads and follows it, `check` is a pure
 //! function from policy and document to refusals, `paths` compares paths without symbolic links,
-//! `claims` holds what other instances use, `readers` says who may read a Secret, `defaults` what is
-//! allowed without a file. The same policy serves a directory and a cluster: what an author is
+//! `claims` holds what other instances use, `exposure` the hosts and ports of them, `readers` says who may read a Secret, `restore` which
+//! files may be restored, `defaults` what is allowed without a file. The same policy serves a directory and a cluster: what an author is
 //! granted goes by the folder of a document there, and by its namespace here.
 
 mod check;
 mod claims;
 mod defaults;
 mod document;
+mod exposure;
 mod file;
 mod paths;
 mod pattern;
 mod readers;
+mod restore;
 
 use std::path::{Path, PathBuf};
 

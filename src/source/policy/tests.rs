@@ -67,6 +67,9 @@ fn nothing_of_the_host_is_reached_without_a_policy() {
         (of_kind("Custom", "MAI_STATE_DIR"), None, "is set by mai itself"),
         (of_kind("Custom", "ANY_THING"), Some(PlatformKind::Process), "serverEnv: [\"ANY_THING\"]"),
         (json!({"expose": {"networks": ["db"]}}), None, "networks: [\"db\"]"),
+        (json!({"server": {"allowedUpstreamNetworks": ["10.1.0.0/16"]}}), None, "upstreamNetworks: [\"10.1.0.0/16\"]"),
+        (json!({"server": {"allowedUpstreamNetworks": ["0.0.0.0/0"]}}), None, "upstreamNetworks: [\"0.0.0.0/0\"]"),
+        (json!({"server": {"allowedUpstreamNetworks": ["104.18.2.0/24", "2a00:1450::/32"]}}), None, ""),
         (json!({"expose": {"labels": {"traefik.enable": "true"}}}), None, "labels: [\"traefik.enable\"]"),
         (json!({"image": "anything:1", "expose": {"host": "a.example.com"}}), None, ""),
     ] {
@@ -105,6 +108,93 @@ fn each_refusal_names_the_line_that_allows_it() {
         let found = refused(&written, folder, None, more.clone()).join("\n");
         assert_eq!(found.is_empty(), expected.is_empty(), "{more}: {found}");
         assert!(found.contains(expected), "{more}: {found}");
+    }
+}
+
+#[test]
+fn networks_of_upstreams_are_allowed_with_what_is_in_them() {
+    let written = policy(
+        "upstreamNetworks: [10.1.0.0/16]\nauthors:\n- folder: team\n  upstreamNetworks: [fd12::/16]\n- namespace: default\n  upstreamNetworks: [127.0.0.1]\n",
+    );
+    let upstream = |network: &str| json!({"server": {"allowedUpstreamNetworks": [network]}});
+    for (folder, platform, network, expected) in [
+        ("", None, "10.1.2.0/24", ""),
+        ("", None, "10.1.0.9", ""),
+        (
+            "",
+            None,
+            "10.0.0.0/8",
+            "network 10.0.0.0/8 is not allowed by the policy; add `10.0.0.0/8` to `upstreamNetworks` in /etc/mai/policy.yaml:3",
+        ),
+        ("", None, "fd12::1", "add `fd12::1` to `upstreamNetworks`"),
+        ("team", None, "fd12::1", ""),
+        ("team", None, "10.2.0.1", "add `10.2.0.1` to `authors[0].upstreamNetworks` in /etc/mai/policy.yaml:6"),
+        ("", Some(PlatformKind::Kubernetes), "127.0.0.1", ""),
+        ("", Some(PlatformKind::Kubernetes), "127.0.0.0/8", "add `127.0.0.0/8` to `authors[1].upstreamNetworks`"),
+    ] {
+        let found = refused(&written, folder, platform, upstream(network)).join("\n");
+        assert_eq!(found.is_empty(), expected.is_empty(), "{folder} {network}: {found}");
+        assert!(found.contains(expected), "{network}: {found}");
+    }
+    let text = format!("{HEAD}upstreamNetworks: [10.0.0.0/40]\n");
+    let error = Policy::parse(SHOWN, &text).unwrap_err().to_string();
+    assert!(error.contains(":3:20: upstreamNetworks[0]: \"10.0.0.0/40\" is no IP address and no network"), "{error}");
+}
+
+#[test]
+fn restore_of_a_cluster_reads_no_file_of_another_namespace() {
+    let written = policy("restores: ['shared/*']\nauthors:\n- namespace: b\n  restores: [webui.tar.gz]\n");
+    let from =
+        |destination: &str, file: &str| serde_json::from_value(json!({"destination": destination, "file": file}));
+    for (namespace, destination, file, expected) in [
+        ("a", "s3", "a/abc/20261130-020000-1f2e3d.tar.gz", ""),
+        ("a", "s3", "b/xyz/20261130-020000-1f2e3d.tar.gz", "add `b/xyz/20261130-020000-1f2e3d.tar.gz` to `restores`"),
+        ("a", "s3", "a", "add `a` to `restores`"),
+        ("a", "s3", "shared/x.tar.gz", ""),
+        ("a", "s3", "webui.tar.gz", "file webui.tar.gz is not allowed by the policy; add `webui.tar.gz` to `restores`"),
+        ("b", "s3", "webui.tar.gz", ""),
+        ("a", "backups", "webui.tar.gz", ""),
+    ] {
+        let found = written.refuses_restore(namespace, &from(destination, file).unwrap()).unwrap_or_default();
+        assert_eq!(found.is_empty(), expected.is_empty(), "{namespace} {file}: {found}");
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn host_and_port_are_of_the_folder_that_had_them_first() {
+    let none = Policy::without_file(SHOWN.to_owned());
+    let key = |name: &str| ("default".to_owned(), name.to_owned());
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+    let expose = |expose: Value| json!({"spec": {"expose": expose}});
+    let mut claims = Claims::default();
+    let taken = json!({"host": "a.example.com", "port": 8001});
+    claims.expose(&key("old"), Some("a"), &expose(taken.clone()), at(1));
+    claims.expose(&key("young"), Some("b"), &expose(taken.clone()), at(2));
+    claims.expose(&key("idle"), Some("a"), &json!({"spec": {"suspend": true, "expose": {"port": 8009}}}), at(1));
+    let host = "spec.expose.host: host a.example.com belongs to instance default/old of folder a";
+    for (name, folder, declared, expected) in [
+        ("new", "c", json!({"host": "a.example.com"}), host),
+        ("new", "c", json!({"port": 8001}), "spec.expose.port: port 8001 belongs to instance default/old of folder a"),
+        ("new", "c", json!({"port": 8001, "address": "127.0.0.2"}), ""),
+        ("new", "c", json!({"port": 8001, "address": "0.0.0.0"}), "port 8001 belongs"),
+        ("new", "c", json!({"host": "b.example.com", "port": 8002}), ""),
+        ("new", "c", json!({"port": 8009}), ""),
+        ("old", "a", taken.clone(), ""),
+        ("young", "b", taken.clone(), host),
+        ("idle", "a", json!({"port": 8001}), "belongs to instance default/young of folder b"),
+    ] {
+        let (spec, key) = (spec(json!({"expose": declared})), key(name));
+        let subject =
+            Subject { author: Author::Folder(folder), key: &key, spec: &spec, platform: None, claims: &claims };
+        let found: Vec<String> = none
+            .refusals(&subject)
+            .into_iter()
+            .map(|Refusal { finding, .. }| format!("{}: {}", finding.path, finding.message))
+            .collect();
+        let found = found.join("\n");
+        assert_eq!(found.is_empty(), expected.is_empty(), "{name} {declared}: {found}");
+        assert!(found.contains(expected), "{name} {declared}: {found}");
     }
 }
 

@@ -39,6 +39,11 @@ fn refused_document_starts_nothing_and_stops_nobody() {
         ("variable", "  server: {secretKeyRef: {name: \"env:HOME\"}}\n", "add `HOME` to `env` in"),
         ("etc", "  storage: {data: {hostPath: /etc}}\n", "add `/etc` to `paths` in"),
         (
+            "intranet",
+            "  server: {allowedUpstreamNetworks: [10.0.0.0/8]}\n",
+            "add `10.0.0.0/8` to `upstreamNetworks` in",
+        ),
+        (
             "copies",
             "  backup: {destinations: [{name: nas, local: {path: /var/lib}}]}\n",
             "add `/var/lib` to `paths` in",
@@ -201,6 +206,30 @@ fn validation_without_a_policy_names_the_default_one() {
     let output = command.env_remove("MAI_POLICY").arg("validate").arg(&workspace.documents).output().unwrap();
     let out = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
+#[test]
+fn host_goes_to_another_folder_once_it_is_given_up() {
+    let workspace = Workspace::new();
+    let with_host = |name: &str, port: u16, host: &str| {
+        let text = document(name, port, "");
+        text.replace(&format!("port: {port}"), &format!("port: {port}, host: {host}"))
+    };
+    let (alpha, beta) = (free_port(), free_port());
+    workspace.write("b/alpha.yaml", &with_host("alpha", alpha, "a.example.com"));
+    let compose = workspace.compose(&[]);
+    wait_ready(alpha);
+    // A document that comes before the other one's.
+    workspace.write("a/aaa.yaml", &with_host("aaa", beta, "a.example.com"));
+    let told = workspace.wait_for_reason("aaa", "Ready", "RefusedByPolicy");
+    assert!(told.contains("host a.example.com belongs to instance default/alpha of folder b"), "{told}");
+    let (code, out, _) = workspace.validate();
+    assert_eq!(code, 1);
+    assert!(out.contains("host a.example.com is also declared by default/aaa at"), "{out}");
+    assert!(workspace.mai("plan", &[]).1.contains("belongs to instance default/alpha"));
+    workspace.write("b/alpha.yaml", &with_host("alpha", alpha, "b.example.com"));
+    wait_ready(beta);
+    compose.stop();
+}
+
     if !std::path::Path::new("/etc/mai/policy.yaml").exists() {
         let expected = "write `paths: [\"/etc\"]` into the policy /etc/mai/policy.yaml, which does not exist yet";
         assert!(out.contains(expected), "{out}");
