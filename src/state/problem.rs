@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{State, StateError};
+use crate::api::Reason;
 
 /// A problem of the directory of documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,19 @@ pub struct Problem {
     pub field: String,
     /// The problem and its remedy.
     pub message: String,
+    /// It is a refusal of the provider's policy.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+impl Problem {
+    /// Returns the reason of the condition that shows it.
+    pub fn reason(&self) -> Reason {
+        match self.refused {
+            true => Reason::RefusedByPolicy,
+            false => Reason::InvalidDocument,
+        }
+    }
 }
 
 impl std::fmt::Display for Problem {

@@ -120,6 +120,7 @@ fn problems(preview: &Preview) -> Vec<Problem> {
         instance: Some((namespace, name)),
         field: String::new(),
         message,
+        refused: false,
     };
     let invalid = preview.invalid.iter().map(|invalid| {
         let message = format!("is not understood by this version of mai: {}", invalid.problem);

@@ -30,4 +30,5 @@ pub(super) mod status_output;
 pub(super) mod stopped_server;
 pub(super) mod table;
 pub(super) mod trial_server;
+pub(super) mod unaccepted;
 pub(super) mod wanted_backup;

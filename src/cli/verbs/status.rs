@@ -14,6 +14,7 @@ use crate::cli::shared::runtime::RuntimeKind;
 use crate::cli::shared::state_dir::Place;
 use crate::cli::shared::status_output::{self, Format, HEADER, age};
 use crate::cli::shared::table;
+use crate::cli::shared::unaccepted::Unaccepted;
 use crate::core::InstanceId;
 use crate::recovery::ServerBackupRecord;
 use crate::state::{KnownDocument, Problem, State};
@@ -66,20 +67,28 @@ async fn show(args: &Args) -> anyhow::Result<String> {
 
 async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<String> {
     let mut instances = Vec::new();
-    for document in state.documents().await? {
-        if document.released_at.is_none() && args.name.as_ref().is_none_or(|name| *name == document.name) {
+    let (known, problems) = (state.documents().await?, state.problems().await?);
+    let is_shown = |name: &str| args.name.as_ref().is_none_or(|wanted| wanted == name);
+    let mut unaccepted = Unaccepted::all(state, &problems, &known).await?;
+    unaccepted.retain(|one| is_shown(&one.name));
+    for document in known {
+        if document.released_at.is_none() && is_shown(&document.name) {
             let status = state.status(&document.uid).await?.unwrap_or_default();
             instances.push((document, status));
         }
     }
-    if let (Some(name), true) = (&args.name, instances.is_empty()) {
+    if let (Some(name), true) = (&args.name, instances.is_empty() && unaccepted.is_empty()) {
         anyhow::bail!(
             "there is no instance {name} in {}; `mai status {}` lists them",
             args.place.directory.display(),
             args.place.directory.display()
         );
     }
-    let list = || json!({"apiVersion": "v1", "kind": "List", "items": instances.iter().map(|(document, status)| item(document, status)).collect::<Vec<_>>()});
+    let list = || {
+        let items = instances.iter().map(|(document, status)| item(document, status));
+        let items: Vec<Value> = items.chain(unaccepted.iter().map(Unaccepted::item)).collect();
+        json!({"apiVersion": "v1", "kind": "List", "items": items})
+    };
     Ok(match args.output {
         Format::Json => format!("{}\n", serde_json::to_string_pretty(&list())?),
         Format::Yaml => serde_saphyr::to_string(&list())?,
@@ -88,7 +97,15 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
             if args.output == Format::Wide {
                 widen(&mut table, &instances, state_dir)?;
             }
-            let mut text = table::text(&table) + &problems(&state.problems().await?);
+            for one in &unaccepted {
+                let mut row = status_output::row(&one.name, &one.status).to_vec();
+                if args.output == Format::Wide {
+                    // What runs, age, image and uid are of accepted documents alone.
+                    row.extend(["", "", "", "", &one.file].map(str::to_owned));
+                }
+                table.add_row(row);
+            }
+            let mut text = table::text(&table) + &problem_lines(&problems);
             if State::holder(state_dir)?.is_none() {
                 let directory = args.place.directory.display();
                 text.push_str(&format!(
@@ -97,7 +114,10 @@ async fn render(args: &Args, state_dir: &Path, state: &State) -> anyhow::Result<
             }
             text.push_str(&recovery(args, state_dir, state).await?);
             if let Some(name) = &args.name {
-                text.push_str(&events(state, &instances, name).await?);
+                let known = instances.iter().map(|(document, _)| &document.namespace);
+                for namespace in known.chain(unaccepted.iter().map(|one| &one.namespace)) {
+                    text.push_str(&events(state, namespace, name).await?);
+                }
             }
             text
         }
@@ -149,7 +169,7 @@ fn standings(instances: &[(KnownDocument, MaiInstanceStatus)]) -> Table {
     table
 }
 
-fn problems(problems: &[Problem]) -> String {
+fn problem_lines(problems: &[Problem]) -> String {
     let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
@@ -167,20 +187,16 @@ async fn recovery(args: &Args, state_dir: &Path, state: &State) -> anyhow::Resul
     Ok(if text.is_empty() { text } else { format!("\n{text}") })
 }
 
-async fn events(state: &State, instances: &[(KnownDocument, MaiInstanceStatus)], name: &str) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for (document, _) in instances {
-        let mut table = table::table(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
-        for event in state.events(&document.namespace, name, 20).await? {
-            table.add_row([
-                event.last_seen.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-                event.count.to_string(),
-                event.kind.as_str().to_owned(),
-                event.reason,
-                event.message,
-            ]);
-        }
-        text.push_str(&format!("\n{}", table::text(&table)));
+async fn events(state: &State, namespace: &str, name: &str) -> anyhow::Result<String> {
+    let mut table = table::table(["LAST SEEN", "COUNT", "TYPE", "REASON", "MESSAGE"]);
+    for event in state.events(namespace, name, 20).await? {
+        table.add_row([
+            event.last_seen.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            event.count.to_string(),
+            event.kind.as_str().to_owned(),
+            event.reason,
+            event.message,
+        ]);
     }
-    Ok(text)
+    Ok(format!("\n{}", table::text(&table)))
 }

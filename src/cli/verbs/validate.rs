@@ -161,6 +161,7 @@ mod tests {
             instance: None,
             field: "spec.expose.port".to_owned(),
             message: "is wrong".to_owned(),
+            refused: false,
         };
         let judged = Judged { severity: Severity::Error, problem, quotable: true };
         assert_eq!(snippet(&judged), "  3 |     port: 99999\n    |     ^^^^\n");

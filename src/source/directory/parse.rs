@@ -68,6 +68,7 @@ impl Document {
             instance,
             field: finding.path.clone(),
             message: finding.message.clone(),
+            refused: false,
         }
     }
 

@@ -258,12 +258,13 @@ impl<'a> Planning<'a> {
     /// Reports the problems of a document that is not accepted.
     fn refuse(&mut self, seen: &NamedDocument<'a>, findings: &[Finding], refused: bool) -> Kept {
         let file = seen.file.display().to_string();
-        let problems: Vec<Problem> = findings.iter().map(|finding| seen.document.problem(&file, finding)).collect();
+        let problem = |finding| Problem { refused, ..seen.document.problem(&file, finding) };
+        let problems: Vec<Problem> = findings.iter().map(problem).collect();
         let sentences: Vec<String> = problems.iter().map(Problem::to_string).collect();
         self.troubled.entry(seen.file).or_insert_with(|| repeated(&sentences));
         self.plan.problems.extend(problems);
-        Kept { problem: repeated(&sentences), refused }
         self.plan.is_contested |= refused;
+        Kept { problem: repeated(&sentences), refused }
     }
 
     /// Instances that are not named anywhere: kept where something cannot be read, gone otherwise,
@@ -365,6 +366,7 @@ pub(super) fn of_file(path: &Path, message: String) -> Problem {
         instance: None,
         field: String::new(),
         message,
+        refused: false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep_until;
@@ -18,6 +19,7 @@ use super::scan::{Tree, scan};
 use super::scan_plan::{BELIEF, Kept, plan};
 use super::secrets::Secrets;
 use crate::api::{MaiInstance, PlatformKind};
+use crate::core::EventKind;
 use crate::source::policy::FollowedPolicy;
 use crate::state::{KnownDocument, Problem, State, StateError};
 
@@ -188,8 +190,10 @@ impl Follower {
         problems.sort_by(|a, b| (&a.file, a.line, a.column, &a.field).cmp(&(&b.file, b.line, b.column, &b.field)));
         let is_news = *self.problems.borrow() != problems;
         if is_news {
-            for problem in problems.iter().filter(|problem| !self.problems.borrow().contains(problem)) {
+            let before = self.problems.borrow().clone();
+            for problem in problems.iter().filter(|problem| !before.contains(problem)) {
                 tracing::warn!("{problem}");
+                self.record_unaccepted(problem).await?;
             }
         }
         self.state.put_problems(&problems).await?;
@@ -198,6 +202,18 @@ impl Follower {
         }
         self.unfinished = plan.is_contested;
         Ok(())
+    }
+
+    /// Records the problem of a document of which no former one is in force, so that there is no
+    /// status to show it.
+    async fn record_unaccepted(&self, problem: &Problem) -> Result<(), StateError> {
+        let Some((namespace, name)) = &problem.instance else { return Ok(()) };
+        let key = (namespace.clone(), name.clone());
+        if self.known.get(&key).is_some_and(|row| row.released_at.is_none()) {
+            return Ok(());
+        }
+        let (reason, message) = (problem.reason(), problem.to_string());
+        self.state.record_event(namespace, name, EventKind::Warning, reason.as_ref(), &message, Timestamp::now()).await
     }
 
     /// Shows a row if it differs from what was shown.

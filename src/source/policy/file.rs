@@ -178,6 +178,7 @@ impl FollowedPolicy {
             instance: None,
             field: String::new(),
             message: String::new(),
+            refused: false,
         };
         let message = match error {
             PolicyError::Invalid { line, column, field, message, .. } => {

@@ -59,6 +59,16 @@ fn refused_document_starts_nothing_and_stops_nobody() {
         assert!(expected.contains("itself") || line.contains("policy.yaml:"), "{line}");
     }
     assert_eq!(workspace.servers().len(), 1);
+    // Although no document of them is in force.
+    for (name, _, expected) in cases {
+        let message = workspace.wait_for_reason(name, "Ready", "RefusedByPolicy");
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(workspace.condition(name, "Stalled").unwrap().1, "RefusedByPolicy");
+    }
+    let (_, shown, _) = workspace.mai("status", &["etc"]);
+    let told = |line: &str| line.contains("RefusedByPolicy") && line.contains("add `/etc` to `paths`");
+    assert!(shown.lines().any(|line| line.trim_start().starts_with("etc ") && told(line)), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("Warning") && told(line)), "{shown}");
     let (code, out, _) = workspace.validate();
     assert_eq!(code, 1);
     for (name, _, expected) in cases {
@@ -197,16 +207,6 @@ fn name_and_data_belong_to_the_folder_that_was_first() {
 }
 
 #[test]
-fn validation_without_a_policy_names_the_default_one() {
-    let workspace = Workspace::new();
-    let port = free_port();
-    workspace.write("a.yaml", &document("a", port, "  storage: {data: {hostPath: /etc}}\n"));
-    workspace.write("b.yaml", &document("b", port + 1, "  storage: {data: {volumeName: openwebui}}\n"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
-    let output = command.env_remove("MAI_POLICY").arg("validate").arg(&workspace.documents).output().unwrap();
-    let out = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-#[test]
 fn host_goes_to_another_folder_once_it_is_given_up() {
     let workspace = Workspace::new();
     let with_host = |name: &str, port: u16, host: &str| {
@@ -230,6 +230,16 @@ fn host_goes_to_another_folder_once_it_is_given_up() {
     compose.stop();
 }
 
+#[test]
+fn validation_without_a_policy_names_the_default_one() {
+    let workspace = Workspace::new();
+    let port = free_port();
+    workspace.write("a.yaml", &document("a", port, "  storage: {data: {hostPath: /etc}}\n"));
+    workspace.write("b.yaml", &document("b", port + 1, "  storage: {data: {volumeName: openwebui}}\n"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mai"));
+    let output = command.env_remove("MAI_POLICY").arg("validate").arg(&workspace.documents).output().unwrap();
+    let out = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
     if !std::path::Path::new("/etc/mai/policy.yaml").exists() {
         let expected = "write `paths: [\"/etc\"]` into the policy /etc/mai/policy.yaml, which does not exist yet";
         assert!(out.contains(expected), "{out}");

@@ -73,6 +73,7 @@ async fn unchanged_values_write_nothing() {
         instance: Some(("default".to_owned(), "a".to_owned())),
         field: "spec".to_owned(),
         message: "is wrong".to_owned(),
+        refused: false,
     };
     let write_all = async || {
         state.accept("default", "a", &document("One"), Some("a.yaml")).await.unwrap();
