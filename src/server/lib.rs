@@ -74,7 +74,7 @@ pub mod users;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use tower::ServiceBuilder;
@@ -135,13 +135,23 @@ fn header_unless_set(name: HeaderName, value: &'static str) -> SetResponseHeader
 }
 
 async fn not_found(State(app): State<App>, request: Request) -> Response {
-    if is_api_path(request.uri().path()) {
+    if let Some(answer) = without_version(request.uri().path()) {
+        answer.into_response()
+    } else if is_api_path(request.uri().path()) {
         ApiError::new(StatusCode::NOT_FOUND, "Not Found").code("unknown_url").into_response()
     } else {
         pages::not_found(&app, request).await
     }
 }
 
-async fn method_not_allowed() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+async fn method_not_allowed(uri: Uri) -> ApiError {
+    without_version(uri.path()).unwrap_or_else(|| ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"))
+}
+
+/// Returns the answer to a program whose base URL lacks `/v1`. Its path is one of pages, so it is not
+/// served there.
+fn without_version(path: &str) -> Option<ApiError> {
+    let meant = paths::versioned(path)?;
+    let message = format!("There is no API at {path}, but at {meant}: end the base URL in your program with /v1.");
+    Some(ApiError::new(StatusCode::NOT_FOUND, message).code("unknown_url"))
 }

@@ -15,6 +15,13 @@ pub fn is_api_path(path: &str) -> bool {
     API_ROOTS.iter().any(|root| first.eq_ignore_ascii_case(root))
 }
 
+/// Returns the path below `/v1` that a program meant whose base URL lacks it.
+pub(super) fn versioned(path: &str) -> Option<&'static str> {
+    let meant =
+        |endpoint: &&'static str| endpoint.strip_prefix("/v1").is_some_and(|rest| rest == path.trim_end_matches('/'));
+    endpoints().map(|endpoint| endpoint.path).find(meant)
+}
+
 /// Returns the address with the path as the routes spell it: without doubled slashes, and with a
 /// slash at its end where the route has one. `None` where nothing changes, and for pages.
 pub(super) fn canonical(uri: &Uri) -> Option<Uri> {

@@ -73,7 +73,9 @@ impl HttpStatus for AuthError {
             | Self::BadScope(_)
             | Self::BadExpiry(_)
             | Self::TooManyApiKeys(_) => StatusCode::BAD_REQUEST,
-            Self::NotAuthenticated | Self::InvalidToken | Self::KeyExpired => StatusCode::UNAUTHORIZED,
+            Self::NotAuthenticated | Self::InvalidToken | Self::UnknownKey | Self::UnknownToken | Self::KeyExpired => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Forbidden | Self::PersonOnly | Self::MissingScope(_) | Self::PasswordNeeded | Self::AdminScope => {
                 StatusCode::FORBIDDEN
             }

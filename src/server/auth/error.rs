@@ -21,9 +21,19 @@ pub enum AuthError {
     /// No credential was sent.
     #[error("Not authenticated")]
     NotAuthenticated,
-    /// The credential is unknown, expired or revoked.
+    /// The session of the cookie is unknown or has ended.
     #[error("Your session has expired or the token is invalid. Please sign in again.")]
     InvalidToken,
+    /// The API key in a header is unknown or revoked.
+    #[error(
+        "Incorrect API key: it was mistyped or revoked, or is of another server. Make a new one on the account page of this server and enter it in your program."
+    )]
+    UnknownKey,
+    /// The header holds no API key and no token of a session.
+    #[error(
+        "Incorrect API key: keys of this server begin with sk- and are made on its account page. If this is the token of a session, that has ended; sign in again."
+    )]
+    UnknownToken,
     /// The route is for admins.
     #[error("You do not have permission to access this resource. Please contact your administrator for assistance.")]
     Forbidden,

@@ -48,8 +48,13 @@ impl Sessions {
     /// The credential of a proxy in front of us is none of ours.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<CurrentUser, AuthError> {
         match header_credential(headers) {
-            HeaderCredential::Token(token) => self.user_of(token).await,
-            HeaderCredential::Unreadable => Err(AuthError::InvalidToken),
+            HeaderCredential::Token(token) => match self.user_of(token).await {
+                // Somebody reads it in the program that sent it.
+                Err(AuthError::InvalidToken) if token.starts_with(API_KEY_PREFIX) => Err(AuthError::UnknownKey),
+                Err(AuthError::InvalidToken) => Err(AuthError::UnknownToken),
+                found => found,
+            },
+            HeaderCredential::Unreadable => Err(AuthError::UnknownToken),
             HeaderCredential::Absent => match self.0.cookies.session_token(headers) {
                 Some(token) => self.user_of(&token).await,
                 None => Err(AuthError::NotAuthenticated),

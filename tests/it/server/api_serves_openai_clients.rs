@@ -72,6 +72,37 @@ async fn refusal_is_worded_for_openai_clients() {
 }
 
 #[tokio::test]
+async fn wrong_key_and_base_url_are_told_with_their_remedy() {
+    let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
+    let token = server.admin().await;
+    for (path, header, key, words) in [
+        (CHAT, "authorization", "Bearer sk-0123456789", ["Incorrect API key", "Make a new one on the account page"]),
+        ("/api/v1/models", "x-api-key", "sk-0123456789", ["Incorrect API key", "Make a new one on the account page"]),
+        (CHAT, "authorization", "Bearer none", ["Incorrect API key", "begin with sk-"]),
+        (CHAT, "authorization", "none", ["Incorrect API key", "begin with sk-"]),
+    ] {
+        let method = if path == CHAT { Method::POST } else { Method::GET };
+        let (status, answer) = send(server.request(method, path).header(header, key).body("{}")).await;
+        assert_eq!((status.as_u16(), &answer["error"]["code"]), (401, &json!("invalid_api_key")), "{key}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(words.iter().all(|part| message.contains(part)), "{message}");
+    }
+    for (method, path) in [
+        (Method::POST, "/chat/completions"),
+        (Method::POST, "/chat/completions/"),
+        (Method::POST, "/completions"),
+        (Method::POST, "/embeddings"),
+        (Method::POST, "/responses"),
+        (Method::GET, "/models"),
+    ] {
+        let (status, answer) = send(server.request(method, path).bearer_auth(&token).body("{}")).await;
+        assert_eq!((status.as_u16(), &answer["error"]["code"]), (404, &json!("unknown_url")), "{path}: {answer}");
+        let meant = format!("at /v1{}:", path.trim_end_matches('/'));
+        assert!(answer["error"]["message"].as_str().unwrap().contains(&meant), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn api_path_is_served_in_any_spelling() {
     let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
     let token = server.admin().await;

@@ -106,7 +106,9 @@ impl From<AuthError> for PageError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::NoSuchApiKey => Self::NotFound,
-            AuthError::NotAuthenticated | AuthError::InvalidToken => Self::NotSignedIn,
+            AuthError::NotAuthenticated | AuthError::InvalidToken | AuthError::UnknownKey | AuthError::UnknownToken => {
+                Self::NotSignedIn
+            }
             AuthError::Database(error) => error.into(),
             other => Self::forbidden(&other),
         }

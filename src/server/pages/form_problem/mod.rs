@@ -89,6 +89,8 @@ impl FormError for AuthError {
             Self::AdminScope => t.admin_scope().to_owned(),
             Self::NotAuthenticated
             | Self::InvalidToken
+            | Self::UnknownKey
+            | Self::UnknownToken
             | Self::Forbidden
             | Self::PersonOnly
             | Self::MissingScope(_)
