@@ -12,7 +12,12 @@ use mai_contract::{
 };
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::{ServeError, auth::INSTANCE_ID, lock::DataDirectoryLock};
+use super::{
+    ServeError,
+    audit::{self, Action, Actor, Event},
+    auth::INSTANCE_ID,
+    lock::DataDirectoryLock,
+};
 
 /// A locked data directory. Dropping it releases the lock.
 #[derive(Debug)]
@@ -51,10 +56,18 @@ impl OfflineData {
         let options = SqliteConnectOptions::new().filename(&file);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(failed)?;
         // Nobody saved the id of the data, and people stay signed in by it.
+        let mut transaction = connection.begin().await.map_err(failed)?;
         let cleared = sqlx::query("DELETE FROM setting WHERE key <> ?").bind(INSTANCE_ID);
-        let cleared = cleared.execute(&mut connection).await.map_err(failed)?;
+        let cleared = cleared.execute(&mut *transaction).await.map_err(failed)?.rows_affected();
+        // A database of a version before the audit log has none.
+        let has_audit = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audit'");
+        if has_audit.fetch_optional(&mut *transaction).await.map_err(failed)?.is_some() {
+            let event = Event::new(Action::ConfigurationReset, Actor::server()).with("cleared", cleared);
+            audit::record(&mut transaction, event).await.map_err(ServeError::Database)?;
+        }
+        transaction.commit().await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
-        Ok(cleared.rows_affected())
+        Ok(cleared)
     }
 
     /// Removes everything but the lock file and what restores keep.

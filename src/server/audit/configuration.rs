@@ -12,7 +12,7 @@ use crate::Config;
 use crate::database::{Database, DatabaseError};
 
 /// Records which settings differ from those of the last start, by their names. The first start has
-/// none to differ from.
+/// none to differ from, and neither has a setting that an earlier version did not compare.
 pub(crate) async fn record_changed_settings(
     db: &Database,
     config: &Config,
@@ -27,9 +27,8 @@ pub(crate) async fn record_changed_settings(
     if former == current {
         return Ok(());
     }
-    let is_changed = |(name, value): &(&String, &String)| former.get(*name) != Some(*value);
+    let is_changed = |(name, value): &(&String, &String)| former.get(*name).is_some_and(|former| former != *value);
     let changed: Vec<String> = current.iter().filter(is_changed).map(|(name, _)| name.clone()).collect();
-    let is_first = former.is_empty();
     db.write(move |connection| {
         Box::pin(async move {
             sqlx::query("DELETE FROM audit_configuration").execute(&mut *connection).await?;
@@ -40,7 +39,7 @@ pub(crate) async fn record_changed_settings(
                     .execute(&mut *connection)
                     .await?;
             }
-            if !is_first && !changed.is_empty() {
+            if !changed.is_empty() {
                 let event = Event::new(Action::ConfigurationChanged, Actor::server()).with("settings", changed);
                 record(connection, event).await?;
             }
@@ -68,6 +67,8 @@ fn fingerprints(config: &Config, secret: &SecretString) -> BTreeMap<String, Stri
         (environment::OLLAMA_BASE_URL, config.ollama_base_url.clone().unwrap_or_default()),
         (environment::MODELS, config.models.join(",")),
         (environment::TRUSTED_PROXIES, config.trusted_proxies.join(",")),
+        (environment::ALLOWED_UPSTREAM_NETWORKS, config.allowed_upstream_networks.join(",")),
+        (environment::CORS_ALLOWED_ORIGINS, config.cors_allowed_origins.join(",")),
         (environment::MOCK_UPSTREAM, config.mock_upstream.to_string()),
     ]
     .into_iter()

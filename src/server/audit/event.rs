@@ -78,6 +78,8 @@ actions! {
     BudgetRemoved = "budget_removed",
     /// The server started with other settings than before.
     ConfigurationChanged = "configuration_changed",
+    /// The provider removed what was set in the pages, with `mai reset --configuration`.
+    ConfigurationReset = "configuration_reset",
 }
 
 /// The credential of an actor.

@@ -119,6 +119,9 @@ fn reset_of_configuration_keeps_accounts() {
         "{out}"
     );
     assert_eq!(client.connection("GET", "")["source"], "mock");
+    let authorization = format!("authorization: Bearer {}\r\n", client.sign_in().unwrap());
+    let (_, audit) = http("GET", client.port, "/api/v1/audit", &authorization, "").unwrap();
+    assert!(audit.contains("\"configuration_reset\"") && audit.contains("\"cleared\":1"), "{audit}");
     assert_ne!(client.workspace.pid("alpha"), pid);
     assert_eq!(client.restarts(), None, "it was counted as a failure");
 

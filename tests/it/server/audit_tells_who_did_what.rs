@@ -3,6 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection};
 
 use crate::fixtures::serve::{PASSWORD, Server, send};
 
@@ -198,6 +199,25 @@ async fn changed_settings_are_told_by_name_at_the_next_start() {
         assert_eq!(told(&entries[..1]), ["configuration_changed - -"]);
         assert_eq!(entries[0]["details"], json!({ "settings": ["MAI_MAX_USERS", "OPENAI_API_KEY"] }));
         assert_eq!(entries.len(), 3, "the same settings are no change");
+        server.terminate().await;
+    }
+    // As an earlier version left it, which did not compare all of them.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("mai.db"));
+    let mut database = options.connect().await.unwrap();
+    let earlier = "DELETE FROM audit_configuration WHERE setting = 'MAI_CORS_ALLOWED_ORIGINS'";
+    assert_eq!(sqlx::query(earlier).execute(&mut database).await.unwrap().rows_affected(), 1);
+    database.close().await.unwrap();
+    for (origin, networks, changed) in [
+        ("https://a.example.com", "", None),
+        ("https://b.example.com", "10.1.0.0/16", Some(["MAI_ALLOWED_UPSTREAM_NETWORKS", "MAI_CORS_ALLOWED_ORIGINS"])),
+    ] {
+        let further = [("MAI_CORS_ALLOWED_ORIGINS", origin), ("MAI_ALLOWED_UPSTREAM_NETWORKS", networks)];
+        let further = further.into_iter().filter(|(_, value)| !value.is_empty());
+        let all: Vec<_> = settings.into_iter().chain(further).collect();
+        let mut server = Server::start_in(directory.path(), &all).await;
+        let entries = entries(&server, &admin, AUDIT).await;
+        assert_eq!(entries.len(), if changed.is_some() { 4 } else { 3 });
+        assert!(changed.is_none_or(|changed| entries[0]["details"] == json!({ "settings": changed })));
         server.terminate().await;
     }
     let stored = std::fs::read(directory.path().join("mai.db")).unwrap();

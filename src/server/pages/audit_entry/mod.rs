@@ -67,7 +67,8 @@ impl AuditRow {
             if person.name.is_empty() { person.id.to_string() } else { person.name.clone() }
         };
         let is_of_another = entry.subject.as_ref().map(|subject| &subject.id) != entry.by.as_ref().map(|by| &by.id);
-        let is_by_server = matches!(action, Some(Action::AccountAdded | Action::ConfigurationChanged));
+        let is_by_server =
+            matches!(action, Some(Action::AccountAdded | Action::ConfigurationChanged | Action::ConfigurationReset));
         Self {
             when: moment(layout, entry.at),
             what: action.map_or_else(|| entry.action.clone(), |action| title(t, action).to_owned()),
@@ -116,6 +117,7 @@ fn title(t: AuditEntryTexts, action: Action) -> &'static str {
         Action::BudgetRaised => t.budget_raised(),
         Action::BudgetRemoved => t.budget_removed(),
         Action::ConfigurationChanged => t.configuration_changed(),
+        Action::ConfigurationReset => t.configuration_reset(),
     }
 }
 

@@ -53,4 +53,5 @@ texts! {
     budget_raised { en: "Budget raised", pl: "Zwiększenie budżetu" }
     budget_removed { en: "Budget removed", pl: "Usunięcie budżetu" }
     configuration_changed { en: "Settings of the server changed", pl: "Zmiana ustawień serwera" }
+    configuration_reset { en: "Settings of the pages removed by the provider", pl: "Usunięcie przez dostawcę ustawień ze stron" }
 }
