@@ -64,6 +64,7 @@ pub enum Reason {
     VolumePending,
     ResizeFailed,
     NotAccepted,
+    NoEndpoints,
     DataNotWritable,
     DataInUse,
     DataTooNew,

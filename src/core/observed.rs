@@ -103,6 +103,8 @@ pub enum Cause {
     ResizeFailed,
     /// No controller serves the declared route.
     NotAccepted,
+    /// It answers, and its Service leads nowhere.
+    NoEndpoints,
 }
 
 impl Cause {

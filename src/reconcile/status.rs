@@ -174,6 +174,7 @@ pub(super) fn reason_of(cause: Cause) -> Reason {
         Cause::VolumePending => Reason::VolumePending,
         Cause::ResizeFailed => Reason::ResizeFailed,
         Cause::NotAccepted => Reason::NotAccepted,
+        Cause::NoEndpoints => Reason::NoEndpoints,
     }
 }
 

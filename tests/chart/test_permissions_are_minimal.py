@@ -28,6 +28,7 @@ INSTANCE = {
     ("mai.dev", "mairestores/status"): {"patch"},
     ("apps", "deployments"): WRITTEN,
     ("apps", "replicasets"): {"get", "list", "watch"},
+    ("discovery.k8s.io", "endpointslices"): {"get", "list", "watch"},
     ("batch", "jobs"): WRITTEN - {"patch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "services"): WRITTEN,

@@ -62,6 +62,50 @@ fn every_obstacle_has_a_reason_and_the_original_message() {
     ["large", "image", "crash"].iter().for_each(|name| env.wait_ready(&operator, name));
 }
 
+/// Refuses each EndpointSlice of a namespace.
+const NO_ENDPOINTS: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: NAMESPACE}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}
+    resourceRules: [{apiGroups: [discovery.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [endpointslices]}]
+  validations: [{expression: "false"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: NAMESPACE}
+spec: {policyName: NAMESPACE, validationActions: [Deny]}
+"#;
+
+#[test]
+fn service_that_leads_to_no_pod_is_named() {
+    let _shared = cluster::shared();
+    let env = Environment::new("unreached");
+    env.apply(&NO_ENDPOINTS.replace("NAMESPACE", &env.namespace));
+    let operator = env.operator();
+    // A policy takes a moment to be in force.
+    let is_in_force = || {
+        let slice = "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: probe}\naddressType: IPv4\nendpoints: []\n";
+        let refused = env.try_kubectl(&["create", "-f", "-"], slice).is_err();
+        if !refused {
+            env.kubectl(&["delete", "endpointslice/probe"]);
+        }
+        refused.then_some(())
+    };
+    env.wait_until(&operator, || "the policy to be in force".into(), is_in_force);
+    env.apply(&env.fixture("abc", "").replace("startPeriod: 20s", "startPeriod: 1s"));
+    let message = env.wait_for_reason(&operator, "abc", "Ready", "NoEndpoints");
+    assert!(message.contains("its pod is ready, and Service mai-abc has no endpoint"), "{message}");
+    assert_eq!(env.condition("abc", "Stalled").unwrap().0, "True");
+    env.kubectl(&["delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", &env.namespace]);
+    // The controller tries again by itself, and at once when the Service changes.
+    env.kubectl(&["annotate", "service/mai-abc", "example.com/again=1"]);
+    env.wait_ready(&operator, "abc");
+}
+
 #[test]
 fn quota_refusal_of_pod_or_claim_is_quoted() {
     let _shared = cluster::shared();

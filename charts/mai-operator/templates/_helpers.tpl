@@ -82,6 +82,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
+# Whether the Service of an instance leads to its pod.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
 # Backups and restores: done by pods of their own, next to the server.
 - apiGroups: [batch]
   resources: [jobs]

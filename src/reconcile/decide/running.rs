@@ -164,7 +164,7 @@ impl Running<'_> {
             let requeue_after = match fault.cause {
                 Cause::Starting | Cause::Restarting => Some(STARTING_INTERVAL.max(since(self.since, self.facts.now))),
                 // No watch event marks the end of the start period.
-                Cause::Unhealthy if !left.is_zero() => Some(left),
+                Cause::Unhealthy | Cause::NoEndpoints if !left.is_zero() => Some(left),
                 _ => None,
             };
             return Outcome::wait(waiting_phase(fault, left), requeue_after);
@@ -211,7 +211,10 @@ impl Running<'_> {
 fn waiting_phase(fault: &Fault, start_period_left: Duration) -> Phase {
     let reason = status::reason_of(fault.cause);
     match fault.cause {
-        Cause::Unhealthy if !start_period_left.is_zero() => Phase::progressing(Reason::Starting, NOT_READY_YET),
+        // The cluster adds the endpoint a moment after the pod is ready.
+        Cause::Unhealthy | Cause::NoEndpoints if !start_period_left.is_zero() => {
+            Phase::progressing(Reason::Starting, NOT_READY_YET)
+        }
         Cause::Starting | Cause::Restarting | Cause::Unhealthy => Phase::progressing(reason, fault.detail.clone()),
         Cause::CrashLoop => Phase::crash_loop(fault.detail.clone()),
         _ => Phase::Stalled { reason, message: fault.detail.clone() },

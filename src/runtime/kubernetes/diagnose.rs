@@ -20,6 +20,8 @@ pub(super) struct Diagnosis {
 /// The same text as that of the action, so that the status does not change while the cluster
 /// applies it.
 const STARTING: &str = "the server is being started";
+/// Label of an EndpointSlice that names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Restarts from which it is a crash loop.
 const CRASH_LOOP: i64 = 2;
 
@@ -84,6 +86,23 @@ pub(super) fn diagnose(deployment: &LiveObject, live: &[LiveObject]) -> Diagnosi
     };
     let end = end.filter(|_| matches!(fault.cause, Cause::CrashLoop | Cause::DataTooNew | Cause::Restarting));
     Diagnosis { fault, log_tail: end.and_then(|end| end["message"].as_str()).map(str::to_owned) }
+}
+
+/// Returns why nobody reaches a server that is available: its Service has no endpoint that is ready.
+pub(super) fn missing_endpoints(live: &[LiveObject]) -> Option<Fault> {
+    let service = live.iter().find(|live| live.kind == Kind::Service)?;
+    let is_of_service = |slice: &&LiveObject| slice.label(SERVICE_NAME) == Some(service.name());
+    let mut slices = live.iter().filter(|live| live.kind == Kind::EndpointSlice).filter(is_of_service);
+    // Absent means unknown, which counts as ready.
+    let is_ready = |endpoint: &Value| endpoint["conditions"]["ready"] != false;
+    if slices.any(|slice| slice.object["endpoints"].as_array().into_iter().flatten().any(is_ready)) {
+        return None;
+    }
+    let name = service.name();
+    let detail = format!(
+        "its pod is ready, and Service {name} has no endpoint, so nobody reaches it; look at `kubectl get endpointslices -l {SERVICE_NAME}={name}`, at the labels of its pod, and at kube-controller-manager"
+    );
+    Some(Fault { cause: Cause::NoEndpoints, detail })
 }
 
 /// Returns whether a pod is on a node and does not run.
@@ -222,6 +241,32 @@ mod tests {
             let expected = format!("the server ended with exit code {code} and is restarted ({restarts} times so far)");
             assert_eq!((fault.cause, fault.detail), (cause, expected));
         }
+    }
+
+    #[test]
+    fn service_without_a_ready_endpoint_is_a_fault() {
+        let object = |kind, object| LiveObject { kind, object, owned: Vec::new() };
+        let service = || object(Kind::Service, json!({"metadata": {"name": "mai-abc"}}));
+        let slice = |of: &str, endpoints: Value| {
+            let metadata = json!({"name": "mai-abc-1", "labels": {"kubernetes.io/service-name": of}});
+            object(Kind::EndpointSlice, json!({"metadata": metadata, "endpoints": endpoints}))
+        };
+        let ready = |ready: Value| json!([{"conditions": {"ready": ready}}]);
+        for (name, slices, is_fault) in [
+            ("no slice", vec![], true),
+            ("an empty one", vec![slice("mai-abc", Value::Null)], true),
+            ("not ready", vec![slice("mai-abc", ready(json!(false)))], true),
+            ("of another Service", vec![slice("other", ready(json!(true)))], true),
+            ("ready", vec![slice("mai-abc", ready(json!(true)))], false),
+            ("unknown", vec![slice("mai-abc", ready(Value::Null))], false),
+            ("the second one", vec![slice("mai-abc", json!([])), slice("mai-abc", ready(json!(true)))], false),
+        ] {
+            let live: Vec<LiveObject> = slices.into_iter().chain([service()]).collect();
+            let fault = missing_endpoints(&live);
+            assert_eq!(fault.as_ref().map(|fault| fault.cause), is_fault.then_some(Cause::NoEndpoints), "{name}");
+            assert!(fault.is_none_or(|fault| fault.detail.contains("Service mai-abc has no endpoint")));
+        }
+        assert_eq!(missing_endpoints(&[]), None, "a Service that is missing is created");
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub(crate) enum Kind {
     Pod,
     PersistentVolumeClaim,
     Service,
+    /// Made by the cluster for a Service, with its labels.
+    EndpointSlice,
     ServiceAccount,
     NetworkPolicy,
     PodDisruptionBudget,
@@ -24,12 +26,13 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind that is watched.
-    pub(crate) const WATCHED: [Self; 11] = [
+    pub(crate) const WATCHED: [Self; 12] = [
         Self::Deployment,
         Self::ReplicaSet,
         Self::Pod,
         Self::PersistentVolumeClaim,
         Self::Service,
+        Self::EndpointSlice,
         Self::ServiceAccount,
         Self::NetworkPolicy,
         Self::PodDisruptionBudget,
@@ -46,6 +49,7 @@ impl Kind {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::Service => ("", "v1", "Service", "services"),
+            Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
             Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
@@ -74,11 +78,11 @@ impl Kind {
 
     /// Returns whether servers are reconciled without the permission for it.
     pub(crate) fn is_dispensable(self) -> bool {
-        self == Self::Job
+        matches!(self, Self::Job | Self::EndpointSlice)
     }
 
     /// Returns whether it is applied here, and not created by a controller of the cluster.
     pub(super) fn is_applied(self) -> bool {
-        !matches!(self, Self::ReplicaSet | Self::Pod | Self::Job)
+        !matches!(self, Self::ReplicaSet | Self::Pod | Self::Job | Self::EndpointSlice)
     }
 }

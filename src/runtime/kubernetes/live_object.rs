@@ -89,6 +89,7 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
     let mut kept = json!({"metadata": meta});
     match kind {
         Kind::ReplicaSet => {}
+        Kind::EndpointSlice => kept["endpoints"] = endpoints(&take("endpoints")),
         Kind::Pod => kept["status"] = pod_status(take("status")),
         Kind::Job => kept["status"] = json!({"conditions": take("status")["conditions"]}),
         Kind::Deployment => {
@@ -109,6 +110,12 @@ fn pruned(kind: Kind, object: DynamicObject) -> Value {
         }
     }
     kept
+}
+
+/// Returns of each endpoint whether it is ready.
+fn endpoints(endpoints: &Value) -> Value {
+    let all = endpoints.as_array().into_iter().flatten();
+    all.map(|endpoint| json!({"conditions": {"ready": endpoint["conditions"]["ready"]}})).collect()
 }
 
 /// Removes times that change when nothing else does.

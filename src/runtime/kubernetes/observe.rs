@@ -11,7 +11,7 @@ use super::children::children;
 use super::claim::{Refusals, current_refusals, recent_refusals};
 use super::compare::differences;
 use super::deployment::deployment;
-use super::diagnose::{diagnose, exposure, is_starting, storage};
+use super::diagnose::{diagnose, exposure, is_starting, missing_endpoints, storage};
 use super::kind::Kind;
 use super::live_object::LiveObject;
 use super::network_policy::{Peers, admitted_operator_namespace};
@@ -53,7 +53,7 @@ impl KubernetesRuntime {
         let retained = deployment_of(&live).and_then(RetainedTemplate::from_deployment);
         Ok(Observed {
             jobs: self.observe_jobs(id).await,
-            presence: presence(workload, &live, version),
+            presence: presence(workload, &live, version, self.watches.is_listed(Kind::EndpointSlice)),
             changes,
             image: workload.map(|workload| workload.image.clone()),
             missing: None,
@@ -209,8 +209,14 @@ impl KubernetesRuntime {
     }
 }
 
-/// Returns the state of the server.
-fn presence(workload: Option<&Workload>, live: &[LiveObject], version: Option<String>) -> Presence {
+/// Returns the state of the server. Where EndpointSlices are not listed, that a pod is available has
+/// to be enough.
+fn presence(
+    workload: Option<&Workload>,
+    live: &[LiveObject],
+    version: Option<String>,
+    lists_endpoints: bool,
+) -> Presence {
     let pods = live.iter().any(|live| live.kind == Kind::Pod);
     let Some(deployment) = deployment_of(live) else {
         return if pods { Presence::Stopping } else { Presence::Absent };
@@ -231,7 +237,8 @@ fn presence(workload: Option<&Workload>, live: &[LiveObject], version: Option<St
         None => newest.or_else(|| deployment.changed()).or_else(|| deployment.created()),
     };
     let readiness = if is_available(deployment) {
-        Readiness::Ready { version }
+        let unreached = missing_endpoints(live).filter(|_| lists_endpoints);
+        unreached.map_or(Readiness::Ready { version }, Readiness::Waiting)
     } else {
         let diagnosis = diagnose(deployment, live);
         let mut fault = diagnosis.fault;

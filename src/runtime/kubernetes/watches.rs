@@ -241,6 +241,13 @@ impl Watches {
             .collect()
     }
 
+    /// Returns whether all objects of a kind are known.
+    pub(super) fn is_listed(&self, kind: Kind) -> bool {
+        let states = self.states();
+        let mut of_kind = states.iter().filter(|((known, _), _)| *known == kind).peekable();
+        of_kind.peek().is_some() && of_kind.all(|(_, state)| state.listed)
+    }
+
     /// Returns the kinds that are not listed yet, as a sentence; none when all are.
     pub(super) fn unlisted(&self) -> Option<String> {
         let states = self.states();
