@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, BoxStream, StreamExt};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::{reflector, watcher};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::api::{ConditionKind, MaiInstanceStatus, RestoreStatus, SecretRef};
+use crate::api::{ConditionKind, DeletionPolicy, MaiInstanceStatus, RestoreSource, RestoreStatus, SecretRef};
 use crate::core::{
     Action, EventKind, JobWork, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
 };
@@ -99,14 +100,21 @@ impl Apply for Arc<Platforms> {
 #[derive(Default)]
 pub(in crate::reconcile) struct Secrets {
     pub(in crate::reconcile) is_complete: AtomicBool,
+    pub(in crate::reconcile) is_rotated: AtomicBool,
 }
 
 impl Source for Arc<Secrets> {
     async fn secret(&self, _: &Reader<'_>, reference: &SecretRef) -> Result<SecretString, SecretError> {
         match self.is_complete.load(Ordering::Relaxed) || reference.name != "s3" {
+            true if self.is_rotated.load(Ordering::Relaxed) => Ok(SecretString::from("another value")),
             true => Ok(SecretString::from("value")),
             false => Err(SecretError::Missing { name: reference.name.clone() }),
         }
+    }
+
+    fn restore_refusal(&self, _: &Reader<'_>, from: &RestoreSource) -> Option<String> {
+        let is_foreign = from.file.as_ref().is_some_and(|file| file.starts_with("other/"));
+        is_foreign.then(|| "add it to `restores`".to_owned())
     }
 
     fn secret_changes(&self) -> BoxStream<'static, Rotated> {
@@ -208,7 +216,7 @@ where
 
 impl Loop {
     pub(in crate::reconcile) fn new(names: &[&str]) -> Self {
-        let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true) });
+        let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true), ..Secrets::default() });
         let instances = names.iter().map(|name| instance(name)).collect();
         Self::restarted(&Arc::default(), &secrets, &Arc::default(), instances)
     }
@@ -309,6 +317,30 @@ async fn due_backup_is_started_once_and_its_end_recorded() {
     assert_eq!((removed, next.platform.started.lock().len()), (vec![job.name], 0));
     assert_eq!(next.health().0, "BackupVerified");
     assert_eq!(*next.written.events.lock(), ["Suspended", "BackupVerified"]);
+}
+
+#[tokio::test]
+async fn last_backup_is_tried_again_once_it_is_corrected() {
+    let mut this = Loop::new(&["a"]);
+    let instance = &mut this.instances[0];
+    instance.spec.deletion_policy = DeletionPolicy::Snapshot;
+    instance.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
+    let mut started = async |this: &Loop| {
+        for _ in 0..3 {
+            this.reconcile(0).await.unwrap();
+        }
+        std::mem::take(&mut *this.platform.started.lock()).len()
+    };
+    assert_eq!(started(&this).await, 1);
+    this.end(Outcome::Failed { message: "there is no such bucket".to_owned() });
+    assert_eq!(started(&this).await, 0, "it waits for minutes");
+    let destination = &mut this.instances[0].spec.backup.as_mut().unwrap().destinations[0];
+    destination.s3.as_mut().unwrap().bucket = "another".to_owned();
+    assert_eq!(started(&this).await, 1);
+    this.end(Outcome::Failed { message: "the key is refused".to_owned() });
+    assert_eq!(started(&this).await, 0);
+    this.secrets.is_rotated.store(true, Ordering::Relaxed);
+    assert_eq!(started(&this).await, 1);
 }
 
 #[tokio::test]

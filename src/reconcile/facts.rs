@@ -30,6 +30,9 @@ pub struct Facts<'a> {
     pub fleet: FleetTurn,
     /// Why the backup of an upgrade cannot be started, where that was tried for this decision.
     pub backup_problem: Option<&'a str>,
+    /// The declared backups of a deleted instance, or secrets of them, are others than those that its
+    /// last backup failed with.
+    pub backup_corrected: bool,
     /// Random part of the id of a backup that is started.
     pub random: u32,
 }

@@ -50,6 +50,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 return self.block_job(id, facts, request, decision, &blocked).await;
             }
         };
+        if is_deleted(facts) {
+            self.backup_inputs.record(&self.context.source, facts.instance, &id.uid).await;
+        }
         tracing::info!(instance = id.log_name(), "{}", decision.action);
         if let Err(error) = self.record_start(id, facts, decision).await {
             // Nothing was started: what was remembered of a start would become a failed backup.

@@ -8,6 +8,7 @@
 //! takes several jobs; `restore_record` says which step follows on the end of each.
 
 mod backoff;
+mod backup_inputs;
 mod backup_report;
 mod decide;
 mod desired;

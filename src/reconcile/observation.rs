@@ -71,6 +71,7 @@ impl Observation {
             jobs_running,
             fleet,
             backup_problem: None,
+            backup_corrected: false,
             random: rand::random(),
         }
     }

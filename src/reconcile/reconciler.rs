@@ -12,6 +12,7 @@ use kube::runtime::reflector::Store;
 use parking_lot::Mutex;
 
 use super::backoff::retry_delay;
+use super::backup_inputs::BackupInputs;
 use super::facts::{Facts, FleetTurn};
 use super::fleet::Fleet;
 use super::observation::Observation;
@@ -44,6 +45,8 @@ pub(super) struct Reconciler<S, R, K> {
     pub(super) jobs: RunningJobs,
     /// Upgrades of all instances.
     fleet: Fleet,
+    /// What last backups were tried with.
+    pub(super) backup_inputs: BackupInputs,
 }
 
 pub(super) fn on_error<S, R, K>(
@@ -84,6 +87,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             announced: Mutex::default(),
             jobs: RunningJobs::new(),
             fleet: Fleet::new(),
+            backup_inputs: BackupInputs::default(),
         }
     }
 
@@ -110,7 +114,10 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             self.context.overview.record_observation(&id.uid);
         }
         self.fleet.record(id, memory.upgrade.as_ref());
-        let facts = self.facts(instance, id, &snapshot, &observation);
+        let mut facts = self.facts(instance, id, &snapshot, &observation);
+        if instance.metadata.deletion_timestamp.is_some() && memory.backup.before_deletion.is_some() {
+            facts.backup_corrected = self.backup_inputs.differ(source, instance, &id.uid).await;
+        }
         let decision = decide(&facts);
         if !self.takes_turn(id, &facts, &decision) {
             return Ok(Some(Requeue::requeue(facts.platform.blocked_interval)));
@@ -297,6 +304,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.jobs.record(&id.uid, false);
         self.context.overview.forget(&id.uid);
         self.fleet.forget(&id.uid);
+        self.backup_inputs.forget(&id.uid);
         Ok(())
     }
 

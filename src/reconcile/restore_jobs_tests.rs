@@ -96,8 +96,16 @@ async fn step_that_cannot_be_recorded_is_not_taken() {
 async fn restore_that_cannot_be_started_is_told_with_its_remedy() {
     let unknown = RestoreSource { destination: "tape".to_owned(), ..RestoreSource::default() };
     let without_secret = RestoreSource { destination: "s3".to_owned(), ..RestoreSource::default() };
-    for (source, remedy) in [(unknown, "declare it in spec.backup.destinations"), (without_secret, "Secret s3 is not")]
-    {
+    let foreign = RestoreSource {
+        destination: "s3".to_owned(),
+        file: Some("other/abc/1.tar.gz".to_owned()),
+        ..RestoreSource::default()
+    };
+    for (source, remedy) in [
+        (unknown, "declare it in spec.backup.destinations"),
+        (without_secret, "Secret s3 is not"),
+        (foreign, "add it to `restores`"),
+    ] {
         let this = Loop::asked(source);
         this.secrets.is_complete.store(false, Ordering::Relaxed);
         for _ in 0..3 {

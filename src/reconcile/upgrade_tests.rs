@@ -187,7 +187,7 @@ impl Fleet {
     }
 
     fn restarted(machines: &Arc<Machines>, written: &Arc<Written>, instances: Vec<MaiInstance>) -> Self {
-        let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true) });
+        let secrets = Arc::new(Secrets { is_complete: AtomicBool::new(true), ..Secrets::default() });
         let reconciler = reconciler(machines, &secrets, written, &instances);
         Self { machines: Arc::clone(machines), written: Arc::clone(written), instances, reconciler }
     }

@@ -16,6 +16,9 @@ use crate::reconcile::backoff::backup_retry_delay;
 use crate::reconcile::schedule::whole_second;
 use crate::reconcile::status::Phase;
 
+/// Interval between looks at whether somebody corrected a destination or a Secret of it.
+const CORRECTION_INTERVAL: Duration = Duration::from_secs(60);
+
 /// Returns the next step towards the last backup; `None` when it is verified, or there is no data.
 pub(super) fn decide(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory) -> Option<Outcome> {
     if memory.data_removed || verified_at(&memory.backup).is_some() {
@@ -36,9 +39,11 @@ pub(super) fn decide(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory
         let retry_at = failed.ended_at.and_then(|ended| ended.checked_add(delay).ok());
         // A clock that was set back must not make it wait for longer.
         let wait = retry_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero() && *wait <= delay);
+        let wait = wait.filter(|_| !facts.backup_corrected);
         if let Some(wait) = wait {
             backup.next = retry_at;
-            return Some(Outcome::wait(stalled(&failed, retry_at), wait.max(Duration::from_secs(1))));
+            let interval = wait.clamp(Duration::from_secs(1), CORRECTION_INTERVAL);
+            return Some(Outcome::wait(stalled(&failed, retry_at), interval));
         }
     }
     let name = BackupId::new(now, facts.random).to_string();

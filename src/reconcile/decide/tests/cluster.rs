@@ -213,6 +213,7 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
         jobs_running: 0,
         fleet: FleetTurn::Free,
         backup_problem: None,
+        backup_corrected: false,
         random: 0,
     });
     assert_eq!(blind.action, Action::RemoveFinalizer);

@@ -121,6 +121,9 @@ fn data_is_removed_only_after_a_verified_last_backup() {
         let is_started = decision.action == start();
         assert!(!is_started || decision.memory.backup.before_deletion.as_deref() == Some(NEW), "{name}");
     }
+    let mut corrected = snapshot().last_backup(Failed, &[], 5);
+    corrected.backup_corrected = true;
+    assert_eq!(corrected.decide().action, start());
     let failed = unverified(&[Destination::Stored]).last_backup(Verified, &[], 5);
     assert_ne!(failed.decide().action, Action::Remove, "it is in no destination");
 }

@@ -61,6 +61,7 @@ struct Scene {
     jobs: ObservedJobs,
     jobs_running: usize,
     fleet: FleetTurn,
+    backup_corrected: bool,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -84,6 +85,7 @@ impl Scene {
             jobs: ObservedJobs::default(),
             jobs_running: 0,
             fleet: FleetTurn::Free,
+            backup_corrected: false,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
@@ -179,6 +181,7 @@ impl Scene {
             jobs_running: self.jobs_running,
             fleet: self.fleet.clone(),
             backup_problem: None,
+            backup_corrected: self.backup_corrected,
             random: 42,
         })
     }
@@ -437,6 +440,7 @@ fn failed_observation_is_unknown_and_keeps_the_status() {
         jobs_running: 0,
         fleet: FleetTurn::Free,
         backup_problem: None,
+        backup_corrected: false,
         random: 0,
     });
     assert_eq!(unknown.action, Action::Wait);

@@ -80,6 +80,7 @@ fn pause_maintenance_and_failed_observation_move_nothing() {
             jobs_running: 0,
             fleet: FleetTurn::Free,
             backup_problem: None,
+            backup_corrected: false,
             random: 42,
         });
         assert_eq!((unknown.action, unknown.memory), (Action::Wait, scene.memory), "{step}");

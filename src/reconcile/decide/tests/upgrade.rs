@@ -233,6 +233,7 @@ fn backup_that_cannot_be_started_blocks_and_writes_once() {
             jobs_running: 0,
             fleet: FleetTurn::Free,
             backup_problem: Some("start mai with --helper-image IMAGE"),
+            backup_corrected: false,
             random: 1,
         })
     };
