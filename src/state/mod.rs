@@ -36,6 +36,10 @@ use mai_contract::{LockError, LockFile};
 const DATABASE: &str = "state.db";
 /// Locked by the reconciler that writes the database.
 const LOCK: &str = "mai.lock";
+/// What a state directory begins with, also one that lost its database or was just recovered.
+const OWN: [&str; 5] = [DATABASE, LOCK, "instances", "recovery.json", "server.json"];
+/// What a file system of its own has in its root.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Failure to use the state database.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,10 @@ pub enum StateError {
         "there is no state in {directory} yet; start the reconciler there once, or name the state directory it uses"
     )]
     Absent { directory: String },
+    #[error(
+        "{directory} is not empty and holds no state of mai, so nothing was written there; name the state directory with --state-dir, or an empty or new one"
+    )]
+    Foreign { directory: String },
     #[error("state database {path} holds {what} that cannot be read: {source}; restore the file from a backup")]
     Unreadable { path: String, what: String, source: serde_json::Error },
     #[error("instance {namespace}/{name} is not known to the state database")]
@@ -81,6 +89,9 @@ impl State {
     pub async fn open(directory: &Path) -> Result<Self, StateError> {
         let unusable = |source| StateError::Directory { directory: directory.display().to_string(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
+        if is_foreign(directory).map_err(unusable)? {
+            return Err(StateError::Foreign { directory: directory.display().to_string() });
+        }
         let pid = std::process::id().to_string();
         let lock = LockFile::acquire(&directory.join(LOCK), 0o600, &pid).map_err(|error| match error {
             LockError::Locked { holder } => {
@@ -157,6 +168,15 @@ impl State {
     }
 }
 
+/// Returns whether a directory has other content and nothing of ours.
+fn is_foreign(directory: &Path) -> io::Result<bool> {
+    let names: Vec<_> = std::fs::read_dir(directory)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .filter(|name| !name.as_ref().is_ok_and(|name| name == LOST_AND_FOUND))
+        .collect::<Result<_, _>>()?;
+    Ok(!names.is_empty() && !names.iter().any(|name| OWN.iter().any(|own| name == own)))
+}
+
 /// Returns the migrations of the database. A published one never changes.
 fn migrations() -> Migrator {
     let migration = |version, name: &'static str, sql: &'static str| {
@@ -181,4 +201,29 @@ fn now() -> Timestamp {
 fn from_millis(millis: i64) -> Timestamp {
     // Only values of `as_millisecond` are ever stored, so the range always fits.
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_with_other_content_is_foreign() {
+        for (entries, expected) in [
+            (&[][..], false),
+            (&["lost+found"], false),
+            (&["state.db"], false),
+            (&["instances", "engine-id"], false),
+            (&["recovery.json"], false),
+            (&["mai.lock", "photos"], false),
+            (&["photos"], true),
+            (&["etc", "lost+found"], true),
+            (&["runtime"], true),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            entries.iter().for_each(|entry| std::fs::write(directory.path().join(entry), "").unwrap());
+            assert_eq!(is_foreign(directory.path()).unwrap(), expected, "{entries:?}");
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use futures::future::join_all;
 
 use crate::cli::shared::block_on::block_on;
@@ -10,7 +9,7 @@ use crate::cli::shared::named_instance::GRACE;
 use crate::cli::shared::runtime::RuntimeChoice;
 use crate::cli::shared::state_dir::Place;
 use crate::runtime::{Manual, TakenDown};
-use crate::state::State;
+use crate::state::{State, StateError};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -27,12 +26,18 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 async fn down(args: &Args) -> anyhow::Result<ExitCode> {
     let state_dir = args.place.state_dir()?;
-    if !state_dir.exists() {
+    let is_empty = |mut entries: std::fs::ReadDir| entries.next().is_none();
+    if !state_dir.exists() || std::fs::read_dir(&state_dir).is_ok_and(is_empty) {
         println!("nothing has run for {} yet", args.place.directory.display());
         return Ok(ExitCode::SUCCESS);
     }
     // An open state keeps a reconciler from starting again what is being stopped.
-    let state = State::open(&state_dir).await.context("a reconciler would start the servers again; stop it first")?;
+    let state = State::open(&state_dir).await.map_err(|error| match error {
+        StateError::InUse { .. } => {
+            anyhow::Error::from(error).context("a reconciler would start the servers again; stop it first")
+        }
+        other => other.into(),
+    })?;
     let code = take_down_all(args, &*args.choice.manual(&state_dir)).await;
     state.close().await;
     code

@@ -38,6 +38,26 @@ fn restart_replaces_one_server_and_counts_no_failure() {
 }
 
 #[test]
+fn directory_of_somebody_else_becomes_no_state_directory() {
+    let workspace = Workspace::new();
+    workspace.write("a.yaml", &document("alpha", free_port(), ""));
+    std::fs::create_dir_all(workspace.state.join("photos")).unwrap();
+    for verb in ["compose", "down"] {
+        let (code, out, err) = workspace.mai(verb, &[]);
+        let told = err.contains("is not empty and holds no state of mai") && err.contains("--state-dir");
+        assert!(code == 1 && told, "{verb}: {out}{err}");
+    }
+    let (code, _, err) = workspace.mai("recovery-kit", &[]);
+    assert!(code == 1 && err.contains("there is no state in"), "{err}");
+    let left: Vec<_> = std::fs::read_dir(&workspace.state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["photos"], "nothing was made there");
+    std::fs::remove_dir(workspace.state.join("photos")).unwrap();
+    let (code, out, _) = workspace.mai("down", &[]);
+    assert!(code == 0 && out.contains("nothing has run"), "{out}");
+    assert_eq!(std::fs::read_dir(&workspace.state).unwrap().count(), 0);
+}
+
+#[test]
 fn restart_of_an_adopted_server_counts_no_failure() {
     let workspace = Workspace::new();
     let (_, compose) = two_clients(&workspace, &["--detach"]);
