@@ -54,9 +54,13 @@ if (form) {
     keepDraft();
   });
 
+  // The keyboard of a phone has no Shift+Enter: there Enter makes a line, and the button sends.
+  const phone = matchMedia("(pointer: coarse) and (hover: none)");
   text.addEventListener("keydown", (event) => {
-    // `isComposing`: Enter that ends an input method's word does not send.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // Enter that ends a word of an input method does not send. Safari tells it by 229 alone.
+    const composing = event.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || composing) return;
+    if (phone.matches && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     if (text.value.trim() && !writing()) form.requestSubmit();
   });
@@ -76,6 +80,34 @@ if (form) {
       }
     }
   }, { capture: true });
+
+  /** Shows one of the notices that the page has for what does not fit in here. */
+  function say(notice) {
+    document.getElementById("problem").replaceChildren(document.getElementById(notice).content.cloneNode(true));
+  }
+
+  const hasFiles = (data) => [...(data?.types ?? [])].includes("Files");
+  const fits = (added) => text.value.length - (text.selectionEnd - text.selectionStart) + added.length <= text.maxLength;
+
+  text.addEventListener("paste", (event) => {
+    const pasted = event.clipboardData?.getData("text/plain") ?? "";
+    // Programs for texts and tables put a picture beside what was copied.
+    if (!pasted && hasFiles(event.clipboardData)) say("no-files");
+    else if (!fits(pasted)) say("too-long");
+    else return;
+    event.preventDefault();
+  });
+
+  // A file that nobody takes would be opened in place of the page.
+  document.addEventListener("dragover", (event) => {
+    if (hasFiles(event.dataTransfer)) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    if (hasFiles(event.dataTransfer)) say("no-files");
+    else if (event.target === text && !fits(event.dataTransfer?.getData("text/plain") ?? "")) say("too-long");
+    else return;
+    event.preventDefault();
+  });
 
   document.addEventListener("click", (event) => {
     const suggestion = event.target.closest("[data-ask]");
@@ -106,6 +138,82 @@ document.addEventListener("htmx:after:request", (event) => {
   keepDraft();
   stick = true;
 });
+
+// ---- reading while it is written ------------------------------------------------------------------------------------------
+
+function holdsSelection(article) {
+  const selection = getSelection();
+  return !selection.isCollapsed && article.contains(selection.anchorNode);
+}
+
+// The written answer replaces the one that grew, and with it what a reader has selected: it waits for them.
+document.addEventListener("finished", (event) => {
+  const article = event.target.closest("[data-live]");
+  if (!article || !holdsSelection(article)) return;
+  event.stopImmediatePropagation();
+  const replace = () => {
+    if (holdsSelection(article)) return;
+    document.removeEventListener("selectionchange", replace);
+    if (article.isConnected) htmx.trigger(article, "finished");
+  };
+  document.addEventListener("selectionchange", replace);
+}, { capture: true });
+
+// ---- many tabs -------------------------------------------------------------------------------------------------------------
+
+/** Answers that the tabs of a browser follow at once. Without HTTP/2 it has six connections for all of them. */
+const MOST_STREAMS = 4;
+const POLL_MS = 2000;
+/** Older tabs come first. */
+const tab = (performance.timeOrigin + performance.now()).toFixed(3).padStart(20, "0") + Math.random();
+/** The other tabs that follow an answer. */
+const others = new Set();
+const tabs = new BroadcastChannel("answers");
+let following = false;
+
+function follow(now) {
+  if (following === now) return;
+  following = now;
+  tabs.postMessage({ tab, following });
+}
+
+function crowded() {
+  return [...others].filter((other) => other < tab).length >= MOST_STREAMS;
+}
+
+/** Fetches the answer as it is. One that is still written is followed again from there, if it may be. */
+function fetchAgain(article) {
+  if (article?.isConnected) htmx.trigger(article, "finished");
+}
+
+tabs.addEventListener("message", ({ data }) => {
+  const isNew = data.following && !others.has(data.tab);
+  if (data.following) others.add(data.tab);
+  else others.delete(data.tab);
+  if (!following) return;
+  if (isNew) tabs.postMessage({ tab, following });
+  if (crowded()) {
+    follow(false);
+    fetchAgain(thread?.querySelector("[data-live]"));
+  }
+});
+
+document.addEventListener("htmx:sse:before:connection", (event) => {
+  const article = event.target.closest("[data-live]");
+  if (!article) return;
+  if (!document.hidden && !crowded()) {
+    follow(true);
+    return;
+  }
+  event.detail.connection.cancelled = true;
+  follow(false);
+  if (document.hidden) document.addEventListener("visibilitychange", () => fetchAgain(article), { once: true });
+  else setTimeout(fetchAgain, POLL_MS, article);
+});
+document.addEventListener("htmx:sse:close", () => follow(false));
+// A tab in the background lets its connection go, and takes it up again.
+document.addEventListener("visibilitychange", () => document.hidden && follow(false));
+addEventListener("pagehide", () => follow(false));
 
 // ---- staying at the end ------------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,14 @@ texts! {
     }
     options { en: "Chat options", pl: "Opcje czatu" }
     to_end { en: "Go to the newest message", pl: "Przejdź do najnowszej wiadomości" }
+    no_files {
+        en: "Files and images are not supported yet. Paste their text instead.",
+        pl: "Pliki i obrazy nie są jeszcze obsługiwane. Wklej zamiast tego ich tekst.",
+    }
+    too_long {
+        en: "Nothing was pasted: a question has 200,000 characters at most.",
+        pl: "Nic nie wklejono: pytanie może mieć najwyżej 200 000 znaków.",
+    }
     hint {
         en: "Answers can be wrong. Check important information.",
         pl: "Odpowiedzi mogą zawierać błędy. Sprawdzaj ważne informacje.",
