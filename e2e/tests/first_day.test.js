@@ -307,25 +307,29 @@ test("dark appearance applies at once and after a reload", async () => {
   assert.notEqual(await background(), light);
 });
 
-test("every page fits wide and phone, light and dark", async () => {
+test("every page fits wide and phone, light and dark, in both languages", async () => {
   const storageState = await anna.context.storageState();
   for (const [size, options] of [["wide", {}], ["phone", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }]]) {
-    for (const theme of ["light", "dark"]) {
+    for (const [theme, language] of [["light", size === "wide" ? "pl" : "en"], ["dark", size === "wide" ? "en" : "pl"]]) {
       const cookies = storageState.cookies.filter(({ name }) => name !== "theme");
       const { page, context, expectStatus, assertQuiet } = await person(browser, mai.url, { ...options, colorScheme: theme, storageState: { cookies, origins: [] } });
+      await page.goto("/account");
+      await page.locator("#locale").selectOption(language);
+      await page.locator("form:has(#locale) .button.primary").click();
+      await until("the language is chosen", async () => (await page.locator("html").getAttribute("lang")) === language);
       await page.goto("/chat");
       const chat = await page.locator("#chats a").first().getAttribute("href");
-      for (const path of ["/chat", chat, "/users", "/connection", "/usage", "/account", "/nothing-here"]) {
+      for (const path of ["/chat", chat, "/users", "/connection", "/usage", "/audit", "/account", "/account/activity", "/nothing-here"]) {
         if (path === "/nothing-here") expectStatus(404);
         await page.goto(path);
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.equal(overflow, 0, `${path} scrolls sideways on ${size}`);
+        assert.equal(overflow, 0, `${path} scrolls sideways on ${size} in ${language}`);
         await shot(page, `all${path.startsWith("/chat/") ? "-conversation" : path.replaceAll("/", "-")}-${size}-${theme}`);
       }
       if (size === "phone") {
         await page.goto("/chat");
         await page.locator(".topbar").getByRole("button", { name: "Menu" }).click();
-        await page.locator("#side").getByText("Nowy czat").waitFor();
+        await page.locator("#side").getByText(language === "pl" ? "Nowy czat" : "New chat").first().waitFor();
         await shot(page, `all-drawer-${size}-${theme}`);
         await page.keyboard.press("Escape");
         await page.locator("#side").waitFor({ state: "hidden" });
