@@ -8,3 +8,7 @@ pub const HEALTH_PATH: &str = "/health";
 pub const READY_PATH: &str = "/ready";
 /// Response header of both paths with the version of the program.
 pub const VERSION_HEADER: &str = "x-mai-version";
+/// Answers with [`Counts`](crate::Counts) to the reconciler alone, which sends its
+/// [`InternalToken`](crate::InternalToken) as a bearer. 401 to everybody else; 404 by an image that
+/// has no counts.
+pub const COUNTS_PATH: &str = "/internal/counts";

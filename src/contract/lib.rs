@@ -5,6 +5,8 @@
 //! * [`http`]: the port, the probed paths and the header that names the version.
 //! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
 //! * [`causes`]: the text of an error, as both report it.
+//! * [`Counts`]: what a server tells its reconciler of the use that is made of it.
+//! * [`InternalToken`]: by which a server knows its reconciler.
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
 //! * [`lock_file`]: the file that keeps a second process out of a directory.
@@ -15,10 +17,12 @@
 mod address_kind;
 mod backup_id;
 pub mod causes;
+mod counts;
 pub mod environment;
 mod exit_code;
 pub mod files;
 pub mod http;
+mod internal_token;
 pub mod job;
 mod job_report;
 pub mod lock_file;
@@ -28,7 +32,9 @@ pub mod restores;
 pub mod secrets_file;
 
 pub use address_kind::{AddressKind, translated};
+pub use counts::{Counts, KeyCounts, KeyState, MonthCounts};
 pub use exit_code::ExitCode;
+pub use internal_token::InternalToken;
 pub use lock_file::{LockError, LockFile};
 pub use network::{InvalidNetwork, Network};
 pub use printable::{is_unprintable, write_printable};

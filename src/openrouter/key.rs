@@ -17,6 +17,8 @@ pub struct KeyInfo {
     /// The rest of the limit.
     #[serde(deserialize_with = "deserialize_dollars")]
     pub limit_remaining: Option<NanoUsd>,
+    /// The period after which the limit begins anew, such as `monthly`; `None` for a limit for life.
+    pub limit_reset: Option<String>,
     /// Spent since the key was made.
     #[serde(deserialize_with = "deserialize_dollars")]
     pub usage: Option<NanoUsd>,
@@ -25,4 +27,6 @@ pub struct KeyInfo {
     pub usage_monthly: Option<NanoUsd>,
     /// True when only free models may be used.
     pub is_free_tier: Option<bool>,
+    /// The time at which it expires, as the upstream writes it.
+    pub expires_at: Option<String>,
 }

@@ -28,6 +28,7 @@
 //! * [`users`]: the rules of registering, adding, changing and removing users, whose types are in
 //!   `user`.
 //! * [`connection`]: the upstream's address and the key to it.
+//! * `counts`: the numbers that the reconciler reads.
 //! * [`models`]: the models on offer, and the upstream of each.
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
 //! * [`usage`]: the one room that writes generations and their cost: the [ledger](usage::Ledger)
@@ -48,6 +49,7 @@ mod client_address;
 mod config;
 pub mod connection;
 mod cors;
+mod counts;
 mod csrf;
 pub mod database;
 mod deferred_router;

@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Config, ServeError, TrustedProxies,
     audit::{self, AuditLog, FailureLog},
-    auth::{Confirmations, Cookies, PasswordHasher, Sessions, Throttle},
+    auth::{Confirmations, Cookies, PasswordHasher, ReconcilerToken, Sessions, Throttle},
     chat::{self, Answers, Completions},
-    connection::{self, Connection, ConnectionSource, Connections, UpstreamPolicy},
+    connection::{self, Connection, ConnectionSource, Connections, KeyMonitor, UpstreamPolicy},
     cors::AllowedOrigins,
+    counts::InstanceCounts,
     database::Database,
     markdown::Renderer,
     models::{Models, Upstreams},
@@ -61,6 +62,10 @@ pub struct Parts {
     pub reports: UsageReports,
     /// Limits what people spend.
     pub budgets: Budgets,
+    /// The numbers that the reconciler reads.
+    pub(crate) counts: InstanceCounts,
+    /// Knows the token of the reconciler.
+    pub reconciler_token: ReconcilerToken,
     /// Sends chat completions to the upstreams.
     pub completions: Completions,
     /// The answers being written in stored chats.
@@ -101,6 +106,8 @@ extractable! {
     Ledger: ledger,
     UsageReports: reports,
     Budgets: budgets,
+    InstanceCounts: counts,
+    ReconcilerToken: reconciler_token,
     Completions: completions,
     Answers: answers,
     Renderer: renderer,
@@ -133,6 +140,9 @@ impl App {
         usage::close_interrupted(&db, connection_id).await?;
         let budgets = Budgets::load(&db, &config.time_zone, &zone, config.monthly_limit()).await?;
         let ledger = Ledger::new(&db, config.pricing()?, zone.clone(), budgets.clone());
+        let reports = UsageReports::new(&db, zone);
+        let counts = InstanceCounts::new(&db, &reports, KeyMonitor::new(&connections), config.max_users);
+        let reconciler_token = ReconcilerToken::new(&secret);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
@@ -147,8 +157,10 @@ impl App {
             throttle,
             trusted_proxies,
             allowed_origins: config.allowed_origins()?,
-            reports: UsageReports::new(&db, zone),
             budgets,
+            reports,
+            counts,
+            reconciler_token,
             answers: Answers::new(&db, completions.clone()),
             renderer: Renderer::new(),
             closing: CancellationToken::new(),

@@ -14,6 +14,7 @@ mod completions;
 mod connection;
 mod facts;
 mod identified_body;
+mod internal;
 mod model_choice;
 mod models;
 mod request_fields;
@@ -31,6 +32,7 @@ use super::{App, Endpoint, route};
 /// The routes of this room but those that run a model, file by file.
 pub const ROUTES: &[&[Endpoint]] = &[
     facts::ROUTES,
+    internal::ROUTES,
     auths::ROUTES,
     api_keys::ROUTES,
     audit::ROUTES,

@@ -41,6 +41,6 @@ pub(super) use metered_body::MeteredBody;
 pub(super) use search::index_backlog;
 pub use search::{FoundChats, search};
 pub use search_words::{SEARCH_LENGTH, SEARCH_WORDS};
-pub(super) use store::close_interrupted;
+pub(super) use store::{close_interrupted, count};
 pub use store::{create, get, list, message, remove, rename};
 pub use title::TITLE_LENGTH;

@@ -53,6 +53,12 @@ pub async fn list(db: &Database, user: &UserId) -> Result<Vec<Chat>, ChatError> 
     Ok(rows.iter().map(read_chat).collect::<Result<_, _>>().map_err(DatabaseError::from)?)
 }
 
+/// Returns the number of everybody's chats.
+pub(crate) async fn count(db: &Database) -> Result<u64, DatabaseError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM chat").fetch_one(db.reader()).await?;
+    Ok(count.unsigned_abs())
+}
+
 /// Returns a chat and its messages in order.
 pub async fn get(db: &Database, user: &UserId, chat: Uuid) -> Result<(Chat, Vec<Message>), ChatError> {
     let row = sqlx::query("SELECT * FROM chat WHERE id = ? AND user_id = ?")

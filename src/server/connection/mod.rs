@@ -6,6 +6,7 @@
 
 mod connections;
 mod error;
+mod key_monitor;
 mod mock;
 mod policy;
 mod seal;
@@ -15,6 +16,7 @@ mod verify;
 
 pub use connections::Connections;
 pub use error::{ConnectionError, UrlProblem};
+pub(super) use key_monitor::KeyMonitor;
 pub(super) use mock::start_mock;
 pub(super) use policy::UpstreamPolicy;
 pub use upstream::{Connection, ConnectionSource, base_url};

@@ -6,7 +6,8 @@
 //! * `pricing`: makes the price that the client is billed of the cost that the upstream charges.
 //! * [`Budgets`]: limits of what may be spent, and what is reserved of them.
 //! * `rollup`: sums by hour and day, which the database keeps in the transaction of each row.
-//! * [`UsageReports`]: reads the sums, by [`Month`], and the rows of an API key (`key_usage`).
+//! * [`UsageReports`]: reads the sums, by [`Month`], and the rows of an API key (`key_usage`);
+//!   `provider` reads what concerns the provider: people who asked, and what is billed.
 //!
 //! Chat completions write to the ledger; pages and JSON routes read the reports and set budgets.
 
@@ -16,6 +17,7 @@ mod ledger;
 mod lookup;
 mod period;
 mod pricing;
+mod provider;
 mod report;
 mod rollup;
 #[cfg(test)]
@@ -30,6 +32,7 @@ pub use ledger::{Entry, Ledger, NewGeneration};
 pub(super) use lookup::{UsageLookup, close_interrupted};
 pub use period::{InvalidMonth, Month};
 pub use pricing::{InvalidFactor, Millionths, Pricing};
+pub use provider::{ActivePeople, BilledMonth};
 pub use report::{DayUsage, ModelUsage, Summary, Totals, UsageReports, UserUsage};
 pub(super) use rollup::prepare;
 pub use row::{GenerationStatus, Purpose, UsageSource, Via};

@@ -165,7 +165,7 @@ const LONGEST_CATCH_UP: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct UsageReports {
     pub(super) db: Database,
-    zone: TimeZone,
+    pub(super) zone: TimeZone,
 }
 
 impl UsageReports {

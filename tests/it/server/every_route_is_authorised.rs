@@ -104,6 +104,8 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/ready",                         all(200)),
     ("GET",    "/api/version",                   all(200)),
     ("GET",    "/api/config",                    all(200)),
+    // For the reconciler, who is none of these.
+    ("GET",    "/internal/counts",               all(401)),
     ("POST",   "/api/v1/auths/signup",           all(422)),
     ("POST",   "/api/v1/auths/signin",           all(422)),
     ("GET",    "/api/v1/auths/",                 people(200)),

@@ -9,6 +9,7 @@ mod audit_tells_who_did_what;
 mod budgets_hold;
 mod chat_bytes_pass_unchanged;
 mod connections_are_bounded;
+mod counts_are_for_the_reconciler;
 mod cross_site_requests_are_refused;
 mod data_directory_has_one_server;
 mod entered_upstreams_are_public;
