@@ -14,6 +14,7 @@
 //! * [`runtime`]: observes and applies: `process`, `docker`, `kubernetes`. What creates, stops or removes
 //!   a container stands in `runtime/docker`; why a restarted engine is not blamed for an exit, in its
 //!   `exits.rs`.
+//! * [`fleet`]: the provider's view: the counts that servers tell, and how much of a limit is used.
 //! * [`state`]: the database that stands in for a cluster: last good documents, statuses, events.
 //! * `cluster`: words of the kube client that several rooms share.
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
@@ -38,6 +39,7 @@ pub mod api;
 pub mod cli;
 mod cluster;
 pub mod core;
+pub mod fleet;
 pub mod notification;
 pub mod operator;
 pub mod reconcile;

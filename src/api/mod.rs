@@ -35,6 +35,7 @@ mod time_schema;
 mod upgrade;
 mod upgrade_status;
 mod upstream;
+mod usage_status;
 
 pub use access::{Access, Admin, Signup};
 pub use backup::{Backup, Destination, Drill, Encryption, LocalDestination, Pruning, Retention, S3Destination};
@@ -62,6 +63,7 @@ pub use storage::{Storage, Volume};
 pub use upgrade::Upgrade;
 pub use upgrade_status::{CompletedUpgrade, UpgradeStatus, UpgradeStep};
 pub use upstream::{Ollama, OpenRouter};
+pub use usage_status::{KeyStatus, UsageStatus};
 
 /// The API group of every document.
 pub const GROUP: &str = "mai.dev";

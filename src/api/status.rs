@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupStatus, RestoreStatus, UpgradeStatus};
+use super::{BackupStatus, RestoreStatus, UpgradeStatus, UsageStatus};
 
 /// Observed state of an instance. Nothing in it changes while the instance does not.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -53,6 +53,10 @@ pub struct MaiInstanceStatus {
     /// The newest restore of its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreStatus>,
+
+    /// Use that the client makes of it, as its server counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
 }
 
 /// A workload that was rolled back.

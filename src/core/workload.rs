@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mai_contract::environment;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -52,6 +53,14 @@ impl Workload {
         let cluster = format!("{:?}", self.cluster).replacen(" exposure: ", " entry: ", 1);
         let text = format!("{} {path:?} {interval:?} {timeout:?} {patience:?} {cluster}", self.hash);
         hex::encode(Sha256::digest(text))
+    }
+
+    /// Returns the key that signs the sessions of its server.
+    pub fn session_key(&self) -> Option<SecretString> {
+        self.env.get(environment::WEBUI_SECRET_KEY).map(|value| match value {
+            EnvValue::Plain(text) => SecretString::from(text.as_str()),
+            EnvValue::Secret(secret) => secret.clone(),
+        })
     }
 
     /// Returns the secret values of its environment, by variable.

@@ -32,6 +32,7 @@ use tower::BoxError;
 use crate::api::{API_VERSION, ConditionKind, Conditions, MaiInstance, Reason};
 use crate::cluster::{error_message, names};
 use crate::core::{EventKind, InstanceId, Record as _, log_name};
+use crate::fleet::{CountsMonitor, CountsOptions};
 use crate::notification::{self, Senders};
 use crate::reconcile::{self, Context, InstanceFeed, Options, Overview, Transition};
 use crate::runtime::kubernetes::{KubernetesOptions, KubernetesRuntime, OperatorPlace, WarningEvent};
@@ -62,6 +63,8 @@ pub struct OperatorOptions {
     pub listen: SocketAddr,
     /// Interval after which every instance is reconciled, whatever was missed.
     pub resync: Duration,
+    /// Requests to servers for their counts.
+    pub counts: CountsOptions,
     /// Namespace of the Lease; without one this operator leads at once, and must be the only one.
     pub lease_namespace: Option<String>,
     /// Identity among several operators: the name of its pod.
@@ -196,7 +199,8 @@ async fn lead(
     let metrics = Box::new(ReconcileRecorder(Arc::clone(&health.metrics)));
     let overview = Arc::<Overview>::default();
     let known = Arc::clone(&overview);
-    let context = Arc::new(Context { source, runtime, record, transitions, metrics, overview, helper_image });
+    let counts = CountsMonitor::new(options.counts);
+    let context = Arc::new(Context { source, runtime, record, transitions, metrics, overview, counts, helper_image });
     health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
     let feed = InstanceFeed::new(

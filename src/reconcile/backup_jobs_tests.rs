@@ -17,6 +17,7 @@ use crate::api::{ConditionKind, DeletionPolicy, MaiInstanceStatus, RestoreSource
 use crate::core::{
     Action, EventKind, JobWork, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
 };
+use crate::fleet::{CountsMonitor, CountsOptions};
 use crate::reconcile::run::Context;
 use crate::runtime::{Observe, RuntimeError};
 use crate::source::{Reader, Rotated, SecretError, SourceError};
@@ -209,6 +210,7 @@ where
         transitions: mpsc::unbounded_channel().0,
         metrics: Box::new(()),
         overview: Arc::default(),
+        counts: CountsMonitor::new(CountsOptions::default()),
         helper_image: None,
     };
     Reconciler::new(Arc::new(context), store)

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{MaiInstance, MaiInstanceStatus, Schedule, ScheduleError};
 use crate::core::{Action, Blocked, Memory, Observed, Platform, Workload};
+use crate::fleet::KnownCounts;
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Facts<'a> {
     pub jobs_running: usize,
     /// Upgrades of other instances to the image that is declared.
     pub fleet: FleetTurn,
+    /// Counts that its server told, where that is to be shown.
+    pub counts: Option<KnownCounts>,
     /// Why the backup of an upgrade cannot be started, where that was tried for this decision.
     pub backup_problem: Option<&'a str>,
     /// The declared backups of a deleted instance, or secrets of them, are others than those that its

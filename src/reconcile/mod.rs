@@ -10,6 +10,7 @@
 mod backoff;
 mod backup_inputs;
 mod backup_report;
+mod counted_servers;
 mod decide;
 mod desired;
 mod drills;
@@ -32,6 +33,7 @@ mod status;
 mod upgrade_report;
 #[cfg(test)]
 mod upgrade_tests;
+mod usage_report;
 
 pub use decide::decide;
 pub use desired::{desired, probe, references, refusal};

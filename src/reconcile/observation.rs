@@ -70,6 +70,7 @@ impl Observation {
             now: Timestamp::now(),
             jobs_running,
             fleet,
+            counts: None,
             backup_problem: None,
             backup_corrected: false,
             random: rand::random(),

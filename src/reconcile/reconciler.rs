@@ -18,7 +18,7 @@ use super::fleet::Fleet;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
-use super::{Decision, backup_report, decide, drills, restore_record, status, upgrade_report};
+use super::{Decision, backup_report, decide, drills, restore_record, status, upgrade_report, usage_report};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Action, EventKind, InstanceId, Memory, Observed, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
@@ -114,6 +114,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             self.context.overview.record_observation(&id.uid);
         }
         self.fleet.record(id, memory.upgrade.as_ref());
+        self.follow_counts(instance, id, &observation);
         let mut facts = self.facts(instance, id, &snapshot, &observation);
         if instance.metadata.deletion_timestamp.is_some() && memory.backup.before_deletion.is_some() {
             facts.backup_corrected = self.backup_inputs.differ(source, instance, &id.uid).await;
@@ -200,7 +201,8 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         let change = observation.observed.as_ref().ok().and_then(Observed::image_change);
         let most = self.context.runtime.platform().concurrent_upgrades;
         let fleet = change.map_or(FleetTurn::Free, |change| self.fleet.turn(id, &change.to, most, || self.uids()));
-        observation.facts(instance, &snapshot.memory, &snapshot.status, jobs_running, fleet)
+        let facts = observation.facts(instance, &snapshot.memory, &snapshot.status, jobs_running, fleet);
+        Facts { counts: self.context.counts.reported(&id.uid), ..facts }
     }
 
     /// Takes the turn of an instance whose upgrade is about to begin. Returns false if another one
@@ -305,6 +307,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.context.overview.forget(&id.uid);
         self.fleet.forget(&id.uid);
         self.backup_inputs.forget(&id.uid);
+        self.context.counts.forget(&id.uid);
         Ok(())
     }
 
@@ -376,7 +379,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         }
         if shown.is_ok() {
             let backups = backup_report::events(previous, status).into_iter().chain(drills::events(previous, status));
-            for event in backups.chain(upgrade_report::events(previous, status)) {
+            let others =
+                upgrade_report::events(previous, status).into_iter().chain(usage_report::event(previous, status));
+            for event in backups.chain(others) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;
             }
             if let Some(event) = restore_record::event(previous, status) {

@@ -17,6 +17,7 @@ use super::overview::Overview;
 use super::reconciler::{Reconciler, on_error, reconcile};
 use crate::api::MaiInstance;
 use crate::core::{Platform, Record, RecordError, log_name};
+use crate::fleet::CountsMonitor;
 use crate::runtime::{Apply, RuntimeError};
 use crate::source::{Documents, Rotated, Source};
 
@@ -79,6 +80,8 @@ pub struct Context<S, R, K> {
     pub metrics: Box<dyn ReconcileMetrics>,
     /// Knows the present state of each instance.
     pub overview: Arc<Overview>,
+    /// Asks servers for their counts.
+    pub counts: Arc<CountsMonitor>,
     /// Image that makes backups of instances whose own image does not hold our program.
     pub helper_image: Option<String>,
 }
@@ -192,7 +195,8 @@ fn requests<S: Source, R: Apply, K: Record>(
         .touched_objects()
         .predicate_filter(decisive_parts(), PredicateConfig::default())
         .map_ok(|instance| ObjectRef::from_obj(&instance));
-    let changed = context.runtime.changes().map(|id| ObjectRef::new(&id.name).within(&id.namespace));
+    let changed = stream::select(context.runtime.changes(), context.counts.changes())
+        .map(|id| ObjectRef::new(&id.name).within(&id.namespace));
     let rotated = {
         let (store, platform) = (store.clone(), context.runtime.platform());
         context.source.secret_changes().flat_map(move |rotated| {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::backup_report::{Verdict, Verdicts};
 use super::restore_record::in_progress;
-use super::{Facts, upgrade_report};
+use super::{Facts, upgrade_report, usage_report};
 use crate::api::{
     BackupStatus, ConditionKind, Conditions, DOCUMENT_PROBLEM, DOCUMENT_REFUSED, MaiInstance, MaiInstanceStatus,
     Reason, RestoreStatus,
@@ -143,6 +143,7 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts
     status.upgrade.clone_from(&memory.upgrade);
     status.backup = recorded(&memory.backup);
     status.restore.clone_from(&memory.restore);
+    status.usage = usage_report::usage(facts);
     status
 }
 

@@ -1,5 +1,7 @@
 //! Runtimes behind a pointer, for callers that choose one while they run.
 
+use std::net::SocketAddr;
+
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use mai_contract::job::Outcome;
@@ -36,6 +38,8 @@ trait DynObserve: Send + Sync + 'static {
         id: &'a InstanceId,
         workload: Option<&'a Workload>,
     ) -> BoxFuture<'a, Result<Observed, RuntimeError>>;
+
+    fn dyn_server_address(&self, id: &InstanceId, workload: &Workload) -> Option<SocketAddr>;
 }
 
 trait DynApply: DynObserve {
@@ -77,6 +81,10 @@ impl<T: Observe> DynObserve for T {
         workload: Option<&'a Workload>,
     ) -> BoxFuture<'a, Result<Observed, RuntimeError>> {
         Box::pin(self.observe(id, workload))
+    }
+
+    fn dyn_server_address(&self, id: &InstanceId, workload: &Workload) -> Option<SocketAddr> {
+        self.server_address(id, workload)
     }
 }
 
@@ -128,6 +136,10 @@ impl Observe for BoxedObserver {
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.0.dyn_observe(id, workload).await
     }
+
+    fn server_address(&self, id: &InstanceId, workload: &Workload) -> Option<SocketAddr> {
+        self.0.dyn_server_address(id, workload)
+    }
 }
 
 impl Observe for BoxedRuntime {
@@ -137,6 +149,10 @@ impl Observe for BoxedRuntime {
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.0.dyn_observe(id, workload).await
+    }
+
+    fn server_address(&self, id: &InstanceId, workload: &Workload) -> Option<SocketAddr> {
+        self.0.dyn_server_address(id, workload)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::core::InstanceId;
 
 /// Instances with changes that were not read yet.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// Least time between two reads of one instance.
     gap: Duration,
     names: Mutex<Names>,
@@ -33,18 +33,18 @@ struct Names {
 
 impl Changes {
     /// Returns changes that are read at once and then at most once in `gap` for each instance.
-    pub(super) fn spaced(gap: Duration) -> Self {
+    pub(crate) fn spaced(gap: Duration) -> Self {
         Self { gap, ..Self::default() }
     }
 
     /// Adds an instance.
-    pub(super) fn name(&self, id: &InstanceId) {
+    pub(crate) fn name(&self, id: &InstanceId) {
         self.names.lock().name(id, Instant::now());
         self.named.notify_one();
     }
 
     /// Returns the stream of instances, for one reader.
-    pub(super) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
+    pub(crate) fn read(self: Arc<Self>) -> BoxStream<'static, InstanceId> {
         futures::stream::unfold(self, |changes| async move {
             loop {
                 let next = changes.names.lock().next(Instant::now(), changes.gap);

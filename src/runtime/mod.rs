@@ -5,7 +5,7 @@
 //! never reads a document. What differs between platforms is a value ([`Platform`]).
 
 mod boxed;
-mod changes;
+pub(crate) mod changes;
 pub mod docker;
 mod error;
 mod job_files;
@@ -21,6 +21,7 @@ mod request_file;
 mod retired;
 
 use std::future::Future;
+use std::net::SocketAddr;
 
 use futures::stream::BoxStream;
 
@@ -51,6 +52,12 @@ pub trait Observe: Send + Sync + 'static {
         id: &InstanceId,
         workload: Option<&Workload>,
     ) -> impl Future<Output = Result<Observed, RuntimeError>> + Send;
+
+    /// Returns the address at which the reconciler reaches the server of an instance that was observed
+    /// to be ready; nothing while that is not known.
+    fn server_address(&self, _id: &InstanceId, workload: &Workload) -> Option<SocketAddr> {
+        Some(workload.listen)
+    }
 }
 
 /// Applies actions. Every call may be repeated after a crash at any point, and continues from what
@@ -103,6 +110,6 @@ fn required<'a>(action: &Action, workload: Option<&'a Workload>) -> Result<&'a W
 }
 
 /// Returns whether a server answers its probe now.
-pub async fn answers(listen: std::net::SocketAddr, probe: &Probe) -> bool {
+pub async fn answers(listen: SocketAddr, probe: &Probe) -> bool {
     matches!(probe::ask(listen, probe).await, probe::Answer::Ready { .. })
 }

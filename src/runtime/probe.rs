@@ -50,6 +50,22 @@ pub(crate) async fn get_json(listen: SocketAddr, path: &str, timeout: Duration) 
     serde_json::from_slice(&response.body).ok()
 }
 
+/// Returns status and body of what a server answers to a request with a bearer token, or a sentence
+/// about why there is no answer. A body of more than `max_bytes` counts as empty.
+pub(crate) async fn get_with_token(
+    listen: SocketAddr,
+    path: &str,
+    token: &SecretString,
+    timeout: Duration,
+    max_bytes: usize,
+) -> Result<(StatusCode, Bytes), String> {
+    let name = format!("GET {path}");
+    let request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+    let answer = exchange(connect_address(listen), &name, request, Bytes::new(), max_bytes);
+    let response = within(timeout, &name, answer).await?;
+    Ok((response.status, response.body))
+}
+
 /// A request of JSON to a server.
 pub(crate) struct JsonRequest<'a> {
     /// The method.
@@ -74,7 +90,7 @@ impl JsonRequest<'_> {
             builder = builder.header(header::CONTENT_TYPE, "application/json");
         }
         let body = self.body.map(|body| body.to_string().into()).unwrap_or_default();
-        let response = within(timeout, &request, exchange(server, &request, builder, body)).await?;
+        let response = within(timeout, &request, exchange(server, &request, builder, body, MAX_ANSWER_BYTES)).await?;
         if response.status != StatusCode::OK {
             return Err(refusal(&request, &response));
         }
@@ -90,7 +106,7 @@ struct Response {
 
 async fn get(listen: SocketAddr, path: &str, timeout: Duration) -> Result<Response, String> {
     let request = format!("GET {path}");
-    let answer = exchange(connect_address(listen), &request, Request::get(path), Bytes::new());
+    let answer = exchange(connect_address(listen), &request, Request::get(path), Bytes::new(), MAX_ANSWER_BYTES);
     within(timeout, &request, answer).await
 }
 
@@ -120,6 +136,7 @@ async fn exchange(
     name: &str,
     request: http::request::Builder,
     body: Bytes,
+    max_bytes: usize,
 ) -> Result<Response, String> {
     let stream = TcpStream::connect(target).await.map_err(|error| match error.kind() {
         std::io::ErrorKind::ConnectionRefused => format!("nothing listens on {target} yet"),
@@ -138,7 +155,7 @@ async fn exchange(
         let (head, body) = response.into_parts();
         // Read to the end, so that the server does not see a reset connection. An unreadable body
         // changes nothing.
-        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = Limited::new(body, max_bytes).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         Ok(Response { status: head.status, headers: head.headers, body })
     };
     tokio::pin!(answer);

@@ -94,6 +94,11 @@ impl ReadinessMonitor {
         self.readiness.borrow().clone()
     }
 
+    /// Returns the address at which the server is probed.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.settings.borrow().target.address
+    }
+
     /// Sets where and how the server is probed. A change is used at once.
     pub(super) fn set_probe(&self, target: impl Into<Target>, probe: &Probe) {
         let target = target.into();

@@ -9,6 +9,7 @@ pub(super) mod backup_stores;
 pub(super) mod block_on;
 pub(super) mod compose_project;
 pub(super) mod confirmation;
+pub(super) mod counts_args;
 pub(super) mod drill_report;
 pub(super) mod identity_files;
 pub(super) mod logging;

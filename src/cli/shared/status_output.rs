@@ -5,11 +5,11 @@ use std::io::{IsTerminal, Write};
 use jiff::{SignedDuration, Timestamp};
 
 use super::terminal::PrintableOutput;
-use crate::api::{ConditionKind, MaiInstanceStatus, Reason};
+use crate::api::{ConditionKind, MaiInstanceStatus, Reason, UsageStatus};
 
 /// Header of the table.
-pub(in crate::cli) const HEADER: [&str; 8] =
-    ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "BACKUP", "MESSAGE"];
+pub(in crate::cli) const HEADER: [&str; 10] =
+    ["NAME", "READY", "REASON", "ADDRESS", "VERSION", "RESTARTS", "USERS", "SPEND", "BACKUP", "MESSAGE"];
 
 /// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -25,7 +25,7 @@ pub(in crate::cli) enum Format {
 }
 
 /// Returns the row of an instance.
-pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 8] {
+pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 10] {
     let ready = status.condition(ConditionKind::Ready);
     let stalled = status.true_condition(ConditionKind::Stalled);
     // A required action comes before the readiness.
@@ -37,9 +37,19 @@ pub(in crate::cli) fn row(name: &str, status: &MaiInstanceStatus) -> [String; 8]
         status.address.clone().unwrap_or_default(),
         status.version.clone().unwrap_or_default(),
         status.restarts.to_string(),
+        status.usage.as_ref().map(|usage| usage.accounts.to_string()).unwrap_or_default(),
+        status.usage.as_ref().map(spend).unwrap_or_default(),
         backup(status),
         telling.map_or("", |condition| &condition.message).to_owned(),
     ]
+}
+
+/// Returns the known cost of the month, and how many generations it lacks.
+fn spend(usage: &UsageStatus) -> String {
+    match usage.unknown_costs {
+        0 => format!("${}", usage.cost_usd),
+        unknown => format!("${} + {unknown} unknown", usage.cost_usd),
+    }
 }
 
 /// Returns the age of the newest backup that was checked as far as possible, or why there is none; nothing where none is

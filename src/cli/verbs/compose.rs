@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::shared::counts_args::CountsArgs;
 use crate::cli::shared::notifications::Notifications;
 use crate::cli::shared::recovery_kit;
 use crate::cli::shared::runtime::{OpenedRuntime, RuntimeKind};
@@ -51,6 +52,9 @@ pub(in crate::cli) struct Args {
     /// Interval between reconciliations of an unchanged instance, such as 20s
     #[arg(long, default_value = "20s", value_parser = crate::api::parse_duration, value_name = "TIME")]
     resync: Duration,
+
+    #[command(flatten)]
+    counts: CountsArgs,
 
     #[command(flatten)]
     notifications: Notifications,
@@ -109,6 +113,7 @@ async fn compose(args: &Args) -> anyhow::Result<()> {
         transitions,
         metrics: Box::new(()),
         overview,
+        counts: args.counts.monitor(),
         helper_image,
     });
 

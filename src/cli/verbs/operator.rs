@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cli::shared::counts_args::CountsArgs;
 use crate::cli::shared::notifications::Notifications;
 use crate::cli::shared::policy::PolicyArgs;
 use crate::operator::{OperatorOptions, run as operate};
@@ -32,6 +33,9 @@ pub(in crate::cli) struct Args {
     /// Namespace of the Lease [default: that of its pod, or `default`]
     #[arg(long, env = "MAI_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
+
+    #[command(flatten)]
+    counts: CountsArgs,
 
     #[command(flatten)]
     entrances: Entrances,
@@ -86,6 +90,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         namespaces: names(&args.namespaces),
         listen: args.listen,
         resync: args.resync,
+        counts: args.counts.options(),
         lease_namespace: args.leader_election.then(|| {
             args.lease_namespace.clone().or_else(|| pod_namespace.clone()).unwrap_or_else(|| "default".to_owned())
         }),

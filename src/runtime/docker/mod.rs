@@ -48,6 +48,7 @@ mod update;
 mod volumes;
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,6 +137,10 @@ impl Observe for DockerRuntime {
             self.engine.remove_left_files(id);
         }
         Ok(observed)
+    }
+
+    fn server_address(&self, id: &InstanceId, _: &Workload) -> Option<SocketAddr> {
+        self.engine.monitor.address(id)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Readiness of every running container, by probes.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,11 @@ impl Monitor {
         let readiness = monitor.readiness();
         self.watch(id, run, monitor);
         readiness
+    }
+
+    /// Returns the address at which an instance is probed.
+    pub(super) fn address(&self, id: &InstanceId) -> Option<SocketAddr> {
+        self.watches.lock().get(&id.uid).map(|watch| watch.readiness.address())
     }
 
     /// Ends the probes of an instance.

@@ -46,6 +46,7 @@ mod version;
 mod watches;
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::changes::Changes;
 use super::{Apply, Observe, RuntimeError, required};
 use crate::api::{MaiBackup, MaiRestore, RestoreStatus};
-use crate::cluster::watch_config;
+use crate::cluster::{names, watch_config};
 use mai_contract::job::Outcome;
 
 use crate::core::{Action, Change, InstanceId, Job, Observed, Platform, Workload};
@@ -258,6 +259,12 @@ impl Observe for KubernetesRuntime {
 
     async fn observe(&self, id: &InstanceId, workload: Option<&Workload>) -> Result<Observed, RuntimeError> {
         self.observe_objects(id, workload).await
+    }
+
+    fn server_address(&self, id: &InstanceId, _: &Workload) -> Option<SocketAddr> {
+        let mut live = self.watches.objects(id);
+        live.retain(|live| live.label(names::JOB).is_none());
+        version::ready_address(&live)
     }
 }
 

@@ -114,6 +114,11 @@ fn ready_run(pod: &LiveObject) -> Option<ContainerRun> {
     Some(ContainerRun { id: id.to_owned(), address: SocketAddr::new(ip, PORT) })
 }
 
+/// Returns the address of the pod that is ready.
+pub(super) fn ready_address(live: &[LiveObject]) -> Option<SocketAddr> {
+    live.iter().find_map(ready_run).map(|run| run.address)
+}
+
 /// Returns the tag of an image, or the beginning of its digest.
 pub(super) fn image_version(image: &str) -> Option<String> {
     let (name, digest) = image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));

@@ -212,6 +212,7 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
         now: at(0),
         jobs_running: 0,
         fleet: FleetTurn::Free,
+        counts: None,
         backup_problem: None,
         backup_corrected: false,
         random: 0,

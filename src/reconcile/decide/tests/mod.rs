@@ -13,10 +13,12 @@ use crate::core::{
     Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence,
     Readiness, Retained,
 };
+use crate::fleet::KnownCounts;
 use crate::reconcile::{FleetTurn, desired};
 
 mod backup;
 mod cluster;
+mod counts;
 mod deletion;
 mod drill;
 mod exits;
@@ -62,6 +64,7 @@ struct Scene {
     jobs_running: usize,
     fleet: FleetTurn,
     backup_corrected: bool,
+    counts: Option<KnownCounts>,
     memory: Memory,
     previous: MaiInstanceStatus,
     blocked: Option<Blocked>,
@@ -86,6 +89,7 @@ impl Scene {
             jobs_running: 0,
             fleet: FleetTurn::Free,
             backup_corrected: false,
+            counts: None,
             memory: Memory::default(),
             previous: MaiInstanceStatus::default(),
             blocked: None,
@@ -180,6 +184,7 @@ impl Scene {
             now: at(0),
             jobs_running: self.jobs_running,
             fleet: self.fleet.clone(),
+            counts: self.counts.clone(),
             backup_problem: None,
             backup_corrected: self.backup_corrected,
             random: 42,
@@ -439,6 +444,7 @@ fn failed_observation_is_unknown_and_keeps_the_status() {
         now: at(-5),
         jobs_running: 0,
         fleet: FleetTurn::Free,
+        counts: None,
         backup_problem: None,
         backup_corrected: false,
         random: 0,

@@ -79,6 +79,7 @@ fn pause_maintenance_and_failed_observation_move_nothing() {
             now: at(0),
             jobs_running: 0,
             fleet: FleetTurn::Free,
+            counts: None,
             backup_problem: None,
             backup_corrected: false,
             random: 42,

@@ -232,6 +232,7 @@ fn backup_that_cannot_be_started_blocks_and_writes_once() {
             now: at(0),
             jobs_running: 0,
             fleet: FleetTurn::Free,
+            counts: None,
             backup_problem: Some("start mai with --helper-image IMAGE"),
             backup_corrected: false,
             random: 1,
