@@ -19,7 +19,9 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::usage_metrics::UsageMetrics;
 use crate::api::{ConditionKind, Drill, MaiInstance, RestoreStep};
+use crate::fleet::CountsMonitor;
 use crate::notification::Delivery;
 use crate::reconcile::{ReconcileError, ReconcileMetrics};
 
@@ -106,6 +108,7 @@ impl Metrics {
 
     /// Registers the metrics of each instance.
     pub(super) fn register_instances(&mut self, instances: Instances) {
+        self.registry.register_collector(Box::new(UsageMetrics(instances.clone())));
         self.registry.register_collector(Box::new(instances));
     }
 
@@ -175,15 +178,27 @@ impl ReconcileMetrics for ReconcileRecorder {
 
 /// The instances whose metrics are served, once they are known.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Instances(Arc<Mutex<Option<Store<MaiInstance>>>>);
+pub(super) struct Instances {
+    store: Arc<Mutex<Option<Store<MaiInstance>>>>,
+    counts: Arc<Mutex<Option<Arc<CountsMonitor>>>>,
+}
 
 impl Instances {
     pub(super) fn set(&self, store: Store<MaiInstance>) {
-        *self.0.lock() = Some(store);
+        *self.store.lock() = Some(store);
+    }
+
+    pub(super) fn set_counts(&self, counts: Arc<CountsMonitor>) {
+        *self.counts.lock() = Some(counts);
+    }
+
+    /// Returns who knows the counts of the instances.
+    pub(super) fn counts(&self) -> Option<Arc<CountsMonitor>> {
+        self.counts.lock().clone()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<MaiInstance>> {
-        self.0.lock().as_ref().map(Store::state).unwrap_or_default()
+        self.store.lock().as_ref().map(Store::state).unwrap_or_default()
     }
 }
 

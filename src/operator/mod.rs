@@ -2,8 +2,8 @@
 //!
 //! `leader` elects one of several operators and `lease_guard` blocks the writes of a former leader,
 //! `record` stores status, events and session keys in the cluster, `http` answers probes and
-//! Prometheus, `metrics` counts, `requests` shows in requests why they wait and how far a restore is,
-//! `notified` stores what webhooks were told.
+//! Prometheus, `metrics` counts, `usage_metrics` shows what servers tell of their use, `requests` shows
+//! in requests why they wait and how far a restore is, `notified` stores what webhooks were told.
 
 mod definition;
 mod http;
@@ -13,6 +13,7 @@ mod metrics;
 mod notified;
 mod record;
 mod requests;
+mod usage_metrics;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -200,6 +201,7 @@ async fn lead(
     let overview = Arc::<Overview>::default();
     let known = Arc::clone(&overview);
     let counts = CountsMonitor::new(options.counts);
+    instances.set_counts(Arc::clone(&counts));
     let context = Arc::new(Context { source, runtime, record, transitions, metrics, overview, counts, helper_image });
     health.set_context(Arc::clone(&context));
     let listed = Arc::clone(health);
