@@ -30,7 +30,7 @@ pub use job::{
     DrillChoice, Job, JobRequest, JobState, JobWork, Location, ObservedJob, ObservedJobs, RestoreRequest, Storage,
 };
 pub use memory::Memory;
-pub use notified::{NotificationRecord, Notified, NotifiedInstance, NotifiedWebhook};
+pub use notified::{NotificationRecord, Notified, NotifiedInstance, NotifiedLimit, NotifiedWebhook};
 pub use observed::{Cause, Component, ComponentKind, Exit, Fault, Observed, Presence, Readiness, Retained};
 pub(crate) use platform::host_address;
 pub use platform::{DEFAULT_ADDRESS, DefaultMemory, Platform, addresses_overlap};

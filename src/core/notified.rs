@@ -22,8 +22,20 @@ pub struct Notified {
 pub struct NotifiedWebhook {
     /// Conditions that were told to be bad, by instance.
     pub bad: BTreeMap<NotifiedInstance, BTreeSet<String>>,
+    /// The part of its month's limit that was told last, by instance.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<NotifiedInstance, NotifiedLimit>,
     /// Time of the last list of everything that is bad.
     pub reminded_at: Option<Timestamp>,
+}
+
+/// A part of a month's limit that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifiedLimit {
+    /// The month.
+    pub month: String,
+    /// Percent of the limit that were reached.
+    pub level: i32,
 }
 
 /// An instance about which a notice was sent: `namespace/name/uid`, none of which holds a slash.
@@ -69,6 +81,7 @@ mod tests {
         let id = InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1-2".into() };
         let webhook = NotifiedWebhook {
             bad: [(NotifiedInstance(id), BTreeSet::from(["Ready".to_owned()]))].into(),
+            limits: BTreeMap::new(),
             reminded_at: Some(Timestamp::UNIX_EPOCH),
         };
         let notified = Notified { webhooks: [("a1".to_owned(), webhook)].into() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::limits::{self, ReachedLimit};
 use super::rules::{self, State};
 use crate::api::ConditionKind;
 use crate::core::{InstanceId, NotifiedInstance, NotifiedWebhook};
@@ -19,6 +20,8 @@ pub(super) struct Present {
     pub(super) id: InstanceId,
     /// Its conditions; none before its first reconciliation by this program.
     pub(super) conditions: Option<Vec<Condition>>,
+    /// The part of its month's limit that was reached.
+    pub(super) limit: Option<ReachedLimit>,
 }
 
 /// Times between a change and its notice.
@@ -41,11 +44,28 @@ pub(super) struct Clock {
 /// Conditions that differ from what was told: whether they are bad, and since when.
 pub(super) type Pending = BTreeMap<(NotifiedInstance, ConditionKind), (bool, Duration)>;
 
-/// One condition of an instance, to be told.
+/// Subject of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Condition(ConditionKind),
+    MonthlyLimit,
+}
+
+impl Topic {
+    /// Returns its name in what is told.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Condition(kind) => kind.as_ref(),
+            Self::MonthlyLimit => "MonthlyLimit",
+        }
+    }
+}
+
+/// One condition of an instance, or its limit, to be told.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Item {
     pub(super) instance: InstanceId,
-    pub(super) condition: ConditionKind,
+    pub(super) topic: Topic,
     pub(super) is_bad: bool,
     pub(super) reason: String,
     pub(super) message: String,
@@ -55,7 +75,7 @@ pub(super) struct Item {
 /// Everything that is told at once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Notice {
-    /// Conditions that turned bad, then those that are good again.
+    /// Parts of limits that were reached and conditions that turned bad, then those that are good again.
     pub(super) changes: Vec<Item>,
     /// Conditions that are bad and were told before, where it is time for a reminder.
     pub(super) still_bad: Vec<Item>,
@@ -85,12 +105,13 @@ pub(super) fn decide(
     let is_taken_along = |since: &Duration| is_ripe && age(since) >= timing.after / 2;
     let (taken, left): (Vec<_>, Vec<_>) = differing.into_iter().partition(|(_, since)| is_taken_along(since));
     let mut changes: Vec<Item> = taken.into_iter().map(|(item, _)| item).collect();
-    changes.sort_by_key(|item| !item.is_bad);
-
     let mut next_told = told.clone();
     for item in &changes {
         record(&mut next_told, item);
     }
+    // It was reached, whatever comes next, so nobody waits.
+    changes.extend(limits::take_news(&mut next_told.limits, present));
+    changes.sort_by_key(|item| !item.is_bad);
     // A clock that was ahead must not put off the next one for longer than an interval.
     let reminded_at = told.reminded_at.filter(|at| *at <= clock.now);
     let reminder_in = timing.reminder.filter(|_| !told.bad.is_empty()).map(|interval| {
@@ -123,7 +144,7 @@ fn differing(
 ) -> Vec<(Item, Duration)> {
     let mut found = Vec::new();
     let mut former = std::mem::take(pending);
-    for Present { id, conditions } in present {
+    for Present { id, conditions, .. } in present {
         let instance = NotifiedInstance(id.clone());
         for kind in rules::kinds() {
             let key = (instance.clone(), kind);
@@ -170,19 +191,19 @@ fn item(id: &InstanceId, kind: ConditionKind, is_bad: bool, conditions: &[Condit
         None if conditions.is_empty() => (String::new(), "not reconciled since mai was started".to_owned(), None),
         None => (String::new(), "it is not declared any more".to_owned(), None),
     };
-    Item { instance: id.clone(), condition: kind, is_bad, reason, message, since }
+    Item { instance: id.clone(), topic: Topic::Condition(kind), is_bad, reason, message, since }
 }
 
 fn gone(id: &InstanceId, kind: ConditionKind) -> Item {
     let message = "its document was removed".to_owned();
     let reason = "Deleted".to_owned();
-    Item { instance: id.clone(), condition: kind, is_bad: false, reason, message, since: None }
+    Item { instance: id.clone(), topic: Topic::Condition(kind), is_bad: false, reason, message, since: None }
 }
 
 /// Records that an item was told.
 fn record(told: &mut NotifiedWebhook, item: &Item) {
     let instance = NotifiedInstance(item.instance.clone());
-    let kind = item.condition.as_ref();
+    let kind = item.topic.name();
     if item.is_bad {
         told.bad.entry(instance).or_default().insert(kind.to_owned());
     } else if let Some(kinds) = told.bad.get_mut(&instance) {
@@ -195,7 +216,8 @@ fn record(told: &mut NotifiedWebhook, item: &Item) {
 
 /// Returns what was told before and is not among the changes.
 fn still_bad(told: &NotifiedWebhook, changes: &[Item], present: &[Present]) -> Vec<Item> {
-    let is_change = |id: &InstanceId, kind| changes.iter().any(|item| item.instance == *id && item.condition == kind);
+    let is_change =
+        |id: &InstanceId, kind| changes.iter().any(|item| item.instance == *id && item.topic == Topic::Condition(kind));
     let mut items = Vec::new();
     for (NotifiedInstance(id), kinds) in &told.bad {
         let conditions = present.iter().find(|one| one.id == *id).and_then(|one| one.conditions.as_deref());

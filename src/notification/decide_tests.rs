@@ -19,7 +19,7 @@ fn instance(name: &str, states: &[(ConditionKind, bool, Reason)]) -> Present {
     for (kind, holds, reason) in states {
         conditions.set(*kind, Some(*holds), *reason, "why");
     }
-    Present { id: id(name), conditions: Some(conditions.into_vec()) }
+    Present { id: id(name), conditions: Some(conditions.into_vec()), limit: None }
 }
 
 fn ready(name: &str) -> Present {
@@ -68,9 +68,9 @@ impl Webhook {
 }
 
 fn name(item: &Item) -> String {
-    match item.condition {
-        ConditionKind::Ready => item.instance.name.clone(),
-        kind => format!("{}.{}", item.instance.name, kind.as_ref()),
+    match item.topic {
+        Topic::Condition(ConditionKind::Ready) => item.instance.name.clone(),
+        topic => format!("{}.{}", item.instance.name, topic.name()),
     }
 }
 
@@ -189,7 +189,7 @@ fn item_has_what_an_administrator_needs() {
     let (notice, _) = decide(&told, &mut pending, &[crashing("a")], clock, TIMING).notice.unwrap();
     let expected = Item {
         instance: id("a"),
-        condition: ConditionKind::Ready,
+        topic: Topic::Condition(ConditionKind::Ready),
         is_bad: true,
         reason: "CrashLoop".into(),
         message: "why".into(),

@@ -84,7 +84,7 @@ fn line(item: &Item, state: &str) -> String {
     let reason = if item.reason.is_empty() { String::new() } else { format!("{}: ", item.reason) };
     let since = item.since.map(|since| format!(" (since {})", since.strftime("%Y-%m-%d %H:%M UTC")));
     let message = shortened(&item.message);
-    format!("{state}: {instance} {}: {reason}{message}{}", item.condition.as_ref(), since.unwrap_or_default())
+    format!("{state}: {instance} {}: {reason}{message}{}", item.topic.name(), since.unwrap_or_default())
 }
 
 fn object(notice: &Notice, source: &str, now: Timestamp) -> Value {
@@ -93,7 +93,7 @@ fn object(notice: &Notice, source: &str, now: Timestamp) -> Value {
             json!({
                 "namespace": item.instance.namespace,
                 "instance": item.instance.name,
-                "condition": item.condition.as_ref(),
+                "condition": item.topic.name(),
                 "state": if item.is_bad { "bad" } else { "good" },
                 "reason": item.reason,
                 "message": shortened(&item.message),
@@ -124,6 +124,7 @@ fn shortened(message: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::decide::Topic;
     use super::*;
     use crate::api::ConditionKind;
     use crate::core::InstanceId;
@@ -131,7 +132,7 @@ mod tests {
     fn item(name: &str, is_bad: bool, message: &str) -> Item {
         Item {
             instance: InstanceId { namespace: "default".into(), name: name.into(), uid: "1".into() },
-            condition: ConditionKind::BackupHealthy,
+            topic: Topic::Condition(ConditionKind::BackupHealthy),
             is_bad,
             reason: "BackupFailed".into(),
             message: message.into(),

@@ -12,6 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::client::Client;
 use super::decide::{Clock, Pending, Present, Timing, decide};
+use super::limits::ReachedLimit;
 use super::message::message;
 use super::webhook::{SecretUrl, Webhook};
 use crate::api::MaiInstance;
@@ -108,10 +109,14 @@ pub enum Delivery {
 }
 
 impl Instances {
+    fn of(&self, id: InstanceId) -> Present {
+        let limit = self.overview.usage(&id.uid).as_ref().and_then(ReachedLimit::new);
+        Present { conditions: self.overview.conditions(&id.uid), limit, id }
+    }
+
     fn present(&self) -> Vec<Present> {
         let ids = self.store.state().into_iter().filter_map(|instance| InstanceId::try_from(instance.as_ref()).ok());
-        let mut present: Vec<Present> =
-            ids.map(|id| Present { conditions: self.overview.conditions(&id.uid), id }).collect();
+        let mut present: Vec<Present> = ids.map(|id| self.of(id)).collect();
         present.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         present
     }

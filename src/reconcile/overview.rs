@@ -1,5 +1,5 @@
 //! The present state of each instance as the loop knows it, for those who watch the loop: which
-//! conditions it has, and when it was last observed.
+//! conditions it has, how much it is used, and when it was last observed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::api::{MaiInstance, MaiInstanceStatus};
+use crate::api::{MaiInstance, MaiInstanceStatus, UsageStatus};
 use crate::core::InstanceId;
 
 /// Longest time that one reconciliation may take, such as the pull of an image.
@@ -27,6 +27,7 @@ pub struct Overview {
 #[derive(Debug, Default)]
 struct Known {
     conditions: Option<Vec<Condition>>,
+    usage: Option<UsageStatus>,
     observed_at: Option<Instant>,
     /// Begin of the reconciliation that is under way.
     begun_at: Option<Instant>,
@@ -38,6 +39,11 @@ impl Overview {
         self.instances.lock().get(uid)?.conditions.clone()
     }
 
+    /// Returns the use of an instance, as far as its status has it.
+    pub fn usage(&self, uid: &str) -> Option<UsageStatus> {
+        self.instances.lock().get(uid)?.usage.clone()
+    }
+
     /// Waits until every document was read once. The store wakes only one who waits for that, which is
     /// the loop.
     pub async fn wait_until_listed(&self) {
@@ -45,7 +51,7 @@ impl Overview {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// Returns a receiver of changes of the conditions of any instance.
+    /// Returns a receiver of changes of the conditions or the use of any instance.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -88,8 +94,9 @@ impl Overview {
     pub(super) fn record_status(&self, uid: &str, status: &MaiInstanceStatus) {
         let mut instances = self.instances.lock();
         let known = instances.entry(uid.to_owned()).or_default();
-        if known.conditions.as_ref() != Some(&status.conditions) {
+        if known.conditions.as_ref() != Some(&status.conditions) || known.usage != status.usage {
             known.conditions = Some(status.conditions.clone());
+            known.usage.clone_from(&status.usage);
             self.changed.send_replace(());
         }
     }
