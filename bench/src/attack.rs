@@ -46,6 +46,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     let Client { mock, server, token } = Client::start(binary, data.path()).await?;
     let body = json!({"model": "openai/gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "How are you?"}], "metadata": {"mock": "chunks=50 delay=10"}});
     let chat = Load {
+        rate: None,
         to: server.address,
         path: "/api/chat/completions",
         authorization: format!("Bearer {token}"),

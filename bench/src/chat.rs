@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::load::{Load, Outcome, run};
-use crate::process::{Program, free_port, mai, post};
+use crate::process::{Program, free_port, mai, post, post_as};
 use crate::report::Report;
 use crate::server::serve;
 
@@ -29,7 +29,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     let Client { mock, server, token } = Client::start(binary, data.path()).await?;
     let upstream = mock.address;
 
-    let pair = |behaviour: &str, stream: bool, connections: usize, requests: usize| {
+    let pair = |behaviour: &str, stream: bool, connections: usize, requests: usize, rate: Option<u32>| {
         let body = json!({"model": "openai/gpt-4o-mini", "stream": stream, "messages": [{"role": "user", "content": "How are you?"}], "metadata": {"mock": behaviour}});
         let load = |to, path, token: &str| Load {
             to,
@@ -38,6 +38,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
             body: body.to_string().into(),
             connections,
             requests,
+            rate,
         };
         Pair {
             direct: load(upstream, "/api/v1/chat/completions", "sk-or-v1-bench"),
@@ -46,7 +47,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     };
 
     let (direct, proxied) =
-        middle(&pair("chunks=1 delay=0", false, 1, 3000), |outcome| outcome.median().as_secs_f64()).await?;
+        middle(&pair("chunks=1 delay=0", false, 1, 3000, None), |outcome| outcome.median().as_secs_f64()).await?;
     report.add(
         "chat: plain call, c=1, median",
         format!("{:.3} ms direct", direct * 1e3),
@@ -59,7 +60,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
         ("chat: plain call, c=64, throughput", "chunks=1 delay=0", false, 20_000, 4.0),
         ("chat: 21-chunk stream, c=64, throughput", "chunks=21 delay=0", true, 10_000, 5.0),
     ] {
-        let (direct, proxied) = middle(&pair(behaviour, stream, 64, requests), Outcome::rate).await?;
+        let (direct, proxied) = middle(&pair(behaviour, stream, 64, requests, None), Outcome::rate).await?;
         report.add(
             name,
             format!("{direct:.0}/s direct"),
@@ -69,7 +70,7 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
         );
     }
 
-    let paced = pair("chunks=50 delay=10", true, 64, 256);
+    let paced = pair("chunks=50 delay=10", true, 64, 256, None);
     let (direct, proxied) = middle(&paced, |outcome| outcome.elapsed.as_secs_f64()).await?;
     let slower = (proxied / direct - 1.0) * 100.0;
     report.add(
@@ -79,12 +80,22 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
         "within 3 %",
         slower <= 3.0,
     );
+
+    let steady = pair("chunks=1 delay=0", false, 64, 10_000, Some(1_000));
+    let (direct, proxied) = middle(&steady, |outcome| outcome.p99().as_secs_f64()).await?;
+    report.add(
+        "chat: 1,000 plain calls a second, p99",
+        format!("{:.2} ms direct", direct * 1e3),
+        format!("{:.2} ms, {:.2} ms added", proxied * 1e3, (proxied - direct) * 1e3),
+        "≤ 2 ms added",
+        proxied - direct <= 2e-3,
+    );
     counted(server.address, &token).await?;
     server.stop().await?;
     mock.stop().await
 }
 
-/// A server with an account, and the mock behind it.
+/// A server with an account and budgets, and the mock behind it.
 pub struct Client {
     pub mock: Program,
     pub server: Program,
@@ -103,6 +114,10 @@ impl Client {
         let account = json!({"name": "A", "email": "a@b.c", "password": "correct horse"});
         let session = post(server.address, "/api/v1/auths/signup", &account).await?;
         let token = session["token"].as_str().context("sign-up gave no token")?.to_owned();
+        for (scope, period) in [("company", "month"), ("person", "day")] {
+            let budget = json!({"scope": scope, "period": period, "limit_nano_usd": 1_000_000_000_000_000_i64});
+            post_as(server.address, "/api/v1/budgets", &token, &budget).await?;
+        }
         Ok(Self { mock, server, token })
     }
 }
@@ -130,7 +145,7 @@ async fn middle(pair: &Pair, figure: impl Fn(&Outcome) -> f64) -> anyhow::Result
 
 /// Checks that the server has recorded as many requests as were sent.
 async fn counted(server: SocketAddr, token: &str) -> anyhow::Result<()> {
-    let sent = (3000 + 20_000 + 10_000 + 256) * ROUNDS;
+    let sent = (3000 + 20_000 + 10_000 + 256 + 10_000) * ROUNDS;
     for _ in 0..100 {
         let summary = summary(server, token).await?;
         if summary["requests"].as_u64().unwrap_or_default() >= sent as u64 {

@@ -2,6 +2,8 @@
 //! answer to its end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -27,6 +29,9 @@ pub struct Load {
     pub connections: usize,
     /// Total number of requests.
     pub requests: usize,
+    /// Requests that are due each second, whatever becomes of those before; without it each
+    /// connection sends the next request after an answer.
+    pub rate: Option<u32>,
 }
 
 /// Result of a load.
@@ -45,6 +50,11 @@ impl Outcome {
         self.latencies.get(self.latencies.len() / 2).copied().unwrap_or_default()
     }
 
+    /// Returns the latency that one of a hundred requests exceeds.
+    pub fn p99(&self) -> Duration {
+        self.latencies.get(self.latencies.len() * 99 / 100).copied().unwrap_or_default()
+    }
+
     /// Returns the throughput in requests per second.
     pub fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
@@ -58,8 +68,9 @@ pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
         senders.push(connect(load.to).await?);
     }
     let started = Instant::now();
-    let each = load.requests.div_ceil(load.connections);
-    let tasks: Vec<_> = senders.into_iter().map(|sender| tokio::spawn(send_all(sender, load.clone(), each))).collect();
+    let pace = Arc::new(Pace { started, sent: AtomicUsize::new(0) });
+    let send = |sender| tokio::spawn(send_all(sender, load.clone(), Arc::clone(&pace)));
+    let tasks: Vec<_> = senders.into_iter().map(send).collect();
     let mut latencies = Vec::with_capacity(load.requests);
     let mut bytes = 0;
     for task in tasks {
@@ -81,20 +92,39 @@ pub async fn connect(to: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>>
     Ok(sender)
 }
 
+/// The requests that the connections have begun together.
+struct Pace {
+    started: Instant,
+    sent: AtomicUsize,
+}
+
+impl Pace {
+    /// Waits until the next request is due; returns that moment, or `None` after the last one.
+    async fn next(&self, load: &Load) -> Option<Instant> {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        if number >= load.requests {
+            return None;
+        }
+        let Some(rate) = load.rate else { return Some(Instant::now()) };
+        let due = self.started + Duration::from_secs(1) * u32::try_from(number).ok()? / rate;
+        tokio::time::sleep_until(due.into()).await;
+        Some(due)
+    }
+}
+
 async fn send_all(
     mut sender: SendRequest<Full<Bytes>>,
     load: Load,
-    times: usize,
+    pace: Arc<Pace>,
 ) -> anyhow::Result<(Vec<Duration>, usize)> {
-    let mut latencies = Vec::with_capacity(times);
+    let mut latencies = Vec::new();
     let mut bytes = 0;
-    for _ in 0..times {
+    while let Some(started) = pace.next(&load).await {
         let request = Request::post(load.path)
             .header("host", "bench")
             .header("content-type", "application/json")
             .header("authorization", &load.authorization)
             .body(Full::new(load.body.clone()))?;
-        let started = Instant::now();
         sender.ready().await?;
         let mut answer = sender.send_request(request).await?;
         ensure!(answer.status() == 200, "answered {}", answer.status());

@@ -9,6 +9,7 @@ mod cluster;
 mod docker;
 mod fleet;
 mod load;
+mod money;
 mod process;
 mod recover;
 mod report;
@@ -76,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         chat::measure(&args.mai, &mut report).await?;
         attack::measure(&args.mai, &mut report).await?;
         server::measure(&args.mai, &mut report).await?;
+        money::measure(&args.mai, &mut report).await?;
         fleet::measure(&args.mai, &mut report).await?;
         docker::measure(&args.mai, args.docker_compose.as_deref(), args.containers, &mut report).await?;
         let idle = Duration::from_secs(args.idle);

@@ -126,10 +126,16 @@ pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<u16> {
 
 /// Sends JSON by POST and returns the JSON answer.
 pub async fn post(address: SocketAddr, path: &str, body: &Value) -> anyhow::Result<Value> {
+    post_as(address, path, "", body).await
+}
+
+/// Sends JSON by POST with this token and returns the JSON answer.
+pub async fn post_as(address: SocketAddr, path: &str, token: &str, body: &Value) -> anyhow::Result<Value> {
     let mut sender = connect(address).await?;
     let request = Request::post(path)
         .header("host", "bench")
         .header("content-type", "application/json")
+        .header("authorization", format!("Bearer {token}"))
         .body(Full::new(Bytes::from(serde_json::to_vec(body)?)))?;
     let answer = sender.send_request(request).await?;
     let status = answer.status();

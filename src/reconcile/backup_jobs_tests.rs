@@ -327,7 +327,7 @@ async fn last_backup_is_tried_again_once_it_is_corrected() {
     let instance = &mut this.instances[0];
     instance.spec.deletion_policy = DeletionPolicy::Snapshot;
     instance.metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-    let mut started = async |this: &Loop| {
+    let started = async |this: &Loop| {
         for _ in 0..3 {
             this.reconcile(0).await.unwrap();
         }
