@@ -44,6 +44,7 @@ fn describe_message(message: &Message) -> Value {
         "content": message.content,
         "model": message.model,
         "status": message.status,
+        "usage": message.usage,
         "error": message.failure.as_ref().map(ToString::to_string),
         "error_code": message.failure.as_ref().and_then(|failure| failure.code.as_str()),
         "timestamp": message.created_at.as_second(),

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::failure::AnswerFailure;
+use mai_openrouter::NanoUsd;
 
 /// A chat without its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,8 +85,43 @@ pub struct Message {
     pub status: MessageStatus,
     /// The reason it failed.
     pub failure: Option<AnswerFailure>,
+    /// The tokens and the price of an answer, once it is in the ledger.
+    pub usage: Option<AnswerUsage>,
     /// The time it was created.
     pub created_at: Timestamp,
+}
+
+/// The tokens and the price of an answer. What is not known is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AnswerUsage {
+    /// Tokens of the question, with what was said before it.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    pub completion_tokens: Option<u64>,
+    /// Both together.
+    pub total_tokens: Option<u64>,
+    /// The amount that the client is billed.
+    #[serde(rename = "cost_nano_usd")]
+    pub price: Option<NanoUsd>,
+    /// True while the price may still be told by the upstream.
+    #[serde(skip)]
+    pub is_open: bool,
+}
+
+impl AnswerUsage {
+    fn read(row: &SqliteRow) -> Result<Option<Self>, sqlx::Error> {
+        if row.try_get::<Option<&str>, _>("generation_row")?.is_none() {
+            return Ok(None);
+        }
+        let count = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(i64::unsigned_abs));
+        Ok(Some(Self {
+            prompt_tokens: count("prompt_tokens")?,
+            completion_tokens: count("completion_tokens")?,
+            total_tokens: count("total_tokens")?,
+            price: row.try_get::<Option<i64>, _>("price_nano_usd")?.map(NanoUsd::new),
+            is_open: row.try_get("is_open")?,
+        }))
+    }
 }
 
 /// Returns an id that comes after the last one of its chat. The time in it alone would not do: a
@@ -108,6 +144,7 @@ impl Message {
             model: Some(model.to_owned()),
             status,
             failure: None,
+            usage: None,
             created_at: Timestamp::now(),
         }
     }
@@ -141,6 +178,7 @@ pub(super) fn read_message(row: &SqliteRow) -> Result<Message, sqlx::Error> {
         model: row.try_get("model")?,
         status: MessageStatus::from_column(row.try_get("status")?),
         failure: AnswerFailure::from_row(row)?,
+        usage: AnswerUsage::read(row)?,
         created_at: timestamp(row, "created_at")?,
     })
 }

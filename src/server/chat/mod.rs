@@ -36,7 +36,7 @@ pub use error::{ChatError, CompletionError};
 pub use failure::AnswerFailure;
 pub use failure_code::FailureCode;
 pub use live_answer::AnswerEvent;
-pub use message::{Chat, Message, MessageRole, MessageStatus};
+pub use message::{AnswerUsage, Chat, Message, MessageRole, MessageStatus};
 pub(super) use metered_body::MeteredBody;
 pub(super) use search::index_backlog;
 pub use search::{FoundChats, search};

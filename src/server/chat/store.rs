@@ -13,6 +13,18 @@ use super::title::{TITLE_LENGTH, UNTITLED};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
 
+/// Messages (`m`) as [`read_message`] reads them, with what the ledger knows of each answer.
+macro_rules! messages {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.*, g.id AS generation_row, g.prompt_tokens, g.completion_tokens, g.total_tokens, g.price_nano_usd,
+                 g.status = 'pending' OR g.lookup_at IS NOT NULL AS is_open
+             FROM message AS m LEFT JOIN generation AS g ON g.id = m.generation ",
+            $rest
+        )
+    };
+}
+
 /// Creates a chat.
 pub async fn create(db: &Database, user: &UserId, model: Option<&str>) -> Result<Chat, ChatError> {
     let now = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default();
@@ -68,7 +80,7 @@ pub async fn get(db: &Database, user: &UserId, chat: Uuid) -> Result<(Chat, Vec<
         .await
         .map_err(DatabaseError::from)?
         .ok_or(ChatError::NotFound)?;
-    let messages = sqlx::query("SELECT * FROM message WHERE chat_id = ? ORDER BY id")
+    let messages = sqlx::query(messages!("WHERE m.chat_id = ? ORDER BY m.id"))
         .bind(chat.to_string())
         .fetch_all(db.reader())
         .await
@@ -79,15 +91,13 @@ pub async fn get(db: &Database, user: &UserId, chat: Uuid) -> Result<(Chat, Vec<
 
 /// Returns a message of one of the user's chats.
 pub async fn message(db: &Database, user: &UserId, message: Uuid) -> Result<Message, ChatError> {
-    let row = sqlx::query(
-        "SELECT message.* FROM message JOIN chat ON chat.id = message.chat_id WHERE message.id = ? AND chat.user_id = ?",
-    )
-    .bind(message.to_string())
-    .bind(user.as_str())
-    .fetch_optional(db.reader())
-    .await
-    .map_err(DatabaseError::from)?
-    .ok_or(ChatError::NotFound)?;
+    let row = sqlx::query(messages!("JOIN chat ON chat.id = m.chat_id WHERE m.id = ? AND chat.user_id = ?"))
+        .bind(message.to_string())
+        .bind(user.as_str())
+        .fetch_optional(db.reader())
+        .await
+        .map_err(DatabaseError::from)?
+        .ok_or(ChatError::NotFound)?;
     Ok(read_message(&row).map_err(DatabaseError::from)?)
 }
 

@@ -24,6 +24,7 @@ use crate::{
         layout::{Layout, Notice, SignedInVisitor},
         response,
     },
+    usage::UsageReports,
     users::UserId,
 };
 
@@ -110,11 +111,14 @@ pub(super) async fn regenerate(
 pub(super) async fn show(
     State(db): State<Database>,
     State(renderer): State<Renderer>,
+    State(reports): State<UsageReports>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path((id, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
     let message = layout.check(parse(&message))?;
     if layout.by_htmx {
+        // The price is there as soon as the answer has ended.
+        reports.catch_up().await;
         turns(&db, &renderer, &layout, &user.id, &[message]).await
     } else {
         Ok(response::redirect(&format!("/chat/{}#m-{message}", layout.check(parse(&id))?)))

@@ -2,9 +2,10 @@
 //! and its sidebar.
 
 use futures::FutureExt;
+use mai_openrouter::NanoUsd;
 
 use super::{super::snapshot, *};
-use crate::chat::{AnswerFailure, Message, MessageRole};
+use crate::chat::{AnswerFailure, AnswerUsage, Message, MessageRole};
 
 fn chat(number: u128, title: &str, updated: &str) -> Chat {
     Chat {
@@ -70,6 +71,20 @@ fn chat_page_without_connection_matches_its_snapshot() {
 
 #[test]
 fn conversation_page_matches_its_snapshot() {
+    let usage = |number| {
+        let used = |price, is_open| AnswerUsage {
+            prompt_tokens: Some(1_200),
+            completion_tokens: Some(34),
+            total_tokens: Some(1_234),
+            price,
+            is_open,
+        };
+        match number {
+            32 => Some(used(Some(NanoUsd::new(1_371_500)), false)),
+            34 => Some(used(None, true)),
+            _ => None,
+        }
+    };
     let message = |number, role, content: &str, status, error: Option<&str>| Message {
         id: snapshot::id(number),
         chat_id: snapshot::id(21),
@@ -78,6 +93,7 @@ fn conversation_page_matches_its_snapshot() {
         model: Some("openai/gpt-4o-mini".to_owned()),
         status,
         failure: error.map(AnswerFailure::worded),
+        usage: usage(number),
         created_at: snapshot::now(),
     };
     let question = |number, content| message(number, MessageRole::User, content, MessageStatus::Done, None);

@@ -1,6 +1,6 @@
 //! Texts of the chat page.
 
-use crate::i18n::texts;
+use crate::i18n::{plural, texts};
 
 texts! {
     /// The chat page.
@@ -46,6 +46,16 @@ texts! {
     copy_answer { en: "Copy answer", pl: "Kopiuj odpowiedź" }
     you { en: "You", pl: "Ty" }
     assistant { en: "Assistant", pl: "Asystent" }
+    tokens(written: &str, n: i64) {
+        en: format!("{written} {}", if n == 1 { "token" } else { "tokens" }),
+        pl: format!("{written} {}", plural::polish_noun(n, "token", "tokeny", "tokenów")),
+    }
+    tokens_split(question: &str, answer: &str) {
+        en: format!("Question {question} tokens, answer {answer} tokens"),
+        pl: format!("Tokeny pytania: {question}, odpowiedzi: {answer}"),
+    }
+    price_unknown_yet { en: "price unknown yet", pl: "cena jeszcze nieznana" }
+    price_unknown { en: "price unknown", pl: "cena nieznana" }
     thinking { en: "Thinking…", pl: "Myślę…" }
     stopped { en: "You stopped this answer.", pl: "Ta odpowiedź została zatrzymana." }
     failed { en: "The answer could not be finished", pl: "Nie udało się dokończyć odpowiedzi" }
