@@ -20,7 +20,7 @@ pub(super) struct Entry {
 pub(super) const ADMINISTRATION: &[Entry] = &[usage::ENTRY, users::ENTRY, connection::ENTRY, audit::ENTRY];
 
 /// Pages for everybody, in order.
-pub(super) const PERSONAL: &[Entry] = &[account::ENTRY];
+pub(super) const PERSONAL: &[Entry] = &[usage::OWN_ENTRY, account::ENTRY];
 
 /// Entries under a heading.
 pub(super) struct Section {

@@ -85,6 +85,12 @@ pub(super) fn number_of(day: Date) -> i64 {
     i64::from((day - epoch).get_days())
 }
 
+/// The month of the day with this number; `None` where there is no such day.
+pub(super) fn month_of(number: i64) -> Option<Month> {
+    let day = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(number).ok()?).ok()?;
+    Some(Month::from_day(day))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -97,6 +103,8 @@ mod tests {
         let october: Month = "2026-10".parse().unwrap();
         assert_eq!(number_of(october.first_day()), 20_727);
         assert_eq!(number_of(date(1970, 1, 1)), 0);
+        assert_eq!((month_of(20_757), month_of(20_758)), (Some(october), Some(october.next())));
+        assert_eq!(month_of(i64::MAX), None);
         assert_eq!(october.days().count(), 31);
         assert_eq!(october.next().days().last(), Some(date(2026, 11, 30)));
         assert_eq!(october.previous().to_string(), "2026-09");

@@ -1,17 +1,22 @@
-//! The usage of a month: in total, by day, by user, by model.
+//! The usage of a month: in total, by day, and by person and model. `groups` adds the latter up.
 
 use std::collections::HashMap;
+use std::iter::Sum;
+use std::ops::AddAssign;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use tokio::sync::Semaphore;
 
-use super::period::{Month, number_of};
+use super::groups::{self, Account, ModelUsage, PersonModel, UserUsage};
+use super::period::{Month, month_of, number_of};
 use crate::database::{Database, DatabaseError};
 use crate::user::UserId;
 use mai_openrouter::NanoUsd;
@@ -46,6 +51,31 @@ pub struct Totals {
     pub running: u64,
 }
 
+impl AddAssign<&Self> for Totals {
+    fn add_assign(&mut self, other: &Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.requests, other.requests);
+        add(&mut self.prompt_tokens, other.prompt_tokens);
+        add(&mut self.completion_tokens, other.completion_tokens);
+        add(&mut self.total_tokens, other.total_tokens);
+        add(&mut self.unknown_cost, other.unknown_cost);
+        add(&mut self.unknown_cost_former_connection, other.unknown_cost_former_connection);
+        add(&mut self.running, other.running);
+        self.price += other.price;
+        self.cost += other.cost;
+        self.own_key_cost += other.own_key_cost;
+    }
+}
+
+impl<'a> Sum<&'a Totals> for Totals {
+    fn sum<I: Iterator<Item = &'a Self>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, totals| {
+            sum += totals;
+            sum
+        })
+    }
+}
+
 /// The totals of a month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -61,39 +91,46 @@ pub struct Summary {
     pub daily_average_cost: NanoUsd,
     /// The month's tokens over the days that have begun.
     pub daily_average_tokens: u64,
+    /// The price of the whole month if it goes on as it began; `None` for another month than the
+    /// current one.
+    #[serde(rename = "projected_cost_nano_usd")]
+    pub projection: Option<NanoUsd>,
 }
+
+impl Summary {
+    /// Sums up the days of a month.
+    pub fn new(month: Month, days: &[DayUsage], now: &Zoned) -> Self {
+        let today = now.date();
+        let totals: Totals = days.iter().map(|day| &day.totals).sum();
+        let begun = month.days_begun(today);
+        let is_current = Month::from_day(today) == month;
+        Self {
+            month,
+            totals,
+            today: is_current.then(|| days.iter().filter(|day| day.day == today).map(|day| &day.totals).sum()),
+            daily_average_cost: totals.price.divided_by(begun),
+            daily_average_tokens: totals.total_tokens / u64::from(begun.max(1)),
+            projection: is_current.then(|| projection(totals.price, month, now)),
+        }
+    }
+}
+
+/// Returns the price of the whole month if it goes on as it began. The first day counts as a whole
+/// one, as its first minutes tell little.
+fn projection(price: NanoUsd, month: Month, now: &Zoned) -> NanoUsd {
+    let minutes_of_day = i128::from(now.hour()) * 60 + i128::from(now.minute());
+    let elapsed = (i128::from(now.day() - 1) * DAY_MINUTES + minutes_of_day).max(DAY_MINUTES);
+    let whole = i128::from(month.first_day().days_in_month()) * DAY_MINUTES;
+    NanoUsd::new(i64::try_from(i128::from(price.get()) * whole / elapsed).unwrap_or(i64::MAX))
+}
+
+const DAY_MINUTES: i128 = 24 * 60;
 
 /// The totals of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DayUsage {
     /// The day.
     pub day: Date,
-    /// Its totals.
-    #[serde(flatten)]
-    pub totals: Totals,
-}
-
-/// The totals of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UserUsage {
-    /// Their id.
-    pub user_id: UserId,
-    /// Their name.
-    pub name: String,
-    /// Their e-mail.
-    pub email: String,
-    /// True when their account was removed.
-    pub removed: bool,
-    /// Their totals.
-    #[serde(flatten)]
-    pub totals: Totals,
-}
-
-/// The totals of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ModelUsage {
-    /// The model requested.
-    pub model: String,
     /// Its totals.
     #[serde(flatten)]
     pub totals: Totals,
@@ -166,11 +203,13 @@ const LONGEST_CATCH_UP: Duration = Duration::from_secs(1);
 pub struct UsageReports {
     pub(super) db: Database,
     pub(super) zone: TimeZone,
+    /// Held while a part of a file of rows is read.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 impl UsageReports {
     pub(crate) fn new(db: &Database, zone: TimeZone) -> Self {
-        Self { db: db.clone(), zone }
+        Self { db: db.clone(), zone, exports: Arc::new(Semaphore::new(1)) }
     }
 
     /// Waits until the rows that were queued before are written, so that whoever asks after an answer
@@ -186,32 +225,14 @@ impl UsageReports {
         Month::current(&self.zone)
     }
 
-    /// The totals of a month, of everybody or of one user.
-    pub async fn summary(&self, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
-        let today = Timestamp::now().to_zoned(self.zone.clone()).date();
-        let totals = self.sums(Days::of_month(month), user).await?;
-        let today_totals =
-            if Month::from_day(today) == month { Some(self.sums(Days::single(today), user).await?) } else { None };
-        let days = month.days_begun(today);
-        Ok(Summary {
-            month,
-            totals,
-            today: today_totals,
-            daily_average_cost: totals.price.divided_by(days),
-            daily_average_tokens: totals.total_tokens / u64::from(days.max(1)),
-        })
+    /// The time by the client's clocks.
+    pub fn now(&self) -> Zoned {
+        Timestamp::now().to_zoned(self.zone.clone())
     }
 
-    async fn sums(&self, days: Days, user: Option<&UserId>) -> Result<Totals, DatabaseError> {
-        let row = sqlx::query(totals!(
-            "FROM usage_numbers AS n WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2 AND (?3 IS NULL OR n.user_id = ?3)"
-        ))
-        .bind(days.first)
-        .bind(days.end)
-        .bind(user.map(UserId::as_str))
-        .fetch_one(self.db.reader())
-        .await?;
-        Ok(Totals::read(&row)?)
+    /// The totals of a month, of everybody or of one user.
+    pub async fn summary(&self, month: Month, user: Option<&UserId>) -> Result<Summary, DatabaseError> {
+        Ok(Summary::new(month, &self.by_day(month, user).await?, &self.now()))
     }
 
     /// Every day of a month, of everybody or of one user, days without usage included.
@@ -234,66 +255,98 @@ impl UsageReports {
         Ok(month.days().map(usage).collect())
     }
 
-    /// The usage of everybody with an account, and of removed users who had any; highest price
-    /// first.
-    pub async fn by_user(&self, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
+    /// The usage of each person with each model, of everybody or of one user.
+    pub async fn groups(&self, month: Month, user: Option<&UserId>) -> Result<Vec<PersonModel>, DatabaseError> {
         let days = Days::of_month(month);
         let rows = sqlx::query(totals!(
-            ", people.id AS user_id, coalesce(user.name, '') AS name, coalesce(user.email, '') AS email,
-             user.id IS NULL OR user.deleted_at IS NOT NULL AS removed
-             FROM (SELECT id FROM user WHERE deleted_at IS NULL
-                   UNION SELECT user_id FROM usage_numbers WHERE span = 'day' AND start >= ?1 AND start < ?2) AS people
-             LEFT JOIN user ON user.id = people.id
-             LEFT JOIN usage_numbers AS n ON n.user_id = people.id AND n.span = 'day' AND n.start >= ?1 AND n.start < ?2
-             GROUP BY people.id ORDER BY total(n.price_nano_usd) DESC, total_tokens DESC, name COLLATE NOCASE, people.id"
-        ))
-        .bind(days.first)
-        .bind(days.end)
-        .fetch_all(self.db.reader())
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(UserUsage {
-                    user_id: row.try_get::<String, _>("user_id")?.into(),
-                    name: row.try_get("name")?,
-                    email: row.try_get("email")?,
-                    removed: row.try_get("removed")?,
-                    totals: Totals::read(row)?,
-                })
-            })
-            .collect()
-    }
-
-    /// The usage of each model, of everybody or of one user; highest price first.
-    pub async fn by_model(&self, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
-        let days = Days::of_month(month);
-        let rows = sqlx::query(totals!(
-            ", n.model FROM usage_numbers AS n
+            ", n.user_id, n.model FROM usage_numbers AS n
              WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2 AND (?3 IS NULL OR n.user_id = ?3)
-             GROUP BY n.model ORDER BY total(n.price_nano_usd) DESC, total_tokens DESC, n.model"
+             GROUP BY n.user_id, n.model"
         ))
         .bind(days.first)
         .bind(days.end)
         .bind(user.map(UserId::as_str))
         .fetch_all(self.db.reader())
         .await?;
-        rows.iter().map(|row| Ok(ModelUsage { model: row.try_get("model")?, totals: Totals::read(row)? })).collect()
+        let group = |row: &SqliteRow| {
+            Ok::<_, sqlx::Error>(PersonModel {
+                user_id: row.try_get::<String, _>("user_id")?.into(),
+                model: row.try_get("model")?,
+                totals: Totals::read(row)?,
+            })
+        };
+        Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
+    }
+
+    /// Everybody who has an account or had one.
+    pub async fn accounts(&self) -> Result<Vec<Account>, DatabaseError> {
+        let rows = sqlx::query("SELECT id, name, email, deleted_at IS NOT NULL AS removed FROM user")
+            .fetch_all(self.db.reader())
+            .await?;
+        Ok(rows.iter().map(Account::read).collect::<Result<_, _>>()?)
+    }
+
+    /// The usage of everybody with an account, and of removed users who had any; highest price
+    /// first.
+    pub async fn by_user(&self, month: Month) -> Result<Vec<UserUsage>, DatabaseError> {
+        Ok(groups::by_user(&self.groups(month, None).await?, &self.accounts().await?))
+    }
+
+    /// The usage of each model, of everybody or of one user; highest price first.
+    pub async fn by_model(&self, month: Month, user: Option<&UserId>) -> Result<Vec<ModelUsage>, DatabaseError> {
+        Ok(groups::by_model(&self.groups(month, user).await?))
+    }
+
+    /// The months with usage and the current one, newest first.
+    pub async fn months(&self) -> Result<Vec<Month>, DatabaseError> {
+        // From each month to the first day with usage after it, by the index.
+        let days: Vec<i64> = sqlx::query_scalar(
+            "WITH RECURSIVE used (day) AS (
+                 SELECT min(start) FROM usage_rollup WHERE span = 'day'
+                 UNION ALL
+                 SELECT (SELECT min(start) FROM usage_rollup WHERE span = 'day' AND
+                     start >= unixepoch(day * 86400, 'unixepoch', 'start of month', '+1 month') / 86400)
+                 FROM used WHERE day IS NOT NULL
+             ) SELECT day FROM used WHERE day IS NOT NULL",
+        )
+        .fetch_all(self.db.reader())
+        .await?;
+        let mut months: Vec<Month> = days.into_iter().filter_map(month_of).chain([self.current_month()]).collect();
+        months.sort_unstable_by(|one, other| other.cmp(one));
+        months.dedup();
+        Ok(months)
     }
 }
 
 /// Days by their numbers in the sums, the last one left out.
 #[derive(Debug, Clone, Copy)]
-struct Days {
-    first: i64,
-    end: i64,
+pub(super) struct Days {
+    pub(super) first: i64,
+    pub(super) end: i64,
 }
 
 impl Days {
-    fn of_month(month: Month) -> Self {
+    pub(super) fn of_month(month: Month) -> Self {
         Self { first: number_of(month.first_day()), end: number_of(month.next().first_day()) }
     }
+}
 
-    fn single(day: Date) -> Self {
-        Self { first: number_of(day), end: number_of(day) + 1 }
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projection_goes_on_as_the_month_began() {
+        let month: Month = "2026-11".parse().unwrap();
+        for (now, expected) in [
+            ("2026-11-01T00:10:00[UTC]", 30_000),
+            ("2026-11-01T23:59:00[UTC]", 30_000),
+            ("2026-11-16T00:00:00[UTC]", 2_000),
+            ("2026-11-30T23:59:00[UTC]", 1_000),
+        ] {
+            let projection = projection(NanoUsd::new(1_000), month, &now.parse().unwrap());
+            assert_eq!(projection, NanoUsd::new(expected), "{now}");
+        }
     }
 }

@@ -157,6 +157,10 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/api/v1/usage/days",             reports(200)),
     ("GET",    "/api/v1/usage/users",            reports(200)),
     ("GET",    "/api/v1/usage/models",           reports(200)),
+    ("GET",    "/api/v1/usage/calls",            reports(200)),
+    ("GET",    "/api/v1/usage/rows.csv",         reports(200)),
+    ("GET",    "/api/v1/usage/sums.csv",         reports(200)),
+    ("GET",    "/api/v1/usage/me/rows.csv",      own_usage(200)),
 
     ("GET",    "/",                              all(303)),
     ("GET",    "/register",                      all(303)),
@@ -193,8 +197,11 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("POST",   "/connection",                    admin_pages(422)),
     ("POST",   "/connection/forget",             admin_pages(200)),
     ("GET",    "/audit",                         admin_pages(200)),
-    ("GET",    "/usage",                         admin_pages(200)),
+    ("GET",    "/usage",                         row(303, 303, 200, [303; 6])),
     ("GET",    "/usage/live",                    admin_pages(200)),
+    ("GET",    "/usage/calls",                   admin_pages(200)),
+    ("GET",    "/usage/me",                      pages(200)),
+    ("GET",    "/usage/me/live",                 pages(200)),
 
     // These end a session; each caller has one for it.
     ("POST",   "/sign-out",                      all(303)),

@@ -8,6 +8,7 @@ mod api_serves_openai_clients;
 mod audit_tells_who_did_what;
 mod budgets_hold;
 mod chat_bytes_pass_unchanged;
+mod client_sees_price_alone;
 mod connections_are_bounded;
 mod counts_are_for_the_reconciler;
 mod cross_site_requests_are_refused;

@@ -123,7 +123,9 @@ async fn admin_pages_refuse_users_with_a_page() {
 
     let mut jan = Browser::new(&server);
     jan.post("/sign-in", &[("email", "jan@abc.example"), ("password", PASSWORD)]).await;
-    for path in ["/users", "/connection", "/usage", "/usage/live"] {
+    let response = jan.get("/usage?month=2026-01").await;
+    assert_eq!((response.status(), location(&response)), (StatusCode::SEE_OTHER, "/usage/me"), "their own usage");
+    for path in ["/users", "/connection", "/usage/live", "/usage/calls"] {
         let response = jan.get(path).await;
         assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path}");
         assert!(response.text().await.unwrap().contains("Only for administrators"), "{path}");
@@ -138,7 +140,17 @@ async fn pages_forbid_foreign_scripts_and_caching() {
     let server = Server::start(&[]).await;
     let mut anna = registered(&server).await;
     let mut nonces = std::collections::HashSet::new();
-    for path in ["/chat", "/users", "/connection", "/usage", "/account", "/nothing-here", "/chat/nobodys"] {
+    for path in [
+        "/chat",
+        "/users",
+        "/connection",
+        "/usage",
+        "/usage/me",
+        "/usage/calls",
+        "/account",
+        "/nothing-here",
+        "/chat/nobodys",
+    ] {
         let response = anna.get(path).await;
         let headers = response.headers().clone();
         let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();

@@ -8,6 +8,8 @@ texts! {
 
     title { en: "Usage", pl: "Zużycie" }
     lead { en: "What your company uses, updated live.", pl: "Ile zużywa Twoja firma, na bieżąco." }
+    own_title { en: "My usage", pl: "Moje zużycie" }
+    own_lead { en: "What you use, updated live.", pl: "Ile zużywasz, na bieżąco." }
     cost { en: "Cost", pl: "Koszt" }
     tokens { en: "Tokens", pl: "Tokeny" }
     tokens_split(input: &str, output: &str) {
@@ -15,13 +17,26 @@ texts! {
         pl: format!("{input} wejściowych, {output} wyjściowych"),
     }
     requests { en: "Requests", pl: "Zapytania" }
-    requests_note { en: "In this month", pl: "W tym miesiącu" }
+    requests_counted(written: &str, n: i64) {
+        en: format!("{written} {}", if n == 1 { "request" } else { "requests" }),
+        pl: format!("{written} {}", plural::polish_noun(n, "zapytanie", "zapytania", "zapytań")),
+    }
+    tokens_counted(written: &str, n: i64) {
+        en: format!("{written} {}", if n == 1 { "token" } else { "tokens" }),
+        pl: format!("{written} {}", plural::polish_noun(n, "token", "tokeny", "tokenów")),
+    }
+    today { en: "Today", pl: "Dzisiaj" }
+    whole_month { en: "Month", pl: "Miesiąc" }
+    projection { en: "Projection", pl: "Prognoza" }
+    projection_note {
+        en: "At the end of the month, if it goes on like this",
+        pl: "Na koniec miesiąca przy takim tempie",
+    }
     daily_average { en: "Daily average", pl: "Średnia dzienna" }
     daily_average_note(days: i64) {
         en: format!("Over {}", plural::english(days, "day", "days")),
         pl: format!("Z {}", plural::polish(days, "dnia", "dni", "dni")),
     }
-    today(cost: &str) { en: format!("{cost} today"), pl: format!("dzisiaj {cost}") }
     unknown(n: i64) {
         en: format!("The cost of {} is unknown", plural::english(n, "request", "requests")),
         pl: format!("Koszt {} jest nieznany", plural::polish(n, "zapytania", "zapytań", "zapytań")),
@@ -41,10 +56,33 @@ texts! {
     unknown_cell { en: "unknown", pl: "nieznany" }
     month { en: "Month", pl: "Miesiąc" }
     previous_month { en: "Previous month", pl: "Poprzedni miesiąc" }
+    choose_month { en: "Choose a month", pl: "Wybierz miesiąc" }
     next_month { en: "Next month", pl: "Następny miesiąc" }
     by_day { en: "By day", pl: "Według dni" }
     by_user { en: "By user", pl: "Według użytkowników" }
     by_model { en: "By model", pl: "Według modeli" }
+    by_both { en: "Users and models", pl: "Użytkownicy i modele" }
+    other_models { en: "Others", pl: "Pozostałe" }
+    sum { en: "Total", pl: "Razem" }
+    newest_calls { en: "Newest requests", pl: "Najnowsze zapytania" }
+    all_calls { en: "Show all", pl: "Pokaż wszystkie" }
+    calls_lead {
+        en: "Who asked which model, never what.",
+        pl: "Kto pytał który model, bez treści pytań.",
+    }
+    no_calls { en: "Nobody has asked anything yet.", pl: "Nikt jeszcze o nic nie pytał." }
+    newest { en: "Newest", pl: "Najnowsze" }
+    older { en: "Older", pl: "Starsze" }
+    when { en: "Time", pl: "Czas" }
+    correction { en: "correction", pl: "korekta" }
+    running_cell { en: "running", pl: "w toku" }
+    files { en: "Spreadsheets", pl: "Arkusze" }
+    files_lead {
+        en: "CSV files of this month, with each billionth of a dollar.",
+        pl: "Pliki CSV z tego miesiąca, z dokładnością do miliardowej części dolara.",
+    }
+    sums_file { en: "By user and model", pl: "Według użytkowników i modeli" }
+    rows_file { en: "Each request", pl: "Każde zapytanie" }
     as_table { en: "Show as a table", pl: "Pokaż jako tabelę" }
     chart_of(metric: &str, month: &str) {
         en: format!("{metric} by day, {month}"),

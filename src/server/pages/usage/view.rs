@@ -1,0 +1,59 @@
+//! What a reader looks at: whose usage, of which month.
+
+use serde::Deserialize;
+
+use super::chart::Metric;
+use super::months::Months;
+use super::numbers::MonthNumbers;
+use super::report::Report;
+use crate::database::DatabaseError;
+use crate::pages::layout::Layout;
+use crate::usage::{Month, UsageReports};
+use crate::user::UserId;
+
+/// The month and metric of the address.
+#[derive(Deserialize)]
+pub(super) struct Selection {
+    #[serde(default)]
+    month: String,
+    #[serde(default)]
+    chart: String,
+}
+
+/// The usage that a page shows, and to whom.
+pub(super) struct View {
+    reports: UsageReports,
+    pub(super) layout: Layout,
+    /// The path of the page.
+    path: &'static str,
+    month: Month,
+    metric: Metric,
+    /// The person whose usage is shown alone.
+    whose: Option<UserId>,
+}
+
+impl View {
+    pub(super) fn new(
+        reports: UsageReports,
+        layout: Layout,
+        path: &'static str,
+        selection: &Selection,
+        whose: Option<UserId>,
+    ) -> Self {
+        let month = selection.month.parse().unwrap_or_else(|_| reports.current_month());
+        let metric = if selection.chart == "tokens" { Metric::Tokens } else { Metric::Cost };
+        Self { reports, layout, path, month, metric, whose }
+    }
+
+    /// Reads the usage and words it for the reader.
+    pub(super) async fn report(&self) -> Result<Report, DatabaseError> {
+        let numbers = MonthNumbers::read(&self.reports, self.month, self.whose.as_ref()).await?;
+        Ok(Report::new(&self.layout, self.path, self.metric, &numbers))
+    }
+
+    /// Reads the months to choose from.
+    pub(super) async fn months(&self) -> Result<Months, DatabaseError> {
+        let used = self.reports.months().await?;
+        Ok(Months::new(&self.layout, self.month, &used))
+    }
+}
