@@ -149,6 +149,6 @@ pub async fn post_as(address: SocketAddr, path: &str, token: &str, body: &Value)
 /// Returns a command that runs `mai` with an empty environment.
 pub fn mai(binary: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
-    command.args(arguments).env_clear().env("RUST_LOG", "error");
+    command.args(arguments).env_clear().env("RUST_LOG", "error").env("MAI_NBP_URL", "off");
     command
 }

@@ -61,7 +61,7 @@ export async function server(env = {}) {
   const data = mkdtempSync(join(tmpdir(), "mai-e2e-"));
   const process = await start(
     ["serve"],
-    { HOST: "127.0.0.1", PORT: String(port), DATA_DIR: data, WEBUI_NAME: "Company ABC", ...env },
+    { HOST: "127.0.0.1", PORT: String(port), DATA_DIR: data, WEBUI_NAME: "Company ABC", MAI_NBP_URL: "off", ...env },
     `${url}/ready`,
     (answer) => answer.ok,
   );

@@ -60,6 +60,10 @@ pub const MARKUP: &str = "MAI_MARKUP";
 pub const CREDIT_FEE: &str = "MAI_CREDIT_FEE";
 /// Most that the upstream may charge the provider in a calendar month, in whole US dollars.
 pub const MONTHLY_LIMIT_USD: &str = "MAI_MONTHLY_LIMIT_USD";
+/// Base URL of the API that exchange rates come from, or `off`.
+pub const NBP_URL: &str = "MAI_NBP_URL";
+/// Exchange rates that the document declares, separated by commas.
+pub const EXCHANGE_RATES: &str = "MAI_EXCHANGE_RATES";
 /// `true` if the server stops when its standard input ends.
 pub const EXIT_WITH_STDIN: &str = "MAI_EXIT_WITH_STDIN";
 /// `text` or `json`.

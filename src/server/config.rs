@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use jiff::tz::TimeZone;
 use mai_contract::{InvalidNetwork, Network, environment, files, http};
-use mai_openrouter::NanoUsd;
+use mai_openrouter::{Endpoint, NanoUsd};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
 use super::cors::AllowedOrigins;
+use super::rates::{self, Rate};
 use super::usage::{InvalidFactor, Millionths, Pricing};
 
 /// The upstream of an instance that names no other.
@@ -124,6 +125,15 @@ pub struct Config {
     #[arg(long = "monthly-limit-usd", env = environment::MONTHLY_LIMIT_USD, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub monthly_limit_usd: Option<u32>,
 
+    /// Base URL of the API of NBP, which exchange rates come from [default: NBP itself]; off asks nobody
+    #[arg(long, env = environment::NBP_URL, default_value = "", hide_default_value = true)]
+    pub nbp_url: String,
+
+    /// Exchange rates that win over those of NBP, separated by commas: day, złoty for a dollar and
+    /// number of the table, such as "2026-11-27 3.6123 230/A/NBP/2026"
+    #[arg(long = "exchange-rates", env = environment::EXCHANGE_RATES, value_delimiter = ',')]
+    pub exchange_rates: Vec<String>,
+
     /// Shut down gracefully when standard input ends; takes the server along when its supervisor
     /// dies
     #[arg(long, env = environment::EXIT_WITH_STDIN, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
@@ -198,6 +208,8 @@ impl Config {
             markup: None,
             credit_fee: None,
             monthly_limit_usd: None,
+            nbp_url: "off".to_owned(),
+            exchange_rates: Vec::new(),
             exit_with_stdin: false,
             log_format: LogFormat::Text,
         }
@@ -252,6 +264,8 @@ impl Config {
         self.proxies()?;
         self.upstream_networks()?;
         self.allowed_origins()?;
+        self.nbp()?;
+        self.declared_rates()?;
         Ok(self)
     }
 
@@ -283,6 +297,25 @@ impl Config {
     /// Most that the upstream may charge the provider in a calendar month.
     pub(super) fn monthly_limit(&self) -> Option<NanoUsd> {
         self.monthly_limit_usd.map(|dollars| NanoUsd::new(i64::from(dollars) * 1_000_000_000))
+    }
+
+    /// The API that exchange rates come from; `None` where nobody is asked.
+    pub(super) fn nbp(&self) -> Result<Option<Endpoint>, ServeError> {
+        rates::address(&self.nbp_url).map_err(|_| {
+            ServeError::Configuration(format!(
+                "{} is {:?}, which is no address; use a base URL such as https://api.nbp.pl/api, or off",
+                environment::NBP_URL,
+                self.nbp_url
+            ))
+        })
+    }
+
+    /// The exchange rates that win over those of NBP.
+    pub(super) fn declared_rates(&self) -> Result<Vec<Rate>, ServeError> {
+        entries(&self.exchange_rates)
+            .map(Rate::declared)
+            .collect::<Result<_, _>>()
+            .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::EXCHANGE_RATES)))
     }
 
     /// The time zone whose midnights divide days and months of usage.

@@ -33,6 +33,7 @@
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
 //! * [`usage`]: the one room that writes generations and their cost: the [ledger](usage::Ledger)
 //!   opens and settles a row, `lookup` settles it later; and the reports.
+//! * [`rates`]: exchange rates, asked of NBP in the background, and the rate that a closed month keeps.
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.
@@ -63,6 +64,7 @@ pub mod pages;
 mod paths;
 mod probe_account;
 mod public_origin;
+pub mod rates;
 mod request_log;
 mod route;
 mod run;

@@ -18,6 +18,7 @@ use super::{
     database::Database,
     markdown::Renderer,
     models::{Models, Upstreams},
+    rates::{RateFetcher, Rates},
     secret_key,
     usage::{self, Budgets, Ledger, UsageLookup, UsageReports},
     users::{self, NewUser, Role, UserError},
@@ -66,6 +67,8 @@ pub struct Parts {
     pub(crate) counts: InstanceCounts,
     /// Knows the token of the reconciler.
     pub reconciler_token: ReconcilerToken,
+    /// The exchange rates that are known.
+    pub rates: Rates,
     /// Sends chat completions to the upstreams.
     pub completions: Completions,
     /// The answers being written in stored chats.
@@ -108,6 +111,7 @@ extractable! {
     Budgets: budgets,
     InstanceCounts: counts,
     ReconcilerToken: reconciler_token,
+    Rates: rates,
     Completions: completions,
     Answers: answers,
     Renderer: renderer,
@@ -140,11 +144,12 @@ impl App {
         usage::close_interrupted(&db, connection_id).await?;
         let budgets = Budgets::load(&db, &config.time_zone, &zone, config.monthly_limit()).await?;
         let ledger = Ledger::new(&db, config.pricing()?, zone.clone(), budgets.clone());
-        let reports = UsageReports::new(&db, zone);
+        let reports = UsageReports::new(&db, zone.clone());
         let counts = InstanceCounts::new(&db, &reports, KeyMonitor::new(&connections), config.max_users);
         let reconciler_token = ReconcilerToken::new(&secret);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
+        let rates = Rates::load(&db, zone.clone(), config.declared_rates()?).await?;
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
         let trusted_proxies = TrustedProxies::new(&config.proxies()?);
         let app = Self(Arc::new(Parts {
@@ -169,10 +174,13 @@ impl App {
             connections,
             models,
             ledger,
+            rates,
             completions,
         }));
         app.create_declared_admin().await?;
         chat::close_interrupted(&app.db).await?;
+        let fetcher = RateFetcher::new(&app.rates, &app.ledger, upstreams.pool(), app.config.nbp()?);
+        tokio::spawn(fetcher.run(app.closing.clone()));
         let lookup = UsageLookup {
             db: app.db.clone(),
             ledger: app.ledger.clone(),

@@ -11,6 +11,7 @@ use super::{
     connection::ConnectionError,
     database::DatabaseError,
     error::HttpStatus,
+    rates::RateError,
     usage::{BudgetError, InvalidBudget, InvalidMonth},
     user::InvalidRole,
     users::UserError,
@@ -59,6 +60,23 @@ impl HttpStatus for UserError {
 
     fn retry_after(&self) -> Option<u64> {
         matches!(self, Self::Busy(_)).then_some(BUSY_SECONDS)
+    }
+}
+
+impl HttpStatus for RateError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) | Self::Day(_) => StatusCode::BAD_REQUEST,
+            Self::Known(_) => StatusCode::CONFLICT,
+            Self::Database(error) => error.status(),
+        }
+    }
+
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

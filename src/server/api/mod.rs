@@ -17,6 +17,7 @@ mod identified_body;
 mod internal;
 mod model_choice;
 mod models;
+mod rates;
 mod request_fields;
 mod upload;
 mod upstream_answer;
@@ -40,6 +41,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     connection::ROUTES,
     usage::ROUTES,
     budgets::ROUTES,
+    rates::ROUTES,
     models::ROUTES,
     chats::ROUTES,
 ];

@@ -76,6 +76,8 @@ actions! {
     BudgetRaised = "budget_raised",
     /// An admin removed a budget.
     BudgetRemoved = "budget_removed",
+    /// An admin typed in an exchange rate.
+    RateEntered = "rate_entered",
     /// The server started with other settings than before.
     ConfigurationChanged = "configuration_changed",
     /// The provider removed what was set in the pages, with `mai reset --configuration`.

@@ -38,6 +38,11 @@ impl Upstreams {
         Self(Arc::new(Shared { pool, main: Mutex::new(None), ollama }))
     }
 
+    /// The open connections, for calls to others.
+    pub(crate) fn pool(&self) -> Pool {
+        self.0.pool.clone()
+    }
+
     /// The client of a connection.
     pub fn main(&self, connection: &Arc<Connection>) -> Result<Client, UpstreamError> {
         let mut main = self.0.main.lock();

@@ -46,6 +46,11 @@ impl Month {
         self.0
     }
 
+    /// Its last day.
+    pub fn last_day(self) -> Date {
+        self.0.last_of_month()
+    }
+
     /// All its days.
     pub fn days(self) -> impl Iterator<Item = Date> {
         self.0.series(1.day()).take(usize::from(self.0.days_in_month().unsigned_abs()))

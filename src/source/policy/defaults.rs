@@ -8,7 +8,7 @@ use crate::api::{PlatformKind, ServerKind};
 pub(super) const BASE: &str = "/srv/mai";
 
 /// Variables that our own server reads and that concern nobody but its own client.
-const SERVER_ENV: [&str; 25] = [
+const SERVER_ENV: [&str; 27] = [
     name::ENV,
     name::ENABLE_SIGNUP,
     name::SIGNUP,
@@ -23,6 +23,8 @@ const SERVER_ENV: [&str; 25] = [
     name::MODELS,
     name::MOCK_UPSTREAM,
     name::TIME_ZONE,
+    name::NBP_URL,
+    name::EXCHANGE_RATES,
     name::LOG_FORMAT,
     "RUST_LOG",
     "TZ",

@@ -153,6 +153,8 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("POST",   "/api/v1/budgets",                admins(422)),
     ("POST",   "/api/v1/budgets/{id}/raise",     admins(422)),
     ("DELETE", "/api/v1/budgets/{id}",           admins(404)),
+    ("GET",    "/api/v1/usage/rate",             reports(404)),
+    ("POST",   "/api/v1/usage/rate",             admins(422)),
     ("GET",    "/api/v1/usage/summary",          reports(200)),
     ("GET",    "/api/v1/usage/days",             reports(200)),
     ("GET",    "/api/v1/usage/users",            reports(200)),

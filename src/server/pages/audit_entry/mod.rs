@@ -116,6 +116,7 @@ fn title(t: AuditEntryTexts, action: Action) -> &'static str {
         Action::BudgetSet => t.budget_set(),
         Action::BudgetRaised => t.budget_raised(),
         Action::BudgetRemoved => t.budget_removed(),
+        Action::RateEntered => t.rate_entered(),
         Action::ConfigurationChanged => t.configuration_changed(),
         Action::ConfigurationReset => t.configuration_reset(),
     }
@@ -153,6 +154,9 @@ fn facts(layout: &Layout, t: AuditEntryTexts, entry: &Entry) -> String {
         facts.push(t.key_changed().to_owned());
     }
     facts.extend(list("settings"));
+    if let (Some(date), Some(rate)) = (text("date"), text("rate")) {
+        facts.push(format!("{date}: {rate}"));
+    }
     facts.join(" · ")
 }
 

@@ -52,6 +52,7 @@ texts! {
     budget_set { en: "Budget set", pl: "Ustawienie budżetu" }
     budget_raised { en: "Budget raised", pl: "Zwiększenie budżetu" }
     budget_removed { en: "Budget removed", pl: "Usunięcie budżetu" }
+    rate_entered { en: "Exchange rate entered", pl: "Wpisanie kursu waluty" }
     configuration_changed { en: "Settings of the server changed", pl: "Zmiana ustawień serwera" }
     configuration_reset { en: "Settings of the pages removed by the provider", pl: "Usunięcie przez dostawcę ustawień ze stron" }
 }
