@@ -7,6 +7,7 @@ mod backups_run_as_jobs;
 mod client_lifecycle_keeps_data;
 #[allow(dead_code)]
 mod cluster;
+mod counts_are_listed;
 mod environment;
 mod failed_changes_are_rolled_back;
 #[allow(dead_code)]

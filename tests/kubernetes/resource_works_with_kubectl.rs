@@ -76,14 +76,18 @@ fn list_shows_the_main_columns() {
     let status = json!({"status": {
         "conditions": [ready], "version": "1.4.0", "address": "https://abc.example.com",
         "backup": {"lastVerified": "2020-01-01T00:00:00Z"},
+        "usage": {
+            "accounts": 7, "activePeople": 5, "month": "2026-11", "costUsd": "12.34", "priceUsd": "16.04",
+            "asOf": "2026-11-24T10:00:00Z",
+        },
     }});
     env.kubectl(&["patch", "mai", "abc", "--subresource=status", "--type=merge", "--patch", &status.to_string()]);
     let listed = env.kubectl(&["get", "mai"]);
     let mut lines = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let (head, row) = (lines.next().unwrap(), lines.next().unwrap());
-    assert_eq!(head, ["NAME", "READY", "REASON", "VERSION", "ADDRESS", "BACKUP", "AGE"]);
-    assert_eq!(row[..5], ["abc", "True", "Ready", "1.4.0", "https://abc.example.com"]);
-    assert!(row[5].ends_with('y') || row[5].ends_with('d'), "the age of the newest verified backup: {row:?}");
+    assert_eq!(head, ["NAME", "READY", "REASON", "VERSION", "USERS", "SPEND", "ADDRESS", "BACKUP", "AGE"]);
+    assert_eq!(row[..7], ["abc", "True", "Ready", "1.4.0", "7", "12.34", "https://abc.example.com"]);
+    assert!(row[7].ends_with('y') || row[7].ends_with('d'), "the age of the newest verified backup: {row:?}");
     env.kubectl(&["wait", "--for=condition=Ready", "mai/abc", "--timeout=10s"]);
     assert_eq!(
         env.kubectl(&["get", "mai", "--field-selector=spec.expose.host=abc.example.com", "-o", "name"]),
