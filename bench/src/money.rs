@@ -42,7 +42,11 @@ pub async fn measure(binary: &Path, report: &mut Report<'_>) -> anyhow::Result<(
     let many = Filled::start(binary, MANY).await?;
     report.add(
         "money: start with 1,000,000 generations",
-        format!("{:.1} ms with 1,000; {:.1} s when they are summed up once", ms(few.start), many.first_start.as_secs_f64()),
+        format!(
+            "{:.1} ms with 1,000; {:.1} s when they are summed up once",
+            ms(few.start),
+            many.first_start.as_secs_f64()
+        ),
         format!("{:.1} ms", ms(many.start)),
         "≤ 50 ms",
         many.start <= Duration::from_millis(50),
@@ -109,8 +113,9 @@ async fn request(to: SocketAddr, path: &str, token: &str) -> anyhow::Result<()> 
 /// The server sums them up at its next start.
 fn fill(database: &Path, rows: usize) -> anyhow::Result<()> {
     let connection = Connection::open(database)?;
-    let trigger: String = connection
-        .query_row("SELECT sql FROM sqlite_master WHERE name = 'generation_is_summed'", [], |row| row.get(0))?;
+    let trigger: String =
+        connection
+            .query_row("SELECT sql FROM sqlite_master WHERE name = 'generation_is_summed'", [], |row| row.get(0))?;
     connection.execute_batch("DROP TRIGGER generation_is_summed; DELETE FROM usage_zone")?;
     let day = 86_400_000_i64;
     let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis())?;
