@@ -137,7 +137,7 @@ fn failed_last_backup_names_cause_and_next_attempt() {
         message,
         "the document was removed; the data stays until its last backup is verified; backup 19700112-120000-000001: the bucket is gone; the next one is made at 1970-01-12 13:51 UTC"
     );
-    assert_eq!(decision.requeue_after, Some(Duration::from_secs(295)));
+    assert_eq!(decision.requeue_after, Some(Duration::from_secs(60)));
 }
 
 #[test]
