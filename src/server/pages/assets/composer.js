@@ -170,6 +170,8 @@ const tab = (performance.timeOrigin + performance.now()).toFixed(3).padStart(20,
 const others = new Set();
 const tabs = new BroadcastChannel("answers");
 let following = false;
+/** The stream of this tab. */
+let connection;
 
 function follow(now) {
   if (following === now) return;
@@ -192,20 +194,19 @@ tabs.addEventListener("message", ({ data }) => {
   else others.delete(data.tab);
   if (!following) return;
   if (isNew) tabs.postMessage({ tab, following });
-  if (crowded()) {
-    follow(false);
-    fetchAgain(thread?.querySelector("[data-live]"));
-  }
+  // The place is given up first: without it there may be none to fetch anything.
+  if (crowded()) connection?.reader?.cancel();
 });
 
 document.addEventListener("htmx:sse:before:connection", (event) => {
   const article = event.target.closest("[data-live]");
   if (!article) return;
+  connection = event.detail.connection;
   if (!document.hidden && !crowded()) {
     follow(true);
     return;
   }
-  event.detail.connection.cancelled = true;
+  connection.cancelled = true;
   follow(false);
   if (document.hidden) document.addEventListener("visibilitychange", () => fetchAgain(article), { once: true });
   else setTimeout(fetchAgain, POLL_MS, article);
