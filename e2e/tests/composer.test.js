@@ -138,6 +138,18 @@ test("text goes in its own direction and widens nothing", async () => {
   await context.close();
 });
 
+test("formula is shown as one while streaming and afterwards", async () => {
+  const { page } = anna;
+  await ask(page, "What is \\(\\frac{a_1}{b_2} = \\sum_{i=0}^{n} x_i\\) for $5?");
+  const fraction = page.locator(".turn:not(.user) math mfrac").first();
+  await fraction.waitFor();
+  await done(page);
+  const { height } = await fraction.boundingBox();
+  assert.ok(height > 20, `the fraction is ${height} high`);
+  assert.match(await page.locator(".turn:not(.user) .prose").innerText(), /\$5/);
+  await shot(page, "formula-wide-light");
+});
+
 test("selection survives the end of the answer", async () => {
   const { page } = anna;
   await ask(page, "mock: chunks=60 delay=20 size=60");

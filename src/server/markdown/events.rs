@@ -4,17 +4,19 @@ use std::borrow::Cow;
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, Tag, TagEnd};
 
-use super::shield::unshield;
+use super::formula::Formulas;
+use super::shield::{Piece, pieces, unshield};
 use super::{escape, highlight};
 
 /// Most elements within each other. What is nested deeper loses its form and keeps its words: the
 /// work of the sanitiser grows with the depth.
 const DEEPEST: usize = 40;
 
-/// Puts the characters of a shielded text back into an event.
+/// Puts the characters of a shielded text back into an event, but for its text.
 pub(super) fn unshielded(event: Event<'_>) -> Event<'_> {
     match event {
-        Event::Text(text) => Event::Text(original(text)),
+        // It may hold formulas.
+        Event::Text(text) => Event::Text(text),
         Event::Code(text) => Event::Code(original(text)),
         Event::Html(text) => Event::Html(original(text)),
         Event::InlineHtml(text) => Event::InlineHtml(original(text)),
@@ -87,21 +89,41 @@ pub(super) struct SafeEvents<'l, I> {
     inner: I,
     copy_label: &'l str,
     in_image: u32,
+    formulas: Formulas,
 }
 
 impl<'l, I> SafeEvents<'l, I> {
     pub(super) fn new(inner: I, copy_label: &'l str) -> Self {
-        Self { inner, copy_label, in_image: 0 }
+        Self { inner, copy_label, in_image: 0, formulas: Formulas::new() }
     }
 }
 
 impl<'a, I: Iterator<Item = Event<'a>>> SafeEvents<'_, I> {
+    /// Returns a text with its formulas as MathML.
+    fn text(&mut self, shielded: CowStr<'a>) -> Event<'a> {
+        let parts = pieces(&shielded);
+        if !parts.iter().any(|part| matches!(part, Piece::Formula { .. })) {
+            return Event::Text(original(shielded));
+        }
+        let mut html = String::new();
+        for part in parts {
+            match part {
+                Piece::Text(text) => html.push_str(&escape(&text)),
+                Piece::Formula { source, tex, setting } => match self.formulas.mathml(&source, &tex, setting) {
+                    Some(mathml) => html.push_str(&mathml),
+                    None => html.push_str(&escape(&source)),
+                },
+            }
+        }
+        Event::Html(CowStr::from(html))
+    }
+
     /// Reads the text of the code block that has just started, which comes line by line.
     fn read_code(&mut self) -> String {
         let mut code = String::new();
         for event in self.inner.by_ref() {
             match event {
-                Event::Text(text) => code.push_str(&text),
+                Event::Text(text) => code.push_str(&unshield(&text)),
                 Event::End(TagEnd::CodeBlock) => break,
                 _ => {}
             }
@@ -115,6 +137,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Iterator for SafeEvents<'_, I> {
 
     fn next(&mut self) -> Option<Event<'a>> {
         Some(match self.inner.next()? {
+            Event::Text(text) => self.text(text),
             Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
             Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
             Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),

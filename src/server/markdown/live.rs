@@ -7,7 +7,7 @@ use pulldown_cmark::{Event, Parser};
 
 use super::open_block::OpenBlock;
 use super::patch::{Change, Part, Patch};
-use super::shield::shield;
+use super::shield::{open_formula, shield};
 use super::{Labels, dialect, is_parseable, render};
 
 /// An open end longer than this is not rendered again for every addition.
@@ -110,6 +110,8 @@ impl LiveMarkdown {
     fn close_finished_blocks(&mut self, patches: &mut Vec<Patch>) -> String {
         let opening = self.block.as_ref().map_or(0, |block| block.opening().len());
         let complete = self.open.rfind('\n').map_or(0, |at| at + 1);
+        // A line of a formula is none of Markdown, which its end tells.
+        let complete = open_formula(&self.open).map_or(complete, |at| complete.min(line_start(&self.open, at)));
         let source = self.continued(complete);
         let end = last_block_start(&source);
         if end <= opening {

@@ -9,10 +9,11 @@
 //! beyond them is shown as it was written (`plain`). Pages use [`Renderer`], which keeps requests
 //! from waiting for each other's texts. `live` renders an answer that is still being written, with
 //! `open_block` for long blocks and `patch` for what changes on the page.
-//! `shield` has formulas, prices and the like shown as models mean them, `events` makes the
-//! parser's events safe, `highlight` and `languages` colour code.
+//! `shield` has formulas, prices and the like shown as models mean them, `formula` makes MathML of
+//! formulas, `events` makes the parser's events safe, `highlight` and `languages` colour code.
 
 mod events;
+mod formula;
 mod highlight;
 mod languages;
 mod limits;
@@ -72,7 +73,7 @@ pub(crate) struct Labels {
 }
 
 /// Returns the dialect: CommonMark with tables, strike-through and task lists. No footnotes, no raw
-/// HTML; formulas are shown as they were written.
+/// HTML. Formulas are no part of it: they are shielded.
 fn dialect() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }

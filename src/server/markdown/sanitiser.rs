@@ -9,6 +9,7 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
         .tags(HashSet::from([
             "a",
+            "annotation",
             "blockquote",
             "br",
             "button",
@@ -25,9 +26,29 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
             "hr",
             "input",
             "li",
+            "math",
+            "mfrac",
+            "mi",
+            "mn",
+            "mo",
+            "mover",
+            "mroot",
+            "mrow",
+            "mspace",
+            "msqrt",
+            "msub",
+            "msubsup",
+            "msup",
+            "mtable",
+            "mtd",
+            "mtext",
+            "mtr",
+            "munder",
+            "munderover",
             "ol",
             "p",
             "pre",
+            "semantics",
             "span",
             "strong",
             "table",
@@ -40,13 +61,29 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         ]))
         .tag_attributes(HashMap::from([
             ("a", HashSet::from(["href"])),
+            ("annotation", HashSet::from(["encoding"])),
             ("button", HashSet::from(["type"])),
             ("input", HashSet::from(["checked", "disabled", "type"])),
+            ("math", HashSet::from(["display"])),
+            ("mfrac", HashSet::from(["linethickness"])),
+            ("mi", HashSet::from(["mathvariant"])),
+            ("mo", HashSet::from(["largeop", "maxsize", "minsize", "movablelimits", "stretchy", "symmetric"])),
+            ("mrow", HashSet::from(["displaystyle", "scriptlevel"])),
+            ("mspace", HashSet::from(["width"])),
             ("ol", HashSet::from(["start"])),
         ]))
+        .attribute_filter(|element, attribute, value| match (element, attribute) {
+            ("mfrac", "linethickness") | ("mo", "maxsize" | "minsize") | ("mspace", "width") => {
+                is_short(value).then_some(value.into())
+            }
+            _ => Some(value.into()),
+        })
         .allowed_classes(HashMap::from([
             ("button", HashSet::from(["copy-code"])),
             ("div", HashSet::from(["code", "code-head"])),
+            ("mtable", HashSet::from(TABLES)),
+            ("mtd", HashSet::from(CELLS)),
+            ("mtr", HashSet::from(["menv-hdashline", "menv-hline"])),
             ("span", HashSet::from(["c", "k", "n", "s"])),
             ("td", HashSet::from(["centre", "right"])),
             ("th", HashSet::from(["centre", "right"])),
@@ -57,6 +94,33 @@ static SANITISER: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .link_rel(Some("noopener noreferrer nofollow"));
     builder
 });
+
+/// Classes of tables in formulas. Equations have no numbers of their own: a text is no paper.
+const TABLES: [&str; 7] = [
+    "menv-align",
+    "menv-alignlike",
+    "menv-arraylike",
+    "menv-cases",
+    "menv-cells-left",
+    "menv-cells-right",
+    "menv-multline",
+];
+/// Classes of their cells.
+const CELLS: [&str; 7] = [
+    "cell-left",
+    "cell-right",
+    "menv-border-only",
+    "menv-left-dashed",
+    "menv-left-solid",
+    "menv-right-dashed",
+    "menv-right-solid",
+];
+
+/// Returns whether a length in a formula moves nothing out of its line: up to 4 em, and not back.
+fn is_short(length: &str) -> bool {
+    let number = length.strip_suffix("em").and_then(|number| number.trim().parse::<f32>().ok());
+    number.is_some_and(|number| (0.0..=4.0).contains(&number))
+}
 
 /// Removes from `html` everything that is not on the allow-list.
 pub(super) fn sanitise(html: &str) -> String {

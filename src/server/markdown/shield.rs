@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
+use super::formula::Setting;
+
 /// Characters with a meaning, and the control characters that replace them.
-const SHIELDED: [(char, char); 16] = [
+const SHIELDED: [(char, char); 23] = [
     ('\\', '\u{1}'),
     ('*', '\u{2}'),
     ('_', '\u{3}'),
@@ -24,6 +26,21 @@ const SHIELDED: [(char, char); 16] = [
     ('!', '\u{13}'),
     ('?', '\u{14}'),
     (')', '\u{15}'),
+    ('$', '\u{16}'),
+    ('\n', '\u{17}'),
+    ('&', '\u{18}'),
+    ('<', '\u{19}'),
+    ('|', '\u{1a}'),
+    ('[', '\u{1b}'),
+    (']', '\u{1c}'),
+];
+/// Marks of formulas as they are shielded, the longer one first, and how such a formula is set.
+/// Nothing else has these characters.
+const MARKS: [(&str, &str, Setting); 4] = [
+    ("\u{1}(", "\u{1})", Setting::Inline),
+    ("\u{1}\u{1b}", "\u{1}\u{1c}", Setting::Display),
+    ("\u{16}\u{16}", "\u{16}\u{16}", Setting::Display),
+    ("\u{16}", "\u{16}", Setting::Inline),
 ];
 /// Blocks of punctuation of three bytes each, and the private characters that replace them.
 const PUNCTUATION: [(u32, u32, u32); 3] =
@@ -50,6 +67,61 @@ pub(super) fn unshield(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().map(|c| replaced_by(c).unwrap_or(c)).collect())
+}
+
+/// A part of a shielded text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'t> {
+    /// Text without formulas.
+    Text(Cow<'t, str>),
+    /// A formula as it was written, the TeX in it, and how it is set.
+    Formula { source: String, tex: String, setting: Setting },
+}
+
+/// Splits a shielded text at its formulas.
+pub(super) fn pieces(shielded: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = shielded;
+    while let Some((start, open, close, setting)) = MARKS
+        .iter()
+        .filter_map(|(open, close, setting)| Some((rest.find(open)?, *open, *close, *setting)))
+        .min_by_key(|(at, open, ..)| (*at, usize::MAX - open.len()))
+    {
+        let begin = start + open.len();
+        let Some(length) = rest[begin..].find(close) else { break };
+        let end = begin + length + close.len();
+        if start > 0 {
+            pieces.push(Piece::Text(unshield(&rest[..start])));
+        }
+        let (source, tex) = (unshield(&rest[start..end]), unshield(&rest[begin..begin + length]));
+        pieces.push(Piece::Formula { source: source.into_owned(), tex: without_quote_marks(&tex), setting });
+        rest = &rest[end..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(unshield(rest)));
+    }
+    pieces
+}
+
+/// Returns a formula without the marks of a quote that its lines begin with.
+fn without_quote_marks(tex: &str) -> String {
+    let mut lines = tex.lines();
+    let first = lines.next().unwrap_or_default();
+    let quoted: Option<Vec<&str>> = lines.map(|line| line.trim_start().strip_prefix('>')).collect();
+    match quoted.filter(|lines| !lines.is_empty()) {
+        Some(lines) => format!("{first}\n{}", lines.join("\n")),
+        None => tex.to_owned(),
+    }
+}
+
+/// Returns where a formula on lines of its own begins that has no end yet, and may get one.
+pub(super) fn open_formula(text: &str) -> Option<usize> {
+    let near = text.floor_char_boundary(text.len().saturating_sub(LONGEST_FORMULA));
+    let near = text[near..].rfind("\n\n").map_or(near, |blank| near + blank);
+    let dollars = text[near..].match_indices("$$").map(|(at, _)| near + at).collect::<Vec<_>>();
+    let dollars = dollars.last().copied().filter(|_| dollars.len() % 2 == 1);
+    let bracket = text[near..].rfind("\\[").map(|at| near + at).filter(|at| !text[*at..].contains("\\]"));
+    dollars.into_iter().chain(bracket).min()
 }
 
 /// Returns the character that this one replaces.
@@ -227,7 +299,57 @@ mod tests {
     use super::*;
 
     fn html(text: &str) -> String {
-        render(text, Labels { copy: "Copy", plain: "Plain" }).to_string().replace("</p>\n", "").replace("<p>", "")
+        let html = render(text, Labels { copy: "Copy", plain: "Plain" }).to_string();
+        as_written(&html).replace("</p>\n", "").replace("<p>", "")
+    }
+
+    /// Returns HTML with each formula as it was written.
+    fn as_written(html: &str) -> String {
+        let mut parts = html.split("<math");
+        let mut out = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (_, annotation) = part.split_once("x-tex\">").unwrap();
+            let (source, after) = annotation.split_once("</annotation></semantics></math>").unwrap();
+            out += &(source.to_owned() + after);
+        }
+        out
+    }
+
+    #[test]
+    fn formulas_are_told_from_the_text_around_them() {
+        let formula =
+            |source: &str, tex: &str, setting| Piece::Formula { source: source.into(), tex: tex.into(), setting };
+        for (text, expected) in [
+            ("a $5 b", vec![Piece::Text("a $5 b".into())]),
+            (
+                r"a $x_1$$y_2$ b",
+                vec![
+                    Piece::Text("a ".into()),
+                    formula("$x_1$", "x_1", Setting::Inline),
+                    formula("$y_2$", "y_2", Setting::Inline),
+                    Piece::Text(" b".into()),
+                ],
+            ),
+            ("\\[ x\n= [1] & <2 \\]", vec![formula("\\[ x\n= [1] & <2 \\]", " x\n= [1] & <2 ", Setting::Display)]),
+            ("$$\n> x\n> $$", vec![formula("$$\n> x\n> $$", "\n x\n ", Setting::Display)]),
+        ] {
+            assert_eq!(pieces(&shield(text)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn formula_without_an_end_is_open_for_a_while() {
+        for (text, expected) in [
+            ("a $$\nx\n- y", Some(2)),
+            ("a $$\nx\n$$ b", None),
+            ("a \\[\nx", Some(2)),
+            ("a \\[\nx\\] b", None),
+            ("a $$\nx\n\nb", None),
+            ("$5", None),
+        ] {
+            assert_eq!(open_formula(text), expected, "{text}");
+        }
+        assert_eq!(open_formula(&format!("$$ {}", "x".repeat(LONGEST_FORMULA))), None);
     }
 
     #[test]
@@ -263,7 +385,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shielding_keeps_length_and_characters(text in "[a1*_~$\\\\()\\[\\]。「”`\n .:]{0,60}") {
+        fn shielding_keeps_length_and_characters(text in "[a1*_~$\\\\()\\[\\]&<|。「”`\n .:]{0,60}") {
             let shielded = shield(&text);
             prop_assert_eq!(shielded.len(), text.len());
             let back = unshield(&shielded).into_owned();
