@@ -1,5 +1,5 @@
-//! What the last backup of a deleted instance was tried with, so that it is tried again soon after
-//! somebody corrected its destination or a Secret of it.
+//! Destinations and secrets that the last backup of a deleted instance was tried with, so that it is
+//! tried again soon after somebody corrected them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -45,7 +45,7 @@ pub(super) struct Reconciler<S, R, K> {
     pub(super) jobs: RunningJobs,
     /// Upgrades of all instances.
     fleet: Fleet,
-    /// What last backups were tried with.
+    /// Destinations and secrets that last backups were tried with.
     pub(super) backup_inputs: BackupInputs,
 }
 

@@ -36,9 +36,9 @@ use mai_contract::{LockError, LockFile};
 const DATABASE: &str = "state.db";
 /// Locked by the reconciler that writes the database.
 const LOCK: &str = "mai.lock";
-/// What a state directory begins with, also one that lost its database or was just recovered.
+/// Entries of a state directory, also of one that lost its database or was just recovered.
 const OWN: [&str; 5] = [DATABASE, LOCK, "instances", "recovery.json", "server.json"];
-/// What a file system of its own has in its root.
+/// Entry in the root of a file system.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// Failure to use the state database.
