@@ -13,6 +13,7 @@
 //! * [`Network`]: addresses of proxies and upstreams; [`AddressKind`]: which of them are not public.
 //! * [`restores`]: the directory in the data that restores work in.
 //! * [`secrets_file`]: secret settings in a mounted file.
+//! * [`statement`]: the bill of a closed month.
 
 mod address_kind;
 mod backup_id;
@@ -30,6 +31,7 @@ mod network;
 mod printable;
 pub mod restores;
 pub mod secrets_file;
+pub mod statement;
 
 pub use address_kind::{AddressKind, translated};
 pub use counts::{Counts, KeyCounts, KeyState, MonthCounts};

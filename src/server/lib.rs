@@ -34,6 +34,7 @@
 //! * [`usage`]: the one room that writes generations and their cost: the [ledger](usage::Ledger)
 //!   opens and settles a row, `lookup` settles it later; and the reports.
 //! * [`rates`]: exchange rates, asked of NBP in the background, and the rate that a closed month keeps.
+//! * [`statement`]: the bill of a closed month, frozen from the sums of the ledger.
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.
@@ -70,6 +71,7 @@ mod route;
 mod run;
 mod secret_key;
 mod state;
+pub mod statement;
 mod status;
 pub mod usage;
 mod user;

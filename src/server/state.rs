@@ -20,6 +20,7 @@ use super::{
     models::{Models, Upstreams},
     rates::{RateFetcher, Rates},
     secret_key,
+    statement::{StatementCloser, Statements},
     usage::{self, Budgets, Ledger, UsageLookup, UsageReports},
     users::{self, NewUser, Role, UserError},
 };
@@ -69,6 +70,8 @@ pub struct Parts {
     pub reconciler_token: ReconcilerToken,
     /// The exchange rates that are known.
     pub rates: Rates,
+    /// Reads the statements of closed months.
+    pub statements: Statements,
     /// Sends chat completions to the upstreams.
     pub completions: Completions,
     /// The answers being written in stored chats.
@@ -112,6 +115,7 @@ extractable! {
     InstanceCounts: counts,
     ReconcilerToken: reconciler_token,
     Rates: rates,
+    Statements: statements,
     Completions: completions,
     Answers: answers,
     Renderer: renderer,
@@ -150,6 +154,8 @@ impl App {
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
         let rates = Rates::load(&db, zone.clone(), config.declared_rates()?).await?;
+        let statements = Statements::new(&db, &rates, zone.clone());
+        let closer = StatementCloser { db: db.clone(), zone: zone.clone() };
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));
         let trusted_proxies = TrustedProxies::new(&config.proxies()?);
         let app = Self(Arc::new(Parts {
@@ -174,6 +180,7 @@ impl App {
             connections,
             models,
             ledger,
+            statements,
             rates,
             completions,
         }));
@@ -181,6 +188,7 @@ impl App {
         chat::close_interrupted(&app.db).await?;
         let fetcher = RateFetcher::new(&app.rates, &app.ledger, upstreams.pool(), app.config.nbp()?);
         tokio::spawn(fetcher.run(app.closing.clone()));
+        tokio::spawn(closer.run(app.closing.clone()));
         let lookup = UsageLookup {
             db: app.db.clone(),
             ledger: app.ledger.clone(),

@@ -12,6 +12,7 @@ use super::{
     database::DatabaseError,
     error::HttpStatus,
     rates::RateError,
+    statement::StatementError,
     usage::{BudgetError, InvalidBudget, InvalidMonth},
     user::InvalidRole,
     users::UserError,
@@ -68,6 +69,22 @@ impl HttpStatus for RateError {
         match self {
             Self::Invalid(_) | Self::Day(_) => StatusCode::BAD_REQUEST,
             Self::Known(_) => StatusCode::CONFLICT,
+            Self::Database(error) => error.status(),
+        }
+    }
+
+    fn database_error(&self) -> Option<&DatabaseError> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl HttpStatus for StatementError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotClosed { .. } | Self::TooEarly(_) => StatusCode::NOT_FOUND,
             Self::Database(error) => error.status(),
         }
     }

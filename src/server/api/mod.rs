@@ -19,6 +19,7 @@ mod model_choice;
 mod models;
 mod rates;
 mod request_fields;
+mod statements;
 mod upload;
 mod upstream_answer;
 mod usage;
@@ -42,6 +43,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     usage::ROUTES,
     budgets::ROUTES,
     rates::ROUTES,
+    statements::ROUTES,
     models::ROUTES,
     chats::ROUTES,
 ];

@@ -3,6 +3,7 @@
 use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
 
 use super::{Locale, plural, texts};
+use crate::rates::{Mid, Pln};
 use mai_openrouter::NanoUsd;
 
 const ENGLISH_MONTHS: [&str; 12] = [
@@ -128,6 +129,22 @@ impl Locale {
         }
     }
 
+    /// Returns złoty: `PLN 1,234.50`, `1 234,50 zł`.
+    pub(crate) fn pln(self, amount: Pln) -> String {
+        let (sign, groszy) = (if amount.groszy() < 0 { "-" } else { "" }, amount.groszy().unsigned_abs());
+        let whole = self.number(i64::try_from(groszy / 100).unwrap_or(i64::MAX));
+        let amount = format!("{whole}{}{:02}", self.decimal_mark(), groszy % 100);
+        match self {
+            Self::En => format!("{sign}PLN\u{a0}{amount}"),
+            Self::Pl => format!("{sign}{amount}\u{a0}zł"),
+        }
+    }
+
+    /// Returns an exchange rate: `3.6123`, `3,6123`.
+    pub(crate) fn exchange_rate(self, mid: Mid) -> String {
+        mid.to_string().replace('.', self.decimal_mark().encode_utf8(&mut [0; 4]))
+    }
+
     /// Returns a month and its year: `November 2026`, `listopad 2026`.
     pub(crate) fn month(self, date: Date) -> String {
         let index = usize::from(date.month().unsigned_abs()).saturating_sub(1);
@@ -184,6 +201,20 @@ mod tests {
             assert_eq!(Locale::En.usd(NanoUsd::from_micro_usd(micro)), english);
             assert_eq!(Locale::Pl.usd(NanoUsd::from_micro_usd(micro)), polish);
         }
+    }
+
+    #[test]
+    fn złoty_have_two_decimals_and_rates_at_least_four() {
+        for (groszy, english, polish) in [
+            (0, "PLN\u{a0}0.00", "0,00\u{a0}zł"),
+            (123_456, "PLN\u{a0}1,234.56", "1\u{202f}234,56\u{a0}zł"),
+            (-5, "-PLN\u{a0}0.05", "-0,05\u{a0}zł"),
+        ] {
+            assert_eq!(Locale::En.pln(Pln::new(groszy)), english);
+            assert_eq!(Locale::Pl.pln(Pln::new(groszy)), polish);
+        }
+        let mid = "3.8".parse().unwrap();
+        assert_eq!((Locale::En.exchange_rate(mid), Locale::Pl.exchange_rate(mid)), ("3.8000".into(), "3,8000".into()));
     }
 
     #[test]

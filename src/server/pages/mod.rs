@@ -34,6 +34,7 @@ mod sign_in;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod snapshot;
+mod statements;
 mod theme;
 mod upstream_problem;
 mod usage;
@@ -58,6 +59,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     connection::ROUTES,
     register::ROUTES,
     sign_in::ROUTES,
+    statements::ROUTES,
     theme::ROUTES,
     usage::ROUTES,
     users::ROUTES,

@@ -89,6 +89,11 @@ impl Pln {
         Self(groszy)
     }
 
+    /// Reads what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_scaled(text, 2).and_then(|groszy| i64::try_from(groszy).ok()).map(Self)
+    }
+
     /// The amount in groszy.
     pub const fn groszy(self) -> i64 {
         self.0

@@ -11,14 +11,14 @@ const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// A CSV file, or a part of one.
 #[derive(Debug, Default)]
-pub(super) struct Csv {
+pub(crate) struct Csv {
     text: String,
     is_in_line: bool,
 }
 
 impl Csv {
     /// The beginning of a file, with a line of names.
-    pub(super) fn with_names(names: &[&str]) -> Self {
+    pub(crate) fn with_names(names: &[&str]) -> Self {
         let mut csv = Self { text: String::from(BYTE_ORDER_MARK), is_in_line: false };
         for name in names {
             csv.text(name);
@@ -28,7 +28,7 @@ impl Csv {
     }
 
     /// Adds a text of somebody's. It never counts as a formula.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.separate();
         let guard = if text.starts_with(FORMULA) { "'" } else { "" };
         if text.contains([',', '"', '\r', '\n', '\t', ';']) {
@@ -43,7 +43,7 @@ impl Csv {
     }
 
     /// Adds a number of ours; what is not known is empty.
-    pub(super) fn number(&mut self, number: Option<impl Display>) {
+    pub(crate) fn number(&mut self, number: Option<impl Display>) {
         self.separate();
         if let Some(number) = number {
             // Writing into a text never fails.
@@ -52,7 +52,7 @@ impl Csv {
     }
 
     /// Adds an amount in dollars with all its nine places, so that sums of it are exact.
-    pub(super) fn money(&mut self, amount: Option<NanoUsd>) {
+    pub(crate) fn money(&mut self, amount: Option<NanoUsd>) {
         self.number(amount.map(|amount| {
             let sign = if amount < NanoUsd::ZERO { "-" } else { "" };
             let nano = amount.get().unsigned_abs();
@@ -60,12 +60,12 @@ impl Csv {
         }));
     }
 
-    pub(super) fn end_line(&mut self) {
+    pub(crate) fn end_line(&mut self) {
         self.text.push_str("\r\n");
         self.is_in_line = false;
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.text
     }
 

@@ -33,6 +33,7 @@ pub use budget::{
     Budget, BudgetError, BudgetPeriod, BudgetScope, BudgetState, Budgets, InvalidBudget, Limiter, NewBudget, OverBudget,
 };
 pub use calls::{Call, CallsPage};
+pub(crate) use csv::Csv;
 pub use export::sums_csv;
 pub use groups::{Account, ModelUsage, PersonModel, UserUsage, by_model, by_user};
 pub use key_usage::KeyUsage;

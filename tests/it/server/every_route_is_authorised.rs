@@ -155,6 +155,8 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("DELETE", "/api/v1/budgets/{id}",           admins(404)),
     ("GET",    "/api/v1/usage/rate",             reports(404)),
     ("POST",   "/api/v1/usage/rate",             admins(422)),
+    ("GET",    "/api/v1/usage/statements",       reports(200)),
+    ("GET",    "/api/v1/usage/statements/{month}", reports(400)),
     ("GET",    "/api/v1/usage/summary",          reports(200)),
     ("GET",    "/api/v1/usage/days",             reports(200)),
     ("GET",    "/api/v1/usage/users",            reports(200)),
@@ -204,6 +206,8 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/usage/calls",                   admin_pages(200)),
     ("GET",    "/usage/me",                      pages(200)),
     ("GET",    "/usage/me/live",                 pages(200)),
+    ("GET",    "/usage/statements",              admin_pages(200)),
+    ("GET",    "/usage/statements/{month}",      admin_pages(404)),
 
     // These end a session; each caller has one for it.
     ("POST",   "/sign-out",                      all(303)),

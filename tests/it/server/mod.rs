@@ -20,6 +20,7 @@ mod first_user_becomes_admin;
 mod known_clients_are_served;
 mod logs_contain_no_secrets;
 mod long_answers_are_bounded;
+mod months_are_closed_once;
 mod other_origins_need_a_key;
 mod pages_respect_permissions;
 mod prices_follow_the_markup;

@@ -9,7 +9,10 @@ use axum::{
 };
 
 use super::{layout::Layout, response};
-use crate::{auth::AuthError, chat::ChatError, connection::ConnectionError, database::DatabaseError, users::UserError};
+use crate::{
+    auth::AuthError, chat::ChatError, connection::ConnectionError, database::DatabaseError, statement::StatementError,
+    users::UserError,
+};
 use texts::ErrorTexts;
 
 /// The reason why a page cannot be shown.
@@ -111,6 +114,15 @@ impl From<AuthError> for PageError {
             }
             AuthError::Database(error) => error.into(),
             other => Self::forbidden(&other),
+        }
+    }
+}
+
+impl From<StatementError> for PageError {
+    fn from(error: StatementError) -> Self {
+        match error {
+            StatementError::NotClosed { .. } | StatementError::TooEarly(_) => Self::NotFound,
+            StatementError::Database(error) => error.into(),
         }
     }
 }

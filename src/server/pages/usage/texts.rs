@@ -10,6 +10,7 @@ texts! {
     lead { en: "What your company uses, updated live.", pl: "Ile zużywa Twoja firma, na bieżąco." }
     own_title { en: "My usage", pl: "Moje zużycie" }
     own_lead { en: "What you use, updated live.", pl: "Ile zużywasz, na bieżąco." }
+    statements { en: "Statements of closed months", pl: "Rozliczenia zamkniętych miesięcy" }
     cost { en: "Cost", pl: "Koszt" }
     tokens { en: "Tokens", pl: "Tokeny" }
     tokens_split(input: &str, output: &str) {
