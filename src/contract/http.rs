@@ -12,3 +12,5 @@ pub const VERSION_HEADER: &str = "x-mai-version";
 /// [`InternalToken`](crate::InternalToken) as a bearer. 401 to everybody else; 404 by an image that
 /// has no counts.
 pub const COUNTS_PATH: &str = "/internal/counts";
+/// Answers the provider with the statement of a closed month, which follows it: `/2026-11`.
+pub const STATEMENTS_PATH: &str = "/internal/statements";

@@ -17,8 +17,18 @@ pub(super) struct Args {
     command: Vec<OsString>,
 }
 
-/// Replaces this process by kubectl; returns only if that fails.
 pub(super) fn run(connection: &ConnectionArgs, args: &Args) -> anyhow::Result<ExitCode> {
+    replace(connection, &args.name, &args.command, true)
+}
+
+/// Replaces this process by kubectl, which runs a command in the pod of an instance; returns only if
+/// that fails.
+pub(super) fn replace(
+    connection: &ConnectionArgs,
+    instance: &str,
+    command: &[OsString],
+    passes_input: bool,
+) -> anyhow::Result<ExitCode> {
     let mut kubectl = Command::new("kubectl");
     kubectl.arg("exec");
     for (flag, value) in [("--namespace", &connection.namespace), ("--context", &connection.context)] {
@@ -29,11 +39,13 @@ pub(super) fn run(connection: &ConnectionArgs, args: &Args) -> anyhow::Result<Ex
     if let Some(path) = &connection.kubeconfig {
         kubectl.arg("--kubeconfig").arg(path);
     }
-    kubectl.arg("--stdin");
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+    if passes_input {
+        kubectl.arg("--stdin");
+    }
+    if passes_input && std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
         kubectl.arg("--tty");
     }
-    kubectl.arg(format!("deployment/mai-{}", args.name)).args(["--container", "server", "--"]).args(&args.command);
+    kubectl.arg(format!("deployment/mai-{instance}")).args(["--container", "server", "--"]).args(command);
     let error = kubectl.exec();
     if error.kind() == std::io::ErrorKind::NotFound {
         anyhow::bail!("kubectl is not on PATH, and it is what runs commands in pods; install it");

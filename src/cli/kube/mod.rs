@@ -15,6 +15,7 @@ mod report;
 mod request;
 mod restart;
 mod restore;
+mod statement;
 mod status;
 
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ enum Verb {
     Backup(backup::Args),
     /// Bring a backup of an instance back for trial now, and wait until it was checked
     Drill(drill::Args),
+    /// Print the statement of a closed month of an instance, with cost and margin
+    Statement(statement::Args),
     /// Print a page about the newest drill of an instance that its client may be sent
     DrillReport(drill_report::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
@@ -125,6 +128,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Status(args) => run_verb(&connection, async |cluster| status::run(&cluster, &args).await),
         Verb::Logs(args) => run_verb(&connection, async |cluster| logs::run(&cluster, &args).await),
         Verb::Exec(args) => exec::run(&connection, &args),
+        Verb::Statement(args) => statement::run(&connection, &args),
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),

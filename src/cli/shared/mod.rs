@@ -27,6 +27,7 @@ pub(super) mod server_backup_args;
 pub(super) mod service_manager;
 pub(super) mod signals;
 pub(super) mod state_dir;
+pub(super) mod statement;
 pub(super) mod status_output;
 pub(super) mod stopped_server;
 pub(super) mod table;

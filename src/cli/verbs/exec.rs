@@ -61,7 +61,7 @@ pub(in crate::cli) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Copies the streams of a command that runs elsewhere until it has ended.
-async fn run_remote(mut command: RemoteCommand, terminal: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run_remote(mut command: RemoteCommand, terminal: bool) -> anyhow::Result<ExitCode> {
     let _raw = if terminal { RawTerminal::enter()? } else { None };
     if let Some(mut input) = command.input.take() {
         let mut typed = read_stdin()?;

@@ -27,6 +27,8 @@ mod reset;
 pub(super) mod restart;
 mod restore;
 mod serve;
+mod server_statement;
+mod statement;
 mod status;
 mod validate;
 
@@ -75,6 +77,8 @@ pub(super) enum Verb {
     Drill(drill::Args),
     /// Print a page about the newest drill of an instance that its client may be sent
     DrillReport(drill_report::Args),
+    /// Print the statement of a closed month of an instance, with cost and margin
+    Statement(statement::Args),
     /// Bring the data of an instance back from a backup, after all of it was checked
     Restore(restore::Args),
     /// Bring all clients of a server that is gone back, on an empty machine
@@ -99,6 +103,9 @@ pub(super) enum Verb {
     /// Run one order of a reconciler on the data of an instance
     #[command(hide = true)]
     Job(job::Args),
+    /// Ask the server that has this environment for a statement
+    #[command(hide = true)]
+    ServerStatement(server_statement::Args),
     /// Serve a mock of OpenRouter, for trying out and for tests
     MockUpstream(mock_upstream::Args),
     /// Print the custom resource definitions of MaiInstance, MaiBackup and MaiRestore for a cluster
@@ -127,6 +134,8 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Backups(args) => backups::run(&args),
         Verb::Drill(args) => drill::run(&args),
         Verb::DrillReport(args) => drill_report::run(&args),
+        Verb::Statement(args) => statement::run(&args),
+        Verb::ServerStatement(args) => server_statement::run(&args),
         Verb::Restore(args) => restore::run(&args),
         Verb::Recover(args) => recover::run(&args),
         Verb::RecoveryKit(args) => recovery_kit::run(&args),

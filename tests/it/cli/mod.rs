@@ -7,6 +7,7 @@ mod foreign_words_are_printable;
 mod health_is_reported_to_supervisors;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;
+mod statements_are_printed;
 mod unused_data_is_pruned;
 mod validate_reports_file_and_line;
 mod verbs_affect_one_instance;

@@ -106,6 +106,7 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/api/config",                    all(200)),
     // For the reconciler, who is none of these.
     ("GET",    "/internal/counts",               all(401)),
+    ("GET",    "/internal/statements/{month}",   all(401)),
     ("POST",   "/api/v1/auths/signup",           all(422)),
     ("POST",   "/api/v1/auths/signin",           all(422)),
     ("GET",    "/api/v1/auths/",                 people(200)),

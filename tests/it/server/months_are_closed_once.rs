@@ -4,13 +4,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::civil::date;
+use mai_contract::InternalToken;
 use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::fixtures::clock::starting_at;
 use crate::fixtures::compose::PATIENCE;
 use crate::fixtures::nbp::{self, Nbp, mid};
-use crate::fixtures::serve::Server;
+use crate::fixtures::serve::{Server, send};
 
 const SECRET: &str = "a session key of an instance";
 
@@ -31,6 +33,15 @@ async fn ask(server: &Server, token: &str) {
     let body = json!({ "model": "openai/gpt-5", "messages": [{ "role": "user", "content": "Why is the sky blue?" }] });
     let (status, answer) = server.post("/api/v1/chat/completions", token, body).await;
     assert_eq!(status, 200, "{answer}");
+}
+
+/// Returns the statement of a month for the provider.
+async fn of_provider(server: &Server, month: &str) -> Value {
+    let token = InternalToken::from_session_key(&SECRET.into()).unwrap().text();
+    let request = server.request(Method::GET, &format!("/internal/statements/{month}"));
+    let (status, statement) = send(request.bearer_auth(token.expose_secret())).await;
+    assert_eq!(status, 200, "{statement}");
+    statement
 }
 
 /// Waits until the rate of the statement is frozen.
@@ -91,6 +102,13 @@ async fn month_is_closed_when_the_clock_has_moved() {
     assert!(csv.contains(&format!(",{}.{:09},", nano / 1_000_000_000, nano % 1_000_000_000)), "{csv}");
     assert!(page.contains(&number_of_table) && page.contains("=jan@example.com"), "{page}");
     assert_eq!(server.get("/api/v1/usage/statements/2026-11", &user).await.0, 403);
+
+    // The provider sees cost and margin as well, and no names.
+    let seen = of_provider(&server, "2026-11").await;
+    let number = |field: &str| seen["total"][field].as_i64().unwrap();
+    assert_eq!(number("price_nano_usd"), nano);
+    assert_eq!(number("margin_nano_usd"), nano - number("cost_nano_usd"));
+    assert!(number("margin_nano_usd") > 0 && !seen.to_string().contains("example.com"), "{seen}");
 
     // Neither the removal of a person nor a clock that is set back changes it, and it is made once.
     assert_eq!(server.delete(&format!("/api/v1/users/{id}"), &token).await.0, 200);
