@@ -44,10 +44,10 @@ export async function person(browser, url, options = {}) {
 }
 
 /** Saves a screenshot when SHOTS names a folder. */
-export async function shot(page, name) {
+export async function shot(page, name, options = {}) {
   if (!process.env.SHOTS) return;
   mkdirSync(process.env.SHOTS, { recursive: true });
-  await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`), animations: "disabled" });
+  await page.screenshot({ path: join(process.env.SHOTS, `${name}.png`), animations: "disabled", ...options });
 }
 
 /** Waits until `probe` is true. */

@@ -33,12 +33,14 @@ pub struct ModelPrice {
     image: Option<i128>,
     context: Option<u64>,
     longest_answer: Option<u64>,
+    /// The usual prices for a token of a question and of an answer, which the price list shows.
+    listed: [i128; 2],
 }
 
 impl ModelPrice {
     /// The price of a model that costs nothing.
     pub const FREE: Self =
-        Self { prompt: 0, completion: 0, request: 0, image: None, context: None, longest_answer: None };
+        Self { prompt: 0, completion: 0, request: 0, image: None, context: None, longest_answer: None, listed: [0; 2] };
 
     /// Reads the highest prices of a model from its description; `None` where one is missing or
     /// depends on the request, as a router's does.
@@ -48,9 +50,8 @@ impl ModelPrice {
         let all = || std::iter::once(pricing).chain(overrides);
         let highest =
             |names: &[&str]| all().flat_map(|prices| names.iter().filter_map(|name| price(prices.get(name)?))).max();
-        for name in ["prompt", "completion"] {
-            price(pricing.get(name)?).filter(|price| *price >= 0)?;
-        }
+        let listed = |name| price(pricing.get(name)?).filter(|price| *price >= 0);
+        let listed = [listed("prompt")?, listed("completion")?];
         let count = |value: Option<&Value>| value.and_then(Value::as_u64).filter(|count| *count > 0);
         Some(Self {
             prompt: highest(&["prompt", "input_cache_write", "input_cache_write_1h"])?,
@@ -59,7 +60,13 @@ impl ModelPrice {
             image: highest(&["image"]).filter(|price| *price > 0),
             context: count(details.get("context_length")),
             longest_answer: count(details.get("top_provider").and_then(|top| top.get("max_completion_tokens"))),
+            listed,
         })
+    }
+
+    /// Returns the usual prices of a million tokens of a question and of an answer.
+    pub fn per_million(&self) -> [NanoUsd; 2] {
+        self.listed.map(|price| nano_usd(price * 1_000_000))
     }
 
     /// Tokens of the longest answer that the model gives.
@@ -141,6 +148,14 @@ mod tests {
         ] {
             assert_eq!(model(details.clone()).unwrap().most(&size), NanoUsd::new(most), "{details} {size:?}");
         }
+    }
+
+    #[test]
+    fn listed_price_is_the_usual_one_of_a_million_tokens() {
+        let details =
+            json!({"pricing": {"prompt": "0.00000125", "completion": "0.00001", "input_cache_write": "0.0001"}});
+        assert_eq!(model(details).unwrap().per_million(), [1_250_000_000, 10_000_000_000].map(NanoUsd::new));
+        assert_eq!(ModelPrice::FREE.per_million(), [NanoUsd::ZERO; 2]);
     }
 
     #[test]

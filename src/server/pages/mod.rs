@@ -10,7 +10,7 @@
 //! * `navigation`: the list of its entries.
 //! * `error_page`, `form_problem`: what is shown instead of a page, and above a form that was
 //!   refused.
-//! * `audit_entry`: entries of the audit log, worded for a reader.
+//! * `audit_entry`, `budget_words`: entries of the audit log, and budgets, worded for a reader.
 //! * `upstream_problem`: problems with the provider or the connection to it, worded for a reader.
 //! * `response`, `assets`, `theme`: headers and redirects, embedded style and scripts, the
 //!   appearance cookie.
@@ -22,6 +22,7 @@ mod account;
 mod assets;
 mod audit;
 mod audit_entry;
+mod budget_words;
 mod chat;
 mod connection;
 mod error_page;

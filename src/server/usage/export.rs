@@ -80,7 +80,7 @@ struct Remaining {
     whose: Option<UserId>,
     /// Moment and id of the last row that was written.
     after: (i64, String),
-    /// What was written and not sent yet.
+    /// The text that was written and not sent yet.
     csv: Csv,
 }
 

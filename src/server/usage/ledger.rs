@@ -128,7 +128,8 @@ impl Ledger {
         self.changed.subscribe()
     }
 
-    pub(super) fn notify(&self) {
+    /// Tells open pages that something they show has changed.
+    pub(crate) fn notify(&self) {
         self.changed.send_replace(());
     }
 }

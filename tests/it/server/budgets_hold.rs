@@ -261,3 +261,44 @@ async fn page_asks_for_what_is_left_and_tells_when_nothing_is() {
     }
     assert_eq!(server.delete(&format!("/api/v1/budgets/{}", budget["id"].as_str().unwrap()), &token).await.0, 200);
 }
+
+#[tokio::test]
+async fn pages_set_raise_and_show_budgets() {
+    let upstream = upstream().await;
+    let (server, token) = server(&upstream, &[]).await;
+    let (user_id, user) = server.user(&token, "jan@example.com").await;
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = server.request(Method::POST, path).bearer_auth(&token).header("accept-language", "en");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let page = async |path: &str| {
+        server.request(Method::GET, path).bearer_auth(&user).send().await.unwrap().text().await.unwrap()
+    };
+    let set = async |whose: &str, limit: &str| {
+        post("/usage/budgets", &[("whose", whose), ("limit", limit), ("period", "month"), ("hard", "on")]).await
+    };
+    for (whose, limit, status, words) in [
+        ("company", "a lot", 400, "Enter a limit in dollars"),
+        ("company", "-1", 400, "Enter a limit in dollars"),
+        ("00000000-0000-7000-8000-000000000000", "1", 400, "This account does not exist"),
+        (user_id.as_str(), "12,50", 200, "$0.00 of $12.50 used (0 %) · $12.50 left until"),
+    ] {
+        let (found, shown) = set(whose, limit).await;
+        assert!(found == status && shown.contains(words), "{whose} {limit}: {found} {shown}");
+    }
+    assert!(page("/chat").await.contains("$12.50 of your budget of $12.50 left until"));
+    assert_eq!(ask(&server, &user, "hi", 100).await.0, 200);
+    let own = page("/usage/me").await;
+    assert!(own.contains("$0.001000 of $12.50 used (0 %)") && !own.contains("/usage/budgets"), "{own}");
+
+    let (_, budgets) = server.get("/api/v1/budgets", &token).await;
+    let id = budgets["budgets"][0]["id"].as_str().unwrap();
+    let (status, shown) = post(&format!("/usage/budgets/{id}/raise"), &[("nano_usd", "12500000000")]).await;
+    assert!(status == 200 && shown.contains("of $25.00 used"), "{shown}");
+    let (status, shown) = post(&format!("/usage/budgets/{id}/remove"), &[]).await;
+    assert!(status == 200 && shown.contains("Nothing limits what people spend"), "{shown}");
+    assert!(page("/chat").await.contains("<p id=\"budget-left\" hidden>"));
+}

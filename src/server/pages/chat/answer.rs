@@ -20,11 +20,12 @@ use crate::{
     database::Database,
     markdown::Renderer,
     pages::{
+        budget_words::BudgetLine,
         error_page::ErrorPage,
         layout::{Layout, Notice, SignedInVisitor},
         response,
     },
-    usage::UsageReports,
+    usage::{Budgets, UsageReports},
     users::UserId,
 };
 
@@ -34,6 +35,8 @@ struct Turns<'a> {
     layout: &'a Layout,
     t: ChatTexts,
     turns: Vec<Turn>,
+    /// The line about the reader's budget, as it is now.
+    budget: Option<BudgetLine>,
 }
 
 #[derive(Template)]
@@ -54,6 +57,7 @@ fn composer_notice(layout: &Layout, error: ChatError) -> Result<Response, ErrorP
 async fn turns(
     db: &Database,
     renderer: &Renderer,
+    budgets: &Budgets,
     layout: &Layout,
     user: &UserId,
     ids: &[Uuid],
@@ -63,7 +67,8 @@ async fn turns(
         let message = layout.check(chat::message(db, user, *id).await)?;
         turns.push(Turn::new(renderer, layout, &message).await);
     }
-    Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns }))
+    let budget = BudgetLine::new(layout, &budgets.of_person(user));
+    Ok(response::html(layout, StatusCode::OK, &Turns { layout, t: ChatTexts(layout.locale), turns, budget }))
 }
 
 pub(super) async fn ask(
@@ -72,10 +77,12 @@ pub(super) async fn ask(
     Path(id): Path<String>,
     Form(form): Form<Question>,
 ) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, renderer, layout, user, .. } = &visitor;
+    let ChatVisitor { db, renderer, budgets, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
     match answers.send(&user.id, chat, &form.text, &form.model).await {
-        Ok(asked) if layout.by_htmx => turns(db, renderer, layout, &user.id, &[asked.question, asked.answer]).await,
+        Ok(asked) if layout.by_htmx => {
+            turns(db, renderer, budgets, layout, &user.id, &[asked.question, asked.answer]).await
+        }
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(layout, error),
         Err(error) => redraw(&visitor, Some(chat), form, error).await,
@@ -95,12 +102,12 @@ pub(super) async fn regenerate(
     Path((id, message)): Path<(String, String)>,
     Form(form): Form<Regeneration>,
 ) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, renderer, layout, user, .. } = &visitor;
+    let ChatVisitor { db, renderer, budgets, layout, user, .. } = &visitor;
     let chat = layout.check(parse(&id))?;
     let before = layout.check(chat::message(db, &user.id, layout.check(parse(&message))?).await)?;
     let model = if form.model.is_empty() { before.model.unwrap_or_default() } else { form.model };
     match answers.regenerate(&user.id, chat, &model).await {
-        Ok(answer) if layout.by_htmx => turns(db, renderer, layout, &user.id, &[answer]).await,
+        Ok(answer) if layout.by_htmx => turns(db, renderer, budgets, layout, &user.id, &[answer]).await,
         Ok(_) => Ok(response::redirect(&format!("/chat/{chat}"))),
         Err(error) if layout.by_htmx => composer_notice(layout, error),
         Err(error) => redraw(&visitor, Some(chat), Question { text: String::new(), model }, error).await,
@@ -112,6 +119,7 @@ pub(super) async fn show(
     State(db): State<Database>,
     State(renderer): State<Renderer>,
     State(reports): State<UsageReports>,
+    State(budgets): State<Budgets>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Path((id, message)): Path<(String, String)>,
 ) -> Result<Response, ErrorPage> {
@@ -119,7 +127,7 @@ pub(super) async fn show(
     if layout.by_htmx {
         // The price is there as soon as the answer has ended.
         reports.catch_up().await;
-        turns(&db, &renderer, &layout, &user.id, &[message]).await
+        turns(&db, &renderer, &budgets, &layout, &user.id, &[message]).await
     } else {
         Ok(response::redirect(&format!("/chat/{}#m-{message}", layout.check(parse(&id))?)))
     }

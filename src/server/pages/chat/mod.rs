@@ -27,6 +27,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
+    budget_words::BudgetLine,
     error_page::{ErrorPage, PageError},
     form_problem::FormOutcome,
     layout::{ICONS, Layout, Notice, SignedInVisitor},
@@ -41,6 +42,7 @@ use crate::{
     database::Database,
     markdown::Renderer,
     models::Models,
+    usage::Budgets,
 };
 use list::{ChatList, title};
 use offer::{ModelChoice, Unavailable};
@@ -101,6 +103,8 @@ struct ChatPage<'a> {
     /// The text in the composer.
     ask: String,
     models: Vec<ModelChoice>,
+    /// The line about the reader's budget, if there is one.
+    budget: Option<BudgetLine>,
     /// True while an answer is being written.
     busy: bool,
 }
@@ -134,6 +138,7 @@ struct ChatVisitor {
     models: Models,
     connections: Connections,
     renderer: Renderer,
+    budgets: Budgets,
     layout: Layout,
     user: CurrentUser,
 }
@@ -146,6 +151,7 @@ where
     Models: FromRef<S>,
     Connections: FromRef<S>,
     Renderer: FromRef<S>,
+    Budgets: FromRef<S>,
 {
     type Rejection = Response;
 
@@ -156,6 +162,7 @@ where
             models: Models::from_ref(state),
             connections: Connections::from_ref(state),
             renderer: Renderer::from_ref(state),
+            budgets: Budgets::from_ref(state),
             layout,
             user,
         })
@@ -163,7 +170,7 @@ where
 }
 
 async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result<Response, ErrorPage> {
-    let ChatVisitor { db, models, connections, renderer, layout, user } = visitor;
+    let ChatVisitor { db, models, connections, renderer, budgets, layout, user } = visitor;
     let t = ChatTexts(layout.locale);
     let opened = match view.chat {
         Some(id) => Some(layout.check(chat::get(db, &user.id, id).await)?),
@@ -192,6 +199,7 @@ async fn draw(visitor: &ChatVisitor, outcome: FormOutcome, view: View) -> Result
         unavailable,
         notice: outcome.notice,
         ask: view.ask,
+        budget: BudgetLine::new(layout, &budgets.of_person(&user.id)),
         models,
     };
     Ok(response::html(layout, listed.refused.unwrap_or(outcome.status), &page))

@@ -46,6 +46,7 @@ fn new_chat(layout: &Layout) -> ChatPage<'_> {
         action: "/chat".to_owned(),
         ask: String::new(),
         models: models(),
+        budget: Some(BudgetLine { text: "$1.00 of your budget left".to_owned(), warns: true }),
         busy: false,
     }
 }

@@ -11,6 +11,7 @@ use axum::{
 use super::{layout::Layout, response};
 use crate::{
     auth::AuthError, chat::ChatError, connection::ConnectionError, database::DatabaseError, statement::StatementError,
+    usage::BudgetError,
     users::UserError,
 };
 use texts::ErrorTexts;
@@ -92,6 +93,15 @@ impl From<DatabaseError> for PageError {
     fn from(error: DatabaseError) -> Self {
         tracing::error!(%error, "a page could not be shown: the database failed");
         if error.is_busy() { Self::Busy } else { Self::Internal }
+    }
+}
+
+impl From<BudgetError> for PageError {
+    fn from(error: BudgetError) -> Self {
+        match error {
+            BudgetError::Invalid(_) => Self::NotFound,
+            BudgetError::Database(error) => error.into(),
+        }
     }
 }
 

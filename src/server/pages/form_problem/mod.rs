@@ -12,6 +12,7 @@ use crate::{
     connection::ConnectionError,
     error::HttpStatus,
     i18n::Locale,
+    usage::{BudgetError, InvalidBudget},
     users::UserError,
 };
 use texts::ProblemTexts;
@@ -141,6 +142,18 @@ impl FormError for ChatError {
 
     fn status(&self) -> StatusCode {
         HttpStatus::status(self)
+    }
+}
+
+impl FormError for BudgetError {
+    fn problem(&self, locale: Locale) -> Option<Notice> {
+        let t = ProblemTexts(locale);
+        match self {
+            Self::Invalid(InvalidBudget::Limit) => Some(Notice::problem(t.bad_limit())),
+            Self::Invalid(InvalidBudget::NoSuchSubject) => Some(Notice::problem(t.no_such_account())),
+            // The page offers nothing else.
+            Self::Invalid(InvalidBudget::Subject | InvalidBudget::NotFound) | Self::Database(_) => None,
+        }
     }
 }
 

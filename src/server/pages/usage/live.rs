@@ -15,10 +15,11 @@ use super::report::Report;
 use super::texts::UsageTexts;
 use super::view::{Selection, View};
 use super::{company, own};
+use crate::pages::budget_words::BudgetTexts;
 use crate::pages::error_page::ErrorPage;
 use crate::pages::layout::{AdminVisitor, Layout, SignedInVisitor};
 use crate::pages::response;
-use crate::usage::{Ledger, UsageReports};
+use crate::usage::{Budgets, Ledger, UsageReports};
 
 /// Least interval between two updates while people chat.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,28 +37,31 @@ const LONGEST_STREAM: Duration = Duration::from_mins(10);
 struct UsageUpdate<'a> {
     layout: &'a Layout,
     t: UsageTexts,
+    b: BudgetTexts,
     report: Report,
 }
 
 pub(super) async fn of_company(
     State(reports): State<UsageReports>,
+    State(budgets): State<Budgets>,
     State(ledger): State<Ledger>,
     State(closing): State<CancellationToken>,
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let view = View::new(reports, layout, company::ENTRY.path, &selection, None);
+    let view = View::new(reports, budgets, layout, company::ENTRY.path, &selection, None);
     Ok(stream_updates(view, ledger.subscribe(), closing))
 }
 
 pub(super) async fn of_oneself(
     State(reports): State<UsageReports>,
+    State(budgets): State<Budgets>,
     State(ledger): State<Ledger>,
     State(closing): State<CancellationToken>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let view = View::new(reports, layout, own::ENTRY.path, &selection, Some(user.id));
+    let view = View::new(reports, budgets, layout, own::ENTRY.path, &selection, Some(user.id));
     Ok(stream_updates(view, ledger.subscribe(), closing))
 }
 
@@ -84,7 +88,9 @@ fn updates(view: View, changed: watch::Receiver<()>) -> impl Stream<Item = Resul
             }
         };
         let layout = &view.layout;
-        let html = UsageUpdate { layout, t: UsageTexts(layout.locale), report }.render().ok()?;
+        let html = UsageUpdate { layout, t: UsageTexts(layout.locale), b: BudgetTexts(layout.locale), report }
+            .render()
+            .ok()?;
         Some((Ok(Event::default().data(html)), (view, changed)))
     })
 }

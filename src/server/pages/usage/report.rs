@@ -8,8 +8,10 @@ use super::chart::{Chart, Metric, chart};
 use super::matrix::Matrix;
 use super::numbers::MonthNumbers;
 use super::texts::UsageTexts;
+use crate::i18n::Locale;
+use crate::pages::budget_words::{BudgetRow, BudgetTexts, tightest};
 use crate::pages::layout::Layout;
-use crate::usage::{ModelUsage, Summary, Totals, by_model, by_user};
+use crate::usage::{Account, BudgetScope, BudgetState, ModelUsage, Summary, Totals, by_model, by_user};
 
 /// A month's usage, drawn by `usage_report.html`.
 pub(super) struct Report {
@@ -24,10 +26,13 @@ pub(super) struct Report {
     pub(super) former_connection: Option<String>,
     /// True when providers charged something to the client's own keys.
     pub(super) own_keys: bool,
+    pub(super) budgets: Vec<BudgetRow>,
     pub(super) chart: Chart,
     pub(super) days: Vec<DayRow>,
     pub(super) models: Vec<Row>,
-    /// What only administrators see.
+    /// The models themselves, in the same order.
+    pub(super) model_ids: Vec<String>,
+    /// The part that only administrators see.
     pub(super) company: Option<Company>,
     pub(super) updated: String,
     pub(super) zone: String,
@@ -96,11 +101,16 @@ impl Report {
             path,
             month_code: month.to_string(),
             is_current: summary.today.is_some(),
-            tiles: tiles(&write, summary, now.date()),
+            tiles: tiles(&write, summary, now.date()).into_iter().chain(budget_tile(&write, numbers)).collect(),
             own_keys: totals.own_key_cost > NanoUsd::ZERO,
             unknown: (totals.unknown_cost > 0).then(|| t.unknown(signed(totals.unknown_cost))),
             former_connection: (totals.unknown_cost_former_connection > 0)
                 .then(|| t.former_connection(signed(totals.unknown_cost_former_connection))),
+            budgets: numbers
+                .budgets
+                .iter()
+                .map(|state| BudgetRow::new(layout, state, name_of(layout.locale, numbers, state)))
+                .collect(),
             chart: chart(&write, metric, &layout.locale.month(month.first_day()), days),
             days: days
                 .iter()
@@ -112,6 +122,7 @@ impl Report {
                     cost: write.cost(&day.totals),
                 })
                 .collect(),
+            model_ids: models.iter().map(|model| model.model.clone()).collect(),
             models: models.iter().map(|model| model_row(&write, model, totals)).collect(),
             company,
             updated: t.updated(&format!("{}:{:02}", layout.locale.clock(now), now.second())),
@@ -186,6 +197,32 @@ fn tiles(write: &Writer<'_>, summary: &Summary, today: jiff::civil::Date) -> Vec
         note: t.projection_note().to_owned(),
     };
     vec![today, month, average, projection]
+}
+
+/// Returns the card of the budget with the least left: of the company's for an administrator.
+fn budget_tile(write: &Writer<'_>, numbers: &MonthNumbers) -> Option<Tile> {
+    let is_shown = |state: &&BudgetState| numbers.company.is_none() || state.budget.scope == BudgetScope::Company;
+    let shown: Vec<BudgetState> = numbers.budgets.iter().filter(is_shown).cloned().collect();
+    let state = tightest(&shown)?;
+    let until = write.layout.locale.day(state.new_on);
+    Some(Tile {
+        code: "budget",
+        label: write.t.budget_left(),
+        figure: write.money(state.left()),
+        note: write.t.budget_note(&write.money(state.current_limit), &until),
+    })
+}
+
+/// Returns the name of the person or API key that a budget limits; in the reader's own list it is "you".
+fn name_of<'a>(locale: Locale, numbers: &'a MonthNumbers, state: &'a BudgetState) -> Option<&'a str> {
+    let subject = state.budget.subject.as_str();
+    match &numbers.company {
+        Some(company) => {
+            let is_subject = |account: &&Account| account.id.as_str() == subject;
+            company.accounts.iter().find(is_subject).map(|account| account.name.as_str())
+        }
+        None => Some(BudgetTexts(locale).you()),
+    }
 }
 
 fn row(write: &Writer<'_>, totals: &Totals, of: &Totals) -> Row {

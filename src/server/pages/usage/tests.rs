@@ -8,10 +8,17 @@ use super::company::CompanyPage;
 use super::months::Months;
 use super::numbers::{CompanyNumbers, MonthNumbers};
 use super::own::OwnPage;
+use super::prices::PriceRow;
 use super::report::Report;
 use super::texts::UsageTexts;
+use crate::models::Catalogue;
+use crate::pages::budget_words::BudgetTexts;
+use crate::pages::layout::Layout;
 use crate::pages::snapshot;
-use crate::usage::{Account, Call, DayUsage, Month, PersonModel, Summary, Totals};
+use crate::usage::{
+    Account, Budget, BudgetPeriod, BudgetScope, BudgetState, Call, DayUsage, Month, PersonModel, Pricing, Summary,
+    Totals,
+};
 use crate::users::UserId;
 use askama::Template;
 use jiff::tz::TimeZone;
@@ -56,6 +63,32 @@ fn calls() -> Vec<Call> {
     ]
 }
 
+fn budgets(of_all: bool) -> Vec<BudgetState> {
+    let state = |scope, subject: &str, period, hard, spent: i64| BudgetState {
+        budget: Budget::example(
+            &format!("{subject}-{spent}"),
+            scope,
+            subject,
+            period,
+            NanoUsd::new(10_000_000_000),
+            hard,
+        ),
+        current_limit: NanoUsd::new(10_000_000_000),
+        spent: NanoUsd::new(spent * 100_000_000),
+        reserved: NanoUsd::new(if spent == 80 { 12_345_678 } else { 0 }),
+        new_on: jiff::civil::date(2026, 12, 1),
+    };
+    let (day, month) = (BudgetPeriod::Day, BudgetPeriod::Month);
+    let own = vec![state(BudgetScope::Company, "", month, true, 80), state(BudgetScope::Person, "jan", day, true, 100)];
+    let others = vec![
+        state(BudgetScope::Person, "", month, true, 0),
+        state(BudgetScope::Person, "anna", month, false, 130),
+        state(BudgetScope::Key, "key", day, true, 55),
+        state(BudgetScope::Person, "ewa", month, true, 95),
+    ];
+    if of_all { own.into_iter().chain(others).collect() } else { own }
+}
+
 fn numbers(company: bool) -> MonthNumbers {
     let days: Vec<DayUsage> = month()
         .days()
@@ -86,6 +119,7 @@ fn numbers(company: bool) -> MonthNumbers {
             group("anna", "anthropic/claude-sonnet-4.5", totals(1, 4_000, 10_000, 1)),
             group("ewa", "llama3", totals(1, 0, 0, 1)),
         ],
+        budgets: budgets(company),
         company: company.then(|| CompanyNumbers {
             accounts: vec![
                 account("jan", "Jan Kowalski", false),
@@ -99,18 +133,42 @@ fn numbers(company: bool) -> MonthNumbers {
     }
 }
 
+fn prices(layout: &Layout) -> Vec<PriceRow> {
+    vec![PriceRow::new(layout, "anthropic/claude-sonnet-4.5", &Catalogue::default(), Pricing::AT_COST)]
+}
+
 #[test]
 fn usage_pages_match_their_snapshots() {
     let months = ["2026-11", "2026-09"].map(|month| month.parse().unwrap());
     snapshot::assert_page("usage", "/usage", |layout| {
         let report = Report::new(layout, "/usage", Metric::Cost, &numbers(true));
         let months = Months::new(layout, month(), &months);
-        CompanyPage { layout, t: UsageTexts(layout.locale), months, report }.render()
+        CompanyPage {
+            layout,
+            t: UsageTexts(layout.locale),
+            b: BudgetTexts(layout.locale),
+            people: numbers(true).company.map(|company| company.accounts).unwrap_or_default(),
+            notice: None,
+            prices: prices(layout),
+            months,
+            report,
+        }
+        .render()
     });
     snapshot::assert_page("usage_own", "/usage/me", |layout| {
         let report = Report::new(layout, "/usage/me", Metric::Tokens, &numbers(false));
         let months = Months::new(layout, month(), &months);
-        OwnPage { layout, t: UsageTexts(layout.locale), months, report }.render()
+        OwnPage {
+            layout,
+            t: UsageTexts(layout.locale),
+            b: BudgetTexts(layout.locale),
+            people: Vec::new(),
+            notice: None,
+            prices: Vec::new(),
+            months,
+            report,
+        }
+        .render()
     });
     snapshot::assert_page("usage_calls", "/usage/calls", |layout| {
         let now = snapshot::now().to_zoned(TimeZone::UTC);

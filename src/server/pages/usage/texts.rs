@@ -27,6 +27,11 @@ texts! {
         pl: format!("{written} {}", plural::polish_noun(n, "token", "tokeny", "tokenów")),
     }
     today { en: "Today", pl: "Dzisiaj" }
+    budget_left { en: "Budget left", pl: "Zostało z budżetu" }
+    budget_note(limit: &str, day: &str) {
+        en: format!("Of {limit} until {day}"),
+        pl: format!("Z {limit} do {day}"),
+    }
     whole_month { en: "Month", pl: "Miesiąc" }
     projection { en: "Projection", pl: "Prognoza" }
     projection_note {
@@ -77,6 +82,14 @@ texts! {
     when { en: "Time", pl: "Czas" }
     correction { en: "correction", pl: "korekta" }
     running_cell { en: "running", pl: "w toku" }
+    prices { en: "Prices of these models", pl: "Ceny tych modeli" }
+    prices_lead {
+        en: "For a million tokens, as your company is billed now. Searches, images and long questions can cost more.",
+        pl: "Za milion tokenów, tak jak teraz rozliczana jest Twoja firma. Wyszukiwanie, obrazy i długie pytania mogą kosztować więcej.",
+    }
+    of_question { en: "Question", pl: "Pytanie" }
+    of_answer { en: "Answer", pl: "Odpowiedź" }
+    free { en: "free", pl: "bezpłatnie" }
     files { en: "Spreadsheets", pl: "Arkusze" }
     files_lead {
         en: "CSV files of this month, with each billionth of a dollar.",

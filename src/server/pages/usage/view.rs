@@ -1,4 +1,4 @@
-//! What a reader looks at: whose usage, of which month.
+//! The usage that a reader looks at: whose, and of which month.
 
 use serde::Deserialize;
 
@@ -8,11 +8,11 @@ use super::numbers::MonthNumbers;
 use super::report::Report;
 use crate::database::DatabaseError;
 use crate::pages::layout::Layout;
-use crate::usage::{Month, UsageReports};
+use crate::usage::{Budgets, Month, UsageReports};
 use crate::user::UserId;
 
 /// The month and metric of the address.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Selection {
     #[serde(default)]
     month: String,
@@ -23,6 +23,7 @@ pub(super) struct Selection {
 /// The usage that a page shows, and to whom.
 pub(super) struct View {
     reports: UsageReports,
+    budgets: Budgets,
     pub(super) layout: Layout,
     /// The path of the page.
     path: &'static str,
@@ -35,6 +36,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn new(
         reports: UsageReports,
+        budgets: Budgets,
         layout: Layout,
         path: &'static str,
         selection: &Selection,
@@ -42,12 +44,12 @@ impl View {
     ) -> Self {
         let month = selection.month.parse().unwrap_or_else(|_| reports.current_month());
         let metric = if selection.chart == "tokens" { Metric::Tokens } else { Metric::Cost };
-        Self { reports, layout, path, month, metric, whose }
+        Self { reports, budgets, layout, path, month, metric, whose }
     }
 
     /// Reads the usage and words it for the reader.
     pub(super) async fn report(&self) -> Result<Report, DatabaseError> {
-        let numbers = MonthNumbers::read(&self.reports, self.month, self.whose.as_ref()).await?;
+        let numbers = MonthNumbers::read(&self.reports, &self.budgets, self.month, self.whose.as_ref()).await?;
         Ok(Report::new(&self.layout, self.path, self.metric, &numbers))
     }
 

@@ -145,6 +145,20 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// A budget for tests of pages.
+    #[cfg(test)]
+    pub(crate) fn example(
+        id: &str,
+        scope: BudgetScope,
+        subject: &str,
+        period: BudgetPeriod,
+        limit: NanoUsd,
+        hard: bool,
+    ) -> Self {
+        let (id, subject) = (id.to_owned(), subject.to_owned());
+        Self { id, scope, subject, period, limit, hard, raised: NanoUsd::ZERO, raised_for: None }
+    }
+
     /// Returns the limit of the period that begins on this day.
     pub(super) fn limit_from(&self, first_day: Date) -> NanoUsd {
         if self.raised_for == Some(first_day) { self.limit + self.raised } else { self.limit }
