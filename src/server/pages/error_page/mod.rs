@@ -11,8 +11,7 @@ use axum::{
 use super::{layout::Layout, response};
 use crate::{
     auth::AuthError, chat::ChatError, connection::ConnectionError, database::DatabaseError, statement::StatementError,
-    usage::BudgetError,
-    users::UserError,
+    usage::BudgetError, users::UserError,
 };
 use texts::ErrorTexts;
 
