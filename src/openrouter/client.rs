@@ -26,7 +26,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Most bytes of a list of models, which is about one MiB at OpenRouter, as MiB.
 const LIST_CAP: usize = 4;
 /// Most bytes of any other small answer.
-const ANSWER_CAP: usize = 1 << 20;
+pub(super) const ANSWER_CAP: usize = 1 << 20;
 
 /// An upstream with the key to it. Cloning is cheap; the connections are the pool's.
 #[derive(Clone, Debug)]
@@ -39,8 +39,8 @@ pub struct Client {
 
 /// The envelope of the small calls' answers.
 #[derive(serde::Deserialize)]
-struct Data<T> {
-    data: T,
+pub(super) struct Data<T> {
+    pub(super) data: T,
 }
 
 impl Client {
@@ -142,12 +142,33 @@ impl Client {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, UpstreamError> {
         let body = self.fetch(path, ANSWER_CAP).await?;
-        json::from_slice(&body).map_err(|error| self.invalid_response(error))
+        self.read(&body)
+    }
+
+    /// Reads an answer that is one document.
+    pub(super) fn read<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, UpstreamError> {
+        json::from_slice(body).map_err(|error| self.invalid_response(error))
     }
 
     /// Gets a small answer, up to `cap` bytes of it.
     async fn fetch(&self, path: &str, cap: usize) -> Result<Bytes, UpstreamError> {
-        let request = self.request(Method::GET, path, RequestBody::default())?;
+        self.call(Method::GET, path, Bytes::new(), cap).await
+    }
+
+    /// Makes a small call, and returns its answer, up to `cap` bytes of it. `body` is a JSON document,
+    /// or empty.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        cap: usize,
+    ) -> Result<Bytes, UpstreamError> {
+        let is_empty = body.is_empty();
+        let mut request = self.request(method, path, body.into())?;
+        if !is_empty {
+            request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         let call = async {
             let answer = self.pool.send(&self.endpoint, request).await?;
             let (head, body) = answer.into_parts();
@@ -159,19 +180,25 @@ impl Client {
             .map_err(|_| self.endpoint.unreachable(NetworkFailure::AnswerTimeout(CALL_TIMEOUT)))??;
         let status = head.status;
         if !status.is_success() {
-            let message = match head.headers.get(header::LOCATION) {
-                // It is not followed: the key is for this address.
-                Some(location) if status.is_redirection() => {
-                    format!("it redirects to {}", printable(&String::from_utf8_lossy(location.as_bytes())))
-                }
-                _ => UpstreamErrorBody::parse(status, &body).message,
-            };
-            return Err(UpstreamError::Refused { origin: self.origin().to_owned(), status, message });
+            let UpstreamErrorBody { kind, mut message, .. } = UpstreamErrorBody::parse(status, &body);
+            // It is not followed: the key is for this address.
+            if let Some(location) = head.headers.get(header::LOCATION).filter(|_| status.is_redirection()) {
+                message = format!("it redirects to {}", printable(&String::from_utf8_lossy(location.as_bytes())));
+            }
+            let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let retry_after = retry_after.map(Duration::from_secs);
+            return Err(UpstreamError::Refused {
+                origin: self.origin().to_owned(),
+                status,
+                message,
+                kind,
+                retry_after,
+            });
         }
         Ok(body)
     }
 
-    fn invalid_response(&self, reason: impl ToString) -> UpstreamError {
+    pub(super) fn invalid_response(&self, reason: impl ToString) -> UpstreamError {
         UpstreamError::InvalidResponse { origin: self.origin().to_owned(), reason: reason.to_string() }
     }
 }

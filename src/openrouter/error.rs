@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::StatusCode;
-
 use mai_contract::AddressKind;
+
+use super::error_kind::ErrorKind;
 
 /// A call to the upstream that did not bring what was asked for.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -63,6 +64,10 @@ pub enum UpstreamError {
         status: StatusCode,
         /// The upstream's own message.
         message: String,
+        /// The cause, as far as the upstream names it.
+        kind: ErrorKind,
+        /// Time that the upstream asks to wait before another attempt.
+        retry_after: Option<Duration>,
     },
     /// A list of models that is longer than what is kept.
     #[error("the upstream at {origin} lists more models than are kept: {limit}; name those to offer in MAI_MODELS")]

@@ -3,6 +3,7 @@
 //! It knows nothing of accounts, chats or pages: the server asks it, and it asks the upstream.
 //!
 //! * [`client`]: the calls: chat completions, models, key, generation.
+//! * [`management`]: the calls with a management key: keys, activity, credits.
 //! * [`pool`]: the HTTP/1.1 connections that answers are streamed over, one task for each answer.
 //!   `endpoint`, `connection`, `received`, `request_body` and `response_body` are its parts.
 //! * [`AddressPolicy`]: the addresses at which an upstream may be, checked when it is connected to.
@@ -24,6 +25,7 @@ mod error_kind;
 pub mod generation;
 mod json;
 pub mod key;
+pub mod management;
 pub mod mock;
 pub mod models;
 pub mod money;
@@ -42,6 +44,7 @@ pub use error::{ListLimit, NetworkFailure, UpstreamError};
 pub use error_body::UpstreamErrorBody;
 pub use error_kind::ErrorKind;
 pub use mai_contract::AddressKind;
+pub use management::{ActivityRow, CreatedKey, Credits, KeySettings, ManagedKey, Management};
 pub use money::NanoUsd;
 pub use name::{LONGEST_NAME, is_name};
 pub use pool::Pool;

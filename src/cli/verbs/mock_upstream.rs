@@ -20,6 +20,18 @@ pub(in crate::cli) struct Args {
     #[arg(long, env = "MAI_MOCK_KEY", hide_env_values = true)]
     key: Option<SecretString>,
 
+    /// The management key, with which keys of clients are made; with one, no others are accepted
+    #[arg(long, env = "MAI_MOCK_MANAGEMENT_KEY", hide_env_values = true)]
+    management_key: Option<SecretString>,
+
+    /// Milliseconds between the making of the first key and the answer with it
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    first_key_delay: u64,
+
+    /// Tell the activity of today as well, which OpenRouter tells tomorrow
+    #[arg(long)]
+    activity_today: bool,
+
     /// Milliseconds between two pieces of an answer, unless the request says otherwise
     #[arg(long, default_value_t = 20)]
     delay: u64,
@@ -31,7 +43,13 @@ pub(in crate::cli) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .await
             .with_context(|| format!("cannot listen on {}; is the port taken?", args.listen))?;
         println!("mock upstream at http://{}/api/v1 (and an Ollama at /v1)", listener.local_addr()?);
-        let options = MockOptions { key: args.key, delay: Duration::from_millis(args.delay) };
+        let options = MockOptions {
+            key: args.key,
+            management_key: args.management_key,
+            first_key_delay: Duration::from_millis(args.first_key_delay),
+            activity_today: args.activity_today,
+            delay: Duration::from_millis(args.delay),
+        };
         tokio::select! {
             ended = mock::serve(listener, options) => ended.context("the mock upstream stopped")?,
             stopped = tokio::signal::ctrl_c() => stopped.context("cannot wait for Ctrl-C")?,

@@ -16,6 +16,7 @@ use super::behaviour::Behaviour;
 use super::body::{Events, MockBody};
 use super::catalogue::{self, MockModel, dollars};
 use super::handler::Mock;
+use super::keys::KeyId;
 use super::records::Running;
 use super::response;
 use super::template::{Template, generation_id};
@@ -24,6 +25,9 @@ use super::template::{Template, generation_id};
 const STORE_DELAY: Duration = Duration::from_millis(500);
 /// Most shapes of plain answers whose bytes are kept.
 const TEMPLATES: usize = 64;
+
+/// Most tokens of an answer, which count for a request without a limit of its own.
+const MOST_TOKENS: u64 = 16_384;
 
 /// Model, chunks, and bytes of text in each.
 pub(super) type Shape = (&'static str, usize, usize);
@@ -35,6 +39,8 @@ struct ChatRequest<'a> {
     #[serde(default)]
     stream: Option<bool>,
     user: Option<String>,
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     metadata: Option<HashMap<String, String>>,
@@ -52,6 +58,7 @@ struct ChatMessage<'a> {
 pub(super) async fn complete(
     mock: &Mock,
     openrouter: bool,
+    key: Option<&KeyId>,
     body: &[u8],
 ) -> Result<Response<MockBody>, Response<MockBody>> {
     let bad = |message: &str| response::error(StatusCode::BAD_REQUEST, message);
@@ -72,6 +79,14 @@ pub(super) async fn complete(
     if let Some(code) = behaviour.error {
         return Err(response::refusal(code));
     }
+    let prompt_tokens = (request.messages.map_or(0, |raw| raw.get().len() as u64) / 4).max(1);
+    if let Some(key) = key {
+        let tokens = request.max_completion_tokens.or(request.max_tokens).unwrap_or(MOST_TOKENS).min(MOST_TOKENS);
+        let most = prompt_tokens * model.prompt + tokens * model.completion;
+        if let Some(refusal) = mock.keys.refusal(key, tokens, most) {
+            return Err(refusal);
+        }
+    }
     let template = template(mock, model, &behaviour, &question);
     let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let id = match openrouter {
@@ -81,12 +96,13 @@ pub(super) async fn complete(
     };
     let running = Running {
         records: Arc::clone(&mock.records),
+        key: key.map(|key| (Arc::clone(&mock.keys), key.clone())),
         id: id.clone(),
         model,
         user: request.user,
         created,
         streamed: request.stream == Some(true),
-        prompt_tokens: (request.messages.map_or(0, |raw| raw.get().len() as u64) / 4).max(1),
+        prompt_tokens,
         completion_tokens: 0,
         store_delay: behaviour.store.unwrap_or(STORE_DELAY),
         finish: None,

@@ -3,6 +3,8 @@
 //! It keeps to OpenRouter's documented shapes: streamed and whole chat completions,
 //! `X-Generation-Id`, usage with cost, `GET /generation` (404 for half a second after the end),
 //! `GET /key`, `GET /models`, and its errors. A request sets its behaviour, see [`Behaviour`].
+//! With a management key it makes keys (`/keys`), whose limits count what they spent, and answers
+//! `/activity` and `/credits`.
 //! Below `/v1` instead of `/api/v1` it plays an Ollama: other models, no key, no cost.
 //!
 //! A request goes from `handler` to `completion`, which builds the answer from a `template` and
@@ -14,6 +16,8 @@ mod body;
 mod catalogue;
 mod completion;
 mod handler;
+mod keys;
+mod management;
 mod options;
 mod records;
 mod response;

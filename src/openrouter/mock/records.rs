@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::catalogue::{MockModel, dollars};
+use super::keys::{KeyId, Keys, Tally};
 
 /// Older records are dropped.
 const CAPACITY: usize = 10_000;
@@ -17,6 +18,8 @@ const CAPACITY: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) records: Arc<Records>,
+    /// The key that is charged, where it was made with the management key.
+    pub(super) key: Option<(Arc<Keys>, KeyId)>,
     pub(super) id: String,
     pub(super) model: &'static MockModel,
     pub(super) user: Option<String>,
@@ -38,6 +41,15 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if let Some((keys, id)) = &self.key {
+            let call = Tally {
+                requests: 1,
+                prompt_tokens: self.prompt_tokens,
+                completion_tokens: self.completion_tokens,
+                cost: self.cost(),
+            };
+            keys.charge(id, self.model.id, call);
+        }
         let record = Record {
             at: Instant::now() + self.store_delay,
             model: self.model,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::MockBody;
 
@@ -39,6 +39,12 @@ pub(super) fn refusal(code: u16) -> Response<MockBody> {
 /// An error in OpenRouter's shape.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<MockBody> {
     document(status, json!({"error": {"message": message, "code": status.as_u16()}}).to_string().into())
+}
+
+/// An error in OpenRouter's shape, with metadata.
+pub(super) fn error_with(status: StatusCode, message: &str, metadata: Value) -> Response<MockBody> {
+    let error = json!({"message": message, "code": status.as_u16(), "metadata": metadata});
+    document(status, json!({ "error": error }).to_string().into())
 }
 
 /// An answer that is one JSON document.

@@ -20,7 +20,7 @@ pub(super) fn upstream_sentence(error: &UpstreamError, locale: Locale) -> String
         UpstreamError::Unreachable { origin, reason } => t.unreachable(origin, &network_failure(t, reason)),
         UpstreamError::AddressRefused { origin, kind, .. } => t.address_refused(origin, address_kind(t, *kind)),
         UpstreamError::ConnectionLost { origin, reason } => t.connection_lost(origin, &network_failure(t, reason)),
-        UpstreamError::Refused { origin, status, message } => {
+        UpstreamError::Refused { origin, status, message, .. } => {
             t.upstream_refused(origin, without_full_stop(message), status.as_u16())
         }
         UpstreamError::InvalidResponse { origin, reason } => t.invalid_response(origin, reason),
