@@ -18,6 +18,7 @@
 //! * [`state`]: the database that stands in for a cluster: last good documents, statuses, events.
 //! * `cluster`: words of the kube client that several rooms share.
 //! * [`operator`]: the reconciler of a cluster: leader election, fencing, probes, metrics.
+//! * [`fleet`]: the provider's view of all instances: their keys at the upstream.
 //! * [`notification`]: notices about instances for webhooks, and heartbeats.
 //! * [`recovery`]: the backup of the reconciler itself, and the way back of a whole server.
 //! * [`adopt`]: from a hand-made Compose deployment to a document.

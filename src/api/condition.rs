@@ -34,6 +34,8 @@ pub enum ConditionKind {
     RestoreVerified,
     /// The declared image serves.
     UpgradeHealthy,
+    /// The client's own key at the upstream is there, with the declared limit.
+    KeyHealthy,
 }
 
 /// Reason of a condition: a closed set, since people alert on it.
@@ -98,6 +100,14 @@ pub enum Reason {
     UpgradeHalted,
     UpgradeFailed,
     BreakerOpen,
+    KeyReady,
+    KeyPending,
+    KeyRotating,
+    ManagementKeyRejected,
+    ManagementKeyForbidden,
+    UpstreamBusy,
+    UpstreamUnreachable,
+    UpstreamRefused,
 }
 
 impl Reason {
@@ -116,6 +126,8 @@ impl Reason {
                 | Self::WaitingForWindow
                 | Self::WaitingForCanary
                 | Self::Upgrading
+                | Self::KeyPending
+                | Self::KeyRotating
         )
     }
 }

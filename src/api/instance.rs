@@ -42,7 +42,7 @@ use super::{
         .message("openRouter.mock answers every model itself: remove ollama or set openRouter.mock to false"),
     validation = kube::core::Rule::new("!(has(self.openRouter) && self.openRouter.mock && self.server.kind == 'OpenWebUI')")
         .message("openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false"),
-    validation = kube::core::Rule::new("!(has(self.openRouter) && (has(self.openRouter.markup) || has(self.openRouter.creditFee) || has(self.openRouter.monthlyLimitUsd)) && self.server.kind == 'OpenWebUI')")
+    validation = kube::core::Rule::new("!(has(self.openRouter) && (has(self.openRouter.markup) || has(self.openRouter.creditFee) || (has(self.openRouter.monthlyLimitUsd) && !has(self.openRouter.managementKeySecretRef))) && self.server.kind == 'OpenWebUI')")
         .message("openRouter.markup, creditFee and monthlyLimitUsd have no effect with server.kind OpenWebUI, which knows no prices; remove them"),
     validation = kube::core::Rule::new("!(self.deletionPolicy != 'Retain' && self.server.kind == 'Custom')")
         .message("deletionPolicy Delete and Snapshot are refused for server.kind Custom: where such an image keeps other data is not known; use Retain"),

@@ -17,6 +17,7 @@ mod expose;
 mod field;
 mod health;
 mod instance;
+mod key_status;
 mod maintenance_window;
 mod quantity;
 mod recipient;
@@ -48,6 +49,7 @@ pub use expose::{Expose, Gateway, Ingress};
 pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
+pub use key_status::OpenRouterKeyStatus;
 pub use maintenance_window::{MaintenanceWindow, Weekday};
 pub use quantity::{QuantityError, parse_bytes, parse_cpu_millis};
 pub use request_phase::RequestPhase;
@@ -62,7 +64,7 @@ pub use status::{MaiInstanceStatus, Rejected};
 pub use storage::{Storage, Volume};
 pub use upgrade::Upgrade;
 pub use upgrade_status::{CompletedUpgrade, UpgradeStatus, UpgradeStep};
-pub use upstream::{Ollama, OpenRouter};
+pub use upstream::{KeyRotation, Ollama, OpenRouter};
 pub use usage_status::{KeyStatus, UsageStatus};
 
 /// The API group of every document.
@@ -80,6 +82,8 @@ pub const PAUSED: &str = "mai.dev/paused";
 pub const UPGRADE_NOW: &str = "mai.dev/upgrade-now";
 /// Annotation: with each other value a drill of an instance is made.
 pub const DRILL_REQUESTED: &str = "mai.dev/drill-requested";
+/// Annotation: with each other value an instance gets another key at its upstream.
+pub const KEY_ROTATION_REQUESTED: &str = "mai.dev/key-rotation-requested";
 /// Annotation: with the value `true` an instance that is being deleted is let go at once, without
 /// stopping or removing anything more.
 pub const SKIP_TEARDOWN: &str = "mai.dev/skip-teardown";

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupStatus, RestoreStatus, UpgradeStatus, UsageStatus};
+use super::{BackupStatus, OpenRouterKeyStatus, RestoreStatus, UpgradeStatus, UsageStatus};
 
 /// Observed state of an instance. Nothing in it changes while the instance does not.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -49,6 +49,10 @@ pub struct MaiInstanceStatus {
     /// Backups of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+
+    /// The key that was made for it with the management key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_router_key: Option<OpenRouterKeyStatus>,
 
     /// The newest restore of its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]

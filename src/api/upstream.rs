@@ -1,16 +1,22 @@
 //! `spec.openRouter` and `spec.ollama`: the upstreams.
 
+use std::time::Duration;
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SecretRef;
+use super::{SecretRef, parse_duration};
 
 /// The upstream that answers: OpenRouter, or any endpoint with its API.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = kube::core::Rule::new("!self.mock || (!has(self.apiKeySecretRef) && !has(self.managementKeySecretRef))")
-        .message("openRouter.mock and a key exclude each other: remove mock to use the real upstream, or the key to try things out")
+        .message("openRouter.mock and a key exclude each other: remove mock to use the real upstream, or the key to try things out"),
+    validation = kube::core::Rule::new("!has(self.apiKeySecretRef) || !has(self.managementKeySecretRef)")
+        .message("openRouter.apiKeySecretRef and managementKeySecretRef exclude each other: name the client's key, or the management key with which mai makes one"),
+    validation = kube::core::Rule::new("!has(self.keyRotation) || has(self.managementKeySecretRef)")
+        .message("openRouter.keyRotation is about the key that mai makes: declare openRouter.managementKeySecretRef, or remove it")
 )]
 pub struct OpenRouter {
     /// Base URL of the API.
@@ -23,9 +29,14 @@ pub struct OpenRouter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_secret_ref: Option<SecretRef>,
 
-    /// A management key with which the client's own key is created, limited and rotated.
+    /// A management key with which the client's own key is created, limited and rotated. The server
+    /// never gets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub management_key_secret_ref: Option<SecretRef>,
+
+    /// Rotation of the client's own key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_rotation: Option<KeyRotation>,
 
     /// Models the client may use; empty means all that the upstream offers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,7 +44,8 @@ pub struct OpenRouter {
     #[schemars(length(max = 200), inner(length(max = 200)))]
     pub models: Vec<String>,
 
-    /// Maximal amount the client may spend at the upstream in a calendar month, in whole USD.
+    /// Maximal amount the client may spend at the upstream in a calendar month, in whole USD: by the books
+    /// of the server, and as the limit of the key that is made with the management key, in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 1000000").message("openRouter.monthlyLimitUsd must be 1 to 1000000 (USD)"))]
     pub monthly_limit_usd: Option<i64>,
@@ -58,6 +70,33 @@ pub struct OpenRouter {
     pub mock: bool,
 }
 
+/// Rotation of the key that is made with the management key.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRotation {
+    /// Age in days after which another key is made. 1 to 3650; absent means only on command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self >= 1 && self <= 3650").message("openRouter.keyRotation.everyDays must be 1 to 3650"))]
+    pub every_days: Option<i32>,
+
+    /// Time that the former key works after the server has another one, such as 10m. After as long
+    /// again it is deleted.
+    #[serde(default = "default_grace_period")]
+    #[x_kube(validation = kube::core::Rule::new("self.matches('^([0-9]+(ms|s|m|h))+$')").message("openRouter.keyRotation.gracePeriod must be a duration such as 10m"))]
+    #[schemars(length(max = 32))]
+    pub grace_period: String,
+}
+
+impl KeyRotation {
+    /// Time that a former key works where the document declares none.
+    pub const DEFAULT_GRACE_PERIOD: Duration = Duration::from_secs(600);
+
+    /// Returns the time that the former key works.
+    pub fn grace_period(&self) -> Duration {
+        parse_duration(&self.grace_period).unwrap_or(Self::DEFAULT_GRACE_PERIOD)
+    }
+}
+
 /// A local Ollama.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -70,4 +109,8 @@ pub struct Ollama {
 
 fn default_base_url() -> String {
     "https://openrouter.ai/api/v1".to_owned()
+}
+
+fn default_grace_period() -> String {
+    "10m".to_owned()
 }

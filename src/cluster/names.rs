@@ -33,6 +33,11 @@ pub(crate) fn session_secret(id: &InstanceId) -> String {
     format!("mai-{}-session", id.name)
 }
 
+/// Returns the name of the Secret with the keys that were made for an instance at its upstream.
+pub(crate) fn keys_secret(id: &InstanceId) -> String {
+    format!("mai-{}-upstream-keys", id.name)
+}
+
 /// Label of the objects of a job: its name. Objects with it are not those of the server.
 pub(crate) const JOB: &str = "mai.dev/job";
 /// Longest value of a label, and so longest name of a Job.

@@ -50,7 +50,7 @@ pub struct Location {
     pub claim: Claim,
 }
 
-/// Jobs of an instance.
+/// Jobs of an instance, and requests of administrators.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObservedJobs {
     /// The job that exists. There is at most one at a time.
@@ -59,6 +59,8 @@ pub struct ObservedJobs {
     pub request: Option<JobRequest>,
     /// The oldest request for a restore that has no answer.
     pub restore_request: Option<RestoreRequest>,
+    /// Name of the newest request for another key at the upstream, also if it was handled.
+    pub key_rotation: Option<String>,
 }
 
 /// Observation of a job.

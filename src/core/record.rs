@@ -4,7 +4,7 @@ use std::future::Future;
 
 use secrecy::SecretString;
 
-use super::{EventKind, InstanceId, Memory};
+use super::{EventKind, InstanceId, KeyRecord, Memory};
 use crate::api::{MaiInstance, MaiInstanceStatus};
 
 /// Storage of statuses, memories, events and generated secrets.
@@ -27,6 +27,9 @@ pub trait Record: Send + Sync + 'static {
     /// Stores a memory that differs from the stored one.
     fn put_memory(&self, id: &InstanceId, memory: &Memory) -> impl Future<Output = Result<(), RecordError>> + Send;
 
+    /// Stores the keys that were made for an instance; removes what is stored if there are none.
+    fn put_keys(&self, id: &InstanceId, keys: &KeyRecord) -> impl Future<Output = Result<(), RecordError>> + Send;
+
     /// Records an event of an instance.
     fn put_event(
         &self,
@@ -46,6 +49,8 @@ pub struct RecordSnapshot {
     pub memory: Memory,
     /// Key generated for its sessions, or why there is none.
     pub session_key: Result<SecretString, String>,
+    /// Keys that were made for it at its upstream, or why they are not known.
+    pub keys: Result<KeyRecord, String>,
 }
 
 /// Failure to load or store a record, as a sentence.

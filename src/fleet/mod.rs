@@ -1,11 +1,13 @@
 //! The provider's view of its clients.
 //!
-//! [`InternalClient`] asks one server what it tells the reconciler alone. [`CountsMonitor`] asks each
-//! server that is ready for its counts, at an interval, and keeps the last ones; [`LimitUse`] is how
-//! much of a month's limit they say is used. Nothing here decides about an instance.
+//! [`keys`] decides about the keys of instances at the upstream and makes the calls for them; the loop of
+//! `reconcile` feeds it and records what comes of it. [`InternalClient`] asks one server what it tells the reconciler alone.
+//! [`CountsMonitor`] asks each server that is ready for its counts, at an interval, and keeps the last ones;
+//! [`LimitUse`] is how much of a month's limit they say is used.
 
 mod counts;
 mod internal_client;
+pub mod keys;
 mod known_counts;
 mod limit;
 

@@ -1,19 +1,22 @@
 //! Status, events and session keys of instances, stored in the cluster.
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::Client;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use rand::RngCore;
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::api::{API_VERSION, MaiInstance, MaiInstanceStatus};
+use crate::api::{API_VERSION, ConditionKind, MaiInstance, MaiInstanceStatus};
 use crate::cluster::{ApiFailure, classify, error_message, names};
-use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
+use crate::core::{EventKind, InstanceId, KeyRecord, Memory, Record, RecordError, RecordSnapshot};
 
 /// Key of the session key in its Secret.
 const KEY: &str = "session-key";
+/// Key of the record in the Secret with the keys of the upstream.
+const KEYS: &str = "keys.json";
 /// Longest note of an event that the API server accepts.
 const NOTE: usize = 1000;
 
@@ -66,6 +69,34 @@ impl ClusterRecord {
     }
 }
 
+impl ClusterRecord {
+    /// Returns the keys that were made for an instance. An instance that never declared any is not asked
+    /// about.
+    async fn keys(&self, instance: &MaiInstance, id: &InstanceId) -> Result<KeyRecord, String> {
+        let upstream = instance.spec.open_router.as_ref();
+        let is_declared = upstream.is_some_and(|upstream| upstream.management_key_secret_ref.is_some());
+        let was_made =
+            instance.status.as_ref().is_some_and(|status| status.condition(ConditionKind::KeyHealthy).is_some());
+        if !is_declared && !was_made {
+            return Ok(KeyRecord::default());
+        }
+        let name = names::keys_secret(id);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &id.namespace);
+        let found = api
+            .get_opt(&name)
+            .await
+            .map_err(|error| format!("the keys in Secret {name} could not be read: {}", error_message(&error)))?;
+        // One of a former instance of the name goes with its owner.
+        let is_own = |found: &Secret| found.metadata.owner_references.iter().flatten().any(|owner| owner.uid == id.uid);
+        let Some(found) = found.filter(is_own) else { return Ok(KeyRecord::default()) };
+        let value = found.data.as_ref().and_then(|data| data.get(KEYS));
+        let record = value.and_then(|value| serde_json::from_slice(&value.0).ok());
+        record.ok_or_else(|| {
+            format!("the keys in Secret {name} are not understood by this version of mai; delete it to have another key made")
+        })
+    }
+}
+
 impl Record for ClusterRecord {
     async fn load(&self, instance: &MaiInstance, id: &InstanceId, create: bool) -> Result<RecordSnapshot, RecordError> {
         let status = instance.status.clone().unwrap_or_default();
@@ -77,7 +108,8 @@ impl Record for ClusterRecord {
             upgrade: status.upgrade.clone(),
             ..Memory::default()
         };
-        Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await })
+        let keys = self.keys(instance, id).await;
+        Ok(RecordSnapshot { status, memory, session_key: self.session_key(instance, id, create).await, keys })
     }
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
@@ -102,6 +134,28 @@ impl Record for ClusterRecord {
     /// The memory is in the status and in the objects; the rest is observed again.
     async fn put_memory(&self, _: &InstanceId, _: &Memory) -> Result<(), RecordError> {
         Ok(())
+    }
+
+    async fn put_keys(&self, id: &InstanceId, keys: &KeyRecord) -> Result<(), RecordError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &id.namespace);
+        let name = names::keys_secret(id);
+        let failed = |error: kube::Error| RecordError(format!("Secret {name}: {}", error_message(&error)));
+        if *keys == KeyRecord::default() {
+            return match api.delete(&name, &DeleteParams::default()).await {
+                Err(error) if classify(&error) != ApiFailure::NotFound => Err(failed(error)),
+                _ => Ok(()),
+            };
+        }
+        let record = serde_json::to_vec(keys).map_err(|error| RecordError(error.to_string()))?;
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": names::owned_metadata(id, &name),
+            "type": "Opaque",
+            "data": {KEYS: ByteString(record)},
+        });
+        let params = PatchParams::apply(names::FIELD_MANAGER).force();
+        api.patch(&name, &params, &Patch::Apply(secret)).await.map(drop).map_err(failed)
     }
 
     async fn put_event(

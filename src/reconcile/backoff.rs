@@ -35,6 +35,13 @@ pub(super) fn step_retry_delay(failures: i32) -> Duration {
     doubled(Duration::from_secs(1), u32::try_from(failures.saturating_sub(1)).unwrap_or(0))
 }
 
+/// Returns the delay before a call about a key that failed is made again: 1 s, 2 s, 4 s … up to five
+/// minutes.
+pub(super) fn key_retry_delay(failures: u32) -> Duration {
+    let times = failures.saturating_sub(1).min(16);
+    Duration::from_secs(1).saturating_mul(1 << times).min(Duration::from_secs(300))
+}
+
 fn doubled(base: Duration, times: u32) -> Duration {
     base.saturating_mul(1 << times.min(16)).min(Duration::from_secs(60))
 }
@@ -66,6 +73,12 @@ mod tests {
     fn failed_backup_is_repeated_within_the_hour() {
         let minutes: Vec<u64> = (0..8).map(|n| backup_retry_delay(n).as_secs() / 60).collect();
         assert_eq!(minutes, [5, 5, 10, 20, 40, 60, 60, 60]);
+    }
+
+    #[test]
+    fn failed_call_about_a_key_is_repeated_within_minutes() {
+        let seconds: Vec<u64> = [1, 2, 3, 8, 9, 10, 99].iter().map(|n| key_retry_delay(*n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 128, 256, 300, 300]);
     }
 
     #[test]

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::api::{ConditionKind, DeletionPolicy, MaiInstanceStatus, RestoreSource, RestoreStatus, SecretRef};
 use crate::core::{
-    Action, EventKind, JobWork, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot, Workload,
+    Action, EventKind, JobWork, KeyRecord, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot,
+    Workload,
 };
 use crate::fleet::{CountsMonitor, CountsOptions};
 use crate::reconcile::run::Context;
@@ -155,7 +156,12 @@ impl Written {
 impl Record for Arc<Written> {
     async fn load(&self, _: &MaiInstance, id: &InstanceId, _: bool) -> Result<RecordSnapshot, RecordError> {
         let (status, memory) = (self.status(&id.uid), self.memory(&id.uid));
-        Ok(RecordSnapshot { status, memory, session_key: Ok(SecretString::from("key")) })
+        Ok(RecordSnapshot {
+            status,
+            memory,
+            session_key: Ok(SecretString::from("key")),
+            keys: Ok(KeyRecord::default()),
+        })
     }
 
     async fn put_status(&self, id: &InstanceId, status: &MaiInstanceStatus) -> Result<(), RecordError> {
@@ -171,6 +177,10 @@ impl Record for Arc<Written> {
         self.check()?;
         self.memories.lock().insert(id.uid.clone(), memory.clone());
         Ok(())
+    }
+
+    async fn put_keys(&self, _: &InstanceId, _: &KeyRecord) -> Result<(), RecordError> {
+        self.check()
     }
 
     async fn put_event(&self, _: &InstanceId, _: EventKind, reason: &str, _: &str) -> Result<(), RecordError> {
@@ -211,7 +221,7 @@ where
         counts: CountsMonitor::new(CountsOptions::default()),
         helper_image: None,
     };
-    Reconciler::new(Arc::new(context), store)
+    Reconciler::new(Arc::new(context), store, mpsc::unbounded_channel().0)
 }
 
 impl Loop {

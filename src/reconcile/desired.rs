@@ -16,6 +16,22 @@ use crate::core::{
     RegistryLogins, SecretDelivery, Workload, hash_texts,
 };
 
+/// Secrets that mai makes for an instance.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// Signs its sessions, unless the document names another.
+    pub session_key: SecretString,
+    /// Its key at the upstream, where one was made.
+    pub upstream_key: Option<SecretString>,
+}
+
+impl Generated {
+    /// Returns those of an instance without a key of its own at the upstream.
+    pub fn new(session_key: SecretString) -> Self {
+        Self { session_key, upstream_key: None }
+    }
+}
+
 const STOP_GRACE: Duration = Duration::from_secs(15);
 
 /// Returns why the provider's policy lets nothing be started for a document, if it refuses it and
@@ -24,6 +40,13 @@ pub fn refusal(instance: &MaiInstance) -> Option<String> {
     let annotations = instance.metadata.annotations.as_ref()?;
     annotations.get(DOCUMENT_REFUSED).filter(|state| *state == BLOCKED)?;
     annotations.get(DOCUMENT_PROBLEM).cloned()
+}
+
+/// Returns every secret whose change concerns an instance: those of its workload, and the management
+/// key, which its workload never gets.
+pub(super) fn watched(instance: &MaiInstance, platform: &Platform) -> Vec<SecretRef> {
+    let management = instance.spec.open_router.as_ref().and_then(|upstream| upstream.management_key_secret_ref.clone());
+    references(instance, platform).into_iter().chain(management).collect()
 }
 
 /// Returns every secret whose value the workload of a document needs.
@@ -54,17 +77,17 @@ fn registries(instance: &MaiInstance, secrets: &BTreeMap<SecretRef, SecretString
 }
 
 /// Returns what should run for a document. `secrets` holds a value for each of [`references`];
-/// `session_key` is the generated one.
+/// `generated` are those that mai made.
 pub fn desired(
     instance: &MaiInstance,
     id: InstanceId,
     secrets: &BTreeMap<SecretRef, SecretString>,
-    session_key: &SecretString,
+    generated: &Generated,
     platform: &Platform,
 ) -> Result<Workload, Blocked> {
     let spec = &instance.spec;
     let listen = (platform.listen)(instance)?;
-    let env = environment(instance, secrets, session_key)?;
+    let env = environment(instance, secrets, generated)?;
     let resources = resources(instance, platform)?;
     let mut workload = Workload {
         id,
@@ -245,7 +268,8 @@ mod tests {
                 )
             })
             .collect();
-        desired(&instance(spec), id(), &secrets, &SecretString::from("session-key".to_owned()), &Platform::PROCESS)
+        let generated = Generated::new(SecretString::from("session-key".to_owned()));
+        desired(&instance(spec), id(), &secrets, &generated, &Platform::PROCESS)
     }
 
     fn text(workload: &Workload, name: &str) -> Option<String> {
@@ -274,7 +298,7 @@ mod tests {
         ] {
             let spec =
                 json!({"displayName": "A", "expose": {"port": 1}, "server": {"kind": kind}, "resources": resources});
-            let key = SecretString::from("session-key".to_owned());
+            let key = Generated::new(SecretString::from("session-key".to_owned()));
             let workload = desired(&instance(spec), id(), &BTreeMap::new(), &key, &platform).unwrap();
             let memory = (workload.limits.memory_bytes, workload.container.reserved.memory_bytes);
             assert_eq!(memory, expected, "{:?} {kind} {resources}", platform.kind);

@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use mai_contract::environment as name;
 use secrecy::SecretString;
 
-use crate::api::{Locale, MaiInstance, Reason, SecretRef, ServerKind, Signup};
+use super::desired::Generated;
+use crate::api::{Locale, MaiInstance, OpenRouter, Reason, SecretRef, ServerKind, Signup};
 use crate::core::{Blocked, EnvValue};
 
-/// Returns the whole environment. `secrets` holds a value for each reference of the document;
-/// `session_key` is the generated one.
+/// Returns the whole environment. `secrets` holds a value for each reference of the document.
 pub(super) fn environment(
     instance: &MaiInstance,
     secrets: &BTreeMap<SecretRef, SecretString>,
-    session_key: &SecretString,
+    generated: &Generated,
 ) -> Result<BTreeMap<String, EnvValue>, Blocked> {
     let spec = &instance.spec;
-    let mut env = Environment { secrets, values: BTreeMap::new() };
+    let mut env = Environment { secrets, generated, values: BTreeMap::new() };
     env.plain(name::WEBUI_NAME, &spec.display_name);
     env.plain(name::ENV, spec.server.environment.as_ref());
     match &spec.server.secret_key_ref {
         Some(reference) => env.secret(name::WEBUI_SECRET_KEY, reference)?,
-        None => env.insert(name::WEBUI_SECRET_KEY, EnvValue::Secret(session_key.clone())),
+        None => env.insert(name::WEBUI_SECRET_KEY, EnvValue::Secret(generated.session_key.clone())),
     }
     if let Some(admin) = &spec.access.admin {
         env.plain(name::ADMIN_EMAIL, &admin.email);
@@ -72,9 +72,7 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
         } else {
             env.plain(name::OPENAI_API_BASE_URL, upstream.base_url.trim_end_matches('/'));
         }
-        if let Some(reference) = &upstream.api_key_secret_ref {
-            env.secret(name::OPENAI_API_KEY, reference)?;
-        }
+        env.upstream_key(name::OPENAI_API_KEY, upstream)?;
         if !upstream.models.is_empty() {
             env.plain(name::MODELS, &upstream.models.join(","));
         }
@@ -114,9 +112,7 @@ fn add_open_webui_variables(env: &mut Environment, instance: &MaiInstance) -> Re
     if let Some(upstream) = &spec.open_router {
         // The plural wins over the singular, which an image may set.
         env.plain(name::OPENAI_API_BASE_URLS, upstream.base_url.trim_end_matches('/'));
-        if let Some(reference) = &upstream.api_key_secret_ref {
-            env.secret(name::OPENAI_API_KEYS, reference)?;
-        }
+        env.upstream_key(name::OPENAI_API_KEYS, upstream)?;
         if !upstream.models.is_empty() {
             let connection = serde_json::json!({"0": {"enable": true, "model_ids": upstream.models}});
             env.plain(name::OPENAI_API_CONFIGS, &connection.to_string());
@@ -128,6 +124,7 @@ fn add_open_webui_variables(env: &mut Environment, instance: &MaiInstance) -> Re
 /// An environment under construction.
 struct Environment<'a> {
     secrets: &'a BTreeMap<SecretRef, SecretString>,
+    generated: &'a Generated,
     values: BTreeMap<String, EnvValue>,
 }
 
@@ -142,6 +139,17 @@ impl Environment<'_> {
             .get(reference)
             .ok_or_else(|| Blocked::new(Reason::MissingSecret, format!("the value of {reference} is not known")))?;
         self.insert(name, EnvValue::Secret(value.clone()));
+        Ok(())
+    }
+
+    /// Adds the key of the client: the one that the document names, or the one that was made for it.
+    fn upstream_key(&mut self, name: &str, upstream: &OpenRouter) -> Result<(), Blocked> {
+        if let Some(reference) = &upstream.api_key_secret_ref {
+            return self.secret(name, reference);
+        }
+        if let Some(key) = &self.generated.upstream_key {
+            self.insert(name, EnvValue::Secret(key.clone()));
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::api::{MaiInstance, MaiInstanceStatus, Schedule, ScheduleError};
 use crate::core::{Action, Blocked, Memory, Observed, Platform, Workload};
 use crate::fleet::KnownCounts;
+use crate::fleet::keys::KeyState;
 
 /// Everything a decision is made from.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Facts<'a> {
     pub backup_corrected: bool,
     /// Random part of the id of a backup that is started.
     pub random: u32,
+    /// The key at its upstream.
+    pub key: KeyState,
 }
 
 impl Facts<'_> {

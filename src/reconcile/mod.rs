@@ -5,7 +5,8 @@
 //! any runtime. Data flows from `observation` (what should run, what is there) through `decide` to
 //! the runtime, and from `status` to the record. A backup is a job next to the server: `schedule` says
 //! when one is due, `job` derives it, `backup_report` puts what came of it into the status. A restore
-//! takes several jobs; `restore_record` says which step follows on the end of each.
+//! takes several jobs; `restore_record` says which step follows on the end of each. `keys` has the keys of
+//! instances made and deleted at their upstream, in the background.
 
 mod backoff;
 mod backup_inputs;
@@ -20,6 +21,7 @@ mod fleet;
 mod hosts;
 pub mod job;
 mod jobs;
+mod keys;
 mod observation;
 mod overview;
 mod plan;
@@ -36,7 +38,7 @@ mod upgrade_tests;
 mod usage_report;
 
 pub use decide::decide;
-pub use desired::{desired, probe, references, refusal};
+pub use desired::{Generated, desired, probe, references, refusal};
 pub use facts::{Decision, Facts, FleetTurn};
 pub use overview::Overview;
 pub use plan::{PlanState, Planned, plan};

@@ -8,11 +8,21 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::facts::FleetTurn;
-use super::{Facts, desired, hosts, ports, references, refusal};
+use super::{Facts, Generated, desired, hosts, ports, references, refusal};
 use crate::api::{MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Blocked, InstanceId, Memory, Observed, Platform, Workload};
+use crate::fleet::keys::KeyState;
 use crate::runtime::Observe;
 use crate::source::{Reader, Source};
+
+/// Secrets that mai makes for an instance, as far as they are known.
+#[derive(Debug)]
+pub(super) struct OwnSecrets<'a> {
+    /// Signs its sessions.
+    pub(super) session_key: &'a Result<SecretString, String>,
+    /// Its key at the upstream.
+    pub(super) upstream_key: Result<Option<SecretString>, Blocked>,
+}
 
 /// The workload that should run for an instance, and the observation of it.
 #[derive(Debug)]
@@ -31,7 +41,7 @@ impl Observation {
         instance: &MaiInstance,
         id: &InstanceId,
         all: impl FnOnce() -> A,
-        session_key: &Result<SecretString, String>,
+        secrets: &OwnSecrets<'_>,
         source: &S,
         runtime: &O,
     ) -> Self {
@@ -44,7 +54,7 @@ impl Observation {
         };
         let desired = match conflict {
             Some(conflict) => Err(conflict),
-            None => derive(instance, id, session_key, source, &platform).await,
+            None => derive(instance, id, secrets, source, &platform).await,
         };
         let observed = runtime.observe(id, desired.as_ref().ok()).await.map_err(|error| error.to_string());
         Self { desired, observed, platform }
@@ -74,6 +84,7 @@ impl Observation {
             backup_problem: None,
             backup_corrected: false,
             random: rand::random(),
+            key: KeyState::default(),
         }
     }
 }
@@ -81,7 +92,7 @@ impl Observation {
 async fn derive<S: Source>(
     instance: &MaiInstance,
     id: &InstanceId,
-    session_key: &Result<SecretString, String>,
+    own: &OwnSecrets<'_>,
     source: &S,
     platform: &Platform,
 ) -> Result<Workload, Blocked> {
@@ -94,6 +105,8 @@ async fn derive<S: Source>(
         let value = value.map_err(|error| Blocked::new(error.reason(), error.to_string()))?;
         secrets.insert(reference, value);
     }
-    let session_key = session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
-    desired(instance, id.clone(), &secrets, session_key, platform)
+    let session_key =
+        own.session_key.as_ref().map_err(|problem| Blocked::new(Reason::MissingSecret, problem.clone()))?;
+    let generated = Generated { session_key: session_key.clone(), upstream_key: own.upstream_key.clone()? };
+    desired(instance, id.clone(), &secrets, &generated, platform)
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::facts::FleetTurn;
-use super::observation::Observation;
+use super::observation::{Observation, OwnSecrets};
 use super::{Decision, decide};
-use crate::api::{ConditionKind, MaiInstance, MaiInstanceStatus};
-use crate::core::{Action, InstanceId, Memory, Record, RecordError, RecordSnapshot};
+use crate::api::{ConditionKind, MaiInstance, MaiInstanceStatus, Reason};
+use crate::core::{Action, Blocked, InstanceId, KeyRecord, Memory, Record, RecordError, RecordSnapshot};
+use crate::fleet::keys::key_value;
 use crate::runtime::Observe;
 use crate::source::Source;
 
@@ -47,15 +48,21 @@ pub async fn plan<S: Source, O: Observe, K: Record>(
     for instance in instances {
         // Every row of a source has all three; the loop would skip another one too.
         let Ok(id) = InstanceId::try_from(instance.as_ref()) else { continue };
-        let RecordSnapshot { status: previous, memory, session_key } = match record {
+        let RecordSnapshot { status: previous, memory, session_key, keys } = match record {
             Some(record) => record.load(instance, &id, false).await?,
             None => RecordSnapshot {
                 status: MaiInstanceStatus::default(),
                 memory: Memory::default(),
                 session_key: Ok(SecretString::from(String::new())),
+                keys: Ok(KeyRecord::default()),
             },
         };
-        let observation = Observation::make(instance, &id, || instances, &session_key, source, runtime).await;
+        let upstream_key = match &keys {
+            Ok(keys) => key_value(instance, keys, None),
+            Err(problem) => Err(Blocked::new(Reason::MissingSecret, problem.clone())),
+        };
+        let secrets = OwnSecrets { session_key: &session_key, upstream_key };
+        let observation = Observation::make(instance, &id, || instances, &secrets, source, runtime).await;
         let Decision { action, status, .. } =
             decide(&observation.facts(instance, &memory, &previous, 0, FleetTurn::Free));
         let stalled = status.true_condition(ConditionKind::Stalled);

@@ -8,17 +8,19 @@ use futures::future::{BoxFuture, FutureExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use parking_lot::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::backoff::retry_delay;
 use super::backup_inputs::BackupInputs;
 use super::facts::{Facts, FleetTurn};
 use super::fleet::Fleet;
+use super::keys::Keys;
 use super::observation::Observation;
 use super::run::{Context, ReconcileError, Transition};
 use super::running_jobs::RunningJobs;
-use super::{Decision, backup_report, decide, drills, restore_record, status, upgrade_report, usage_report};
+use super::{Decision, backup_report, decide, drills, keys, restore_record, status, upgrade_report, usage_report};
 use crate::api::{ConditionKind, FINALIZER, MaiInstance, MaiInstanceStatus, Reason};
 use crate::core::{Action, EventKind, InstanceId, Memory, Observed, Record, RecordError, RecordSnapshot, Workload};
 use crate::runtime::Apply;
@@ -47,6 +49,8 @@ pub(super) struct Reconciler<S, R, K> {
     fleet: Fleet,
     /// Destinations and secrets that last backups were tried with.
     pub(super) backup_inputs: BackupInputs,
+    /// Keys of all instances at their upstream.
+    pub(super) keys: Arc<Keys>,
 }
 
 pub(super) fn on_error<S, R, K>(
@@ -77,7 +81,11 @@ pub(super) fn reconcile<S: Source, R: Apply, K: Record>(
 }
 
 impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
-    pub(super) fn new(context: Arc<Context<S, R, K>>, store: Store<MaiInstance>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context<S, R, K>>,
+        store: Store<MaiInstance>,
+        changed_keys: UnboundedSender<ObjectRef<MaiInstance>>,
+    ) -> Self {
         Self {
             context,
             store,
@@ -88,6 +96,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             jobs: RunningJobs::new(),
             fleet: Fleet::new(),
             backup_inputs: BackupInputs::default(),
+            keys: Arc::new(Keys::new(changed_keys)),
         }
     }
 
@@ -107,15 +116,17 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
     async fn advance(&self, instance: &MaiInstance, id: &InstanceId) -> Result<Option<Requeue>, ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let snapshot = self.snapshot(instance, id).await?;
-        let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
-        let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
+        let RecordSnapshot { status: previous, memory, session_key, .. } = &snapshot;
+        let (key, secrets) = self.own_secrets(instance, id, &snapshot);
+        let observation = Observation::make(instance, id, || self.store.state(), &secrets, source, runtime).await;
         self.record_job(id, memory, &observation);
+        let (key, key_left) = self.advance_key(instance, id, &snapshot, &observation, key).await?;
         if observation.observed.is_ok() {
             self.context.overview.record_observation(&id.uid);
         }
         self.fleet.record(id, memory.upgrade.as_ref());
         self.follow_counts(instance, id, &observation);
-        let mut facts = self.facts(instance, id, &snapshot, &observation);
+        let mut facts = Facts { key, ..self.facts(instance, id, &snapshot, &observation) };
         if instance.metadata.deletion_timestamp.is_some() && memory.backup.before_deletion.is_some() {
             facts.backup_corrected = self.backup_inputs.differ(source, instance, &id.uid).await;
         }
@@ -127,10 +138,11 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         match &decision.action {
             Action::Wait => {
                 self.put(instance, id, previous, &decision.status, &decision.memory).await;
-                return Ok(Some(decision.requeue_after.map_or_else(Requeue::await_change, Requeue::requeue)));
+                let next = [decision.requeue_after, key_left].into_iter().flatten().min();
+                return Ok(Some(next.map_or_else(Requeue::await_change, Requeue::requeue)));
             }
             Action::RemoveFinalizer => {
-                self.let_go(instance, id, &decision.status).await?;
+                self.let_go(instance, id, &decision.status, facts.key.left.as_deref()).await?;
                 return Ok(Some(Requeue::await_change()));
             }
             Action::Prepare(_) | Action::Start | Action::Resume | Action::Update(_) | Action::Recreate(_) => {
@@ -169,9 +181,10 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
     async fn advance_jobs(&self, instance: &MaiInstance, id: &InstanceId) -> Result<(), ReconcileError> {
         let Context { runtime, source, .. } = self.context.as_ref();
         let snapshot = self.snapshot(instance, id).await?;
-        let RecordSnapshot { status: previous, memory, session_key } = &snapshot;
+        let RecordSnapshot { status: previous, memory, session_key, .. } = &snapshot;
+        let (_, secrets) = self.own_secrets(instance, id, &snapshot);
         // The action may have taken long, so what was observed before it is out of date.
-        let observation = Observation::make(instance, id, || self.store.state(), session_key, source, runtime).await;
+        let observation = Observation::make(instance, id, || self.store.state(), &secrets, source, runtime).await;
         self.record_job(id, memory, &observation);
         let facts = self.facts(instance, id, &snapshot, &observation);
         let decision = decide::jobs_alone(&facts);
@@ -296,7 +309,12 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         instance: &MaiInstance,
         id: &InstanceId,
         status: &MaiInstanceStatus,
+        left: Option<&str>,
     ) -> Result<(), ReconcileError> {
+        if let Some(left) = left {
+            tracing::warn!(instance = id.log_name(), "{left}");
+            self.try_put_event(id, EventKind::Warning, "KeyLeft", left).await;
+        }
         self.put_memory(id, &Memory::default()).await;
         self.context.source.remove_finalizer(&id.namespace, &id.name).await?;
         self.put_event(instance, id, status, true).await;
@@ -308,6 +326,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         self.fleet.forget(&id.uid);
         self.backup_inputs.forget(&id.uid);
         self.context.counts.forget(&id.uid);
+        self.keys.forget(&id.uid);
         Ok(())
     }
 
@@ -328,7 +347,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         }
         let deleted = instance.metadata.deletion_timestamp.is_some();
         let snapshot = self.context.record.load(instance, id, !deleted).await?;
-        if snapshot.session_key.is_ok() {
+        if snapshot.session_key.is_ok() && snapshot.keys.is_ok() {
             self.snapshots.lock().insert(id.uid.clone(), snapshot.clone());
         }
         Ok(snapshot)
@@ -383,6 +402,9 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
                 upgrade_report::events(previous, status).into_iter().chain(usage_report::event(previous, status));
             for event in backups.chain(others) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;
+            }
+            if let Some((kind, reason, message)) = keys::event(previous, status) {
+                self.try_put_event(id, kind, reason, &message).await;
             }
             if let Some(event) = restore_record::event(previous, status) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;

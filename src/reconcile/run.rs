@@ -10,9 +10,10 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use kube::runtime::controller::{Config, Error as ApplierError, ReconcileRequest};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, applier, predicates, watcher};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::desired::references;
+use super::desired::watched;
 use super::overview::Overview;
 use super::reconciler::{Reconciler, on_error, reconcile};
 use crate::api::MaiInstance;
@@ -145,8 +146,10 @@ pub async fn run<S: Source, R: Apply, K: Record>(
 ) {
     let InstanceFeed { documents, store, writer } = feed;
     let shutdown = shutdown.boxed().shared();
-    let queue = requests(documents, writer, &store, &context, options.resync).take_until(shutdown.clone());
-    let reconciler = Arc::new(Reconciler::new(context, store.clone()));
+    let (keys, changed_keys) = unbounded_channel();
+    let queue =
+        requests(documents, writer, &store, &context, options.resync, changed_keys).take_until(shutdown.clone());
+    let reconciler = Arc::new(Reconciler::new(context, store.clone(), keys));
     let config = Config::default().concurrency(options.concurrency);
     let reconciliations = applier(reconcile::<S, R, K>, on_error, reconciler, store.clone(), queue, config).for_each(
         |outcome| async move {
@@ -181,6 +184,7 @@ fn requests<S: Source, R: Apply, K: Record>(
     store: &Store<MaiInstance>,
     context: &Context<S, R, K>,
     resync: Duration,
+    changed_keys: UnboundedReceiver<ObjectRef<MaiInstance>>,
 ) -> BoxStream<'static, Result<ReconcileRequest<MaiInstance>, watcher::Error>> {
     let everything = |store: Store<MaiInstance>| {
         move || stream::iter(store.state().into_iter().map(|instance| ObjectRef::from_obj(instance.as_ref())))
@@ -214,7 +218,10 @@ fn requests<S: Source, R: Apply, K: Record>(
         })
         .flat_map(move |()| everything())
     };
-    let undeclared = stream::select_all([changed.boxed(), rotated.boxed(), ticks.boxed()]).map(Ok);
+    let undeclared = {
+        let keys = UnboundedReceiverStream::new(changed_keys);
+        stream::select_all([changed.boxed(), rotated.boxed(), ticks.boxed(), keys.boxed()]).map(Ok)
+    };
     stream::select(declared, undeclared).map_ok(ReconcileRequest::from).boxed()
 }
 
@@ -231,7 +238,7 @@ fn uses(instance: &MaiInstance, rotated: &Rotated, platform: &Platform) -> bool 
         Rotated::Any => true,
         Rotated::One { namespace, name } => {
             instance.metadata.namespace.as_ref() == Some(namespace)
-                && references(instance, platform).iter().any(|reference| reference.name == *name)
+                && watched(instance, platform).iter().any(|reference| reference.name == *name)
         }
     }
 }

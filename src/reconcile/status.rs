@@ -133,6 +133,12 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts
     set_verdicts(&mut conditions, verdicts);
     let upgrade = upgrade_report::verdict(facts, memory.upgrade.as_ref());
     set_verdict(&mut conditions, ConditionKind::UpgradeHealthy, upgrade.as_ref());
+    match &facts.key.verdict {
+        // Just after a start nothing is known but what was shown before.
+        Some(_) if facts.key.is_unverified && facts.previous.condition(ConditionKind::KeyHealthy).is_some() => {}
+        Some(key) => conditions.set(ConditionKind::KeyHealthy, key.holds, key.reason, key.message.clone()),
+        None => conditions.remove(ConditionKind::KeyHealthy),
+    }
 
     status.observed_generation = generation;
     status.conditions = conditions.into_vec();
@@ -144,6 +150,7 @@ pub(super) fn render(facts: &Facts<'_>, phase: &Phase, memory: &Memory, verdicts
     status.backup = recorded(&memory.backup);
     status.restore.clone_from(&memory.restore);
     status.usage = usage_report::usage(facts);
+    status.open_router_key.clone_from(&facts.key.status);
     status
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub mod docker;
 mod error;
 mod job_files;
+mod key_rotation_file;
 pub mod kubernetes;
 mod log_tail;
 mod maintenance;
@@ -27,6 +28,7 @@ use futures::stream::BoxStream;
 
 pub use boxed::{BoxedObserver, BoxedRuntime};
 pub use error::{BoxError, RuntimeError};
+pub use key_rotation_file::KeyRotationFile;
 pub use maintenance::MaintenanceLock;
 pub use manual::{
     Directories, Exec, ExecCommand, Manual, ManualFuture, NewPlace, Output, OutputStream, RemoteCommand, RemoteControl,

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
+use super::key_rotation_file::KeyRotationFile;
 use crate::api::{RestoreSource, RestoreStatus};
 use crate::core::{InstanceId, JobRequest, JobWork, RestoreRequest};
 
@@ -214,7 +215,7 @@ pub(super) async fn watch(changes: &Changes, known: impl Fn() -> Vec<(InstanceId
         // One may be answered and the next one made between two checks, so they are told apart by their
         // time.
         let requests = |(id, home): (InstanceId, PathBuf)| {
-            let files = [JobRequest::REQUEST, RestoreRequest::REQUEST];
+            let files = [JobRequest::REQUEST, RestoreRequest::REQUEST, KeyRotationFile::NAME];
             files.into_iter().filter_map(move |file| {
                 let made = home.join(file).metadata().and_then(|metadata| metadata.modified()).ok()?;
                 Some((id.clone(), file, made))

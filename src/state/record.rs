@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{State, StateError};
 use crate::api::{MaiInstance, MaiInstanceStatus};
-use crate::core::{EventKind, InstanceId, Memory, Record, RecordError, RecordSnapshot};
+use crate::core::{EventKind, InstanceId, KeyRecord, Memory, Record, RecordError, RecordSnapshot};
 
 /// Purpose of the generated secret that signs sessions.
 pub(super) const SESSION_KEY: &str = "session-key";
@@ -23,6 +23,7 @@ impl Record for State {
             status: self.status(&id.uid).await?.unwrap_or_default(),
             memory: self.memory(&id.uid).await?,
             session_key: Ok(session_key),
+            keys: Ok(self.keys(&id.uid).await?),
         })
     }
 
@@ -32,6 +33,10 @@ impl Record for State {
 
     async fn put_memory(&self, id: &InstanceId, memory: &Memory) -> Result<(), RecordError> {
         Ok(Self::put_memory(self, &id.uid, memory).await?)
+    }
+
+    async fn put_keys(&self, id: &InstanceId, keys: &KeyRecord) -> Result<(), RecordError> {
+        Ok(Self::put_keys(self, &id.uid, keys).await?)
     }
 
     async fn put_event(

@@ -1,9 +1,13 @@
 //! Secrets generated for an instance, once, and stored outside its data volume.
 
 use rand::RngCore;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{State, StateError};
+use crate::core::KeyRecord;
+
+/// Purpose of the keys that were made at the upstream, with the value of the present one.
+const KEYS: &str = "upstream-keys";
 
 const READ: &str = "SELECT value FROM generated_secrets WHERE uid = ? AND purpose = ?";
 
@@ -40,5 +44,27 @@ impl State {
             Ok(value)
         };
         query.await.map(SecretString::from).map_err(|source| self.failed(source))
+    }
+
+    /// Returns the keys that were made for an instance.
+    pub async fn keys(&self, uid: &str) -> Result<KeyRecord, StateError> {
+        let Some(stored) = self.known_secret(uid, KEYS).await? else { return Ok(KeyRecord::default()) };
+        serde_json::from_str(stored.expose_secret()).map_err(|source| self.unreadable("keys of the upstream", source))
+    }
+
+    /// Stores the keys that were made for an instance; removes what is stored if there are none.
+    pub async fn put_keys(&self, uid: &str, keys: &KeyRecord) -> Result<(), StateError> {
+        let query = match *keys == KeyRecord::default() {
+            true => sqlx::query("DELETE FROM generated_secrets WHERE uid = ? AND purpose = ?").bind(uid).bind(KEYS),
+            false => {
+                let json =
+                    serde_json::to_string(keys).map_err(|source| self.unreadable("keys of the upstream", source))?;
+                sqlx::query("INSERT OR REPLACE INTO generated_secrets (uid, purpose, value) VALUES (?, ?, ?)")
+                    .bind(uid)
+                    .bind(KEYS)
+                    .bind(json)
+            }
+        };
+        query.execute(&self.inner.writer).await.map(drop).map_err(|source| self.failed(source))
     }
 }

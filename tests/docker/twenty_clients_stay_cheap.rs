@@ -6,7 +6,7 @@ use std::time::Duration;
 use bollard::query_parameters::{EventsOptionsBuilder, KillContainerOptions};
 use futures::TryStreamExt;
 use mai_operator::core::{InstanceId, Platform, Presence, Workload};
-use mai_operator::reconcile::{desired, references};
+use mai_operator::reconcile::{Generated, desired, references};
 use mai_operator::runtime::Observe;
 use mai_operator::runtime::docker::{DockerOptions, DockerRuntime};
 
@@ -26,7 +26,7 @@ fn workload(env: &Environment, uid: &str) -> Workload {
         .map(|reference| (reference.clone(), "sk-or-v1-fixture".into()))
         .collect();
     let id = InstanceId { namespace: "default".into(), name: env.name.clone(), uid: uid.into() };
-    desired(&instance, id, &secrets, &"session".into(), &Platform::DOCKER).unwrap()
+    desired(&instance, id, &secrets, &Generated::new("session".into()), &Platform::DOCKER).unwrap()
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod secret_changes_reach_servers;
 mod unchanged_instances_cause_no_writes;
 mod unused_claims_are_pruned;
 mod upgrades_return_image_and_data;
+mod upstream_keys_follow_documents;
 mod validation_rules_agree;
 mod volumes_grow_and_are_kept;
 mod webhooks_are_told;

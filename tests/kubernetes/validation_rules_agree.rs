@@ -81,6 +81,22 @@ const BROKEN: &[(&str, &str)] = &[
     ),
     ("{openRouter: {monthlyLimitUsd: 0}}", "openRouter.monthlyLimitUsd must be 1 to 1000000 (USD)"),
     (
+        "{openRouter: {managementKeySecretRef: {name: account, key: key}, apiKeySecretRef: {name: upstream, key: key}}}",
+        "openRouter.apiKeySecretRef and managementKeySecretRef exclude each other: name the client's key, or the management key with which mai makes one",
+    ),
+    (
+        "{openRouter: {keyRotation: {everyDays: 90}}}",
+        "openRouter.keyRotation is about the key that mai makes: declare openRouter.managementKeySecretRef, or remove it",
+    ),
+    (
+        "{openRouter: {managementKeySecretRef: {name: account, key: key}, keyRotation: {everyDays: 0}}}",
+        "openRouter.keyRotation.everyDays must be 1 to 3650",
+    ),
+    (
+        "{openRouter: {managementKeySecretRef: {name: account, key: key}, keyRotation: {gracePeriod: 1d}}}",
+        "openRouter.keyRotation.gracePeriod must be a duration such as 10m",
+    ),
+    (
         "{ollama: {baseUrl: 'ollama:11434'}}",
         "ollama.baseUrl must be an http or https URL such as http://host.docker.internal:11434",
     ),
@@ -216,10 +232,6 @@ const BROKEN: &[(&str, &str)] = &[
     (
         "{backup: {destinations: [{name: nas, local: {path: /nas}}]}}",
         "backup.destinations[].local has no effect on Kubernetes: a backup job may run on any node, and this is a directory of one; remove it; the backups volume and s3 work in a cluster",
-    ),
-    (
-        "{openRouter: {managementKeySecretRef: {name: s, key: k}}}",
-        "openRouter.managementKeySecretRef has no effect yet: keys are neither created nor rotated; remove it, and name the client's key in openRouter.apiKeySecretRef",
     ),
     (
         "{expose: {port: 8001}}",

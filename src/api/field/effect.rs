@@ -22,8 +22,6 @@ pub enum Effect {
     Active(&'static str),
     /// It has no effect on this platform and is refused there.
     Unsupported(Refusal),
-    /// It has no effect on any platform yet and is refused everywhere.
-    Pending(Refusal),
 }
 
 /// Explanation of a refusal.
@@ -70,9 +68,6 @@ impl Effect {
     pub(super) fn sentence(self, path: &str, platform: Option<PlatformKind>) -> Option<String> {
         let name = path.strip_prefix("spec.").unwrap_or(path);
         match (self, platform) {
-            (Self::Pending(Refusal { cause, remedy }), _) => {
-                Some(format!("{name} has no effect yet: {cause}; {remedy}"))
-            }
             (Self::Unsupported(Refusal { cause, remedy }), Some(platform)) => {
                 Some(format!("{name} has no effect on {platform}: {cause}; {remedy}"))
             }

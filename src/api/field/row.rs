@@ -1,7 +1,7 @@
 //! The shapes of rows of the table, and the texts that several of them share.
 
-use super::effect::Effect::{Active, Pending, Unsupported};
-use super::effect::{Effect, Field, Refusal};
+use super::effect::Effect::{Active, Unsupported};
+use super::effect::{Field, Refusal};
 
 pub(super) const REJECTED: &str =
     "Hash of what was rolled back; it is not tried again until something else is declared.";
@@ -34,10 +34,6 @@ pub(super) const NO_INGRESS: Refusal = Refusal {
     cause: "only a cluster has Ingresses and Gateways",
     remedy: "remove it; a reverse proxy in front of expose.port serves expose.host",
 };
-pub(super) const NO_KEYS: Refusal = Refusal {
-    cause: "keys are neither created nor rotated",
-    remedy: "remove it, and name the client's key in openRouter.apiKeySecretRef",
-};
 pub(super) const JOB_ON_ANY_NODE: Refusal = Refusal {
     cause: "a backup job may run on any node, and this is a directory of one",
     remedy: "remove it; the backups volume and s3 work in a cluster",
@@ -46,12 +42,6 @@ pub(super) const JOB_ON_ANY_NODE: Refusal = Refusal {
 /// One effect on all platforms.
 pub(super) const fn all(path: &'static str, effect: &'static str) -> Field {
     Field { path, process: Active(effect), docker: Active(effect), kubernetes: Active(effect) }
-}
-
-/// No effect on any platform yet.
-pub(super) const fn pending(path: &'static str, refusal: Refusal) -> Field {
-    let effect: Effect = Pending(refusal);
-    Field { path, process: effect, docker: effect, kubernetes: effect }
 }
 
 /// Effects of containers that processes do not have.

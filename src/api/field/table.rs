@@ -3,9 +3,8 @@
 use super::effect::Effect::{Active, Unsupported};
 use super::effect::{Field, Refusal};
 use super::row::{
-    JOB_ON_ANY_NODE, KEPT, KEPT_THERE, KEY_OF_SECRET, NO_CLASS, NO_INGRESS, NO_KEYS, NO_SIZE, NODE_PATH,
-    NOTHING_RESERVED, OWN_BINARY, REJECTED, REJECTED_WHY, SERVICE_PORT, all, cluster, directory, engines, pending,
-    probed, upgrades, volume,
+    JOB_ON_ANY_NODE, KEPT, KEPT_THERE, KEY_OF_SECRET, NO_CLASS, NO_INGRESS, NO_SIZE, NODE_PATH, NOTHING_RESERVED,
+    OWN_BINARY, REJECTED, REJECTED_WHY, SERVICE_PORT, all, cluster, directory, engines, probed, upgrades, volume,
 };
 
 /// Every leaf of the schema of a `MaiInstance`.
@@ -91,12 +90,23 @@ pub const FIELDS: &[Field] = &[
         "Secret with the key of the upstream; without it the administrator enters one in the pages.",
     ),
     all("spec.openRouter.apiKeySecretRef.key", "Key of that Secret."),
-    pending("spec.openRouter.managementKeySecretRef.name", NO_KEYS),
-    pending("spec.openRouter.managementKeySecretRef.key", NO_KEYS),
+    all(
+        "spec.openRouter.managementKeySecretRef.name",
+        "Secret with the management key, with which mai makes, limits and deletes the key of the client; the server never gets it.",
+    ),
+    all("spec.openRouter.managementKeySecretRef.key", KEY_OF_SECRET),
+    all(
+        "spec.openRouter.keyRotation.everyDays",
+        "Age in days after which the key is replaced; without it, on command alone (`mai rotate-key`).",
+    ),
+    all(
+        "spec.openRouter.keyRotation.gracePeriod",
+        "Time that the former key works after the server has the new one; it is deleted after twice as long.",
+    ),
     all("spec.openRouter.models[]", "Models that people may use; without any all of the upstream."),
     all(
         "spec.openRouter.monthlyLimitUsd",
-        "`MAI_MONTHLY_LIMIT_USD` of the server, which refuses what may exceed it; refused for Open WebUI.",
+        "`MAI_MONTHLY_LIMIT_USD` of the server, which refuses what may exceed it; with `managementKeySecretRef` also the monthly limit of the key at the upstream, in UTC. Refused for Open WebUI.",
     ),
     all(
         "spec.openRouter.markup",
@@ -392,6 +402,8 @@ pub const FIELDS: &[Field] = &[
     all("status.usage.keyExpiresAt", "Time at which the key of the upstream expires."),
     all("status.usage.asOf", "Time at which the server told these numbers first."),
     all("status.usage.unknownSince", "Time since which the server does not tell them; absent while it does."),
+    all("status.openRouterKey.hash", "Hash by which the upstream names the key that was made for the client."),
+    all("status.openRouterKey.createdAt", "Time at which it was made."),
     all("status.backup.lastDue", "Due time or request that was handled last."),
     all("status.backup.last.id", "Id of the newest backup, also while it is made and if it failed."),
     all("status.backup.last.startedAt", "Time at which it was started."),

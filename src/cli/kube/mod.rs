@@ -15,6 +15,7 @@ mod report;
 mod request;
 mod restart;
 mod restore;
+mod rotate_key;
 mod statement;
 mod status;
 
@@ -85,6 +86,8 @@ enum Verb {
     Plan(plan::Args),
     /// Stop the server of an instance and start it again as it is; says how long that took
     Restart(restart::Args),
+    /// Give an instance another key of its own at its upstream, and wait until its server has it
+    RotateKey(rotate_key::Args),
     /// Make a backup of an instance now, and wait until it is verified
     Backup(backup::Args),
     /// Bring a backup of an instance back for trial now, and wait until it was checked
@@ -131,6 +134,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Verb::Statement(args) => statement::run(&connection, &args),
         Verb::Plan(args) => run_verb(&connection, async |cluster| plan::run(&cluster, &args).await),
         Verb::Restart(args) => run_verb(&connection, async |cluster| restart::run(&cluster, &args).await),
+        Verb::RotateKey(args) => run_verb(&connection, async |cluster| rotate_key::run(&cluster, &args).await),
         Verb::Backup(args) => run_verb(&connection, async |cluster| backup::run(&cluster, &args).await),
         Verb::Drill(args) => run_verb(&connection, async |cluster| drill::run(&cluster, &args).await),
         Verb::DrillReport(args) => run_verb(&connection, async |cluster| drill_report::run(&cluster, &args).await),

@@ -12,6 +12,7 @@ pub(super) mod confirmation;
 pub(super) mod counts_args;
 pub(super) mod drill_report;
 pub(super) mod identity_files;
+pub(super) mod key_rotation;
 pub(super) mod logging;
 pub(super) mod named_instance;
 pub(super) mod notifications;

@@ -73,6 +73,5 @@ fn sentence(effect: Effect) -> String {
     match effect {
         Effect::Active(sentence) => sentence.to_owned(),
         Effect::Unsupported(refusal) => format!("Refused, since {}; {}.", refusal.cause, refusal.remedy),
-        Effect::Pending(refusal) => format!("Refused, no effect yet: {}; {}.", refusal.cause, refusal.remedy),
     }
 }

@@ -26,6 +26,7 @@ mod recovery_kit;
 mod reset;
 pub(super) mod restart;
 mod restore;
+mod rotate_key;
 mod serve;
 mod server_statement;
 mod statement;
@@ -67,6 +68,8 @@ pub(super) enum Verb {
     Exec(exec::Args),
     /// Give the data and backups of an instance to the user of its server, and print the changes
     FixPermissions(fix_permissions::Args),
+    /// Give an instance another key of its own at its upstream, and wait until its server has it
+    RotateKey(rotate_key::Args),
     /// Make a backup of an instance now and wait until it is verified; exit code 1 unless it is in
     /// each destination
     Backup(backup::Args),
@@ -130,6 +133,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::AdoptOrphans(args) => adopt_orphans::run(&args),
         Verb::Exec(args) => exec::run(&args),
         Verb::FixPermissions(args) => fix_permissions::run(&args),
+        Verb::RotateKey(args) => rotate_key::run(&args),
         Verb::Backup(args) => backup::run(&args),
         Verb::Backups(args) => backups::run(&args),
         Verb::Drill(args) => drill::run(&args),

@@ -1,11 +1,19 @@
 //! Deletion of an instance: end its job, stop, make a last backup if declared, remove, remove its data
 //! if declared, let the document go.
 
+use std::time::Duration;
+
 use super::{Outcome, STOPPING_INTERVAL, has_annotation, last_backup, since};
 use crate::api::{DeletionPolicy, Reason, SKIP_TEARDOWN};
 use crate::core::{Action, Memory, Observed, Presence};
 use crate::reconcile::Facts;
 use crate::reconcile::status::Phase;
+
+/// Time after the removal of a document for which the deletion of its key at the upstream is tried.
+/// Then the document is let go, and an event names the key.
+const LONGEST_KEY_DELETION: Duration = Duration::from_secs(600);
+/// Interval between checks for the deletion of the key; its end is noticed by itself.
+const KEY_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Returns whether the document of a deleted instance is let go whatever still stands in the way. A
 /// last backup that is declared is waited for.
@@ -53,7 +61,19 @@ pub(super) fn decide(facts: &Facts<'_>, observed: &Observed, memory: &mut Memory
     {
         return Outcome::act(Action::RemoveData { and_backups }, phase);
     }
+    if let Some(left) = &facts.key.left
+        && !is_given_up(facts)
+    {
+        let message = format!("the document was removed and the server is stopped; {left}");
+        return Outcome::wait(Phase::progressing(Reason::Deleting, message), KEY_INTERVAL);
+    }
     Outcome::act(Action::RemoveFinalizer, phase)
+}
+
+/// Returns whether the upstream had the time it gets to delete the key of a deleted instance.
+fn is_given_up(facts: &Facts<'_>) -> bool {
+    let deleted = facts.instance.metadata.deletion_timestamp.as_ref();
+    deleted.is_some_and(|deleted| since(deleted.0, facts.now) >= LONGEST_KEY_DELETION)
 }
 
 /// Forgets what was done of a deletion that did not take place.

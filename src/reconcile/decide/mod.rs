@@ -164,6 +164,9 @@ fn wait_for_document(facts: &Facts<'_>, blocked: &Blocked, observed: &Observed) 
         Presence::Running { .. } => format!("{}; the server keeps running as declared before", blocked.message),
         _ => blocked.message.clone(),
     };
+    if blocked.reason.is_under_way() {
+        return Outcome::wait(Phase::progressing(blocked.reason, message), facts.platform.blocked_interval);
+    }
     // Checked more often at first: a Secret is often applied just after the document that names it.
     let blocked_for = status::stalled_since(facts.previous).map_or(Duration::ZERO, |then| since(then, facts.now));
     let interval = blocked_interval(blocked_for, facts.platform.blocked_interval);

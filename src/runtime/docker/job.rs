@@ -22,7 +22,7 @@ use super::{image, inspect, owner};
 use crate::api::RestoreStatus;
 use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs, Pull, RestoreRequest};
 use crate::runtime::job_files::{JobFiles, Reader, last_message};
-use crate::runtime::{JobRequestFile, RestoreRequestFile, RuntimeError, log_tail, maintenance};
+use crate::runtime::{JobRequestFile, KeyRotationFile, RestoreRequestFile, RuntimeError, log_tail, maintenance};
 
 impl Engine {
     /// Observes the job and the request of an instance. `all` are the containers of the engine.
@@ -38,13 +38,14 @@ impl Engine {
         };
         let request = JobRequestFile::new(&home).open_request(id).map_err(unreadable).unwrap_or_default();
         let restore_request = RestoreRequestFile::new(&home).open_request(id).map_err(unreadable).unwrap_or_default();
+        let key_rotation = KeyRotationFile::new(&home).newest(id).map_err(unreadable).unwrap_or_default();
         let current = match JobContainer::find(id, all) {
             Some(job) => {
                 self.state(id, &JobFiles::new(&home), &job).await?.map(|state| ObservedJob { name: job.job, state })
             }
             None => None,
         };
-        Ok(ObservedJobs { current, request, restore_request })
+        Ok(ObservedJobs { current, request, restore_request, key_rotation })
     }
 
     /// Returns the state of a job; `None` if its container was removed meanwhile.

@@ -48,6 +48,8 @@ impl KubernetesRuntime {
             current,
             request: self.backup_requests.job(id),
             restore_request: self.restore_requests.restore(id),
+            // In a cluster an annotation asks for it.
+            key_rotation: None,
         }
     }
 

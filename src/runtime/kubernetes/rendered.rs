@@ -16,7 +16,7 @@ use super::network_policy::{Peers, admitted_operator_namespace};
 use super::secret::SecretValues;
 use crate::api::{MaiInstance, SecretRef};
 use crate::core::{InstanceId, Job, Storage, Workload};
-use crate::reconcile::desired;
+use crate::reconcile::{Generated, desired};
 
 fn workload(spec: Value) -> Workload {
     let document = json!({
@@ -30,7 +30,7 @@ fn workload(spec: Value) -> Workload {
         (secret("openrouter", "api-key"), "sk-or-v1-x".to_owned().into()),
         (secret("admin", "password"), "correct horse".to_owned().into()),
     ]);
-    desired(&instance, id, &secrets, &"session-key".to_owned().into(), &super::PLATFORM).unwrap()
+    desired(&instance, id, &secrets, &Generated::new("session-key".to_owned().into()), &super::PLATFORM).unwrap()
 }
 
 fn applied(workload: &Workload) -> Vec<Value> {

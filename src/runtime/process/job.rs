@@ -30,7 +30,7 @@ use crate::api::RestoreStatus;
 use crate::core::{InstanceId, Job, JobState, ObservedJob, ObservedJobs, RestoreRequest};
 use crate::runtime::changes::Changes;
 use crate::runtime::job_files::{JobFiles, Reader};
-use crate::runtime::{JobRequestFile, RestoreRequestFile, RuntimeError, maintenance};
+use crate::runtime::{JobRequestFile, KeyRotationFile, RestoreRequestFile, RuntimeError, maintenance};
 
 /// Time that a job gets to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -319,6 +319,7 @@ pub(super) fn observe(home: &Path, id: &InstanceId, life_of: impl Fn(&str) -> Li
         current,
         request: JobRequestFile::new(home).open_request(id)?,
         restore_request: RestoreRequestFile::new(home).open_request(id)?,
+        key_rotation: KeyRotationFile::new(home).newest(id)?,
     })
 }
 

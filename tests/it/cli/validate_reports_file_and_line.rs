@@ -241,21 +241,6 @@ fn nothing_to_validate_is_an_error() {
 }
 
 #[test]
-fn field_without_effect_yet_is_refused_with_its_remedy() {
-    let tree = tempfile::tempdir().unwrap();
-    let spec = "  displayName: A\n  openRouter:\n    monthlyLimitUsd: 500\n    markup: \"1.3\"\n";
-    write(tree.path(), "a.yaml", &format!("{HEAD}metadata: {{name: a}}\nspec:\n{spec}"));
-    let output = validate(&["a.yaml"], tree.path());
-    assert_eq!(output.status.code(), Some(1));
-    let expected = [
-        "a.yaml:7:5: spec.openRouter.monthlyLimitUsd: openRouter.monthlyLimitUsd has no effect yet: spending is not limited; remove it, and limit the key at the upstream",
-        "a.yaml:8:5: spec.openRouter.markup: openRouter.markup has no effect yet: clients see what the upstream charges; remove it, and add the markup to your own bills",
-        "2 errors, 1 instance in 1 file",
-    ];
-    assert_eq!(lines(&output), expected);
-}
-
-#[test]
 fn field_is_refused_where_it_has_no_effect() {
     let tree = tempfile::tempdir().unwrap();
     let spec = "  displayName: A\n  image: mai-production:1\n  expose:\n    port: 8001\n    networks: [web]\n  storage:\n    data: {hostPath: /srv/a}\n    backups: {size: 5Gi}\n";

@@ -4,6 +4,7 @@ mod backups_follow_the_schedule;
 mod bad_input_affects_one_instance;
 mod counts_reach_the_status;
 mod directory_becomes_running_clients;
+mod keys_follow_the_spec;
 mod last_backups_precede_deletions;
 mod new_clients_begin_with_backups;
 mod policy_bounds_authors;

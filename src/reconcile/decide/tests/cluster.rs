@@ -216,6 +216,7 @@ fn overdue_teardown_lets_a_document_go_in_a_cluster_only() {
         backup_problem: None,
         backup_corrected: false,
         random: 0,
+        key: scene.key.clone(),
     });
     assert_eq!(blind.action, Action::RemoveFinalizer);
 }

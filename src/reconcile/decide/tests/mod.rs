@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus};
-use crate::api::{Reason, Rejected};
+use crate::api::{DOCUMENT_PROBLEM, MaiInstance, MaiInstanceStatus, Reason, Rejected};
 use crate::core::{
     Blocked, Cause, Change, Component, Exit, Fault, Field, InstanceId, Memory, ObservedJobs, Platform, Presence,
     Readiness, Retained,
 };
 use crate::fleet::KnownCounts;
-use crate::reconcile::{FleetTurn, desired};
+use crate::fleet::keys::KeyState;
+use crate::reconcile::{FleetTurn, Generated, desired};
 
 mod backup;
 mod cluster;
@@ -22,6 +22,7 @@ mod counts;
 mod deletion;
 mod drill;
 mod exits;
+mod key;
 mod restore;
 mod restore_meanwhile;
 mod upgrade;
@@ -44,7 +45,7 @@ fn instance(spec: Value) -> Box<MaiInstance> {
 
 fn workload(instance: &MaiInstance) -> Workload {
     let id = InstanceId { namespace: "default".into(), name: "abc".into(), uid: "1".into() };
-    desired(instance, id, &BTreeMap::new(), &"key".to_owned().into(), &Platform::PROCESS).unwrap()
+    desired(instance, id, &BTreeMap::new(), &Generated::new("key".to_owned().into()), &Platform::PROCESS).unwrap()
 }
 
 #[derive(Clone)]
@@ -70,6 +71,7 @@ struct Scene {
     blocked: Option<Blocked>,
     platform: Platform,
     components: Vec<Component>,
+    key: KeyState,
 }
 
 impl Scene {
@@ -95,6 +97,7 @@ impl Scene {
             blocked: None,
             platform: Platform::PROCESS,
             components: Vec::new(),
+            key: KeyState::default(),
         }
     }
 
@@ -188,6 +191,7 @@ impl Scene {
             backup_problem: None,
             backup_corrected: self.backup_corrected,
             random: 42,
+            key: self.key.clone(),
         })
     }
 }
@@ -448,6 +452,7 @@ fn failed_observation_is_unknown_and_keeps_the_status() {
         backup_problem: None,
         backup_corrected: false,
         random: 0,
+        key: KeyState::default(),
     });
     assert_eq!(unknown.action, Action::Wait);
     assert_eq!(condition(&unknown, "Ready"), ("Unknown".to_owned(), "ObserveFailed".to_owned()));

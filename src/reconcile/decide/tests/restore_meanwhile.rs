@@ -83,6 +83,7 @@ fn pause_maintenance_and_failed_observation_move_nothing() {
             backup_problem: None,
             backup_corrected: false,
             random: 42,
+            key: scene.key.clone(),
         });
         assert_eq!((unknown.action, unknown.memory), (Action::Wait, scene.memory), "{step}");
     }

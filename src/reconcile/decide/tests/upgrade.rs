@@ -236,6 +236,7 @@ fn backup_that_cannot_be_started_blocks_and_writes_once() {
             backup_problem: Some("start mai with --helper-image IMAGE"),
             backup_corrected: false,
             random: 1,
+            key: scene.key.clone(),
         })
     };
     let first = blocked(&scene);
