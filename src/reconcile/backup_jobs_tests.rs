@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, BoxStream, StreamExt};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::{reflector, watcher};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::api::{ConditionKind, DeletionPolicy, MaiInstanceStatus, RestoreSource, RestoreStatus, SecretRef};
+use crate::api::{ConditionKind, MaiInstanceStatus, RestoreSource, RestoreStatus, SecretRef};
 use crate::core::{
     Action, EventKind, JobWork, KeyRecord, ObservedJob, ObservedJobs, Platform, Presence, RecordError, RecordSnapshot,
     Workload,
@@ -330,27 +329,6 @@ async fn due_backup_is_started_once_and_its_end_recorded() {
 }
 
 #[tokio::test]
-async fn last_backup_is_tried_again_once_it_is_corrected() {
-    let mut this = Loop::new(&["a"]);
-    this.instances[0].spec.deletion_policy = DeletionPolicy::Snapshot;
-    this.instances[0].metadata.deletion_timestamp = Some(Time(Timestamp::now()));
-    let started = async |this: &Loop| {
-        for _ in 0..3 {
-            this.reconcile(0).await.unwrap();
-        }
-        std::mem::take(&mut *this.platform.started.lock()).len()
-    };
-    assert_eq!(started(&this).await, 1);
-    this.end(Outcome::Failed { message: "there is no such bucket".to_owned() });
-    assert_eq!(started(&this).await, 0, "it waits for minutes");
-    this.instances[0].spec.backup.as_mut().unwrap().destinations[0].name = "another".to_owned();
-    assert_eq!(started(&this).await, 1);
-    this.end(Outcome::Failed { message: "the key is refused".to_owned() });
-    this.secrets.is_rotated.store(true, Ordering::Relaxed);
-    assert_eq!(started(&this).await, 1);
-}
-
-#[tokio::test]
 async fn missing_credential_blocks_a_backup_until_it_is_there() {
     let this = Loop::new(&["a"]);
     this.secrets.is_complete.store(false, Ordering::Relaxed);
@@ -508,3 +486,6 @@ async fn job_that_hangs_is_ended_after_a_day_with_an_answer() {
     let (reason, shown) = next.health();
     assert!(reason == "BackupFailed" && shown.contains(&message), "{reason}: {shown}");
 }
+
+#[path = "last_backup_tests.rs"]
+mod last_backup;

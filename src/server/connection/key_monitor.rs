@@ -149,6 +149,8 @@ mod tests {
             origin: origin(),
             status: StatusCode::from_u16(status).unwrap(),
             message: String::new(),
+            kind: mai_openrouter::ErrorKind::from_status(status),
+            retry_after: None,
         };
         let silent = UpstreamError::Unreachable { origin: origin(), reason: NetworkFailure::NoAddress };
         let info = || KeyInfo {
