@@ -47,7 +47,7 @@ pub(super) async fn set(
     Form(form): Form<BudgetForm>,
 ) -> Result<Response, ErrorPage> {
     let outcome = match form.budget() {
-        Ok(budget) => parts.budgets.set(user.actor(), budget).await,
+        Ok(budget) => parts.view.budgets.set(user.actor(), budget).await,
         Err(error) => Err(error),
     };
     answer(parts, layout, outcome).await
@@ -64,7 +64,7 @@ pub(super) async fn raise(
     Path(id): Path<String>,
     Form(Raise { nano_usd }): Form<Raise>,
 ) -> Result<Response, ErrorPage> {
-    let outcome = parts.budgets.raise(user.actor(), &id, nano_usd).await;
+    let outcome = parts.view.budgets.raise(user.actor(), &id, nano_usd).await;
     answer(parts, layout, outcome).await
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn remove(
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
-    layout.check(parts.budgets.remove(user.actor(), &id).await)?;
+    layout.check(parts.view.budgets.remove(user.actor(), &id).await)?;
     parts.ledger.notify();
     Ok(response::redirect(company::ENTRY.path))
 }

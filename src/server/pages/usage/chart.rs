@@ -50,7 +50,7 @@ pub(super) struct Bar {
 
 /// Draws the days of a month.
 pub(super) fn chart(write: &Writer<'_>, metric: Metric, month: &str, days: &[DayUsage]) -> Chart {
-    let Writer { layout, t } = *write;
+    let Writer { layout, t, .. } = *write;
     let highest = days.iter().map(|day| metric.value(&day.totals)).max().unwrap_or(0);
     let top = round_up(highest);
     let format = |value: u64| match metric {

@@ -12,7 +12,7 @@ use super::own;
 use super::prices::PriceRow;
 use super::report::Report;
 use super::texts::UsageTexts;
-use super::view::{Selection, View};
+use super::view::{Selection, View, ViewParts};
 use crate::connection::{ConnectionSource, Connections};
 use crate::models::Models;
 use crate::pages::budget_words::BudgetTexts;
@@ -21,7 +21,7 @@ use crate::pages::form_problem::FormOutcome;
 use crate::pages::layout::{ICONS, Layout, Notice, SignedInVisitor};
 use crate::pages::navigation::Entry;
 use crate::pages::response;
-use crate::usage::{Account, Budgets, Ledger, UsageReports};
+use crate::usage::{Account, Ledger};
 
 /// The page's entry in the navigation.
 pub(in crate::pages) const ENTRY: Entry =
@@ -44,8 +44,7 @@ pub(super) struct CompanyPage<'a> {
 
 /// The parts of the server that the page shows.
 pub(super) struct CompanyParts {
-    pub(super) reports: UsageReports,
-    pub(super) budgets: Budgets,
+    pub(super) view: ViewParts,
     pub(super) ledger: Ledger,
     models: Models,
     connections: Connections,
@@ -53,19 +52,17 @@ pub(super) struct CompanyParts {
 
 impl<S> FromRequestParts<S> for CompanyParts
 where
-    S: Sync,
-    UsageReports: FromRef<S>,
-    Budgets: FromRef<S>,
+    S: Send + Sync,
+    ViewParts: FromRequestParts<S, Rejection = Infallible>,
     Ledger: FromRef<S>,
     Models: FromRef<S>,
     Connections: FromRef<S>,
 {
     type Rejection = Infallible;
 
-    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         Ok(Self {
-            reports: UsageReports::from_ref(state),
-            budgets: Budgets::from_ref(state),
+            view: ViewParts::from_request_parts(parts, state).await?,
             ledger: Ledger::from_ref(state),
             models: Models::from_ref(state),
             connections: Connections::from_ref(state),
@@ -74,15 +71,15 @@ where
 }
 
 pub(super) async fn draw(
-    CompanyParts { reports, budgets, ledger, models, connections }: CompanyParts,
+    CompanyParts { view, ledger, models, connections }: CompanyParts,
     layout: Layout,
     selection: &Selection,
     outcome: FormOutcome,
 ) -> Result<Response, ErrorPage> {
-    reports.catch_up().await;
-    let mut people = layout.check(reports.accounts().await)?;
+    view.reports.catch_up().await;
+    let mut people = layout.check(view.reports.accounts().await)?;
     people.retain(|person| !person.removed);
-    let view = View::new(reports, budgets, layout, ENTRY.path, selection, None);
+    let view = View::new(view, layout, ENTRY.path, selection, None);
     let View { layout, .. } = &view;
     let report = layout.check(view.report().await)?;
     let catalogue = models.list().await;

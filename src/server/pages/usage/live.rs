@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::report::Report;
 use super::texts::UsageTexts;
-use super::view::{Selection, View};
+use super::view::{Selection, View, ViewParts};
 use super::{company, own};
 use crate::pages::budget_words::BudgetTexts;
 use crate::pages::error_page::ErrorPage;
 use crate::pages::layout::{AdminVisitor, Layout, SignedInVisitor};
 use crate::pages::response;
-use crate::usage::{Budgets, Ledger, UsageReports};
+use crate::usage::Ledger;
 
 /// Least interval between two updates while people chat.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -42,26 +42,24 @@ struct UsageUpdate<'a> {
 }
 
 pub(super) async fn of_company(
-    State(reports): State<UsageReports>,
-    State(budgets): State<Budgets>,
+    parts: ViewParts,
     State(ledger): State<Ledger>,
     State(closing): State<CancellationToken>,
     AdminVisitor { layout, .. }: AdminVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let view = View::new(reports, budgets, layout, company::ENTRY.path, &selection, None);
+    let view = View::new(parts, layout, company::ENTRY.path, &selection, None);
     Ok(stream_updates(view, ledger.subscribe(), closing))
 }
 
 pub(super) async fn of_oneself(
-    State(reports): State<UsageReports>,
-    State(budgets): State<Budgets>,
+    parts: ViewParts,
     State(ledger): State<Ledger>,
     State(closing): State<CancellationToken>,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    let view = View::new(reports, budgets, layout, own::ENTRY.path, &selection, Some(user.id));
+    let view = View::new(parts, layout, own::ENTRY.path, &selection, Some(user.id));
     Ok(stream_updates(view, ledger.subscribe(), closing))
 }
 

@@ -1,7 +1,7 @@
 //! `/usage/me`: what the reader uses.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -9,13 +9,13 @@ use super::months::Months;
 use super::prices::PriceRow;
 use super::report::Report;
 use super::texts::UsageTexts;
-use super::view::{Selection, View};
+use super::view::{Selection, View, ViewParts};
 use crate::pages::budget_words::BudgetTexts;
 use crate::pages::error_page::ErrorPage;
 use crate::pages::layout::{ICONS, Layout, Notice, SignedInVisitor};
 use crate::pages::navigation::Entry;
 use crate::pages::response;
-use crate::usage::{Account, Budgets, UsageReports};
+use crate::usage::Account;
 
 /// The page's entry in the navigation.
 pub(in crate::pages) const ENTRY: Entry =
@@ -35,13 +35,12 @@ pub(super) struct OwnPage<'a> {
 }
 
 pub(super) async fn show(
-    State(reports): State<UsageReports>,
-    State(budgets): State<Budgets>,
+    parts: ViewParts,
     SignedInVisitor { layout, user }: SignedInVisitor,
     Query(selection): Query<Selection>,
 ) -> Result<Response, ErrorPage> {
-    reports.catch_up().await;
-    let view = View::new(reports, budgets, layout, ENTRY.path, &selection, Some(user.id));
+    parts.reports.catch_up().await;
+    let view = View::new(parts, layout, ENTRY.path, &selection, Some(user.id));
     let View { layout, .. } = &view;
     let report = layout.check(view.report().await)?;
     let months = layout.check(view.months().await)?;

@@ -11,6 +11,7 @@ use super::texts::UsageTexts;
 use crate::i18n::Locale;
 use crate::pages::budget_words::{BudgetRow, BudgetTexts, tightest};
 use crate::pages::layout::Layout;
+use crate::rates::{MonthRate, RateBasis};
 use crate::usage::{Account, BudgetScope, BudgetState, ModelUsage, Summary, Totals, by_model, by_user};
 
 /// A month's usage, drawn by `usage_report.html`.
@@ -34,6 +35,8 @@ pub(super) struct Report {
     pub(super) model_ids: Vec<String>,
     /// The part that only administrators see.
     pub(super) company: Option<Company>,
+    /// The rate of the amounts in złoty.
+    pub(super) rate: Option<String>,
     pub(super) updated: String,
     pub(super) zone: String,
 }
@@ -50,6 +53,8 @@ pub(super) struct Tile {
     pub(super) code: &'static str,
     pub(super) label: &'static str,
     pub(super) figure: String,
+    /// The amount in złoty; empty where it is none.
+    pub(super) zloty: String,
     pub(super) note: String,
 }
 
@@ -69,14 +74,22 @@ pub(super) struct Row {
     pub(super) requests: String,
     pub(super) tokens: String,
     pub(super) cost: String,
+    /// The cost in złoty; empty where no rate is known.
+    pub(super) zloty: String,
     /// Percentage of the month's cost, or of its tokens where nothing cost anything.
     pub(super) share: u64,
 }
 
 impl Report {
-    pub(super) fn new(layout: &Layout, path: &'static str, metric: Metric, numbers: &MonthNumbers) -> Self {
+    pub(super) fn new(
+        layout: &Layout,
+        path: &'static str,
+        metric: Metric,
+        numbers: &MonthNumbers,
+        rate: Option<&MonthRate>,
+    ) -> Self {
         let t = UsageTexts(layout.locale);
-        let write = Writer { layout, t };
+        let write = Writer { layout, t, rate };
         let MonthNumbers { summary, days, groups, now, .. } = numbers;
         let month = summary.month;
         let totals = &summary.totals;
@@ -125,6 +138,7 @@ impl Report {
             model_ids: models.iter().map(|model| model.model.clone()).collect(),
             models: models.iter().map(|model| model_row(&write, model, totals)).collect(),
             company,
+            rate: write.rate_in_words(),
             updated: t.updated(&format!("{}:{:02}", layout.locale.clock(now), now.second())),
             zone: t.zone(layout.zone.iana_name().unwrap_or("UTC")),
         }
@@ -135,6 +149,8 @@ impl Report {
 pub(super) struct Writer<'a> {
     pub(super) layout: &'a Layout,
     pub(super) t: UsageTexts,
+    /// The rate of the month, if any is known.
+    pub(super) rate: Option<&'a MonthRate>,
 }
 
 impl Writer<'_> {
@@ -144,6 +160,25 @@ impl Writer<'_> {
 
     pub(super) fn money(&self, amount: NanoUsd) -> String {
         self.layout.locale.usd(amount)
+    }
+
+    /// Returns an amount in złoty at the rate of the month; nothing where no rate is known.
+    fn zloty(&self, amount: NanoUsd) -> String {
+        let is_nothing = amount == NanoUsd::ZERO;
+        self.rate.filter(|_| !is_nothing).map_or_else(String::new, |rate| self.layout.locale.pln(rate.pln(amount)))
+    }
+
+    /// Returns the rate of the month in words.
+    fn rate_in_words(&self) -> Option<String> {
+        let MonthRate { basis, rate, .. } = self.rate?;
+        let day = format!("{} {}", self.layout.locale.day(rate.date), rate.date.year());
+        let rate = self.t.rate(&rate.mid.to_string(), &rate.number, &day);
+        let basis = match basis {
+            RateBasis::Newest => self.t.rate_newest(),
+            RateBasis::Frozen => self.t.rate_frozen(),
+            RateBasis::Provisional => self.t.rate_provisional(),
+        };
+        Some(format!("{rate} {basis}"))
     }
 
     /// Returns a cost, or the word for an unknown one: unknown is not zero. What was charged to the
@@ -173,11 +208,18 @@ fn tiles(write: &Writer<'_>, summary: &Summary, today: jiff::civil::Date) -> Vec
     let t = write.t;
     let totals = &summary.totals;
     let days = i64::from(summary.month.days_begun(today));
-    let month = Tile { code: "cost", label: t.whole_month(), figure: write.cost(totals), note: write.volume(totals) };
+    let month = Tile {
+        code: "cost",
+        label: t.whole_month(),
+        figure: write.cost(totals),
+        zloty: write.zloty(totals.price),
+        note: write.volume(totals),
+    };
     let average = Tile {
         code: "average",
         label: t.daily_average(),
         figure: write.money(summary.daily_average_cost),
+        zloty: write.zloty(summary.daily_average_cost),
         note: t.daily_average_note(days),
     };
     let (Some(today), Some(projection)) = (&summary.today, summary.projection) else {
@@ -185,15 +227,23 @@ fn tiles(write: &Writer<'_>, summary: &Summary, today: jiff::civil::Date) -> Vec
             code: "tokens",
             label: t.tokens(),
             figure: write.count(totals.total_tokens),
+            zloty: String::new(),
             note: t.tokens_split(&write.count(totals.prompt_tokens), &write.count(totals.completion_tokens)),
         };
         return vec![month, average, tokens];
     };
-    let today = Tile { code: "today", label: t.today(), figure: write.cost(today), note: write.volume(today) };
+    let today = Tile {
+        code: "today",
+        label: t.today(),
+        figure: write.cost(today),
+        zloty: write.zloty(today.price),
+        note: write.volume(today),
+    };
     let projection = Tile {
         code: "projection",
         label: t.projection(),
         figure: write.money(projection),
+        zloty: write.zloty(projection),
         note: t.projection_note().to_owned(),
     };
     vec![today, month, average, projection]
@@ -209,6 +259,7 @@ fn budget_tile(write: &Writer<'_>, numbers: &MonthNumbers) -> Option<Tile> {
         code: "budget",
         label: write.t.budget_left(),
         figure: write.money(state.left()),
+        zloty: write.zloty(state.left()),
         note: write.t.budget_note(&write.money(state.current_limit), &until),
     })
 }
@@ -235,6 +286,7 @@ fn row(write: &Writer<'_>, totals: &Totals, of: &Totals) -> Row {
         requests: write.count(totals.requests),
         tokens: write.count(totals.total_tokens),
         cost: write.cost(totals),
+        zloty: write.zloty(totals.price),
         share: u64::try_from(share).unwrap_or(100).min(100),
     }
 }

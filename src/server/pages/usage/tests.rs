@@ -15,6 +15,7 @@ use crate::models::Catalogue;
 use crate::pages::budget_words::BudgetTexts;
 use crate::pages::layout::Layout;
 use crate::pages::snapshot;
+use crate::rates::{MonthRate, Rate, RateBasis, RateSource};
 use crate::usage::{
     Account, Budget, BudgetPeriod, BudgetScope, BudgetState, Call, DayUsage, Month, PersonModel, Pricing, Summary,
     Totals,
@@ -133,6 +134,11 @@ fn numbers(company: bool) -> MonthNumbers {
     }
 }
 
+fn rate() -> MonthRate {
+    let rate = Rate::parse(RateSource::Nbp, "2026-11-23", "3.6512", "226/A/NBP/2026").unwrap();
+    MonthRate { month: month(), basis: RateBasis::Newest, rate }
+}
+
 fn prices(layout: &Layout) -> Vec<PriceRow> {
     vec![PriceRow::new(layout, "anthropic/claude-sonnet-4.5", &Catalogue::default(), Pricing::AT_COST)]
 }
@@ -141,7 +147,7 @@ fn prices(layout: &Layout) -> Vec<PriceRow> {
 fn usage_pages_match_their_snapshots() {
     let months = ["2026-11", "2026-09"].map(|month| month.parse().unwrap());
     snapshot::assert_page("usage", "/usage", |layout| {
-        let report = Report::new(layout, "/usage", Metric::Cost, &numbers(true));
+        let report = Report::new(layout, "/usage", Metric::Cost, &numbers(true), Some(&rate()));
         let months = Months::new(layout, month(), &months);
         CompanyPage {
             layout,
@@ -156,7 +162,7 @@ fn usage_pages_match_their_snapshots() {
         .render()
     });
     snapshot::assert_page("usage_own", "/usage/me", |layout| {
-        let report = Report::new(layout, "/usage/me", Metric::Tokens, &numbers(false));
+        let report = Report::new(layout, "/usage/me", Metric::Tokens, &numbers(false), None);
         let months = Months::new(layout, month(), &months);
         OwnPage {
             layout,

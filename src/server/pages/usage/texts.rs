@@ -27,6 +27,19 @@ texts! {
         pl: format!("{written} {}", plural::polish_noun(n, "token", "tokeny", "tokenów")),
     }
     today { en: "Today", pl: "Dzisiaj" }
+    rate(mid: &str, table: &str, day: &str) {
+        en: format!("PLN at {mid} to the dollar, NBP table {table} of {day}."),
+        pl: format!("Złote po kursie {mid} za dolara, tabela NBP {table} z {day}."),
+    }
+    rate_newest {
+        en: "It is the newest rate; the month keeps its own when it is over.",
+        pl: "To najnowszy kurs; po zakończeniu miesiąca zostanie ustalony jego własny.",
+    }
+    rate_frozen { en: "It is the final rate of this month.", pl: "To ostateczny kurs tego miesiąca." }
+    rate_provisional {
+        en: "It is the last known rate; that of this month is not known yet.",
+        pl: "To ostatni znany kurs; kurs tego miesiąca nie jest jeszcze znany.",
+    }
     budget_left { en: "Budget left", pl: "Zostało z budżetu" }
     budget_note(limit: &str, day: &str) {
         en: format!("Of {limit} until {day}"),
