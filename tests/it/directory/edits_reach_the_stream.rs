@@ -125,7 +125,8 @@ async fn secrets_need_private_files_and_their_changes_are_events() {
     let file = tree.path().join("secrets/router.yaml");
     write_secret(&file, "sesame", 0o644);
     fs::write(tree.path().join("a.yaml"), document("a", "One")).unwrap();
-    let policy = state.path().join("policy.yaml");
+    let provider = tempfile::tempdir().unwrap();
+    let policy = provider.path().join("policy.yaml");
     fs::write(&policy, "apiVersion: mai.dev/v1alpha1\nkind: MaiPolicy\nenv: [PATH, 'MAI_TEST_*']\n").unwrap();
     let policy = PolicyFile::new(Some(policy), None);
     let stream = EventStream::open_with(tree.path(), state.path(), policy).await;
