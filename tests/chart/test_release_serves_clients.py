@@ -165,6 +165,11 @@ class ReleaseServesClients(Case):
             "mai_instance_restore_verified",
             "mai_instance_last_passed_drill_timestamp_seconds",
             "mai_instance_recovery_seconds",
+            # No client has a limit or a key of its own.
+            "mai_usage_limit_usd",
+            "mai_usage_limit_remaining_ratio",
+            "mai_usage_key_accepted",
+            "mai_usage_key_expiry_timestamp_seconds",
         }
         whole = lambda: next(iter(self.metrics().values()), "")
         self.assertTrue(wait_for(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")
