@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::body::{JsonBody, UrlPath};
 use crate::auth::{Admin, ReportAccess, UsageAccess};
-use crate::usage::{BudgetState, Budgets, NewBudget};
+use crate::usage::{BudgetState, Budgets, Ledger, NewBudget};
 use crate::{ApiError, Endpoint};
 
 /// The routes of this file.
@@ -44,10 +44,13 @@ pub(super) async fn me(State(budgets): State<Budgets>, UsageAccess(user): UsageA
 /// period.
 pub(super) async fn set(
     State(budgets): State<Budgets>,
+    State(ledger): State<Ledger>,
     Admin(user): Admin,
     JsonBody(body): JsonBody<NewBudget>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!(budgets.set(user.actor(), body).await?)))
+    let budget = budgets.set(user.actor(), body).await?;
+    ledger.notify();
+    Ok(Json(json!(budget)))
 }
 
 #[derive(Deserialize)]
@@ -59,19 +62,24 @@ pub(super) struct Raise {
 /// `POST /api/v1/budgets/{id}/raise` (admin): adds an amount for the current period alone.
 pub(super) async fn raise(
     State(budgets): State<Budgets>,
+    State(ledger): State<Ledger>,
     Admin(user): Admin,
     UrlPath(id): UrlPath<String>,
     JsonBody(body): JsonBody<Raise>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!(budgets.raise(user.actor(), &id, body.nano_usd).await?)))
+    let budget = budgets.raise(user.actor(), &id, body.nano_usd).await?;
+    ledger.notify();
+    Ok(Json(json!(budget)))
 }
 
 /// `DELETE /api/v1/budgets/{id}` (admin)
 pub(super) async fn remove(
     State(budgets): State<Budgets>,
+    State(ledger): State<Ledger>,
     Admin(user): Admin,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<bool>, ApiError> {
     budgets.remove(user.actor(), &id).await?;
+    ledger.notify();
     Ok(Json(true))
 }
