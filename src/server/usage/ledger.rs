@@ -202,13 +202,11 @@ impl Entry {
                 row.lookup_at = Some(now + FIRST_LOOKUP_MS);
             }
         }
-        if let Some(cost) = row.usage.cost {
-            self.ledger.budgets.settle(&self.reservation, cost);
-        }
-        let needs_lookup = row.lookup_at.is_some();
         self.ledger.db.enqueue(row.clone());
-        if needs_lookup {
-            self.ledger.lookups.notify_one();
+        match row.usage.cost {
+            Some(cost) if row.is_settled() => self.ledger.budgets.settle(&self.reservation, cost),
+            // It is looked up, or its reservation ends after a day.
+            _ => self.ledger.lookups.notify_one(),
         }
     }
 }

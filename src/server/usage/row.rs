@@ -96,7 +96,7 @@ pub(super) struct GenerationRow {
 
 impl GenerationRow {
     /// True when it has ended with a known cost, so that nothing of it changes any more.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.status != GenerationStatus::Pending && self.usage.cost.is_some() && self.lookup_at.is_none()
     }
 }

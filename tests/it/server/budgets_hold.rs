@@ -1,5 +1,7 @@
 //! No more is spent than a budget allows, whatever happens at the same time; who is refused reads why.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -169,6 +171,31 @@ async fn raised_budget_counts_for_its_period_and_lowered_at_once() {
     ] {
         assert_eq!(server.post("/api/v1/budgets", &token, body.clone()).await.0, status, "{body}");
     }
+}
+
+#[tokio::test]
+async fn reservation_stays_while_a_cost_is_looked_up() {
+    let is_recorded = Arc::new(AtomicBool::new(false));
+    let recorded = Arc::clone(&is_recorded);
+    let upstream = Canned::scripted(move |request, _| match request.target() {
+        target if target.ends_with("/models") => Some(Reply::json(MODELS)),
+        // A report of nothing but zeros is none.
+        _ if request.head.starts_with("POST ") => Some(Reply::json(
+            r#"{"id":"gen-7","choices":[{"message":{"content":"x"},"finish_reason":"stop"}],
+                "usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"cost":0}}"#,
+        )),
+        target if target.contains("/generation?id=gen-7") && recorded.load(Ordering::Relaxed) => {
+            Some(Reply::json(r#"{"data":{"id":"gen-7","native_tokens_prompt":1,"total_cost":0.0004}}"#))
+        }
+        _ => None,
+    })
+    .await;
+    let (server, token) = server(&upstream, &[]).await;
+    company(&server, &token, 2 * PRICE).await;
+    assert_eq!(ask(&server, &token, "hi", 100).await.0, 200);
+    assert_eq!(amounts(&server, &token).await, (0, PRICE));
+    is_recorded.store(true, Ordering::Relaxed);
+    wait_amounts(&server, &token, (400_000, 0)).await;
 }
 
 #[tokio::test]
