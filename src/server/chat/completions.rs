@@ -11,10 +11,10 @@ use super::error::CompletionError;
 use super::metered_body::MeteredBody;
 use super::upstream_user::upstream_user;
 use crate::connection::{Connection, ConnectionSource, Connections};
-use crate::models::{Models, RequestSize, Routing, Upstream, Upstreams};
+use crate::models::{Catalogue, Models, RequestSize, Routing, Upstream, Upstreams};
 use crate::usage::{GenerationStatus, Ledger, NewGeneration, Purpose, Via};
 use crate::user::UserId;
-use mai_openrouter::{AnswerSummary, RequestBody, UpstreamError, is_name};
+use mai_openrouter::{AnswerSummary, NanoUsd, RequestBody, UpstreamError, is_name};
 
 /// An operation of OpenAI's API that runs a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,31 @@ fn is_billed(connection: &Connection, upstream: Upstream) -> bool {
     connection.source != ConnectionSource::Database || upstream == Upstream::Ollama
 }
 
+/// Returns the upstream of a model and its fallbacks, if they may be used for this.
+fn route_in(
+    catalogue: &Catalogue,
+    connection: &Connection,
+    operation: Operation,
+    model: &str,
+    fallbacks: &[String],
+) -> Result<Upstream, CompletionError> {
+    if !is_name(model) {
+        return Err(CompletionError::ModelNotFound);
+    }
+    let route = |model: &str| match operation {
+        Operation::Embeddings => catalogue.route_embeddings(model),
+        Operation::Chat | Operation::Completion | Operation::Responses => catalogue.route(model),
+    };
+    let Routing::To(upstream) = route(model) else { return Err(CompletionError::ModelNotFound) };
+    if fallbacks.iter().any(|model| route(model) != Routing::To(upstream)) {
+        return Err(CompletionError::ModelNotFound);
+    }
+    if upstream == Upstream::Main && !connection.is_configured() {
+        return Err(CompletionError::NoConnection);
+    }
+    Ok(upstream)
+}
+
 /// The response header with OpenRouter's generation id.
 const GENERATION_ID: &str = "x-generation-id";
 
@@ -107,22 +132,9 @@ impl Completions {
         model: &str,
         fallbacks: &[String],
     ) -> Result<Upstream, CompletionError> {
-        if !is_name(model) {
-            return Err(CompletionError::ModelNotFound);
-        }
-        let catalogue = self.0.models.list().await;
-        let route = |model: &str| match operation {
-            Operation::Embeddings => catalogue.route_embeddings(model),
-            Operation::Chat | Operation::Completion | Operation::Responses => catalogue.route(model),
-        };
-        let Routing::To(upstream) = route(model) else { return Err(CompletionError::ModelNotFound) };
-        if fallbacks.iter().any(|model| route(model) != Routing::To(upstream)) {
-            return Err(CompletionError::ModelNotFound);
-        }
-        if upstream == Upstream::Main && !self.0.connections.current().is_configured() {
-            return Err(CompletionError::NoConnection);
-        }
-        Ok(upstream)
+        let Shared { connections, models, .. } = &*self.0;
+        let catalogue = models.list().await;
+        route_in(&catalogue, &connections.current(), operation, model, fallbacks)
     }
 
     /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose
@@ -134,7 +146,8 @@ impl Completions {
         if !connection.is_configured() && upstreams.ollama().is_none() {
             return Err(CompletionError::NoConnection);
         }
-        let upstream = self.route(request.operation, request.model, request.fallbacks).await?;
+        let catalogue = models.list().await;
+        let upstream = route_in(&catalogue, &connection, request.operation, request.model, request.fallbacks)?;
         let client = match (upstream, upstreams.ollama()) {
             (Upstream::Ollama, Some(client)) => client?,
             _ => upstreams.main(&connection)?,
@@ -143,10 +156,10 @@ impl Completions {
         if ledger.is_full() {
             return Err(CompletionError::Overloaded);
         }
-        let catalogue = models.list().await;
-        let prices = std::iter::once(request.model).chain(request.fallbacks.iter().map(String::as_str));
+        let mut answering = std::iter::once(request.model).chain(request.fallbacks.iter().map(String::as_str));
         // Of several models any one may answer; what an unknown one costs is not known.
-        let most = prices.map(|model| Some(catalogue.price(model)?.most(&request.size))).collect::<Option<Vec<_>>>();
+        let most = answering
+            .try_fold(NanoUsd::ZERO, |most, model| Some(most.max(catalogue.price(model)?.most(&request.size))));
         let mut entry = ledger.begin(NewGeneration {
             user: request.user.clone(),
             key: request.key.cloned(),
@@ -155,7 +168,7 @@ impl Completions {
             via: request.via,
             chat: request.chat,
             purpose: request.operation.purpose(),
-            most: most.and_then(|most| most.into_iter().max()),
+            most,
             billed: is_billed(&connection, upstream),
             connection: (upstream == Upstream::Main).then(|| connections.id(&connection)),
         })?;

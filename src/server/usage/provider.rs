@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Row;
 
-use super::period::{Month, number_of};
-use super::report::{UsageReports, summed_cost};
+use super::period::Month;
+use super::report::{Days, UsageReports, summed_cost};
 use crate::database::DatabaseError;
 use mai_openrouter::NanoUsd;
 
@@ -51,6 +51,7 @@ impl UsageReports {
 
     /// Returns a month as it is billed.
     pub async fn billed(&self, month: Month) -> Result<BilledMonth, DatabaseError> {
+        let days = Days::of_month(month);
         let row = sqlx::query(
             "SELECT coalesce(sum(n.requests), 0) AS requests,
                  coalesce(sum(n.cost_nano_usd / 1000000000) FILTER (WHERE n.billed), 0) AS cost,
@@ -60,8 +61,8 @@ impl UsageReports {
                  coalesce(sum(n.unknown_cost) FILTER (WHERE n.billed), 0) AS unknown_cost
              FROM usage_numbers AS n WHERE n.span = 'day' AND n.start >= ?1 AND n.start < ?2",
         )
-        .bind(number_of(month.first_day()))
-        .bind(number_of(month.next().first_day()))
+        .bind(days.first)
+        .bind(days.end)
         .fetch_one(self.db.reader())
         .await?;
         let count = |name| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(name)?.unsigned_abs());

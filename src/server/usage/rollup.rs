@@ -1,5 +1,5 @@
 //! The sums of generations by hour and by day. Triggers of the database keep them; here they are
-//! made anew for another time zone.
+//! rebuilt for another time zone.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -140,16 +140,8 @@ impl Budgets {
     ) -> Result<Reservation, OverBudget> {
         let mut current = self.0.current.lock();
         let at = current.spending.advance(Timestamp::now());
-        let cost = most.unwrap_or_default();
-        let reservation = Reservation {
-            user: user.as_str().to_owned(),
-            key: key.cloned(),
-            at,
-            price: pricing.price(cost),
-            cost: if billed { cost } else { NanoUsd::ZERO },
-            pricing,
-            billed,
-        };
+        let reservation =
+            Reservation::new(user.as_str().to_owned(), key.cloned(), at, most.unwrap_or_default(), pricing, billed);
         let refusal = |limiter, limit, used, most, period: &PeriodSpending| OverBudget {
             limiter,
             period: period.period(),
@@ -207,12 +199,6 @@ impl Budgets {
         let mut current = self.0.current.lock();
         current.spending.advance(Timestamp::now());
         current.applying(user.as_str(), None).map(|budget| current.state(budget, user.as_str())).collect()
-    }
-
-    /// The limit of the provider and what is used of it in this month, in what the client is billed.
-    pub fn provider_limit(&self, pricing: Pricing) -> Option<(NanoUsd, NanoUsd)> {
-        let used = self.0.current.lock().spending.month.cost.used();
-        self.0.provider_limit.map(|limit| (pricing.price(limit), pricing.price(used)))
     }
 
     /// Sets a budget, in place of one for the same scope, subject and period. It counts at once, also

@@ -48,10 +48,23 @@ pub(in crate::usage) struct Reservation {
 }
 
 impl Reservation {
-    /// The price of what cost this, and what the provider pays of it.
-    fn amounts_of(&self, cost: NanoUsd) -> (NanoUsd, NanoUsd) {
-        (self.pricing.price(cost), if self.billed { cost } else { NanoUsd::ZERO })
+    /// The reservation of what may cost this at most.
+    pub(super) fn new(
+        user: String,
+        key: Option<Arc<str>>,
+        at: Timestamp,
+        most: NanoUsd,
+        pricing: Pricing,
+        billed: bool,
+    ) -> Self {
+        let (price, cost) = amounts_of(most, pricing, billed);
+        Self { user, key, at, price, cost, pricing, billed }
     }
+}
+
+/// Returns the price of what costs this, and what the provider pays of it.
+fn amounts_of(cost: NanoUsd, pricing: Pricing, billed: bool) -> (NanoUsd, NanoUsd) {
+    (pricing.price(cost), if billed { cost } else { NanoUsd::ZERO })
 }
 
 /// The amounts of one day or month.
@@ -180,7 +193,7 @@ impl Spending {
 
     /// Takes a reservation back and adds what was spent instead.
     pub(super) fn settle(&mut self, reservation: &Reservation, cost: NanoUsd) {
-        let (price, cost) = reservation.amounts_of(cost);
+        let (price, cost) = amounts_of(cost, reservation.pricing, reservation.billed);
         self.change(reservation, -1, price, cost);
     }
 

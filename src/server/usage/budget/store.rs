@@ -120,15 +120,14 @@ pub(in crate::usage) fn reservation(row: &SqliteRow) -> Result<Reservation, sqlx
     };
     let cost = NanoUsd::new(row.try_get::<Option<i64>, _>("reserved_nano_usd")?.unwrap_or_default());
     let started_at = Timestamp::from_millisecond(row.try_get("started_at")?);
-    Ok(Reservation {
-        user: row.try_get("user_id")?,
-        key: row.try_get::<Option<String>, _>("api_key_id")?.map(Into::into),
-        at: started_at.unwrap_or(Timestamp::UNIX_EPOCH),
-        price: pricing.price(cost),
-        cost: if row.try_get("billed")? { cost } else { NanoUsd::ZERO },
+    Ok(Reservation::new(
+        row.try_get("user_id")?,
+        row.try_get::<Option<String>, _>("api_key_id")?.map(Into::into),
+        started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        cost,
         pricing,
-        billed: row.try_get("billed")?,
-    })
+        row.try_get("billed")?,
+    ))
 }
 
 /// Returns the moment before which reservations have ended.
