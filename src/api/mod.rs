@@ -46,7 +46,7 @@ pub use condition::{ConditionKind, Conditions, Reason};
 pub use drill_status::{DrillResult, DrillStatus, LastDrill, PassedDrill};
 pub use duration::{DurationError, parse_duration};
 pub use expose::{Expose, Gateway, Ingress};
-pub use field::{Effect, FIELDS, Field, PlatformKind, crd};
+pub use field::{Effect, FIELDS, Field, PlatformKind, crd, crds};
 pub use health::Health;
 pub use instance::{DeletionPolicy, MaiInstance, MaiInstanceSpec, PullPolicy};
 pub use key_status::OpenRouterKeyStatus;

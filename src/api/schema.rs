@@ -267,7 +267,7 @@ mod tests {
             ),
             (
                 json!({"displayName": "A", "openRouter": {"apiKeySecretRef": {"name": "s"}}}),
-                "spec.openRouter.apiKeySecretRef: a secret reference needs name and key, or name: \"env:VARIABLE\" alone",
+                "spec.openRouter.apiKeySecretRef: a secret reference needs name and key (letters, digits, dashes, dots, underscores), or name: \"env:VARIABLE\" alone",
             ),
             (
                 json!({"displayName": "A", "openRouter": {"markup": "0.0"}}),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = kube::core::Rule::new("self.name.startsWith('env:') != has(self.key)")
-        .message("a secret reference needs name and key, or name: \"env:VARIABLE\" alone")
+    validation = kube::core::Rule::new("has(self.key) ? !self.name.startsWith('env:') && self.key.matches('^[-._a-zA-Z0-9]+$') : self.name.startsWith('env:')")
+        .message("a secret reference needs name and key (letters, digits, dashes, dots, underscores), or name: \"env:VARIABLE\" alone")
 )]
 pub struct SecretRef {
     /// Name of a Secret in the namespace of the instance, or `env:VARIABLE`.
@@ -19,7 +19,6 @@ pub struct SecretRef {
 
     /// Key inside the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = kube::core::Rule::new("self.matches('^[-._a-zA-Z0-9]+$')").message("must be a key of the Secret: letters, digits, dashes, dots, underscores"))]
     #[schemars(length(max = 253))]
     pub key: Option<String>,
 }

@@ -43,11 +43,11 @@ const BROKEN: &[(&str, &str)] = &[
     ("{access: {maxUsers: 0}}", "access.maxUsers must be 1 to 1000"),
     (
         "{openRouter: {apiKeySecretRef: {name: upstream}}}",
-        "a secret reference needs name and key, or name: \"env:VARIABLE\" alone",
+        "a secret reference needs name and key (letters, digits, dashes, dots, underscores), or name: \"env:VARIABLE\" alone",
     ),
     (
         "{openRouter: {apiKeySecretRef: {name: upstream, key: 'a key'}}}",
-        "must be a key of the Secret: letters, digits, dashes, dots, underscores",
+        "a secret reference needs name and key (letters, digits, dashes, dots, underscores), or name: \"env:VARIABLE\" alone",
     ),
     (
         "{openRouter: {apiKeySecretRef: {name: Upstream, key: key}}}",

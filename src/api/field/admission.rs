@@ -5,16 +5,44 @@ use serde_json::{Value, json};
 
 use super::effect::PlatformKind;
 use super::refusal::sentence;
-use crate::api::MaiInstance;
+use crate::api::{MaiBackup, MaiInstance, MaiRestore};
 
-/// Returns the CustomResourceDefinition for a cluster. Its API server refuses a field that has no
+/// Returns the CustomResourceDefinitions of all kinds, for a cluster.
+pub fn crds() -> Result<[Value; 3], serde_json::Error> {
+    let mut requests = [serde_json::to_value(MaiBackup::crd())?, serde_json::to_value(MaiRestore::crd())?];
+    requests.iter_mut().for_each(join_lines);
+    let [backup, restore] = requests;
+    Ok([crd()?, backup, restore])
+}
+
+/// Returns the CustomResourceDefinition of instances. Its API server refuses a field that has no
 /// effect there with the words of `mai validate`. An object that was stored with such a field can
 /// still be changed elsewhere, since rules of unchanged fields are not evaluated again.
 pub fn crd() -> Result<Value, serde_json::Error> {
     let mut crd = serde_json::to_value(MaiInstance::crd())?;
     let spec = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     refuse("spec", spec);
+    join_lines(&mut crd);
     Ok(crd)
+}
+
+/// Makes one line of each paragraph of a description, which is wrapped where it is shown.
+fn join_lines(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == "description" => {
+                        let paragraphs: Vec<_> = text.split("\n\n").map(|lines| lines.replace('\n', " ")).collect();
+                        *text = paragraphs.join("\n\n");
+                    }
+                    value => join_lines(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(join_lines),
+        _ => {}
+    }
 }
 
 fn refuse(path: &str, schema: &mut Value) {

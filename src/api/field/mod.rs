@@ -8,7 +8,7 @@ mod refusal;
 mod row;
 mod table;
 
-pub use admission::crd;
+pub use admission::{crd, crds};
 pub use effect::{Effect, Field, PlatformKind};
 pub use refusal::refusals;
 pub use table::FIELDS;

@@ -4,18 +4,19 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use kube::CustomResourceExt;
-use serde::Serialize;
+use serde_json::Value;
 
-use crate::api::{MaiBackup, MaiRestore, crd};
+use crate::api::crds;
 
 pub(in crate::cli) fn run() -> anyhow::Result<ExitCode> {
-    let all = [yaml(&crd()?)?, yaml(&MaiBackup::crd())?, yaml(&MaiRestore::crd())?];
+    let all = crds()?.iter().map(yaml).collect::<anyhow::Result<Vec<_>>>()?;
     write!(std::io::stdout().lock(), "{}", all.join("---\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns a definition as YAML. It is nested so deep that two spaces a level are two fifths of it.
-fn yaml(definition: &impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_saphyr::to_string_with_options(definition, serde_saphyr::ser_options! { indent_step: 1 })?)
+/// Returns a definition as YAML. It is nested so deep that two spaces a level, before each line of a
+/// description as well, are two fifths of it.
+fn yaml(definition: &Value) -> anyhow::Result<String> {
+    let options = serde_saphyr::ser_options! { indent_step: 1, prefer_block_scalars: false };
+    Ok(serde_saphyr::to_string_with_options(definition, options)?)
 }
