@@ -171,13 +171,12 @@ async fn check(steps: Vec<Step>) {
     let statements = Statements::new(&db, &rates, warsaw());
     let mut month: Month = "2026-02".parse().unwrap();
     let mut frozen: Vec<(Month, StatementReport)> = Vec::new();
-    let mut closings = 0;
+    // However many months a history closes by itself, all of it lies before the last closing.
     for (index, step) in steps.iter().chain(std::iter::repeat_n(&Step::Close, 7)).enumerate() {
         apply(&db, index, step).await;
-        if matches!(step, Step::Close) && closings < 7 {
-            closings += 1;
+        if matches!(step, Step::Close) {
             month = month.next();
-            let now = Timestamp::from_second(1_800_000_000 + closings).unwrap();
+            let now = Timestamp::from_second(1_800_000_000).unwrap();
             assert!(freeze(&db, month, &warsaw(), now).await.unwrap());
             assert!(!freeze(&db, month, &warsaw(), now).await.unwrap());
             frozen.push((month, statements.of(month, Audience::Provider).await.unwrap()));
