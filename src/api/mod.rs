@@ -65,7 +65,7 @@ pub use storage::{Storage, Volume};
 pub use upgrade::Upgrade;
 pub use upgrade_status::{CompletedUpgrade, UpgradeStatus, UpgradeStep};
 pub use upstream::{KeyRotation, Ollama, OpenRouter};
-pub use usage_status::{KeyStatus, UsageStatus};
+pub use usage_status::{BillStatus, KeyStatus, UsageStatus};
 
 /// The API group of every document.
 pub const GROUP: &str = "mai.dev";

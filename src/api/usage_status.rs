@@ -47,6 +47,10 @@ pub struct UsageStatus {
     #[schemars(schema_with = "super::time_schema::time")]
     pub key_expires_at: Option<Timestamp>,
 
+    /// Comparison of the ledger with the upstream's bill for the keys that mai made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<BillStatus>,
+
     /// Time at which the server told these numbers first.
     #[schemars(schema_with = "super::time_schema::time")]
     pub as_of: Timestamp,
@@ -55,6 +59,21 @@ pub struct UsageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::time_schema::time")]
     pub unknown_since: Option<Timestamp>,
+}
+
+/// Comparison of the last 30 completed days (UTC).
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct BillStatus {
+    /// The last day that was compared.
+    pub compared_through: String,
+
+    /// Billed and not in the ledger, in USD; negative where the ledger has more.
+    pub unattributed_usd: String,
+
+    /// Days and models that differ, the largest differences first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// State of the key at the upstream.

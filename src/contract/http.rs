@@ -12,5 +12,8 @@ pub const VERSION_HEADER: &str = "x-mai-version";
 /// [`InternalToken`](crate::InternalToken) as a bearer. 401 to everybody else; 404 by an image that
 /// has no counts.
 pub const COUNTS_PATH: &str = "/internal/counts";
+/// Answers the reconciler with [`BilledDays`](crate::BilledDays), for a comparison with the bill of the
+/// upstream.
+pub const BILLED_DAYS_PATH: &str = "/internal/billed-days";
 /// Answers the provider with the statement of a closed month, which follows it: `/2026-11`.
 pub const STATEMENTS_PATH: &str = "/internal/statements";

@@ -6,6 +6,7 @@
 //! * [`files`]: where data, backups and secrets lie in a container, and whose they are.
 //! * [`causes`]: the text of an error, as both report it.
 //! * [`Counts`]: what a server tells its reconciler of the use that is made of it.
+//! * [`BilledDays`]: what it tells it of the cost of each day.
 //! * [`InternalToken`]: by which a server knows its reconciler.
 //! * [`ExitCode`]: exit codes of a server, by cause.
 //! * [`job`]: orders and reports of a program that works on the data next to a server.
@@ -17,6 +18,7 @@
 
 mod address_kind;
 mod backup_id;
+mod billed_days;
 pub mod causes;
 mod counts;
 pub mod environment;
@@ -34,6 +36,7 @@ pub mod secrets_file;
 pub mod statement;
 
 pub use address_kind::{AddressKind, translated};
+pub use billed_days::{BilledDay, BilledDays};
 pub use counts::{Counts, KeyCounts, KeyState, MonthCounts};
 pub use exit_code::ExitCode;
 pub use internal_token::InternalToken;

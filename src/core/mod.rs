@@ -37,5 +37,5 @@ pub(crate) use platform::host_address;
 pub use platform::{DEFAULT_ADDRESS, DefaultMemory, Platform, addresses_overlap};
 pub use record::{Record, RecordError, RecordSnapshot};
 pub use registry::{DOCKER_CONFIG, RegistryLogin, RegistryLogins};
-pub use upstream_key::{CurrentKey, FormerKey, KeyPlace, KeyRecord, KeyValue};
+pub use upstream_key::{CurrentKey, EndedKey, FormerKey, KeyPlace, KeyRecord, KeyValue};
 pub use workload::{Claim, Cluster, Container, EnvValue, Exposure, Limits, Probe, Pull, SecretDelivery, Workload};

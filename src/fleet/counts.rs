@@ -10,17 +10,25 @@ use jiff::Timestamp;
 use mai_contract::{Counts, InternalToken};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::bill::Bill;
+use super::billed_account::BilledAccount;
 use super::internal_client::{InternalClient, InternalError};
 use super::known_counts::{Knowledge, KnownCounts};
 use crate::core::InstanceId;
+use crate::openrouter::Pool;
 use crate::runtime::changes::Changes;
 
 /// Interval between two requests to one server.
 const INTERVAL: Duration = Duration::from_secs(120);
 /// Longest delay of the first request.
 const SOON: Duration = Duration::from_secs(2);
+/// Interval between two comparisons of a ledger with the bill of the upstream.
+const BILL_INTERVAL: Duration = Duration::from_secs(86_400);
+/// Interval after one that could not be made.
+const BILL_RETRY: Duration = Duration::from_secs(3600);
 /// Interval between two requests to an image that has no counts.
 const INTERVAL_WITHOUT: Duration = Duration::from_secs(3600);
 /// Intervals after which numbers that only grew are reported again: a status is no time series.
@@ -33,11 +41,13 @@ const CONCURRENCY: usize = 8;
 pub struct CountsOptions {
     /// Interval between two requests to one server.
     pub interval: Duration,
+    /// Interval between two comparisons of its ledger with the bill of the upstream.
+    pub bill_interval: Duration,
 }
 
 impl Default for CountsOptions {
     fn default() -> Self {
-        Self { interval: INTERVAL }
+        Self { interval: INTERVAL, bill_interval: BILL_INTERVAL }
     }
 }
 
@@ -49,6 +59,7 @@ pub struct CountsMonitor {
     servers: Mutex<HashMap<String, Server>>,
     permits: Arc<Semaphore>,
     changes: Arc<Changes>,
+    pool: Pool,
 }
 
 /// A server that is asked.
@@ -60,6 +71,8 @@ pub struct CountedServer {
     pub token: InternalToken,
     /// Limit of a month that its document declares, in USD.
     pub limit_usd: Option<i64>,
+    /// The account that has the bill of it, where mai made its key.
+    pub account: Option<BilledAccount>,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +86,8 @@ impl CountsMonitor {
     /// Makes a monitor that asks nobody yet.
     pub fn new(options: CountsOptions) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        Arc::new(Self { options, servers: Mutex::default(), permits, changes: Arc::default() })
+        let (servers, changes, pool) = (Mutex::default(), Arc::default(), Pool::new());
+        Arc::new(Self { options, servers, permits, changes, pool })
     }
 
     /// Asks the server of an instance from now on; nobody where there is none. What is known is kept.
@@ -86,7 +100,11 @@ impl CountsMonitor {
             return;
         };
         let known = servers.entry(id.uid.clone()).or_default();
-        known.knowledge.lock().limit_usd = server.limit_usd;
+        {
+            let mut knowledge = known.knowledge.lock();
+            knowledge.limit_usd = server.limit_usd;
+            knowledge.account.clone_from(&server.account);
+        }
         if known.asked.as_ref().is_some_and(|(asked, _)| asked.is_same(&server)) {
             return;
         }
@@ -96,7 +114,8 @@ impl CountsMonitor {
             knowledge: Arc::clone(&known.knowledge),
             permits: Arc::clone(&self.permits),
             changes: Arc::clone(&self.changes),
-            interval: self.options.interval,
+            pool: self.pool.clone(),
+            options: self.options,
         };
         known.asked = Some((server, AbortOnDropHandle::new(tokio::spawn(poller.run()))));
     }
@@ -114,6 +133,11 @@ impl CountsMonitor {
     /// Returns the newest counts of an instance.
     pub fn newest(&self, uid: &str) -> Option<(Counts, Timestamp)> {
         self.servers.lock().get(uid)?.knowledge.lock().newest.counts.clone()
+    }
+
+    /// Returns the newest comparison of the ledger of an instance with the bill of the upstream.
+    pub fn bill(&self, uid: &str) -> Option<Bill> {
+        self.servers.lock().get(uid)?.knowledge.lock().newest.bill.clone()
     }
 
     /// Returns the instances of which there is something new to report, for one reader.
@@ -135,18 +159,25 @@ struct Poller {
     knowledge: Arc<Mutex<Knowledge>>,
     permits: Arc<Semaphore>,
     changes: Arc<Changes>,
-    interval: Duration,
+    pool: Pool,
+    options: CountsOptions,
 }
 
 impl Poller {
     async fn run(self) {
-        let mut pause = self.interval.min(SOON);
+        let interval = self.options.interval;
+        let mut pause = interval.min(SOON);
+        let mut bill_due = Instant::now();
         let mut has_none = false;
         loop {
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
             let answer = {
                 let Ok(_permit) = self.permits.acquire().await else { return };
-                self.client.counts().await
+                let answer = self.client.counts().await;
+                if answer.is_ok() && bill_due <= Instant::now() {
+                    bill_due = Instant::now() + self.compare_bill().await;
+                }
+                answer
             };
             let instance = self.id.log_name();
             match &answer {
@@ -157,8 +188,8 @@ impl Poller {
                 Err(error) => tracing::debug!(instance, "its counts could not be read: {error}"),
             }
             has_none = answer == Err(InternalError::NotServed);
-            pause = if has_none { self.interval.max(INTERVAL_WITHOUT) } else { self.interval };
-            let gap = self.interval.saturating_mul(INTERVALS_OF_A_REPORT);
+            pause = if has_none { interval.max(INTERVAL_WITHOUT) } else { interval };
+            let gap = interval.saturating_mul(INTERVALS_OF_A_REPORT);
             let error = answer.as_ref().err().map(ToString::to_string);
             let news = self.knowledge.lock().record(answer.ok(), Timestamp::now(), gap);
             match (news.begins_to_fail, &error) {
@@ -169,6 +200,25 @@ impl Poller {
             }
             if news.is_to_report {
                 self.changes.name(&self.id);
+            }
+        }
+    }
+
+    /// Compares the ledger with the bill of the upstream, if there is one. Returns the time until the next
+    /// comparison.
+    async fn compare_bill(&self) -> Duration {
+        let Some(account) = self.knowledge.lock().account.clone() else { return Duration::ZERO };
+        match account.compare(&self.pool, &self.client).await {
+            Ok(bill) => {
+                self.knowledge.lock().newest.bill = bill;
+                self.options.bill_interval
+            }
+            Err(error) => {
+                tracing::warn!(
+                    instance = self.id.log_name(),
+                    "its ledger could not be compared with the bill of the upstream: {error}"
+                );
+                self.options.bill_interval.min(BILL_RETRY)
             }
         }
     }

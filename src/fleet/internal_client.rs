@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::civil::Date;
-use mai_contract::http::COUNTS_PATH;
-use mai_contract::{Counts, InternalToken};
+use mai_contract::http::{BILLED_DAYS_PATH, COUNTS_PATH};
+use mai_contract::{BilledDays, Counts, InternalToken};
 use secrecy::SecretString;
 
 use crate::runtime::probe::get_with_token;
 
 /// Time that a request may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Most bytes of the name of a model.
+const LONGEST_MODEL: usize = 512;
 
 /// Asks one server. Each request has a connection of its own.
 #[derive(Clone, Debug)]
@@ -48,6 +50,14 @@ impl InternalClient {
     pub async fn counts(&self) -> Result<Counts, InternalError> {
         let body = self.get(COUNTS_PATH, Counts::MAX_BYTES).await?;
         read_counts(&body)
+    }
+
+    /// Returns the costs of the ledger by day and model.
+    pub async fn billed_days(&self) -> Result<BilledDays, InternalError> {
+        let body = self.get(BILLED_DAYS_PATH, BilledDays::MAX_BYTES).await?;
+        let days: Option<BilledDays> = serde_json::from_slice(&body).ok();
+        let days = days.filter(|days| days.days.iter().all(|day| day.model.len() <= LONGEST_MODEL));
+        days.ok_or_else(|| InternalError::Invalid(format!("GET {BILLED_DAYS_PATH} was answered with something else")))
     }
 
     /// Returns what the server answers this path with, of which no more than `max_bytes` are read.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mai_contract::{Counts, KeyState};
 
+use super::bill::Bill;
+use super::billed_account::BilledAccount;
 use super::limit::LimitUse;
 
 /// Failures in a row after which counts are unknown: a server may be busy for a moment.
@@ -17,6 +19,8 @@ pub struct KnownCounts {
     pub counts: Option<(Counts, Timestamp)>,
     /// Time since which they cannot be read.
     pub unknown_since: Option<Timestamp>,
+    /// The newest comparison with the bill of the upstream, where there is one.
+    pub bill: Option<Bill>,
 }
 
 /// The newest counts, and those that were reported.
@@ -28,6 +32,8 @@ pub(super) struct Knowledge {
     pub(super) reported: Option<KnownCounts>,
     /// Declared limit of a month, in USD.
     pub(super) limit_usd: Option<i64>,
+    /// The account that has the bill of it.
+    pub(super) account: Option<BilledAccount>,
     failures: u32,
     failing_since: Option<Timestamp>,
 }
@@ -49,7 +55,8 @@ impl Knowledge {
         match answer {
             Some(counts) => {
                 (self.failures, self.failing_since) = (0, None);
-                self.newest = KnownCounts { counts: Some((counts, now)), unknown_since: None };
+                self.newest.counts = Some((counts, now));
+                self.newest.unknown_since = None;
             }
             None => {
                 self.failures = self.failures.saturating_add(1);
@@ -68,7 +75,8 @@ impl Knowledge {
 
     fn is_to_report(&self, gap: Duration) -> bool {
         let Some(reported) = &self.reported else { return self.newest != KnownCounts::default() };
-        if reported.unknown_since.is_some() != self.newest.unknown_since.is_some() {
+        if reported.unknown_since.is_some() != self.newest.unknown_since.is_some() || reported.bill != self.newest.bill
+        {
             return true;
         }
         let (Some((old, old_at)), Some((new, new_at))) = (&reported.counts, &self.newest.counts) else {

@@ -3,6 +3,8 @@
 
 use std::fmt::Error;
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use mai_contract::KeyState;
@@ -25,7 +27,7 @@ pub(super) struct UsageMetrics(pub(super) Instances);
 type Values = [Option<f64>; METRICS.len()];
 
 /// Names and descriptions.
-const METRICS: [(&str, &str); 11] = [
+const METRICS: [(&str, &str); 13] = [
     ("mai_usage_accounts", "Living accounts"),
     ("mai_usage_active_people", "People who asked a model in the last 30 days"),
     ("mai_usage_chats", "Stored chats"),
@@ -36,6 +38,8 @@ const METRICS: [(&str, &str); 11] = [
     ("mai_usage_limit_remaining_ratio", "Part of that limit that is left, from 1 to 0"),
     ("mai_usage_key_accepted", "0 while the upstream refuses the key"),
     ("mai_usage_key_expiry_timestamp_seconds", "Time at which the key expires, in Unix time"),
+    ("mai_usage_unattributed_usd", "Billed by the upstream in 30 days and not in the ledger"),
+    ("mai_usage_bill_compared_timestamp_seconds", "End of the last day that was compared with the bill, in Unix time"),
     ("mai_usage_counted_timestamp_seconds", "Time of these counts, in Unix time"),
 ];
 
@@ -67,6 +71,7 @@ impl UsageMetrics {
             let is_fresh = Timestamp::now().duration_since(at) < FRESH;
             let declared = instance.spec.open_router.as_ref().and_then(|upstream| upstream.monthly_limit_usd);
             let limit = LimitUse::new(declared, &counts).filter(|_| is_fresh);
+            let bill = monitor.bill(&instance.uid()?);
             let labels = vec![("namespace", instance.namespace().unwrap_or_default()), ("name", instance.name_any())];
             let values = [
                 Some(number(counts.accounts)),
@@ -79,6 +84,8 @@ impl UsageMetrics {
                 limit.map(LimitUse::remaining_ratio),
                 is_accepted(counts.key.state).filter(|_| is_fresh),
                 counts.key.expires_at.filter(|_| is_fresh).map(|at| at.as_second() as f64),
+                bill.as_ref().map(|bill| dollars(bill.unattributed.get())),
+                bill.as_ref().and_then(|bill| Some(end_of(bill.through)?.as_second() as f64)),
                 Some(at.as_second() as f64),
             ];
             Some((labels, values))
@@ -94,6 +101,11 @@ fn is_accepted(state: KeyState) -> Option<f64> {
         KeyState::Refused => Some(0.0),
         KeyState::Unreachable | KeyState::Unknown => None,
     }
+}
+
+/// Returns the end of a day in UTC.
+fn end_of(day: Date) -> Option<Timestamp> {
+    Some(day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// Returns a count as metrics have it.

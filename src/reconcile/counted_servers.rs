@@ -31,6 +31,7 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
             address: self.context.runtime.server_address(id, workload)?,
             token: InternalToken::from_session_key(&workload.session_key()?)?,
             limit_usd: spec.open_router.as_ref().and_then(|upstream| upstream.monthly_limit_usd),
+            account: self.keys.account(&id.uid),
         })
     }
 }

@@ -22,6 +22,7 @@ use crate::core::{
     Blocked, Effect, EventKind, InstanceId, KeyPlace, KeyRecord, Observed, Presence, Readiness, Record, RecordSnapshot,
     hash_texts,
 };
+use crate::fleet::BilledAccount;
 use crate::fleet::keys::{
     KeyFacts, KeyFailure, KeyHand, KeyOutcome, KeyState, KeyStep, KeyUse, SeenKeys, Wanted, after, key_value, next,
     state,
@@ -138,6 +139,14 @@ impl Keys {
         let failure = known.failure.as_ref().map(|failure| &failure.what);
         let hash = known.record.current.as_ref().map(|key| key.hash.clone());
         (hash, key_value(instance, &known.record, failure))
+    }
+
+    /// Returns the account that has the bill of an instance, once its management key was read.
+    pub(super) fn account(&self, uid: &str) -> Option<BilledAccount> {
+        let known = self.get(uid);
+        let (place, key) = known.management_key?;
+        let current = known.record.current.as_ref().filter(|current| current.place == place);
+        current.and_then(|_| BilledAccount::new(&known.record, key))
     }
 
     /// Returns the state of the key of an instance.

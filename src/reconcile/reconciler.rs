@@ -398,8 +398,10 @@ impl<S: Source, R: Apply, K: Record> Reconciler<S, R, K> {
         }
         if shown.is_ok() {
             let backups = backup_report::events(previous, status).into_iter().chain(drills::events(previous, status));
-            let others =
-                upgrade_report::events(previous, status).into_iter().chain(usage_report::event(previous, status));
+            let others = upgrade_report::events(previous, status)
+                .into_iter()
+                .chain(usage_report::event(previous, status))
+                .chain(usage_report::bill_event(previous, status));
             for event in backups.chain(others) {
                 self.try_put_event(id, event.kind, event.reason, &event.message).await;
             }

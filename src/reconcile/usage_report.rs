@@ -4,9 +4,9 @@ use mai_contract::KeyState;
 
 use super::Facts;
 use super::backup_report::BackupEvent;
-use crate::api::{KeyStatus, MaiInstanceStatus, UsageStatus};
+use crate::api::{BillStatus, KeyStatus, MaiInstanceStatus, UsageStatus};
 use crate::core::EventKind;
-use crate::fleet::LimitUse;
+use crate::fleet::{Bill, LimitUse};
 
 /// Returns the usage as the status shows it. It stays as it is while nothing of it changed, and while
 /// the server tells nothing.
@@ -34,6 +34,7 @@ pub(super) fn usage(facts: &Facts<'_>) -> Option<UsageStatus> {
                     KeyState::Unknown => KeyStatus::Unknown,
                 },
                 key_expires_at: counts.key.expires_at,
+                bill: None,
                 as_of: *at,
                 unknown_since: None,
             }
@@ -43,10 +44,40 @@ pub(super) fn usage(facts: &Facts<'_>) -> Option<UsageStatus> {
     // A reconciler that was restarted may know of the failure for a shorter time.
     let before = previous.and_then(|previous| previous.unknown_since);
     usage.unknown_since = known.unknown_since.map(|since| before.unwrap_or(since));
+    let has_bill = facts.instance.spec.open_router.as_ref().is_some_and(|one| one.management_key_secret_ref.is_some());
+    // It stands until the next one, also after a restart.
+    let bill = known.bill.as_ref().map(shown_bill).or_else(|| previous?.bill.clone());
+    usage.bill = bill.filter(|_| has_bill);
     match previous {
         Some(previous) if UsageStatus { as_of: previous.as_of, ..usage.clone() } == *previous => Some(previous.clone()),
         _ => Some(usage),
     }
+}
+
+/// Returns a comparison as the status shows it.
+fn shown_bill(bill: &Bill) -> BillStatus {
+    let differences = bill.differences.iter().map(|difference| {
+        let (day, model) = (difference.day, &difference.model);
+        format!("{day} {model}: {} at the upstream, {} in the ledger", difference.upstream, difference.ledger)
+    });
+    let further = (bill.further > 0).then(|| format!("{} more", bill.further));
+    BillStatus {
+        compared_through: bill.through.to_string(),
+        unattributed_usd: dollars(bill.unattributed.get()),
+        differences: differences.chain(further).collect(),
+    }
+}
+
+/// Returns the event of a comparison that found differences, of which the former one did not tell.
+pub(super) fn bill_event(previous: &MaiInstanceStatus, status: &MaiInstanceStatus) -> Option<BackupEvent> {
+    let differences =
+        |status: &'_ MaiInstanceStatus| status.usage.as_ref()?.bill.as_ref().map(|bill| bill.differences.clone());
+    let found =
+        differences(status).filter(|found| !found.is_empty() && Some(found) != differences(previous).as_ref())?;
+    let (first, others) = found.split_first()?;
+    let others = if others.is_empty() { "" } else { "; see status.usage.bill" };
+    let message = format!("the upstream's bill differs from the ledger: {first}{others}");
+    Some(BackupEvent { kind: EventKind::Warning, reason: "BillDiffers", message })
 }
 
 /// Returns the event of a part of the limit that was reached.

@@ -400,6 +400,15 @@ pub const FIELDS: &[Field] = &[
     all("status.usage.limitLevel", "The highest of 75, 90 and 100 % of that limit that was reached; 0 below."),
     all("status.usage.key", "`Accepted`, `Refused` or `Unreachable`, as the upstream said last; else `Unknown`."),
     all("status.usage.keyExpiresAt", "Time at which the key of the upstream expires."),
+    all(
+        "status.usage.bill.comparedThrough",
+        "Last day (UTC) of which the ledger was [compared](money.md#comparison-with-the-bill) with the upstream's bill.",
+    ),
+    all(
+        "status.usage.bill.unattributedUsd",
+        "Billed in 30 days and not in the ledger; negative where the ledger has more.",
+    ),
+    all("status.usage.bill.differences[]", "Days and models whose costs differ, the largest differences first."),
     all("status.usage.asOf", "Time at which the server told these numbers first."),
     all("status.usage.unknownSince", "Time since which the server does not tell them; absent while it does."),
     all("status.openRouterKey.hash", "Hash by which the upstream names the key that was made for the client."),

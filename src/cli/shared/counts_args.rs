@@ -13,11 +13,15 @@ pub(in crate::cli) struct CountsArgs {
     /// Interval between two requests to a server for its counts: accounts, cost, limit
     #[arg(long, env = "MAI_COUNTS_INTERVAL", default_value = "2m", value_parser = interval, value_name = "TIME")]
     counts_interval: Duration,
+
+    /// Interval between two comparisons of a server's ledger with OpenRouter's bill for the keys mai made
+    #[arg(long, env = "MAI_BILL_INTERVAL", default_value = "24h", value_parser = interval, value_name = "TIME")]
+    bill_interval: Duration,
 }
 
 impl CountsArgs {
     pub(in crate::cli) fn options(&self) -> CountsOptions {
-        CountsOptions { interval: self.counts_interval }
+        CountsOptions { interval: self.counts_interval, bill_interval: self.bill_interval }
     }
 
     /// Returns a monitor with these options.

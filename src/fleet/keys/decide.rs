@@ -105,18 +105,11 @@ pub fn after(facts: &KeyFacts<'_>, step: &KeyStep, outcome: &KeyOutcome) -> KeyR
             record.former.iter_mut().filter(|key| key.hash == *hash).for_each(|key| key.disabled = true);
         }
         (KeyStep::Delete(_, hash), _) => {
-            record.former.retain(|key| key.hash != *hash);
-            record.current.take_if(|key| key.hash == *hash);
+            record.end(hash, facts.now);
         }
         _ => {}
     }
     record
-}
-
-impl From<CurrentKey> for FormerKey {
-    fn from(key: CurrentKey) -> Self {
-        Self { hash: key.hash, place: key.place, unused_since: None, disabled: false }
-    }
 }
 
 /// Keeps one key for the server.
@@ -136,7 +129,9 @@ fn present(facts: &KeyFacts<'_>, wish: &KeyWish) -> KeyStep {
     let Some(current) = current else { return mint() };
     let Some(known) = seen.iter().find(|key| key.hash == current.hash) else {
         // Somebody deleted it, or the management key is of another account now.
-        return KeyStep::Record(Box::new(KeyRecord { current: None, ..facts.record.clone() }));
+        let mut record = facts.record.clone();
+        record.end(&current.hash, facts.now);
+        return KeyStep::Record(Box::new(record));
     };
     let settings = KeySettings { limit_usd: wish.limit_usd, disabled: wish.suspended };
     if known.settings != Some(settings) {
@@ -184,7 +179,7 @@ fn former(facts: &KeyFacts<'_>, grace: Duration, at_once: bool) -> KeyStep {
         let is_undeclared = *facts.wanted == Wanted::None;
         if is_undeclared && since_then >= LONGEST_RETRY {
             let mut record = facts.record.clone();
-            record.former.retain(|other| other.hash != key.hash);
+            record.end(&key.hash, facts.now);
             return KeyStep::Record(Box::new(record));
         }
         let lifetime = if key.disabled { grace.saturating_mul(2) } else { grace };

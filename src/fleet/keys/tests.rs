@@ -92,7 +92,8 @@ impl Scene {
     }
 
     fn former(mut self, unused_for: Option<i64>, disabled: bool) -> Self {
-        let former = FormerKey { hash: "f".into(), place: here(), unused_since: unused_for.map(at), disabled };
+        let former =
+            FormerKey { hash: "f".into(), place: here(), created_at: None, unused_since: unused_for.map(at), disabled };
         self.record.former.push(former);
         self
     }

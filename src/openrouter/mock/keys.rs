@@ -19,7 +19,11 @@ const DOLLAR: u64 = 1_000_000_000_000;
 
 /// The keys of the mock, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Keys(Mutex<Vec<Key>>);
+pub(super) struct Keys {
+    present: Mutex<Vec<Key>>,
+    /// What they spent stays on the bill.
+    deleted: Mutex<Vec<Key>>,
+}
 
 /// A key.
 #[derive(Debug)]
@@ -78,13 +82,13 @@ impl Keys {
         };
         key.change(body)?;
         let made = (key.document(), key.value.clone());
-        self.0.lock().push(key);
+        self.present.lock().push(key);
         Ok(made)
     }
 
     /// Changes a key. Returns the `data` of the answer, or nothing if there is no such key.
     pub(super) fn change(&self, hash: &str, body: &Value) -> Result<Option<Value>, &'static str> {
-        let mut keys = self.0.lock();
+        let mut keys = self.present.lock();
         let Some(key) = keys.iter_mut().find(|key| key.hash == hash) else { return Ok(None) };
         key.change(body)?;
         key.updated = Some(Timestamp::now());
@@ -93,33 +97,33 @@ impl Keys {
 
     /// Deletes a key. Returns false if there is none.
     pub(super) fn delete(&self, hash: &str) -> bool {
-        let mut keys = self.0.lock();
-        let before = keys.len();
-        keys.retain(|key| key.hash != hash);
-        keys.len() < before
+        let mut keys = self.present.lock();
+        let Some(index) = keys.iter().position(|key| key.hash == hash) else { return false };
+        self.deleted.lock().push(keys.remove(index));
+        true
     }
 
     /// Returns up to `most` keys from an offset, the newest first.
     pub(super) fn list(&self, offset: usize, most: usize, with_disabled: bool) -> Vec<Value> {
-        let keys = self.0.lock();
+        let keys = self.present.lock();
         let shown = keys.iter().rev().filter(|key| with_disabled || !key.disabled);
         shown.skip(offset).take(most).map(Key::document).collect()
     }
 
     /// Returns the `data` of a key.
     pub(super) fn document(&self, hash: &str) -> Option<Value> {
-        self.0.lock().iter().find(|key| key.hash == hash).map(Key::document)
+        self.present.lock().iter().find(|key| key.hash == hash).map(Key::document)
     }
 
     /// Returns the key of this value, if it is enabled.
     pub(super) fn find(&self, value: &str) -> Option<KeyId> {
-        let keys = self.0.lock();
+        let keys = self.present.lock();
         keys.iter().find(|key| key.value == value && !key.disabled).map(|key| KeyId(key.hash.clone()))
     }
 
     /// Returns the refusal of a call that may cost `most`, if the limit of the key does not allow it.
     pub(super) fn refusal(&self, id: &KeyId, tokens: u64, most: u64) -> Option<Response<MockBody>> {
-        let mut keys = self.0.lock();
+        let mut keys = self.present.lock();
         let key = keys.iter_mut().find(|key| key.hash == id.0)?;
         key.used = Some(Timestamp::now());
         let (limit, spent) = (key.limit?, key.spent_in_period());
@@ -132,7 +136,7 @@ impl Keys {
 
     /// Adds a call to what a key has spent.
     pub(super) fn charge(&self, id: &KeyId, model: &'static str, call: Tally) {
-        let mut keys = self.0.lock();
+        let mut keys = self.present.lock();
         let Some(key) = keys.iter_mut().find(|key| key.hash == id.0) else { return };
         let tally = key.days.entry((today(), model)).or_default();
         tally.requests += call.requests;
@@ -143,8 +147,8 @@ impl Keys {
 
     /// Returns the calls over a key, or over all, by day and model.
     pub(super) fn activity(&self, hash: Option<&str>) -> Vec<(Date, &'static str, Tally)> {
-        let keys = self.0.lock();
-        let chosen = keys.iter().filter(|key| hash.is_none_or(|hash| key.hash == hash));
+        let (keys, deleted) = (self.present.lock(), self.deleted.lock());
+        let chosen = keys.iter().chain(deleted.iter()).filter(|key| hash.is_none_or(|hash| key.hash == hash));
         chosen.flat_map(|key| key.days.iter().map(|((day, model), tally)| (*day, *model, *tally))).collect()
     }
 }

@@ -1,12 +1,18 @@
 //! The usage that concerns the provider: how many people ask, and what of a month is billed.
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use mai_contract::{BilledDay, BilledDays};
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::period::Month;
 use super::report::{Days, UsageReports, summed_cost};
 use crate::database::DatabaseError;
 use mai_openrouter::NanoUsd;
+
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
 
 /// People who asked a model, in the pages or with a key. Who was removed since counts as well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +53,34 @@ impl UsageReports {
         .await?;
         let count = |name| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(name)?.unsigned_abs());
         Ok(ActivePeople { today: count("today")?, last_30_days: count("last_30_days")? })
+    }
+
+    /// Returns the cost of each day (UTC) of which the upstream may have a bill, by the model that
+    /// answered. The rows are read, since sums are by the client's clocks and by the model that was asked.
+    pub async fn billed_days(&self) -> Result<BilledDays, DatabaseError> {
+        let today = Timestamp::now().as_millisecond().div_euclid(DAY);
+        let rows = sqlx::query(
+            "SELECT started_at / ?1 AS day, coalesce(answered_model, model) AS answered, count(*) AS requests,
+                 sum(cost_nano_usd / 1000000000) AS cost, sum(cost_nano_usd % 1000000000) AS cost_rest
+             FROM generation WHERE started_at >= ?2 AND started_at < ?3 AND billed AND cost_nano_usd <> 0
+             GROUP BY day, answered ORDER BY cost DESC, cost_rest DESC LIMIT ?4",
+        )
+        .bind(DAY)
+        .bind((today - i64::from(BilledDays::COMPLETED)) * DAY)
+        .bind((today + 1) * DAY)
+        .bind(i64::try_from(BilledDays::MOST).unwrap_or(i64::MAX))
+        .fetch_all(self.db.reader())
+        .await?;
+        let billed = |row: &SqliteRow| {
+            let start = Timestamp::from_millisecond(row.try_get::<i64, _>("day")?.saturating_mul(DAY));
+            Ok(BilledDay {
+                day: start.unwrap_or_default().to_zoned(TimeZone::UTC).date(),
+                model: row.try_get("answered")?,
+                requests: row.try_get::<i64, _>("requests")?.unsigned_abs(),
+                cost_nano_usd: summed_cost(row, "cost", "cost_rest")?.get(),
+            })
+        };
+        Ok(BilledDays { days: rows.iter().map(billed).collect::<Result<_, sqlx::Error>>()? })
     }
 
     /// Returns a month as it is billed.

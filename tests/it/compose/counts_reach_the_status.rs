@@ -108,7 +108,7 @@ const COUNTS: &str = r#"{"version":1,"accounts":7,"max_accounts":20,"active_toda
 fn server(canned: &Canned) -> CountedServer {
     let address = url::Url::parse(&canned.base_url).unwrap().socket_addrs(|| None).unwrap()[0];
     let token = InternalToken::from_session_key(&"key".to_owned().into()).unwrap();
-    CountedServer { address, token, limit_usd: None }
+    CountedServer { address, token, limit_usd: None, account: None }
 }
 
 type IsExpected = fn(&InternalError) -> bool;
@@ -145,7 +145,8 @@ async fn answer_that_is_no_counts_is_an_error() {
 
 #[tokio::test]
 async fn server_that_hangs_keeps_its_last_counts_and_delays_nobody() {
-    let monitor = CountsMonitor::new(CountsOptions { interval: Duration::from_millis(100) });
+    let monitor =
+        CountsMonitor::new(CountsOptions { interval: Duration::from_millis(100), ..CountsOptions::default() });
     let answered = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&answered);
     // It answers once, and then with nonsense.

@@ -2,6 +2,7 @@
 
 mod backups_follow_the_schedule;
 mod bad_input_affects_one_instance;
+mod bills_are_compared;
 mod counts_reach_the_status;
 mod directory_becomes_running_clients;
 mod keys_follow_the_spec;

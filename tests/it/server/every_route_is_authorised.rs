@@ -105,6 +105,7 @@ const TABLE: &[(&str, &str, Row)] = &[
     ("GET",    "/api/version",                   all(200)),
     ("GET",    "/api/config",                    all(200)),
     // For the reconciler, who is none of these.
+    ("GET",    "/internal/billed-days",          all(401)),
     ("GET",    "/internal/counts",               all(401)),
     ("GET",    "/internal/statements/{month}",   all(401)),
     ("POST",   "/api/v1/auths/signup",           all(422)),
