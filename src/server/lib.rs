@@ -33,6 +33,7 @@
 //! * [`chat`]: chat completions, stored chats, and the task that streams an answer (`answer_task`).
 //! * [`usage`]: the one room that writes generations and their cost: the [ledger](usage::Ledger)
 //!   opens and settles a row, `lookup` settles it later; and the reports.
+//! * `zloty`: amounts in złoty, and the arithmetic between them and dollars.
 //! * [`rates`]: exchange rates, asked of NBP in the background, and the rate that a closed month keeps.
 //! * [`statement`]: the bill of a closed month, frozen from the sums of the ledger.
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
@@ -76,6 +77,7 @@ mod status;
 pub mod usage;
 mod user;
 pub mod users;
+mod zloty;
 
 use axum::{
     Router,

@@ -146,14 +146,14 @@ impl App {
         // What a former run left open is counted before anything is asked.
         let connection_id = connections.id(&connections.current());
         usage::close_interrupted(&db, connection_id).await?;
-        let budgets = Budgets::load(&db, &config.time_zone, &zone, config.monthly_limit()).await?;
+        let rates = Rates::load(&db, zone.clone(), config.declared_rates()?).await?;
+        let budgets = Budgets::load(&db, &config.time_zone, &zone, config.monthly_limit(), rates.newest()).await?;
         let ledger = Ledger::new(&db, config.pricing()?, zone.clone(), budgets.clone());
         let reports = UsageReports::new(&db, zone.clone());
         let counts = InstanceCounts::new(&db, &reports, KeyMonitor::new(&connections), config.max_users);
         let reconciler_token = ReconcilerToken::new(&secret);
         let completions =
             Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
-        let rates = Rates::load(&db, zone.clone(), config.declared_rates()?).await?;
         let statements = Statements::new(&db, &rates, zone.clone());
         let closer = StatementCloser { db: db.clone(), zone: zone.clone() };
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));

@@ -200,7 +200,10 @@ impl HttpStatus for ChatError {
 impl HttpStatus for BudgetError {
     fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid(InvalidBudget::Limit | InvalidBudget::Subject) => StatusCode::BAD_REQUEST,
+            Self::Invalid(
+                InvalidBudget::Limit | InvalidBudget::Subject | InvalidBudget::Currency | InvalidBudget::OtherCurrency,
+            ) => StatusCode::BAD_REQUEST,
+            Self::Invalid(InvalidBudget::NoRate) => StatusCode::CONFLICT,
             Self::Invalid(InvalidBudget::NoSuchSubject | InvalidBudget::NotFound) => StatusCode::NOT_FOUND,
             Self::Database(error) => error.status(),
         }

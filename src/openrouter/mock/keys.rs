@@ -21,7 +21,7 @@ const DOLLAR: u64 = 1_000_000_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     present: Mutex<Vec<Key>>,
-    /// What they spent stays on the bill.
+    /// Their spending stays on the bill.
     deleted: Mutex<Vec<Key>>,
 }
 

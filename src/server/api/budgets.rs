@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Method;
 use axum::routing::{delete, get, post};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::{JsonBody, UrlPath};
 use crate::auth::{Admin, ReportAccess, UsageAccess};
-use crate::usage::{BudgetState, Budgets, Ledger, NewBudget};
+use crate::usage::{BudgetState, Budgets, Ledger, NewBudget, Raise};
 use crate::{ApiError, Endpoint};
 
 /// The routes of this file.
@@ -53,12 +52,6 @@ pub(super) async fn set(
     Ok(Json(json!(budget)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Raise {
-    nano_usd: i64,
-}
-
 /// `POST /api/v1/budgets/{id}/raise` (admin): adds an amount for the current period alone.
 pub(super) async fn raise(
     State(budgets): State<Budgets>,
@@ -67,7 +60,7 @@ pub(super) async fn raise(
     UrlPath(id): UrlPath<String>,
     JsonBody(body): JsonBody<Raise>,
 ) -> Result<Json<Value>, ApiError> {
-    let budget = budgets.raise(user.actor(), &id, body.nano_usd).await?;
+    let budget = budgets.raise(user.actor(), &id, &body).await?;
     ledger.notify();
     Ok(Json(json!(budget)))
 }

@@ -1,7 +1,7 @@
 //! The reason an answer was not completed: stored as a code, worded in the reader's language when
 //! shown.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -11,6 +11,7 @@ use super::failure_code::FailureCode;
 use super::failure_texts::FailureTexts;
 use crate::i18n::Locale;
 use crate::usage::{BudgetScope, Limiter, OverBudget};
+use crate::zloty::Mid;
 use mai_contract::is_unprintable;
 use mai_openrouter::{AnswerEnd, ErrorKind, NanoUsd, NetworkFailure, UpstreamError, UpstreamErrorBody};
 
@@ -162,14 +163,18 @@ impl From<CompletionError> for AnswerFailure {
 }
 
 impl From<OverBudget> for AnswerFailure {
-    /// The words are the limit, what is used of it, and the day on which it is new.
+    /// The words are the limit, what is used of it, the day on which it is new, and the rate of one in złoty.
     fn from(refusal: OverBudget) -> Self {
         let code = match refusal.limiter {
             Limiter::Budget(BudgetScope::Company) => FailureCode::CompanyBudget,
             Limiter::Budget(BudgetScope::Person | BudgetScope::Key) => FailureCode::PersonBudget,
             Limiter::Provider => FailureCode::HostLimit,
         };
-        Self::with_words(code, format!("{} {} {}", refusal.limit.get(), refusal.used.get(), refusal.new_on))
+        let mut words = format!("{} {} {}", refusal.limit.get(), refusal.used.get(), refusal.new_on);
+        if let Some(rate) = refusal.rate {
+            let _ = write!(words, " {}", rate.millionths());
+        }
+        Self::with_words(code, words)
     }
 }
 
@@ -178,8 +183,10 @@ fn over_budget(code: FailureCode, words: &str, locale: Locale) -> String {
     let t = FailureTexts(locale);
     let mut parts = words.split(' ');
     let mut amount = || parts.next().and_then(|part| part.parse().ok()).map_or(NanoUsd::ZERO, NanoUsd::new);
-    let [limit, used] = [amount(), amount()].map(|amount| locale.usd(amount));
+    let amounts = [amount(), amount()];
     let new_on = parts.next().and_then(|day| day.parse().ok()).map_or_else(String::new, |day| locale.day(day));
+    let rate = parts.next().and_then(|millionths| Mid::from_millionths(millionths.parse().ok()?));
+    let [limit, used] = amounts.map(|amount| locale.money(amount, rate));
     let whose = match code {
         FailureCode::CompanyBudget => t.company_budget(),
         FailureCode::HostLimit => t.host_limit(),

@@ -3,7 +3,7 @@
 use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
 
 use super::{Locale, plural, texts};
-use crate::rates::{Mid, Pln};
+use crate::zloty::{Mid, Pln};
 use mai_openrouter::NanoUsd;
 
 const ENGLISH_MONTHS: [&str; 12] = [
@@ -127,6 +127,11 @@ impl Locale {
             Self::En => format!("{sign}${amount}"),
             Self::Pl => format!("{sign}{amount}\u{a0}$"),
         }
+    }
+
+    /// Returns an amount in złoty at this rate; in dollars without one.
+    pub(crate) fn money(self, amount: NanoUsd, mid: Option<Mid>) -> String {
+        mid.map_or_else(|| self.usd(amount), |mid| self.pln(mid.pln(amount)))
     }
 
     /// Returns złoty: `PLN 1,234.50`, `1 234,50 zł`.

@@ -14,6 +14,7 @@ use super::table::RateTable;
 use crate::audit::{self, Action, Actor, Event};
 use crate::database::{Database, DatabaseError};
 use crate::usage::Month;
+use crate::zloty::NewestRate;
 
 /// Days for which a rate can be typed in afterwards.
 const OLDEST_TYPED_DAYS: i32 = 400;
@@ -46,6 +47,7 @@ struct Shared {
     zone: TimeZone,
     /// Never held across an await.
     table: RwLock<RateTable>,
+    newest: NewestRate,
     /// Wakes the task that freezes the rates of closed months.
     changed: Notify,
 }
@@ -73,14 +75,25 @@ impl Rates {
             })
             .await?;
         }
-        let shared = Shared { db: db.clone(), zone, table: RwLock::new(table), changed: Notify::new() };
-        Ok(Self(Arc::new(shared)))
+        let (db, table, newest) = (db.clone(), RwLock::new(table), NewestRate::default());
+        let rates = Self(Arc::new(Shared { db, zone, table, newest, changed: Notify::new() }));
+        rates.update_newest();
+        Ok(rates)
     }
 
     /// The rate of a month: of a closed one its own, of the running one the newest. `None` while no
     /// rate is known at all.
     pub fn for_month(&self, month: Month) -> Option<MonthRate> {
         self.0.table.read().for_month(month, Month::current(&self.0.zone))
+    }
+
+    /// The newest rate, for those who need no more of it.
+    pub(crate) fn newest(&self) -> NewestRate {
+        self.0.newest.clone()
+    }
+
+    fn update_newest(&self) {
+        self.0.newest.set(self.for_month(Month::current(&self.0.zone)).map(|month| month.rate.mid));
     }
 
     /// Saves a rate that an administrator typed in. The tables of NBP and rates of the document stay
@@ -106,6 +119,7 @@ impl Rates {
         });
         write.await?;
         self.0.table.write().add(rate);
+        self.update_newest();
         self.0.changed.notify_one();
         Ok(())
     }
@@ -121,6 +135,7 @@ impl Rates {
         if !new {
             return Ok(());
         }
+        self.update_newest();
         let write = self.0.db.write(move |connection| {
             Box::pin(async move {
                 for rate in &rates {

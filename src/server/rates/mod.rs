@@ -1,7 +1,7 @@
 //! Exchange rates of the US dollar in złoty.
 //!
-//! * [`Rate`]: the mid rate of one table of the National Bank of Poland (NBP), table A; [`Mid`] and
-//!   [`Pln`] are integers, and the only rounding is in [`MonthRate::pln`].
+//! * [`Rate`]: the mid rate of one table of the National Bank of Poland (NBP), table A. Rates and
+//!   amounts in złoty are integers (`zloty`).
 //! * `table`: the rates that are known, and the pure choice of the one of a month.
 //! * `nbp`: asks NBP. `schedule` says when, `fetcher` does it in the background; no request of a
 //!   person waits for it.
@@ -22,4 +22,4 @@ mod table;
 pub(crate) use fetcher::RateFetcher;
 pub use handle::{RateError, Rates};
 pub(crate) use nbp::address;
-pub use rate::{InvalidRate, Mid, MonthRate, Pln, Rate, RateBasis, RateSource};
+pub use rate::{InvalidRate, MonthRate, Rate, RateBasis, RateSource};

@@ -143,7 +143,7 @@ impl Table<'_> {
             return Err(InvalidRate::Number(self.no.chars().take(64).collect()).into());
         }
         let (date, number) = (self.effective_date, self.no.to_owned());
-        Ok(Rate { date, source: RateSource::Nbp, number, mid: self.mid.get().parse()? })
+        Ok(Rate { date, source: RateSource::Nbp, number, mid: self.mid.get().parse().map_err(InvalidRate::Mid)? })
     }
 }
 

@@ -1,32 +1,21 @@
-//! A rate, an amount in złoty, and the arithmetic between them: integers alone.
-
-use std::fmt;
-use std::str::FromStr;
+//! A rate, and its relation to a month.
 
 use jiff::civil::Date;
-use serde::{Serialize, Serializer};
+use mai_openrouter::NanoUsd;
+use serde::Serialize;
 
 use crate::usage::Month;
-use mai_openrouter::NanoUsd;
-use mai_openrouter::money::parse_scaled;
+use crate::zloty::{InvalidMid, Mid, Pln};
 
-/// Decimals of a [`Mid`]. NBP gives four.
-const DECIMALS: i32 = 6;
-/// The highest rate that is taken for one, in millionths.
-const HIGHEST: i64 = 1_000_000_000;
 /// Most bytes of the number of a table.
 const LONGEST_NUMBER: usize = 32;
-
-/// Złoty for one US dollar, in millionths; above zero and at most 1,000 zł.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mid(i64);
 
 /// A text that is no rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRate {
     /// The rate itself.
-    #[error("`{0}` is no exchange rate; give złoty for one US dollar with at most six decimals, such as 3.6123")]
-    Mid(String),
+    #[error(transparent)]
+    Mid(#[from] InvalidMid),
     /// The number of the table.
     #[error("`{0}` is no number of a table of NBP; copy it as it stands there, such as 230/A/NBP/2026")]
     Number(String),
@@ -36,82 +25,6 @@ pub enum InvalidRate {
     /// The parts of a declared rate.
     #[error("`{0}` is no declared rate; write day, rate and table, such as 2026-11-27 3.6123 230/A/NBP/2026")]
     Parts(String),
-}
-
-impl Mid {
-    /// A rate given in millionths; `None` where no rate is as low or as high.
-    pub fn from_millionths(millionths: i64) -> Option<Self> {
-        (1..=HIGHEST).contains(&millionths).then_some(Self(millionths))
-    }
-
-    /// The rate in millionths.
-    pub fn millionths(self) -> i64 {
-        self.0
-    }
-}
-
-impl FromStr for Mid {
-    type Err = InvalidRate;
-
-    /// Reads a decimal number, which is not rounded: a rate with more decimals than are kept is
-    /// refused.
-    fn from_str(text: &str) -> Result<Self, InvalidRate> {
-        let invalid = || InvalidRate::Mid(text.chars().take(LONGEST_NUMBER).collect());
-        let millionths = parse_scaled(text, DECIMALS).ok_or_else(invalid)?;
-        let is_exact = parse_scaled(text, 2 * DECIMALS) == millionths.checked_mul(1_000_000);
-        let mid = i64::try_from(millionths).ok().and_then(Self::from_millionths);
-        mid.filter(|_| is_exact).ok_or_else(invalid)
-    }
-}
-
-impl fmt::Display for Mid {
-    /// At least four decimals, as NBP writes them.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimals = format!("{:06}", self.0 % 1_000_000);
-        let kept = decimals.trim_end_matches('0').len().max(4);
-        write!(f, "{}.{}", self.0 / 1_000_000, &decimals[..kept])
-    }
-}
-
-impl Serialize for Mid {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// An amount of złoty in whole groszy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pln(i64);
-
-impl Pln {
-    /// An amount given in groszy.
-    pub const fn new(groszy: i64) -> Self {
-        Self(groszy)
-    }
-
-    /// Reads what [`Display`](fmt::Display) writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        parse_scaled(text, 2).and_then(|groszy| i64::try_from(groszy).ok()).map(Self)
-    }
-
-    /// The amount in groszy.
-    pub const fn groszy(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Pln {
-    /// A plain decimal, such as `-12.30`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, groszy) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        write!(f, "{sign}{}.{:02}", groszy / 100, groszy % 100)
-    }
-}
-
-impl Serialize for Pln {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Who gave a rate; the later ones win over the earlier.
@@ -219,11 +132,7 @@ impl MonthRate {
     /// Returns an amount in złoty, rounded half up to whole groszy. It is called once for each line
     /// that is shown, with the sum of that line: rounded amounts are never added.
     pub fn pln(&self, amount: NanoUsd) -> Pln {
-        // 10^9 nano-USD and 10^6 millionths to 10^2 groszy.
-        const UNIT: i128 = 10_000_000_000_000;
-        let product = i128::from(amount.get()) * i128::from(self.rate.mid.millionths());
-        let groszy = (2 * product + UNIT).div_euclid(2 * UNIT);
-        Pln(i64::try_from(groszy).unwrap_or(if groszy < 0 { i64::MIN } else { i64::MAX }))
+        self.rate.mid.pln(amount)
     }
 }
 
@@ -235,18 +144,6 @@ mod tests {
     fn at(mid: &str) -> MonthRate {
         let rate = Rate::parse(RateSource::Nbp, "2026-10-30", mid, "212/A/NBP/2026").unwrap();
         MonthRate { month: "2026-10".parse().unwrap(), basis: RateBasis::Frozen, rate }
-    }
-
-    #[test]
-    fn rate_is_read_exactly_or_refused() {
-        for (text, shown) in
-            [("3.8", "3.8000"), ("3.6123", "3.6123"), ("4", "4.0000"), ("0.000001", "0.000001"), ("1000", "1000.0000")]
-        {
-            assert_eq!(text.parse::<Mid>().unwrap().to_string(), shown);
-        }
-        for text in ["", "0", "-3.8", "3,8", "3.8x", "3.61234567", "1000.000001", "1e300", "NaN"] {
-            assert!(text.parse::<Mid>().is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use jiff::civil::Date;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::rate::{Mid, Rate, RateSource};
+use super::rate::{Rate, RateSource};
 use super::table::RateTable;
 use crate::database::{Database, DatabaseError};
 use crate::usage::Month;
+use crate::zloty::Mid;
 
 /// Reads all rates that are known.
 pub(super) async fn load(db: &Database) -> Result<RateTable, DatabaseError> {

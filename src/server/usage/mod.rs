@@ -30,7 +30,8 @@ mod rollup_tests;
 mod row;
 
 pub use budget::{
-    Budget, BudgetError, BudgetPeriod, BudgetScope, BudgetState, Budgets, InvalidBudget, Limiter, NewBudget, OverBudget,
+    Budget, BudgetAmount, BudgetError, BudgetPeriod, BudgetScope, BudgetState, Budgets, InvalidBudget, Limiter,
+    NewBudget, OverBudget, Raise,
 };
 pub use calls::{Call, CallsPage};
 pub(crate) use csv::Csv;

@@ -308,8 +308,8 @@ async fn pages_set_raise_and_show_budgets() {
         post("/usage/budgets", &[("whose", whose), ("limit", limit), ("period", "month"), ("hard", "on")]).await
     };
     for (whose, limit, status, words) in [
-        ("company", "a lot", 400, "Enter a limit in dollars"),
-        ("company", "-1", 400, "Enter a limit in dollars"),
+        ("company", "a lot", 400, "Enter a limit from 0"),
+        ("company", "-1", 400, "Enter a limit from 0"),
         ("00000000-0000-7000-8000-000000000000", "1", 400, "This account does not exist"),
         (user_id.as_str(), "12,50", 200, "$0.00 of $12.50 used (0 %) · $12.50 left until"),
     ] {
@@ -328,4 +328,83 @@ async fn pages_set_raise_and_show_budgets() {
     let (status, shown) = post(&format!("/usage/budgets/{id}/remove"), &[]).await;
     assert!(status == 200 && shown.contains("Nothing limits what people spend"), "{shown}");
     assert!(page("/chat").await.contains("<p id=\"budget-left\" hidden>"));
+}
+
+#[tokio::test]
+async fn limit_in_zloty_follows_the_newest_rate() {
+    let upstream = upstream().await;
+    let rates = format!("{} 4.0000 1/A/NBP/2026", days_ago(3));
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [
+        ("OPENAI_API_BASE_URL", upstream.base_url.as_str()),
+        ("OPENAI_API_KEY", KEY),
+        ("MAI_NBP_URL", "off"),
+        ("MAI_EXCHANGE_RATES", &rates),
+        ("MAI_MARKUP", "100"),
+    ];
+    let mut server = Server::start_in(directory.path(), &settings).await;
+    let admin = server.admin().await;
+    // An answer of 100 tokens costs a tenth of a dollar.
+    let budget = set(&server, &admin, json!({ "scope": "company", "period": "month", "limit_pln": "0.60" })).await;
+    assert_eq!((&budget["limit_pln"], budget.get("limit_nano_usd")), (&json!("0.60"), None));
+    assert_eq!(ask(&server, &admin, "hi", 100).await.0, 200);
+    let (status, refusal) = ask(&server, &admin, "hi", 100).await;
+    let message = refusal["error"]["message"].as_str().unwrap();
+    assert_eq!((status, &refusal["error"]["metadata"]["pln_rate"]), (402, &json!("4.0000")));
+    assert!(message.contains("is PLN 0.60; PLN 0.40 of it is spent"), "{message}");
+
+    // A rate of today, at which 60 groszy are 20 cents.
+    let rate = json!({ "date": days_ago(0), "mid": "3.0000", "table": "2/A/NBP/2026" });
+    assert_eq!(server.post("/api/v1/usage/rate", &admin, rate).await.0, 200);
+    let (_, all) = server.get("/api/v1/budgets", &admin).await;
+    let state = &all["budgets"][0];
+    assert_eq!((&state["current_limit_nano_usd"], &state["pln_rate"]), (&json!(200_000_000), &json!("3.0000")));
+    assert_eq!(ask(&server, &admin, "hi", 100).await.0, 200);
+    assert_eq!(ask(&server, &admin, "hi", 100).await.0, 402);
+
+    let path = format!("/api/v1/budgets/{}/raise", state["id"].as_str().unwrap());
+    for (added, status) in [
+        (json!({ "nano_usd": 1 }), 400),
+        (json!({ "nano_usd": 1, "pln": "1.00" }), 400),
+        (json!({}), 400),
+        (json!({ "pln": "0.30" }), 200),
+    ] {
+        assert_eq!(server.post(&path, &admin, added.clone()).await.0, status, "{added}");
+    }
+    assert_eq!(ask(&server, &admin, "hi", 100).await.0, 200);
+
+    // It is the same after a start, and what was added goes with the currency.
+    server.terminate().await;
+    let server = Server::start_in(directory.path(), &settings).await;
+    let (_, all) = server.get("/api/v1/budgets", &admin).await;
+    assert_eq!(all["budgets"][0]["current_limit_nano_usd"], 300_000_000);
+    company(&server, &admin, 5_000_000_000).await;
+    let (_, all) = server.get("/api/v1/budgets", &admin).await;
+    let state = &all["budgets"][0];
+    assert_eq!((&state["current_limit_nano_usd"], &state["pln_rate"]), (&json!(5_000_000_000_i64), &Value::Null));
+
+    // The page offers both.
+    let form = "whose=company&limit=2%2C05&currency=pln&period=month&hard=on";
+    let request = server.request(Method::POST, "/usage/budgets").bearer_auth(&admin).header("accept-language", "en");
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+    let shown = request.send().await.unwrap().text().await.unwrap();
+    for words in ["PLN\u{a0}0.90 of PLN\u{a0}2.05 used (43 %)", r#"name="pln" value="0.51""#, r#"<option value="pln">"#]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn limit_in_zloty_needs_a_rate() {
+    let upstream = upstream().await;
+    let (server, admin) = server(&upstream, &[("MAI_NBP_URL", "off")]).await;
+    let limit = json!({ "scope": "company", "period": "month", "limit_pln": "6.00" });
+    let (status, answer) = server.post("/api/v1/budgets", &admin, limit).await;
+    assert_eq!(status, 409);
+    assert!(answer.to_string().contains("enter a rate first"), "{answer}");
+}
+
+fn days_ago(days: i64) -> String {
+    let day = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+    day.to_string()[..10].to_owned()
 }

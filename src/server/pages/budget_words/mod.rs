@@ -5,7 +5,9 @@ mod texts;
 use mai_openrouter::NanoUsd;
 
 use super::layout::Layout;
-use crate::usage::{BudgetPeriod, BudgetScope, BudgetState};
+use crate::i18n::Locale;
+use crate::usage::{BudgetAmount, BudgetPeriod, BudgetScope, BudgetState};
+use crate::zloty::Pln;
 pub(super) use texts::BudgetTexts;
 
 /// A budget of a list, drawn by `budget_words/list.html`.
@@ -38,7 +40,9 @@ pub(super) struct BudgetWords {
 
 /// An amount by which a budget can be raised.
 pub(super) struct Amount {
-    pub(super) nano_usd: i64,
+    /// Name of the field, by the currency, and its value.
+    pub(super) field: &'static str,
+    pub(super) value: String,
     pub(super) label: String,
 }
 
@@ -54,9 +58,10 @@ impl BudgetRow {
             (BudgetScope::Person, Some(name)) => name.to_owned(),
             (BudgetScope::Key, Some(name)) => t.key(name),
         };
+        let limit = layout.locale.money(budget.limit.usd(state.rate), state.rate);
         let period = match budget.period {
-            BudgetPeriod::Day => t.a_day(&layout.locale.usd(budget.limit)),
-            BudgetPeriod::Month => t.a_month(&layout.locale.usd(budget.limit)),
+            BudgetPeriod::Day => t.a_day(&limit),
+            BudgetPeriod::Month => t.a_month(&limit),
         };
         let differs = budget.scope == BudgetScope::Person && budget.subject.is_empty() && name.is_none();
         Self {
@@ -67,27 +72,45 @@ impl BudgetRow {
                 BudgetPeriod::Day => t.raise_today(),
                 BudgetPeriod::Month => t.raise_month(),
             },
-            raise_lead: t.raise_lead(&whose, &layout.locale.usd(state.current_limit)),
-            amounts: amounts(budget.limit)
-                .map(|amount| Amount { nano_usd: amount.get(), label: format!("+ {}", layout.locale.usd(amount)) }),
+            raise_lead: t.raise_lead(&whose, &layout.locale.money(state.current_limit, state.rate)),
+            amounts: amounts(budget.limit).map(|amount| Amount::new(layout.locale, amount)),
             remove_title: t.remove_title(&whose),
             whose,
         }
     }
 }
 
-/// Returns a quarter, a half and all of a limit, to add to it; some dollars to one of nothing.
-fn amounts(limit: NanoUsd) -> [NanoUsd; 3] {
-    if limit == NanoUsd::ZERO {
-        return [1, 5, 10].map(|dollars| NanoUsd::new(dollars * 1_000_000_000));
+impl Amount {
+    fn new(locale: Locale, amount: BudgetAmount) -> Self {
+        let (field, value, shown) = match amount {
+            BudgetAmount::Usd(amount) => ("nano_usd", amount.get().to_string(), locale.usd(amount)),
+            BudgetAmount::Pln { amount, .. } => ("pln", amount.to_string(), locale.pln(amount)),
+        };
+        Self { field, value, label: format!("+ {shown}") }
     }
-    [4, 2, 1].map(|part| limit.divided_by(part))
+}
+
+/// Returns a quarter, a half and all of a limit, to add to it; some dollars or złoty to one of nothing.
+fn amounts(limit: BudgetAmount) -> [BudgetAmount; 3] {
+    match limit {
+        BudgetAmount::Usd(NanoUsd::ZERO) => {
+            [1, 5, 10].map(|dollars| BudgetAmount::Usd(NanoUsd::new(dollars * 1_000_000_000)))
+        }
+        BudgetAmount::Usd(limit) => [4, 2, 1].map(|part| BudgetAmount::Usd(limit.divided_by(part))),
+        BudgetAmount::Pln { amount, set_at } => {
+            let groszy = match amount.groszy() {
+                0 => [500, 2_000, 5_000],
+                groszy => [4, 2, 1].map(|part| groszy / part),
+            };
+            groszy.map(|groszy| BudgetAmount::Pln { amount: Pln::new(groszy), set_at })
+        }
+    }
 }
 
 impl BudgetWords {
     fn new(layout: &Layout, state: &BudgetState) -> Self {
         let t = BudgetTexts(layout.locale);
-        let usd = |amount| layout.locale.usd(amount);
+        let money = |amount| layout.locale.money(amount, state.rate);
         let percent = state.percent();
         let (level, warning) = match percent {
             0..50 => ("", None),
@@ -97,12 +120,12 @@ impl BudgetWords {
             _ if state.budget.hard => ("bad", Some(t.all())),
             _ => ("bad", Some(t.exceeded())),
         };
-        let used = t.used(&usd(state.spent), &usd(state.current_limit), percent);
+        let used = t.used(&money(state.spent), &money(state.current_limit), percent);
         Self {
             filled: percent.min(100),
             level,
-            used: if state.reserved > NanoUsd::ZERO { t.and_reserved(&used, &usd(state.reserved)) } else { used },
-            left: t.left_until(&usd(state.left()), &layout.locale.day(state.new_on)),
+            used: if state.reserved > NanoUsd::ZERO { t.and_reserved(&used, &money(state.reserved)) } else { used },
+            left: t.left_until(&money(state.left()), &layout.locale.day(state.new_on)),
             warning,
         }
     }
@@ -125,7 +148,7 @@ impl BudgetLine {
     pub(super) fn new(layout: &Layout, states: &[BudgetState]) -> Option<Self> {
         let state = tightest(states)?;
         let t = BudgetTexts(layout.locale);
-        let (left, limit) = (layout.locale.usd(state.left()), layout.locale.usd(state.current_limit));
+        let [left, limit] = [state.left(), state.current_limit].map(|amount| layout.locale.money(amount, state.rate));
         let until = layout.locale.day(state.new_on);
         let text = match state.budget.scope {
             BudgetScope::Company => t.company_left(&left, &limit, &until),
@@ -136,13 +159,20 @@ impl BudgetLine {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::zloty::Mid;
 
     #[test]
     fn budget_is_raised_by_parts_of_itself() {
-        let amounts = |limit| amounts(NanoUsd::new(limit)).map(NanoUsd::get);
+        let amounts = |limit| amounts(BudgetAmount::Usd(NanoUsd::new(limit))).map(|amount| amount.usd(None).get());
         assert_eq!(amounts(10_000_000_000), [2_500_000_000, 5_000_000_000, 10_000_000_000]);
         assert_eq!(amounts(0), [1_000_000_000, 5_000_000_000, 10_000_000_000]);
+        let set_at = Mid::from_millionths(4_000_000).unwrap();
+        let pln = |groszy| super::amounts(BudgetAmount::Pln { amount: Pln::new(groszy), set_at });
+        let labels = |groszy| pln(groszy).map(|amount| Amount::new(Locale::Pl, amount).value);
+        assert_eq!(labels(10_000), ["25.00", "50.00", "100.00"]);
+        assert_eq!(labels(0), ["5.00", "20.00", "50.00"]);
     }
 }

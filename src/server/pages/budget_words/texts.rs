@@ -51,7 +51,9 @@ texts! {
     period { en: "Period", pl: "Okres" }
     month { en: "Month", pl: "Miesiąc" }
     day { en: "Day", pl: "Dzień" }
-    limit { en: "Limit in USD", pl: "Limit w USD" }
+    limit { en: "Limit", pl: "Limit" }
+    limit_usd { en: "Limit in USD", pl: "Limit w USD" }
+    currency { en: "Currency", pl: "Waluta" }
     refuse { en: "Refuse what goes beyond it", pl: "Odmawiaj powyżej limitu" }
     refuse_hint {
         en: "Otherwise people and administrators only see a warning.",

@@ -151,8 +151,15 @@ impl FormError for BudgetError {
         match self {
             Self::Invalid(InvalidBudget::Limit) => Some(Notice::problem(t.bad_limit())),
             Self::Invalid(InvalidBudget::NoSuchSubject) => Some(Notice::problem(t.no_such_account())),
+            Self::Invalid(InvalidBudget::NoRate) => Some(Notice::problem(t.no_rate())),
             // The page offers nothing else.
-            Self::Invalid(InvalidBudget::Subject | InvalidBudget::NotFound) | Self::Database(_) => None,
+            Self::Invalid(
+                InvalidBudget::Subject
+                | InvalidBudget::NotFound
+                | InvalidBudget::Currency
+                | InvalidBudget::OtherCurrency,
+            )
+            | Self::Database(_) => None,
         }
     }
 }

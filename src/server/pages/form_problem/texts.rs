@@ -83,9 +83,13 @@ texts! {
         pl: "Ten model nie jest już oferowany. Wybierz inny.",
     }
     connection_not_saved { en: "Not saved", pl: "Nie zapisano" }
+    no_rate {
+        en: "No exchange rate is known yet. Give the limit in dollars.",
+        pl: "Kurs nie jest jeszcze znany. Podaj limit w dolarach.",
+    }
     bad_limit {
-        en: "Enter a limit in dollars from 0 to 1,000,000, such as 25 or 12.50.",
-        pl: "Podaj limit w dolarach od 0 do 1 000 000, na przykład 25 albo 12,50.",
+        en: "Enter a limit from 0 to 1,000,000 dollars, such as 25 or 12.50.",
+        pl: "Podaj limit od 0 do 1 000 000 dolarów, na przykład 25 albo 12,50.",
     }
     no_such_account { en: "This account does not exist any more.", pl: "To konto już nie istnieje." }
 }

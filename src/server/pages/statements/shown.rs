@@ -8,8 +8,8 @@ use mai_openrouter::NanoUsd;
 use super::texts::StatementTexts;
 use crate::i18n::Locale;
 use crate::pages::layout::Layout;
-use crate::rates::{Mid, Pln};
 use crate::usage::Month;
+use crate::zloty::{Mid, Pln};
 
 /// A month in the list.
 pub(super) struct MonthLink {

@@ -11,7 +11,7 @@ use super::view::Selection;
 use crate::pages::error_page::ErrorPage;
 use crate::pages::layout::{AdminVisitor, Layout};
 use crate::pages::response;
-use crate::usage::{Budget, BudgetError, BudgetPeriod, BudgetScope, InvalidBudget, NewBudget};
+use crate::usage::{Budget, BudgetError, BudgetPeriod, BudgetScope, InvalidBudget, NewBudget, Raise};
 
 /// The choice of the company in the form.
 pub(super) const COMPANY: &str = "company";
@@ -23,21 +23,38 @@ pub(super) struct BudgetForm {
     /// [`COMPANY`], [`EACH_PERSON`] or the id of an account.
     whose: String,
     period: BudgetPeriod,
-    /// In dollars, with a point or a comma.
+    /// With a point or a comma.
     limit: String,
+    /// Absent on a page that knows no rate.
+    currency: Option<Currency>,
     /// Of a checkbox: absent when it is not ticked.
     hard: Option<String>,
 }
 
+/// A currency of a limit.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Currency {
+    Usd,
+    Pln,
+}
+
 impl BudgetForm {
     fn budget(self) -> Result<NewBudget, BudgetError> {
-        let limit: NanoUsd = self.limit.trim().replace(',', ".").parse().map_err(|_| InvalidBudget::Limit)?;
+        let limit = self.limit.trim().replace(',', ".");
+        let (limit_nano_usd, limit_pln) = match self.currency.unwrap_or(Currency::Usd) {
+            Currency::Usd => {
+                let limit: NanoUsd = limit.parse().map_err(|_| InvalidBudget::Limit)?;
+                (Some(limit.get()), None)
+            }
+            Currency::Pln => (None, Some(limit)),
+        };
         let (scope, subject) = match self.whose.as_str() {
             COMPANY => (BudgetScope::Company, String::new()),
             EACH_PERSON => (BudgetScope::Person, String::new()),
             _ => (BudgetScope::Person, self.whose),
         };
-        Ok(NewBudget { scope, subject, period: self.period, limit_nano_usd: limit.get(), hard: self.hard.is_some() })
+        Ok(NewBudget { scope, subject, period: self.period, limit_nano_usd, limit_pln, hard: self.hard.is_some() })
     }
 }
 
@@ -53,18 +70,13 @@ pub(super) async fn set(
     answer(parts, layout, outcome).await
 }
 
-#[derive(Deserialize)]
-pub(super) struct Raise {
-    nano_usd: i64,
-}
-
 pub(super) async fn raise(
     parts: CompanyParts,
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
-    Form(Raise { nano_usd }): Form<Raise>,
+    Form(added): Form<Raise>,
 ) -> Result<Response, ErrorPage> {
-    let outcome = parts.view.budgets.raise(user.actor(), &id, nano_usd).await;
+    let outcome = parts.view.budgets.raise(user.actor(), &id, &added).await;
     answer(parts, layout, outcome).await
 }
 

@@ -258,9 +258,9 @@ fn budget_tile(write: &Writer<'_>, numbers: &MonthNumbers) -> Option<Tile> {
     Some(Tile {
         code: "budget",
         label: write.t.budget_left(),
-        figure: write.money(state.left()),
-        zloty: write.zloty(state.left()),
-        note: write.t.budget_note(&write.money(state.current_limit), &until),
+        figure: write.layout.locale.money(state.left(), state.rate),
+        zloty: if state.rate.is_some() { String::new() } else { write.zloty(state.left()) },
+        note: write.t.budget_note(&write.layout.locale.money(state.current_limit, state.rate), &until),
     })
 }
 

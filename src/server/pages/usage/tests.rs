@@ -78,6 +78,7 @@ fn budgets(of_all: bool) -> Vec<BudgetState> {
         spent: NanoUsd::new(spent * 100_000_000),
         reserved: NanoUsd::new(if spent == 80 { 12_345_678 } else { 0 }),
         new_on: jiff::civil::date(2026, 12, 1),
+        rate: None,
     };
     let (day, month) = (BudgetPeriod::Day, BudgetPeriod::Month);
     let own = vec![state(BudgetScope::Company, "", month, true, 80), state(BudgetScope::Person, "jan", day, true, 100)];

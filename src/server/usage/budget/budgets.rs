@@ -7,10 +7,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use mai_openrouter::NanoUsd;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::definition::{Budget, BudgetScope, InvalidBudget, NewBudget, checked_amount};
+use super::definition::{Budget, BudgetAmount, BudgetScope, InvalidBudget, NewBudget};
 use super::over_budget::{Limiter, OverBudget};
 use super::spending::{Amounts, PeriodSpending, Reservation, Spending};
 use super::store;
@@ -18,6 +18,7 @@ use crate::audit::{Action, Actor, Event, record};
 use crate::database::{Database, DatabaseError};
 use crate::usage::pricing::Pricing;
 use crate::user::UserId;
+use crate::zloty::{Mid, NewestRate};
 
 /// The budgets in force, and what is spent of them. Cloning is cheap.
 #[derive(Debug, Clone)]
@@ -30,6 +31,7 @@ struct Shared {
     zone: String,
     /// Most that the provider pays in a month.
     provider_limit: Option<NanoUsd>,
+    newest_rate: NewestRate,
     current: Mutex<Current>,
     /// Locked while a budget is changed.
     changing: tokio::sync::Mutex<()>,
@@ -39,6 +41,18 @@ struct Shared {
 struct Current {
     spending: Spending,
     budgets: Vec<Budget>,
+}
+
+/// An amount to add to a budget; one of the two currencies is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Raise {
+    /// In US dollars.
+    #[serde(default)]
+    pub nano_usd: Option<i64>,
+    /// In złoty, such as `50.00`.
+    #[serde(default)]
+    pub pln: Option<String>,
 }
 
 /// A budget and what is left of it.
@@ -58,6 +72,9 @@ pub struct BudgetState {
     pub reserved: NanoUsd,
     /// The first day of the next period.
     pub new_on: Date,
+    /// The rate at which amounts are shown and compared; none for a budget in dollars.
+    #[serde(rename = "pln_rate")]
+    pub rate: Option<Mid>,
 }
 
 impl BudgetState {
@@ -91,24 +108,26 @@ impl Current {
         })
     }
 
-    /// The limit and the amounts of a budget that applies to this person, and their period.
-    fn amounts(&self, budget: &Budget, user: &str) -> (NanoUsd, Amounts, &PeriodSpending) {
+    /// The limit in dollars and the amounts of a budget that applies to this person, and their period.
+    fn amounts(&self, budget: &Budget, user: &str, newest: Option<Mid>) -> (NanoUsd, Amounts, &PeriodSpending) {
         let period = self.spending.of(budget.period);
         let subject = match budget.scope {
             BudgetScope::Person => user,
             BudgetScope::Company | BudgetScope::Key => budget.subject.as_str(),
         };
-        (budget.limit_from(period.first_day()), period.amounts(budget.scope, subject), period)
+        let limit = budget.limit_from(period.first_day()).usd(newest);
+        (limit, period.amounts(budget.scope, subject), period)
     }
 
-    fn state(&self, budget: &Budget, user: &str) -> BudgetState {
-        let (current_limit, amounts, period) = self.amounts(budget, user);
+    fn state(&self, budget: &Budget, user: &str, newest: Option<Mid>) -> BudgetState {
+        let (current_limit, amounts, period) = self.amounts(budget, user, newest);
         BudgetState {
             budget: budget.clone(),
             current_limit,
             spent: amounts.spent,
             reserved: amounts.reserved,
             new_on: period.next_first_day(),
+            rate: budget.limit.rate(newest),
         }
     }
 }
@@ -120,12 +139,14 @@ impl Budgets {
         zone_name: &str,
         zone: &TimeZone,
         provider_limit: Option<NanoUsd>,
+        newest_rate: NewestRate,
     ) -> Result<Self, DatabaseError> {
         let mut spending = Spending::new(Timestamp::now(), zone.clone());
         store::load_spending(db, &mut spending).await?;
         let current = Mutex::new(Current { spending, budgets: store::load(db).await? });
         let (db, zone) = (db.clone(), zone_name.to_owned());
-        Ok(Self(Arc::new(Shared { db, zone, provider_limit, current, changing: tokio::sync::Mutex::default() })))
+        let changing = tokio::sync::Mutex::default();
+        Ok(Self(Arc::new(Shared { db, zone, provider_limit, newest_rate, current, changing })))
     }
 
     /// Reserves what a generation may cost at most, if all limits leave as much. Where that is not
@@ -142,8 +163,10 @@ impl Budgets {
         let at = current.spending.advance(Timestamp::now());
         let reservation =
             Reservation::new(user.as_str().to_owned(), key.cloned(), at, most.unwrap_or_default(), pricing, billed);
-        let refusal = |limiter, limit, used, most, period: &PeriodSpending| OverBudget {
+        let newest = self.0.newest_rate.get();
+        let refusal = |limiter, limit, used, most, period: &PeriodSpending, rate| OverBudget {
             limiter,
+            rate,
             period: period.period(),
             limit,
             used,
@@ -152,10 +175,10 @@ impl Budgets {
             zone: self.0.zone.clone(),
         };
         for budget in current.applying(user.as_str(), key.map(AsRef::as_ref)).filter(|budget| budget.hard) {
-            let (limit, amounts, period) = current.amounts(budget, user.as_str());
+            let (limit, amounts, period) = current.amounts(budget, user.as_str(), newest);
             if !has_room(limit, amounts, reservation.price) {
-                let limiter = Limiter::Budget(budget.scope);
-                return Err(refusal(limiter, limit, amounts.used(), reservation.price, period));
+                let (limiter, rate) = (Limiter::Budget(budget.scope), budget.limit.rate(newest));
+                return Err(refusal(limiter, limit, amounts.used(), reservation.price, period, rate));
             }
         }
         let month = &current.spending.month;
@@ -164,7 +187,7 @@ impl Budgets {
         {
             // The client knows prices only.
             let [limit, used] = [limit, month.cost.used()].map(|cost| pricing.price(cost));
-            return Err(refusal(Limiter::Provider, limit, used, reservation.price, month));
+            return Err(refusal(Limiter::Provider, limit, used, reservation.price, month, None));
         }
         current.spending.reserve(&reservation);
         Ok(reservation)
@@ -179,8 +202,9 @@ impl Budgets {
     pub(in crate::usage) fn affordable(&self, user: &UserId, pricing: Pricing, billed: bool) -> Option<NanoUsd> {
         let mut current = self.0.current.lock();
         current.spending.advance(Timestamp::now());
+        let newest = self.0.newest_rate.get();
         let budgets = current.applying(user.as_str(), None).filter(|budget| budget.hard).map(|budget| {
-            let (limit, amounts, _) = current.amounts(budget, user.as_str());
+            let (limit, amounts, _) = current.amounts(budget, user.as_str(), newest);
             pricing.cost_within(left(limit, amounts))
         });
         let provider = self.0.provider_limit.filter(|_| billed).map(|limit| left(limit, current.spending.month.cost));
@@ -191,20 +215,22 @@ impl Budgets {
     pub fn all(&self) -> Vec<BudgetState> {
         let mut current = self.0.current.lock();
         current.spending.advance(Timestamp::now());
-        current.budgets.iter().map(|budget| current.state(budget, &budget.subject)).collect()
+        let newest = self.0.newest_rate.get();
+        current.budgets.iter().map(|budget| current.state(budget, &budget.subject, newest)).collect()
     }
 
     /// The budgets that limit what a person spends in the pages.
     pub fn of_person(&self, user: &UserId) -> Vec<BudgetState> {
         let mut current = self.0.current.lock();
         current.spending.advance(Timestamp::now());
-        current.applying(user.as_str(), None).map(|budget| current.state(budget, user.as_str())).collect()
+        let newest = self.0.newest_rate.get();
+        current.applying(user.as_str(), None).map(|budget| current.state(budget, user.as_str(), newest)).collect()
     }
 
     /// Sets a budget, in place of one for the same scope, subject and period. It counts at once, also
     /// where less is left than is reserved: what runs goes on, and nothing new begins.
     pub async fn set(&self, by: Actor, new: NewBudget) -> Result<Budget, BudgetError> {
-        let limit = new.checked_limit()?;
+        let limit = new.checked_limit(self.0.newest_rate.get())?;
         if !store::has_subject(&self.0.db, new.scope, &new.subject).await? {
             return Err(InvalidBudget::NoSuchSubject.into());
         }
@@ -220,15 +246,15 @@ impl Budgets {
             period: new.period,
             limit,
             hard: new.hard,
-            raised: former.as_ref().map_or(NanoUsd::ZERO, |former| former.raised),
-            raised_for: former.as_ref().and_then(|former| former.raised_for),
+            // What was added stays, unless the budget gets another currency.
+            raised: former.and_then(|former| former.raised).filter(|(raised, _)| limit.plus(*raised).is_ok()),
         };
         self.save(Event::new(Action::BudgetSet, by), budget).await
     }
 
     /// Adds an amount to a budget for the current period alone.
-    pub async fn raise(&self, by: Actor, id: &str, nano_usd: i64) -> Result<Budget, BudgetError> {
-        let amount = checked_amount(nano_usd)?;
+    pub async fn raise(&self, by: Actor, id: &str, added: &Raise) -> Result<Budget, BudgetError> {
+        let added = BudgetAmount::new(added.nano_usd, added.pln.as_deref(), self.0.newest_rate.get())?;
         let _changing = self.0.changing.lock().await;
         let (mut budget, first_day) = {
             let mut current = self.0.current.lock();
@@ -238,10 +264,15 @@ impl Budgets {
             let first_day = current.spending.of(budget.period).first_day();
             (budget, first_day)
         };
-        let former = if budget.raised_for == Some(first_day) { budget.raised } else { NanoUsd::ZERO };
-        budget.raised = checked_amount((former + amount).get())?;
-        budget.raised_for = Some(first_day);
-        self.save(Event::new(Action::BudgetRaised, by).with("added_nano_usd", amount.get()), budget).await
+        let raised = budget.raised_from(first_day).map_or(Ok(added), |former| former.plus(added))?;
+        budget.limit.plus(raised)?;
+        budget.raised = Some((raised, first_day));
+        let event = Event::new(Action::BudgetRaised, by);
+        let event = match added {
+            BudgetAmount::Usd(amount) => event.with("added_nano_usd", amount.get()),
+            BudgetAmount::Pln { amount, .. } => event.with("added_pln", amount.to_string()),
+        };
+        self.save(event, budget).await
     }
 
     /// Removes a budget.
@@ -284,11 +315,14 @@ impl Budgets {
 }
 
 fn described(event: Event, budget: &Budget) -> Event {
+    let event = match budget.limit {
+        BudgetAmount::Usd(limit) => event.with("limit_nano_usd", limit.get()),
+        BudgetAmount::Pln { amount, .. } => event.with("limit_pln", amount.to_string()),
+    };
     event
         .with("scope", budget.scope.as_str())
         .with("subject", budget.subject.as_str())
         .with("period", budget.period.as_str())
-        .with("limit_nano_usd", budget.limit.get())
         .with("hard", budget.hard)
 }
 
@@ -328,17 +362,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let db = Database::open(directory.path().join("mai.db")).await.unwrap();
         let limit = provider_limit.map(NanoUsd::new);
-        let budgets = Budgets::load(&db, "UTC", &TimeZone::UTC, limit).await.unwrap();
+        let budgets = Budgets::load(&db, "UTC", &TimeZone::UTC, limit, NewestRate::default()).await.unwrap();
         for (number, (scope, subject, limit, hard)) in limits.iter().enumerate() {
             budgets.0.current.lock().budgets.push(Budget {
                 id: number.to_string(),
                 scope: *scope,
                 subject: (*subject).to_owned(),
                 period: BudgetPeriod::Month,
-                limit: NanoUsd::new(*limit),
+                limit: BudgetAmount::Usd(NanoUsd::new(*limit)),
                 hard: *hard,
-                raised: NanoUsd::ZERO,
-                raised_for: None,
+                raised: None,
             });
         }
         (directory, budgets)

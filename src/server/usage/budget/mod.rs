@@ -17,8 +17,8 @@ mod over_budget;
 mod spending;
 mod store;
 
-pub use budgets::{BudgetError, BudgetState, Budgets};
-pub use definition::{Budget, BudgetPeriod, BudgetScope, InvalidBudget, NewBudget};
+pub use budgets::{BudgetError, BudgetState, Budgets, Raise};
+pub use definition::{Budget, BudgetAmount, BudgetPeriod, BudgetScope, InvalidBudget, NewBudget};
 pub use over_budget::{Limiter, OverBudget};
 pub(super) use spending::Reservation;
 pub(super) use store::{LONGEST_RESERVATION_MS, oldest_reservation, reservation, reservations};

@@ -5,6 +5,7 @@ use mai_openrouter::NanoUsd;
 use serde::Serialize;
 
 use super::definition::{BudgetPeriod, BudgetScope};
+use crate::zloty::Mid;
 
 /// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,7 +22,7 @@ pub enum Limiter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error(
     "{}{} is {}; {} of it is spent or reserved for answers that are being written, and this one may cost up to {}. It is new on {new_on} ({zone}). {}",
-    .limiter.article(), .period.as_str(), .limit, .used, .most, .limiter.remedy()
+    .limiter.article(), .period.as_str(), money(*.limit, *.rate), money(*.used, *.rate), money(*.most, *.rate), .limiter.remedy()
 )]
 pub struct OverBudget {
     /// The limit that was reached.
@@ -38,10 +39,17 @@ pub struct OverBudget {
     /// The most that the generation may cost.
     #[serde(rename = "most_nano_usd")]
     pub most: NanoUsd,
+    /// The rate at which they are shown; none where the limit is in dollars.
+    #[serde(rename = "pln_rate")]
+    pub rate: Option<Mid>,
     /// The first day of the next period.
     pub new_on: Date,
     /// The time zone in which that day begins.
     pub zone: String,
+}
+
+fn money(amount: NanoUsd, rate: Option<Mid>) -> String {
+    rate.map_or_else(|| amount.to_string(), |rate| format!("PLN {}", rate.pln(amount)))
 }
 
 impl Limiter {

@@ -5,11 +5,12 @@ use mai_openrouter::NanoUsd;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::definition::{Budget, BudgetPeriod, BudgetScope};
+use super::definition::{Budget, BudgetAmount, BudgetPeriod, BudgetScope};
 use super::spending::{PeriodSpending, Reservation, Spending};
 use crate::database::{Database, DatabaseError};
 use crate::usage::period::number_of;
 use crate::usage::pricing::{Millionths, Pricing};
+use crate::zloty::{Mid, Pln};
 
 /// Time after which nothing is reserved any more for a generation whose cost was not found.
 pub(in crate::usage) const LONGEST_RESERVATION_MS: i64 = 24 * 60 * 60 * 1000;
@@ -22,34 +23,52 @@ pub(super) async fn load(db: &Database) -> Result<Vec<Budget>, DatabaseError> {
 
 fn read(row: &SqliteRow) -> Result<Budget, sqlx::Error> {
     let unknown = |column: &str| sqlx::Error::Decode(format!("unknown {column} of a budget").into());
+    let set_at = row.try_get::<Option<i64>, _>("pln_rate_millionths")?.and_then(Mid::from_millionths);
+    let amount = |column| {
+        let amount: i64 = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(match set_at {
+            Some(set_at) => BudgetAmount::Pln { amount: Pln::new(amount), set_at },
+            None => BudgetAmount::Usd(NanoUsd::new(amount)),
+        })
+    };
+    let raised_for = row.try_get::<Option<String>, _>("raised_for")?.and_then(|day| day.parse().ok());
+    let columns =
+        if set_at.is_some() { ["limit_groszy", "raised_groszy"] } else { ["limit_nano_usd", "raised_nano_usd"] };
+    let [limit, raised] = [amount(columns[0])?, amount(columns[1])?];
     Ok(Budget {
         id: row.try_get("id")?,
         scope: BudgetScope::parse(row.try_get("scope")?).ok_or_else(|| unknown("scope"))?,
         subject: row.try_get("subject")?,
         period: BudgetPeriod::parse(row.try_get("period")?).ok_or_else(|| unknown("period"))?,
-        limit: NanoUsd::new(row.try_get("limit_nano_usd")?),
+        limit,
         hard: row.try_get("hard")?,
-        raised: NanoUsd::new(row.try_get("raised_nano_usd")?),
-        raised_for: row.try_get::<Option<String>, _>("raised_for")?.and_then(|day| day.parse().ok()),
+        raised: raised_for.map(|day| (raised, day)),
     })
 }
 
 /// Inserts a budget, or changes the one with the same scope, subject and period.
 pub(super) async fn save(connection: &mut SqliteConnection, budget: &Budget, now: i64) -> Result<(), DatabaseError> {
+    let raised = budget.raised.map(|(amount, _)| amount);
+    let [limit_groszy, raised_groszy] = [Some(budget.limit), raised].map(|amount| match amount? {
+        BudgetAmount::Usd(_) => None,
+        BudgetAmount::Pln { amount, .. } => Some(amount.groszy()),
+    });
     sqlx::query(
-        "INSERT INTO budget (id, scope, subject, period, limit_nano_usd, hard, raised_nano_usd, raised_for, updated_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET limit_nano_usd = excluded.limit_nano_usd, hard = excluded.hard,
-             raised_nano_usd = excluded.raised_nano_usd, raised_for = excluded.raised_for, updated_at = excluded.updated_at",
+        "INSERT OR REPLACE INTO budget (id, scope, subject, period, limit_nano_usd, hard, raised_nano_usd, raised_for,
+             limit_groszy, raised_groszy, pln_rate_millionths, updated_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(budget.id.as_str())
     .bind(budget.scope.as_str())
     .bind(budget.subject.as_str())
     .bind(budget.period.as_str())
-    .bind(budget.limit.get())
+    .bind(budget.limit.usd(None).get())
     .bind(budget.hard)
-    .bind(budget.raised.get())
-    .bind(budget.raised_for.map(|day| day.to_string()))
+    .bind(raised.map_or(0, |amount| amount.usd(None).get()))
+    .bind(budget.raised.map(|(_, day)| day.to_string()))
+    .bind(limit_groszy)
+    .bind(raised_groszy.unwrap_or_default())
+    .bind(budget.limit.rate(None).map(Mid::millionths))
     .bind(now)
     .execute(connection)
     .await?;
