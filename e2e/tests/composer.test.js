@@ -170,6 +170,30 @@ test("selection survives the end of the answer", async () => {
   await done(page);
 });
 
+test("selection in the block that is being written stays", async () => {
+  const { page } = anna;
+  await ask(page, "mock: chunks=60 delay=50 size=20");
+  await until("a block is being written", () => page.evaluate(() => document.querySelector("[data-live] .answer-tail > *")?.textContent.length > 60));
+  const selected = await page.evaluate(() => {
+    const range = document.createRange();
+    range.selectNodeContents(document.querySelector("[data-live] .answer-tail > *"));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    return String(getSelection());
+  });
+  await page.waitForTimeout(600);
+  // Nothing of the block is drawn again meanwhile.
+  const kept = await page.evaluate(() => [String(getSelection()), document.querySelector("[data-live] .answer-tail > *").textContent]);
+  assert.deepEqual(kept, [selected, selected]);
+  // It goes on where it was as soon as nothing is selected.
+  await box(page).click();
+  await done(page);
+  const whole = await page.evaluate(() => [...document.querySelectorAll(".turn:not(.user) .prose")].at(-1).textContent);
+  const plain = (text) => text.replace(/\s+/g, " ").trim();
+  assert.ok(plain(whole).startsWith(plain(selected)), `${selected} | ${whole}`);
+  assert.ok(whole.length > 2 * selected.length, whole);
+});
+
 test("more tabs than a browser has connections work", async () => {
   const { page, context } = anna;
   await ask(page, "mock: chunks=400 delay=25 size=40");

@@ -141,22 +141,36 @@ document.addEventListener("htmx:after:request", (event) => {
 
 // ---- reading while it is written ------------------------------------------------------------------------------------------
 
-function holdsSelection(article) {
+function holdsSelection(element) {
   const selection = getSelection();
-  return !selection.isCollapsed && article.contains(selection.anchorNode);
+  return !selection.isCollapsed && selection.getRangeAt(0).intersectsNode(element);
 }
 
-// The written answer replaces the one that grew, and with it what a reader has selected: it waits for them.
+/** Resolves when nothing of an element is selected any more. */
+function released(element) {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (element.isConnected && holdsSelection(element)) return;
+      document.removeEventListener("selectionchange", check);
+      resolve();
+    };
+    document.addEventListener("selectionchange", check);
+    check();
+  });
+}
+
+// The block that is being written is drawn again and again, and what a reader has selected in it would be lost: it waits for them.
+document.addEventListener("htmx:sse:before:message", (event) => {
+  const tail = event.target.closest("[data-live]")?.querySelector(".answer-tail");
+  if (tail && holdsSelection(tail)) event.detail.waitUntil(released(tail));
+});
+
+// So does the written answer, which replaces the one that grew.
 document.addEventListener("finished", (event) => {
   const article = event.target.closest("[data-live]");
   if (!article || !holdsSelection(article)) return;
   event.stopImmediatePropagation();
-  const replace = () => {
-    if (holdsSelection(article)) return;
-    document.removeEventListener("selectionchange", replace);
-    if (article.isConnected) htmx.trigger(article, "finished");
-  };
-  document.addEventListener("selectionchange", replace);
+  released(article).then(() => article.isConnected && htmx.trigger(article, "finished"));
 }, { capture: true });
 
 // ---- many tabs -------------------------------------------------------------------------------------------------------------
