@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding};
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, StartContainerOptions};
 
 use super::engine;
@@ -199,4 +199,29 @@ fn unavailable_image_is_reported_once_for_many_attempts() {
     env.wait_for("Ready");
     assert_eq!(lines_with(&["imageless", "Replacing"]), 1, "{}", compose.output());
     compose.stop();
+}
+
+#[test]
+fn foreign_network_that_joins_clients_is_not_used() {
+    let _alone = engine::alone();
+    let make = |options: &[(&str, &str)]| {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        engine::with_docker(async |docker| {
+            let _ = docker.remove_network("mai").await;
+            let request = NetworkCreateRequest { name: "mai".into(), options: Some(options), ..Default::default() };
+            docker.create_network(request).await.unwrap();
+        });
+    };
+    make(&[]);
+    let env = Environment::new("joined");
+    env.declare("fixture:1", "");
+    let _compose = env.compose();
+    let message = env.wait_for("UnsupportedByRuntime");
+    assert!(message.contains("docker network rm mai"), "{message}");
+    assert!(env.containers().is_empty());
+    // One that keeps them apart is taken, whoever made it.
+    make(&[("com.docker.network.bridge.enable_icc", "false")]);
+    wait_ready(env.port);
+    drop(env);
+    engine::with_docker(async |docker| docker.remove_network("mai").await.unwrap());
 }

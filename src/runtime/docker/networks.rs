@@ -15,6 +15,8 @@ use super::names::{Names, SHARED_NETWORK};
 use crate::core::InstanceId;
 use crate::runtime::RuntimeError;
 
+/// Option of a network by which its containers reach each other.
+const ISOLATION: &str = "com.docker.network.bridge.enable_icc";
 /// Label of the shared network that we created.
 const OURS: &str = "mai.dev/shared";
 
@@ -42,7 +44,14 @@ impl Networks {
     ) -> Result<(), RuntimeError> {
         for name in names {
             if name == SHARED_NETWORK {
-                self.ensure_shared(docker).await.map_err(failed("creation of the network mai", id))?;
+                let keeps_apart =
+                    self.ensure_shared(docker).await.map_err(failed("creation of the network mai", id))?;
+                if !keeps_apart {
+                    return Err(RuntimeError::Unsupported(format!(
+                        "the network {SHARED_NETWORK} was made by somebody else, and lets the servers of clients reach each other; remove it \
+                         (docker network rm {SHARED_NETWORK}), and it is made anew, or create it with -o {ISOLATION}=false"
+                    )));
+                }
                 continue;
             }
             match docker.inspect_network(name, None).await {
@@ -58,14 +67,15 @@ impl Networks {
         Ok(())
     }
 
-    async fn ensure_shared(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
+    /// Returns whether the shared network, which exists now, keeps its containers apart.
+    async fn ensure_shared(&self, docker: &Docker) -> Result<bool, bollard::errors::Error> {
         let _turn = self.turn.lock().await;
         // Before the creation, so that an event meanwhile is not lost.
         if self.shared_exists.swap(true, Ordering::AcqRel) {
-            return Ok(());
+            return Ok(true);
         }
         let outcome = make_shared(docker).await;
-        if outcome.is_err() {
+        if !matches!(outcome, Ok(true)) {
             self.forget();
         }
         outcome
@@ -123,7 +133,8 @@ impl Networks {
     }
 }
 
-async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
+/// Makes the shared network if it is missing. Returns whether it keeps its containers apart.
+async fn make_shared(docker: &Docker) -> Result<bool, bollard::errors::Error> {
     let mut found = shared(docker).await?;
     if found.is_empty() {
         let request = NetworkCreateRequest {
@@ -131,7 +142,7 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
             driver: Some("bridge".to_owned()),
             // Servers of clients must not reach each other; proxies reach them by another network
             // or the host.
-            options: Some(HashMap::from([("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())])),
+            options: Some(HashMap::from([(ISOLATION.to_owned(), "false".to_owned())])),
             labels: Some(HashMap::from([(OURS.to_owned(), "true".to_owned())])),
             ..NetworkCreateRequest::default()
         };
@@ -153,12 +164,13 @@ async fn make_shared(docker: &Docker) -> Result<(), bollard::errors::Error> {
             );
         }
     }
-    Ok(())
+    Ok(found.first().is_some_and(|network| network.ours || network.keeps_apart))
 }
 
 struct Shared {
     id: String,
     ours: bool,
+    keeps_apart: bool,
 }
 
 /// Returns every network of the shared name, oldest first.
@@ -172,7 +184,11 @@ async fn shared(docker: &Docker) -> Result<Vec<Shared>, bollard::errors::Error> 
     let ours = |labels: Option<HashMap<String, String>>| labels.is_some_and(|labels| labels.contains_key(OURS));
     Ok(found
         .into_iter()
-        .map(|network| Shared { id: network.id.unwrap_or_default(), ours: ours(network.labels) })
+        .map(|network| Shared {
+            id: network.id.unwrap_or_default(),
+            ours: ours(network.labels),
+            keeps_apart: network.options.is_some_and(|options| options.get(ISOLATION).is_some_and(|on| on == "false")),
+        })
         .collect())
 }
 
