@@ -25,8 +25,8 @@
 //! * [`audit`]: who did what to accounts, keys and settings, recorded in the transaction of the change.
 //! * [`auth`]: who may do what: passwords, sessions, API keys, and the extractors that require
 //!   them.
-//! * [`users`]: the rules of registering, adding, changing and removing users, whose types are in
-//!   `user`.
+//! * [`users`]: the rules of registering, inviting, adding, changing and removing users, whose types are in
+//!   `user`. The addresses of one-time links are in `account_link`.
 //! * [`connection`]: the upstream's address and the key to it.
 //! * `counts`: the numbers that the reconciler reads.
 //! * [`models`]: the models on offer, and the upstream of each.
@@ -44,6 +44,7 @@
 //!
 //! Rooms are given the parts they use (`&Database`, `&Connections`, …), never the whole [`App`].
 
+mod account_link;
 pub mod api;
 pub mod audit;
 pub mod auth;

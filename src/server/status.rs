@@ -15,7 +15,7 @@ use super::{
     statement::StatementError,
     usage::{BudgetError, InvalidBudget, InvalidMonth},
     user::InvalidRole,
-    users::UserError,
+    users::{LinkError, UserError},
 };
 
 impl HttpStatus for DatabaseError {
@@ -39,7 +39,10 @@ impl HttpStatus for UserError {
             | Self::WeakPassword(_)
             | Self::BadRole(_)
             | Self::BadLocale
-            | Self::EmailTaken => StatusCode::BAD_REQUEST,
+            | Self::EmailTaken
+            | Self::AlreadyInvited => StatusCode::BAD_REQUEST,
+            Self::Link(LinkError::Unknown) => StatusCode::NOT_FOUND,
+            Self::Link(LinkError::Used | LinkError::Expired) => StatusCode::GONE,
             Self::RegistrationClosed
             | Self::Full(_)
             | Self::NotFirst

@@ -15,6 +15,7 @@ mod connection;
 mod facts;
 mod identified_body;
 mod internal;
+mod invitations;
 mod model_choice;
 mod models;
 mod rates;
@@ -39,6 +40,7 @@ pub const ROUTES: &[&[Endpoint]] = &[
     api_keys::ROUTES,
     audit::ROUTES,
     users::ROUTES,
+    invitations::ROUTES,
     connection::ROUTES,
     usage::ROUTES,
     budgets::ROUTES,

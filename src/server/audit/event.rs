@@ -50,6 +50,14 @@ actions! {
     AccountRegistered = "account_registered",
     /// An admin, or the configuration, added an account.
     AccountAdded = "account_added",
+    /// An admin invited somebody.
+    Invited = "invited",
+    /// An admin gave an invitation another link.
+    InvitationRenewed = "invitation_renewed",
+    /// An admin withdrew an invitation.
+    InvitationWithdrawn = "invitation_withdrawn",
+    /// An admin made a link by which somebody chooses another password.
+    PasswordLinkMade = "password_link_made",
     /// An admin removed an account.
     AccountRemoved = "account_removed",
     /// An admin changed the address of an account.

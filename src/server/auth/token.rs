@@ -16,6 +16,11 @@ impl Token {
         Self(SecretString::from(random()))
     }
 
+    /// The token of a one-time link: 64 hex digits.
+    pub(crate) fn link() -> Self {
+        Self(SecretString::from(random()))
+    }
+
     /// An API key: `sk-` and 64 hex digits.
     pub(super) fn api_key() -> Self {
         Self(SecretString::from(format!("{API_KEY_PREFIX}{}", random())))

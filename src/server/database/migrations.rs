@@ -6,7 +6,7 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 15] = [
+const STEPS: [(i64, &str, &str); 16] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
@@ -22,6 +22,7 @@ const STEPS: [(i64, &str, &str); 15] = [
     (28, "statements", include_str!("migrations/0028_statements.sql")),
     (29, "budgets_in_pln", include_str!("migrations/0029_budgets_in_pln.sql")),
     (30, "direct_sums", include_str!("migrations/0030_direct_sums.sql")),
+    (31, "account_links", include_str!("migrations/0031_account_links.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! * `account`, `audit`, `chat`, `connection`, `register`, `sign_in`, `usage`, `users`: one folder per page,
+//! * `account`, `audit`, `chat`, `connection`, `new_password`, `register`, `sign_in`, `usage`, `users`: one folder per page,
 //!   with its handlers and routes (`mod.rs`), its templates and its texts.
 //! * `layout`: the frame around every page: navigation, notices, icons, appearance, and who is
 //!   looking.
@@ -29,6 +29,7 @@ mod error_page;
 mod form_problem;
 mod layout;
 mod navigation;
+mod new_password;
 mod register;
 mod response;
 mod sign_in;
@@ -58,6 +59,8 @@ pub const ROUTES: &[&[Endpoint]] = &[
     audit::ROUTES,
     chat::ROUTES,
     connection::ROUTES,
+    users::invitations::ROUTES,
+    new_password::ROUTES,
     register::ROUTES,
     sign_in::ROUTES,
     statements::ROUTES,

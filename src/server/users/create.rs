@@ -7,9 +7,10 @@ use secrecy::SecretString;
 
 use super::error::UserError;
 use super::find::anybody;
+use super::link;
 use super::validate;
 use crate::audit::{self, Action, Actor, Event};
-use crate::auth::PasswordHasher;
+use crate::auth::{PasswordHasher, TokenHash};
 use crate::database::Database;
 use crate::user::{Role, User, UserId};
 
@@ -33,6 +34,8 @@ pub(super) enum InsertIf {
     NoUsers,
     /// Fewer accounts than the limit exist.
     SeatFree,
+    /// Fewer accounts exist, and the invitation with this token works; it is used up then.
+    Invited(TokenHash),
 }
 
 /// The cause of a new account, for the audit log.
@@ -93,7 +96,7 @@ pub(super) async fn insert(
             "INSERT INTO user (id, name, email, role, password_hash, created_at, updated_at)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 WHERE NOT EXISTS (SELECT 1 FROM user) AND ?7 > 0"
         }
-        InsertIf::SeatFree => {
+        InsertIf::SeatFree | InsertIf::Invited(_) => {
             "INSERT INTO user (id, name, email, role, password_hash, created_at, updated_at)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 WHERE (SELECT count(*) FROM user WHERE deleted_at IS NULL) < ?7"
         }
@@ -103,6 +106,11 @@ pub(super) async fn insert(
     let inserted = db
         .write(move |connection| {
             Box::pin(async move {
+                if let InsertIf::Invited(token) = condition
+                    && !link::is_open(connection, token, now.as_millisecond()).await?
+                {
+                    return Ok(false);
+                }
                 let done = sqlx::query(statement)
                     .bind(row.id.as_str())
                     .bind(row.name)
@@ -115,6 +123,9 @@ pub(super) async fn insert(
                     .await?;
                 let is_created = done.rows_affected() == 1;
                 if is_created {
+                    if let InsertIf::Invited(token) = condition {
+                        link::mark_used(connection, token, now.as_millisecond()).await?;
+                    }
                     audit::record(connection, event).await?;
                 }
                 Ok(is_created)

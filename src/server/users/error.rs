@@ -1,5 +1,6 @@
 //! Errors of users.
 
+use super::link::LinkError;
 use crate::{
     auth::{HashError, HasherBusy, WeakPassword},
     database::DatabaseError,
@@ -45,6 +46,12 @@ pub enum UserError {
     /// An API key asks for a change that needs a session.
     #[error("This needs a signed-in person; an API key can't do it.")]
     PersonOnly,
+    /// Somebody with this e-mail has an invitation that works.
+    #[error("This email is invited already. Renew the invitation if its link was lost.")]
+    AlreadyInvited,
+    /// A one-time link does not work.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// Admins cannot remove themselves.
     #[error("You can't remove yourself.")]
     Yourself,

@@ -7,6 +7,10 @@
 mod create;
 mod error;
 mod find;
+mod invitations;
+mod link;
+mod password_links;
+mod people_list;
 mod register;
 mod remove;
 mod update;
@@ -16,6 +20,12 @@ pub(super) use create::create_declared_admin;
 pub use create::{NewUser, create};
 pub use error::UserError;
 pub use find::{PER_PAGE, Page, all, anybody, count, get, list};
+pub use invitations::{
+    Invitation, InviteMode, Invited, Invitee, accept, count_invited, invitations, invite, invitee, renew, withdraw,
+};
+pub use link::LinkError;
+pub use password_links::{make_password_link, password_link_owner, reset_password};
+pub use people_list::{LineProblem, ListLine, ListProblem, MOST_LINES, parse_list};
 pub use register::register;
 pub use remove::remove;
 pub use update::{PasswordReset, UserChange, set_locale, set_name, update};

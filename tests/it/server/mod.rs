@@ -23,6 +23,7 @@ mod long_answers_are_bounded;
 mod months_are_closed_once;
 mod other_origins_need_a_key;
 mod pages_respect_permissions;
+mod people_come_by_links;
 mod prices_follow_the_markup;
 mod rates_come_from_nbp;
 mod search_finds_own_chats;

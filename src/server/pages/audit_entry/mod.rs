@@ -103,6 +103,10 @@ fn title(t: AuditEntryTexts, action: Action) -> &'static str {
         Action::SignedOut => t.signed_out(),
         Action::AccountRegistered => t.account_registered(),
         Action::AccountAdded => t.account_added(),
+        Action::Invited => t.invited(),
+        Action::InvitationRenewed => t.invitation_renewed(),
+        Action::InvitationWithdrawn => t.invitation_withdrawn(),
+        Action::PasswordLinkMade => t.password_link_made(),
         Action::AccountRemoved => t.account_removed(),
         Action::EmailChanged => t.email_changed(),
         Action::RoleChanged => t.role_changed(),
@@ -139,6 +143,7 @@ fn facts(layout: &Layout, t: AuditEntryTexts, entry: &Entry) -> String {
     if let (Some(from), Some(to)) = (text("from"), text("to")) {
         facts.push(format!("{from} → {to}"));
     }
+    facts.extend(text("email").map(str::to_owned));
     if let Some(role) = text("role") {
         facts.push(if role == "admin" { t.role_admin() } else { t.role_user() }.to_owned());
     }

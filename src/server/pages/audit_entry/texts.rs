@@ -39,6 +39,10 @@ texts! {
     signed_out { en: "Sign-out", pl: "Wylogowanie" }
     account_registered { en: "Account registered", pl: "Rejestracja konta" }
     account_added { en: "Account added", pl: "Dodanie konta" }
+    invited { en: "Person invited", pl: "Zaproszenie osoby" }
+    invitation_renewed { en: "Invitation renewed", pl: "Odnowienie zaproszenia" }
+    invitation_withdrawn { en: "Invitation withdrawn", pl: "Wycofanie zaproszenia" }
+    password_link_made { en: "Link for a new password made", pl: "Link do zmiany hasła" }
     account_removed { en: "Account removed", pl: "Usunięcie konta" }
     email_changed { en: "E-mail changed", pl: "Zmiana adresu e-mail" }
     role_changed { en: "Role changed", pl: "Zmiana roli" }

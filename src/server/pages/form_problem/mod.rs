@@ -13,7 +13,7 @@ use crate::{
     error::HttpStatus,
     i18n::Locale,
     usage::{BudgetError, InvalidBudget},
-    users::UserError,
+    users::{LinkError, UserError},
 };
 use texts::ProblemTexts;
 
@@ -64,6 +64,10 @@ impl FormError for UserError {
             Self::Busy(_) => t.hasher_busy(),
             Self::LastAdmin => t.last_admin(),
             Self::Yourself => t.yourself(),
+            Self::AlreadyInvited => t.already_invited(),
+            Self::Link(LinkError::Unknown) => t.link_unknown(),
+            Self::Link(LinkError::Used) => t.link_used(),
+            Self::Link(LinkError::Expired) => t.link_expired(),
             // The pages offer no other role or language.
             Self::BadRole(_) | Self::BadLocale | Self::NotFound | Self::PersonOnly | Self::Database(_) => return None,
         }))

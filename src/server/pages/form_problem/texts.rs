@@ -83,6 +83,16 @@ texts! {
         pl: "Ten model nie jest już oferowany. Wybierz inny.",
     }
     connection_not_saved { en: "Not saved", pl: "Nie zapisano" }
+    already_invited { en: "This person is invited already.", pl: "Ta osoba ma już zaproszenie." }
+    link_unknown {
+        en: "It may be incomplete, or replaced by a newer one. Please ask for another.",
+        pl: "Może być niepełny albo zastąpiony nowszym. Poproś o nowy.",
+    }
+    link_used {
+        en: "It was used already. Sign in with your password, or ask for another link.",
+        pl: "Został już wykorzystany. Zaloguj się hasłem albo poproś o nowy link.",
+    }
+    link_expired { en: "It has expired. Please ask for another.", pl: "Wygasł. Poproś o nowy." }
     no_rate {
         en: "No exchange rate is known yet. Give the limit in dollars.",
         pl: "Kurs nie jest jeszcze znany. Podaj limit w dolarach.",

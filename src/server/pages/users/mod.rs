@@ -1,5 +1,6 @@
-//! `/users`: the accounts of the instance.
+//! `/users`: the accounts of the instance, and invitations to it.
 
+pub(super) mod invitations;
 mod texts;
 
 use std::{convert::Infallible, sync::Arc};
@@ -25,9 +26,10 @@ use super::{
     response,
 };
 use crate::{
-    Config, Endpoint,
+    Config, Endpoint, account_link,
     auth::{Confirmations, CurrentUser, PasswordHasher, Sessions},
     database::Database,
+    public_origin::PublicOrigin,
     users::{self, NewUser, PasswordReset, Role, User, UserChange, UserId},
 };
 use texts::UsersTexts;
@@ -37,6 +39,7 @@ pub(super) const ROUTES: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "/users", handler: || get(show) },
     Endpoint { method: Method::POST, path: "/users", handler: || post(add) },
     Endpoint { method: Method::POST, path: "/users/{id}/password", handler: || post(reset_password) },
+    Endpoint { method: Method::POST, path: "/users/{id}/password-link", handler: || post(make_password_link) },
     Endpoint { method: Method::POST, path: "/users/{id}/remove", handler: || post(remove) },
 ];
 
@@ -237,6 +240,35 @@ async fn reset_password(
     let change = UserChange { password: Some(PasswordReset { password, by }), revoke_keys, ..UserChange::default() };
     let outcome = match users::update(&parts.db, &sessions, &passwords, &user, &UserId::from(id), change).await {
         Ok(changed) => FormOutcome::success(success(t, t.reset_done(&changed.name, revoke_keys), generated)),
+        Err(error) => layout.form_problem(error)?,
+    };
+    draw(&parts, &layout, &user, outcome, None).await
+}
+
+#[derive(Deserialize)]
+struct LinkRequest {
+    /// The reader's own password.
+    current: Option<SecretString>,
+}
+
+async fn make_password_link(
+    parts: UsersParts,
+    origin: PublicOrigin,
+    AdminVisitor { layout, user }: AdminVisitor,
+    Path(id): Path<String>,
+    Form(form): Form<LinkRequest>,
+) -> Result<Response, ErrorPage> {
+    let t = UsersTexts(layout.locale);
+    let outcome = match parts.confirmations.confirm(&user, form.current).await {
+        Ok(by) => match users::make_password_link(&parts.db, &by, &UserId::from(id)).await {
+            Ok((owner, token)) => {
+                let link = account_link::password(&origin, &token);
+                FormOutcome::success(
+                    Notice::success(t.link_made_lead()).with_title(t.link_made(&owner.name)).with_secret(link),
+                )
+            }
+            Err(error) => layout.form_problem(error)?,
+        },
         Err(error) => layout.form_problem(error)?,
     };
     draw(&parts, &layout, &user, outcome, None).await

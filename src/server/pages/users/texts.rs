@@ -64,6 +64,18 @@ texts! {
         en: "Programs that use them stop working. Untick only if you trust every key.",
         pl: "Programy, które ich używają, przestaną działać. Odznacz tylko, jeśli ufasz wszystkim kluczom.",
     }
+    invite { en: "Invite people", pl: "Zaproś osoby" }
+    make_link { en: "Make a link", pl: "Utwórz link" }
+    make_link_hint {
+        en: "They choose a new password with it themselves. It works for an hour, once.",
+        pl: "Za jego pomocą osoba sama wybierze nowe hasło. Działa godzinę, jeden raz.",
+    }
+    link_made(name: &str) { en: format!("A link for {name}"), pl: format!("Link dla: {name}") }
+    link_made_lead {
+        en: "Pass it on securely. It is shown only once, and works for an hour.",
+        pl: "Przekaż go w bezpieczny sposób. Pokazujemy go tylko raz, działa godzinę.",
+    }
+    or_set { en: "Or set a password yourself", pl: "Albo ustaw hasło samodzielnie" }
     new_password { en: "New password", pl: "Nowe hasło" }
     remove { en: "Remove", pl: "Usuń" }
     remove_title(name: &str) { en: format!("Remove {name}?"), pl: format!("Usunąć konto {name}?") }
