@@ -65,7 +65,7 @@ test("administrator sets a budget, and an open page shows it", async () => {
   };
   expectStatus(400);
   await set("a lot");
-  await page.getByText("Enter a limit in dollars").waitFor();
+  await page.getByText("Enter a limit from 0").waitFor();
   await set("0");
   await page.locator(".budget-head b").getByText("Jan Kowalski").waitFor();
   await watching.locator(".budget-head b").getByText("Jan Kowalski").waitFor();

@@ -67,8 +67,8 @@ texts! {
     invite { en: "Invite people", pl: "Zaproś osoby" }
     make_link { en: "Make a link", pl: "Utwórz link" }
     make_link_hint {
-        en: "They choose a new password with it themselves. It works for an hour, once.",
-        pl: "Za jego pomocą osoba sama wybierze nowe hasło. Działa godzinę, jeden raz.",
+        en: "With a link they choose a new password themselves. It works for an hour, once.",
+        pl: "Z linkiem osoba sama wybierze nowe hasło. Działa godzinę, jeden raz.",
     }
     link_made(name: &str) { en: format!("A link for {name}"), pl: format!("Link dla: {name}") }
     link_made_lead {
