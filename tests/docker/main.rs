@@ -31,4 +31,5 @@ mod restores_run_in_containers;
 mod restores_survive_interruptions;
 mod twenty_clients_stay_cheap;
 mod upgrades_return_image_and_data;
+mod upstream_keys_follow_documents;
 mod verbs_act_on_containers;
