@@ -1,4 +1,5 @@
 //! Password hashing: argon2id with OWASP's parameters, one at a time, off the runtime's threads.
+//! Hashes that were taken over from another program are checked by their own parameters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,8 +161,58 @@ fn hash(password: &[u8]) -> Option<String> {
     Some(hash.to_string())
 }
 
-/// Returns true when a PHC string, which holds its own parameters, matches the password.
+/// Most bytes of a password that bcrypt reads, and that the programs with such hashes compare.
+const BCRYPT_LENGTH: usize = 72;
+/// Bounds of hashes that are taken over: bcrypt's cost, and argon2's memory in KiB, passes and lanes.
+const MOST_WORK: (u32, (u32, u32, u32)) = (14, (256 * 1024, 10, 4));
+
+/// Returns true for a hash of another program that [`PasswordHasher::verify`] can check with
+/// bounded work.
+pub(crate) fn is_checkable(hash: &str) -> bool {
+    if let Some(cost) = bcrypt_cost(hash) {
+        return (4..=MOST_WORK.0).contains(&cost);
+    }
+    let Ok(hash) = PasswordHash::new(hash) else { return false };
+    let Ok(params) = Params::try_from(&hash) else { return false };
+    let (memory, passes, lanes) = MOST_WORK.1;
+    hash.algorithm == Algorithm::Argon2id.ident()
+        && hash.salt.is_some()
+        && hash.hash.is_some()
+        && params.m_cost() <= memory
+        && params.t_cost() <= passes
+        && params.p_cost() <= lanes
+}
+
+/// Returns true for a hash that is not as [`PasswordHasher::hash`] makes it.
+pub(super) fn is_foreign(hash: &str) -> bool {
+    let own = PasswordHash::new(hash).is_ok_and(|hash| {
+        hash.algorithm == Algorithm::Argon2id.ident()
+            && Params::try_from(&hash).is_ok_and(|params| {
+                (params.m_cost(), params.t_cost(), params.p_cost())
+                    == (PARAMS.m_cost(), PARAMS.t_cost(), PARAMS.p_cost())
+            })
+    });
+    !own
+}
+
+/// Returns the cost of a bcrypt hash; `None` for other texts.
+fn bcrypt_cost(hash: &str) -> Option<u32> {
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|prefix| hash.strip_prefix(prefix))?;
+    let (cost, digest) = rest.split_once('$')?;
+    if digest.len() == 53 && cost.len() == 2 { cost.parse().ok() } else { None }
+}
+
+/// Returns true when a hash, which holds its own parameters, matches the password.
 fn is_password_of(password: &[u8], hash: &str) -> bool {
+    // Other programs cut a password by its bytes, in the middle of a letter too.
+    let cut = &password[..password.len().min(BCRYPT_LENGTH)];
+    if bcrypt_cost(hash).is_some() {
+        return is_checkable(hash) && bcrypt::verify(cut, hash).unwrap_or(false);
+    }
+    matches_argon2(password, hash) || (cut.len() < password.len() && is_foreign(hash) && matches_argon2(cut, hash))
+}
+
+fn matches_argon2(password: &[u8], hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else { return false };
     let (Some(salt), Some(expected), Ok(params)) = (&hash.salt, &hash.hash, Params::try_from(&hash)) else {
         return false;
@@ -203,6 +254,35 @@ mod tests {
         // Made by the reference implementation's test suite with other parameters.
         let reference = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
         assert!(is_password_of(b"password", reference) && !is_password_of(b"passwore", reference));
+    }
+
+    #[test]
+    fn bcrypt_of_other_programs_is_checked_by_72_bytes() {
+        // Of the reference implementation's test vectors.
+        let known = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        assert!(is_password_of(b"U*U", known) && !is_password_of(b"U*V", known));
+        // The 72nd byte is in the middle of a letter.
+        let long = format!("a{}", "\u{142}".repeat(50));
+        let cut = bcrypt::hash_with_salt(&long.as_bytes()[..72], 4, [7; 16]).unwrap();
+        let hash = cut.format_for_version(bcrypt::Version::TwoB);
+        assert!(is_checkable(&hash) && is_foreign(&hash));
+        assert!(is_password_of(long.as_bytes(), &hash));
+        assert!(!is_password_of(&long.as_bytes()[..71], &hash));
+    }
+
+    #[test]
+    fn hashes_with_unbounded_work_are_not_checkable() {
+        let digest = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+        let argon2 = |memory: u32| {
+            format!(
+                "$argon2id$v=19$m={memory},t=3,p=4$c29tZXNhbHRzb21lc2FsdA$ZwJ1kNg0XG8xvmc0qzqmTTmZc0OH5OjkCmRxZCvKiVo"
+            )
+        };
+        assert!(is_checkable(&format!("$2b$12${digest}")) && is_checkable(&argon2(65_536)));
+        assert!(is_foreign(&argon2(65_536)) && !is_foreign(&hash(b"correct horse").unwrap()));
+        for hash in [format!("$2b$31${digest}"), argon2(4_000_000), String::new(), "plain".to_owned()] {
+            assert!(!is_checkable(&hash), "{hash}");
+        }
     }
 
     #[tokio::test]

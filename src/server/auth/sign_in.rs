@@ -8,7 +8,7 @@ use sqlx::Row;
 
 use super::attempts::Attempts;
 use super::error::AuthError;
-use super::passwords::PasswordHasher;
+use super::passwords::{PasswordHasher, is_foreign};
 use super::sessions;
 use super::token::Token;
 use crate::audit::{self, Action, Actor, Event};
@@ -69,6 +69,7 @@ pub async fn sign_in(
     match (id, hash) {
         (Some(id), Some(hash)) if correct => {
             attempt.take_back();
+            let hash = if is_foreign(&hash) { rehash(db, &passwords, &id, &password, hash).await? } else { hash };
             start_session_if(db, id, attempts.address, Some(hash)).await
         }
         (id, _) => {
@@ -76,6 +77,34 @@ pub async fn sign_in(
             Err(AuthError::WrongCredentials)
         }
     }
+}
+
+/// Replaces the hash of another program by one of ours, and returns the one that is stored now. A
+/// password that is too short for ours keeps the hash it has, and so does one whose turn to be hashed
+/// does not come.
+async fn rehash(
+    db: &Database,
+    passwords: &PasswordHasher,
+    id: &UserId,
+    password: &SecretString,
+    old: String,
+) -> Result<String, AuthError> {
+    let Ok(new) = passwords.hash(password).await else { return Ok(old) };
+    let (owner, new_hash, old_hash) = (id.clone(), new.clone(), old.clone());
+    let replaced = db
+        .write(move |connection| {
+            Box::pin(async move {
+                let replaced = sqlx::query("UPDATE user SET password_hash = ? WHERE id = ? AND password_hash = ?")
+                    .bind(new_hash)
+                    .bind(owner.as_str())
+                    .bind(old_hash)
+                    .execute(connection)
+                    .await?;
+                Ok(replaced.rows_affected() == 1)
+            })
+        })
+        .await?;
+    Ok(if replaced { new } else { old })
 }
 
 /// Starts a session of a user who has just registered.
