@@ -39,6 +39,7 @@
 //! * [`api`]: the JSON routes, chat completions of OpenAI's API among them.
 //! * [`pages`]: the pages, in the languages of `i18n`, with answers rendered by `markdown`. Pages
 //!   and JSON routes call the same functions.
+//! * [`import`]: takes over the data of another program into that of a stopped server.
 //! * [`OfflineData`]: the data of a stopped server, for the reconciler's maintenance commands and for
 //!   drills, which add an account to a copy (`probe_account`).
 //!
@@ -59,6 +60,7 @@ pub mod database;
 mod deferred_router;
 mod error;
 mod i18n;
+pub mod import;
 mod lock;
 mod markdown;
 pub mod models;

@@ -15,6 +15,7 @@ mod exec;
 mod fields;
 mod fix_permissions;
 mod health;
+mod import;
 mod job;
 mod logs;
 mod mock_upstream;
@@ -93,6 +94,8 @@ pub(super) enum Verb {
     Reset(reset::Args),
     /// List data that no document uses any more, and remove it on confirmation
     Prune(prune::Args),
+    /// Take over the people and chats of another program into the data of a stopped server
+    Import(import::Args),
     /// Stop the servers that `mai compose --detach` left running, or stop and remove the
     /// containers; data stays
     Down(down::Args),
@@ -145,6 +148,7 @@ pub(super) fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::RecoveryKit(args) => recovery_kit::run(&args),
         Verb::Reset(args) => reset::run(&args),
         Verb::Prune(args) => prune::run(&args),
+        Verb::Import(args) => import::run(&args),
         Verb::Down(args) => down::run(&args),
         Verb::Validate(args) => validate::run(&args),
         Verb::Serve(args) => serve::run(*args),

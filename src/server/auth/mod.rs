@@ -37,7 +37,7 @@ pub use cookie::{Cookies, RequestCookies, SetCookies};
 pub use error::AuthError;
 pub use extractor::{Credential, CurrentUser, KeyGrant};
 pub(super) use extractor::{HeaderCredential, header_credential};
-pub(super) use passwords::BUSY_SECONDS;
+pub(super) use passwords::{BUSY_SECONDS, is_checkable};
 pub use passwords::{HashError, HasherBusy, PasswordHasher, WeakPassword};
 pub use reconciler::{ReconcilerAccess, ReconcilerToken};
 pub use scope::{InvalidScope, Scope, Scopes};

@@ -6,7 +6,7 @@ use sqlx::{
 };
 
 /// The number, name and SQL of each step. The database records number and name.
-const STEPS: [(i64, &str, &str); 16] = [
+const STEPS: [(i64, &str, &str); 17] = [
     (1, "accounts", include_str!("migrations/0001_accounts.sql")),
     (10, "usage", include_str!("migrations/0010_usage.sql")),
     (11, "chats", include_str!("migrations/0011_chats.sql")),
@@ -23,6 +23,7 @@ const STEPS: [(i64, &str, &str); 16] = [
     (29, "budgets_in_pln", include_str!("migrations/0029_budgets_in_pln.sql")),
     (30, "direct_sums", include_str!("migrations/0030_direct_sums.sql")),
     (31, "account_links", include_str!("migrations/0031_account_links.sql")),
+    (33, "imports", include_str!("migrations/0033_imports.sql")),
 ];
 
 pub(super) fn all() -> Migrator {

@@ -29,5 +29,6 @@ pub use people_list::{LineProblem, ListLine, ListProblem, MOST_LINES, parse_list
 pub use register::register;
 pub use remove::remove;
 pub use update::{PasswordReset, UserChange, set_locale, set_name, update};
+pub(super) use validate::email as checked_email;
 
 pub use super::user::{InvalidRole, LOCALES, Role, User, UserId};

@@ -11,7 +11,7 @@ pub(super) fn name(name: &str) -> Result<String, UserError> {
 }
 
 /// Checks an e-mail and returns it in lower case. Only its form is checked.
-pub(super) fn email(email: &str) -> Result<String, UserError> {
+pub(crate) fn email(email: &str) -> Result<String, UserError> {
     let email = normalised_email(email);
     let clean = !email.chars().any(|c| c.is_whitespace() || c.is_control() || "<>\"(),;".contains(c));
     match email.split_once('@') {

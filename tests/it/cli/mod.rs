@@ -5,6 +5,7 @@ mod deployments_are_adopted;
 mod drills_prove_backups;
 mod foreign_words_are_printable;
 mod health_is_reported_to_supervisors;
+mod old_servers_move_in;
 mod plan_reports_without_changing;
 mod reset_verifies_a_backup_first;
 mod statements_are_printed;
