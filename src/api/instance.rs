@@ -4,8 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Resources, RestoreSource, Server, Storage,
-    Upgrade,
+    Access, Backup, Expose, Health, MaiInstanceStatus, Ollama, OpenRouter, Privacy, Resources, RestoreSource, Server,
+    Storage, Upgrade,
 };
 
 /// One client company's private AI assistant: the workload, its volumes, its address, its secrets
@@ -44,6 +44,10 @@ use super::{
         .message("openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false"),
     validation = kube::core::Rule::new("!(has(self.openRouter) && (has(self.openRouter.markup) || has(self.openRouter.creditFee) || (has(self.openRouter.monthlyLimitUsd) && !has(self.openRouter.managementKeySecretRef))) && self.server.kind == 'OpenWebUI')")
         .message("openRouter.markup, creditFee and monthlyLimitUsd have no effect with server.kind OpenWebUI, which knows no prices; remove them"),
+    validation = kube::core::Rule::new("!has(self.privacy) || self.server.kind != 'OpenWebUI'")
+        .message("privacy has no effect with server.kind OpenWebUI, which has no such settings; remove it"),
+    validation = kube::core::Rule::new("!has(self.privacy) || !has(self.openRouter) || self.openRouter.mock || !(self.privacy.zdr || self.privacy.noTraining || has(self.privacy.region)) || self.openRouter.baseUrl.matches('^https://' + (has(self.privacy.region) ? '(eu[.])?' : '([a-z]+[.])?') + 'openrouter[.]ai(/|$)')")
+        .message("privacy.zdr, noTraining and region are kept by OpenRouter alone: set openRouter.baseUrl to https://openrouter.ai/api/v1, or remove them"),
     validation = kube::core::Rule::new("!(self.deletionPolicy != 'Retain' && self.server.kind == 'Custom')")
         .message("deletionPolicy Delete and Snapshot are refused for server.kind Custom: where such an image keeps other data is not known; use Retain"),
     validation = kube::core::Rule::new("!(self.deletionPolicy == 'Snapshot' && has(self.backup) && has(self.backup.encryption) && !has(self.backup.encryption.identitySecretRef))")
@@ -92,6 +96,10 @@ pub struct MaiInstanceSpec {
     /// A local Ollama, in addition to OpenRouter or instead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ollama: Option<Ollama>,
+
+    /// Rules for what the upstream does with what people write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
 
     /// Volumes of the instance. They outlive it unless deletionPolicy says otherwise.
     #[serde(default)]
@@ -143,6 +151,7 @@ impl MaiInstanceSpec {
             access: Access::default(),
             open_router: None,
             ollama: None,
+            privacy: None,
             storage: Storage::default(),
             resources: Resources::default(),
             expose: Expose::default(),

@@ -344,6 +344,22 @@ mod tests {
                 "spec: openRouter.markup, creditFee and monthlyLimitUsd have no effect with server.kind OpenWebUI",
             ),
             (
+                json!({"displayName": "A", "server": {"kind": "OpenWebUI"}, "privacy": {"zdr": true}}),
+                "spec: privacy has no effect with server.kind OpenWebUI",
+            ),
+            (
+                json!({"displayName": "A", "privacy": {"zdr": true}, "openRouter": {"baseUrl": "https://openrouter.ai.example.com/api/v1"}}),
+                "spec: privacy.zdr, noTraining and region are kept by OpenRouter alone",
+            ),
+            (
+                json!({"displayName": "A", "privacy": {"noTraining": true}, "openRouter": {"baseUrl": "http://openrouter.ai/api/v1"}}),
+                "spec: privacy.zdr, noTraining and region are kept by OpenRouter alone",
+            ),
+            (
+                json!({"displayName": "A", "privacy": {"region": "EU"}, "openRouter": {"baseUrl": "https://us.openrouter.ai/api/v1"}}),
+                "spec: privacy.zdr, noTraining and region are kept by OpenRouter alone",
+            ),
+            (
                 json!({"displayName": "A", "openRouter": {"creditFee": "5.5"}}),
                 "spec.openRouter.creditFee: openRouter.creditFee must be a decimal from 0 to 0.9999 in quotes",
             ),

@@ -52,6 +52,12 @@ pub const ENABLE_OLLAMA_API: &str = "ENABLE_OLLAMA_API";
 pub const MODELS: &str = "MAI_MODELS";
 /// `true` if the server answers from a mock upstream of its own.
 pub const MOCK_UPSTREAM: &str = "MAI_MOCK_UPSTREAM";
+/// `true` if only model providers may be used that keep nothing of a request.
+pub const ZDR: &str = "MAI_ZDR";
+/// `true` if only model providers may be used that do not train on requests.
+pub const NO_TRAINING: &str = "MAI_NO_TRAINING";
+/// Region in which requests are processed: `EU`.
+pub const REGION: &str = "MAI_REGION";
 /// IANA time zone of days and months of usage.
 pub const TIME_ZONE: &str = "MAI_TIME_ZONE";
 /// Amount that the client is billed for each dollar of cost, as a decimal.

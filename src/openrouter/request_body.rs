@@ -19,6 +19,14 @@ impl RequestBody {
     pub fn new(pieces: [Bytes; 3]) -> Self {
         Self { pieces, next: 0 }
     }
+
+    /// Returns the body in one piece.
+    pub fn into_bytes(self) -> Bytes {
+        match self.pieces {
+            [whole, second, third] if second.is_empty() && third.is_empty() => whole,
+            pieces => pieces.concat().into(),
+        }
+    }
 }
 
 impl From<Bytes> for RequestBody {

@@ -316,6 +316,7 @@ mod tests {
             },
             "access": {"maxUsers": 7, "admin": {"email": "a@b.c", "passwordSecretRef": {"name": "admin", "key": "password"}}},
             "openRouter": {"apiKeySecretRef": {"name": "or", "key": "key"}, "models": ["a/b", "c/d"]},
+            "privacy": {"zdr": true, "noTraining": true, "region": "EU"},
             "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}}
         });
         let workload = build(spec, &[("admin", "password", "pw"), ("or", "key", "sk-or-v1-x")]).unwrap();
@@ -331,6 +332,9 @@ mod tests {
             ("OPENAI_API_KEY", "sk-or-v1-x"),
             ("OPENAI_API_BASE_URL", "https://openrouter.ai/api/v1"),
             ("MAI_MODELS", "a/b,c/d"),
+            ("MAI_ZDR", "true"),
+            ("MAI_NO_TRAINING", "true"),
+            ("MAI_REGION", "EU"),
             ("WEBUI_SECRET_KEY", "session-key"),
             ("EXTRA", "1"),
         ] {

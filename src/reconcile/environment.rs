@@ -66,6 +66,16 @@ fn add_contract_variables(env: &mut Environment, instance: &MaiInstance) -> Resu
     env.plain(name::ENABLE_SIGNUP, if spec.access.signup == Signup::Open { "true" } else { "false" });
     env.plain(name::SIGNUP, spec.access.signup.as_ref());
     env.plain(name::MAX_USERS, &spec.access.max_users.to_string());
+    if let Some(privacy) = &spec.privacy {
+        for (name, is_set) in [(name::ZDR, privacy.zdr), (name::NO_TRAINING, privacy.no_training)] {
+            if is_set {
+                env.plain(name, "true");
+            }
+        }
+        if let Some(region) = privacy.region {
+            env.plain(name::REGION, region.as_ref());
+        }
+    }
     if let Some(upstream) = &spec.open_router {
         if upstream.mock {
             env.plain(name::MOCK_UPSTREAM, "true");

@@ -9,6 +9,7 @@ use mai_openrouter::{Endpoint, NanoUsd};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ServeError;
+use super::connection::OpenRouterHost;
 use super::cors::AllowedOrigins;
 use super::rates::{self, Rate};
 use super::usage::{InvalidFactor, Millionths, Pricing};
@@ -105,6 +106,18 @@ pub struct Config {
     #[arg(long = "cors-allowed-origins", env = environment::CORS_ALLOWED_ORIGINS, value_delimiter = ',')]
     pub cors_allowed_origins: Vec<String>,
 
+    /// Use only model providers of OpenRouter that keep nothing of a request
+    #[arg(long, env = environment::ZDR, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub zdr: bool,
+
+    /// Use only model providers of OpenRouter that do not train on requests
+    #[arg(long, env = environment::NO_TRAINING, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub no_training: bool,
+
+    /// Region in which OpenRouter processes requests; it is called at its host there
+    #[arg(long, env = environment::REGION, value_enum, ignore_case = true)]
+    pub region: Option<Region>,
+
     /// Start a mock upstream inside this process and use it, for trying out
     #[arg(long, env = environment::MOCK_UPSTREAM, default_value = "false", value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub mock_upstream: bool,
@@ -169,6 +182,14 @@ pub enum Signup {
     Open,
 }
 
+/// A region of OpenRouter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Region {
+    /// The European Union
+    #[value(name = "EU")]
+    EU,
+}
+
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -203,6 +224,9 @@ impl Config {
             trusted_proxies: Vec::new(),
             allowed_upstream_networks: Vec::new(),
             cors_allowed_origins: Vec::new(),
+            zdr: false,
+            no_training: false,
+            region: None,
             mock_upstream: false,
             time_zone: "UTC".to_owned(),
             markup: None,
@@ -252,6 +276,7 @@ impl Config {
         }
         self.openai_api_base_url = super::connection::base_url(&self.openai_api_base_url)
             .map_err(|error| ServeError::Configuration(format!("{}: {error}", environment::OPENAI_API_BASE_URL)))?;
+        self.openai_api_base_url = self.regional_base_url()?;
         self.ollama_base_url = match self.ollama_base_url {
             Some(url) => Some(
                 super::connection::base_url(&url)
@@ -267,6 +292,23 @@ impl Config {
         self.nbp()?;
         self.declared_rates()?;
         Ok(self)
+    }
+
+    /// Returns the base URL of the upstream in the region, which only OpenRouter has.
+    fn regional_base_url(&self) -> Result<String, ServeError> {
+        let base_url = &self.openai_api_base_url;
+        match (self.region, OpenRouterHost::from_base_url(base_url)) {
+            (Some(Region::EU), Some(OpenRouterHost::Global)) => Ok(OpenRouterHost::EU_BASE_URL.to_owned()),
+            (Some(Region::EU), Some(OpenRouterHost::Other) | None) if !self.mock_upstream => {
+                Err(ServeError::Configuration(format!(
+                    "{} is EU, and {} is {base_url:?}, which is not in it; use {}, or remove one of them",
+                    environment::REGION,
+                    environment::OPENAI_API_BASE_URL,
+                    OpenRouterHost::EU_BASE_URL,
+                )))
+            }
+            _ => Ok(base_url.clone()),
+        }
     }
 
     /// The networks of the proxies in front of this server.

@@ -92,7 +92,7 @@ use tower::ServiceBuilder;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use client_address::TrustedProxies;
-pub use config::{Config, Environment, LogFormat, Signup};
+pub use config::{Config, Environment, LogFormat, Region, Signup};
 pub use error::{ApiError, ErrorCode, ServeError};
 pub use offline_data::OfflineData;
 pub use paths::is_api_path;

@@ -8,10 +8,10 @@ use mai_openrouter::AddressPolicy;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Config, ServeError, TrustedProxies,
+    Config, Region, ServeError, TrustedProxies,
     audit::{self, AuditLog, FailureLog},
     auth::{Confirmations, Cookies, PasswordHasher, ReconcilerToken, Sessions, Throttle},
-    chat::{self, Answers, Completions},
+    chat::{self, Answers, Completions, UpstreamRules},
     connection::{self, Connection, ConnectionSource, Connections, KeyMonitor, UpstreamPolicy},
     cors::AllowedOrigins,
     counts::InstanceCounts,
@@ -152,8 +152,10 @@ impl App {
         let reports = UsageReports::new(&db, zone.clone());
         let counts = InstanceCounts::new(&db, &reports, KeyMonitor::new(&connections), config.max_users);
         let reconciler_token = ReconcilerToken::new(&secret);
+        let rules =
+            UpstreamRules { zdr: config.zdr, no_training: config.no_training, eu: config.region == Some(Region::EU) };
         let completions =
-            Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), secret);
+            Completions::new(connections.clone(), upstreams.clone(), models.clone(), ledger.clone(), rules, secret);
         let statements = Statements::new(&db, &rates, zone.clone());
         let closer = StatementCloser { db: db.clone(), zone: zone.clone() };
         let (passwords, throttle, failures) = (PasswordHasher::new(), Throttle::default(), FailureLog::new(&db));

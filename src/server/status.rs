@@ -176,7 +176,7 @@ impl HttpStatus for CompletionError {
             // A 429 would be repeated by clients.
             Self::OverBudget(_) => StatusCode::PAYMENT_REQUIRED,
             Self::NoApiAnswer(_) | Self::Upstream(_) => StatusCode::BAD_GATEWAY,
-            Self::NoConnection | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoConnection | Self::NotPrivate { .. } | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

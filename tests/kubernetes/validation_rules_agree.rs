@@ -25,6 +25,14 @@ const BROKEN: &[(&str, &str)] = &[
         "openRouter.mock is part of mai's own server: set server.kind to Mai, or openRouter.mock to false",
     ),
     (
+        "{privacy: {zdr: true}, server: {kind: OpenWebUI}}",
+        "privacy has no effect with server.kind OpenWebUI, which has no such settings; remove it",
+    ),
+    (
+        "{privacy: {zdr: true}, openRouter: {baseUrl: 'https://llm.example.com/v1'}}",
+        "privacy.zdr, noTraining and region are kept by OpenRouter alone: set openRouter.baseUrl to https://openrouter.ai/api/v1, or remove them",
+    ),
+    (
         "{deletionPolicy: Delete, server: {kind: Custom}}",
         "deletionPolicy Delete and Snapshot are refused for server.kind Custom: where such an image keeps other data is not known; use Retain",
     ),

@@ -97,7 +97,7 @@ pub const FIELDS: &[Field] = &[
     all("spec.openRouter.managementKeySecretRef.key", KEY_OF_SECRET),
     all(
         "spec.openRouter.keyRotation.everyDays",
-        "Age in days after which the key is replaced; without it, on command alone (`mai rotate-key`).",
+        "Age in days at which the key is replaced; without it, by `mai rotate-key` alone.",
     ),
     all(
         "spec.openRouter.keyRotation.gracePeriod",
@@ -114,6 +114,9 @@ pub const FIELDS: &[Field] = &[
     ),
     all("spec.openRouter.creditFee", "`MAI_CREDIT_FEE` of the server, a part of its prices; refused for Open WebUI."),
     all("spec.openRouter.mock", "Answers from a mock inside the server."),
+    all("spec.privacy.zdr", "`MAI_ZDR` of the server: `provider.zdr` in each call; refused for Open WebUI."),
+    all("spec.privacy.noTraining", "`MAI_NO_TRAINING`: `provider.data_collection: deny`; refused for Open WebUI."),
+    all("spec.privacy.region", "`MAI_REGION`: OpenRouter's host there is called; refused for Open WebUI."),
     all("spec.ollama.baseUrl", "Ollama that the server calls, in addition to the upstream or instead of it."),
     Field {
         path: "spec.storage.data.size",
@@ -439,10 +442,7 @@ pub const FIELDS: &[Field] = &[
     all("status.backup.destinations[].message", "Problem of the destination."),
     all("status.backup.destinations[].kept", "Number of backups there."),
     all("status.backup.drill.lastDue", "Due time or request of a drill that was handled last."),
-    all(
-        "status.backup.drill.handledRequest",
-        "Beginning of the value of the annotation `mai.dev/drill-requested` that was handled last.",
-    ),
+    all("status.backup.drill.handledRequest", "Beginning of the newest handled value of `mai.dev/drill-requested`."),
     all("status.backup.drill.last.id", "Id of the newest drill, also while it runs and if it failed."),
     all("status.backup.drill.last.startedAt", "Time at which it was started."),
     all("status.backup.drill.last.endedAt", "Time at which it ended."),

@@ -122,6 +122,7 @@ fn kind(error: &CompletionError) -> (&'static str, ErrorCode, Option<&'static st
     const INVALID: &str = "invalid_request_error";
     match error {
         CompletionError::NoConnection => ("server_error", ErrorCode::Text("no_connection"), None),
+        CompletionError::NotPrivate { .. } => ("server_error", ErrorCode::Text("not_private"), None),
         CompletionError::ModelNotFound => (INVALID, ErrorCode::Text("model_not_found"), Some("model")),
         CompletionError::InvalidField { field, .. } | CompletionError::MayChooseModel { field, .. } => {
             (INVALID, ErrorCode::Text("invalid_request"), Some(field))

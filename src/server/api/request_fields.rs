@@ -12,10 +12,11 @@ use crate::models::RequestSize;
 
 /// Names of these fields. A name that differs from one of them by letter case alone is refused: some
 /// upstreams take it for the same field, and the last one counts.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "model",
     "models",
     "stream",
+    "provider",
     "user",
     "safety_identifier",
     "preset",
@@ -87,6 +88,8 @@ impl<'a> RequestFields<'a> {
                 "model" => fields.model = value::<Text>(field, raw, "has to be a text")?.map(|text| text.0),
                 "models" => fields.models = value(field, raw, "has to be a list of texts")?.unwrap_or_default(),
                 "stream" => fields.stream = value(field, raw, "has to be true or false")?.unwrap_or_default(),
+                // Read where the rules of privacy are put into it.
+                "provider" => {}
                 "preset" => fields.choices.preset = raw.get() != "null",
                 "fallbacks" => fields.choices.fallbacks = raw.get() != "null",
                 "tools" => fields.choices.tools = Some(raw),

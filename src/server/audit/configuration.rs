@@ -69,6 +69,9 @@ fn fingerprints(config: &Config, secret: &SecretString) -> BTreeMap<String, Stri
         (environment::TRUSTED_PROXIES, config.trusted_proxies.join(",")),
         (environment::ALLOWED_UPSTREAM_NETWORKS, config.allowed_upstream_networks.join(",")),
         (environment::CORS_ALLOWED_ORIGINS, config.cors_allowed_origins.join(",")),
+        (environment::ZDR, config.zdr.to_string()),
+        (environment::NO_TRAINING, config.no_training.to_string()),
+        (environment::REGION, format!("{:?}", config.region)),
         (environment::MOCK_UPSTREAM, config.mock_upstream.to_string()),
     ]
     .into_iter()

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::error::CompletionError;
 use super::metered_body::MeteredBody;
+use super::upstream_rules::UpstreamRules;
 use super::upstream_user::upstream_user;
 use crate::connection::{Connection, ConnectionSource, Connections};
 use crate::models::{Catalogue, Models, RequestSize, Routing, Upstream, Upstreams};
@@ -110,6 +111,7 @@ struct Shared {
     upstreams: Upstreams,
     models: Models,
     ledger: Ledger,
+    rules: UpstreamRules,
     /// Salts the user ids that the upstream sees.
     secret: SecretString,
 }
@@ -120,9 +122,10 @@ impl Completions {
         upstreams: Upstreams,
         models: Models,
         ledger: Ledger,
+        rules: UpstreamRules,
         secret: SecretString,
     ) -> Self {
-        Self(Arc::new(Shared { connections, upstreams, models, ledger, secret }))
+        Self(Arc::new(Shared { connections, upstreams, models, ledger, rules, secret }))
     }
 
     /// Returns the upstream of a model and its fallbacks, if they may be used for this.
@@ -140,7 +143,7 @@ impl Completions {
     /// Sends a request and returns the answer as it comes. From here on it is in the ledger, whose
     /// row is closed however the answer ends; dropping the answer cancels it at the upstream.
     pub(crate) async fn send(&self, request: CompletionRequest<'_>) -> Result<Response<MeteredBody>, CompletionError> {
-        let Shared { connections, upstreams, ledger, models, .. } = &*self.0;
+        let Shared { connections, upstreams, ledger, models, rules, .. } = &*self.0;
         // A missing connection is reported first: without one, no model can be found either.
         let connection = connections.current();
         if !connection.is_configured() && upstreams.ollama().is_none() {
@@ -151,6 +154,14 @@ impl Completions {
         let client = match (upstream, upstreams.ollama()) {
             (Upstream::Ollama, Some(client)) => client?,
             _ => upstreams.main(&connection)?,
+        };
+        let body = match upstream {
+            Upstream::Main => {
+                rules.check(&connection)?;
+                rules.apply(request.body)?
+            }
+            // An Ollama is the provider's own, and has no such rules.
+            Upstream::Ollama => request.body,
         };
         // An answer whose cost could not be booked is not asked for.
         if ledger.is_full() {
@@ -172,7 +183,7 @@ impl Completions {
             billed: is_billed(&connection, upstream),
             connection: (upstream == Upstream::Main).then(|| connections.id(&connection)),
         })?;
-        match client.post(request.operation.path(), request.headers, request.body).await {
+        match client.post(request.operation.path(), request.headers, body).await {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 if let Some(id) =

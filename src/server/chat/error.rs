@@ -10,6 +10,12 @@ pub enum CompletionError {
     /// No upstream is configured.
     #[error("No AI provider is connected yet. An administrator can connect one under Settings → Connection.")]
     NoConnection,
+    /// The connection of the admin cannot keep what the provider promised.
+    #[error("This server may only ask OpenRouter{}, as its provider has promised. An administrator can enter such a connection under Settings → Connection.", if *.eu { " in the EU" } else { "" })]
+    NotPrivate {
+        /// True if it has to be the host in the EU.
+        eu: bool,
+    },
     /// The model is not offered, or not allowed here.
     #[error("Model not found")]
     ModelNotFound,

@@ -124,6 +124,7 @@ impl AnswerFailure {
             FailureCode::Unreachable => return t.unreachable(words),
             FailureCode::BadConnection => return t.bad_connection(words),
             FailureCode::NoConnection => return t.no_connection().to_owned(),
+            FailureCode::NotPrivate => return t.not_private().to_owned(),
             FailureCode::ModelNotFound => return t.model_not_found().to_owned(),
             FailureCode::CompanyBudget | FailureCode::PersonBudget | FailureCode::HostLimit => {
                 return over_budget(self.code, words, locale);
@@ -146,6 +147,7 @@ impl From<CompletionError> for AnswerFailure {
     fn from(error: CompletionError) -> Self {
         match error {
             CompletionError::NoConnection => Self::new(FailureCode::NoConnection),
+            CompletionError::NotPrivate { .. } => Self::new(FailureCode::NotPrivate),
             CompletionError::ModelNotFound => Self::new(FailureCode::ModelNotFound),
             CompletionError::Upstream(error) => error.into(),
             CompletionError::NoApiAnswer(_) => Self::with_words(FailureCode::BadConnection, error.to_string()),

@@ -69,6 +69,8 @@ pub enum FailureCode {
     BadConnection,
     /// No provider is connected.
     NoConnection,
+    /// The connection cannot keep what the provider promised about privacy.
+    NotPrivate,
     /// The model is not offered here.
     ModelNotFound,
     /// The company's budget here is spent, or too small for the answer.
@@ -82,7 +84,7 @@ pub enum FailureCode {
 }
 
 /// The codes in the database and the JSON API.
-pub(super) const CODES: [(FailureCode, &str); 36] = [
+pub(super) const CODES: [(FailureCode, &str); 37] = [
     (FailureCode::Interrupted, "interrupted"),
     (FailureCode::ConnectionLost, "connection_lost"),
     (FailureCode::StoppedByProvider, "stopped_by_provider"),
@@ -96,6 +98,7 @@ pub(super) const CODES: [(FailureCode, &str); 36] = [
     (FailureCode::Unreachable, "unreachable"),
     (FailureCode::BadConnection, "bad_connection"),
     (FailureCode::NoConnection, "no_connection"),
+    (FailureCode::NotPrivate, "not_private"),
     (FailureCode::ModelNotFound, "model_not_found"),
     (FailureCode::KeyLimit, "key_limit"),
     (FailureCode::BudgetSpent, "budget_spent"),

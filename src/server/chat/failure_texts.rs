@@ -30,6 +30,10 @@ texts! {
         en: "The provider account or key has no credit left; an administrator can add some.",
         pl: "Na koncie lub kluczu u dostawcy zabrakło środków; administrator może je uzupełnić.",
     }
+    not_private {
+        en: "The connection to the AI provider does not fit the privacy rules of this server. An administrator can enter another under Settings → Connection.",
+        pl: "Połączenie z dostawcą AI nie spełnia zasad prywatności tego serwera. Administrator może podać inne w Ustawieniach → Połączenie.",
+    }
     not_allowed {
         en: "The provider does not allow this request.",
         pl: "Dostawca nie zezwala na to zapytanie.",

@@ -27,6 +27,7 @@ mod search;
 mod search_words;
 mod store;
 mod title;
+mod upstream_rules;
 mod upstream_user;
 
 pub use answers::{Answers, QUESTION_LENGTH, SentQuestion};
@@ -44,3 +45,4 @@ pub use search_words::{SEARCH_LENGTH, SEARCH_WORDS};
 pub(super) use store::{close_interrupted, count};
 pub use store::{create, get, list, message, remove, rename};
 pub use title::TITLE_LENGTH;
+pub(super) use upstream_rules::UpstreamRules;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::error::{ConnectionError, UrlProblem};
+use super::openrouter_host::OpenRouterHost;
 
 /// The origin of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,7 +44,7 @@ impl Connection {
 
     /// False while every request would be refused: OpenRouter without a key.
     pub fn is_configured(&self) -> bool {
-        self.key.is_some() || !self.base_url.contains("://openrouter.ai/")
+        self.key.is_some() || OpenRouterHost::from_base_url(&self.base_url).is_none()
     }
 }
 

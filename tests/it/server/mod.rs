@@ -25,6 +25,7 @@ mod other_origins_need_a_key;
 mod pages_respect_permissions;
 mod people_come_by_links;
 mod prices_follow_the_markup;
+mod privacy_rules_reach_the_upstream;
 mod rates_come_from_nbp;
 mod search_finds_own_chats;
 mod sessions_end_immediately;

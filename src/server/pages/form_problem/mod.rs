@@ -123,6 +123,7 @@ impl FormError for ChatError {
             Self::BadTitle(most) => t.bad_title(*most),
             Self::BadSearch { characters, words } => t.bad_search(*characters, *words),
             Self::Completion(CompletionError::NoConnection) => t.not_connected().to_owned(),
+            Self::Completion(CompletionError::NotPrivate { .. }) => t.not_private().to_owned(),
             Self::Completion(CompletionError::Overloaded) => t.overloaded().to_owned(),
             Self::Completion(CompletionError::ModelNotFound) => t.model_not_found().to_owned(),
             Self::Completion(CompletionError::Upstream(error)) => upstream_problem::upstream_sentence(error, locale),

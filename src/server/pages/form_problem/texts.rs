@@ -78,6 +78,10 @@ texts! {
         en: "Not connected to a model yet. Ask your administrator.",
         pl: "Brak połączenia z modelem. Zwróć się do administratora.",
     }
+    not_private {
+        en: "The connection does not fit the privacy rules of this server. Ask your administrator.",
+        pl: "Połączenie nie spełnia zasad prywatności tego serwera. Zwróć się do administratora.",
+    }
     model_not_found {
         en: "This model is no longer offered. Choose another one.",
         pl: "Ten model nie jest już oferowany. Wybierz inny.",
