@@ -96,11 +96,12 @@ pub(super) async fn invite(
 /// `POST /api/v1/invitations/{id}/renew` (admin): another link, in place of the former one.
 pub(super) async fn renew(
     State(db): State<Database>,
+    State(config): State<Arc<Config>>,
     AdminPerson(user): AdminPerson,
     origin: PublicOrigin,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(with_link(&users::renew(&db, &user, &id).await?, &origin)))
+    Ok(Json(with_link(&users::renew(&db, config.max_users, &user, &id).await?, &origin)))
 }
 
 /// `DELETE /api/v1/invitations/{id}` (admin)

@@ -109,10 +109,7 @@ async fn invite_one(
 ) -> Result<Result<Invited, UserError>, DatabaseError> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM user WHERE email = ?1 AND deleted_at IS NULL) AS is_there,
-            EXISTS (SELECT 1 FROM account_link WHERE email = ?1 AND used_at IS NULL AND expires_at > ?2) AS is_invited,
-            (SELECT count(*) FROM user WHERE deleted_at IS NULL)
-                + (SELECT count(*) FROM account_link WHERE email IS NOT NULL AND used_at IS NULL AND expires_at > ?2)
-                AS seats",
+            EXISTS (SELECT 1 FROM account_link WHERE email = ?1 AND used_at IS NULL AND expires_at > ?2) AS is_invited",
     )
     .bind(&invitee.email)
     .bind(now.as_millisecond())
@@ -124,7 +121,7 @@ async fn invite_one(
     if row.try_get("is_invited")? {
         return Ok(Err(UserError::AlreadyInvited));
     }
-    if row.try_get::<i64, _>("seats")? >= i64::from(max_users) {
+    if seats_taken(connection, now).await? >= i64::from(max_users) {
         return Ok(Err(UserError::Full(max_users)));
     }
     // One that has ended makes room for another.
@@ -152,6 +149,13 @@ async fn invite_one(
     Ok(Ok(Invited { invitation: Invitation { id, invitee, expires_at }, token }))
 }
 
+/// Returns the number of accounts and of invitations that work.
+async fn seats_taken(connection: &mut SqliteConnection, now: Timestamp) -> Result<i64, DatabaseError> {
+    let taken = "SELECT (SELECT count(*) FROM user WHERE deleted_at IS NULL)
+        + (SELECT count(*) FROM account_link WHERE email IS NOT NULL AND used_at IS NULL AND expires_at > ?)";
+    Ok(sqlx::query_scalar(taken).bind(now.as_millisecond()).fetch_one(connection).await?)
+}
+
 /// Returns the invitations that nobody has used, by name; those that have ended as well.
 pub async fn invitations(db: &Database) -> Result<Vec<Invitation>, UserError> {
     let rows = sqlx::query(
@@ -170,32 +174,40 @@ fn read(row: &SqliteRow) -> Result<Invitation, sqlx::Error> {
     Ok(Invitation { id: row.try_get("id")?, invitee, expires_at })
 }
 
-/// Gives an invitation another link, which works for as long again; the former one does not any more.
-pub async fn renew(db: &Database, by: &CurrentUser, id: &str) -> Result<Invited, UserError> {
+/// Gives an invitation another link, which works for as long again; the former one does not any more. One
+/// that has ended needs a free seat.
+pub async fn renew(db: &Database, max_users: u32, by: &CurrentUser, id: &str) -> Result<Invited, UserError> {
     if !by.is_person() {
         return Err(UserError::PersonOnly);
     }
-    let (id, token, expires_at) = (id.to_owned(), Token::link(), Timestamp::now() + LIFETIME);
+    let (id, token, now) = (id.to_owned(), Token::link(), Timestamp::now());
     let (hash, event) = (link::bound(&token), Event::new(Action::InvitationRenewed, by.actor()));
     let renewed = db.write(move |connection| {
         Box::pin(async move {
+            let is_full = seats_taken(connection, now).await? >= i64::from(max_users);
+            let ended = "SELECT EXISTS (SELECT 1 FROM account_link WHERE id = ? AND email IS NOT NULL
+                AND used_at IS NULL AND expires_at <= ?)";
+            let ended = sqlx::query_scalar::<_, bool>(ended).bind(&id).bind(now.as_millisecond());
+            if is_full && ended.fetch_one(&mut *connection).await? {
+                return Ok(Err(UserError::Full(max_users)));
+            }
             let row = sqlx::query(
                 "UPDATE account_link SET token_hash = ?2, expires_at = ?3
                  WHERE id = ?1 AND email IS NOT NULL AND used_at IS NULL RETURNING *",
             )
             .bind(id)
             .bind(hash)
-            .bind(expires_at.as_millisecond())
+            .bind((now + LIFETIME).as_millisecond())
             .fetch_optional(&mut *connection)
             .await?;
             let invitation = row.as_ref().map(read).transpose()?;
             if let Some(Invitation { invitee, .. }) = &invitation {
                 audit::record(connection, event.with("email", invitee.email.as_str())).await?;
             }
-            Ok(invitation)
+            Ok(invitation.ok_or(UserError::NotFound))
         })
     });
-    let invitation = renewed.await?.ok_or(UserError::NotFound)?;
+    let invitation = renewed.await??;
     Ok(Invited { invitation, token })
 }
 

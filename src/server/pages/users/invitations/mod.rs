@@ -241,9 +241,13 @@ async fn renew(
     AdminVisitor { layout, user }: AdminVisitor,
     Path(id): Path<String>,
 ) -> Result<Response, ErrorPage> {
-    let invited = layout.check(users::renew(&parts.db, &user, &id).await)?;
-    let page = InvitationsPage::new(&parts, &layout, FormOutcome::none()).await?;
-    Ok(response::html(&layout, StatusCode::OK, &page.with_links(&parts.origin, vec![invited])))
+    let (invited, outcome) = match users::renew(&parts.db, parts.config.max_users, &user, &id).await {
+        Ok(invited) => (vec![invited], FormOutcome::none()),
+        Err(error) => (Vec::new(), layout.form_problem(error)?),
+    };
+    let status = outcome.status;
+    let page = InvitationsPage::new(&parts, &layout, outcome).await?;
+    Ok(response::html(&layout, status, &page.with_links(&parts.origin, invited)))
 }
 
 async fn withdraw(
