@@ -212,8 +212,8 @@ pub(super) async fn start(
     Ok(expires_at)
 }
 
-/// Deletes all sessions of a user but `keep` inside a transaction. After the commit the caller
-/// calls [`Sessions::forget_user`].
+/// Ends what lets somebody in as this user inside a transaction: all sessions but `keep`, and links for
+/// another password that nobody has used. After the commit the caller calls [`Sessions::forget_user`].
 pub(crate) async fn end_sessions_of(
     connection: &mut SqliteConnection,
     user: &UserId,
@@ -222,6 +222,10 @@ pub(crate) async fn end_sessions_of(
     sqlx::query("DELETE FROM session WHERE user_id = ? AND token_hash IS NOT ?")
         .bind(user.as_str())
         .bind(keep.map(|hash| hash.as_bytes().to_vec()))
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("DELETE FROM account_link WHERE user_id = ? AND used_at IS NULL")
+        .bind(user.as_str())
         .execute(connection)
         .await?;
     Ok(())

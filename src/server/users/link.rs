@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::auth::{Token, TokenHash};
 use crate::database::{Database, DatabaseError};
+use crate::user::UserId;
 
 /// Time for which a link is remembered after it ended, so that it tells why it does not work.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -65,6 +66,15 @@ pub(super) async fn mark_used(
     .execute(connection)
     .await?;
     Ok(used.rows_affected() == 1)
+}
+
+/// Ends the links that somebody made who is no administrator any more.
+pub(super) async fn end_those_of(connection: &mut SqliteConnection, admin: &UserId) -> Result<(), DatabaseError> {
+    sqlx::query("DELETE FROM account_link WHERE created_by = ? AND used_at IS NULL")
+        .bind(admin.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Removes links that ended long ago.

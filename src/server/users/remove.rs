@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::UserError;
+use super::link;
 use crate::audit::{self, Action, Event};
 use crate::auth::{CurrentUser, Sessions};
 use crate::database::Database;
@@ -37,6 +38,7 @@ pub async fn remove(db: &Database, sessions: &Sessions, by: &CurrentUser, id: &U
                     return Ok(Err(UserError::LastAdmin));
                 }
                 audit::record(connection, Event::new(Action::AccountRemoved, actor).of(&owner)).await?;
+                link::end_those_of(connection, &owner).await?;
                 for statement in ["DELETE FROM session WHERE user_id = ?", "DELETE FROM api_key WHERE user_id = ?"] {
                     sqlx::query(statement).bind(owner.as_str()).execute(&mut *connection).await?;
                 }

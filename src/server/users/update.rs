@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::error::UserError;
+use super::link;
 use super::validate;
 use crate::audit::{self, Action, Actor, Event};
 use crate::auth::{self, Confirmed, CurrentUser, PasswordHasher, Sessions};
@@ -83,6 +84,9 @@ pub async fn update(
                 }
                 if hash.is_some() {
                     auth::end_sessions_of(connection, &owner, None).await?;
+                }
+                if role == Some(Role::User) && before.role == Role::Admin {
+                    link::end_those_of(connection, &owner).await?;
                 }
                 let revoked = if revoke_keys { auth::revoke_keys_of(connection, &owner).await? } else { 0 };
                 let after = find(connection, &owner).await?.unwrap_or_else(|| before.clone());

@@ -139,6 +139,32 @@ async fn invitations_take_seats_and_each_line_is_answered() {
 }
 
 #[tokio::test]
+async fn ended_invitation_is_renewed_into_a_free_seat_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [("MAI_MOCK_UPSTREAM", "true"), ("MAI_MAX_USERS", "2")];
+    let mut server = Server::start_in(directory.path(), &settings).await;
+    let admin = server.admin().await;
+    let late = invite(&server, &admin, json!([{ "name": "Late", "email": "late@example.com" }])).await;
+    server.terminate().await;
+    change_data(
+        directory.path(),
+        "UPDATE account_link SET expires_at = expires_at - 691200000 WHERE email = ?",
+        "late@example.com",
+    )
+    .await;
+    let server = Server::start_in(directory.path(), &settings).await;
+    let other = invite(&server, &admin, json!([{ "name": "Other", "email": "other@example.com" }])).await;
+    let renew = async |entry: &Value| {
+        let path = format!("/api/v1/invitations/{}/renew", entry["id"].as_str().unwrap());
+        server.post(&path, &admin, json!({})).await.0.as_u16()
+    };
+    assert_eq!((renew(&late[0]).await, renew(&other[0]).await), (403, 200), "one that works has its seat");
+    let path = format!("/api/v1/invitations/{}", other[0]["id"].as_str().unwrap());
+    assert_eq!(server.delete(&path, &admin).await.0, 200);
+    assert_eq!(renew(&late[0]).await, 200);
+}
+
+#[tokio::test]
 async fn pasted_list_is_shown_before_anybody_is_invited() {
     let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true"), ("MAI_MAX_USERS", "20")]).await;
     let admin = server.admin().await;
@@ -196,4 +222,41 @@ async fn password_link_ends_all_sessions_of_its_owner() {
     let (_, last) = server.post(&path, &admin, json!({})).await;
     assert_eq!(server.delete(&format!("/api/v1/users/{id}"), &admin).await.0, 200);
     assert_eq!(page(&server, &path_of(last["link"].as_str().unwrap())).await.0, 404);
+}
+
+#[tokio::test]
+async fn links_end_with_the_password_and_the_rights_behind_them() {
+    let server = Server::start(&[("MAI_MOCK_UPSTREAM", "true")]).await;
+    let admin = server.admin().await;
+    let (id, user) = server.user(&admin, "jan@example.com").await;
+    let path = format!("/api/v1/users/{id}/password-link");
+    let link = async || {
+        let (_, link) = server.post(&path, &admin, json!({})).await;
+        path_of(link["link"].as_str().unwrap())
+    };
+    // The person, or an administrator, changes the password while a link is on its way.
+    let open = link().await;
+    let change = json!({ "password": PASSWORD, "new_password": "another good password" });
+    assert_eq!(server.post("/api/v1/auths/update/password", &user, change).await.0, 200);
+    assert_eq!(page(&server, &open).await.0, 404);
+    let open = link().await;
+    let update = format!("/api/v1/users/{id}/update");
+    assert_eq!(server.post(&update, &admin, json!({ "password": PASSWORD })).await.0, 200);
+    assert_eq!(page(&server, &open).await.0, 404);
+
+    // Whoever is no administrator any more lets nobody in.
+    for ending in ["demoted", "removed"] {
+        let (other_id, other) = server.user(&admin, &format!("{ending}@example.com")).await;
+        let role = format!("/api/v1/users/{other_id}/update");
+        assert_eq!(server.post(&role, &admin, json!({ "role": "admin" })).await.0, 200);
+        let invited = json!([{ "name": "Max", "email": format!("max-{ending}@example.com"), "role": "admin" }]);
+        let invited = invite(&server, &other, invited).await;
+        let link = invited[0]["link"].as_str().unwrap();
+        let ended = match ending {
+            "demoted" => server.post(&role, &admin, json!({ "role": "user" })).await.0,
+            _ => server.delete(&format!("/api/v1/users/{other_id}"), &admin).await.0,
+        };
+        assert_eq!(ended, 200);
+        assert_eq!(accept(&server, link).await.0, 404, "{ending}");
+    }
 }
