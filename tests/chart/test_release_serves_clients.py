@@ -170,6 +170,9 @@ class ReleaseServesClients(Case):
             "mai_usage_limit_remaining_ratio",
             "mai_usage_key_accepted",
             "mai_usage_key_expiry_timestamp_seconds",
+            # So there is no bill to compare with.
+            "mai_usage_unattributed_usd",
+            "mai_usage_bill_compared_timestamp_seconds",
         }
         whole = lambda: next(iter(self.metrics().values()), "")
         self.assertTrue(wait_for(lambda: 'mai_operator_crd_missing{kind="HTTPRoute"} 1' in whole()), "brightlabs needs a kind that is not there")
