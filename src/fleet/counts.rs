@@ -36,6 +36,10 @@ const INTERVALS_OF_A_REPORT: u32 = 5;
 /// Requests under way at once: a new leader asks every server.
 const CONCURRENCY: usize = 8;
 
+/// Comparisons with bills under way at once. They have permits of their own: an upstream that does not
+/// answer must not hold up the counts of others.
+const COMPARISONS: usize = 4;
+
 /// Options of the monitor.
 #[derive(Clone, Copy, Debug)]
 pub struct CountsOptions {
@@ -58,6 +62,7 @@ pub struct CountsMonitor {
     /// By uid.
     servers: Mutex<HashMap<String, Server>>,
     permits: Arc<Semaphore>,
+    comparisons: Arc<Semaphore>,
     changes: Arc<Changes>,
     pool: Pool,
 }
@@ -85,9 +90,9 @@ struct Server {
 impl CountsMonitor {
     /// Makes a monitor that asks nobody yet.
     pub fn new(options: CountsOptions) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        let [permits, comparisons] = [CONCURRENCY, COMPARISONS].map(|most| Arc::new(Semaphore::new(most)));
         let (servers, changes, pool) = (Mutex::default(), Arc::default(), Pool::new());
-        Arc::new(Self { options, servers, permits, changes, pool })
+        Arc::new(Self { options, servers, permits, comparisons, changes, pool })
     }
 
     /// Asks the server of an instance from now on; nobody where there is none. What is known is kept.
@@ -113,6 +118,7 @@ impl CountsMonitor {
             client: InternalClient::new(server.address, &server.token),
             knowledge: Arc::clone(&known.knowledge),
             permits: Arc::clone(&self.permits),
+            comparisons: Arc::clone(&self.comparisons),
             changes: Arc::clone(&self.changes),
             pool: self.pool.clone(),
             options: self.options,
@@ -158,6 +164,7 @@ struct Poller {
     client: InternalClient,
     knowledge: Arc<Mutex<Knowledge>>,
     permits: Arc<Semaphore>,
+    comparisons: Arc<Semaphore>,
     changes: Arc<Changes>,
     pool: Pool,
     options: CountsOptions,
@@ -173,12 +180,11 @@ impl Poller {
             tokio::time::sleep(pause.mul_f64(rand::random_range(0.8..1.2))).await;
             let answer = {
                 let Ok(_permit) = self.permits.acquire().await else { return };
-                let answer = self.client.counts().await;
-                if answer.is_ok() && bill_due <= Instant::now() {
-                    bill_due = Instant::now() + self.compare_bill().await;
-                }
-                answer
+                self.client.counts().await
             };
+            if answer.is_ok() && bill_due <= Instant::now() {
+                bill_due = Instant::now() + self.compare_bill().await;
+            }
             let instance = self.id.log_name();
             match &answer {
                 Err(InternalError::NotServed) if !has_none => {
@@ -208,6 +214,8 @@ impl Poller {
     /// comparison.
     async fn compare_bill(&self) -> Duration {
         let Some(account) = self.knowledge.lock().account.clone() else { return Duration::ZERO };
+        // It is never closed.
+        let _permit = self.comparisons.acquire().await.ok();
         match account.compare(&self.pool, &self.client).await {
             Ok(bill) => {
                 self.knowledge.lock().newest.bill = bill;
