@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
 use super::create::{CreatedBy, InsertIf, NewUser, insert};
@@ -151,9 +151,9 @@ async fn invite_one(
 
 /// Returns the number of accounts and of invitations that work.
 async fn seats_taken(connection: &mut SqliteConnection, now: Timestamp) -> Result<i64, DatabaseError> {
-    let taken = "SELECT (SELECT count(*) FROM user WHERE deleted_at IS NULL)
-        + (SELECT count(*) FROM account_link WHERE email IS NOT NULL AND used_at IS NULL AND expires_at > ?)";
-    Ok(sqlx::query_scalar(taken).bind(now.as_millisecond()).fetch_one(connection).await?)
+    let accounts: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM user WHERE deleted_at IS NULL").fetch_one(&mut *connection).await?;
+    Ok(accounts + count_open(connection, now).await?)
 }
 
 /// Returns the invitations that nobody has used, by name; those that have ended as well.
@@ -267,6 +267,10 @@ pub async fn accept(
 
 /// Returns the number of invitations that take a seat.
 pub async fn count_invited(db: &Database) -> Result<i64, DatabaseError> {
+    Ok(count_open(db.reader(), Timestamp::now()).await?)
+}
+
+async fn count_open(executor: impl SqliteExecutor<'_>, now: Timestamp) -> Result<i64, sqlx::Error> {
     let open = "SELECT count(*) FROM account_link WHERE email IS NOT NULL AND used_at IS NULL AND expires_at > ?";
-    Ok(sqlx::query_scalar(open).bind(Timestamp::now().as_millisecond()).fetch_one(db.reader()).await?)
+    sqlx::query_scalar(open).bind(now.as_millisecond()).fetch_one(executor).await
 }

@@ -67,7 +67,7 @@ pub(super) async fn take(source: &mut Source, db: &Database, report: &mut Report
             people.insert(id, None);
             continue;
         };
-        let is_pending = row.text("role").is_some_and(|role| role != "admin" && role != "user");
+        let is_pending = is_pending(&row);
         let has_password = !person.password_hash.is_empty();
         let outcome = db.write(move |connection| Box::pin(write(connection, person))).await?;
         let table = report.table("user");
@@ -107,6 +107,11 @@ pub(super) async fn take(source: &mut Source, db: &Database, report: &mut Report
     Ok(people)
 }
 
+/// Returns true for an account that waits for approval: it has a role, and none of ours.
+fn is_pending(user: &SourceRow) -> bool {
+    user.text("role").is_some_and(|role| role.parse::<Role>().is_err())
+}
+
 async fn read(
     source: &mut Source,
     id: &str,
@@ -117,18 +122,18 @@ async fn read(
         report.table("user").skip(Reason::BadAddress, id);
         return Ok(None);
     };
-    let role = row.text("role").unwrap_or_default();
+    let role: Option<Role> = row.text("role").and_then(|role| role.parse().ok());
     let auth = source.rows_with("auth", "id", id).await?.into_iter().next();
     let is_active = auth.as_ref().is_some_and(|auth| auth.text("active").is_none_or(|active| active != "0"));
     let password = auth.and_then(|auth| auth.text("password")).filter(|hash| is_checkable(hash));
-    let may_sign_in = is_active && matches!(role.as_str(), "admin" | "user");
+    let may_sign_in = is_active && role.is_some();
     let name: String = row.text("name").unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let name: String = name.trim().chars().take(LONGEST_NAME).collect();
     let before_at = || email.split('@').next().unwrap_or_default().chars().take(LONGEST_NAME).collect();
     Ok(Some(Person {
         external_id: id.to_owned(),
         name: if name.is_empty() { before_at() } else { name },
-        role: if role == "admin" { Role::Admin } else { Role::User },
+        role: role.unwrap_or(Role::User),
         password_hash: password.filter(|_| may_sign_in).unwrap_or_default(),
         created_at: row.columns.get("created_at").and_then(time::milliseconds).unwrap_or_else(now),
         email,
@@ -205,10 +210,7 @@ async fn take_keys(
             table.skip(Reason::NotReadable, &format!("row {number}"));
             continue;
         };
-        let is_pending = matches!(
-            source.rows_with("user", "id", &owner).await?.first().and_then(|user| user.text("role")).as_deref(),
-            Some(role) if role != "admin" && role != "user"
-        );
+        let is_pending = source.rows_with("user", "id", &owner).await?.first().is_some_and(is_pending);
         match people.get(&owner) {
             Some(Some(_)) if is_pending => {
                 table.read += 1;
