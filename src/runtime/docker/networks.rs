@@ -49,7 +49,7 @@ impl Networks {
                 if !keeps_apart {
                     return Err(RuntimeError::Unsupported(format!(
                         "the network {SHARED_NETWORK} was made by somebody else, and lets the servers of clients reach each other; remove it \
-                         (docker network rm {SHARED_NETWORK}), and it is made anew, or create it with -o {ISOLATION}=false"
+                         (docker network rm {SHARED_NETWORK}) and mai creates its own, or create it with -o {ISOLATION}=false"
                     )));
                 }
                 continue;
